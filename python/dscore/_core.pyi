@@ -1,0 +1,360 @@
+"""The boundary: reactors in Rust on one side, decisions in Python on the other.
+
+A `ReactorPool` owns every socket and N threads that never take the GIL. It hands Python *events* in batches
+(`take`, woken through `fileno`) and takes *commands*, each of which returns at once: it has been queued, in order
+per connection, and what came of it is an event. A command for a connection that has gone is dropped silently; its
+`Closed` event is on its way or has been seen.
+
+A connection is named by a `conn` number (index, generation and reactor in one int), never reused within a process.
+Times are milliseconds of the monotonic clock of `now_ms` unless a name says otherwise.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Generic, Literal, TypeAlias, TypeVar, final
+
+T = TypeVar("T")
+
+__version__: str
+build_profile: Literal["debug", "release"]
+
+class CoreError(Exception):
+    """Base of every error the core raises on purpose."""
+
+class BindError(CoreError, OSError):
+    """The listening address cannot be had; `errno` says why."""
+
+class PoolClosedError(CoreError):
+    """The pool was closed, or its reactors have stopped."""
+
+class ForkedError(CoreError):
+    """The pool was made in another process: reactor threads do not survive a fork. Make a pool of your own."""
+
+Endpoint: TypeAlias = Literal["raw", "plain"]
+Gate: TypeAlias = Literal["open", "draining", "maintenance"]
+Initiator: TypeAlias = Literal["peer", "server", "network"]
+OutcomeName: TypeAlias = Literal["acked", "failed", "timed_out", "vanished", "notified"]
+
+@final
+class CoreConfig:
+    """Everything the reactors need to know, checked once. Raises `ValueError` naming the field that is out of bounds.
+
+    Durations are milliseconds, sizes bytes.
+    """
+
+    def __new__(
+        cls,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        backlog: int = 4096,
+        reactors: int = 0,
+        endpoints: Mapping[str, Endpoint] | None = None,
+        origins: Sequence[str] = ("*",),
+        subprotocols: Sequence[str] = (),
+        max_message_size: int = 1_000_000,
+        max_fragments: int = 4096,
+        max_header_size: int = 16_384,
+        max_body_size: int = 1_000_000,
+        max_connections: int = 0,
+        accept_rate: float = 0.0,
+        max_errors: int = 10,
+        outbox_bytes: int = 1_048_576,
+        handshake_timeout: int = 10_000,
+        auth_timeout: int = 10_000,
+        keep_alive_timeout: int = 75_000,
+        ping_interval: int = 30_000,
+        ping_timeout: int = 120_000,
+        close_timeout: int = 2_000,
+        next_heartbeat_in: int = 30_000,
+        connection_check_interval: int = 30_000,
+        offline_timeout: int = 300_000,
+        heartbeat_message: str = "heartbeat received",
+        introduce_by_heartbeat: bool = True,
+        event_queue: int = 65_536,
+    ) -> CoreConfig:
+        """Checks and keeps the settings.
+
+        Args:
+            reactors: threads; 0 means one for each two processors, at least one.
+            endpoints: exact path -> what speaks there. "raw": agents (PROTOCOL.md, dialect raw). "plain": bare WebSocket
+                messages, each handed over as a `Message` event. Default: `{"/deepstream/ws": "raw"}`.
+            origins: values of `Origin` let in; "*" lets in all. A request without one is no browser's and is let in.
+            max_connections: 0 means what the descriptor limit allows, less a reserve.
+            accept_rate: new connections accepted in a second; 0 means no limit. Those past it are accepted later.
+            heartbeat_message: the `message` of `heartbeat_response`.
+            introduce_by_heartbeat: False refuses `heartbeat` and `reconnection_success` of strangers `not_introduced`
+                (where `auth.required` is on, only app_ready and watch can carry a token).
+            event_queue: events a reactor may be ahead of Python before it stops reading from its sockets.
+        """
+
+    reactors: int
+    max_connections: int
+
+@final
+class Opened:
+    """A WebSocket was upgraded on a `raw` or `plain` endpoint."""
+
+    conn: int
+    endpoint: Endpoint
+    path: str
+    peer: str
+    """The peer's address, IPv4-mapped IPv6 written as IPv4."""
+    bearer: str | None
+    """The token of `Authorization: Bearer` on the upgrade."""
+
+@final
+class Introduction:
+    """A raw connection that is nobody yet says who it is. It is not read again until Python answers with `accept`,
+    `accept_watcher`, `refuse` or `close_connection`."""
+
+    conn: int
+    kind: Literal["app_ready", "heartbeat", "reconnection_success", "watch"]
+    text: bytes
+    """The message, one JSON object (checked to be one, with a string `type`)."""
+
+@final
+class Message:
+    """A message of a type the core leaves to policy, or any message of a `plain` endpoint."""
+
+    conn: int
+    kind: str
+    """Its `type`; "" on a plain endpoint."""
+    data: bytes
+    binary: bool
+
+@final
+class Beat:
+    """A heartbeat or connection_check_response of an introduced agent that Python asked to hear of with
+    `hear_next_beat` (a late agent that came back): otherwise heartbeats are never events."""
+
+    conn: int
+    kind: Literal["heartbeat", "connection_check_response"]
+
+@final
+class Missed:
+    """An agent that has sent heartbeats was silent for one more connection_check_interval; it was sent a `connection_check`."""
+
+    conn: int
+    misses: int
+    silent_ms: int
+
+@final
+class Answer:
+    """An `app_terminated` that was not `OK`: the agent is still waited for."""
+
+    conn: int
+    request_id: str
+    status: str
+    message: str
+
+@final
+class Progress:
+    """A `termination_progress`: the agent asked for more time and got `granted_ms` from now (0: none was left)."""
+
+    conn: int
+    request_id: str
+    stage: str
+    granted_ms: int
+
+@final
+class Outcome:
+    """How one terminate_app ended: exactly one for each agent told, before the `Closed` of its connection."""
+
+    conn: int
+    request_id: str
+    outcome: OutcomeName
+    latency_ms: float
+    """From the sending of terminate_app to its answer, or to the giving up."""
+    message: str
+    """The agent's last word (its `message`), or why the send failed; else ""."""
+    drain: bool
+    """Whether it answers `terminate_all`, else `terminate`."""
+
+@final
+class Closed:
+    """A WebSocket has ended and its descriptor is closed: exactly one for each `Opened`."""
+
+    conn: int
+    code: int
+    """The close code that counts: the first sent or received; 1005 none given, 1006 no close frame at all."""
+    reason: str
+    initiator: Initiator
+    cause: str
+    """A `reason_code` of PROTOCOL.md §4 where one fits (ping_timeout, heartbeat_timeout, protocol_error, slow_consumer, taken_over, shutdown, …), else ""."""
+
+@final
+class Drained:
+    """The outbox of a connection fell to low water after a command with `notify`."""
+
+    conn: int
+
+@final
+class HttpRequest:
+    """A complete HTTP request that is no WebSocket upgrade. Answer it with `respond`; the next one of this connection is
+    read after that."""
+
+    conn: int
+    method: str
+    target: str
+    version: str
+    """"1.0" or "1.1"."""
+    headers: list[tuple[bytes, bytes]]
+    """Names in lower case, in the order sent."""
+    body: bytes
+    peer: str
+    peer_port: int
+
+@final
+class HttpGone:
+    """The client of a request that is not answered yet has left."""
+
+    conn: int
+
+@final
+class LastSeen:
+    """The answer to `read_last_seen`: one for each reactor."""
+
+    conns: list[int]
+    seen_ms: list[int]
+    """Last frame of any kind."""
+    heartbeat_ms: list[int]
+    """Last heartbeat; 0: none yet."""
+
+Event: TypeAlias = (
+    Opened | Introduction | Message | Beat | Missed | Answer | Progress | Outcome | Closed | Drained | HttpRequest | HttpGone | LastSeen
+)
+
+@final
+class Stats:
+    """Counters since the start, and gauges, summed over all reactors; each reactor's own part is read in one go."""
+
+    def as_dict(self) -> dict[str, int]:
+        """Name -> value. Names ending in `_total` are counters, all others gauges.
+
+        Among them: connections, connections_unauthenticated, http_connections, accepted_total, refused_total,
+        handshake_failures_total, messages_received_total, messages_sent_total, bytes_received_total, bytes_sent_total,
+        heartbeats_total, errors_total, unmatched_acks_total, slow_consumers_total, ping_timeouts_total, accept_errors_total,
+        events_queued, reading_paused_total, outbox_bytes, turns_total.
+        """
+
+@final
+class ReactorPool:
+    """N reactor threads and one listening socket."""
+
+    def __new__(cls, config: CoreConfig) -> ReactorPool:
+        """Binds and listens, starts nothing.
+
+        Raises:
+            BindError: the address cannot be had.
+        """
+
+    def start(self) -> None:
+        """Starts the threads; connections are accepted from here on."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while events wait; for `loop.add_reader`. Owned by the pool."""
+
+    def address(self) -> tuple[str, int]:
+        """The bound address."""
+
+    def take(self, limit: int = 1024) -> list[Event]:
+        """The next events, in order for each connection, at most `limit`; an empty list means that `fileno` will become
+        readable when there are more. Never blocks."""
+
+    def now_ms(self) -> int:
+        """The reactors' clock."""
+
+    def accept(self, conn: int, agent_id: str, replies: Sequence[bytes] = (), *, notice_only: bool = False) -> None:
+        """Lets an introduction through: from here on the connection is this agent's; `replies` are sent, in order, before
+        anything else.
+
+        Args:
+            notice_only: the agent never sent app_ready (document B's): `terminate_all` gives it the notice time only.
+        """
+
+    def accept_watcher(self, conn: int, replies: Sequence[bytes] = ()) -> None:
+        """Lets a watcher through: introduced, with no agent id, never told to terminate."""
+
+    def refuse(self, conn: int, code: str, message: str, request_type: str | None = None) -> None:
+        """Sends `error`, counts it against limits.max_errors, and lets the connection be read again."""
+
+    def send(self, conn: int, text: bytes, *, notify: bool = False) -> None:
+        """Sends one text message. The bytes must be valid UTF-8 (checked, `ValueError`)."""
+
+    def send_binary(self, conn: int, data: bytes, *, notify: bool = False) -> None:
+        """Sends one binary message (plain endpoints)."""
+
+    def send_many(self, conns: Sequence[int], text: bytes) -> None:
+        """Sends the same text message to many connections; it is framed once."""
+
+    def close_connection(self, conn: int, code: int, reason: str, cause: str = "") -> None:
+        """Begins the closing handshake; `cause` comes back in `Closed`. A code that may not be sent is a `ValueError`."""
+
+    def close_all(self, code: int, reason: str, cause: str = "", *, spread_ms: int = 0) -> None:
+        """Closes every WebSocket that is not closing yet, evenly over `spread_ms`; idle HTTP connections end at once."""
+
+    def hear_next_beat(self, conn: int) -> None:
+        """The next heartbeat or connection_check_response of this agent becomes one `Beat` event."""
+
+    def terminate(self, conn: int, timeout_ms: int, reason: str = "Server shutting down") -> str:
+        """Sends terminate_app to one agent and returns its request id; one `Outcome` follows. The connection stays
+        unless the agent answers `OK` (close 1000)."""
+
+    def terminate_all(
+        self, timeout_ms: int, notice_ms: int, max_extension_ms: int, reason: str = "Server shutting down"
+    ) -> None:
+        """Sends terminate_app to every introduced agent, each with an id of its own, at full speed. `OK` closes 1000
+        `Client terminated`; each agent's deadline closes 1001 `Server shutdown timeout` (`notice_only` agents: 1001
+        `Server shutting down gracefully`, outcome `notified`). One `Outcome` (drain=True) for each agent told."""
+
+    def set_gate(self, gate: Gate) -> None:
+        """What newcomers get: in; upgraded and closed 1013 `Server shutting down`; the same with `Server temporarily
+        unavailable`. HTTP is let through: what it may do is policy's."""
+
+    def respond(
+        self,
+        conn: int,
+        status: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        *,
+        more: bool = False,
+        notify: bool = False,
+    ) -> None:
+        """Answers the request of `conn`. With `more` the body goes on in `respond_more`: chunked, unless the headers give
+        a content-length."""
+
+    def respond_more(self, conn: int, body: bytes, *, more: bool, notify: bool = False) -> None:
+        """The next part of a body; `more=False` ends it."""
+
+    def abort(self, conn: int) -> None:
+        """Cuts a connection without a closing handshake (a response that failed in the middle)."""
+
+    def read_last_seen(self) -> None:
+        """Asks each reactor for one `LastSeen` event."""
+
+    def configure(self, config: CoreConfig) -> None:
+        """Takes over limits and times for what comes from here on; address, backlog, reactors and endpoints stay."""
+
+    def stats(self) -> Stats: ...
+    def close(self) -> None:
+        """Stops the reactors, joins their threads and closes every socket; events not taken stay readable. Idempotent."""
+
+@final
+class Wheel(Generic[T]):
+    """A hierarchical timing wheel in milliseconds, for what has no connection (grace periods)."""
+
+    def __new__(cls, now_ms: int) -> Wheel[T]: ...
+    def arm(self, deadline_ms: int, value: T) -> int:
+        """Returns a key; keys are never reused."""
+
+    def cancel(self, key: int) -> T | None:
+        """The value, or None if it has fired or was cancelled."""
+
+    def next_expiration(self) -> int | None:
+        """When `advance` is next worth calling; never later than the earliest deadline."""
+
+    def advance(self, now_ms: int) -> list[T]:
+        """Everything whose deadline is `now_ms` or earlier, earliest tick first."""
+
+    def __len__(self) -> int: ...
