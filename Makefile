@@ -1,0 +1,113 @@
+# Everything a developer does, one word each. Each target sets up what it needs, from an empty clone on.
+
+# Other interpreter: make PYTHON=python3.13. Words after the command: make serve ARGS="--port 9000".
+PYTHON ?= python3
+ARGS ?=
+# How long `make fuzz` spends on each target, in seconds.
+FUZZ_SECONDS ?= 60
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# Stamps live in the environment, so that they vanish with it. The name holds where we are: an editable install points
+# at an absolute path, and a tree that was moved or copied must not run the code of the old one.
+HERE := $(firstword $(shell pwd | cksum))
+INSTALLED := $(VENV)/installed-$(HERE)
+RELEASE := $(VENV)/release-$(HERE)
+DEBUG := $(VENV)/debug-$(HERE)
+EXTENSION := pyproject.toml Cargo.toml Cargo.lock $(shell find rust -name fuzz -prune -o -name '*.rs' -print -o -name Cargo.toml -print)
+
+# rustup's default place, for shells that were open before it was installed.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Cargo alone (clippy) must look at the same Python as maturin.
+export PYO3_PYTHON := $(CURDIR)/$(PY)
+
+# Somebody else's active environment is none of our business.
+MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY) -m maturin
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Cargo and pytest share the work out themselves.
+.NOTPARALLEL:
+.PHONY: help serve setup build release fmt lint test bench bench-quick fuzz compliance check lock clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+serve: setup ## set up from nothing if need be, then `python -m dscore serve`; words for it in ARGS="…"
+	@exec $(PY) -m dscore serve $(ARGS)
+
+setup: $(RELEASE) ## virtual environment, locked tools, optimised editable build; nothing to do when up to date
+
+build: $(DEBUG) ## debug build of the extension, in place
+
+release: setup ## optimised build of the extension, in place
+
+fmt: setup ## format Rust and Python, sort imports
+	cargo fmt --all
+	$(PY) -m ruff check --quiet --select I --fix .
+	$(PY) -m ruff format .
+
+lint: setup ## clippy and ruff with warnings denied, mypy --strict, the stubs against the built module
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -m mypy.stubtest dscore._core --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowed.txt
+	$(PY) -m pip check
+
+test: setup ## cargo test, then pytest with warnings as errors; words for pytest in ARGS="…"
+	cargo test --workspace --locked
+	$(PY) -W error -c 'import dscore'
+	$(PY) -m pytest $(ARGS)
+
+check: setup ## what CI runs: formatting (check only), lint, test
+	cargo fmt --all --check
+	$(PY) -m ruff format --check .
+	$(MAKE) --no-print-directory lint test
+
+bench: setup ## all benches: micro benches, then the servers side by side (benches/README.md)
+	cargo bench --workspace --locked
+	$(PY) -m benches $(ARGS)
+
+bench-quick: setup ## the benches at a small size, to see that they work; the numbers mean little
+	cargo bench --workspace --locked -- --quick
+	$(PY) -m benches --quick $(ARGS)
+
+fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each; one target: ARGS=frame
+	@PYTHON="$(PYTHON)" scripts/tools
+	scripts/fuzz $(FUZZ_SECONDS) $(ARGS)
+
+compliance: setup ## Autobahn's cases 1-7, 9 and 10 against a real echo server (tests/compliance/README.md)
+	$(PY) -m tests.compliance $(ARGS)
+
+lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
+	uv pip compile --quiet --universal --python-version 3.10 --no-python-downloads --group dev pyproject.toml --upgrade \
+	    --no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command 'make lock' \
+	    --output-file requirements.lock
+
+clean: ## remove the environment and everything that was built
+	rm -rf $(VENV) target rust/fuzz/target python/dscore/_core*.so
+
+# An interpreter that has gone away (a dangling link) counts as missing, and what hung on it is made again.
+$(PY):
+	@PYTHON="$(PYTHON)" scripts/tools
+	@echo 'Making the virtual environment $(VENV)'
+	@$(PYTHON) -m venv --clear $(VENV)
+
+$(INSTALLED): $(PY) requirements.lock
+	@echo 'Installing the locked Python packages'
+	@$(PY) -m pip install --quiet --no-deps --requirement requirements.lock
+	@touch $@
+
+$(RELEASE): $(INSTALLED) $(EXTENSION)
+	@PYTHON="$(PYTHON)" scripts/tools
+	$(MATURIN) develop --release --locked
+	@rm -f $(DEBUG)
+	@touch $@
+
+$(DEBUG): $(INSTALLED) $(EXTENSION)
+	@PYTHON="$(PYTHON)" scripts/tools
+	$(MATURIN) develop --locked
+	@rm -f $(RELEASE)
+	@touch $@
