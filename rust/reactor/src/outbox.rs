@@ -1,1 +1,158 @@
-//! (being written)
+//! The bytes that wait until a peer's socket takes them.
+//!
+//! A chunk is one whole frame or several. That is what lets a slow consumer be told why it is
+//! closed: all chunks but the one on its way are dropped, and a close frame still follows on the
+//! border of a frame. A broadcast is the same chunk in every outbox; small replies share a chunk.
+//!
+//! The outbox does not decide what too much is. Its owner passes the [`Marks`] in, and learns when
+//! a push goes over the high one and when sending gets down to the low one.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+/// Small chunks share one up to this size, so that thousands of short replies are not thousands of
+/// chunks. A page: it costs little to keep, and less than a system call to copy.
+const SHARED_CHUNK: usize = 4096;
+
+/// How many queued bytes are too many, and how few are few enough again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// More than this is too much: the peer is a slow consumer.
+    pub high: usize,
+    /// With this or less the peer has caught up. At most `high`.
+    pub low: usize,
+}
+
+/// A queue of bytes, in chunks that end on the border of a frame.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    chunks: VecDeque<Chunk>,
+    /// How much of the front chunk was sent. Less than its length; 0 if there is none.
+    sent: usize,
+    /// What is left to send: the sum of all chunks less `sent`.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Shared(Arc<[u8]>),
+    Owned(Vec<u8>),
+}
+
+impl Outbox {
+    /// An empty outbox, which holds no memory outside itself.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Queues frames that other outboxes queue as well. True if this took it over the high mark.
+    ///
+    /// If some of the bytes were sent already, past the empty outbox, queue them all the same and
+    /// consume them: the rest of a frame must not pass for a whole one. So with all pushes.
+    pub fn push_shared(&mut self, frames: Arc<[u8]>, marks: Marks) -> bool {
+        self.push(Chunk::Shared(frames), marks)
+    }
+
+    /// Queues frames that are this peer's own. True if this took it over the high mark.
+    pub fn push_owned(&mut self, frames: Vec<u8>, marks: Marks) -> bool {
+        match self.last_with_room(frames.len()) {
+            Some(_) => self.push_slice(&frames, marks),
+            None => self.push(Chunk::Owned(frames), marks),
+        }
+    }
+
+    /// As [`Self::push_owned`], for frames that lie in a buffer which will be used again.
+    pub fn push_slice(&mut self, frames: &[u8], marks: Marks) -> bool {
+        match self.last_with_room(frames.len()) {
+            Some(last) => {
+                last.extend_from_slice(frames);
+                self.grow(frames.len(), marks)
+            }
+            None => self.push(Chunk::Owned(frames.to_vec()), marks),
+        }
+    }
+
+    /// How many bytes are left to send.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// True if there is nothing left to send.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Points the first of `slices` at what is to be sent next, for one gathering send. Returns how
+    /// many it pointed.
+    pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut skip = self.sent;
+        let filled = slices.iter_mut().zip(&self.chunks).map(|(slice, chunk)| {
+            *slice = IoSlice::new(&chunk.bytes()[skip..]);
+            skip = 0;
+        });
+        filled.count()
+    }
+
+    /// Forgets the first `n` bytes, because they were sent. True if this took it down to the low
+    /// mark.
+    pub fn consume(&mut self, n: usize, marks: Marks) -> bool {
+        debug_assert!(n <= self.bytes, "consumed more than was queued");
+        let before = self.bytes;
+        self.bytes -= n;
+        self.sent += n;
+        while let Some(front) = self.chunks.front()
+            && front.bytes().len() <= self.sent
+        {
+            self.sent -= front.bytes().len();
+            self.chunks.pop_front();
+        }
+        if self.chunks.is_empty() {
+            // Most peers never block again, and there are thousands of them: hand the memory back.
+            self.chunks = VecDeque::new();
+        }
+        before > marks.low && self.bytes <= marks.low
+    }
+
+    /// Drops what need not be sent before a close frame: all but the rest of a chunk that is partly
+    /// sent, since the peer must get a frame it got the start of.
+    pub fn drop_all_but_front(&mut self) {
+        self.chunks.truncate(usize::from(self.sent > 0));
+        self.bytes = self
+            .chunks
+            .front()
+            .map_or(0, |front| front.bytes().len() - self.sent);
+    }
+
+    fn push(&mut self, chunk: Chunk, marks: Marks) -> bool {
+        let length = chunk.bytes().len();
+        if length > 0 {
+            self.chunks.push_back(chunk);
+        }
+        self.grow(length, marks)
+    }
+
+    fn grow(&mut self, n: usize, marks: Marks) -> bool {
+        let before = self.bytes;
+        self.bytes += n;
+        before <= marks.high && self.bytes > marks.high
+    }
+
+    /// The last chunk, if it may take `n` more bytes. The part of it that was sent stays in it; the
+    /// bound on its length keeps that small.
+    fn last_with_room(&mut self, n: usize) -> Option<&mut Vec<u8>> {
+        match self.chunks.back_mut() {
+            Some(Chunk::Owned(last)) if last.len() + n <= SHARED_CHUNK => Some(last),
+            _ => None,
+        }
+    }
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Shared(frames) => frames,
+            Self::Owned(frames) => frames,
+        }
+    }
+}
