@@ -1,0 +1,195 @@
+"""What a single value of the configuration may be.
+
+Each function makes the one validator of a field: it takes a value of a TOML file, of the environment (always text) or
+of a Python caller, and returns it in its final type or raises a `ValueError` whose sentence says what would be right.
+The name of the field, the value and where it stands are added by whoever shows the error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import PlainValidator
+
+from dscore.config.durations import format_duration, parse_duration
+
+_V = TypeVar("_V")
+
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+_NOTHING = frozenset({"", "none"})
+
+
+def duration(low: str, high: str) -> PlainValidator:
+    """A duration in seconds within the bounds, both included."""
+    return PlainValidator(_duration(low, high))
+
+
+def duration_or_none(low: str, high: str) -> PlainValidator:
+    return PlainValidator(_or_none(_duration(low, high)))
+
+
+def whole(low: int, high: int) -> PlainValidator:
+    """A whole number within the bounds, both included."""
+    return PlainValidator(_whole(low, high))
+
+
+def whole_or_none(low: int, high: int) -> PlainValidator:
+    return PlainValidator(_or_none(_whole(low, high)))
+
+
+def whole_or_auto(low: int, high: int) -> PlainValidator:
+    check = _whole(low, high)
+
+    def validate(value: object) -> Any:
+        if isinstance(value, str) and value.strip().lower() == "auto":
+            return "auto"
+        try:
+            return check(value)
+        except ValueError as error:
+            raise ValueError(f'{error}, or "auto"') from None
+
+    return PlainValidator(validate)
+
+
+def rate_or_none(low: float, high: float) -> PlainValidator:
+    """A number for each second, or None for no limit."""
+
+    def validate(value: object) -> float:
+        number: float | None = None
+        if isinstance(value, int | float | str) and not isinstance(value, bool):
+            try:
+                number = float(value)
+            except (ValueError, OverflowError):
+                number = None
+        # Written so that NaN fails.
+        if number is None or not low <= number <= high:
+            raise ValueError(f"must be a number between {low:g} and {high:g} (a second)")
+        return number
+
+    return PlainValidator(_or_none(validate))
+
+
+def flag() -> PlainValidator:
+    """A truth value; as text true, yes, on, 1 or false, no, off, 0."""
+
+    def validate(value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            word = value.strip().lower()
+            if word in _TRUE or word in _FALSE:
+                return word in _TRUE
+        raise ValueError("must be true or false")
+
+    return PlainValidator(validate)
+
+
+def choice(*allowed: str) -> PlainValidator:
+    """One of a few words, in any case."""
+
+    def validate(value: object) -> str:
+        if isinstance(value, str) and value.strip().lower() in allowed:
+            return value.strip().lower()
+        raise ValueError(f"must be one of {', '.join(allowed)}")
+
+    return PlainValidator(validate)
+
+
+def line() -> PlainValidator:
+    """A text that is not empty and has no control characters."""
+
+    def validate(value: object) -> str:
+        if isinstance(value, str) and value.strip() and value.isprintable():
+            return value.strip()
+        raise ValueError("must be a text in one line that is not empty")
+
+    return PlainValidator(validate)
+
+
+def path_or_none() -> PlainValidator:
+    def validate(value: object) -> Path:
+        if isinstance(value, Path) or (isinstance(value, str) and "\0" not in value):
+            return Path(value)
+        raise ValueError("must be a path")
+
+    return PlainValidator(_or_none(validate))
+
+
+def words(*allowed: str, at_least: int = 0) -> PlainValidator:
+    """A list of texts without repetition; as one text: parted by commas, or a JSON list.
+
+    Args:
+        allowed: what each may be; none given: anything that is not empty.
+        at_least: how many there must be.
+    """
+
+    def validate(value: object) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(_listed(value)))
+        wrong = [word for word in found if allowed and word not in allowed]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} must be one of {', '.join(allowed)}")
+        if len(found) < at_least:
+            one_of = f": {', '.join(allowed)}" if allowed else ""
+            raise ValueError(f"must name at least {at_least}{one_of}")
+        return found
+
+    return PlainValidator(validate)
+
+
+def _listed(value: object) -> list[str]:
+    if isinstance(value, str):
+        if not value.lstrip().startswith("["):
+            return [word.strip() for word in value.split(",") if word.strip()]
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError("begins like a JSON list, but is none") from None
+    if isinstance(value, list | tuple) and all(isinstance(w, str) and w.strip() for w in value):
+        return [word.strip() for word in value]
+    raise ValueError("must be a list of texts that are not empty")
+
+
+def _duration(low: str, high: str) -> Callable[[object], float]:
+    lowest, highest = parse_duration(low), parse_duration(high)
+
+    def validate(value: object) -> float:
+        seconds = parse_duration(value)
+        if not lowest <= seconds <= highest:
+            raise ValueError(
+                f"must be between {format_duration(lowest)} and {format_duration(highest)}"
+            )
+        return seconds
+
+    return validate
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    def validate(value: object) -> int:
+        number: int | None = None
+        if isinstance(value, int) and not isinstance(value, bool):
+            number = value
+        elif isinstance(value, float) and value.is_integer():  # 1e6 of document B
+            number = int(value)
+        elif isinstance(value, str) and len(value) <= 32:
+            try:
+                number = int(value)
+            except ValueError:
+                number = None
+        if number is None or not low <= number <= high:
+            raise ValueError(f"must be a whole number between {low} and {high}")
+        return number
+
+    return validate
+
+
+def _or_none(check: Callable[[object], _V]) -> Callable[[object], _V | None]:
+    def validate(value: object) -> _V | None:
+        if value is None or (isinstance(value, str) and value.strip().lower() in _NOTHING):
+            return None
+        return check(value)
+
+    return validate

@@ -1,0 +1,251 @@
+"""The settings: names, defaults, bounds. Durations are seconds; all models are frozen.
+
+`Config()` is every default and reads nothing: no file, no environment. `dscore.config.load` reads those.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from dscore.config import document_b
+from dscore.config.checks import (
+    choice,
+    duration,
+    duration_or_none,
+    flag,
+    line,
+    path_or_none,
+    rate_or_none,
+    whole,
+    whole_or_auto,
+    whole_or_none,
+    words,
+)
+from dscore.config.durations import format_duration
+
+Interval = Annotated[float, duration("10ms", "7d")]
+"""How often, or how long at most: never zero."""
+Wait = Annotated[float, duration("0s", "7d")]
+"""How long to wait; zero means not at all."""
+Age = Annotated[float, duration("0s", "3650d")]
+"""How long to keep something."""
+Flag = Annotated[bool, flag()]
+Words = Annotated[tuple[str, ...], words()]
+OptionalPath = Annotated[Path | None, path_or_none()]
+
+_ONE_GIB = 1 << 30
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ListenConfig(_Section):
+    """Where to listen, and with how many threads."""
+
+    host: Annotated[str, line()] = "127.0.0.1"
+    """Address or name. Beyond loopback the server starts only with tokens required, or with `--insecure`."""
+    port: Annotated[int, whole(0, 65535)] = 8765
+    """TCP port; 0 takes any free one."""
+    backlog: Annotated[int, whole(1, 1_000_000)] = 4096
+    """Connections the kernel keeps waiting to be accepted (it may cap this: net.core.somaxconn)."""
+    reactors: Annotated[int | Literal["auto"], whole_or_auto(1, 256)] = "auto"
+    """Threads that own the sockets; auto: one for each two processors."""
+
+
+class MonitoringConfig(_Section):
+    """Liveness of agents (document B's `monitoring`)."""
+
+    health_check_interval: Interval = 30.0
+    """How often agents are told to send a heartbeat (`nextHeartbeatIn`)."""
+    offline_timeout: Interval = 300.0
+    """A connection whose heartbeats have stopped for this long is closed 1011 `heartbeat timeout`."""
+    connection_check_interval: Interval = 30.0
+    """No heartbeat for this long is a miss, answered by a `connection_check`."""
+    process_check_interval: Interval = 20.0
+    """How often the server looks at its own process (descriptors, memory, the loop's delay)."""
+    max_missed_heartbeats: Annotated[int, whole(1, 10_000)] = 3
+    """So many misses, plus the grace period, make an agent offline."""
+    heartbeat_grace_period: Wait = 60.0
+    """Time given after the last allowed miss, and after the last heartbeat of an agent that has gone."""
+    reconnection_grace_period: Wait = 120.0
+    """How long an agent without a connection stays online for watchers."""
+    broadcast_to_agents: Flag = False
+    """Send status changes to every agent, as document B does, not only to watchers."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_of_document_b(cls, values: Any) -> Any:
+        return document_b.translate("monitoring", values) if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _timeout_is_longest(self) -> MonitoringConfig:
+        for name in ("health_check_interval", "connection_check_interval"):
+            interval: float = getattr(self, name)
+            if self.offline_timeout <= interval:
+                raise ValueError(
+                    f"monitoring.offline_timeout ({format_duration(self.offline_timeout)}) must be longer than "
+                    f"monitoring.{name} ({format_duration(interval)}), or healthy agents would be "
+                    "disconnected: raise the first or lower the second"
+                )
+        return self
+
+
+class SocketConfig(_Section):
+    """Transport of both dialects (document B's `socket`)."""
+
+    ping_interval: Interval = 30.0
+    """How often a connection is pinged."""
+    ping_timeout: Interval = 120.0
+    """Nothing at all from a peer for ping_interval + ping_timeout: close 1011 `ping timeout`."""
+    connect_timeout: Interval = 60.0
+    """A Socket.IO session that has not joined a namespace by then is closed."""
+    max_message_size: Annotated[int, whole(128, _ONE_GIB)] = 1_000_000
+    """Bytes of one message from a peer; past it close 1009."""
+    transports: Annotated[tuple[str, ...], words("websocket", "polling", at_least=1)] = (
+        "websocket",
+        "polling",
+    )
+    """Transports of the socketio dialect."""
+    allow_eio3: Flag = True
+    """Take clients of Engine.IO 3 (Socket.IO 2) too."""
+    cors_origins: Words = ("*",)
+    """Values of `Origin` let in; "*" lets in all."""
+    cors_methods: Words = ("GET", "POST")
+    """Methods a page of another origin may use."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_of_document_b(cls, values: Any) -> Any:
+        return document_b.translate("socket", values) if isinstance(values, dict) else values
+
+
+class ShutdownConfig(_Section):
+    """The drain."""
+
+    intent: Annotated[Literal["terminate", "restart"], choice("terminate", "restart")] = "terminate"
+    """What SIGTERM and SIGINT mean: stop the agents' applications, or let them come back."""
+    timeout: Wait = 10.0
+    """How long an agent has to answer `terminate_app`."""
+    max_extension: Wait = 20.0
+    """How much more it can get with `termination_progress`."""
+    close_timeout: Wait = 2.0
+    """How long closing handshakes may take at the end."""
+    notice: Wait = 2.0
+    """How long agents have to read `server_shutdown` before they are closed."""
+    spread: Wait = 0.0
+    """Over how long a restart drain spreads its closes."""
+    reconnect_window: Annotated[float | None, duration_or_none("0s", "7d")] = None
+    """Over how long the fleet is asked to come back; none: 1 s for each 1,000 agents, at least 5 s."""
+    report: OptionalPath = None
+    """File the drain report is written to, as JSON."""
+
+
+class SessionConfig(_Section):
+    """What is kept for an agent that is away."""
+
+    ttl: Age = 3600.0
+    """How long a session outlives its connection."""
+    outbox_limit: Annotated[int, whole(0, 1_000_000)] = 100
+    """Undelivered messages kept for each agent; past it the oldest is dropped."""
+
+
+class AuthConfig(_Section):
+    """Who may come in."""
+
+    required: Flag = False
+    """Demand a token of agents, watchers and operators."""
+    token_file: OptionalPath = None
+    """Tokens of agents, one a line; blank lines and lines that begin with # are skipped."""
+    operator_token_file: OptionalPath = None
+    """Tokens of operators and watchers, in the same form."""
+    tokens: Words = Field(default=(), repr=False)
+    """More tokens of agents; meant for the environment. Never shown."""
+    operator_tokens: Words = Field(default=(), repr=False)
+    """More tokens of operators. Never shown."""
+    timeout: Interval = 10.0
+    """How long a connection may stay without introducing itself."""
+
+
+class LimitsConfig(_Section):
+    """Bounds on what peers may cost."""
+
+    connections: Annotated[int | None, whole_or_none(1, 10_000_000)] = None
+    """Connections at once; none: what the descriptor limit allows."""
+    accept_rate: Annotated[float | None, rate_or_none(0.1, 10_000_000)] = None
+    """New connections a second; those past it are accepted later, not refused. None: no limit."""
+    handshake_timeout: Interval = 10.0
+    """How long a request head may take."""
+    max_errors: Annotated[int, whole(1, 1_000_000)] = 10
+    """Refused messages within a minute before a connection is closed 1008."""
+    header_size: Annotated[int, whole(256, 1 << 20)] = 16_384
+    """Bytes of a request head; past it 431."""
+    body_size: Annotated[int, whole(0, _ONE_GIB)] = 1_000_000
+    """Bytes of a request body; past it 413."""
+    outbox_bytes: Annotated[int, whole(1024, _ONE_GIB)] = 1_048_576
+    """Bytes queued for a peer that does not read; past it close 1013 `slow consumer`."""
+    fragments: Annotated[int, whole(1, 10_000_000)] = 4096
+    """Fragments of one message; past it close 1008."""
+
+
+class StoreConfig(_Section):
+    """What outlives the process."""
+
+    path: Annotated[str, line()] = "dscore.db"
+    """SQLite file, made when missing; ":memory:" keeps nothing."""
+    retention: Age = 30 * 86400.0
+    """How long the history of agents is kept."""
+
+
+class HealthConfig(_Section):
+    """`GET /deepstream/health`."""
+
+    status_code_when_draining: Annotated[int, whole(200, 599)] = 503
+    """HTTP status of the health document while the server shuts down."""
+
+
+class LogConfig(_Section):
+    """What the server says, and how."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], choice("debug", "info", "warning", "error")
+    ] = "info"
+    """The least level that is written."""
+    format: Annotated[Literal["auto", "text", "json"], choice("auto", "text", "json")] = "auto"
+    """auto: text on a terminal, JSON lines otherwise."""
+    language: Annotated[Literal["en", "ko"], choice("en", "ko")] = "en"
+    """Of the messages sent to agents and watchers; log lines are always English."""
+
+
+class CompatConfig(_Section):
+    """Where dscore does more than the documents say."""
+
+    app_ready_ack: Flag = True
+    """Answer an `app_ready` that is no reconnection with `app_ready_ack`."""
+
+
+class SocketioConfig(_Section):
+    """The socketio dialect."""
+
+    watch_on_connect: Flag = False
+    """Every Socket.IO connection is a watcher until it introduces itself (document B's pages)."""
+
+
+class Config(_Section):
+    """All settings."""
+
+    listen: ListenConfig = ListenConfig()
+    monitoring: MonitoringConfig = MonitoringConfig()
+    socket: SocketConfig = SocketConfig()
+    shutdown: ShutdownConfig = ShutdownConfig()
+    session: SessionConfig = SessionConfig()
+    auth: AuthConfig = AuthConfig()
+    limits: LimitsConfig = LimitsConfig()
+    store: StoreConfig = StoreConfig()
+    health: HealthConfig = HealthConfig()
+    log: LogConfig = LogConfig()
+    compat: CompatConfig = CompatConfig()
+    socketio: SocketioConfig = SocketioConfig()

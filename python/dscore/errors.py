@@ -1,0 +1,103 @@
+"""Every exception a caller of dscore may meet.
+
+    DscoreError
+    ├── ConfigError (also ValueError)         a setting is wrong; the message names it, its value and the remedy
+    ├── DrainingError                         the server is stopping and takes no new work
+    └── AgentError                            about one agent, named by `agent_id`
+        ├── UnknownAgentError (also LookupError)
+        ├── NotConnectedError                 known, but it has no connection now
+        └── AgentGoneError                    its connection ended while it was waited for
+    CoreError                                 raised by the core, `dscore._core`
+    ├── BindError (also OSError)              the listening address cannot be had
+    ├── PoolClosedError                       the pool was closed, or its reactors have stopped
+    └── ForkedError                           the pool was made in another process
+
+A peer that misbehaves is never an exception for a caller: what it sent is refused on the wire
+(`dscore.messages.Refusal`) or ends its connection.
+
+The core's exceptions are looked up when first asked for, so that configuration can be read and checked without
+the extension.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dscore._core import BindError, CoreError, ForkedError, PoolClosedError
+
+__all__ = [
+    "AgentError",
+    "AgentGoneError",
+    "BindError",
+    "ConfigError",
+    "CoreError",
+    "DrainingError",
+    "DscoreError",
+    "ForkedError",
+    "NotConnectedError",
+    "PoolClosedError",
+    "UnknownAgentError",
+]
+
+_FROM_CORE = frozenset({"BindError", "CoreError", "ForkedError", "PoolClosedError"})
+
+
+class DscoreError(Exception):
+    """Base of the errors raised by the Python side."""
+
+
+class ConfigError(DscoreError, ValueError):
+    """A setting is wrong.
+
+    Attributes:
+        problems: every problem found, one line each; the message is the first.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        more = len(problems) - 1
+        plural = "s" if more > 1 else ""
+        super().__init__(problems[0] + (f" (and {more} more problem{plural})" if more else ""))
+        self.problems = problems
+
+
+class DrainingError(DscoreError):
+    """The server is draining: it takes no new work."""
+
+
+class AgentError(DscoreError):
+    """Something is wrong with one agent."""
+
+    _sentence = "agent {!r}"
+
+    def __init__(self, agent_id: str) -> None:
+        super().__init__(self._sentence.format(agent_id))
+        self.agent_id = agent_id
+
+
+class UnknownAgentError(AgentError, LookupError):
+    """No agent of that id has ever been introduced, or it was removed."""
+
+    _sentence = "no agent {!r} is known"
+
+
+class NotConnectedError(AgentError):
+    """The agent is known, but has no connection now."""
+
+    _sentence = "agent {!r} is not connected"
+
+
+class AgentGoneError(AgentError):
+    """The agent's connection ended while it was waited for."""
+
+    _sentence = "agent {!r} left before it answered"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FROM_CORE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dscore import _core
+
+    value = getattr(_core, name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,260 @@
+"""What agents and watchers say, as far as Python reads it (PROTOCOL.md §2).
+
+`parse` makes a frozen dataclass of the text, or raises `Refusal`. Nothing from a peer is trusted: every type is checked
+and every length bounded. In a field that may be left out, null says the same as leaving it out. Fields we do not know
+are passed over, so that newer clients work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import orjson
+
+from dscore.messages.outbound import ErrorMessage, RefusalCode, Status
+
+MAX_AGENT_ID = 128
+"""Bytes of UTF-8 in an agent id."""
+MAX_TEXT = 256
+"""Bytes of UTF-8 in any other text: an address, a timestamp, a search."""
+MAX_TOKEN = 1024
+
+
+class Refusal(Exception):
+    """A message that is not accepted; its connection lives on (PROTOCOL.md §10).
+
+    Attributes:
+        code: for the peer's program.
+        message: for its programmer.
+        request_type: the `type` of the message, if it has one.
+    """
+
+    def __init__(self, code: RefusalCode, message: str, request_type: str | None = None) -> None:
+        super().__init__(message)
+        self.code: RefusalCode = code
+        self.message = message
+        self.request_type = request_type
+
+    def dump(self) -> bytes:
+        """The `error` message."""
+        return ErrorMessage(self.code, self.message, self.request_type).dump()
+
+
+@dataclass(frozen=True, slots=True)
+class AppReady:
+    """Introduces an agent (document A)."""
+
+    agent_id: str
+    """`instance_id` on the wire."""
+    reconnection: bool = False
+    last_close_code: int = 0
+    config: bytes | None = None
+    """The agent's own settings, a JSON object as bytes (compact to keep for 18,000 agents); None when it is empty."""
+    token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A sign of life; it introduces an agent of document B."""
+
+    agent_id: str
+    """`clientName` on the wire."""
+    ip_address: str | None = None
+    timestamp: str | int | float | None = None
+    """The agent's own clock, in its own form."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectionSuccess:
+    """An agent of document B has come back."""
+
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatusRequest:
+    """Asks about the server and one agent."""
+
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchFilter:
+    """Which agents a watcher wants to hear of."""
+
+    status: Status | None = None
+    q: str | None = None
+    """Part of an agent id, in any case."""
+
+    def fits(self, agent_id: str, status: Status) -> bool:
+        """Whether an agent in this state passes."""
+        if self.status is not None and status != self.status:
+            return False
+        return self.q is None or self.q.casefold() in agent_id.casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Makes its connection a watcher."""
+
+    filter: WatchFilter = WatchFilter()
+    snapshot: bool = False
+    token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatch:
+    """Ends the watching; the connection stays introduced."""
+
+
+Inbound: TypeAlias = (
+    AppReady | Heartbeat | ReconnectionSuccess | Watch | Unwatch | ClientStatusRequest
+)
+
+
+def parse(kind: str, text: bytes) -> Inbound:
+    """The message of a type that is ours.
+
+    Args:
+        kind: its `type`, as the core has read it.
+        text: the whole message, one JSON object.
+
+    Raises:
+        Refusal: it is not what the protocol asks for.
+        KeyError: `kind` is none of ours; such a message is for `parse_object`.
+    """
+    read = _READERS[kind]
+    return read(_Fields(kind, parse_object(text, kind)))
+
+
+def parse_object(text: bytes, kind: str | None = None) -> dict[str, Any]:
+    """The JSON object of a message of any type.
+
+    Raises:
+        Refusal: `bad_json`.
+    """
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise Refusal("bad_json", "the message is not valid JSON", kind) from None
+    if not isinstance(value, dict):
+        raise Refusal("bad_json", "the message is not a JSON object", kind)
+    return value
+
+
+class _Fields:
+    """Checked reading of one message."""
+
+    __slots__ = ("_kind", "_values")
+
+    def __init__(self, kind: str, values: dict[str, Any]) -> None:
+        self._kind = kind
+        self._values = values
+
+    def agent_id(self, name: str) -> str:
+        value = self._values.get(name, "")
+        if value == "":
+            raise Refusal("missing_field", f"{name} is missing", self._kind)
+        return self._text(name, value, MAX_AGENT_ID)
+
+    def text(self, name: str, limit: int = MAX_TEXT) -> str | None:
+        value = self._values.get(name)
+        return None if value is None or value == "" else self._text(name, value, limit)
+
+    def flag(self, name: str) -> bool:
+        value = self._values.get(name)
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        raise self._bad(name, "must be true or false")
+
+    def whole(self, name: str, high: int) -> int:
+        value = self._values.get(name)
+        if value is None:
+            return 0
+        if type(value) is int and 0 <= value <= high:  # True is an int too
+            return value
+        raise self._bad(name, f"must be a whole number between 0 and {high}")
+
+    def table(self, name: str) -> dict[str, Any]:
+        value = self._values.get(name)
+        if value is None or isinstance(value, dict):
+            return value or {}
+        raise self._bad(name, "must be an object")
+
+    def moment(self, name: str) -> str | int | float | None:
+        value = self._values.get(name)
+        if type(value) in (int, float):
+            return value  # type: ignore[no-any-return]
+        return self.text(name)
+
+    def status(self, name: str) -> Status | None:
+        value = self._values.get(name)
+        if value is None or value == "online" or value == "offline":
+            return value  # type: ignore[no-any-return]
+        raise self._bad(name, 'must be "online" or "offline"')
+
+    def inner(self, name: str) -> _Fields:
+        return _Fields(self._kind, self.table(name))
+
+    def _text(self, name: str, value: object, limit: int) -> str:
+        if not isinstance(value, str):
+            raise self._bad(name, "must be a string")
+        # A character is at most four bytes: most texts need not be encoded to be measured.
+        if len(value) * 4 > limit and len(value.encode()) > limit:
+            raise self._bad(name, f"is longer than {limit} bytes")
+        return value
+
+    def _bad(self, name: str, sentence: str) -> Refusal:
+        return Refusal("bad_field", f"{name} {sentence}", self._kind)
+
+
+def _app_ready(fields: _Fields) -> AppReady:
+    config = fields.table("config")
+    return AppReady(
+        agent_id=fields.agent_id("instance_id"),
+        reconnection=fields.flag("reconnection"),
+        last_close_code=fields.whole("last_close_code", 65_535),
+        config=orjson.dumps(config) if config else None,
+        token=fields.text("token", MAX_TOKEN),
+    )
+
+
+def _heartbeat(fields: _Fields) -> Heartbeat:
+    return Heartbeat(
+        agent_id=fields.agent_id("clientName"),
+        ip_address=fields.text("ip_address"),
+        timestamp=fields.moment("timestamp"),
+    )
+
+
+def _reconnection_success(fields: _Fields) -> ReconnectionSuccess:
+    return ReconnectionSuccess(fields.agent_id("clientName"))
+
+
+def _client_status_request(fields: _Fields) -> ClientStatusRequest:
+    return ClientStatusRequest(fields.agent_id("clientName"))
+
+
+def _watch(fields: _Fields) -> Watch:
+    wanted = fields.inner("filter")
+    return Watch(
+        filter=WatchFilter(status=wanted.status("status"), q=wanted.text("q")),
+        snapshot=fields.flag("snapshot"),
+        token=fields.text("token", MAX_TOKEN),
+    )
+
+
+def _unwatch(fields: _Fields) -> Unwatch:
+    return Unwatch()
+
+
+_READERS: dict[str, Callable[[_Fields], Inbound]] = {
+    "app_ready": _app_ready,
+    "heartbeat": _heartbeat,
+    "reconnection_success": _reconnection_success,
+    "client_status_request": _client_status_request,
+    "watch": _watch,
+    "unwatch": _unwatch,
+}

@@ -1,0 +1,286 @@
+"""What the server says to agents (PROTOCOL.md §3) and to watchers (§4).
+
+Each class has `dump`, the JSON text with its keys in the order of the protocol's tables. In the raw dialect heartbeat
+responses, connection checks and terminate_app are written by the core, the same words from templates; these classes
+say what they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Literal, TypeAlias
+
+import orjson
+
+RefusalCode: TypeAlias = Literal[
+    "bad_json",
+    "bad_type",
+    "missing_field",
+    "bad_field",
+    "wrong_id",
+    "not_introduced",
+    "forbidden",
+]
+Status: TypeAlias = Literal["online", "offline"]
+Intent: TypeAlias = Literal["terminate", "restart"]
+ReasonCode: TypeAlias = Literal[
+    "reconnect_timeout",
+    "heartbeat_timeout",
+    "missed_heartbeats",
+    "no_connection",
+    "terminated",
+    "taken_over",
+    "shutdown",
+    "ping_timeout",
+    "protocol_error",
+    "slow_consumer",
+    "operator",
+]
+
+
+def timestamp(unix_seconds: float) -> str:
+    """ISO-8601 in UTC with milliseconds and Z."""
+    return _written(datetime.fromtimestamp(unix_seconds, timezone.utc))
+
+
+def timestamp_now() -> str:
+    """The present moment, as `timestamp` writes it."""
+    return _written(datetime.now(timezone.utc))
+
+
+def _written(moment: datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+@dataclass(frozen=True, slots=True)
+class AppReadyAck:
+    """The answer to an `app_ready` that is no reconnection."""
+
+    session_restored: bool
+    next_heartbeat_in: int
+    """Milliseconds."""
+
+    def dump(self) -> bytes:
+        return orjson.dumps(
+            {
+                "type": "app_ready_ack",
+                "status": "ok",
+                "session_restored": self.session_restored,
+                "server_status": "running",
+                "nextHeartbeatIn": self.next_heartbeat_in,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectionAck:
+    """The answer to an `app_ready` with `reconnection` true."""
+
+    session_restored: bool
+    """The truth, not a constant."""
+
+    def dump(self) -> bytes:
+        return orjson.dumps(
+            {
+                "type": "reconnection_ack",
+                "status": "ok",
+                "session_restored": self.session_restored,
+                "server_status": "running",
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatResponse:
+    """The answer to a `heartbeat`."""
+
+    timestamp: str
+    message: str
+    next_heartbeat_in: int | None
+    """Milliseconds; None: the heartbeat could not be dealt with, and the agent should reconnect."""
+
+    def dump(self) -> bytes:
+        ok = self.next_heartbeat_in is not None
+        return orjson.dumps(
+            {
+                "type": "heartbeat_response",
+                "status": "ok" if ok else "error",
+                "timestamp": self.timestamp,
+                "message": self.message,
+                **(
+                    {"nextHeartbeatIn": self.next_heartbeat_in} if ok else {"shouldReconnect": True}
+                ),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCheck:
+    """Asks an agent that has fallen silent for a sign of life."""
+
+    client_name: str
+    timestamp: str
+    expect_response_within: int = 30_000
+    """Milliseconds."""
+
+    def dump(self) -> bytes:
+        return orjson.dumps(
+            {
+                "type": "connection_check",
+                "client_name": self.client_name,
+                "timestamp": self.timestamp,
+                "expect_response_within": self.expect_response_within,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateApp:
+    """Asks an agent to stop its application."""
+
+    request_id: str
+    """A UUID, distinct for every agent and every request."""
+    reason: str = "Server shutting down"
+
+    def dump(self) -> bytes:
+        return orjson.dumps(
+            {"type": "terminate_app", "request_id": self.request_id, "reason": self.reason}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerShutdown:
+    """The server goes away, and says when to come back."""
+
+    message: str
+    timestamp: str
+    reconnect_after: int
+    """Milliseconds, counted from the close."""
+
+    def dump(self) -> bytes:
+        return orjson.dumps(
+            {
+                "type": "server_shutdown",
+                "message": self.message,
+                "timestamp": self.timestamp,
+                "reconnectAfter": self.reconnect_after,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatusResponse:
+    """The answer to a `client_status_request`."""
+
+    server_status: Literal["online", "shutting_down", "error"]
+    timestamp: str
+    message: str
+    client_status: Status | None = None
+    """Of the agent that was asked about; not sent with "error"."""
+    server_uptime: float = 0.0
+    """Seconds; not sent with "error"."""
+
+    def dump(self) -> bytes:
+        if self.server_status == "error":
+            answer: dict[str, object] = {"timestamp": self.timestamp, "message": self.message}
+        else:
+            answer = {
+                "clientStatus": self.client_status,
+                "timestamp": self.timestamp,
+                "serverUptime": self.server_uptime,
+                "message": self.message,
+            }
+        return orjson.dumps(
+            {"type": "server_status_response", "serverStatus": self.server_status, **answer}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorMessage:
+    """A message was refused; its connection lives on."""
+
+    code: RefusalCode
+    message: str
+    request_type: str | None = None
+
+    def dump(self) -> bytes:
+        refused = {} if self.request_type is None else {"request_type": self.request_type}
+        return orjson.dumps(
+            {"type": "error", "code": self.code, "message": self.message, **refused}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatusChanged:
+    """An agent went online or offline; to watchers."""
+
+    agent_id: str
+    status: Status
+    reason: str | None
+    """For people, in the language of `log.language`; None when online."""
+    reason_code: ReasonCode | None
+    """For programs; None when online."""
+    last_heartbeat: str | None
+    snapshot: bool = False
+    """Whether this is not a change but the state a new watcher starts from."""
+
+    def dump(self) -> bytes:
+        return orjson.dumps(
+            {
+                "type": "client_status_changed",
+                "id": self.agent_id,
+                "name": self.agent_id,
+                "status": self.status,
+                "reason": self.reason,
+                "reason_code": self.reason_code,
+                "lastHeartbeat": self.last_heartbeat,
+                **({"snapshot": True} if self.snapshot else {}),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClientReconnected:
+    """An agent came back within its grace period; to watchers."""
+
+    client_name: str
+    timestamp: str
+
+    def dump(self) -> bytes:
+        return orjson.dumps(
+            {
+                "type": "client_reconnected",
+                "clientName": self.client_name,
+                "timestamp": self.timestamp,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DrainProgress:
+    """How far a drain is; to watchers."""
+
+    intent: Intent
+    total: int
+    acked: int
+    failed: int
+    timed_out: int
+    vanished: int
+    notified: int
+    pending: int
+
+    def dump(self) -> bytes:
+        return orjson.dumps(
+            {
+                "type": "drain_progress",
+                "intent": self.intent,
+                "total": self.total,
+                "acked": self.acked,
+                "failed": self.failed,
+                "timed_out": self.timed_out,
+                "vanished": self.vanished,
+                "notified": self.notified,
+                "pending": self.pending,
+            }
+        )
