@@ -1,0 +1,286 @@
+//! The scan: one pass, nothing allocated unless a string holds escapes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Refusal, RefusalCode};
+
+/// Bytes of an agent id (PROTOCOL.md §10).
+pub const MAX_AGENT_ID: usize = 128;
+
+/// The types the core tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// `app_ready`
+    AppReady,
+    /// `heartbeat`
+    Heartbeat,
+    /// `connection_check_response`
+    ConnectionCheckResponse,
+    /// `app_terminated`
+    AppTerminated,
+    /// `termination_progress`
+    TerminationProgress,
+    /// `client_status_request`
+    ClientStatusRequest,
+    /// `reconnection_success`
+    ReconnectionSuccess,
+    /// `watch`
+    Watch,
+    /// `unwatch`
+    Unwatch,
+    /// Anything else: policy's.
+    Other,
+}
+
+impl Kind {
+    fn of(name: &str) -> Self {
+        match name {
+            "app_ready" => Self::AppReady,
+            "heartbeat" => Self::Heartbeat,
+            "connection_check_response" => Self::ConnectionCheckResponse,
+            "app_terminated" => Self::AppTerminated,
+            "termination_progress" => Self::TerminationProgress,
+            "client_status_request" => Self::ClientStatusRequest,
+            "reconnection_success" => Self::ReconnectionSuccess,
+            "watch" => Self::Watch,
+            "unwatch" => Self::Unwatch,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A message that is a JSON object with a string `type`. Its fields are checked when they are asked for.
+#[derive(Clone, Debug)]
+pub struct Scanned<'a> {
+    /// What `type` says.
+    pub kind: Kind,
+    /// `type` itself.
+    pub type_name: Cow<'a, str>,
+    fields: Fields<'a>,
+}
+
+impl<'a> Scanned<'a> {
+    /// The agent id, under the name it has in this kind of message.
+    ///
+    /// # Errors
+    /// Missing or empty: `missing_field` (so is that of a kind that carries none). No string, or longer than
+    /// [`MAX_AGENT_ID`]: `bad_field`.
+    pub fn agent_id(&self) -> Result<Cow<'a, str>, Refusal> {
+        let field = match self.kind {
+            Kind::Heartbeat | Kind::ClientStatusRequest | Kind::ReconnectionSuccess => {
+                Field::ClientName
+            }
+            Kind::ConnectionCheckResponse => Field::CheckedName,
+            _ => Field::InstanceId,
+        };
+        let id = self.fields.string(field)?;
+        match id.len() {
+            0 => Err(Refusal::missing(field.name())),
+            1..=MAX_AGENT_ID => Ok(id),
+            _ => Err(Refusal::bad(field.name(), "is longer than 128 bytes")),
+        }
+    }
+
+    /// `request_id` of app_terminated and termination_progress.
+    ///
+    /// # Errors
+    /// `missing_field`, or `bad_field` if it is no string.
+    pub fn request_id(&self) -> Result<Cow<'a, str>, Refusal> {
+        self.fields.string(Field::RequestId)
+    }
+
+    /// `status` of app_terminated.
+    ///
+    /// # Errors
+    /// `missing_field`, or `bad_field` if it is no string.
+    pub fn status(&self) -> Result<Cow<'a, str>, Refusal> {
+        self.fields.string(Field::Status)
+    }
+
+    /// `message` of app_terminated, if there is one and it is a string: it is only shown.
+    pub fn message(&self) -> Option<Cow<'a, str>> {
+        self.fields.string(Field::Message).ok()
+    }
+
+    /// `stage` of termination_progress.
+    ///
+    /// # Errors
+    /// `missing_field`, or `bad_field` if it is no string.
+    pub fn stage(&self) -> Result<Cow<'a, str>, Refusal> {
+        self.fields.string(Field::Stage)
+    }
+
+    /// `need_ms` of termination_progress.
+    ///
+    /// # Errors
+    /// `missing_field`, or `bad_field` if it is not an integer from 0 to 2⁶⁴ − 1.
+    pub fn need_ms(&self) -> Result<u64, Refusal> {
+        let raw = self.fields.raw(Field::NeedMs)?;
+        // Valid JSON has no sign or leading zero that `u64` would read differently.
+        raw.parse()
+            .map_err(|_| Refusal::bad(Field::NeedMs.name(), "must be an integer, 0 or more"))
+    }
+}
+
+/// Scans one message.
+///
+/// # Errors
+/// `bad_json` if it is not one JSON object and nothing else, `bad_type` if its `type` is missing or no string.
+///
+/// # Example
+/// ```
+/// use dscore_proto::agent::{Kind, scan};
+///
+/// let message = scan(r#"{"type":"heartbeat","clientName":"edge-7"}"#)?;
+/// assert_eq!((message.kind, &*message.agent_id()?), (Kind::Heartbeat, "edge-7"));
+/// # Ok::<(), dscore_proto::agent::Refusal>(())
+/// ```
+pub fn scan(text: &str) -> Result<Scanned<'_>, Refusal> {
+    if !text
+        .trim_start_matches([' ', '\t', '\r', '\n'])
+        .starts_with('{')
+    {
+        return Err(Refusal::new(RefusalCode::BadJson));
+    }
+    let fields: Fields<'_> =
+        serde_json::from_str(text).map_err(|error| Refusal::syntax(error.column()))?;
+    let type_name = fields
+        .string(Field::Type)
+        .map_err(|_| Refusal::new(RefusalCode::BadType))?;
+    Ok(Scanned {
+        kind: Kind::of(&type_name),
+        type_name,
+        fields,
+    })
+}
+
+/// The fields the core acts on.
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    Type,
+    InstanceId,
+    ClientName,
+    CheckedName,
+    RequestId,
+    Status,
+    Message,
+    Stage,
+    NeedMs,
+}
+
+impl Field {
+    const COUNT: usize = Self::NeedMs as usize + 1;
+
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "type" => Self::Type,
+            "instance_id" => Self::InstanceId,
+            "clientName" => Self::ClientName,
+            "client_name" => Self::CheckedName,
+            "request_id" => Self::RequestId,
+            "status" => Self::Status,
+            "message" => Self::Message,
+            "stage" => Self::Stage,
+            "need_ms" => Self::NeedMs,
+            _ => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Type => "type",
+            Self::InstanceId => "instance_id",
+            Self::ClientName => "clientName",
+            Self::CheckedName => "client_name",
+            Self::RequestId => "request_id",
+            Self::Status => "status",
+            Self::Message => "message",
+            Self::Stage => "stage",
+            Self::NeedMs => "need_ms",
+        }
+    }
+}
+
+/// The JSON text of each field that was there, by [`Field`].
+#[derive(Clone, Debug, Default)]
+struct Fields<'a>([Option<&'a str>; Field::COUNT]);
+
+impl<'a> Fields<'a> {
+    fn raw(&self, field: Field) -> Result<&'a str, Refusal> {
+        self.0[field as usize].ok_or(Refusal::missing(field.name()))
+    }
+
+    /// A string: borrowed, unless it holds escapes.
+    fn string(&self, field: Field) -> Result<Cow<'a, str>, Refusal> {
+        let raw = self.raw(field)?;
+        let inner = raw
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+            .ok_or(Refusal::bad(field.name(), "must be a string"))?;
+        if !inner.as_bytes().contains(&b'\\') {
+            return Ok(Cow::Borrowed(inner));
+        }
+        // The scan does not decode, so a lone surrogate comes this far.
+        serde_json::from_str(raw)
+            .map(Cow::Owned)
+            .map_err(|_| Refusal::bad(field.name(), "is not valid Unicode"))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(Name(name)) = map.next_key()? {
+            match name {
+                Some(field) => {
+                    fields.0[field as usize] = Some(map.next_value::<&RawValue>()?.get())
+                }
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// The name of a member, escapes undone.
+struct Name(Option<Field>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl Visitor<'_> for NameVisitor {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+        Ok(Name(Field::of(name)))
+    }
+}

@@ -1,0 +1,293 @@
+//! The request head: found, checked, and lent out as slices of the bytes it came in.
+
+use httparse::Header;
+
+use super::{BodyKind, HttpError};
+
+/// Slots for header fields; browsers send about 20.
+pub const MAX_HEADERS: usize = 100;
+
+/// A request head that passed every check of [`parse_head`].
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// A token; methods are case-sensitive.
+    pub method: &'a str,
+    /// As sent, never decoded: printable ASCII without `#`.
+    pub target: &'a str,
+    /// The minor version, 0 or 1.
+    pub version: u8,
+    /// In the order sent; names are tokens, values are trimmed and hold no control byte but tab.
+    pub headers: &'a [Header<'a>],
+}
+
+impl<'a> Head<'a> {
+    /// The value of the first field of that name, in any case.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| header.value)
+    }
+
+    /// The values of every field of that name, in the order sent.
+    pub fn header_all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.headers
+            .iter()
+            .filter(move |header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| header.value)
+    }
+
+    /// Whether a comma-separated field, perhaps in several lines, has this token in any case (RFC 9110 §5.6.1).
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.header_all(name).any(|value| list_has(value, token))
+    }
+
+    /// Whether another request may follow on this connection (RFC 9112 §9.3).
+    pub fn keep_alive(&self) -> bool {
+        !self.has_token("connection", "close")
+            && (self.version >= 1 || self.has_token("connection", "keep-alive"))
+    }
+
+    /// Whether the client holds its body back until it is told 100 (RFC 9110 §10.1.1).
+    pub fn expects_continue(&self) -> bool {
+        let has_body = !matches!(
+            self.body(),
+            Ok(BodyKind::None | BodyKind::Length(0)) | Err(_)
+        );
+        self.version >= 1 && has_body && self.header("expect").is_some()
+    }
+
+    /// Whether the client asks for a WebSocket; whether it asks well is for [`crate::handshake::accept`] to say.
+    pub fn wants_upgrade(&self) -> bool {
+        self.has_token("upgrade", "websocket")
+    }
+
+    /// The target's path, still percent-encoded, without the query; `*` for `OPTIONS *`.
+    pub fn path(&self) -> &'a str {
+        let local = match split_absolute(self.target) {
+            Some((_, local)) => local,
+            None => self.target,
+        };
+        match local.split('?').next() {
+            Some("") | None => "/",
+            Some(path) => path,
+        }
+    }
+
+    /// How the body is framed (RFC 9112 §6).
+    ///
+    /// # Errors
+    /// Stricter than §6.3: a repeated Content-Length is refused even if its values agree, and so is any
+    /// Transfer-Encoding beside a Content-Length.
+    pub fn body(&self) -> Result<BodyKind, HttpError> {
+        let mut lengths = self.header_all("content-length");
+        let mut codings = self.header_all("transfer-encoding");
+        match (lengths.next(), codings.next()) {
+            (None, None) => Ok(BodyKind::None),
+            (Some(_), Some(_)) => Err(HttpError::Framing),
+            (Some(length), None) => match (parse_length(length), lengths.next()) {
+                (Some(length), None) => Ok(BodyKind::Length(length)),
+                _ => Err(HttpError::ContentLength),
+            },
+            // RFC 9112 §6.1: in HTTP/1.0 the framing is faulty, whatever the coding.
+            (None, Some(_)) if self.version == 0 => Err(HttpError::Framing),
+            (None, Some(coding)) => {
+                if coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none() {
+                    Ok(BodyKind::Chunked)
+                } else {
+                    Err(HttpError::TransferEncoding)
+                }
+            }
+        }
+    }
+}
+
+/// Takes a request head from the front of `bytes`: the head and its length, or `None` until its end has come.
+///
+/// `bytes` may hold a body or further requests after it; they are not looked at. One empty line before the request is
+/// skipped (RFC 9112 §2.2). Faults that need no end to be seen (a control byte, a bare CR or LF) are reported at once.
+///
+/// # Errors
+/// The request is to be answered with [`HttpError::status`] and the connection closed.
+///
+/// # Example
+/// ```
+/// use dscore_proto::http::{MAX_HEADERS, parse_head};
+///
+/// let bytes = b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\nGET /next";
+/// let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
+/// let (head, len) = parse_head(bytes, &mut slots, 16_384)?.expect("complete");
+/// assert_eq!((head.path(), &bytes[len..]), ("/livez", &b"GET /next"[..]));
+/// # Ok::<(), dscore_proto::http::HttpError>(())
+/// ```
+pub fn parse_head<'a>(
+    bytes: &'a [u8],
+    slots: &'a mut [Header<'a>],
+    max_bytes: usize,
+) -> Result<Option<(Head<'a>, usize)>, HttpError> {
+    let skipped = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+    let Some(len) = find_end(&bytes[skipped..], max_bytes.saturating_sub(skipped))? else {
+        return Ok(None);
+    };
+    let bytes = &bytes[skipped..skipped + len];
+
+    let mut request = httparse::Request::new(slots);
+    match request.parse(bytes) {
+        Ok(httparse::Status::Complete(parsed)) if parsed == len => {}
+        Ok(_) => return Err(HttpError::Malformed),
+        Err(error) => return Err(refusal(error, bytes)),
+    }
+    let (Some(method), Some(target), Some(version)) =
+        (request.method, request.path, request.version)
+    else {
+        return Err(HttpError::Malformed);
+    };
+    let head = Head {
+        method,
+        target,
+        version,
+        headers: request.headers,
+    };
+    check_target(&head)?;
+    check_host(&head)?;
+    check_expectation(&head)?;
+    Ok(Some((head, skipped + len)))
+}
+
+/// The length of a head that ends in an empty line, or `None` if `bytes` stop before it.
+///
+/// httparse takes a bare LF for a line end; a proxy in front may not, so only CRLF passes here, and no other control
+/// byte than tab does.
+pub(crate) fn find_end(bytes: &[u8], max_bytes: usize) -> Result<Option<usize>, HttpError> {
+    let window = &bytes[..bytes.len().min(max_bytes)];
+    let mut line = 0;
+    while let Some(found) = window[line..].iter().position(|&byte| is_control(byte)) {
+        let at = line + found;
+        match (window[at], window.get(at + 1)) {
+            (b'\r', Some(b'\n')) => {}
+            (b'\r', None) => break,
+            _ => return Err(HttpError::Malformed),
+        }
+        match (found, line) {
+            (0, 0) => return Err(HttpError::Malformed),
+            (0, _) => return Ok(Some(at + 2)),
+            _ => line = at + 2,
+        }
+    }
+    // A head that fills the limit without its end cannot end within it.
+    if bytes.len() >= max_bytes {
+        return Err(HttpError::HeadTooLarge);
+    }
+    Ok(None)
+}
+
+fn is_control(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
+}
+
+/// Whether `bytes` are a token (RFC 9110 §5.6.2).
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty()
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+/// Whether a comma-separated value has this token in any case.
+fn list_has(value: &[u8], token: &str) -> bool {
+    value
+        .split(|&byte| byte == b',')
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+fn refusal(error: httparse::Error, bytes: &[u8]) -> HttpError {
+    match error {
+        httparse::Error::TooManyHeaders => HttpError::TooManyHeaders,
+        httparse::Error::Version if names_a_version(bytes) => HttpError::Version,
+        _ => HttpError::Malformed,
+    }
+}
+
+/// Whether the request line ends in something like `HTTP/2.0`, which is another version and not mere noise.
+fn names_a_version(bytes: &[u8]) -> bool {
+    let line = bytes.split(|&byte| byte == b'\r').next();
+    let word = line.and_then(|line| line.rsplit(|&byte| byte == b' ').next());
+    matches!(word, Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
+        if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+/// RFC 9112 §3.2: origin-form, absolute-form, or `*` for OPTIONS.
+fn check_target(head: &Head<'_>) -> Result<(), HttpError> {
+    if head.method == "CONNECT" {
+        return Err(HttpError::Connect);
+    }
+    // A fragment never travels (RFC 9110 §4.1); httparse lets bytes past ASCII through.
+    if !head
+        .target
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    {
+        return Err(HttpError::Target);
+    }
+    let known_form = head.target.starts_with('/')
+        || (head.target == "*" && head.method == "OPTIONS")
+        || split_absolute(head.target).is_some();
+    if known_form {
+        Ok(())
+    } else {
+        Err(HttpError::Target)
+    }
+}
+
+/// The authority of an absolute-form target, and what follows it.
+fn split_absolute(target: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = target.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return None;
+    }
+    Some(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
+}
+
+/// RFC 9112 §3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0.
+///
+/// An absolute target overrules Host (§3.2.2). We refuse a Host that contradicts it instead, so nothing behind us can
+/// believe the other one.
+fn check_host(head: &Head<'_>) -> Result<(), HttpError> {
+    let mut hosts = head.header_all("host");
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) if host.iter().all(|&byte| is_authority(byte)) => host,
+        (None, _) if head.version == 0 => return Ok(()),
+        _ => return Err(HttpError::Host),
+    };
+    match split_absolute(head.target) {
+        Some((authority, _)) if !host.eq_ignore_ascii_case(authority.as_bytes()) => {
+            Err(HttpError::Host)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What `uri-host [ ":" port ]` is made of (RFC 3986 §3.2.2): no user, no path, no list.
+fn is_authority(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(&byte)
+}
+
+/// RFC 9110 §10.1.1: HTTP/1.0 expectations are ignored, unknown ones are refused.
+fn check_expectation(head: &Head<'_>) -> Result<(), HttpError> {
+    let known = head
+        .header_all("expect")
+        .all(|value| value.eq_ignore_ascii_case(b"100-continue"));
+    if known || head.version == 0 {
+        Ok(())
+    } else {
+        Err(HttpError::Expectation)
+    }
+}
+
+/// Digits alone: `u64::from_str` would take a sign.
+fn parse_length(value: &[u8]) -> Option<u64> {
+    if !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}

@@ -1,0 +1,224 @@
+//! The bytes of a response: status line, fields, framing. Content is the caller's.
+
+use std::io::Write;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::is_token;
+
+/// The interim answer to a client that expects it (RFC 9110 §15.2.1).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// How the end of a response is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// A Content-Length; also right for the answer to HEAD, without the content.
+    Length(u64),
+    /// Chunks; never to an HTTP/1.0 client.
+    Chunked,
+    /// Nothing is said: the status has no content, or closing the connection ends it.
+    None,
+}
+
+/// A response that cannot be written: the caller's fault. Nothing was written.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ResponseError {
+    /// Final statuses only; an interim or upgrade response is not the caller's to send.
+    #[error("a response status is between 200 and 599, not {0}")]
+    Status(u16),
+    /// A name that is no token.
+    #[error("a header name holds a byte that is not allowed")]
+    HeaderName,
+    /// A value that would end its line, or that holds another control byte.
+    #[error("a header value holds a control byte")]
+    HeaderValue,
+}
+
+/// Appends the head of a response. Connection and framing are decided here: such fields of the caller's are left out.
+///
+/// # Errors
+/// See [`ResponseError`]; `out` is then as it was.
+pub fn encode_response_head(
+    status: u16,
+    headers: &[(&[u8], &[u8])],
+    framing: Framing,
+    keep_alive: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), ResponseError> {
+    check(status, headers)?;
+    push_status_line(status, out);
+    for &(name, value) in headers.iter().filter(|(name, _)| !is_ours(name)) {
+        push_field(name, value, out);
+    }
+    match framing {
+        // RFC 9110 §8.6, RFC 9112 §6.1: neither field with a 204.
+        _ if status == 204 => {}
+        Framing::Length(length) => {
+            push_field(b"Content-Length", length.to_string().as_bytes(), out);
+        }
+        Framing::Chunked => push_field(b"Transfer-Encoding", b"chunked", out),
+        Framing::None => {}
+    }
+    // Said in either case: an HTTP/1.0 client must be told that the connection stays (RFC 9112 §C.2.2).
+    let connection: &[u8] = if keep_alive { b"keep-alive" } else { b"close" };
+    push_field(b"Connection", connection, out);
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// Appends one chunk. No data, no chunk: an empty one would end the body.
+pub fn encode_chunk(data: &[u8], out: &mut Vec<u8>) {
+    if data.is_empty() {
+        return;
+    }
+    push_fmt(format_args!("{:x}\r\n", data.len()), out);
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the end of a chunked body.
+pub fn encode_last_chunk(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n\r\n");
+}
+
+/// Appends a complete problem document (RFC 9457) for a connection that is closed after it.
+///
+/// A 405 names GET, a 426 names WebSocket 13: those are the only reasons the core has for them.
+pub fn error_response(status: u16, detail: &str, retry_after: Option<u32>, out: &mut Vec<u8>) {
+    let content = problem(status, detail);
+    push_status_line(status, out);
+    push_field(b"Content-Type", b"application/problem+json", out);
+    push_field(b"Content-Length", content.len().to_string().as_bytes(), out);
+    if let Some(seconds) = retry_after {
+        push_field(b"Retry-After", seconds.to_string().as_bytes(), out);
+    }
+    match status {
+        405 => push_field(b"Allow", b"GET", out),
+        426 => {
+            // RFC 6455 §4.4; RFC 9110 §7.8 wants the field named in Connection.
+            push_field(b"Upgrade", b"websocket", out);
+            push_field(b"Sec-WebSocket-Version", b"13", out);
+        }
+        _ => {}
+    }
+    let connection: &[u8] = if status == 426 {
+        b"close, Upgrade"
+    } else {
+        b"close"
+    };
+    push_field(b"Connection", connection, out);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(&content);
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+}
+
+fn problem(status: u16, detail: &str) -> Vec<u8> {
+    let problem = Problem {
+        r#type: "about:blank",
+        title: reason_phrase(status),
+        status,
+        detail,
+    };
+    // Strings and numbers have no way to fail; were there one, an empty content is still a correct response.
+    serde_json::to_vec(&problem).unwrap_or_default()
+}
+
+fn check(status: u16, headers: &[(&[u8], &[u8])]) -> Result<(), ResponseError> {
+    if !(200..=599).contains(&status) {
+        return Err(ResponseError::Status(status));
+    }
+    for (name, value) in headers {
+        if !is_token(name) {
+            return Err(ResponseError::HeaderName);
+        }
+        if value
+            .iter()
+            .any(|&byte| byte.is_ascii_control() && byte != b'\t')
+        {
+            return Err(ResponseError::HeaderValue);
+        }
+    }
+    Ok(())
+}
+
+/// Fields that say how the connection goes on or where the content ends.
+fn is_ours(name: &[u8]) -> bool {
+    [
+        &b"connection"[..],
+        b"content-length",
+        b"transfer-encoding",
+        b"keep-alive",
+    ]
+    .iter()
+    .any(|ours| name.eq_ignore_ascii_case(ours))
+}
+
+fn push_status_line(status: u16, out: &mut Vec<u8>) {
+    push_fmt(
+        format_args!("HTTP/1.1 {status} {}\r\n", reason_phrase(status)),
+        out,
+    );
+}
+
+fn push_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    for part in [name, b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+fn push_fmt(args: std::fmt::Arguments<'_>, out: &mut Vec<u8>) {
+    // Writing to a Vec has no way to fail.
+    let _ = out.write_fmt(args);
+}
+
+/// Nobody reads the phrase; it may be empty (RFC 9112 §4), but the title of a problem should not.
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        422 => "Unprocessable Content",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
