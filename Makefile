@@ -22,8 +22,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Cargo alone (clippy) must look at the same Python as maturin.
 export PYO3_PYTHON := $(CURDIR)/$(PY)
 
-# Somebody else's active environment is none of our business.
-MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY) -m maturin
+# Somebody else's active environment is none of our business. PIP_QUIET: what is installed already needs no line.
+MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY) -m maturin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
