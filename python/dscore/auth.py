@@ -16,9 +16,10 @@ MAX_TOKEN_BYTES = 1024
 class Tokens:
     """A set of tokens that can be asked whether it holds one, and never gives one away.
 
-    Kept and looked up as digests under a key of this process. How long a look-up takes then depends on digests that no
-    peer can predict, so it tells nothing about how much of a guess was right, and it costs the same for one token as
-    for one token for each of 18,000 agents. (`hmac.compare_digest` over all of them would cost milliseconds a call.)
+    Kept and looked up as digests under a key of this process. How long a look-up takes then
+    depends on digests that no peer can predict, so it tells nothing about how much of a guess was
+    right, and it costs the same for one token as for one token for each of 18,000 agents.
+    (`hmac.compare_digest` over all of them would cost milliseconds a call.)
     """
 
     __slots__ = ("_digests", "_key")
@@ -35,7 +36,9 @@ class Tokens:
         *,
         setting: str = "auth.token_file",
     ) -> Tokens:
-        """The tokens of a file (one a line; blank lines and `#` comments skipped) and of a list, together.
+        """The tokens of a file and of a list, together.
+
+        A file holds one token a line; blank lines and lines that begin with `#` are skipped.
 
         Args:
             setting: what to call the file in an error.

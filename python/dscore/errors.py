@@ -1,22 +1,22 @@
 """Every exception a caller of dscore may meet.
 
     DscoreError
-    ├── ConfigError (also ValueError)         a setting is wrong; the message names it, its value and the remedy
-    ├── DrainingError                         the server is stopping and takes no new work
-    └── AgentError                            about one agent, named by `agent_id`
+    ├── ConfigError (also ValueError)       a setting is wrong; says which, and the remedy
+    ├── DrainingError                       the server is stopping and takes no new work
+    └── AgentError                          about one agent, named by `agent_id`
         ├── UnknownAgentError (also LookupError)
-        ├── NotConnectedError                 known, but it has no connection now
-        └── AgentGoneError                    its connection ended while it was waited for
-    CoreError                                 raised by the core, `dscore._core`
-    ├── BindError (also OSError)              the listening address cannot be had
-    ├── PoolClosedError                       the pool was closed, or its reactors have stopped
-    └── ForkedError                           the pool was made in another process
+        ├── NotConnectedError               known, but it has no connection now
+        └── AgentGoneError                  its connection ended while it was waited for
+    CoreError                               raised by the core, `dscore._core`
+    ├── BindError (also OSError)            the listening address cannot be had
+    ├── PoolClosedError                     the pool was closed, or its reactors have stopped
+    └── ForkedError                         the pool was made in another process
 
 A peer that misbehaves is never an exception for a caller: what it sent is refused on the wire
 (`dscore.messages.Refusal`) or ends its connection.
 
-The core's exceptions are looked up when first asked for, so that configuration can be read and checked without
-the extension.
+The core's exceptions are looked up when first asked for, so that configuration can be read and
+checked without the extension.
 """
 
 from __future__ import annotations

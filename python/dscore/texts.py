@@ -1,7 +1,7 @@
 """The sentences people read, in English and in Korean (the documents' own where they have one).
 
-Machines read `reason_code`; nothing may depend on these. Log lines and refusals, which are for programmers, are
-English only.
+Machines read `reason_code`; nothing may depend on these. Log lines and refusals, which are for
+programmers, are English only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What a single value of the configuration may be.
 
-Each function makes the one validator of a field: it takes a value of a TOML file, of the environment (always text) or
-of a Python caller, and returns it in its final type or raises a `ValueError` whose sentence says what would be right.
-The name of the field, the value and where it stands are added by whoever shows the error.
+Each function makes the one validator of a field: it takes a value of a TOML file, of the
+environment (always text) or of a Python caller, and returns it in its final type or raises a
+`ValueError` whose sentence says what would be right. The name of the field, the value and where
+it stands are added by whoever shows the error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The names and units of document B's `config/server.js`, accepted in the sections it has.
 
-Its keys are camelCase and its times milliseconds. They are turned into ours before anything else looks at them, so
-that precedence, origins and error messages know only one name for each setting.
+Its keys are camelCase and its times milliseconds. They are turned into ours before anything else
+looks at them, so that precedence, origins and error messages know only one name for each setting.
 """
 
 from __future__ import annotations
@@ -35,8 +35,13 @@ NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 """Section -> document B's name -> ours (`cors` is a table of two of ours)."""
 
 
+def our_name(section: str, name: str) -> str:
+    """Our name of a setting; a name that is not document B's is taken for ours."""
+    return _CORS["origin"] if name == "cors" else NAMES.get(section, {}).get(name, name)
+
+
 def translate(section: str, values: Mapping[str, object]) -> dict[str, object]:
-    """The values of one section under our names and in our units; unknown names are left for the check that follows.
+    """The values of one section under our names and in our units; unknown names pass as they are.
 
     Raises:
         ValueError: a setting is given under both of its names.

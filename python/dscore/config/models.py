@@ -1,6 +1,7 @@
 """The settings: names, defaults, bounds. Durations are seconds; all models are frozen.
 
-`Config()` is every default and reads nothing: no file, no environment. `dscore.config.load` reads those.
+`Config()` is every default and reads nothing: no file, no environment. `dscore.config.load` reads
+those.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ Flag = Annotated[bool, flag()]
 Words = Annotated[tuple[str, ...], words()]
 OptionalPath = Annotated[Path | None, path_or_none()]
 
+SECRETS = frozenset({"auth.tokens", "auth.operator_tokens"})
+"""Settings whose values are never shown."""
+
 _ONE_GIB = 1 << 30
 
 
@@ -47,7 +51,7 @@ class ListenConfig(_Section):
     """Where to listen, and with how many threads."""
 
     host: Annotated[str, line()] = "127.0.0.1"
-    """Address or name. Beyond loopback the server starts only with tokens required, or with `--insecure`."""
+    """Address or name. Beyond loopback only with tokens required, or with `--insecure`."""
     port: Annotated[int, whole(0, 65535)] = 8765
     """TCP port; 0 takes any free one."""
     backlog: Annotated[int, whole(1, 1_000_000)] = 4096
@@ -62,7 +66,7 @@ class MonitoringConfig(_Section):
     health_check_interval: Interval = 30.0
     """How often agents are told to send a heartbeat (`nextHeartbeatIn`)."""
     offline_timeout: Interval = 300.0
-    """A connection whose heartbeats have stopped for this long is closed 1011 `heartbeat timeout`."""
+    """Heartbeats stopped for this long: the connection is closed 1011 `heartbeat timeout`."""
     connection_check_interval: Interval = 30.0
     """No heartbeat for this long is a miss, answered by a `connection_check`."""
     process_check_interval: Interval = 20.0
@@ -70,7 +74,7 @@ class MonitoringConfig(_Section):
     max_missed_heartbeats: Annotated[int, whole(1, 10_000)] = 3
     """So many misses, plus the grace period, make an agent offline."""
     heartbeat_grace_period: Wait = 60.0
-    """Time given after the last allowed miss, and after the last heartbeat of an agent that has gone."""
+    """Time given after the last allowed miss, and after the last heartbeat of one that has gone."""
     reconnection_grace_period: Wait = 120.0
     """How long an agent without a connection stays online for watchers."""
     broadcast_to_agents: Flag = False
@@ -87,9 +91,9 @@ class MonitoringConfig(_Section):
             interval: float = getattr(self, name)
             if self.offline_timeout <= interval:
                 raise ValueError(
-                    f"monitoring.offline_timeout ({format_duration(self.offline_timeout)}) must be longer than "
-                    f"monitoring.{name} ({format_duration(interval)}), or healthy agents would be "
-                    "disconnected: raise the first or lower the second"
+                    f"monitoring.offline_timeout ({format_duration(self.offline_timeout)}) must be "
+                    f"longer than monitoring.{name} ({format_duration(interval)}), or healthy "
+                    "agents would be disconnected: raise the first or lower the second"
                 )
         return self
 
@@ -139,7 +143,7 @@ class ShutdownConfig(_Section):
     spread: Wait = 0.0
     """Over how long a restart drain spreads its closes."""
     reconnect_window: Annotated[float | None, duration_or_none("0s", "7d")] = None
-    """Over how long the fleet is asked to come back; none: 1 s for each 1,000 agents, at least 5 s."""
+    """Over how long a fleet is asked to come back; none: 1 s per 1,000 agents, at least 5 s."""
     report: OptionalPath = None
     """File the drain report is written to, as JSON."""
 

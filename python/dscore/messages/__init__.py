@@ -1,6 +1,7 @@
-"""Every message of the wire that Python reads or writes, and the only home of its camelCase names (PROTOCOL.md §2-§4).
+"""Every message of the wire that Python reads or writes (PROTOCOL.md §2-§4).
 
-`inbound` has what agents and watchers say, `outbound` what they are told. Both dialects use the same objects.
+The only home of the wire's camelCase names: `inbound` has what agents and watchers say,
+`outbound` what they are told. Both dialects use the same objects.
 """
 
 from dscore.messages.inbound import (

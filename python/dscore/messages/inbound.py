@@ -1,8 +1,8 @@
 """What agents and watchers say, as far as Python reads it (PROTOCOL.md §2).
 
-`parse` makes a frozen dataclass of the text, or raises `Refusal`. Nothing from a peer is trusted: every type is checked
-and every length bounded. In a field that may be left out, null says the same as leaving it out. Fields we do not know
-are passed over, so that newer clients work.
+`parse` makes a frozen dataclass of the text, or raises `Refusal`. Nothing from a peer is trusted:
+every type is checked and every length bounded. In a field that may be left out, null says the
+same as leaving it out. Fields we do not know are passed over, so that newer clients work.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class AppReady:
     reconnection: bool = False
     last_close_code: int = 0
     config: bytes | None = None
-    """The agent's own settings, a JSON object as bytes (compact to keep for 18,000 agents); None when it is empty."""
+    """The agent's settings: a JSON object, as bytes because 18,000 are kept; None when empty."""
     token: str | None = None
 
 
@@ -186,13 +186,13 @@ class _Fields:
     def moment(self, name: str) -> str | int | float | None:
         value = self._values.get(name)
         if type(value) in (int, float):
-            return value  # type: ignore[no-any-return]
+            return value
         return self.text(name)
 
     def status(self, name: str) -> Status | None:
         value = self._values.get(name)
         if value is None or value == "online" or value == "offline":
-            return value  # type: ignore[no-any-return]
+            return value
         raise self._bad(name, 'must be "online" or "offline"')
 
     def inner(self, name: str) -> _Fields:

@@ -1,8 +1,8 @@
 """What the server says to agents (PROTOCOL.md §3) and to watchers (§4).
 
-Each class has `dump`, the JSON text with its keys in the order of the protocol's tables. In the raw dialect heartbeat
-responses, connection checks and terminate_app are written by the core, the same words from templates; these classes
-say what they are.
+Each class has `dump`, the JSON text with its keys in the order of the protocol's tables. In the
+raw dialect heartbeat responses, connection checks and terminate_app are written by the core, the
+same words from templates; these classes say what they are.
 """
 
 from __future__ import annotations
