@@ -187,6 +187,7 @@ impl<T> Wheel<T> {
     /// The cost is that of the slots in use on the way and of the entries that cascade, not of the
     /// ticks that pass.
     pub fn advance(&mut self, now: u64) {
+        let now = now.max(self.elapsed);
         while let Some((level, slot)) = self.occupied.first() {
             let start = level::slot_start(self.elapsed, level, slot);
             if start > now {
@@ -200,7 +201,7 @@ impl<T> Wheel<T> {
                 self.cascade(list_of(level, slot));
             }
         }
-        self.elapsed = self.elapsed.max(now);
+        self.elapsed = now;
     }
 
     /// Takes out the next entry that had expired at the last `advance`: its deadline and its value.
@@ -279,4 +280,23 @@ impl<T> Wheel<T> {
 
 fn list_of(level: usize, slot: usize) -> NodeId {
     (level * SLOTS + slot) as NodeId
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_grows_with_the_most_entries_at_a_time_only() {
+        let mut wheel = Wheel::new(0);
+        for now in 0..1000 {
+            let keys = [1, 100, 10_000].map(|ticks| wheel.arm(now + ticks, ()));
+            wheel.cancel(keys[1]);
+            wheel.rearm(keys[2], now);
+            wheel.advance(now + 1);
+            while wheel.pop_expired().is_some() {}
+        }
+        assert!(wheel.is_empty());
+        assert_eq!(wheel.entries.len(), 3);
+    }
 }
