@@ -1,4 +1,5 @@
-//! The opening handshake of RFC 6455 §4: the server's answer, and a client's half for tests and benches.
+//! The opening handshake of RFC 6455 §4: the server's answer, and a client's half for tests and
+//! benches.
 //!
 //! No extension is ever negotiated: an offer is not answered, which refuses it (§9.1).
 
@@ -52,7 +53,8 @@ pub enum HandshakeError {
 
 impl HandshakeError {
     /// The status to answer with; to a client, the status it was answered with (502 for nonsense).
-    pub fn status(self) -> u16 {
+    #[must_use]
+    pub const fn status(self) -> u16 {
         match self {
             Self::Version | Self::Content | Self::Connection | Self::Key => 400,
             Self::Origin => 403,
@@ -156,7 +158,8 @@ pub fn client_request(
         path,
         " HTTP/1.1\r\nHost: ",
         host,
-        "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ",
+        "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13",
+        "\r\nSec-WebSocket-Key: ",
         key,
         "\r\n",
     ];
@@ -168,8 +171,8 @@ pub fn client_request(
     }
 }
 
-/// Checks the server's answer to [`client_request`] (§4.1): its length, or `None` until all of it has come. Frames may
-/// follow it in `bytes`.
+/// Checks the server's answer to [`client_request`] (§4.1): its length, or `None` until all of it
+/// has come. Frames may follow it in `bytes`.
 ///
 /// # Errors
 /// [`HandshakeError::Refused`] with the server's status, or [`HandshakeError::Response`].
@@ -208,8 +211,8 @@ fn only<'a>(head: &Head<'a>, name: &str) -> Option<&'a [u8]> {
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Base64 of 16 bytes is 22 digits and two pads. The key is hashed as text, never decoded (§4.2.2), so the four bits that
-/// 22 digits have too many do not matter.
+/// Base64 of 16 bytes is 22 digits and two pads. The key is hashed as text, never decoded (§4.2.2),
+/// so the four bits that 22 digits have too many do not matter.
 fn is_key(key: &[u8]) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     matches!(key, [digits @ .., b'=', b'='] if digits.len() == 22 && digits.iter().all(is_digit))

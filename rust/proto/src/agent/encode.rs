@@ -4,7 +4,8 @@ use std::io::Write;
 
 use super::RefusalCode;
 
-/// `terminate_app` up to its request id (36 bytes, a UUID), which alone differs from agent to agent.
+/// `terminate_app` up to its request id (36 bytes, a UUID), which alone differs from agent to
+/// agent.
 pub const TERMINATE_HEAD: &[u8] = br#"{"type":"terminate_app","request_id":""#;
 
 /// `terminate_app` after its request id.
@@ -31,8 +32,9 @@ pub fn encode_error(
     out.push(b'}');
 }
 
-/// Appends a `heartbeat_response`. `timestamp` is written as it is; `message_json` is a JSON string, quotes included
-/// ([`encode_string`] makes one): it is the same for every agent and need not be escaped each time.
+/// Appends a `heartbeat_response`. `timestamp` is written as it is; `message_json` is a JSON
+/// string, quotes included ([`encode_string`] makes one): it is the same for every agent and need
+/// not be escaped each time.
 pub fn encode_heartbeat_response(
     timestamp: &str,
     message_json: &str,

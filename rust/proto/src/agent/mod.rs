@@ -1,8 +1,10 @@
-//! What the core itself reads of an agent's message: its `type`, and the few fields the core acts on.
+//! What the core itself reads of an agent's message: its `type`, and the few fields the core acts
+//! on.
 //!
-//! One pass over the text checks that it is a JSON object and remembers where those fields lie; each is checked when it
-//! is asked for. Everything else is passed over unparsed: it is policy's. A name given twice counts as its last value,
-//! as it does for the parser on the other side of the boundary.
+//! One pass over the text checks that it is a JSON object and remembers where those fields lie;
+//! each is checked when it is asked for. Everything else is passed over unparsed: it is policy's. A
+//! name given twice counts as its last value, as it does for the parser on the other side of the
+//! boundary.
 
 mod encode;
 mod refusal;

@@ -53,7 +53,8 @@ impl Kind {
     }
 }
 
-/// A message that is a JSON object with a string `type`. Its fields are checked when they are asked for.
+/// A message that is a JSON object with a string `type`. Its fields are checked when they are asked
+/// for.
 #[derive(Clone, Debug)]
 pub struct Scanned<'a> {
     /// What `type` says.
@@ -67,8 +68,8 @@ impl<'a> Scanned<'a> {
     /// The agent id, under the name it has in this kind of message.
     ///
     /// # Errors
-    /// Missing or empty: `missing_field` (so is that of a kind that carries none). No string, or longer than
-    /// [`MAX_AGENT_ID`]: `bad_field`.
+    /// Missing or empty: `missing_field` (so is that of a kind that carries none). No string, or
+    /// longer than [`MAX_AGENT_ID`]: `bad_field`.
     pub fn agent_id(&self) -> Result<Cow<'a, str>, Refusal> {
         let field = match self.kind {
             Kind::Heartbeat | Kind::ClientStatusRequest | Kind::ReconnectionSuccess => {
@@ -129,7 +130,8 @@ impl<'a> Scanned<'a> {
 /// Scans one message.
 ///
 /// # Errors
-/// `bad_json` if it is not one JSON object and nothing else, `bad_type` if its `type` is missing or no string.
+/// `bad_json` if it is not one JSON object and nothing else, `bad_type` if its `type` is missing or
+/// no string.
 ///
 /// # Example
 /// ```

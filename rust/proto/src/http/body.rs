@@ -2,7 +2,8 @@
 
 use super::HttpError;
 
-/// Bytes of chunk extensions in one body. They mean nothing to us; unbounded, a peer could send nothing else for hours.
+/// Bytes of chunk extensions in one body. They mean nothing to us; unbounded, a peer could send
+/// nothing else for hours.
 pub const MAX_CHUNK_EXTENSIONS: u32 = 4096;
 
 /// Bytes of trailer fields after one body. They are checked and dropped.
@@ -41,8 +42,8 @@ pub enum BodyKind {
 /// | TrailerLf | LF | Trailer |
 /// | EndLf | LF | Done |
 ///
-/// Any other byte is [`HttpError::Chunk`]. There is no white space around a size: RFC 9112 §7.1.1 lets it be read,
-/// readers have disagreed on it, nobody sends it.
+/// Any other byte is [`HttpError::Chunk`]. There is no white space around a size: RFC 9112 §7.1.1
+/// lets it be read, readers have disagreed on it, nobody sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Fixed,
@@ -77,7 +78,8 @@ impl BodyReader {
     /// A reader for one body of at most `max_bytes` of content.
     ///
     /// # Errors
-    /// [`HttpError::BodyTooLarge`] if the Content-Length alone says so: nothing has to be read to refuse it.
+    /// [`HttpError::BodyTooLarge`] if the Content-Length alone says so: nothing has to be read to
+    /// refuse it.
     pub fn new(kind: BodyKind, max_bytes: usize) -> Result<Self, HttpError> {
         let max_bytes = max_bytes as u64;
         let (state, left) = match kind {
@@ -100,8 +102,8 @@ impl BodyReader {
         self.state == State::Done
     }
 
-    /// Takes from the front of `input` what belongs to this body, appends its content to `out`, and says how many bytes
-    /// of `input` that was: all of them, unless the body is done.
+    /// Takes from the front of `input` what belongs to this body, appends its content to `out`, and
+    /// says how many bytes of `input` that was: all of them, unless the body is done.
     ///
     /// # Errors
     /// The request is to be answered with [`HttpError::status`] and the connection closed.
@@ -166,8 +168,8 @@ impl BodyReader {
         }
     }
 
-    /// One digit of a chunk size. The limit is checked as the digits come, so the number never overflows; zeros in front
-    /// are not counted against it and so are bounded like extensions.
+    /// One digit of a chunk size. The limit is checked as the digits come, so the number never
+    /// overflows; zeros in front are not counted against it and so are bounded like extensions.
     fn size(&mut self, digit: u8) -> Result<State, HttpError> {
         if self.state == State::SizeStart {
             self.left = 0;

@@ -37,7 +37,8 @@ impl<'a> Head<'a> {
             .map(|header| header.value)
     }
 
-    /// Whether a comma-separated field, perhaps in several lines, has this token in any case (RFC 9110 §5.6.1).
+    /// Whether a comma-separated field, perhaps in several lines, has this token in any case (RFC
+    /// 9110 §5.6.1).
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.header_all(name).any(|value| list_has(value, token))
     }
@@ -57,7 +58,8 @@ impl<'a> Head<'a> {
         self.version >= 1 && has_body && self.header("expect").is_some()
     }
 
-    /// Whether the client asks for a WebSocket; whether it asks well is for [`crate::handshake::accept`] to say.
+    /// Whether the client asks for a WebSocket; whether it asks well is for
+    /// [`crate::handshake::accept`] to say.
     pub fn wants_upgrade(&self) -> bool {
         self.has_token("upgrade", "websocket")
     }
@@ -77,8 +79,8 @@ impl<'a> Head<'a> {
     /// How the body is framed (RFC 9112 §6).
     ///
     /// # Errors
-    /// Stricter than §6.3: a repeated Content-Length is refused even if its values agree, and so is any
-    /// Transfer-Encoding beside a Content-Length.
+    /// Stricter than §6.3: a repeated Content-Length is refused even if its values agree, and so is
+    /// any Transfer-Encoding beside a Content-Length.
     pub fn body(&self) -> Result<BodyKind, HttpError> {
         let mut lengths = self.header_all("content-length");
         let mut codings = self.header_all("transfer-encoding");
@@ -102,10 +104,12 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Takes a request head from the front of `bytes`: the head and its length, or `None` until its end has come.
+/// Takes a request head from the front of `bytes`: the head and its length, or `None` until its end
+/// has come.
 ///
-/// `bytes` may hold a body or further requests after it; they are not looked at. One empty line before the request is
-/// skipped (RFC 9112 §2.2). Faults that need no end to be seen (a control byte, a bare CR or LF) are reported at once.
+/// `bytes` may hold a body or further requests after it; they are not looked at. One empty line
+/// before the request is skipped (RFC 9112 §2.2). Faults that need no end to be seen (a control
+/// byte, a bare CR or LF) are reported at once.
 ///
 /// # Errors
 /// The request is to be answered with [`HttpError::status`] and the connection closed.
@@ -156,8 +160,8 @@ pub fn parse_head<'a>(
 
 /// The length of a head that ends in an empty line, or `None` if `bytes` stop before it.
 ///
-/// httparse takes a bare LF for a line end; a proxy in front may not, so only CRLF passes here, and no other control
-/// byte than tab does.
+/// httparse takes a bare LF for a line end; a proxy in front may not, so only CRLF passes here, and
+/// no other control byte than tab does.
 pub(crate) fn find_end(bytes: &[u8], max_bytes: usize) -> Result<Option<usize>, HttpError> {
     let window = &bytes[..bytes.len().min(max_bytes)];
     let mut line = 0;
@@ -208,7 +212,8 @@ fn refusal(error: httparse::Error, bytes: &[u8]) -> HttpError {
     }
 }
 
-/// Whether the request line ends in something like `HTTP/2.0`, which is another version and not mere noise.
+/// Whether the request line ends in something like `HTTP/2.0`, which is another version and not
+/// mere noise.
 fn names_a_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|&byte| byte == b'\r').next();
     let word = line.and_then(|line| line.rsplit(|&byte| byte == b' ').next());
@@ -250,8 +255,8 @@ fn split_absolute(target: &str) -> Option<(&str, &str)> {
 
 /// RFC 9112 §3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0.
 ///
-/// An absolute target overrules Host (§3.2.2). We refuse a Host that contradicts it instead, so nothing behind us can
-/// believe the other one.
+/// An absolute target overrules Host (§3.2.2). We refuse a Host that contradicts it instead, so
+/// nothing behind us can believe the other one.
 fn check_host(head: &Head<'_>) -> Result<(), HttpError> {
     let mut hosts = head.header_all("host");
     let host = match (hosts.next(), hosts.next()) {

@@ -1,7 +1,9 @@
-//! The server's side of HTTP/1.1 (RFC 9110, RFC 9112): the request head, the request body, the response's framing.
+//! The server's side of HTTP/1.1 (RFC 9110, RFC 9112): the request head, the request body, the
+//! response's framing.
 //!
-//! Nothing here reads a socket or keeps a connection. Where the RFCs let a server guess what a sloppy peer meant, this
-//! one refuses: two readers that guess differently are what request smuggling lives on.
+//! Nothing here reads a socket or keeps a connection. Where the RFCs let a server guess what a
+//! sloppy peer meant, this one refuses: two readers that guess differently are what request
+//! smuggling lives on.
 
 mod body;
 mod head;
@@ -13,15 +15,15 @@ pub use body::{BodyKind, BodyReader, MAX_CHUNK_EXTENSIONS, MAX_TRAILERS};
 pub use head::{Head, MAX_HEADERS, parse_head};
 pub(crate) use head::{find_end, is_token};
 pub use response::{
-    CONTINUE, Framing, ResponseError, encode_chunk, encode_last_chunk, encode_response_head,
-    error_response,
+    CONTINUE, Framing, encode_chunk, encode_last_chunk, encode_response_head, error_response,
 };
 
-/// Why a request was refused: the peer's fault. The connection is closed after the answer, since the end of a bad
-/// request cannot be known.
+/// Why a request was refused: the peer's fault. The connection is closed after the answer, since
+/// the end of a bad request cannot be known.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum HttpError {
-    /// Not the grammar of RFC 9112, or a form of it that was retired because readers disagree about it.
+    /// Not the grammar of RFC 9112, or a form of it that was retired because readers disagree about
+    /// it.
     #[error("the request is not well-formed HTTP/1.1")]
     Malformed,
     /// A target with bytes no URI has, a fragment, or a form that does not go with the method.
@@ -70,7 +72,8 @@ pub enum HttpError {
 
 impl HttpError {
     /// The status to answer with.
-    pub fn status(self) -> u16 {
+    #[must_use]
+    pub const fn status(self) -> u16 {
         match self {
             Self::Malformed
             | Self::Target

@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use serde::Serialize;
-use thiserror::Error;
 
 use super::is_token;
+use crate::error::UsageError;
 
 /// The interim answer to a client that expects it (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -21,31 +21,18 @@ pub enum Framing {
     None,
 }
 
-/// A response that cannot be written: the caller's fault. Nothing was written.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum ResponseError {
-    /// Final statuses only; an interim or upgrade response is not the caller's to send.
-    #[error("a response status is between 200 and 599, not {0}")]
-    Status(u16),
-    /// A name that is no token.
-    #[error("a header name holds a byte that is not allowed")]
-    HeaderName,
-    /// A value that would end its line, or that holds another control byte.
-    #[error("a header value holds a control byte")]
-    HeaderValue,
-}
-
-/// Appends the head of a response. Connection and framing are decided here: such fields of the caller's are left out.
+/// Appends the head of a response. Connection and framing are decided here: such fields of the
+/// caller's are left out.
 ///
 /// # Errors
-/// See [`ResponseError`]; `out` is then as it was.
+/// [`UsageError::InvalidStatus`] or [`UsageError::InvalidHeader`]; `out` is then as it was.
 pub fn encode_response_head(
     status: u16,
     headers: &[(&[u8], &[u8])],
     framing: Framing,
     keep_alive: bool,
     out: &mut Vec<u8>,
-) -> Result<(), ResponseError> {
+) -> Result<(), UsageError> {
     check(status, headers)?;
     push_status_line(status, out);
     for &(name, value) in headers.iter().filter(|(name, _)| !is_ours(name)) {
@@ -60,7 +47,8 @@ pub fn encode_response_head(
         Framing::Chunked => push_field(b"Transfer-Encoding", b"chunked", out),
         Framing::None => {}
     }
-    // Said in either case: an HTTP/1.0 client must be told that the connection stays (RFC 9112 §C.2.2).
+    // Said in either case: an HTTP/1.0 client must be told that the connection stays (RFC 9112
+    // §C.2.2).
     let connection: &[u8] = if keep_alive { b"keep-alive" } else { b"close" };
     push_field(b"Connection", connection, out);
     out.extend_from_slice(b"\r\n");
@@ -127,23 +115,24 @@ fn problem(status: u16, detail: &str) -> Vec<u8> {
         status,
         detail,
     };
-    // Strings and numbers have no way to fail; were there one, an empty content is still a correct response.
+    // Strings and numbers have no way to fail; were there one, an empty content is still a correct
+    // response.
     serde_json::to_vec(&problem).unwrap_or_default()
 }
 
-fn check(status: u16, headers: &[(&[u8], &[u8])]) -> Result<(), ResponseError> {
+fn check(status: u16, headers: &[(&[u8], &[u8])]) -> Result<(), UsageError> {
     if !(200..=599).contains(&status) {
-        return Err(ResponseError::Status(status));
+        return Err(UsageError::InvalidStatus(status));
     }
     for (name, value) in headers {
         if !is_token(name) {
-            return Err(ResponseError::HeaderName);
+            return Err(UsageError::InvalidHeader);
         }
         if value
             .iter()
             .any(|&byte| byte.is_ascii_control() && byte != b'\t')
         {
-            return Err(ResponseError::HeaderValue);
+            return Err(UsageError::InvalidHeader);
         }
     }
     Ok(())
