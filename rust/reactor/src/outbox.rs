@@ -107,10 +107,6 @@ impl Outbox {
             self.sent -= front.bytes().len();
             self.chunks.pop_front();
         }
-        if self.chunks.is_empty() {
-            // Most peers never block again, and there are thousands of them: hand the memory back.
-            self.chunks = VecDeque::new();
-        }
         before > marks.low && self.bytes <= marks.low
     }
 

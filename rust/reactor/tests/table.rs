@@ -99,7 +99,9 @@ fn walk_taken_up_again_meets_each_peer_that_stays_once() {
 
 proptest! {
     #[test]
-    fn agrees_with_a_hash_map(ops in prop::collection::vec((any::<bool>(), any::<usize>()), 1..300)) {
+    fn agrees_with_a_hash_map(
+        ops in prop::collection::vec((any::<bool>(), any::<usize>()), 1..300),
+    ) {
         let mut table = Table::new(3);
         let mut model: HashMap<ConnId, usize> = HashMap::new();
         let mut ids: Vec<ConnId> = Vec::new();
