@@ -1,0 +1,57 @@
+"""Servers for tests.
+
+`serve` and `serving` are the real program; `server` runs in the test's own process.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from serving import Serving
+
+if TYPE_CHECKING:
+    import dscore
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
+    """Starts `python -m dscore serve` with these arguments, as often as called.
+
+    All of them are ended afterwards. Each has a directory of its own, unless `directory` names one.
+    `ready=False` does not wait for readiness.
+    """
+    numbers = count()
+    with ExitStack() as started:
+
+        def start(
+            *args: str, ready: bool = True, directory: Path | None = None, **options: Any
+        ) -> Serving:
+            if directory is None:
+                directory = tmp_path / f"serve-{next(numbers)}"
+                directory.mkdir()
+            one = started.enter_context(Serving(*args, directory=directory, **options))
+            return one.wait_until_ready() if ready else one
+
+        yield start
+
+
+@pytest.fixture
+def serving(serve: Callable[..., Serving]) -> Serving:
+    """The real program with its defaults, ready."""
+    return serve()
+
+
+@pytest_asyncio.fixture
+async def server() -> "AsyncIterator[dscore.Server]":
+    """A `dscore.Server` with its defaults on a loopback port, started; closed afterwards."""
+    # Here and not above: most tests are of modules that need neither the extension nor a server.
+    import dscore
+
+    config = dscore.Config.model_validate({"listen": {"port": 0}, "store": {"path": ":memory:"}})
+    async with dscore.Server(config) as running:
+        yield running

@@ -1,0 +1,217 @@
+"""The real server as a program of its own, for tests that look at it from outside.
+
+`Serving` starts `python -m dscore serve` on a port that the kernel chooses, waits until it is
+ready, and always ends it by its process id. It asks nothing of the log but that its lines are JSON.
+"""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import psutil
+
+T = TypeVar("T")
+
+# A machine with two busy cores takes its time to import FastAPI; nothing else waits this long.
+READY_SECONDS = 30.0
+POLL_SECONDS = 0.02
+
+
+def wait_until(condition: Callable[[], T | None], what: str, seconds: float = 10.0) -> T:
+    """Polls until `condition` gives something true, and returns that.
+
+    Raises:
+        TimeoutError: it never did; says `what` was waited for.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        if found := condition():
+            return found
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no {what} within {seconds} s")
+        time.sleep(POLL_SECONDS)
+
+
+def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without what would configure the server, plus `extra`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DSCORE_")}
+    kept.pop("NOTIFY_SOCKET", None)
+    return {**kept, "DSCORE_LOG__FORMAT": "json", **extra}
+
+
+class Serving:
+    """One run of the server. Made by the `serve` fixture, which ends all that it started."""
+
+    def __init__(
+        self,
+        *args: str,
+        directory: Path,
+        env: Mapping[str, str] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """Starts the program; `wait_until_ready` comes next.
+
+        Args:
+            args: added to the command line.
+            directory: where it runs and leaves its log.
+            env: added to the environment, which has nothing of dscore's but JSON logs.
+        """
+        self.host = host
+        self.port = port
+        self.log_path = directory / "serve.log"
+        where = ["--host", host, "--port", str(port)]
+        command = [sys.executable, "-W", "error", "-m", "dscore", "serve", *where, *args]
+        with self.log_path.open("wb") as log:
+            # A session of its own: what it leaves behind can be found, and a ctrl-C at the tests
+            # does not reach it.
+            self.process = subprocess.Popen(
+                command,
+                cwd=directory,
+                env=clean_environment(env or {}),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def url(self) -> str:
+        """Base of all HTTP addresses, without a slash at the end."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def ws(self) -> str:
+        """Where raw agents connect."""
+        return f"ws://{self.host}:{self.port}/deepstream/ws"
+
+    @property
+    def log(self) -> str:
+        """All it has written so far, to stdout and to stderr."""
+        return self.log_path.read_text(errors="replace")
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """The lines of the log that are JSON objects."""
+        return [
+            json.loads(line)
+            for line in self.log.splitlines()
+            if line.startswith("{") and line.endswith("}")
+        ]
+
+    def wait_for_log(self, event: str, seconds: float = 10.0) -> dict[str, Any]:
+        """The first line with this `event`."""
+
+        def find() -> dict[str, Any] | None:
+            return next((line for line in self.log_lines() if line.get("event") == event), None)
+
+        return wait_until(find, f"log line {event}", seconds)
+
+    def wait_until_ready(self, seconds: float = READY_SECONDS) -> "Serving":
+        """Waits for `/readyz` to answer 200.
+
+        Raises:
+            RuntimeError: the server ended instead; holds its exit code and log.
+        """
+
+        def ready() -> bool:
+            if (code := self.process.poll()) is not None:
+                raise RuntimeError(f"the server ended with {code}:\n{self.log}")
+            self.port = self.port or self._listening_port() or 0
+            return bool(self.port) and self.get("/readyz")[0] == 200
+
+        wait_until(ready, "ready server", seconds)
+        return self
+
+    def _listening_port(self) -> int | None:
+        try:
+            connections = psutil.Process(self.pid).net_connections("tcp")
+        except psutil.Error:
+            # It has just ended; the next poll sees that.
+            return None
+        listening = (one for one in connections if one.status == psutil.CONN_LISTEN)
+        return next((int(one.laddr.port) for one in listening), None)
+
+    def get(self, path: str, seconds: float = 5.0) -> tuple[int, bytes]:
+        """Status and body; status 0 when nobody answers."""
+        return self.request("GET", path, seconds=seconds)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = 5.0,
+    ) -> tuple[int, bytes]:
+        """Sends one request, with a JSON body if there is one.
+
+        Returns:
+            Status and body; status 0 when nobody answers.
+        """
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=seconds)
+        all_headers = {
+            **({} if body is None else {"content-type": "application/json"}),
+            **(headers or {}),
+        }
+        try:
+            connection.request(
+                method, path, None if body is None else json.dumps(body), all_headers
+            )
+            response = connection.getresponse()
+            return response.status, response.read()
+        except OSError:
+            return 0, b""
+        finally:
+            connection.close()
+
+    def wait(self, seconds: float = 20.0) -> int:
+        """Waits for its end and returns the exit code (negative: the signal that ended it)."""
+        return self.process.wait(seconds)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 20.0) -> int:
+        """Signals it, waits, and returns the exit code. Fails when it left a child behind."""
+        self.process.send_signal(number)
+        code = self.wait(seconds)
+        assert not self.leftovers(), f"processes left behind: {self.leftovers()}"
+        return code
+
+    def leftovers(self) -> list[int]:
+        """Processes of its session that live on."""
+        return [pid for pid in psutil.pids() if pid != self.pid and _session(pid) == self.pid]
+
+    def close(self) -> None:
+        """Ends what is left, by process id. Idempotent."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for pid in self.leftovers():
+            os.kill(pid, signal.SIGKILL)
+
+    def __enter__(self) -> "Serving":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
