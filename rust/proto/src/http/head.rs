@@ -216,7 +216,7 @@ fn refusal(error: httparse::Error, bytes: &[u8]) -> HttpError {
 /// mere noise.
 fn names_a_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|&byte| byte == b'\r').next();
-    let word = line.and_then(|line| line.rsplit(|&byte| byte == b' ').next());
+    let word = line.and_then(|line| line.splitn(3, |&byte| byte == b' ').nth(2));
     matches!(word, Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
         if major.is_ascii_digit() && minor.is_ascii_digit())
 }
