@@ -46,11 +46,6 @@ impl<const N: usize> Lists<N> {
         Some(self.links[list as usize].next).filter(|node| *node != list)
     }
 
-    /// The last node of a list.
-    pub(super) fn back(&self, list: NodeId) -> Option<NodeId> {
-        Some(self.links[list as usize].previous).filter(|node| *node != list)
-    }
-
     /// Appends a node that is in no list.
     pub(super) fn push_back(&mut self, list: NodeId, node: NodeId) {
         let last = self.links[list as usize].previous;
@@ -135,7 +130,7 @@ mod tests {
         let lists = two_lists(&[3, 2, 5], &[4]);
         assert_eq!(nodes(&lists, A), [3, 2, 5]);
         assert_eq!(nodes(&lists, B), [4]);
-        assert_eq!((lists.front(A), lists.back(A)), (Some(3), Some(5)));
+        assert_eq!(lists.front(A), Some(3));
     }
 
     #[test]
@@ -147,7 +142,7 @@ mod tests {
         assert_eq!(lists.unlink(5), None);
         assert_eq!(nodes(&lists, A), [4]);
         assert_eq!(lists.unlink(4), Some(A));
-        assert_eq!((lists.front(A), lists.back(A)), (None, None));
+        assert_eq!(lists.front(A), None);
     }
 
     #[test]

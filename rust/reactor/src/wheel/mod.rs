@@ -55,11 +55,8 @@ use list::{Lists, NodeId};
 
 /// Expired entries wait in this list, in order, until they are popped.
 const EXPIRED: NodeId = (LEVELS * SLOTS) as NodeId;
-/// Nodes that hold no entry. The last one freed is the first to be used again: it is the one still
-/// in the cache.
-const FREE: NodeId = EXPIRED + 1;
-/// One list for each slot, and the two above.
-const LISTS: usize = LEVELS * SLOTS + 2;
+/// One list for each slot, and that one.
+const LISTS: usize = LEVELS * SLOTS + 1;
 
 /// Names one armed entry of the [`Wheel`] that made it. It goes stale when the entry is cancelled
 /// or popped.
@@ -92,12 +89,12 @@ pub struct Wheel<T> {
     elapsed: u64,
     /// Which slots have a list that is not empty.
     occupied: Occupied,
-    /// Each node is in exactly one list: that of a slot, `EXPIRED`, or `FREE`.
+    /// Each node is in one list, that of a slot or `EXPIRED`, unless it is free.
     lists: Lists<LISTS>,
     /// Node `LISTS + i` is described by `entries[i]`.
     entries: Vec<Entry<T>>,
-    /// How many nodes are not in `FREE`.
-    len: usize,
+    /// The nodes that hold no entry. They are not chained: to follow a chain is to wait for memory.
+    free: Vec<NodeId>,
 }
 
 #[derive(Debug)]
@@ -105,7 +102,7 @@ struct Entry<T> {
     deadline: u64,
     /// Incremented when the node is freed, so that no key in the world names a free node.
     generation: u32,
-    /// `None` exactly while the node is in `FREE`.
+    /// `None` exactly while the node is free.
     value: Option<T>,
 }
 
@@ -117,16 +114,15 @@ impl<T> Wheel<T> {
             occupied: Occupied::default(),
             lists: Lists::new(),
             entries: Vec::new(),
-            len: 0,
+            free: Vec::new(),
         }
     }
 
     /// Adds `value`, to expire at `deadline`. A deadline in the past counts as due now: it expires
     /// at the next `advance`, even one that moves time by nothing.
     pub fn arm(&mut self, deadline: u64, value: T) -> Key {
-        let node = match self.lists.back(FREE) {
+        let node = match self.free.pop() {
             Some(node) => {
-                self.lists.unlink(node);
                 let entry = self.entry_mut(node);
                 entry.deadline = deadline;
                 entry.value = Some(value);
@@ -141,7 +137,6 @@ impl<T> Wheel<T> {
                 self.lists.add_node()
             }
         };
-        self.len += 1;
         self.place(node, deadline);
         Key {
             node,
@@ -218,12 +213,12 @@ impl<T> Wheel<T> {
 
     /// How many entries there are, those that have expired and were not popped yet included.
     pub fn len(&self) -> usize {
-        self.len
+        self.entries.len() - self.free.len()
     }
 
     /// True if there is no entry.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Puts a node that is in no list into the list where its deadline belongs, as seen from the
@@ -258,8 +253,7 @@ impl<T> Wheel<T> {
 
     /// Turns a node that is in no list into a free one, and returns what it held.
     fn free(&mut self, node: NodeId) -> Option<T> {
-        self.lists.push_back(FREE, node);
-        self.len -= 1;
+        self.free.push(node);
         let entry = self.entry_mut(node);
         entry.generation = entry.generation.wrapping_add(1);
         entry.value.take()

@@ -1,0 +1,128 @@
+//! What every handler of one turn shares: the time, the settings, the way out.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use dscore_proto::agent;
+use dscore_proto::frame::{self, Opcode};
+
+use crate::event::Event;
+use crate::queue::Outlet;
+use crate::settings::{Gate, Settings};
+use crate::stats::Stats;
+
+/// One reactor's surroundings. Handlers get it beside the peer they work on.
+pub(crate) struct Context {
+    /// Monotonic, since the pool was made; read once a turn.
+    pub(crate) now_ms: u64,
+    pub(crate) now_us: u64,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) gate: Gate,
+    pub(crate) stats: Stats,
+    pub(crate) events: Outlet,
+    /// Bytes for the peer at hand; whoever fills it must let the reactor settle that peer before the next.
+    pub(crate) out: Vec<u8>,
+    /// A message being written, before it is framed.
+    text: Vec<u8>,
+    clock: WallClock,
+    /// The `message` of every heartbeat_response, as a JSON string.
+    heartbeat_message: String,
+    heartbeat_response: StampedFrame,
+}
+
+impl Context {
+    pub(crate) fn new(settings: Arc<Settings>, events: Outlet) -> Self {
+        let mut context = Self {
+            now_ms: 0,
+            now_us: 0,
+            settings: settings.clone(),
+            gate: Gate::default(),
+            stats: Stats::default(),
+            events,
+            out: Vec::new(),
+            text: Vec::new(),
+            clock: WallClock::default(),
+            heartbeat_message: String::new(),
+            heartbeat_response: StampedFrame::default(),
+        };
+        context.configure(settings);
+        context
+    }
+
+    /// Sets the time of this turn.
+    pub(crate) fn begin_turn(&mut self, since_start: Duration) {
+        self.now_us = u64::try_from(since_start.as_micros()).unwrap_or(u64::MAX);
+        self.now_ms = self.now_us / 1_000;
+        self.stats.turns_total += 1;
+    }
+
+    pub(crate) fn configure(&mut self, settings: Arc<Settings>) {
+        let mut quoted = Vec::new();
+        agent::encode_string(&settings.heartbeat_message, &mut quoted);
+        self.heartbeat_message = String::from_utf8_lossy(&quoted).into_owned();
+        self.settings = settings;
+        self.heartbeat_response = StampedFrame::default();
+    }
+
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Queues one text message for the peer at hand, written by `write`.
+    pub(crate) fn send_text(&mut self, write: impl FnOnce(&str, &mut Vec<u8>)) {
+        self.text.clear();
+        write(self.clock.timestamp(self.now_ms), &mut self.text);
+        frame::encode_header(Opcode::Text, true, self.text.len() as u64, None, &mut self.out);
+        self.out.extend_from_slice(&self.text);
+        self.stats.messages_sent_total += 1;
+    }
+
+    /// Queues a frame that exists already.
+    pub(crate) fn send_frame(&mut self, frame: &[u8]) {
+        self.out.extend_from_slice(frame);
+        self.stats.messages_sent_total += 1;
+    }
+
+    /// Queues a heartbeat_response: the same bytes for every agent that beats in the same millisecond.
+    pub(crate) fn send_heartbeat_response(&mut self) {
+        if self.heartbeat_response.at_ms != Some(self.now_ms) {
+            self.text.clear();
+            let timestamp = self.clock.timestamp(self.now_ms);
+            let next_ms = self.settings.next_heartbeat_in;
+            agent::encode_heartbeat_response(timestamp, &self.heartbeat_message, next_ms, &mut self.text);
+            let frame = &mut self.heartbeat_response.frame;
+            frame.clear();
+            frame::encode_header(Opcode::Text, true, self.text.len() as u64, None, frame);
+            frame.extend_from_slice(&self.text);
+            self.heartbeat_response.at_ms = Some(self.now_ms);
+        }
+        self.out.extend_from_slice(&self.heartbeat_response.frame);
+        self.stats.messages_sent_total += 1;
+        self.stats.heartbeats_total += 1;
+    }
+}
+
+/// A frame that is right for one millisecond.
+#[derive(Default)]
+struct StampedFrame {
+    at_ms: Option<u64>,
+    frame: Vec<u8>,
+}
+
+/// The time of day as the wire has it: ISO-8601 UTC with milliseconds and `Z`.
+#[derive(Default)]
+struct WallClock {
+    at_ms: Option<u64>,
+    text: String,
+}
+
+impl WallClock {
+    /// The time of day, asked for at most once a millisecond of the monotonic clock.
+    fn timestamp(&mut self, now_ms: u64) -> &str {
+        if self.at_ms != Some(now_ms) {
+            self.text = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+            self.at_ms = Some(now_ms);
+        }
+        &self.text
+    }
+}

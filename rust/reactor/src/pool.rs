@@ -1,0 +1,238 @@
+//! The reactors of one server, seen from outside: start them, command them, take their events, stop them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use rtrb::Consumer;
+use uuid::Uuid;
+
+use crate::acceptor::Acceptor;
+use crate::context::Context;
+use crate::event::{Command, Event};
+use crate::queue::{CommandQueue, Inlet, Outlet, Sleeper, Stopped};
+use crate::reactor::{Reactor, Shared};
+use crate::settings::{ListenSettings, Settings};
+use crate::stats::Stats;
+use crate::sys::Listener;
+use crate::table::ConnId;
+
+/// Commands that may wait for a reactor; past it their giver waits.
+const COMMAND_QUEUE: usize = 16_384;
+/// Connections of one `SendMany`: a reactor does a command in one go.
+const SEND_MANY: usize = 256;
+
+/// A listening socket and the threads that serve it. All methods may be called from any thread.
+#[derive(Debug)]
+pub struct ReactorPool {
+    shared: Arc<Shared>,
+    inlet: Mutex<Inlet>,
+    reader: Arc<Sleeper>,
+    address: SocketAddr,
+    life: Mutex<Life>,
+}
+
+enum Life {
+    Made(Vec<Reactor>),
+    Running(Vec<JoinHandle<()>>),
+    Ended,
+}
+
+impl std::fmt::Debug for Life {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Made(_) => "Made",
+            Self::Running(_) => "Running",
+            Self::Ended => "Ended",
+        })
+    }
+}
+
+impl ReactorPool {
+    /// Binds and listens; nothing is accepted yet.
+    ///
+    /// # Errors
+    /// The address cannot be had, or descriptors have run out.
+    pub fn new(listen: &ListenSettings, settings: Settings) -> io::Result<Self> {
+        let listener = Listener::bind(listen.address, listen.backlog)?;
+        let address = listener.address();
+        let reader = Arc::new(Sleeper::new(true)?);
+        let count = listen.reactors.max(1);
+        let mut queues = Vec::with_capacity(count);
+        for _ in 0..count {
+            queues.push(CommandQueue::new(COMMAND_QUEUE)?);
+        }
+        let shared = Arc::new(Shared {
+            queues,
+            loads: (0..count).map(|_| AtomicUsize::new(0)).collect(),
+            stats: (0..count).map(|_| Mutex::default()).collect(),
+            start: Instant::now(),
+        });
+        let settings = Arc::new(settings);
+        let mut acceptor = Some(Acceptor::new(listener));
+        let mut rings: Vec<Consumer<Event>> = Vec::with_capacity(count);
+        let mut reactors = Vec::with_capacity(count);
+        for number in 0..count {
+            let (producer, consumer) = rtrb::RingBuffer::new(listen.event_queue.max(1));
+            rings.push(consumer);
+            let cx = Context::new(settings.clone(), Outlet::new(producer, reader.clone()));
+            reactors.push(Reactor::new(number, shared.clone(), acceptor.take(), cx)?);
+        }
+        Ok(Self {
+            shared,
+            inlet: Mutex::new(Inlet::new(rings)),
+            reader,
+            address,
+            life: Mutex::new(Life::Made(reactors)),
+        })
+    }
+
+    /// Starts the threads. A second call does nothing.
+    ///
+    /// # Errors
+    /// The process may have no more threads; the pool is then closed.
+    pub fn start(&self) -> io::Result<()> {
+        let mut life = self.life();
+        let reactors = match std::mem::replace(&mut *life, Life::Ended) {
+            Life::Made(reactors) => reactors,
+            other => {
+                *life = other;
+                return Ok(());
+            }
+        };
+        let mut threads = Vec::with_capacity(reactors.len());
+        for (number, mut reactor) in reactors.into_iter().enumerate() {
+            let name = format!("dscore-reactor-{number}");
+            match std::thread::Builder::new().name(name).spawn(move || reactor.run()) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    *life = Life::Running(threads);
+                    drop(life);
+                    self.close();
+                    return Err(error);
+                }
+            }
+        }
+        *life = Life::Running(threads);
+        Ok(())
+    }
+
+    /// The bound address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Readable while events wait.
+    pub fn event_fd(&self) -> RawFd {
+        self.reader.waker.as_raw_fd()
+    }
+
+    /// Milliseconds since the pool was made: the clock of every time in an event.
+    pub fn now_ms(&self) -> u64 {
+        u64::try_from(self.shared.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Takes at most `limit` events, in order for each connection. With fewer than that the descriptor will call again.
+    pub fn take(&self, limit: usize, batch: &mut Vec<Event>) {
+        let mut inlet = self.inlet.lock().unwrap_or_else(PoisonError::into_inner);
+        inlet.take(limit, batch);
+        if batch.len() >= limit {
+            return;
+        }
+        // The order matters: what is pushed after the last look finds us asleep and wakes us.
+        self.reader.waker.clear();
+        self.reader.lie_down();
+        if !inlet.is_empty() {
+            self.reader.wake();
+        }
+    }
+
+    /// Gives a command to the reactor of `conn`.
+    ///
+    /// # Errors
+    /// The reactors have stopped.
+    pub fn command(&self, conn: ConnId, command: Command) -> Result<(), Stopped> {
+        match self.shared.queues.get(usize::from(conn.reactor())) {
+            Some(queue) => queue.push(command),
+            // No reactor has such a connection: as good as gone.
+            None => Ok(()),
+        }
+    }
+
+    /// Gives each reactor a command.
+    ///
+    /// # Errors
+    /// The reactors have stopped.
+    pub fn command_all(&self, command: impl Fn() -> Command) -> Result<(), Stopped> {
+        self.shared.queues.iter().try_for_each(|queue| queue.push(command()))
+    }
+
+    /// Sends one frame to many.
+    ///
+    /// # Errors
+    /// The reactors have stopped.
+    pub fn send_many(&self, conns: &[ConnId], frame: &Arc<[u8]>) -> Result<(), Stopped> {
+        for (number, queue) in self.shared.queues.iter().enumerate() {
+            let own: Vec<ConnId> =
+                conns.iter().copied().filter(|conn| usize::from(conn.reactor()) == number).collect();
+            for part in own.chunks(SEND_MANY) {
+                queue.push(Command::SendMany(part.to_vec(), frame.clone()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends terminate_app to one agent; returns the id of the request.
+    ///
+    /// # Errors
+    /// The reactors have stopped.
+    pub fn terminate(&self, conn: ConnId, timeout_ms: u64, reason: &str) -> Result<Uuid, Stopped> {
+        let request = Uuid::new_v4();
+        let reason = reason.into();
+        self.command(conn, Command::Terminate { conn, request, timeout_ms, reason })?;
+        Ok(request)
+    }
+
+    /// Counters and gauges, over all reactors.
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for stats in &self.shared.stats {
+            sum.add(&stats.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        sum
+    }
+
+    /// Whether a reactor has ended though nobody stopped it: a fault of ours, never of a peer.
+    pub fn has_failed(&self) -> bool {
+        match &*self.life() {
+            Life::Running(threads) => threads.iter().any(JoinHandle::is_finished),
+            Life::Made(_) | Life::Ended => false,
+        }
+    }
+
+    /// Stops the reactors, joins their threads, closes every socket. Events not taken stay. A second call does nothing.
+    pub fn close(&self) {
+        let life = std::mem::replace(&mut *self.life(), Life::Ended);
+        let Life::Running(threads) = life else { return };
+        let _some_stopped_already = self.command_all(|| Command::Stop);
+        for thread in threads {
+            // A thread that panicked has told so on stderr; here it has ended like any other.
+            let _panicked = thread.join();
+        }
+        self.reader.wake();
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ReactorPool {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,192 @@
+//! The two bounded queues between a reactor and its owner, each with a waker that is written only when the other side
+//! sleeps.
+//!
+//! | queue | from → to | when full |
+//! |---|---|---|
+//! | events | reactor → owner | kept back in the reactor, which stops reading from its sockets |
+//! | commands | owner → reactor | the owner waits: a reactor always makes room, it waits for nobody |
+//!
+//! Going to sleep takes three steps in this order, on either side: say that you sleep, look once more, wait. The
+//! other side pushes first and looks at the flag second, so one of the two always sees the other.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_queue::ArrayQueue;
+use rtrb::{Consumer, Producer, PushError};
+
+use crate::event::{Command, Event};
+use crate::sys::Waker;
+
+/// Whether one side sleeps, and how to end that.
+#[derive(Debug)]
+pub(crate) struct Sleeper {
+    asleep: AtomicBool,
+    pub(crate) waker: Waker,
+}
+
+impl Sleeper {
+    pub(crate) fn new(asleep: bool) -> std::io::Result<Self> {
+        Ok(Self { asleep: AtomicBool::new(asleep), waker: Waker::new()? })
+    }
+
+    /// Announces sleep; the caller looks at its queue once more before it waits.
+    pub(crate) fn lie_down(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn get_up(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Called after a push.
+    pub(crate) fn wake(&self) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            self.waker.wake();
+        }
+    }
+}
+
+/// The reactor's end of its event queue.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    ring: Producer<Event>,
+    /// Events that found the ring full, in order. Bounded by what one turn makes once reading has stopped, and by one
+    /// ending for each peer: endings are never dropped.
+    kept_back: VecDeque<Event>,
+    reader: Arc<Sleeper>,
+    news: bool,
+}
+
+impl Outlet {
+    pub(crate) fn new(ring: Producer<Event>, reader: Arc<Sleeper>) -> Self {
+        Self { ring, kept_back: VecDeque::new(), reader, news: false }
+    }
+
+    pub(crate) fn push(&mut self, event: Event) {
+        self.news = true;
+        if self.kept_back.is_empty() {
+            if let Err(PushError::Full(event)) = self.ring.push(event) {
+                self.kept_back.push_back(event);
+            }
+        } else {
+            self.kept_back.push_back(event);
+        }
+    }
+
+    /// Whether the owner is so far behind that nothing more should be read.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.kept_back.is_empty()
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.ring.buffer().capacity() - self.ring.slots() + self.kept_back.len()
+    }
+
+    /// Moves what was kept back into the ring, and wakes the owner if there is anything new: once a turn.
+    pub(crate) fn hand_over(&mut self) {
+        while let Some(event) = self.kept_back.pop_front() {
+            self.news = true;
+            if let Err(PushError::Full(event)) = self.ring.push(event) {
+                self.kept_back.push_front(event);
+                break;
+            }
+        }
+        if std::mem::take(&mut self.news) {
+            self.reader.wake();
+        }
+    }
+}
+
+/// The owner's end of all event queues.
+#[derive(Debug)]
+pub(crate) struct Inlet {
+    rings: Vec<Consumer<Event>>,
+    /// The ring to begin with, so that a busy reactor cannot starve the others.
+    next: usize,
+}
+
+impl Inlet {
+    pub(crate) fn new(rings: Vec<Consumer<Event>>) -> Self {
+        Self { rings, next: 0 }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rings.iter().all(Consumer::is_empty)
+    }
+
+    /// Appends at most `limit` events to `batch`.
+    pub(crate) fn take(&mut self, limit: usize, batch: &mut Vec<Event>) {
+        let count = self.rings.len();
+        for step in 0..count {
+            let Some(ring) = self.rings.get_mut((self.next + step) % count) else { continue };
+            while batch.len() < limit {
+                let Ok(event) = ring.pop() else { break };
+                batch.push(event);
+            }
+        }
+        self.next = (self.next + 1) % count.max(1);
+    }
+}
+
+/// The owner's end of one reactor's command queue; shared by every thread that gives commands.
+#[derive(Debug)]
+pub(crate) struct CommandQueue {
+    queue: ArrayQueue<Command>,
+    pub(crate) reactor: Sleeper,
+    /// The reactor's thread has ended: nothing will take commands any more.
+    stopped: AtomicBool,
+}
+
+/// The reactor has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+impl CommandQueue {
+    pub(crate) fn new(capacity: usize) -> std::io::Result<Self> {
+        Ok(Self {
+            queue: ArrayQueue::new(capacity),
+            reactor: Sleeper::new(false)?,
+            stopped: AtomicBool::new(false),
+        })
+    }
+
+    /// Queues without waiting; a full queue gives the command back.
+    pub(crate) fn try_push(&self, command: Command) -> Result<(), Command> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(command);
+        }
+        self.queue.push(command)?;
+        self.reactor.wake();
+        Ok(())
+    }
+
+    /// Queues, waiting for room if there is none: never long, since a reactor waits for nobody.
+    pub(crate) fn push(&self, mut command: Command) -> Result<(), Stopped> {
+        const PAUSE: Duration = Duration::from_micros(50);
+        loop {
+            match self.try_push(command) {
+                Ok(()) => return Ok(()),
+                Err(_) if self.stopped.load(Ordering::Acquire) => return Err(Stopped),
+                Err(back) => {
+                    command = back;
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn pop(&self) -> Option<Command> {
+        self.queue.pop()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn set_stopped(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,168 @@
+//! The raw dialect: what a text message on an agents' endpoint means to the core (PROTOCOL.md §2, §10).
+//!
+//! | type | stranger | agent | watcher |
+//! |---|---|---|---|
+//! | app_ready, watch | asks | handed over | handed over |
+//! | heartbeat, reconnection_success | asks, where that introduces | beat; handed over | handed over |
+//! | client_status_request | handed over | handed over | handed over |
+//! | connection_check_response | refused | beat | handed over |
+//! | app_terminated, termination_progress | refused | matched | handed over |
+//! | anything else | refused | handed over | handed over |
+//!
+//! An answer that matches no request of its connection is counted and handed over, to be logged.
+
+use std::borrow::Cow;
+
+use dscore_proto::agent::{self, Kind, Refusal, RefusalCode, Scanned};
+use dscore_proto::close::CloseCode;
+
+use crate::context::Context;
+use crate::event::{Event, Farewell};
+use crate::session::{Session, Who};
+use crate::table::ConnId;
+use crate::websocket_peer::Verdict;
+
+/// One text message.
+pub(crate) fn on_text(session: &mut Session, conn: ConnId, text: &str, cx: &mut Context) -> Verdict {
+    let scanned = match agent::scan(text) {
+        Ok(scanned) => scanned,
+        Err(refusal) => return refuse(session, &refusal, None, cx),
+    };
+    match &session.who {
+        Who::Agent(_) => on_agent(session, conn, &scanned, text, cx),
+        Who::Stranger(since) => {
+            let since = *since;
+            on_stranger(session, since, conn, &scanned, text, cx)
+        }
+        Who::Asking(..) | Who::Watcher | Who::Plain => hand_over(conn, &scanned, text, cx),
+    }
+}
+
+/// A binary message, where text is due.
+pub(crate) fn on_binary() -> Verdict {
+    Verdict::Close(Farewell {
+        code: CloseCode::UNSUPPORTED,
+        reason: "text messages only".into(),
+        cause: "protocol_error".into(),
+    })
+}
+
+fn on_stranger(
+    session: &mut Session,
+    since: u64,
+    conn: ConnId,
+    scanned: &Scanned<'_>,
+    text: &str,
+    cx: &mut Context,
+) -> Verdict {
+    let asks = match scanned.kind {
+        Kind::AppReady | Kind::Watch => true,
+        Kind::Heartbeat | Kind::ReconnectionSuccess => cx.settings.introduce_by_heartbeat,
+        Kind::ClientStatusRequest => return hand_over(conn, scanned, text, cx),
+        _ => false,
+    };
+    if !asks {
+        let refusal = Refusal::new(RefusalCode::NotIntroduced);
+        return refuse(session, &refusal, Some(scanned), cx);
+    }
+    session.who = Who::Asking(scanned.kind, since);
+    cx.tell(Event::Introduction { conn, kind: scanned.kind, text: text.as_bytes().into() });
+    Verdict::Go
+}
+
+fn on_agent(
+    session: &mut Session,
+    conn: ConnId,
+    scanned: &Scanned<'_>,
+    text: &str,
+    cx: &mut Context,
+) -> Verdict {
+    let matched = match scanned.kind {
+        Kind::Heartbeat | Kind::ConnectionCheckResponse => {
+            return on_beat(session, conn, scanned, cx);
+        }
+        Kind::AppTerminated => on_app_terminated(session, conn, scanned, cx),
+        Kind::TerminationProgress => on_progress(session, conn, scanned, cx).map(|found| (found, false)),
+        _ => return hand_over(conn, scanned, text, cx),
+    };
+    match matched {
+        Err(refusal) => refuse(session, &refusal, Some(scanned), cx),
+        Ok((true, false)) => Verdict::Go,
+        Ok((true, true)) => Verdict::Close(Farewell {
+            code: CloseCode::NORMAL,
+            reason: "Client terminated".into(),
+            cause: "terminated".into(),
+        }),
+        Ok((false, _)) => {
+            cx.stats.unmatched_acks_total += 1;
+            hand_over(conn, scanned, text, cx)
+        }
+    }
+}
+
+fn on_beat(session: &mut Session, conn: ConnId, scanned: &Scanned<'_>, cx: &mut Context) -> Verdict {
+    let own = match (&session.who, scanned.agent_id()) {
+        (_, Err(refusal)) => return refuse(session, &refusal, Some(scanned), cx),
+        (Who::Agent(agent_id), Ok(claimed)) => **agent_id == *claimed,
+        _ => false,
+    };
+    if !own {
+        return refuse(session, &Refusal::new(RefusalCode::WrongId), Some(scanned), cx);
+    }
+    session.beat(scanned.kind, cx);
+    if scanned.kind == Kind::Heartbeat {
+        cx.send_heartbeat_response();
+    }
+    if std::mem::take(&mut session.hear_next_beat) {
+        cx.tell(Event::Beat { conn, kind: scanned.kind });
+    }
+    Verdict::Go
+}
+
+/// Whether the answer matched a request, and whether it was the `OK` that ends the connection.
+fn on_app_terminated(
+    session: &mut Session,
+    conn: ConnId,
+    scanned: &Scanned<'_>,
+    cx: &mut Context,
+) -> Result<(bool, bool), Refusal> {
+    let request = scanned.request_id()?;
+    let status = scanned.status()?;
+    let message = scanned.message().unwrap_or(Cow::Borrowed(""));
+    let Some(terminations) = &mut session.terminations else { return Ok((false, false)) };
+    if status != "OK" {
+        return Ok((terminations.refused(conn, &request, &status, &message, cx), false));
+    }
+    let matched = terminations.acked(conn, &request, &message, cx);
+    Ok((matched, matched))
+}
+
+fn on_progress(
+    session: &mut Session,
+    conn: ConnId,
+    scanned: &Scanned<'_>,
+    cx: &mut Context,
+) -> Result<bool, Refusal> {
+    let request = scanned.request_id()?;
+    let stage = scanned.stage()?;
+    let need_ms = scanned.need_ms()?;
+    let Some(terminations) = &mut session.terminations else { return Ok(false) };
+    Ok(terminations.extend(conn, &request, need_ms, &stage, cx))
+}
+
+fn refuse(
+    session: &mut Session,
+    refusal: &Refusal,
+    scanned: Option<&Scanned<'_>>,
+    cx: &mut Context,
+) -> Verdict {
+    let request_type = scanned.map(|scanned| &*scanned.type_name);
+    cx.send_text(|_, out| agent::encode_error(refusal.code, &refusal.to_string(), request_type, out));
+    session.count_error(cx)
+}
+
+fn hand_over(conn: ConnId, scanned: &Scanned<'_>, text: &str, cx: &mut Context) -> Verdict {
+    let kind = scanned.type_name.as_ref().into();
+    cx.tell(Event::Message { conn, kind, data: text.as_bytes().into(), binary: false });
+    Verdict::Go
+}

@@ -1,0 +1,214 @@
+//! Who is on a WebSocket, and what that person's silence leads to.
+//!
+//! | who | app_ready, heartbeat, … | accepted as agent | as watcher | refused |
+//! |---|---|---|---|---|
+//! | stranger | asking: not read until answered | — | — | — |
+//! | asking | — | agent | watcher | stranger |
+//! | agent | handled, or handed over | agent | agent | agent |
+//! | watcher | handed over | agent | watcher | watcher |
+//! | plain | handed over | — | — | — |
+
+use dscore_proto::agent::{self, Kind};
+use dscore_proto::close::CloseCode;
+
+use crate::context::Context;
+use crate::event::{Event, Farewell};
+use crate::settings::{Endpoint, Settings};
+use crate::table::ConnId;
+use crate::termination::Terminations;
+use crate::websocket_peer::{Verdict, timed_out};
+
+/// A minute, in which `max_errors` refusals are too many (PROTOCOL.md §10).
+const ERROR_WINDOW_MS: u64 = 60_000;
+
+/// What a connection_check says (PROTOCOL.md §3: always this).
+const EXPECT_RESPONSE_WITHIN_MS: u64 = 30_000;
+
+/// Who is on a WebSocket.
+#[derive(Debug)]
+pub(crate) enum Who {
+    /// Nobody yet; since when.
+    Stranger(u64),
+    /// Has introduced itself this way and waits for the answer; a stranger since when.
+    Asking(Kind, u64),
+    /// An agent.
+    Agent(Box<str>),
+    /// A page or an operator's tool.
+    Watcher,
+    /// Not ours to ask.
+    Plain,
+}
+
+/// What is known of whoever is on a WebSocket.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) who: Who,
+    /// The agent never sent app_ready.
+    pub(crate) notice_only: bool,
+    /// Tell of the next sign of life.
+    pub(crate) hear_next_beat: bool,
+    errors: u8,
+    misses: u32,
+    errors_since: u64,
+    /// The last heartbeat or connection_check_response; 0 for none yet: then silence is no miss.
+    pub(crate) last_beat: u64,
+    pub(crate) last_heartbeat: u64,
+    next_check: u64,
+    pub(crate) terminations: Option<Box<Terminations>>,
+}
+
+impl Session {
+    pub(crate) fn new(endpoint: Endpoint, now_ms: u64) -> Self {
+        Self {
+            who: match endpoint {
+                Endpoint::Raw => Who::Stranger(now_ms),
+                Endpoint::Plain => Who::Plain,
+            },
+            notice_only: false,
+            hear_next_beat: false,
+            errors: 0,
+            misses: 0,
+            errors_since: 0,
+            last_beat: 0,
+            last_heartbeat: 0,
+            next_check: u64::MAX,
+            terminations: None,
+        }
+    }
+
+    pub(crate) fn is_asking(&self) -> bool {
+        matches!(self.who, Who::Asking(..))
+    }
+
+    /// Counts as unauthenticated.
+    pub(crate) fn is_stranger(&self) -> bool {
+        matches!(self.who, Who::Stranger(_) | Who::Asking(..))
+    }
+
+    /// The introduction was accepted: from here on this is that agent.
+    pub(crate) fn become_agent(&mut self, agent_id: Box<str>, notice_only: bool, cx: &mut Context) {
+        let asked = self.introduced(cx);
+        self.notice_only = notice_only;
+        self.who = Who::Agent(agent_id);
+        if asked == Some(Kind::Heartbeat) {
+            cx.stats.heartbeats_total += 1;
+            self.beat(Kind::Heartbeat, cx);
+        }
+    }
+
+    /// The watch was accepted. An agent that watches as well stays an agent.
+    pub(crate) fn become_watcher(&mut self, cx: &mut Context) {
+        self.introduced(cx);
+        if !matches!(self.who, Who::Agent(_)) {
+            self.who = Who::Watcher;
+        }
+    }
+
+    /// The introduction was refused: the stranger may try again.
+    pub(crate) fn stay_stranger(&mut self) {
+        if let Who::Asking(_, since) = self.who {
+            self.who = Who::Stranger(since);
+        }
+    }
+
+    /// Counts one `error` reply; the last one allowed ends the connection.
+    pub(crate) fn count_error(&mut self, cx: &mut Context) -> Verdict {
+        cx.stats.errors_total += 1;
+        if cx.now_ms.saturating_sub(self.errors_since) >= ERROR_WINDOW_MS {
+            self.errors_since = cx.now_ms;
+            self.errors = 0;
+        }
+        self.errors = self.errors.saturating_add(1);
+        if self.errors < cx.settings.max_errors {
+            return Verdict::Go;
+        }
+        cx.stats.too_many_errors_total += 1;
+        Verdict::Close(Farewell {
+            code: CloseCode::POLICY,
+            reason: "too many errors".into(),
+            cause: "protocol_error".into(),
+        })
+    }
+
+    /// A heartbeat or connection_check_response came.
+    pub(crate) fn beat(&mut self, kind: Kind, cx: &mut Context) {
+        self.last_beat = cx.now_ms.max(1);
+        if kind == Kind::Heartbeat {
+            self.last_heartbeat = self.last_beat;
+        }
+        self.misses = 0;
+        self.next_check = cx.now_ms + cx.settings.connection_check_interval;
+    }
+
+    /// When this person's silence, or an unanswered request, leads to something.
+    pub(crate) fn next_deadline(&self, settings: &Settings) -> u64 {
+        let own = match &self.who {
+            Who::Stranger(since) | Who::Asking(_, since) => since + settings.auth_timeout,
+            Who::Agent(_) if self.last_beat > 0 => {
+                self.next_check.min(self.last_beat + settings.offline_timeout)
+            }
+            Who::Agent(_) | Who::Watcher | Who::Plain => u64::MAX,
+        };
+        match &self.terminations {
+            Some(terminations) => own.min(terminations.next_deadline()),
+            None => own,
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn on_timer(&mut self, conn: ConnId, cx: &mut Context) -> Verdict {
+        if let Some(terminations) = &mut self.terminations
+            && let Some(notice) = terminations.expire(conn, cx)
+        {
+            return Verdict::Close(shutdown_farewell(notice));
+        }
+        match &self.who {
+            Who::Stranger(since) | Who::Asking(_, since)
+                if since + cx.settings.auth_timeout <= cx.now_ms =>
+            {
+                Verdict::Close(Farewell {
+                    code: CloseCode::POLICY,
+                    reason: "authentication timeout".into(),
+                    cause: String::new(),
+                })
+            }
+            Who::Agent(_) if self.last_beat > 0 => self.on_silence(conn, cx),
+            _ => Verdict::Go,
+        }
+    }
+
+    /// PROTOCOL.md §5 rule 2: every interval of silence is a miss and a connection_check, until too long is too long.
+    fn on_silence(&mut self, conn: ConnId, cx: &mut Context) -> Verdict {
+        let silent_ms = cx.now_ms.saturating_sub(self.last_beat);
+        if silent_ms >= cx.settings.offline_timeout {
+            return Verdict::Close(timed_out("heartbeat timeout", "heartbeat_timeout"));
+        }
+        if self.next_check <= cx.now_ms
+            && let Who::Agent(agent_id) = &self.who
+        {
+            self.misses += 1;
+            self.next_check = cx.now_ms + cx.settings.connection_check_interval;
+            cx.stats.missed_heartbeats_total += 1;
+            cx.send_text(|timestamp, out| {
+                agent::encode_connection_check(agent_id, timestamp, EXPECT_RESPONSE_WITHIN_MS, out);
+            });
+            cx.tell(Event::Missed { conn, misses: self.misses, silent_ms });
+        }
+        Verdict::Go
+    }
+
+    /// No stranger any more. Returns how it asked.
+    fn introduced(&mut self, cx: &mut Context) -> Option<Kind> {
+        cx.stats.connections_unauthenticated -= u64::from(self.is_stranger());
+        match self.who {
+            Who::Asking(kind, _) => Some(kind),
+            _ => None,
+        }
+    }
+}
+
+/// What an agent hears whose time in a drain is up (PROTOCOL.md §6.5).
+fn shutdown_farewell(notice: bool) -> Farewell {
+    let reason = if notice { "Server shutting down gracefully" } else { "Server shutdown timeout" };
+    Farewell { code: CloseCode::GOING_AWAY, reason: reason.into(), cause: "shutdown".into() }
+}

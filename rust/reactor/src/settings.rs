@@ -1,0 +1,100 @@
+//! What a reactor needs to know from outside: limits and times, checked by whoever made them.
+//!
+//! Durations are milliseconds, sizes bytes.
+
+use std::net::SocketAddr;
+
+use dscore_proto::connection::Limits;
+
+/// Who speaks on a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Agents and watchers, one JSON object a message (PROTOCOL.md, dialect raw).
+    Raw,
+    /// Bare WebSocket messages, handed over as they come.
+    Plain,
+}
+
+/// What newcomers get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gate {
+    /// Let in.
+    #[default]
+    Open,
+    /// Upgraded, then closed 1013 `Server shutting down`.
+    Draining,
+    /// Upgraded, then closed 1013 `Server temporarily unavailable`.
+    Maintenance,
+}
+
+/// Where to listen, and with how many threads: what cannot change while the pool runs.
+#[derive(Clone, Debug)]
+pub struct ListenSettings {
+    /// The address to bind.
+    pub address: SocketAddr,
+    /// Connections the kernel may hold that were not accepted yet.
+    pub backlog: u32,
+    /// Reactor threads, at least one.
+    pub reactors: usize,
+    /// Events a reactor may be ahead of its reader before it stops reading from its sockets.
+    pub event_queue: usize,
+}
+
+/// Limits and times; replaced as a whole when the configuration is reloaded.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Exact path -> who speaks there.
+    pub endpoints: Vec<(String, Endpoint)>,
+    /// `Origin` values let in; "*" lets in all.
+    pub origins: Vec<String>,
+    /// Subprotocols offered, the preferred first.
+    pub subprotocols: Vec<String>,
+    /// Of a WebSocket message.
+    pub messages: Limits,
+    /// Of a request head.
+    pub max_header_size: usize,
+    /// Of a request body.
+    pub max_body_size: usize,
+    /// Sockets of all reactors together; newcomers past it are turned away.
+    pub max_connections: usize,
+    /// Connections accepted in a second; 0 is no limit.
+    pub accept_rate: f64,
+    /// Refused messages within a minute before a connection is closed.
+    pub max_errors: u8,
+    /// Bytes that may wait for a socket.
+    pub outbox_bytes: usize,
+    /// For a complete request.
+    pub handshake_timeout: u64,
+    /// From the upgrade to an accepted introduction.
+    pub auth_timeout: u64,
+    /// An HTTP connection may idle that long between two requests.
+    pub keep_alive_timeout: u64,
+    /// Between two transport pings.
+    pub ping_interval: u64,
+    /// How much longer than `ping_interval` a peer may be silent.
+    pub ping_timeout: u64,
+    /// For the peer's half of a closing handshake.
+    pub close_timeout: u64,
+    /// `nextHeartbeatIn` of a heartbeat_response.
+    pub next_heartbeat_in: u64,
+    /// Silence of an agent that counts as a miss.
+    pub connection_check_interval: u64,
+    /// Silence of an agent that ends its connection.
+    pub offline_timeout: u64,
+    /// The `message` of a heartbeat_response, as plain text.
+    pub heartbeat_message: String,
+    /// Whether a heartbeat or reconnection_success introduces a stranger.
+    pub introduce_by_heartbeat: bool,
+}
+
+impl Settings {
+    /// Who speaks on `path`, if anybody.
+    pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
+        self.endpoints.iter().find(|(known, _)| known == path).map(|&(_, endpoint)| endpoint)
+    }
+
+    /// How long a peer may be silent before it counts as dead (PROTOCOL.md §5 rule 3).
+    pub fn silence_limit(&self) -> u64 {
+        self.ping_interval + self.ping_timeout
+    }
+}

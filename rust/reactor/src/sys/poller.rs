@@ -1,0 +1,114 @@
+//! Level-triggered epoll.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+/// What a descriptor is watched for. Errors and hang-ups are always reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Report when there is something to read.
+    pub read: bool,
+    /// Report when there is room to write.
+    pub write: bool,
+}
+
+impl Interest {
+    /// Reading alone.
+    pub const READ: Self = Self { read: true, write: false };
+
+    fn flags(self) -> epoll::EventFlags {
+        let mut flags = epoll::EventFlags::empty();
+        flags.set(epoll::EventFlags::IN, self.read);
+        flags.set(epoll::EventFlags::OUT, self.write);
+        flags
+    }
+}
+
+/// What a descriptor is ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// There is something to read, or the end of the stream.
+    pub readable: bool,
+    /// There is room to write.
+    pub writable: bool,
+    /// The socket has failed or both directions are shut: a read will say which.
+    pub hung_up: bool,
+}
+
+/// One epoll instance.
+#[derive(Debug)]
+pub struct Poller {
+    epoll: OwnedFd,
+}
+
+/// What the last wait found. It stays on the thread that waits: the kernel's record could hold a pointer.
+pub struct ReadyList {
+    events: Vec<epoll::Event>,
+}
+
+impl Poller {
+    /// A poller that watches nothing yet.
+    ///
+    /// # Errors
+    /// The process is out of descriptors.
+    pub fn new() -> Result<Self, Errno> {
+        Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
+    }
+
+    /// Starts watching.
+    ///
+    /// # Errors
+    /// The kernel's: out of memory, or over `max_user_watches`.
+    pub fn add(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<(), Errno> {
+        epoll::add(&self.epoll, source, epoll::EventData::new_u64(token), interest.flags())
+    }
+
+    /// Changes what is watched for.
+    ///
+    /// # Errors
+    /// The kernel's: out of memory.
+    pub fn modify(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<(), Errno> {
+        epoll::modify(&self.epoll, source, epoll::EventData::new_u64(token), interest.flags())
+    }
+
+    /// Waits until something is ready or `timeout` has passed. A signal ends the wait early, with nothing ready.
+    ///
+    /// # Errors
+    /// None that a correct program can see; kept so that a broken one does not spin.
+    pub fn wait(&self, ready: &mut ReadyList, timeout: Option<Duration>) -> Result<(), Errno> {
+        ready.events.clear();
+        let timeout = timeout.map(|t| Timespec {
+            tv_sec: i64::try_from(t.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: t.subsec_nanos().into(),
+        });
+        match epoll::wait(&self.epoll, spare_capacity(&mut ready.events), timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+}
+
+impl ReadyList {
+    /// Room for `capacity` descriptors a wait, which bounds the length of a turn.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { events: Vec::with_capacity(capacity) }
+    }
+
+    /// Each descriptor that is ready: its token and for what.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, Readiness)> {
+        self.events.iter().map(|event| {
+            let (data, flags) = (event.data, event.flags);
+            let readiness = Readiness {
+                readable: flags.contains(epoll::EventFlags::IN),
+                writable: flags.contains(epoll::EventFlags::OUT),
+                hung_up: flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP),
+            };
+            (data.u64(), readiness)
+        })
+    }
+}

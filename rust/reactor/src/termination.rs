@@ -1,0 +1,175 @@
+//! Requests to terminate that wait for their answer: which agent owes what, until when, and how it ended.
+//!
+//! | state | `OK` to it | other answer | deadline | connection ends |
+//! |---|---|---|---|---|
+//! | waiting | acked | refused | timed out, or notified | vanished |
+//! | refused | acked | refused | failed | failed |
+//! | could not be sent | — | — | — | failed |
+//!
+//! An `OK` settles every request of its connection: the application has ended, whoever asked. Each request ends in
+//! exactly one [`Outcome`].
+
+use uuid::Uuid;
+
+use crate::context::Context;
+use crate::event::{Answer, Ending, Event, Outcome, Progress};
+use crate::table::ConnId;
+
+/// Requests that may wait on one connection; an operator's further ones fail at once.
+const MOST_WAITING: usize = 16;
+
+/// One request.
+#[derive(Debug)]
+pub(crate) struct Termination {
+    pub(crate) request: Uuid,
+    pub(crate) deadline: u64,
+    /// The deadline that termination_progress cannot move past.
+    pub(crate) latest: u64,
+    /// Asked by a drain: its deadline ends the connection.
+    pub(crate) drain: bool,
+    /// The agent never sent app_ready, so that silence is no failure.
+    pub(crate) notice: bool,
+    pub(crate) sent_us: u64,
+    /// The agent's last word, if it was not `OK`; or why nothing could be sent.
+    pub(crate) refused: Option<Box<str>>,
+}
+
+/// All that wait on one connection; nearly always none, in a drain one.
+#[derive(Debug, Default)]
+pub(crate) struct Terminations {
+    waiting: Vec<Termination>,
+}
+
+impl Terminations {
+    /// Takes a request that was just sent. False when too many wait: it ended at once.
+    pub(crate) fn add(&mut self, conn: ConnId, termination: Termination, cx: &mut Context) -> bool {
+        if self.waiting.len() >= MOST_WAITING && !termination.drain {
+            finish(conn, termination, Ending::Failed, "too many requests wait for this agent", cx);
+            return false;
+        }
+        self.waiting.push(termination);
+        true
+    }
+
+    /// When the next of them runs out.
+    pub(crate) fn next_deadline(&self) -> u64 {
+        self.waiting.iter().map(|t| t.deadline).min().unwrap_or(u64::MAX)
+    }
+
+    /// An app_terminated with `OK`. True when `request` was waiting: then everything here has ended, and the
+    /// connection should.
+    pub(crate) fn acked(&mut self, conn: ConnId, request: &str, message: &str, cx: &mut Context) -> bool {
+        if self.position(request).is_none() {
+            return false;
+        }
+        for termination in self.waiting.drain(..) {
+            finish(conn, termination, Ending::Acked, message, cx);
+        }
+        true
+    }
+
+    /// An app_terminated with anything else: told, and the wait goes on. False when `request` does not wait.
+    pub(crate) fn refused(
+        &mut self,
+        conn: ConnId,
+        request: &str,
+        status: &str,
+        message: &str,
+        cx: &mut Context,
+    ) -> bool {
+        let Some(termination) = self.position(request).and_then(|at| self.waiting.get_mut(at)) else {
+            return false;
+        };
+        termination.refused = Some(message.into());
+        let answer = Answer {
+            conn,
+            request: termination.request,
+            status: status.into(),
+            message: message.into(),
+        };
+        cx.tell(Event::Answer(Box::new(answer)));
+        true
+    }
+
+    /// A termination_progress: the deadline moves to `need_ms` from now, never past the latest and never back. False
+    /// when `request` does not wait.
+    pub(crate) fn extend(
+        &mut self,
+        conn: ConnId,
+        request: &str,
+        need_ms: u64,
+        stage: &str,
+        cx: &mut Context,
+    ) -> bool {
+        let Some(termination) = self.position(request).and_then(|at| self.waiting.get_mut(at)) else {
+            return false;
+        };
+        let asked = cx.now_ms.saturating_add(need_ms).min(termination.latest);
+        termination.deadline = termination.deadline.max(asked);
+        let progress = Progress {
+            conn,
+            request: termination.request,
+            stage: stage.into(),
+            granted_ms: termination.deadline.saturating_sub(cx.now_ms),
+        };
+        cx.tell(Event::Progress(Box::new(progress)));
+        true
+    }
+
+    /// Ends those whose deadline has come. Some(notice) when a drain's was among them: the connection is to be closed.
+    pub(crate) fn expire(&mut self, conn: ConnId, cx: &mut Context) -> Option<bool> {
+        let mut drained = None;
+        let mut at = 0;
+        while let Some(termination) = self.waiting.get(at) {
+            if termination.deadline > cx.now_ms {
+                at += 1;
+                continue;
+            }
+            let termination = self.waiting.swap_remove(at);
+            if termination.drain {
+                drained = Some(termination.notice);
+            }
+            let ending = if termination.notice { Ending::Notified } else { Ending::TimedOut };
+            finish(conn, termination, ending, "", cx);
+        }
+        drained
+    }
+
+    /// The connection has ended: `broken` says why, where that is known.
+    pub(crate) fn vanish(&mut self, conn: ConnId, cx: &mut Context) {
+        for termination in self.waiting.drain(..) {
+            finish(conn, termination, Ending::Vanished, "", cx);
+        }
+    }
+
+    /// Nothing could be sent: what waits has failed, whatever else happens.
+    pub(crate) fn fail(&mut self, why: &str) {
+        for termination in &mut self.waiting {
+            termination.refused.get_or_insert_with(|| why.into());
+        }
+    }
+
+    fn position(&self, request: &str) -> Option<usize> {
+        // Compared as text, letter by letter: an id that merely means the same UUID is not the one we sent.
+        let mut buffer = Uuid::encode_buffer();
+        self.waiting
+            .iter()
+            .position(|t| t.request.hyphenated().encode_lower(&mut buffer) == request)
+    }
+}
+
+fn finish(conn: ConnId, termination: Termination, ending: Ending, message: &str, cx: &mut Context) {
+    let (ending, message) = match (ending, &termination.refused) {
+        (Ending::Acked, _) | (_, None) => (ending, message),
+        (_, Some(refused)) => (Ending::Failed, &**refused),
+    };
+    let outcome = Outcome {
+        conn,
+        request: termination.request,
+        ending,
+        latency_us: cx.now_us.saturating_sub(termination.sent_us),
+        message: message.into(),
+        drain: termination.drain,
+    };
+    cx.tell(Event::Outcome(Box::new(outcome)));
+}

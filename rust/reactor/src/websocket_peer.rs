@@ -1,0 +1,313 @@
+//! A WebSocket in a reactor: its protocol state, who is on it, and every deadline that follows from that.
+//!
+//! What a text message means on a raw endpoint is in [`crate::raw`]. This file knows how a connection lives and ends:
+//!
+//! | phase | begins | ends |
+//! |---|---|---|
+//! | open | upgrade | a close frame either way, a violation, silence, a broken socket |
+//! | closing | our close frame | theirs, or `close_timeout` |
+//! | failed | a violation: our close frame, then half a shutdown | the end of their stream, or `close_timeout` |
+
+use dscore_proto::close::CloseCode;
+use dscore_proto::connection::{Connection, Event as Incoming, MAX_LEFTOVER, Role, State};
+
+use crate::context::Context;
+use crate::event::{Ended, Event, Farewell, Initiator};
+use crate::raw;
+use crate::session::{Session, Who};
+use crate::settings::{Endpoint, Settings};
+use crate::table::ConnId;
+
+/// One WebSocket.
+#[derive(Debug)]
+pub(crate) struct WebSocketPeer {
+    connection: Connection,
+    pub(crate) session: Session,
+    /// Input that was read and not looked at: a part of a frame, or what came after an introduction that is not
+    /// answered yet.
+    kept: Vec<u8>,
+    next_ping: u64,
+    /// A close that is to come: when, and with which words.
+    planned: Option<Box<(u64, Farewell)>>,
+    end: Option<Box<End>>,
+}
+
+/// How a connection is ending.
+#[derive(Debug)]
+struct End {
+    ended: Ended,
+    /// When the other side has had its time.
+    deadline: u64,
+    /// It broke the protocol: input is only waited out.
+    failed: bool,
+}
+
+/// What a message leads to.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Read on.
+    Go,
+    /// End the connection.
+    Close(Farewell),
+}
+
+impl WebSocketPeer {
+    pub(crate) fn new(endpoint: Endpoint, cx: &mut Context) -> Self {
+        cx.stats.connections += 1;
+        cx.stats.connections_unauthenticated += u64::from(endpoint == Endpoint::Raw);
+        Self {
+            connection: Connection::new(Role::Server),
+            session: Session::new(endpoint, cx.now_ms),
+            kept: Vec::new(),
+            next_ping: cx.now_ms + cx.settings.ping_interval,
+            planned: None,
+            end: None,
+        }
+    }
+
+    /// Whether input is wanted: not while an introduction waits for its answer.
+    pub(crate) fn wants_read(&self) -> bool {
+        !self.session.is_asking() || self.end.is_some()
+    }
+
+    /// Whether messages may still be sent.
+    pub(crate) fn is_open(&self) -> bool {
+        self.connection.state() == State::Open
+    }
+
+    /// Both close frames went their ways: nothing is left to do once output is sent.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.connection.is_closed() && !self.is_failed()
+    }
+
+    /// The peer broke the protocol and was told so.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.failed)
+    }
+
+    /// True if input was read that nobody looked at yet.
+    pub(crate) fn has_kept(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Acts on `input`, after what was kept of earlier input.
+    pub(crate) fn on_data(&mut self, conn: ConnId, input: &mut [u8], cx: &mut Context) {
+        // Nearly always nothing was kept, and messages are read where they lie.
+        if self.kept.is_empty() {
+            let consumed = self.consume(conn, input, cx);
+            self.kept = input.get(consumed..).unwrap_or_default().to_vec();
+            return;
+        }
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.extend_from_slice(input);
+        let consumed = self.consume(conn, &mut kept, cx);
+        kept.drain(..consumed);
+        kept.shrink_to(MAX_LEFTOVER);
+        self.kept = kept;
+    }
+
+    /// Takes events out of `input` until it is used up or an introduction must be answered first.
+    fn consume(&mut self, conn: ConnId, input: &mut [u8], cx: &mut Context) -> usize {
+        let mut at = 0;
+        while self.wants_read() {
+            let limits = cx.settings.messages;
+            let verdict = match self.connection.poll_event(input, &mut at, &limits, &mut cx.out) {
+                Ok(None) => break,
+                Ok(Some(event)) => match on_event(&mut self.session, conn, event, cx) {
+                    Ok(verdict) => verdict,
+                    Err(ended) => {
+                        self.end(ended, false, cx);
+                        continue;
+                    }
+                },
+                Err(violation) => {
+                    cx.stats.protocol_errors_total += 1;
+                    let ended = Ended {
+                        code: violation.close_code().value(),
+                        reason: violation.to_string(),
+                        initiator: Initiator::Server,
+                        cause: "protocol_error".into(),
+                    };
+                    self.end(ended, true, cx);
+                    continue;
+                }
+            };
+            if let Verdict::Close(farewell) = verdict {
+                self.close(&farewell, cx);
+            }
+        }
+        at
+    }
+
+    /// Begins the closing handshake, unless it has begun.
+    pub(crate) fn close(&mut self, farewell: &Farewell, cx: &mut Context) {
+        if self.connection.send_close(farewell.code, &farewell.reason, &mut cx.out).is_err() {
+            return;
+        }
+        let ended = Ended {
+            code: farewell.code.value(),
+            reason: farewell.reason.clone(),
+            initiator: Initiator::Server,
+            cause: farewell.cause.clone(),
+        };
+        self.end(ended, false, cx);
+    }
+
+    /// Closes at `at_ms`, or now if that has come.
+    pub(crate) fn close_at(&mut self, at_ms: u64, farewell: &Farewell, cx: &mut Context) {
+        if at_ms <= cx.now_ms {
+            self.close(farewell, cx);
+        } else if self.is_open() {
+            self.planned = Some(Box::new((at_ms, farewell.clone())));
+        }
+    }
+
+    /// Queues a close frame for one who does not read. False if the closing has begun already.
+    pub(crate) fn close_slow_consumer(&mut self, cx: &mut Context) -> bool {
+        if !self.is_open() {
+            return false;
+        }
+        cx.stats.slow_consumers_total += 1;
+        self.fail_terminations("slow consumer");
+        let farewell = Farewell {
+            code: CloseCode::TRY_AGAIN_LATER,
+            reason: "slow consumer".into(),
+            cause: "slow_consumer".into(),
+        };
+        self.close(&farewell, cx);
+        true
+    }
+
+    /// The socket is given up without a closing handshake, for `cause`.
+    pub(crate) fn lose(&mut self, cause: &str, cx: &Context) {
+        let ended = Ended {
+            code: 1006,
+            reason: String::new(),
+            initiator: Initiator::Server,
+            cause: cause.into(),
+        };
+        self.end(ended, false, cx);
+    }
+
+    /// Queues a message that is framed already; dropped if the closing has begun.
+    pub(crate) fn send(&mut self, frame: &[u8], cx: &mut Context) {
+        if self.is_open() {
+            cx.send_frame(frame);
+        }
+    }
+
+    /// What waits for answers has failed: nothing can be sent any more.
+    pub(crate) fn fail_terminations(&mut self, why: &str) {
+        if let Some(terminations) = &mut self.session.terminations {
+            terminations.fail(why);
+        }
+    }
+
+    /// The last words about this connection: outcomes of what still waited, then its end.
+    pub(crate) fn bury(mut self, conn: ConnId, cx: &mut Context) {
+        if let Some(mut terminations) = self.session.terminations.take() {
+            terminations.vanish(conn, cx);
+        }
+        cx.stats.connections -= 1;
+        cx.stats.connections_unauthenticated -= u64::from(self.session.is_stranger());
+        let ended = match self.end {
+            Some(end) => end.ended,
+            None => Ended {
+                code: 1006,
+                reason: String::new(),
+                initiator: Initiator::Network,
+                cause: String::new(),
+            },
+        };
+        cx.tell(Event::Closed(conn, Box::new(ended)));
+    }
+
+    /// When something is to be done though nothing comes in.
+    pub(crate) fn next_deadline(&self, last_seen: u64, settings: &Settings) -> u64 {
+        if let Some(end) = &self.end {
+            return end.deadline;
+        }
+        let planned = self.planned.as_ref().map_or(u64::MAX, |planned| planned.0);
+        self.next_ping
+            .min(last_seen + settings.silence_limit())
+            .min(planned)
+            .min(self.session.next_deadline(settings))
+    }
+
+    /// Does what is due. True if the socket is to be given up.
+    pub(crate) fn on_timer(&mut self, conn: ConnId, last_seen: u64, cx: &mut Context) -> bool {
+        if let Some(end) = &self.end {
+            return end.deadline <= cx.now_ms;
+        }
+        if let Some(planned) = self.planned.take_if(|planned| planned.0 <= cx.now_ms) {
+            self.close(&planned.1, cx);
+            return false;
+        }
+        if last_seen + cx.settings.silence_limit() <= cx.now_ms {
+            cx.stats.ping_timeouts_total += 1;
+            self.close(&timed_out("ping timeout", "ping_timeout"), cx);
+            return false;
+        }
+        if self.next_ping <= cx.now_ms {
+            cx.stats.pings_total += 1;
+            self.next_ping = cx.now_ms + cx.settings.ping_interval;
+            // The time of sending comes back in the pong: the round trip needs no memory of ours.
+            let _closing_already = self.connection.send_ping(&cx.now_us.to_be_bytes(), &mut cx.out);
+        }
+        if let Verdict::Close(farewell) = self.session.on_timer(conn, cx) {
+            self.close(&farewell, cx);
+        }
+        false
+    }
+
+    fn end(&mut self, ended: Ended, failed: bool, cx: &Context) {
+        let deadline = cx.now_ms + cx.settings.close_timeout;
+        match &mut self.end {
+            None => self.end = Some(Box::new(End { ended, deadline, failed })),
+            // The first code counts; but a peer that fails while it closes is not waited for as if it obeyed.
+            Some(end) => end.failed |= failed,
+        }
+    }
+}
+
+/// A connection that was silent for too long.
+pub(crate) fn timed_out(reason: &str, cause: &str) -> Farewell {
+    Farewell { code: CloseCode::INTERNAL, reason: reason.into(), cause: cause.into() }
+}
+
+/// What one event of the protocol leads to; `Err` is the peer's close.
+fn on_event(
+    session: &mut Session,
+    conn: ConnId,
+    event: Incoming<'_>,
+    cx: &mut Context,
+) -> Result<Verdict, Ended> {
+    match event {
+        Incoming::Text(text) => {
+            cx.stats.messages_received_total += 1;
+            Ok(match session.who {
+                Who::Plain => hand_over(conn, text.as_bytes(), false, cx),
+                _ => raw::on_text(session, conn, text, cx),
+            })
+        }
+        Incoming::Binary(data) => {
+            cx.stats.messages_received_total += 1;
+            Ok(match session.who {
+                Who::Plain => hand_over(conn, data, true, cx),
+                _ => raw::on_binary(),
+            })
+        }
+        Incoming::Ping(_) | Incoming::Pong(_) => Ok(Verdict::Go),
+        Incoming::Close { code, reason } => Err(Ended {
+            code: code.map_or(1005, CloseCode::value),
+            reason: reason.into(),
+            initiator: Initiator::Peer,
+            cause: String::new(),
+        }),
+    }
+}
+
+fn hand_over(conn: ConnId, data: &[u8], binary: bool, cx: &mut Context) -> Verdict {
+    cx.tell(Event::Message { conn, kind: "".into(), data: data.into(), binary });
+    Verdict::Go
+}
