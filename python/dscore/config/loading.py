@@ -185,8 +185,9 @@ def _sentence(found: Any, given: Mapping[str, _Given]) -> str:
     """An error of pydantic in one line: setting, value, where it stands, what would be right."""
     key = ".".join(map(str, found["loc"]))
     wrong = str(found.get("ctx", {}).get("error", found["msg"]))
-    if key not in given:  # About a whole section: the sentence names the settings itself.
-        return wrong
+    if key not in given:  # About a whole section: the sentence names its settings itself.
+        places = dict.fromkeys(one.origin for name, one in given.items() if name in wrong)
+        return f"{wrong} ({', '.join(places)})"
     text = "***" if key in SECRETS else repr(given[key].value)
     if len(text) > _LONGEST_SHOWN:
         text = f"{text[: _LONGEST_SHOWN - 1]}…"

@@ -1,0 +1,149 @@
+"""Logging: events with stable names and fields, cheap enough for one about each of 18,000 agents.
+
+    _log = get_logger("dscore.server")
+    _log.info("agent_introduced", agent_id=agent_id, conn_id=conn)
+
+Field names that mean the same everywhere: `agent_id`, `conn_id`, `request_id`, `close_code`,
+`reason`. Names of events are snake_case and never change; what varies is a field.
+
+Until `configure` is called, which only a program of its own does (`dscore serve`), everything goes
+to the standard `logging` loggers of the same names: a library does not decide where lines go.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+from typing import Any
+
+from structlog import BoundLoggerBase
+from structlog.processors import format_exc_info
+from structlog.typing import EventDict, Processor
+
+from dscore.config import LogConfig
+from dscore.log.render import plain_fields, render_json, text_renderer
+from dscore.log.writer import Writer
+
+__all__ = ["Logger", "close", "configure", "flush", "get_logger"]
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+_STDOUT = 1
+
+
+class Logger(BoundLoggerBase):
+    """A structlog logger whose level is asked first, before anything is built."""
+
+    def debug(self, event: str, **fields: Any) -> None:
+        if _output.level <= logging.DEBUG:
+            self._process_event("debug", event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        if _output.level <= logging.INFO:
+            self._process_event("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        if _output.level <= logging.WARNING:
+            self._process_event("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        self._process_event("error", event, fields)
+
+    def exception(self, event: str, **fields: Any) -> None:
+        """An error, with the traceback of the exception being handled."""
+        self._process_event("error", event, {"exc_info": True, **fields})
+
+
+def get_logger(name: str) -> Logger:
+    """The logger of one module; `name` begins with "dscore."."""
+    return Logger(None, _output.pipeline, {"logger": name})
+
+
+def configure(config: LogConfig, *, fd: int = _STDOUT) -> None:
+    """Makes this process write its log to a descriptor. Again: only the level is taken over.
+
+    Warnings and errors of other libraries, which use the standard `logging`, are written too.
+    """
+    _output.level = _LEVELS[config.level]
+    if _output.writer is not None:
+        return
+    on_terminal = os.isatty(fd)
+    as_text = config.format == "text" or (config.format == "auto" and on_terminal)
+    colors = on_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    render = text_renderer(colors=colors) if as_text else render_json
+
+    def lines_lost(count: int) -> bytes:
+        event = {"logger": "dscore.log", "event": "log_lines_lost", "lines": count}
+        return render(None, "warning", event)
+
+    writer = _output.writer = Writer(fd, lost=lines_lost)
+    _output.pipeline[:] = [format_exc_info, render, _written_to(writer)]
+    logging.root.addHandler(_OTHERS)
+    atexit.register(close)
+
+
+def flush(seconds: float = 2.0) -> None:
+    """Waits until all lines are out; to be called before `os._exit`, which runs nothing else."""
+    if _output.writer is not None:
+        _output.writer.flush(seconds)
+
+
+def close() -> None:
+    """Writes what is left and leaves logging to the standard `logging` again."""
+    writer, _output.writer = _output.writer, None
+    if writer is None:
+        return
+    atexit.unregister(close)
+    logging.root.removeHandler(_OTHERS)
+    _output.pipeline[:] = [_to_standard_logging]
+    _output.level = logging.NOTSET
+    writer.close()
+
+
+class _Output:
+    """Where lines go now. Every logger shares the one pipeline list, so a change reaches all."""
+
+    def __init__(self) -> None:
+        self.level = logging.NOTSET
+        self.pipeline: list[Processor] = [_to_standard_logging]
+        self.writer: Writer | None = None
+
+
+class _OthersHandler(logging.Handler):
+    """Takes the records of libraries that use the standard `logging`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            message = record.getMessage()
+        except Exception:  # Arguments that do not fit their format: still worth a line.
+            message = str(record.msg)
+        logger = get_logger(record.name)
+        say = logger.error if record.levelno >= logging.ERROR else logger.warning
+        say(message, exc_info=record.exc_info)
+
+
+def _to_standard_logging(_: Any, method: str, event: EventDict) -> str:
+    level = _LEVELS[method]
+    logger = logging.getLogger(event.pop("logger"))
+    if logger.isEnabledFor(level):
+        exc_info = event.pop("exc_info", None)
+        name = event.pop("event")
+        logger.log(level, "%s", f"{name} {plain_fields(event)}".rstrip(), exc_info=exc_info)
+    return ""
+
+
+def _written_to(writer: Writer) -> Processor:
+    def write(_: Any, __: str, line: Any) -> str:
+        writer.write(line)
+        return ""
+
+    return write
+
+
+_output = _Output()
+_OTHERS = _OthersHandler(logging.WARNING)

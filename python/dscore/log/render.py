@@ -1,0 +1,92 @@
+"""One event to one line: JSON for machines, text for a terminal.
+
+Values come from agents, so nothing in them may break a line or move a terminal's cursor, and
+nothing about them may raise.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from structlog.typing import EventDict
+
+_COLORS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
+_BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+_NEEDS_QUOTES = frozenset(" =\"'")
+
+
+class _Clock:
+    """The time as text; what changes once a second is made once a second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._prefix = ""
+
+    def __call__(self) -> str:
+        second, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+        if second != self._second:
+            # In this order, and returned from a local: another thread may be here too.
+            prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._prefix, self._second = prefix, second
+        return f"{self._prefix}.{milliseconds:03d}Z"
+
+
+_now = _Clock()
+
+
+def render_json(_: Any, method: str, event: EventDict) -> bytes:
+    """A JSON object in one line: timestamp, level, logger and event first, then the fields."""
+    line = {
+        "timestamp": _now(),
+        "level": method,
+        "logger": event.pop("logger", ""),
+        "event": event.pop("event", ""),
+        **event,
+    }
+    try:
+        return orjson.dumps(line, default=repr, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        # What orjson refuses: huge integers, lone surrogates, keys that are no strings.
+        return json.dumps(line, default=repr, skipkeys=True).encode() + b"\n"
+
+
+def text_renderer(*, colors: bool) -> Callable[[Any, str, EventDict], bytes]:
+    """Makes lines such as `2026-01-31T12:00:00.000Z info    agent_introduced agent_id=cam-1`."""
+
+    def render(_: Any, method: str, event: EventDict) -> bytes:
+        event.pop("logger", None)
+        name = _printable(str(event.pop("event", "")))
+        trace = event.pop("exception", None)
+        moment, level = _now(), f"{method:<7}"
+        if colors:
+            moment, name = f"{_DIM}{moment}{_PLAIN}", f"{_BOLD}{name}{_PLAIN}"
+            level = f"{_COLORS[method]}{level}{_PLAIN}"
+        line = f"{moment} {level} {name} {plain_fields(event)}".rstrip()
+        if trace is not None:
+            line += "".join(f"\n    {_printable(row)}" for row in str(trace).splitlines())
+        return line.encode(errors="backslashreplace") + b"\n"
+
+    return render
+
+
+def plain_fields(fields: Mapping[str, Any]) -> str:
+    """Fields as `key=value`, parted by spaces; a value is quoted where it must be."""
+    return " ".join(f"{key}={_value(value)}" for key, value in fields.items())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        bare = value.isprintable() and value and _NEEDS_QUOTES.isdisjoint(value)
+        return value if bare else repr(value)
+    try:
+        return _printable(str(value))
+    except Exception as error:  # A broken __str__ of a hook's object must not end anything.
+        return f"<{type(error).__name__}>"
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else repr(text)[1:-1]
