@@ -1,0 +1,271 @@
+"""The operator API, /api/v1: agents, drain, maintenance, status.
+
+Whoever gets here has passed the gate. Answers are orjson bytes, not models: a page of a thousand
+agents is made in a millisecond; the models only describe them.
+"""
+
+import asyncio
+import os
+from typing import Annotated, Any, TypeAlias
+from urllib.parse import unquote
+
+import orjson
+from fastapi import APIRouter, Depends, HTTPException, Path
+from fastapi import Query as QueryParam
+from starlette.responses import Response
+
+from dscore._core import __version__
+from dscore.errors import DrainingError, NotConnectedError, UnknownAgentError
+from dscore.http import models
+from dscore.http.documents import agent_document, drain_document
+from dscore.http.gate import API, RETRY_AFTER
+from dscore.http.listing import CursorError, Query, Sort, page
+from dscore.http.ports import AgentView, DrainReportView, Fleet, Status
+from dscore.log import get_logger
+
+MAX_LIMIT = 1000
+MAX_WAIT = 300.0
+"""Seconds that GET /drain may be held open."""
+
+_log = get_logger("dscore.http")
+
+
+def _agent_id(
+    agent_id: Annotated[str, Path(description="Percent-encoded: a slash is %2F.", max_length=4096)],
+) -> str:
+    try:
+        return unquote(agent_id, errors="strict")
+    except UnicodeDecodeError:
+        raise HTTPException(400, "The agent id is not UTF-8.") from None
+
+
+AgentId: TypeAlias = Annotated[str, Depends(_agent_id)]
+
+
+def router(fleet: Fleet) -> APIRouter:
+    """The operator API of a fleet."""
+    routes = APIRouter(prefix=API)
+    routes.include_router(_agents(fleet))
+    routes.include_router(_one_agent(fleet))
+    routes.include_router(_server(fleet))
+    routes.include_router(_drain(fleet))
+    return routes
+
+
+def _agents(fleet: Fleet) -> APIRouter:
+    routes = APIRouter(tags=["agents"])
+
+    @routes.get("/agents", summary="Agents, page by page", response_model=models.AgentPage)
+    async def list_agents(
+        status: Status | None = None,
+        state: Annotated[str | None, QueryParam(max_length=64)] = None,
+        q: Annotated[
+            str | None, QueryParam(max_length=128, description="Part of the id or the address.")
+        ] = None,
+        sort: Annotated[Sort, QueryParam(description="A leading - turns the order round.")] = "id",
+        limit: Annotated[int, QueryParam(ge=1, le=MAX_LIMIT)] = 100,
+        cursor: Annotated[
+            str | None, QueryParam(max_length=4096, description="next_cursor of the page before.")
+        ] = None,
+    ) -> Response:
+        query = Query(status=status, state=state, q=q, sort=sort, limit=limit, cursor=cursor)
+        try:
+            agents, next_cursor = page(fleet.agents(), query)
+        except CursorError as error:
+            raise HTTPException(400, str(error)) from None
+        items = [agent_document(agent) for agent in agents]
+        return _json({"items": items, "next_cursor": next_cursor})
+
+    @routes.get("/agents/{agent_id}", summary="One agent", response_model=models.AgentDetail)
+    async def show_agent(agent_id: AgentId) -> Response:
+        agent = _known(fleet, agent_id)
+        return _json({**agent_document(agent), "config": agent.config})
+
+    return routes
+
+
+def _one_agent(fleet: Fleet) -> APIRouter:
+    routes = APIRouter(tags=["agents"])
+
+    @routes.post(
+        "/agents/{agent_id}/terminate",
+        summary="Ask one agent to stop, and wait for its answer",
+        response_model=models.TerminateResult,
+    )
+    async def terminate(agent_id: AgentId, wish: models.TerminateRequest | None = None) -> Response:
+        timeout = wish.timeout if wish is not None else None
+        try:
+            result = await fleet.terminate(agent_id, timeout=timeout)
+        except UnknownAgentError:
+            raise _unknown(agent_id) from None
+        except NotConnectedError:
+            raise HTTPException(409, f"Agent {agent_id!r} is not connected.") from None
+        except DrainingError:
+            detail = "The server is shutting down: every agent is being asked already."
+            raise HTTPException(503, detail, headers={"retry-after": RETRY_AFTER}) from None
+        return _json(
+            {
+                "outcome": result.outcome,
+                "request_id": result.request_id,
+                "latency_ms": result.latency_ms,
+            }
+        )
+
+    @routes.delete(
+        "/agents/{agent_id}",
+        summary="Remove one agent; its connection is closed",
+        status_code=204,
+        response_class=Response,
+    )
+    async def remove(agent_id: AgentId) -> Response:
+        try:
+            await fleet.remove(agent_id)
+        except UnknownAgentError:
+            raise _unknown(agent_id) from None
+        return Response(status_code=204)
+
+    @routes.post(
+        "/agents/{agent_id}/message",
+        summary="Send one agent a message",
+        status_code=202,
+        response_model=models.Delivery,
+    )
+    async def message(agent_id: AgentId, body: models.AgentMessage) -> Response:
+        try:
+            delivered = fleet.send_message(agent_id, body.model_dump())
+        except UnknownAgentError:
+            raise _unknown(agent_id) from None
+        except NotConnectedError:
+            detail = f"Agent {agent_id!r} is away, and has no session that could keep the message."
+            raise HTTPException(409, detail) from None
+        return _json({"delivered": delivered}, 202)
+
+    return routes
+
+
+def _server(fleet: Fleet) -> APIRouter:
+    routes = APIRouter(tags=["server"])
+
+    @routes.get("/status", summary="The server at a glance", response_model=models.StatusDocument)
+    async def status() -> Response:
+        counts = fleet.counts()
+        agents = [agent.status for agent in fleet.agents()]
+        online = agents.count("online")
+        host, port = fleet.address
+        return _json(
+            {
+                "status": _phase(fleet),
+                "version": __version__,
+                "pid": os.getpid(),
+                "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+                "uptime": round(fleet.uptime, 3),
+                "connections": {
+                    "total": counts.total,
+                    "authenticated": counts.authenticated,
+                    "unauthenticated": counts.unauthenticated,
+                },
+                "agents": {
+                    "total": len(agents),
+                    "online": online,
+                    "offline": len(agents) - online,
+                },
+                "core": dict(fleet.core_stats()),
+            }
+        )
+
+    @routes.get("/maintenance", summary="Is maintenance on?", response_model=models.Maintenance)
+    async def show_maintenance() -> Response:
+        return _json({"enabled": fleet.maintenance})
+
+    @routes.post(
+        "/maintenance",
+        summary="Switch maintenance on or off",
+        description="On: every connection is closed 1013, and newcomers too until it is off.",
+        response_model=models.Maintenance,
+    )
+    async def set_maintenance(wish: models.Maintenance) -> Response:
+        fleet.set_maintenance(enabled=wish.enabled)
+        return _json({"enabled": fleet.maintenance})
+
+    return routes
+
+
+def _drain(fleet: Fleet) -> APIRouter:
+    routes = APIRouter(tags=["server"])
+    running: set[asyncio.Task[DrainReportView]] = set()  # a task nobody holds may be collected
+
+    @routes.post(
+        "/drain",
+        summary="Shut the server down gracefully",
+        description=(
+            "Answers at once; GET tells how it goes. During a drain a second POST joins the "
+            "running one: it changes nothing and gets the same answer. The process ends with the "
+            "drain."
+        ),
+        status_code=202,
+        response_model=models.DrainDocument,
+    )
+    async def start(wish: models.DrainRequest | None = None) -> Response:
+        wish = wish or models.DrainRequest(intent=None, timeout=None)
+        if not fleet.is_draining:
+            drain = fleet.drain(intent=wish.intent, timeout=wish.timeout)
+            task = asyncio.get_running_loop().create_task(drain)
+            running.add(task)
+            task.add_done_callback(running.discard)
+            task.add_done_callback(_log_failure)
+            await asyncio.sleep(0)  # its first step makes the status
+        return _json(drain_document(fleet.drain_status()), 202)
+
+    @routes.get("/drain", summary="How the drain goes", response_model=models.DrainDocument)
+    async def show(
+        wait: Annotated[
+            float,
+            QueryParam(ge=0, le=MAX_WAIT, description="Seconds to wait for the drain to end."),
+        ] = 0.0,
+    ) -> Response:
+        await _drain_ended(fleet, wait)
+        return _json(drain_document(fleet.drain_status()))
+
+    return routes
+
+
+async def _drain_ended(fleet: Fleet, patience: float) -> None:
+    """Waits until the drain has its report.
+
+    It looks instead of joining: the drain itself waits for open requests.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience
+    while loop.time() < deadline:
+        status = fleet.drain_status()
+        if status is not None and status.report is not None:
+            return
+        await asyncio.sleep(0.02)
+
+
+def _log_failure(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("drain_failed", exc_info=task.exception())
+
+
+def _phase(fleet: Fleet) -> str:
+    if fleet.is_draining:
+        return "shutting_down"
+    if fleet.maintenance:
+        return "maintenance"
+    return "ok" if fleet.is_ready else "starting"
+
+
+def _known(fleet: Fleet, agent_id: str) -> AgentView:
+    agent = fleet.agent(agent_id)
+    if agent is None:
+        raise _unknown(agent_id)
+    return agent
+
+
+def _unknown(agent_id: str) -> HTTPException:
+    return HTTPException(404, f"No agent has the id {agent_id!r}.")
+
+
+def _json(document: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(document), status, media_type="application/json")

@@ -1,0 +1,135 @@
+"""Puts the pages together: a FastAPI app for ours, the user's beside it, the gate before both."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from dscore._core import __version__
+from dscore.http import api, health, metrics, problems
+from dscore.http.asgi import App
+from dscore.http.gate import API, OPENAPI, Gate, TokenCheck
+from dscore.http.ports import Fleet
+
+_DESCRIPTION = (
+    "The HTTP side of a dscore server: health, probes, metrics and the operator API. Errors are "
+    "problem documents (RFC 9457). During a drain everything but health, probes, metrics and "
+    "/api/v1/drain answers 503 with Retry-After."
+)
+# Which refusals an operator call can meet, besides those that each may.
+_REFUSALS = {
+    "401": "The operator's token is missing or wrong.",
+    "403": "A browser sent this for a page of another origin, or under a foreign host name.",
+    "503": "The server is shutting down.",
+    "default": "Any other error.",
+}
+_PARTICULAR = {
+    ("get", f"{API}/agents"): {"400": "The cursor does not fit."},
+    ("get", f"{API}/agents/{{agent_id}}"): {"404": "Unknown agent."},
+    ("delete", f"{API}/agents/{{agent_id}}"): {"404": "Unknown agent."},
+    ("post", f"{API}/agents/{{agent_id}}/message"): {
+        "404": "Unknown agent.",
+        "409": "The agent is away, and has no session that could keep the message.",
+    },
+    ("post", f"{API}/agents/{{agent_id}}/terminate"): {
+        "404": "Unknown agent.",
+        "409": "The agent is not connected.",
+    },
+}
+
+
+def build_app(
+    fleet: Fleet,
+    *,
+    operator_tokens: TokenCheck | None,
+    loopback: bool,
+    user_app: App | None = None,
+    draining_status: int = 503,
+    cors_origins: Sequence[str] = ("*",),
+) -> Gate:
+    """The whole HTTP side of a server as one ASGI app.
+
+    Args:
+        fleet: The server.
+        operator_tokens: Who may use the operator API. A reload sets `tokens` of what is returned.
+        loopback: Whether only this machine can reach the listener. Then, and only then, the
+            operator API is open without a token.
+        user_app: Gets every path that is not ours, and the lifespan.
+        draining_status: The HTTP status of the health document during a drain.
+        cors_origins: Origins whose pages may read the health document; "*" means all.
+    """
+    app = FastAPI(
+        title="dscore",
+        version=__version__,
+        description=_DESCRIPTION,
+        openapi_url=OPENAPI,
+        # The stock documentation pages load their scripts from the internet, which boxes lack.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    problems.install(app)
+    app.include_router(health.router(fleet, draining_status=draining_status, origins=cors_origins))
+    app.include_router(metrics.router(fleet))
+    app.include_router(api.router(fleet))
+    gate = Gate(
+        app,
+        user_app,
+        is_draining=lambda: fleet.is_draining,
+        tokens=operator_tokens,
+        loopback=loopback,
+    )
+    app.openapi = lambda: _openapi(app, gate)  # type: ignore[method-assign]
+    return gate
+
+
+def _openapi(app: FastAPI, gate: Gate) -> dict[str, Any]:
+    """The OpenAPI document, made once: FastAPI's, plus what the gate refuses and asks for."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+        )
+        _describe_problems(document)
+        _describe_token(document, needs_token=gate.needs_token)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _describe_problems(document: dict[str, Any]) -> None:
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= problem.pop("$defs", {})
+    schemas["Problem"] = problem
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            refusals = dict(_PARTICULAR.get((method, path), {}))
+            if "422" in operation["responses"]:
+                refusals["422"] = "The request is not valid."
+            if "requestBody" in operation:
+                refusals["415"] = "The body is not sent as JSON."
+            if path.startswith(API):
+                refusals |= _REFUSALS
+            for status, description in refusals.items():
+                operation["responses"][status] = _problem_response(description)
+
+
+def _problem_response(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {problems.MEDIA_TYPE: {"schema": schema}}}
+
+
+def _describe_token(document: dict[str, Any], *, needs_token: bool) -> None:
+    document["components"]["securitySchemes"] = {"operator": {"type": "http", "scheme": "bearer"}}
+    if not needs_token:
+        return
+    for path, operations in document["paths"].items():
+        if path.startswith(API):
+            for operation in operations.values():
+                operation["security"] = [{"operator": []}]

@@ -1,0 +1,171 @@
+"""The health document and the probes.
+
+Read by load balancers, and by every agent before it reconnects: often, and by many at once.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import orjson
+import psutil
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from dscore.http.gate import HEALTH
+from dscore.http.ports import Fleet
+from dscore.messages import timestamp_now
+
+SAMPLE_SECONDS = 1.0
+"""The machine is never looked at more often; in between the last sample is repeated."""
+
+
+class WebSocketHealth(BaseModel):
+    """Connections, in one consistent reading: total = authenticated + unauthenticated."""
+
+    total_connections: int
+    authenticated_connections: int
+    unauthenticated_connections: int
+    is_shutting_down: bool
+
+
+class SystemHealth(BaseModel):
+    """The machine: processor and memory in percent; the server's uptime in seconds."""
+
+    cpu_usage: float
+    memory_usage: float
+    uptime: float
+
+
+class Health(BaseModel):
+    """The health document (PROTOCOL.md §8)."""
+
+    status: Literal["ok", "shutting_down"]
+    timestamp: str
+    connected_instances: list[str]
+    websocket: WebSocketHealth
+    system: SystemHealth
+    maintenance: bool
+
+
+class ProbeAnswer(BaseModel):
+    """What a probe found."""
+
+    status: Literal["ok", "starting", "draining", "maintenance"]
+
+
+class SystemSampler:
+    """Percent of processor and memory in use, sampled now and then, without waiting."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._taken_at = clock()
+        # The processor's use is counted from the last call on: this one only sets the mark.
+        psutil.cpu_percent(interval=None)
+        self._sample = (0.0, psutil.virtual_memory().percent)
+
+    def sample(self) -> tuple[float, float]:
+        """The latest sample: processor, memory."""
+        now = self._clock()
+        if now - self._taken_at >= SAMPLE_SECONDS:
+            self._taken_at = now
+            self._sample = (psutil.cpu_percent(interval=None), psutil.virtual_memory().percent)
+        return self._sample
+
+
+def router(
+    fleet: Fleet, *, draining_status: int = 503, origins: Sequence[str] = ("*",)
+) -> APIRouter:
+    """The health document and the probes of a fleet.
+
+    Args:
+        fleet: The server.
+        draining_status: The HTTP status of the health document during a drain.
+        origins: Origins whose pages may read the health document; "*" means all. Pages check it
+            before they reconnect, and theirs is seldom the server's own origin.
+    """
+    routes = APIRouter(tags=["health"])
+    sampler = SystemSampler()
+
+    @routes.get(
+        HEALTH,
+        summary="The health document",
+        response_model=Health,
+        responses={503: {"model": Health, "description": "The server is shutting down."}},
+    )
+    async def health(request: Request) -> Response:
+        headers = _cross_origin(request.headers.get("origin"), origins)
+        status = draining_status if fleet.is_draining else 200
+        return Response(health_document(fleet, sampler), status, headers, "application/json")
+
+    @routes.get("/livez", summary="Does the loop turn?", response_model=ProbeAnswer)
+    async def livez() -> Response:
+        return _probe("ok")
+
+    @routes.get(
+        "/readyz",
+        summary="Ready to take agents?",
+        response_model=ProbeAnswer,
+        responses={503: {"model": ProbeAnswer, "description": "Not now."}},
+    )
+    async def readyz() -> Response:
+        if fleet.is_draining:
+            return _probe("draining")
+        if fleet.maintenance:
+            return _probe("maintenance")
+        return _probe("ok" if fleet.is_ready else "starting")
+
+    @routes.get(
+        "/startupz",
+        summary="Has the server started?",
+        response_model=ProbeAnswer,
+        responses={503: {"model": ProbeAnswer, "description": "Not yet."}},
+    )
+    async def startupz() -> Response:
+        return _probe("ok" if fleet.is_started else "starting")
+
+    return routes
+
+
+def health_document(fleet: Fleet, sampler: SystemSampler) -> bytes:
+    """The health document as JSON. Nothing awaits between the readings, so they belong together."""
+    counts = fleet.counts()
+    cpu, memory = sampler.sample()
+    is_draining = fleet.is_draining
+    return orjson.dumps(
+        {
+            "status": "shutting_down" if is_draining else "ok",
+            "timestamp": timestamp_now(),
+            "connected_instances": fleet.connected_ids(),
+            "websocket": {
+                "total_connections": counts.total,
+                "authenticated_connections": counts.authenticated,
+                "unauthenticated_connections": counts.unauthenticated,
+                "is_shutting_down": is_draining,
+            },
+            "system": {
+                "cpu_usage": cpu,
+                "memory_usage": memory,
+                "uptime": round(fleet.uptime, 3),
+            },
+            "maintenance": fleet.maintenance,
+        }
+    )
+
+
+def _cross_origin(origin: str | None, allowed: Sequence[str]) -> dict[str, str]:
+    headers = {"cache-control": "no-store"}
+    if "*" in allowed:
+        headers["access-control-allow-origin"] = "*"
+    else:
+        headers["vary"] = "origin"
+        if origin is not None and origin in allowed:
+            headers["access-control-allow-origin"] = origin
+    return headers
+
+
+def _probe(status: str) -> Response:
+    body = orjson.dumps({"status": status})
+    headers = {"cache-control": "no-store"}
+    return Response(body, 200 if status == "ok" else 503, headers, "application/json")

@@ -1,0 +1,122 @@
+"""Prometheus metrics, read from the fleet when asked for. None has a label per agent."""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Request
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+
+from dscore._core import __version__
+from dscore.http.gate import METRICS
+from dscore.http.ports import Fleet
+
+_HELP = {
+    "http_connections": "Open HTTP connections that are no WebSocket.",
+    "accepted_total": "Connections accepted.",
+    "refused_total": "Connections refused: over a limit, or at a closed gate.",
+    "handshake_failures_total": "WebSocket upgrades that were not valid.",
+    "messages_received_total": "Messages received from WebSocket peers.",
+    "messages_sent_total": "Messages sent to WebSocket peers.",
+    "bytes_received_total": "Bytes received.",
+    "bytes_sent_total": "Bytes sent.",
+    "heartbeats_total": "Heartbeats received.",
+    "errors_total": "Messages refused with an error.",
+    "unmatched_acks_total": "Answers to terminate_app whose request is unknown.",
+    "slow_consumers_total": "Connections closed because they did not read.",
+    "ping_timeouts_total": "Connections closed because nothing came from them.",
+    "accept_errors_total": "Failures to accept a connection.",
+    "events_queued": "Events that wait for Python.",
+    "reading_paused_total": "Times that a reactor stopped reading because Python was behind.",
+    "outbox_bytes": "Bytes queued for peers that have not read them yet.",
+    "turns_total": "Turns of the reactors' loops.",
+}
+# Prometheus wants the unit last, before _total.
+_RENAMED = {"bytes_received_total": "received_bytes_total", "bytes_sent_total": "sent_bytes_total"}
+# Told with a label instead.
+_SKIPPED = frozenset(("connections", "connections_unauthenticated"))
+_OUTCOMES = ("acked", "failed", "timed_out", "vanished", "notified", "pending")
+
+
+def router(fleet: Fleet) -> APIRouter:
+    """`/metrics` of a fleet, in a registry of its own."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(FleetCollector(fleet))
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    routes = APIRouter(tags=["metrics"])
+
+    @routes.get(
+        METRICS,
+        summary="Prometheus metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"content-type": content_type})
+
+    return routes
+
+
+class FleetCollector(Collector):
+    """Makes metrics of what a fleet tells; keeps nothing."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def collect(self) -> Iterator[Metric]:
+        """Reads the fleet once."""
+        yield from self._connections()
+        yield from self._phase()
+        for name, value in self._fleet.core_stats().items():
+            if name not in _SKIPPED:
+                yield _core_metric(name, value)
+
+    def _connections(self) -> Iterator[Metric]:
+        counts = self._fleet.counts()
+        connections = GaugeMetricFamily(
+            "dscore_connections", "Open WebSocket connections.", labels=["state"]
+        )
+        connections.add_metric(["authenticated"], counts.authenticated)
+        connections.add_metric(["unauthenticated"], counts.unauthenticated)
+        yield connections
+
+    def _phase(self) -> Iterator[Metric]:
+        fleet = self._fleet
+        build = GaugeMetricFamily(
+            "dscore_build_info", "Always 1; the label says what runs.", labels=["version"]
+        )
+        build.add_metric([__version__], 1)
+        yield build
+        yield GaugeMetricFamily(
+            "dscore_uptime_seconds", "Seconds since the start.", value=fleet.uptime
+        )
+        yield GaugeMetricFamily(
+            "dscore_ready", "1 while agents are let in.", value=float(fleet.is_ready)
+        )
+        yield GaugeMetricFamily(
+            "dscore_draining", "1 during a drain.", value=float(fleet.is_draining)
+        )
+        yield GaugeMetricFamily(
+            "dscore_maintenance", "1 in maintenance.", value=float(fleet.maintenance)
+        )
+        status = fleet.drain_status()
+        if status is not None:
+            drain = GaugeMetricFamily(
+                "dscore_drain_agents", "Agents of the drain, by outcome.", labels=["outcome"]
+            )
+            for outcome in _OUTCOMES:
+                drain.add_metric([outcome], getattr(status, outcome))
+            yield drain
+
+
+def _core_metric(name: str, value: int) -> Metric:
+    help_text = _HELP.get(name, "A figure of the reactors.")
+    full_name = f"dscore_{_RENAMED.get(name, name)}"
+    if name.endswith("_total"):
+        return CounterMetricFamily(full_name, help_text, value=value)
+    return GaugeMetricFamily(full_name, help_text, value=value)

@@ -1,0 +1,133 @@
+"""The shapes of the operator API, in and out: what /openapi.json describes."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dscore.http.ports import Intent, Outcome, Status
+
+MAX_TIMEOUT = 86_400.0
+"""A day, in seconds: a longer wait is a slip of the keyboard."""
+
+
+class AgentSummary(BaseModel):
+    """An agent in a list."""
+
+    id: str
+    status: Status
+    state: str
+    reason_code: str | None = Field(description="Why it is offline.")
+    connected: bool
+    dialect: str
+    ip: str | None
+    connected_at: str | None
+    last_heartbeat: str | None
+
+
+class AgentDetail(AgentSummary):
+    """One agent, with the `config` of its app_ready."""
+
+    config: dict[str, Any] | None
+
+
+class AgentPage(BaseModel):
+    """One page of agents."""
+
+    items: list[AgentSummary]
+    next_cursor: str | None = Field(description="Gets the next page; null on the last one.")
+
+
+class TerminateRequest(BaseModel):
+    """How to terminate one agent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    timeout: float | None = Field(
+        None, gt=0, le=MAX_TIMEOUT, description="Seconds to wait; default shutdown.timeout."
+    )
+
+
+class TerminateResult(BaseModel):
+    """How it ended. Every outcome is a 200: only `acked` closed the connection."""
+
+    outcome: Outcome
+    request_id: str
+    latency_ms: float
+
+
+class AgentMessage(BaseModel):
+    """A message for an agent: any object with a string `type`."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    type: str = Field(min_length=1)
+
+
+class Delivery(BaseModel):
+    """Whether the message was sent; false: the agent is away and it waits in its outbox."""
+
+    delivered: bool
+
+
+class DrainRequest(BaseModel):
+    """How to drain."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    intent: Intent | None = Field(None, description="Default: shutdown.intent.")
+    timeout: float | None = Field(
+        None, gt=0, le=MAX_TIMEOUT, description="Seconds for each agent; default shutdown.timeout."
+    )
+
+
+class DrainDocument(BaseModel):
+    """A drain, running or done; state "idle" and zeros while there is none."""
+
+    state: str
+    intent: Intent | None
+    started_at: str | None
+    total: int
+    acked: int
+    failed: int
+    timed_out: int
+    vanished: int
+    notified: int
+    pending: int
+    report: dict[str, Any] | None = Field(description="The drain report, once it has ended.")
+
+
+class Maintenance(BaseModel):
+    """Whether newcomers are turned away for now."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    enabled: bool
+
+
+class ConnectionCounts(BaseModel):
+    """WebSocket connections, in one consistent reading."""
+
+    total: int
+    authenticated: int
+    unauthenticated: int
+
+
+class AgentCounts(BaseModel):
+    """Agents known, whether connected or not."""
+
+    total: int
+    online: int
+    offline: int
+
+
+class StatusDocument(BaseModel):
+    """The server at a glance."""
+
+    status: Literal["ok", "starting", "maintenance", "shutting_down"]
+    version: str
+    pid: int
+    address: str
+    uptime: float
+    connections: ConnectionCounts
+    agents: AgentCounts
+    core: dict[str, int] = Field(description="Counters and gauges of the reactors.")

@@ -1,0 +1,97 @@
+"""Errors as RFC 9457 problem documents: one shape for every refusal of the HTTP side."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong with a request."""
+
+    where: str = Field(examples=["query.limit"])
+    message: str
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457); of type about:blank: `status` and `title` say it all."""
+
+    type: str = "about:blank"
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str
+    errors: list[FieldError] | None = Field(
+        None, description="Only of a request that is not valid."
+    )
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    errors: list[dict[str, str]] | None = None,
+) -> Response:
+    """A problem document as a response.
+
+    Args:
+        status: The HTTP status; its standard phrase is the title.
+        detail: One sentence: the cause, and the remedy where there is one.
+        headers: Further headers, such as Retry-After.
+        errors: What is wrong with which part of the request.
+    """
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    if errors:
+        document["errors"] = errors
+    return Response(orjson.dumps(document), status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app` a problem document."""
+    app.add_exception_handler(StarletteHTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(Exception, _broken)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StarletteHTTPException)
+    detail = error.detail
+    if not isinstance(error, HTTPException):  # Starlette's own: the detail is only the phrase
+        detail = _ROUTING_DETAIL.get(error.status_code, detail)
+    return problem(error.status_code, str(detail), headers=error.headers)
+
+
+_ROUTING_DETAIL = {
+    404: "There is nothing at this path; /openapi.json lists what there is.",
+    405: "This path does not take that method; Allow names those it takes.",
+}
+
+
+async def _not_valid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # curl -d sends a form's type by itself: say so, instead of complaining of the body's bytes.
+    if isinstance(error.body, bytes):
+        return problem(415, "The body must be sent with content-type: application/json.")
+    errors = [
+        {"where": ".".join(str(part) for part in each["loc"]), "message": str(each["msg"])}
+        for each in error.errors()
+    ]
+    detail = "; ".join(f"{each['where']}: {each['message']}" for each in errors)
+    return problem(422, detail, errors=errors)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    return problem(500, "The server failed to answer this request; its log says why.")

@@ -1,0 +1,145 @@
+"""A fleet for the pages: what `dscore.http.ports.Fleet` asks for, set by hand."""
+
+import asyncio
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dscore.errors import NotConnectedError, UnknownAgentError
+
+
+@dataclass
+class FakeAgent:
+    id: str
+    status: str = "online"
+    state: str = "connected"
+    reason_code: str | None = None
+    ip: str | None = "10.0.0.1"
+    dialect: str = "raw"
+    connected: bool = True
+    connected_at: float | None = 1_700_000_000.0
+    last_heartbeat: float | None = None
+    config: dict[str, Any] | None = None
+
+
+@dataclass
+class FakeCounts:
+    total: int
+    authenticated: int
+    unauthenticated: int
+
+
+@dataclass
+class FakeTermination:
+    outcome: str = "acked"
+    request_id: str = "6f1c"
+    latency_ms: float = 1.5
+
+
+@dataclass
+class FakeReport:
+    intent: str
+    total: int
+    acked: int
+    failed: int = 0
+    timed_out: int = 0
+    vanished: int = 0
+    notified: int = 0
+    latency_ms: dict[str, float | None] = field(default_factory=dict)
+    not_acked: list[str] = field(default_factory=list)
+    duration_ms: float = 5.0
+
+    @property
+    def exit_code(self) -> int:
+        return 3 if self.failed or self.timed_out or self.vanished else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass
+class FakeStatus:
+    intent: str
+    total: int
+    state: str = "waiting"
+    acked: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    vanished: int = 0
+    notified: int = 0
+    pending: int = 0
+    started_at: float = 1_700_000_000.0
+    report: FakeReport | None = None
+
+
+class FakeFleet:
+    def __init__(self, *ids: str) -> None:
+        self.by_id = {each: FakeAgent(each) for each in ids}
+        self.uptime = 12.5
+        self.address = ("127.0.0.1", 8765)
+        self.is_started = True
+        self.is_ready = True
+        self.is_draining = False
+        self.maintenance = False
+        self.unauthenticated = 2
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.removed: list[str] = []
+        self.terminated: list[tuple[str, float | None]] = []
+        self.drains: list[tuple[str | None, float | None]] = []
+        self.drain_may_end = asyncio.Event()
+        self.status: FakeStatus | None = None
+        self.outcome = "acked"
+
+    def set_maintenance(self, *, enabled: bool) -> None:
+        self.maintenance = enabled
+
+    def counts(self) -> FakeCounts:
+        known = len(self.connected_ids())
+        return FakeCounts(known + self.unauthenticated, known, self.unauthenticated)
+
+    def connected_ids(self) -> list[str]:
+        return [agent.id for agent in self.by_id.values() if agent.connected]
+
+    def agents(self) -> list[FakeAgent]:
+        return list(self.by_id.values())
+
+    def agent(self, agent_id: str) -> FakeAgent | None:
+        return self.by_id.get(agent_id)
+
+    def core_stats(self) -> dict[str, int]:
+        return {"connections": 4, "heartbeats_total": 7, "bytes_sent_total": 99, "outbox_bytes": 3}
+
+    def send_message(self, agent_id: str, message: dict[str, Any]) -> bool:
+        agent = self._known(agent_id)
+        self.sent.append((agent_id, message))
+        return agent.connected
+
+    async def terminate(self, agent_id: str, *, timeout: float | None = None) -> FakeTermination:
+        if not self._known(agent_id).connected:
+            raise NotConnectedError(agent_id)
+        self.terminated.append((agent_id, timeout))
+        return FakeTermination(outcome=self.outcome)
+
+    async def remove(self, agent_id: str) -> None:
+        self._known(agent_id)
+        del self.by_id[agent_id]
+        self.removed.append(agent_id)
+
+    async def drain(self, *, intent: str | None = None, timeout: float | None = None) -> FakeReport:
+        total = len(self.connected_ids())
+        intent = intent or "terminate"
+        self.drains.append((intent, timeout))
+        self.is_draining = True
+        self.status = FakeStatus(intent, total, pending=total)
+        await self.drain_may_end.wait()
+        self.status.acked, self.status.pending, self.status.state = total, 0, "done"
+        self.status.report = FakeReport(intent, total, total)
+        return self.status.report
+
+    def drain_status(self) -> FakeStatus | None:
+        return self.status
+
+    def _known(self, agent_id: str) -> FakeAgent:
+        agent = self.by_id.get(agent_id)
+        if agent is None:
+            raise UnknownAgentError(agent_id)
+        return agent

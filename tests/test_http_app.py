@@ -1,0 +1,284 @@
+"""The pages and the gate before them, over a fake fleet."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from dscore.auth import Tokens
+from dscore.http.app import build_app
+from fake_fleet import FakeFleet
+
+PROBES = ["/livez", "/readyz", "/startupz"]
+
+
+@asynccontextmanager
+async def client_of(
+    fleet: FakeFleet, *, tokens: Tokens | None = None, loopback: bool = True, **options: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    app = build_app(fleet, operator_tokens=tokens, loopback=loopback, **options)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8765") as client:
+        yield client
+
+
+def assert_problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json()
+    assert document["status"] == status
+    assert document["type"] == "about:blank"
+    assert document["title"]
+    assert document["detail"]
+    return document
+
+
+async def user_app(scope, receive, send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"user " + scope["path"].encode()})
+
+
+async def test_paths_that_are_not_ours_go_to_the_users_app() -> None:
+    async with client_of(FakeFleet(), user_app=user_app) as client:
+        assert (await client.get("/x/y")).text == "user /x/y"
+        assert (await client.get("/api/v1x")).text == "user /api/v1x"
+        assert (await client.get("/livez")).json() == {"status": "ok"}
+        assert_problem(await client.get("/api/v1/nothing"), 404)
+
+
+async def test_without_a_users_app_other_paths_are_404_problems() -> None:
+    async with client_of(FakeFleet()) as client:
+        assert_problem(await client.get("/"), 404)
+        assert_problem(await client.get("/docs"), 404)
+
+
+async def test_a_method_that_is_not_taken_is_a_405_problem_with_allow() -> None:
+    async with client_of(FakeFleet()) as client:
+        answer = await client.put("/api/v1/maintenance", json={})
+        assert_problem(answer, 405)
+        assert answer.headers["allow"] == "GET"
+        assert_problem(await client.post("/livez"), 405)
+
+
+async def test_head_is_answered_wherever_get_is() -> None:
+    async with client_of(FakeFleet()) as client:
+        for path in [*PROBES, "/deepstream/health", "/metrics", "/api/v1/agents"]:
+            assert (await client.head(path)).status_code == 200
+
+
+async def test_an_error_of_ours_is_a_500_problem() -> None:
+    fleet = FakeFleet()
+    fleet.core_stats = None  # type: ignore[method-assign, assignment]
+    app = build_app(fleet, operator_tokens=None, loopback=True)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        assert_problem(await client.get("/api/v1/status"), 500)
+
+
+async def test_drain_2_all_but_health_probes_metrics_and_drain_get_503() -> None:
+    fleet = FakeFleet("a")
+    await_end = fleet.drain_may_end
+    async with client_of(fleet, user_app=user_app) as client:
+        assert (await client.post("/api/v1/drain")).status_code == 202
+        for path in ["/", "/api/v1/agents", "/api/v1/status", "/openapi.json", "/api/v1/drainx"]:
+            answer = await client.get(path)
+            assert_problem(answer, 503)
+            assert answer.headers["retry-after"] == "10"
+        assert_problem(await client.delete("/api/v1/agents/a"), 503)
+        for path in ["/livez", "/startupz", "/metrics", "/api/v1/drain"]:
+            assert (await client.get(path)).status_code == 200
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/deepstream/health")).status_code == 503
+        await_end.set()
+
+
+class TestOperatorToken:
+    TOKENS = Tokens(["secret"])
+
+    @pytest.mark.parametrize("loopback", [True, False])
+    async def test_lets_the_right_token_in(self, loopback: bool) -> None:
+        async with client_of(FakeFleet(), tokens=self.TOKENS, loopback=loopback) as client:
+            for value in ("Bearer secret", "bearer secret", "Bearer   secret "):
+                answer = await client.get("/api/v1/agents", headers={"authorization": value})
+                assert answer.status_code == 200
+
+    @pytest.mark.parametrize("loopback", [True, False])
+    @pytest.mark.parametrize(
+        "value", [None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic secret", "secret", "\xff"]
+    )
+    async def test_refuses_any_other(self, loopback: bool, value: str | None) -> None:
+        headers = {} if value is None else {"authorization": value.encode("latin-1")}
+        async with client_of(FakeFleet("a"), tokens=self.TOKENS, loopback=loopback) as client:
+            for method, path in [
+                ("GET", "/api/v1/agents"),
+                ("DELETE", "/api/v1/agents/a"),
+                ("POST", "/api/v1/drain"),
+                ("GET", "/api/v1"),
+                ("GET", "/api/v1/no-such-path"),
+            ]:
+                answer = await client.request(method, path, headers=headers)
+                assert_problem(answer, 401)
+                assert answer.headers["www-authenticate"].startswith("Bearer realm=")
+
+    @pytest.mark.parametrize("tokens", [None, Tokens()])
+    async def test_is_not_asked_for_where_none_is_set_on_loopback(
+        self, tokens: Tokens | None
+    ) -> None:
+        async with client_of(FakeFleet(), tokens=tokens) as client:
+            assert (await client.get("/api/v1/agents")).status_code == 200
+
+    async def test_can_be_replaced_while_serving(self) -> None:
+        app = build_app(FakeFleet(), operator_tokens=None, loopback=True)
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            assert (await client.get("/api/v1/agents")).status_code == 200
+            app.tokens = self.TOKENS
+            assert_problem(await client.get("/api/v1/agents"), 401)
+
+    async def test_is_checked_before_the_body(self) -> None:
+        async with client_of(FakeFleet(), tokens=self.TOKENS) as client:
+            answer = await client.post("/api/v1/maintenance", content=b"{")
+            assert_problem(answer, 401)
+
+    async def test_no_token_set_closes_the_api_beyond_loopback(self) -> None:
+        async with client_of(FakeFleet(), loopback=False) as client:
+            headers = {"authorization": "Bearer x"}
+            document = assert_problem(await client.get("/api/v1/status", headers=headers), 401)
+            assert "auth.operator_token_file" in document["detail"]
+
+    async def test_is_not_asked_for_health_probes_and_metrics(self) -> None:
+        async with client_of(FakeFleet(), tokens=self.TOKENS, loopback=False) as client:
+            for path in [*PROBES, "/deepstream/health", "/metrics", "/openapi.json"]:
+                answer = await client.get(path, headers={"host": "fleet.example"})
+                assert answer.status_code == 200
+
+    async def test_makes_foreign_names_and_origins_fine(self) -> None:
+        headers = {
+            "authorization": "Bearer secret",
+            "host": "fleet.example",
+            "origin": "https://ops.example",
+        }
+        async with client_of(FakeFleet("a"), tokens=self.TOKENS) as client:
+            answer = await client.delete("/api/v1/agents/a", headers=headers)
+            assert answer.status_code == 204
+
+
+class TestBrowserOnLoopback:
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"]
+    )
+    async def test_a_rebound_name_is_refused(self, host: str) -> None:
+        async with client_of(FakeFleet()) as client:
+            for method, path in [("GET", "/api/v1/agents"), ("POST", "/api/v1/drain")]:
+                assert_problem(await client.request(method, path, headers={"host": host}), 403)
+
+    @pytest.mark.parametrize(
+        "host", ["localhost", "LOCALHOST:8765", "127.0.0.1:8765", "127.3.2.1", "[::1]:8765"]
+    )
+    async def test_names_of_this_machine_are_let_in(self, host: str) -> None:
+        async with client_of(FakeFleet()) as client:
+            answer = await client.get("/api/v1/agents", headers={"host": host})
+            assert answer.status_code == 200
+
+    @pytest.mark.parametrize(
+        "origin",
+        ["http://evil.example", "null", "http://127.0.0.1:3000", "http://localhost:8765", "x"],
+    )
+    async def test_a_foreign_page_may_change_nothing(self, origin: str) -> None:
+        fleet = FakeFleet("a")
+        async with client_of(fleet) as client:
+            for method, path in [("POST", "/api/v1/drain"), ("DELETE", "/api/v1/agents/a")]:
+                answer = await client.request(method, path, headers={"origin": origin})
+                assert_problem(answer, 403)
+        assert fleet.drains == []
+        assert fleet.removed == []
+
+    async def test_our_own_page_may(self) -> None:
+        async with client_of(FakeFleet("a")) as client:
+            headers = {"origin": "http://127.0.0.1:8765"}
+            answer = await client.delete("/api/v1/agents/a", headers=headers)
+            assert answer.status_code == 204
+
+
+def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {
+        (method, path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+async def openapi(**options: Any) -> dict[str, Any]:
+    async with client_of(FakeFleet(), **options) as client:
+        return orjson.loads((await client.get("/openapi.json")).content)
+
+
+async def test_openapi_lists_every_operation_with_its_answers() -> None:
+    document = await openapi()
+    listed = operations(document)
+    assert set(listed) == {
+        ("get", "/deepstream/health"),
+        ("get", "/livez"),
+        ("get", "/readyz"),
+        ("get", "/startupz"),
+        ("get", "/metrics"),
+        ("get", "/api/v1/agents"),
+        ("get", "/api/v1/agents/{agent_id}"),
+        ("delete", "/api/v1/agents/{agent_id}"),
+        ("post", "/api/v1/agents/{agent_id}/terminate"),
+        ("post", "/api/v1/agents/{agent_id}/message"),
+        ("get", "/api/v1/status"),
+        ("get", "/api/v1/maintenance"),
+        ("post", "/api/v1/maintenance"),
+        ("get", "/api/v1/drain"),
+        ("post", "/api/v1/drain"),
+    }
+    assert len({each["operationId"] for each in listed.values()}) == len(listed)
+    for (_, path), operation in listed.items():
+        success = [status for status in operation["responses"] if status.startswith("2")]
+        assert len(success) == 1
+        if success != ["204"]:
+            assert operation["responses"][success[0]]["content"]
+        if path.startswith("/api/v1"):
+            assert {"401", "403", "503", "default"} <= set(operation["responses"])
+        if "{agent_id}" in path:
+            assert "404" in operation["responses"]
+
+
+async def test_openapi_has_no_dangling_reference_and_no_foreign_error_shape() -> None:
+    document = await openapi()
+    text = orjson.dumps(document).decode()
+    names = {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}
+    assert names <= set(document["components"]["schemas"])
+    assert "HTTPValidationError" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "is_needed"),
+    [({}, False), ({"loopback": False}, True), ({"tokens": Tokens(["x"])}, True)],
+)
+async def test_openapi_asks_for_the_token_where_it_is_needed(
+    options: dict[str, Any], is_needed: bool
+) -> None:
+    document = await openapi(**options)
+    assert document["components"]["securitySchemes"]["operator"]["scheme"] == "bearer"
+    for (_, path), operation in operations(document).items():
+        assert ("security" in operation) == (is_needed and path.startswith("/api/v1"))
+
+
+async def test_lifespan_is_answered_without_a_users_app() -> None:
+    app = build_app(FakeFleet(), operator_tokens=None, loopback=True)
+    inbox = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        return inbox.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message["type"])
+
+    await app({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

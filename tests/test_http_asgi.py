@@ -1,0 +1,367 @@
+"""The bridge, over a pool that only writes down what it is told."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from dscore.errors import PoolClosedError
+from dscore.http.asgi import HIGH_WATER, Bridge, LifespanError
+
+DEADLINE = 5.0
+
+
+@dataclass
+class HttpRequest:
+    conn: int = 1
+    method: str = "GET"
+    target: str = "/"
+    version: str = "1.1"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    peer: str = "127.0.0.1"
+    peer_port: int = 5000
+
+
+@dataclass
+class Of:
+    conn: int = 1
+
+
+class FakePool:
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.called = asyncio.Event()
+        self.bad_headers = 0
+        self.is_closed = False
+
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", 8765
+
+    def respond(self, conn, status, headers, body, *, more=False, notify=False) -> None:
+        self._check()
+        if self.bad_headers:
+            self.bad_headers -= 1
+            raise ValueError("header value")
+        self._note("respond", conn, status, dict(headers), body, more, notify)
+
+    def respond_more(self, conn, body, *, more, notify=False) -> None:
+        self._check()
+        self._note("more", conn, body, more, notify)
+
+    def abort(self, conn) -> None:
+        self._check()
+        self._note("abort", conn)
+
+    async def until(self, count: int) -> list[tuple[Any, ...]]:
+        while len(self.calls) < count:
+            self.called.clear()
+            await asyncio.wait_for(self.called.wait(), DEADLINE)
+        return self.calls
+
+    def _check(self) -> None:
+        if self.is_closed:
+            raise PoolClosedError("closed")
+
+    def _note(self, *call: Any) -> None:
+        self.calls.append(call)
+        self.called.set()
+
+
+def start(status: int = 200, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": list(headers)}
+
+
+def body(data: bytes, *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+def answering(*messages: dict[str, Any]):
+    async def app(scope, receive, send) -> None:
+        for message in messages:
+            await send(message)
+
+    return app
+
+
+async def run(app, request: HttpRequest | None = None, calls: int = 1) -> list[tuple[Any, ...]]:
+    pool = FakePool()
+    bridge = Bridge(pool, app)
+    bridge.handle(request or HttpRequest())
+    await pool.until(calls)
+    assert await bridge.drain_requests(DEADLINE) == 0
+    return pool.calls
+
+
+async def test_a_whole_answer_is_one_call_with_server_and_date() -> None:
+    [(name, conn, status, headers, data, more, notify)] = await run(
+        answering(start(201, (b"X-A", b"1")), body(b"hi"))
+    )
+    assert (name, conn, status, data, more, notify) == ("respond", 1, 201, b"hi", False, False)
+    assert headers[b"x-a"] == b"1"
+    assert headers[b"server"] == b"dscore"
+    assert headers[b"date"].endswith(b" GMT")
+
+
+async def test_the_scope_says_what_was_asked() -> None:
+    seen: dict[str, Any] = {}
+
+    async def app(scope, receive, send) -> None:
+        seen.update(scope, got=await receive())
+        await send(start())
+        await send(body(b""))
+
+    request = HttpRequest(
+        method="POST", target="/a%2Fb/%C3%A9?q=%20x", headers=[(b"host", b"h")], body=b"in"
+    )
+    await run(app, request)
+    assert seen["path"] == "/a/b/é"
+    assert seen["raw_path"] == b"/a%2Fb/%C3%A9"
+    assert seen["query_string"] == b"q=%20x"
+    assert seen["method"] == "POST"
+    assert seen["http_version"] == "1.1"
+    assert seen["client"] == ("127.0.0.1", 5000)
+    assert seen["server"] == ("127.0.0.1", 8765)
+    assert seen["headers"] == [(b"host", b"h")]
+    assert seen["got"] == {"type": "http.request", "body": b"in", "more_body": False}
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [("http://host:1/x?y=1", "/x", b"y=1"), ("http://host", "/", b""), ("*", "*", b"")],
+)
+async def test_takes_every_form_of_target(target: str, path: str, query: bytes) -> None:
+    seen: dict[str, Any] = {}
+
+    async def app(scope, receive, send) -> None:
+        seen.update(scope)
+        await answering(start(), body(b""))(scope, receive, send)
+
+    await run(app, HttpRequest(target=target))
+    assert (seen["path"], seen["query_string"]) == (path, query)
+
+
+async def test_drops_framing_headers_of_the_app() -> None:
+    [call] = await run(answering(start(200, (b"Transfer-Encoding", b"chunked")), body(b"x")))
+    assert b"transfer-encoding" not in call[3]
+
+
+async def test_streams_and_skips_empty_chunks() -> None:
+    calls = await run(
+        answering(start(), body(b"a", more=True), body(b"", more=True), body(b"b")), calls=2
+    )
+    assert calls[0][4:] == (b"a", True, False)
+    assert calls[1] == ("more", 1, b"b", False, False)
+
+
+async def test_head_has_the_headers_and_no_body() -> None:
+    app = answering(
+        start(200, (b"content-length", b"2")),
+        body(b"a", more=True),
+        body(b"b", more=True),
+        body(b""),
+    )
+    calls = await run(app, HttpRequest(method="HEAD"), calls=2)
+    assert calls[0][3][b"content-length"] == b"2"
+    assert calls[0][4:] == (b"", True, False)
+    assert calls[1] == ("more", 1, b"", False, False)
+
+
+async def test_a_fast_writer_waits_for_room() -> None:
+    pool = FakePool()
+    big = b"x" * (HIGH_WATER + 1)
+    bridge = Bridge(pool, answering(start(), body(big, more=True), body(b"end")))
+    bridge.handle(HttpRequest())
+    await pool.until(1)
+    assert pool.calls[0][5:] == (True, True)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(pool.calls) == 1
+    bridge.drained(Of(2))
+    bridge.drained(Of())
+    await pool.until(2)
+    assert pool.calls[1] == ("more", 1, b"end", False, False)
+    bridge.drained(Of())
+    await bridge.drain_requests(DEADLINE)
+
+
+async def test_small_chunks_add_up_to_high_water() -> None:
+    pool = FakePool()
+    chunk = body(b"x" * 40_000, more=True)
+    bridge = Bridge(pool, answering(start(), chunk, chunk, body(b"")))
+    bridge.handle(HttpRequest())
+    calls = await pool.until(2)
+    assert [call[-1] for call in calls] == [False, True]
+    bridge.gone(Of())
+    await bridge.drain_requests(DEADLINE)
+
+
+@pytest.mark.parametrize("before", [[], [start(200)]])
+async def test_an_error_before_the_first_byte_is_a_500_problem(before) -> None:
+    async def app(scope, receive, send) -> None:
+        for message in before:
+            await send(message)
+        raise ZeroDivisionError
+
+    [call] = await run(app)
+    assert call[2] == 500
+    assert call[3][b"content-type"] == b"application/problem+json"
+    assert b'"status":500' in call[4]
+
+
+async def test_an_error_in_the_middle_cuts_the_connection() -> None:
+    async def app(scope, receive, send) -> None:
+        await answering(start(), body(b"a", more=True))(scope, receive, send)
+        raise ZeroDivisionError
+
+    assert (await run(app, calls=2))[1] == ("abort", 1)
+
+
+async def test_an_app_that_does_not_finish_is_an_error() -> None:
+    [call] = await run(answering())
+    assert call[2] == 500
+
+
+async def test_messages_out_of_order_are_the_apps_error() -> None:
+    for messages in ([body(b"")], [start(), start()], [start(), {"type": "nonsense"}]):
+        [call] = await run(answering(*messages))
+        assert call[2] == 500
+
+
+async def test_a_header_the_core_refuses_is_a_500() -> None:
+    pool = FakePool()
+    pool.bad_headers = 1
+    bridge = Bridge(pool, answering(start(200, (b"x", b"a\r\nb")), body(b"")))
+    bridge.handle(HttpRequest())
+    await pool.until(1)
+    assert pool.calls[0][2] == 500
+
+
+async def test_the_client_leaving_cancels_its_request_only() -> None:
+    pool = FakePool()
+    cancelled: list[int] = []
+    running = asyncio.Event()
+
+    async def app(scope, receive, send) -> None:
+        running.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(1)
+            with pytest.raises(OSError, match="left"):
+                await send(start())
+            raise
+
+    bridge = Bridge(pool, app)
+    bridge.handle(HttpRequest())
+    await asyncio.wait_for(running.wait(), DEADLINE)
+    bridge.gone(Of(2))
+    bridge.gone(Of())
+    await bridge.drain_requests(DEADLINE)
+    assert cancelled == [1]
+    assert pool.calls == []
+
+
+async def test_what_runs_after_the_answer_outlives_the_client() -> None:
+    pool = FakePool()
+    may_end = asyncio.Event()
+    ended: list[dict[str, Any]] = []
+
+    async def app(scope, receive, send) -> None:
+        await answering(start(), body(b""))(scope, receive, send)
+        await may_end.wait()
+        await receive()
+        ended.append(await receive())
+
+    bridge = Bridge(pool, app)
+    bridge.handle(HttpRequest())
+    await pool.until(1)
+    bridge.gone(Of())
+    may_end.set()
+    assert await bridge.drain_requests(DEADLINE) == 0
+    assert ended == [{"type": "http.disconnect"}]
+
+
+async def test_drain_cancels_requests_that_take_too_long() -> None:
+    pool = FakePool()
+
+    async def app(scope, receive, send) -> None:
+        await receive()
+        await receive()
+
+    bridge = Bridge(pool, app)
+    bridge.handle(HttpRequest())
+    assert await bridge.drain_requests(0.01) == 1
+    assert pool.calls[0][2] == 503
+
+
+async def test_a_closed_pool_is_a_client_that_left() -> None:
+    pool = FakePool()
+    errors: list[BaseException] = []
+
+    async def app(scope, receive, send) -> None:
+        pool.is_closed = True
+        try:
+            await answering(start(), body(b""))(scope, receive, send)
+        except OSError as error:
+            errors.append(error)
+            raise
+
+    bridge = Bridge(pool, app)
+    bridge.handle(HttpRequest())
+    await bridge.drain_requests(DEADLINE)
+    assert len(errors) == 1
+    assert pool.calls == []
+
+
+async def test_lifespan_starts_and_stops_the_app_and_shares_its_state() -> None:
+    seen: list[Any] = []
+
+    async def app(scope, receive, send) -> None:
+        if scope["type"] == "http":
+            seen.append(scope["state"])
+            await answering(start(), body(b""))(scope, receive, send)
+            return
+        seen.append((await receive())["type"])
+        scope["state"]["db"] = 1
+        await send({"type": "lifespan.startup.complete"})
+        seen.append((await receive())["type"])
+        await send({"type": "lifespan.shutdown.complete"})
+
+    pool = FakePool()
+    bridge = Bridge(pool, app)
+    await bridge.startup()
+    bridge.handle(HttpRequest())
+    await pool.until(1)
+    await bridge.shutdown()
+    assert seen == ["lifespan.startup", {"db": 1}, "lifespan.shutdown"]
+
+
+async def test_an_app_without_lifespan_is_fine() -> None:
+    async def app(scope, receive, send) -> None:
+        raise KeyError(scope["type"])
+
+    bridge = Bridge(FakePool(), app)
+    await asyncio.wait_for(bridge.startup(), DEADLINE)
+    await asyncio.wait_for(bridge.shutdown(), DEADLINE)
+
+
+async def test_an_app_that_cannot_start_says_why() -> None:
+    async def app(scope, receive, send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    with pytest.raises(LifespanError, match="no database"):
+        await Bridge(FakePool(), app).startup()
+
+
+async def test_a_lifespan_that_hangs_does_not_hold_up_the_shutdown() -> None:
+    async def app(scope, receive, send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await asyncio.Event().wait()
+
+    bridge = Bridge(FakePool(), app, shutdown_timeout=0.01)
+    await bridge.startup()
+    await asyncio.wait_for(bridge.shutdown(), DEADLINE)

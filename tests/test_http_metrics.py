@@ -1,0 +1,62 @@
+"""The metrics page."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from fake_fleet import FakeFleet, FakeStatus
+from test_http_app import client_of
+
+
+async def scrape(fleet: FakeFleet) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    async with client_of(fleet) as client:
+        answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+async def test_connections_by_state() -> None:
+    samples = await scrape(FakeFleet("a", "b", "c"))
+    assert samples["dscore_connections", (("state", "authenticated"),)] == 3
+    assert samples["dscore_connections", (("state", "unauthenticated"),)] == 2
+
+
+async def test_core_figures_keep_their_kind_and_get_base_units() -> None:
+    async with client_of(FakeFleet()) as client:
+        text = (await client.get("/metrics")).text
+    assert "# TYPE dscore_heartbeats_total counter" in text
+    assert "# TYPE dscore_sent_bytes_total counter" in text
+    assert "# TYPE dscore_outbox_bytes gauge" in text
+    assert "dscore_heartbeats_total 7.0" in text
+
+
+async def test_every_name_begins_with_dscore_or_is_the_process() -> None:
+    prefixes = ("dscore_", "process_", "python_")
+    assert all(name.startswith(prefixes) for name, _ in await scrape(FakeFleet("a")))
+
+
+async def test_no_metric_names_an_agent() -> None:
+    async with client_of(FakeFleet("agent-4711")) as client:
+        assert "agent-4711" not in (await client.get("/metrics")).text
+
+
+async def test_a_drain_is_told_by_outcome() -> None:
+    fleet = FakeFleet("a")
+    assert ("dscore_draining", ()) in await scrape(fleet)
+    fleet.is_draining = True
+    fleet.status = FakeStatus("terminate", 5, acked=3, pending=2)
+    samples = await scrape(fleet)
+    assert samples["dscore_draining", ()] == 1
+    assert samples["dscore_drain_agents", (("outcome", "acked"),)] == 3
+    assert samples["dscore_drain_agents", (("outcome", "pending"),)] == 2
+
+
+async def test_openmetrics_when_asked_for() -> None:
+    async with client_of(FakeFleet()) as client:
+        headers = {"accept": "application/openmetrics-text; version=1.0.0"}
+        answer = await client.get("/metrics", headers=headers)
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
