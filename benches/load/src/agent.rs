@@ -1,0 +1,333 @@
+//! One simulated agent: bytes in, bytes and decisions out. It has no socket and reads no clock.
+//!
+//! | phase       | input                  | next        | action                                    |
+//! |-------------|------------------------|-------------|-------------------------------------------|
+//! | Connecting  | connected              | Upgrading   | send the handshake                        |
+//! | Upgrading   | 101                    | Introducing | send app_ready                            |
+//! | Introducing | app_ready_ack          | Open        | counted as introduced                     |
+//! | Open        | terminate_app          | Open        | answer, be silent or vanish, by role      |
+//! | Open        | heartbeat_response, …  | Open        | check and count                           |
+//! | any of them | close, violation       | Closing     | echo, wait for the server to end TCP      |
+//! | any         | end of the connection  | Gone        | counted, perhaps to come back             |
+
+use std::collections::VecDeque;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use dscore_proto::connection::{Connection, Event};
+use dscore_proto::handshake;
+use dscore_proto::message::Limits;
+
+use crate::message::{self, Heard, RequestId};
+use crate::options::{Options, Role};
+use crate::tally::{Tally, count};
+
+const LIMITS: Limits = Limits {
+    max_message_size: 1 << 20,
+    max_fragments: 64,
+};
+/// Heartbeats of one agent that may wait for their answers; a server this far behind gets no more of them.
+const MAX_BEATS: usize = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Connecting,
+    Upgrading,
+    Introducing,
+    Open,
+    Closing,
+    Gone,
+}
+
+/// What the fleet must do for an agent after it was fed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Todo {
+    Nothing,
+    /// It has just been introduced.
+    Introduced,
+    /// Call `answer` after the answer delay.
+    AnswerLater,
+    /// The closing handshake is done on our side: wait for the end of TCP, but not forever.
+    AwaitEnd,
+    /// Cut the connection without a word.
+    Cut,
+}
+
+pub(crate) struct Agent {
+    /// Its place in the whole fleet.
+    pub(crate) index: usize,
+    pub(crate) role: Role,
+    pub(crate) phase: Phase,
+    /// Which of its connections this is; timers of earlier ones miss by it.
+    pub(crate) attempt: u32,
+    connection: Connection,
+    /// Whether any connection of it was introduced, and whether this one was.
+    ever_introduced: bool,
+    introduced: bool,
+    told: u8,
+    /// The terminate_app that waits for its answer.
+    asked: Option<RequestId>,
+    /// Intended times of the heartbeats that wait for their answers, oldest first.
+    beats: VecDeque<u64>,
+    /// The code of the last close, for the next app_ready; 1006 if there was no close frame.
+    pub(crate) last_close: u16,
+    /// What the server said about coming back, ms.
+    pub(crate) reconnect_after: Option<u64>,
+    /// Whether the server's close allows coming back (PROTOCOL.md §7).
+    pub(crate) may_return: bool,
+}
+
+impl Agent {
+    pub(crate) fn new(index: usize, role: Role) -> Self {
+        Self {
+            index,
+            role,
+            phase: Phase::Gone,
+            attempt: 0,
+            connection: Connection::client(0),
+            ever_introduced: false,
+            introduced: false,
+            told: 0,
+            asked: None,
+            beats: VecDeque::new(),
+            last_close: 0,
+            reconnect_after: None,
+            may_return: true,
+        }
+    }
+
+    /// Begins a new connection.
+    pub(crate) fn begin(&mut self) {
+        self.phase = Phase::Connecting;
+        self.attempt += 1;
+        self.connection = Connection::client(self.seed());
+        self.introduced = false;
+        self.told = 0;
+        self.asked = None;
+        self.beats.clear();
+        self.reconnect_after = None;
+        self.may_return = true;
+    }
+
+    pub(crate) fn id(&self, options: &Options) -> String {
+        format!("{}{}", options.prefix, self.index)
+    }
+
+    /// Different for each connection, the same in every run.
+    fn seed(&self) -> u64 {
+        ((self.index as u64) << 32 | u64::from(self.attempt)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    /// RFC 6455 §4.1: 16 bytes in base64. They need not be random here: there is no proxy to fool on loopback.
+    fn key(&self) -> String {
+        STANDARD.encode([self.seed().to_be_bytes(), self.seed().to_le_bytes()].concat())
+    }
+
+    /// TCP is connected.
+    pub(crate) fn connected(&mut self, options: &Options, out: &mut Vec<u8>) {
+        self.phase = Phase::Upgrading;
+        handshake::client_request(&options.host, &options.path, &self.key(), &[], out);
+    }
+
+    /// Takes what was received; returns how much of it, and what to do. The rest is to come again, in front of more.
+    pub(crate) fn receive(
+        &mut self,
+        input: &mut [u8],
+        now: u64,
+        options: &Options,
+        tally: &mut Tally,
+        out: &mut Vec<u8>,
+    ) -> (usize, Todo) {
+        let mut at = 0;
+        if self.phase == Phase::Upgrading {
+            match handshake::check_response(input, &self.key()) {
+                Ok(None) => return (0, Todo::Nothing),
+                Ok(Some(len)) => {
+                    at = len;
+                    self.phase = Phase::Introducing;
+                    let again = self.last_close != 0;
+                    self.say(
+                        &message::app_ready(&self.id(options), again, self.last_close),
+                        out,
+                    );
+                }
+                Err(error) => {
+                    tally.fault(format!("{}: handshake: {error}", self.id(options)));
+                    return (input.len(), Todo::Cut);
+                }
+            }
+        }
+        let mut todo = Todo::Nothing;
+        loop {
+            let heard = match self.connection.poll_event(input, &mut at, &LIMITS, out) {
+                Ok(None) => return (at, todo),
+                Ok(Some(Event::Text(text))) => message::parse(text),
+                Ok(Some(Event::Binary(_))) => Err("a binary message".to_owned()),
+                Ok(Some(Event::Ping(_) | Event::Pong(_))) => continue,
+                Ok(Some(Event::Close { code, reason })) => {
+                    let code = code.map_or(1005, |code| code.value());
+                    let for_good = matches!(
+                        (code, reason),
+                        (1000 | 4409, _) | (1008, "authentication failed")
+                    );
+                    tally.closed(code, Some(reason), now);
+                    return (input.len(), self.close(code, !for_good));
+                }
+                Err(error) => {
+                    tally.fault(format!("{}: {error}", self.id(options)));
+                    let code = error.close_code().value();
+                    tally.closed(code, None, now);
+                    return (input.len(), self.close(code, true));
+                }
+            };
+            match heard.and_then(|heard| self.obey(heard, now, options, tally, out)) {
+                Ok(Todo::Nothing) => {}
+                Ok(Todo::Cut) => return (input.len(), Todo::Cut),
+                Ok(new) => todo = new,
+                Err(sentence) => tally.fault(format!("{}: {sentence}", self.id(options))),
+            }
+        }
+    }
+
+    fn obey(
+        &mut self,
+        heard: Heard,
+        now: u64,
+        options: &Options,
+        tally: &mut Tally,
+        out: &mut Vec<u8>,
+    ) -> Result<Todo, String> {
+        match heard {
+            Heard::Refused(code) => count(&mut tally.refusals, &code, 1),
+            Heard::Acknowledged if self.phase == Phase::Introducing => {
+                self.introduce(now, tally);
+                return Ok(Todo::Introduced);
+            }
+            other if self.phase != Phase::Open => {
+                return Err(format!("{other:?} before app_ready_ack"));
+            }
+            Heard::Acknowledged => return Err("a second app_ready_ack".to_owned()),
+            Heard::Heartbeat => {
+                let intended = self
+                    .beats
+                    .pop_front()
+                    .ok_or("heartbeat_response without a heartbeat")?;
+                tally.heartbeat_answered(now.saturating_sub(intended));
+            }
+            Heard::HeartbeatFailed => {
+                self.beats
+                    .pop_front()
+                    .ok_or("heartbeat_response without a heartbeat")?;
+                tally.heartbeats_failed += 1;
+            }
+            Heard::ConnectionCheck => {
+                self.say(&message::connection_check_response(&self.id(options)), out)
+            }
+            Heard::Shutdown { reconnect_after } => {
+                tally.server_shutdown += 1;
+                self.reconnect_after = Some(reconnect_after);
+            }
+            Heard::Unknown(kind) => count(&mut tally.unknown_types, &kind, 1),
+            Heard::Terminate(request) => {
+                tally.told_to_terminate(now, &request);
+                self.told = self.told.saturating_add(1);
+                return Ok(self.asked_to_terminate(request, options, tally, out));
+            }
+        }
+        Ok(Todo::Nothing)
+    }
+
+    fn introduce(&mut self, now: u64, tally: &mut Tally) {
+        self.phase = Phase::Open;
+        self.introduced = true;
+        tally.acks += 1;
+        tally.last_introduced = tally.last_introduced.max(Some(now));
+        tally.introduced += u64::from(!self.ever_introduced);
+        self.ever_introduced = true;
+    }
+
+    fn asked_to_terminate(
+        &mut self,
+        request: RequestId,
+        options: &Options,
+        tally: &mut Tally,
+        out: &mut Vec<u8>,
+    ) -> Todo {
+        match self.role {
+            Role::Mute | Role::Stall => return Todo::Nothing,
+            Role::Vanish => {
+                tally.vanished += 1;
+                return Todo::Cut;
+            }
+            Role::Well | Role::Fail => self.asked = Some(request),
+        }
+        if options.answer_delay.is_zero() {
+            self.answer(tally, out);
+            Todo::Nothing
+        } else {
+            Todo::AnswerLater
+        }
+    }
+
+    /// Answers the terminate_app that waits, if one does.
+    pub(crate) fn answer(&mut self, tally: &mut Tally, out: &mut Vec<u8>) {
+        let (Some(request), Phase::Open) = (self.asked.take(), self.phase) else {
+            return;
+        };
+        if self.role == Role::Fail {
+            self.say(
+                &message::app_terminated(&request, "ERROR", "pipeline would not stop"),
+                out,
+            );
+            tally.answered_error += 1;
+        } else {
+            self.say(
+                &message::app_terminated(&request, "OK", "pipeline stopped"),
+                out,
+            );
+            tally.acked += 1;
+        }
+    }
+
+    /// Sends the heartbeat that was due at `intended`.
+    pub(crate) fn beat(
+        &mut self,
+        intended: u64,
+        options: &Options,
+        tally: &mut Tally,
+        out: &mut Vec<u8>,
+    ) {
+        if self.phase == Phase::Open && self.role != Role::Stall && self.beats.len() < MAX_BEATS {
+            self.beats.push_back(intended);
+            self.say(&message::heartbeat(&self.id(options)), out);
+            tally.heartbeats_sent += 1;
+        }
+    }
+
+    /// Sends a text of our own; after a close frame there is nothing more to say.
+    pub(crate) fn say(&mut self, text: &str, out: &mut Vec<u8>) {
+        let _ = self.connection.send_text(text.as_bytes(), out);
+    }
+
+    fn close(&mut self, code: u16, may_return: bool) -> Todo {
+        self.phase = Phase::Closing;
+        self.last_close = code;
+        self.may_return = may_return;
+        Todo::AwaitEnd
+    }
+
+    /// The connection has ended, whoever ended it; `cut` if it was we.
+    pub(crate) fn end(&mut self, now: u64, cut: bool, tally: &mut Tally) {
+        if !matches!(self.phase, Phase::Closing | Phase::Gone) {
+            self.last_close = 1006;
+            if !cut {
+                tally.closed(1006, None, now);
+            }
+        }
+        if self.introduced {
+            tally.told[usize::from(self.told.min(2))] += 1;
+            self.introduced = false;
+        }
+        self.phase = Phase::Gone;
+    }
+}
