@@ -1,6 +1,7 @@
 """Servers for tests.
 
-`serve` and `serving` are the real program; `server` runs in the test's own process.
+`serve` and `serving` are the real program, `start_fleet` its many agents; `server` runs in the
+test's own process.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from fleet import Fleet, build_load
 from serving import Serving
 
 if TYPE_CHECKING:
@@ -44,6 +46,29 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
 def serving(serve: Callable[..., Serving]) -> Serving:
     """The real program with its defaults, ready."""
     return serve()
+
+
+@pytest.fixture(scope="session")
+def load_program() -> Path:
+    """The built `dscore-load`."""
+    return build_load()
+
+
+@pytest.fixture
+def start_fleet(load_program: Path, tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
+    """Starts a simulated fleet: `start_fleet(serving.ws, agents=1000, mute="5%")`.
+
+    As often as called; all of them are ended afterwards.
+    """
+    numbers = count()
+    with ExitStack() as started:
+
+        def start(url: str, **options: Any) -> Fleet:
+            directory = tmp_path / f"fleet-{next(numbers)}"
+            directory.mkdir()
+            return started.enter_context(Fleet(load_program, url, directory, **options))
+
+        yield start
 
 
 @pytest_asyncio.fixture

@@ -10,34 +10,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 
-T = TypeVar("T")
+from waiting import wait_until
 
 # A machine with two busy cores takes its time to import FastAPI; nothing else waits this long.
 READY_SECONDS = 30.0
-POLL_SECONDS = 0.02
-
-
-def wait_until(condition: Callable[[], T | None], what: str, seconds: float = 10.0) -> T:
-    """Polls until `condition` gives something true, and returns that.
-
-    Raises:
-        TimeoutError: it never did; says `what` was waited for.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        if found := condition():
-            return found
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no {what} within {seconds} s")
-        time.sleep(POLL_SECONDS)
 
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -201,12 +183,7 @@ class Serving:
     def __enter__(self) -> "Serving":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
