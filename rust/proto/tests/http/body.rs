@@ -82,6 +82,8 @@ fn takes_chunks_off_at_every_split() {
     assert_eq!(read(BodyKind::Chunked, 100, &bytes), Ok(expected));
 }
 
+type Follows = fn(u8) -> bool;
+
 #[test]
 fn walks_every_cell_of_the_table() {
     fn is_token(byte: u8) -> bool {
@@ -91,7 +93,7 @@ fn walks_every_cell_of_the_table() {
         byte == b'\t' || (byte >= 0x20 && byte != 0x7f)
     }
     // What leads into a state, and the bytes with which it goes on.
-    let table: [(&str, fn(u8) -> bool); 13] = [
+    let table: [(&str, Follows); 13] = [
         ("", |byte| byte.is_ascii_hexdigit()),
         ("5", |byte| {
             byte.is_ascii_hexdigit() || byte == b';' || byte == b'\r'
