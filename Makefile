@@ -34,6 +34,8 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
+# Signals reach the server, and make waits for it. Make itself can only end with 0 or 2: the exit code of the server is in
+# its last line, or run `.venv/bin/dscore serve`.
 serve: setup ## set up from nothing if need be, then `python -m dscore serve`; words for it in ARGS="…"
 	@exec $(PY) -m dscore serve $(ARGS)
 

@@ -95,7 +95,7 @@ class Fleet:
         self.command("trigger", time.monotonic_ns())
 
     def report(self, seconds: float = 60.0) -> Event:
-        """Waits for its end, which comes with that of the last connection, and returns its report."""
+        """Waits for its end, which comes with the last connection's, and returns its report."""
         report = self.wait_for_event("report", seconds)
         self.process.wait(seconds)
         return report
