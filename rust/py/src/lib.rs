@@ -1,5 +1,43 @@
 //! The extension module `dscore._core`: its export list, nothing else.
+
+#![allow(
+    missing_docs,
+    reason = "the boundary is documented once, in python/dscore/_core.pyi"
+)]
+
+mod config;
+mod errors;
+mod events;
+mod pool;
+mod wheel;
+
 use pyo3::prelude::*;
 
 #[pymodule]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use crate::config::CoreConfig;
+    #[pymodule_export]
+    use crate::events::{
+        Answer, Beat, Closed, Drained, HttpGone, HttpRequest, Introduction, LastSeen, Message,
+        Missed, Opened, Outcome, Progress,
+    };
+    #[pymodule_export]
+    use crate::pool::{ReactorPool, Stats};
+    #[pymodule_export]
+    use crate::wheel::Wheel;
+
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        let profile = if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            "release"
+        };
+        module.add("build_profile", profile)?;
+        crate::errors::add_to(module)
+    }
+}

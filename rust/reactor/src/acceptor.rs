@@ -37,7 +37,13 @@ pub(crate) struct Tally {
 impl Acceptor {
     pub(crate) fn new(listener: Listener) -> Self {
         let reserve = spare();
-        Self { listener, reserve, tokens: 1.0, refilled_ms: 0, resume_ms: None }
+        Self {
+            listener,
+            reserve,
+            tokens: 1.0,
+            refilled_ms: 0,
+            resume_ms: None,
+        }
     }
 
     pub(crate) fn listener(&self) -> &Listener {
@@ -57,7 +63,8 @@ impl Acceptor {
         self.refill(now_ms, rate);
         for _ in 0..BATCH {
             if rate > 0.0 && self.tokens < 1.0 {
-                self.resume_ms = Some(now_ms + ((1.0 - self.tokens) * 1_000.0 / rate).ceil() as u64);
+                self.resume_ms =
+                    Some(now_ms + ((1.0 - self.tokens) * 1_000.0 / rate).ceil() as u64);
                 break;
             }
             match self.listener.accept() {

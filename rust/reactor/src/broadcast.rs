@@ -33,8 +33,15 @@ pub(crate) struct Walk {
 
 #[derive(Debug)]
 enum Task {
-    Terminate { order: TerminateAll, frame: TerminateFrame },
-    Close { farewell: Farewell, spread_ms: u64, of: u64 },
+    Terminate {
+        order: TerminateAll,
+        frame: TerminateFrame,
+    },
+    Close {
+        farewell: Farewell,
+        spread_ms: u64,
+        of: u64,
+    },
 }
 
 impl Walk {
@@ -46,11 +53,23 @@ impl Walk {
 
     /// The closing handshake with every WebSocket, evenly over `spread_ms`; there are `of` peers.
     pub(crate) fn close(farewell: Farewell, spread_ms: u64, of: usize, cx: &Context) -> Self {
-        Self::new(Task::Close { farewell, spread_ms, of: of.max(1) as u64 }, cx)
+        Self::new(
+            Task::Close {
+                farewell,
+                spread_ms,
+                of: of.max(1) as u64,
+            },
+            cx,
+        )
     }
 
     fn new(task: Task, cx: &Context) -> Self {
-        Self { task, next: 0, began_ms: cx.now_ms, met: 0 }
+        Self {
+            task,
+            next: 0,
+            began_ms: cx.now_ms,
+            met: 0,
+        }
     }
 
     /// What the walk does with one peer.
@@ -60,7 +79,14 @@ impl Walk {
                 terminate_in_drain(conn, websocket, order, frame, self.began_ms, cx);
             }
             (Task::Terminate { .. }, Stage::Http(_)) => {}
-            (Task::Close { farewell, spread_ms, of }, Stage::WebSocket(websocket)) => {
+            (
+                Task::Close {
+                    farewell,
+                    spread_ms,
+                    of,
+                },
+                Stage::WebSocket(websocket),
+            ) => {
                 let slot = *spread_ms * self.met.min(*of) / *of;
                 self.met += 1;
                 websocket.close_at(self.began_ms + slot, farewell, cx);
@@ -82,7 +108,12 @@ fn terminate_in_drain(
         return;
     }
     let notice = websocket.session.notice_only;
-    let deadline = began_ms + if notice { order.notice_ms } else { order.timeout_ms };
+    let deadline = began_ms
+        + if notice {
+            order.notice_ms
+        } else {
+            order.timeout_ms
+        };
     let termination = Termination {
         request: Uuid::new_v4(),
         deadline,
@@ -135,7 +166,10 @@ impl TerminateFrame {
 
     /// The frame with this id in it.
     pub(crate) fn fill(&mut self, request: Uuid) -> &[u8] {
-        if let Some(id) = self.bytes.get_mut(self.id_at..self.id_at + Hyphenated::LENGTH) {
+        if let Some(id) = self
+            .bytes
+            .get_mut(self.id_at..self.id_at + Hyphenated::LENGTH)
+        {
             request.hyphenated().encode_lower(id);
         }
         &self.bytes

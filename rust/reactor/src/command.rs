@@ -51,7 +51,12 @@ pub(crate) fn apply(command: Command, conn: ConnId, peer: &mut Peer, cx: &mut Co
             http.respond(&response, cx);
             after_response(response.notify, conn, peer, cx);
         }
-        (Command::RespondMore { body, more, notify, .. }, Stage::Http(http)) => {
+        (
+            Command::RespondMore {
+                body, more, notify, ..
+            },
+            Stage::Http(http),
+        ) => {
             http.respond_more(&body, more, cx);
             after_response(notify, conn, peer, cx);
         }
@@ -63,7 +68,13 @@ pub(crate) fn apply(command: Command, conn: ConnId, peer: &mut Peer, cx: &mut Co
 /// terminate_app for a connection that has gone: it still gets its one outcome.
 pub(crate) fn miss(command: &Command, conn: ConnId, cx: &mut Context) {
     if let Command::Terminate { request, .. } = command {
-        cannot_terminate(conn, *request, Ending::Vanished, "the agent is not connected", cx);
+        cannot_terminate(
+            conn,
+            *request,
+            Ending::Vanished,
+            "the agent is not connected",
+            cx,
+        );
     }
 }
 
@@ -76,7 +87,12 @@ fn apply_to_websocket(
     match command {
         // Too late: the closing has begun, and its end will be told.
         Command::Accept { .. } | Command::AcceptWatcher { .. } if !websocket.is_open() => {}
-        Command::Accept { agent_id, replies, notice_only, .. } => {
+        Command::Accept {
+            agent_id,
+            replies,
+            notice_only,
+            ..
+        } => {
             websocket.session.become_agent(agent_id, notice_only, cx);
             send_all(websocket, &replies, cx);
         }
@@ -97,7 +113,12 @@ fn apply_to_websocket(
         }
         Command::Close(_, farewell) => websocket.close(&farewell, cx),
         Command::HearNextBeat(_) => websocket.session.hear_next_beat = true,
-        Command::Terminate { request, timeout_ms, reason, .. } => {
+        Command::Terminate {
+            request,
+            timeout_ms,
+            reason,
+            ..
+        } => {
             terminate_one(conn, websocket, request, timeout_ms, &reason, cx);
         }
         _ => {}
@@ -114,7 +135,13 @@ fn terminate_one(
     cx: &mut Context,
 ) {
     if !websocket.is_open() || !matches!(websocket.session.who, Who::Agent(_)) {
-        cannot_terminate(conn, request, Ending::Vanished, "the connection is closing", cx);
+        cannot_terminate(
+            conn,
+            request,
+            Ending::Vanished,
+            "the connection is closing",
+            cx,
+        );
         return;
     }
     let deadline = cx.now_ms + timeout_ms;
@@ -127,7 +154,13 @@ fn terminate_one(
         sent_us: cx.now_us,
         refused: None,
     };
-    send_terminate(conn, websocket, termination, &mut TerminateFrame::new(reason), cx);
+    send_terminate(
+        conn,
+        websocket,
+        termination,
+        &mut TerminateFrame::new(reason),
+        cx,
+    );
 }
 
 fn cannot_terminate(conn: ConnId, request: Uuid, ending: Ending, why: &str, cx: &mut Context) {

@@ -72,7 +72,13 @@ impl Context {
     pub(crate) fn send_text(&mut self, write: impl FnOnce(&str, &mut Vec<u8>)) {
         self.text.clear();
         write(self.clock.timestamp(self.now_ms), &mut self.text);
-        frame::encode_header(Opcode::Text, true, self.text.len() as u64, None, &mut self.out);
+        frame::encode_header(
+            Opcode::Text,
+            true,
+            self.text.len() as u64,
+            None,
+            &mut self.out,
+        );
         self.out.extend_from_slice(&self.text);
         self.stats.messages_sent_total += 1;
     }
@@ -89,7 +95,12 @@ impl Context {
             self.text.clear();
             let timestamp = self.clock.timestamp(self.now_ms);
             let next_ms = self.settings.next_heartbeat_in;
-            agent::encode_heartbeat_response(timestamp, &self.heartbeat_message, next_ms, &mut self.text);
+            agent::encode_heartbeat_response(
+                timestamp,
+                &self.heartbeat_message,
+                next_ms,
+                &mut self.text,
+            );
             let frame = &mut self.heartbeat_response.frame;
             frame.clear();
             frame::encode_header(Opcode::Text, true, self.text.len() as u64, None, frame);

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dscore_proto::close::CloseCode;
 use dscore_proto::agent::Kind;
+use dscore_proto::close::CloseCode;
 use uuid::Uuid;
 
 use crate::settings::{Endpoint, Gate, Settings};

@@ -43,7 +43,9 @@ enum State {
     /// The head of the response is out.
     Answering(Exchange, Framing),
     /// Everything is said.
-    Closing { half_closed: bool },
+    Closing {
+        half_closed: bool,
+    },
 }
 
 /// What the response must know of its request.
@@ -69,7 +71,14 @@ impl HttpPeer {
     pub(crate) fn new(peer: SocketAddr, over_limit: bool, cx: &mut Context) -> Self {
         cx.stats.http_connections += 1;
         let deadline = cx.now_ms + cx.settings.handshake_timeout;
-        Self { peer, over_limit, state: State::Reading, input: Vec::new(), fresh: true, deadline }
+        Self {
+            peer,
+            over_limit,
+            state: State::Reading,
+            input: Vec::new(),
+            fresh: true,
+            deadline,
+        }
     }
 
     /// Acts on `input`; returns the WebSocket this became, and the input that is its own.
@@ -128,7 +137,11 @@ impl HttpPeer {
                     self.ask(cx);
                     return Ok(Step::Consumed(consumed));
                 }
-                Ok(if consumed == 0 { Step::Wait } else { Step::Consumed(consumed) })
+                Ok(if consumed == 0 {
+                    Step::Wait
+                } else {
+                    Step::Consumed(consumed)
+                })
             }
             State::Asked(_) | State::Answering(..) | State::Closing { .. } => Ok(Step::Wait),
         }
@@ -159,7 +172,12 @@ impl HttpPeer {
             headers: head
                 .headers
                 .iter()
-                .map(|field| (field.name.to_ascii_lowercase().into_bytes(), field.value.to_vec()))
+                .map(|field| {
+                    (
+                        field.name.to_ascii_lowercase().into_bytes(),
+                        field.value.to_vec(),
+                    )
+                })
                 .collect(),
             body: Vec::new(),
             peer: self.peer,
@@ -181,7 +199,11 @@ impl HttpPeer {
         };
         let (request, _, keep_alive) = *reading;
         let head_only = request.method == "HEAD";
-        self.state = State::Asked(Exchange { keep_alive, head_only, version: request.version });
+        self.state = State::Asked(Exchange {
+            keep_alive,
+            head_only,
+            version: request.version,
+        });
         self.fresh = false;
         self.deadline = u64::MAX;
         cx.stats.http_requests_total += 1;
@@ -196,7 +218,10 @@ impl HttpPeer {
         cx: &mut Context,
     ) -> Option<WebSocketPeer> {
         let settings = cx.settings.clone();
-        let rules = UpgradeRules { origins: &settings.origins, subprotocols: &settings.subprotocols };
+        let rules = UpgradeRules {
+            origins: &settings.origins,
+            subprotocols: &settings.subprotocols,
+        };
         match handshake::accept(head, &rules) {
             Ok(accept) => accept.encode(&mut cx.out),
             Err(error) => {
@@ -237,20 +262,32 @@ impl HttpPeer {
 
     /// Starts the response. Bytes that may not go into a head are the app's fault: 500.
     pub(crate) fn respond(&mut self, response: &Response, cx: &mut Context) {
-        let State::Asked(exchange) = self.state else { return };
+        let State::Asked(exchange) = self.state else {
+            return;
+        };
         let content_length = content_length(&response.headers);
         let (framing, keep_alive) = match (response.more, content_length) {
-            (false, _) if !exchange.head_only => {
-                (Framing::Length(response.body.len() as u64), exchange.keep_alive)
-            }
+            (false, _) if !exchange.head_only => (
+                Framing::Length(response.body.len() as u64),
+                exchange.keep_alive,
+            ),
             (_, Some(length)) => (Framing::Length(length), exchange.keep_alive),
-            (false, None) => (Framing::Length(response.body.len() as u64), exchange.keep_alive),
+            (false, None) => (
+                Framing::Length(response.body.len() as u64),
+                exchange.keep_alive,
+            ),
             (true, None) if exchange.version >= 1 => (Framing::Chunked, exchange.keep_alive),
             (true, None) => (Framing::None, false),
         };
-        let exchange = Exchange { keep_alive, ..exchange };
-        let headers: Vec<(&[u8], &[u8])> =
-            response.headers.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        let exchange = Exchange {
+            keep_alive,
+            ..exchange
+        };
+        let headers: Vec<(&[u8], &[u8])> = response
+            .headers
+            .iter()
+            .map(|(name, value)| (&name[..], &value[..]))
+            .collect();
         let encoded =
             http::encode_response_head(response.status, &headers, framing, keep_alive, &mut cx.out);
         if let Err(error) = encoded {
@@ -265,7 +302,9 @@ impl HttpPeer {
 
     /// Goes on with the response.
     pub(crate) fn respond_more(&mut self, body: &[u8], more: bool, cx: &mut Context) {
-        let State::Answering(exchange, framing) = &mut self.state else { return };
+        let State::Answering(exchange, framing) = &mut self.state else {
+            return;
+        };
         if !exchange.head_only {
             match framing {
                 Framing::Length(left) => {
@@ -359,10 +398,14 @@ impl HttpPeer {
 fn bearer(head: &Head<'_>) -> Option<String> {
     let value = std::str::from_utf8(head.header("authorization")?).ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().to_owned())
 }
 
 fn content_length(headers: &[(Vec<u8>, Vec<u8>)]) -> Option<u64> {
-    let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"content-length"))?;
+    let (_, value) = headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(b"content-length"))?;
     std::str::from_utf8(value).ok()?.trim().parse().ok()
 }

@@ -110,7 +110,11 @@ impl Peer {
             if sent < cx.out.len() && !self.finished {
                 let now_ms = cx.now_ms;
                 let waiting = self.outbox.get_or_insert_with(|| {
-                    Box::new(Waiting { outbox: Outbox::new(), progress_ms: now_ms, notify: false })
+                    Box::new(Waiting {
+                        outbox: Outbox::new(),
+                        progress_ms: now_ms,
+                        notify: false,
+                    })
                 });
                 let over = waiting.outbox.push_slice(&cx.out, marks);
                 waiting.outbox.consume(sent, marks);
@@ -127,7 +131,9 @@ impl Peer {
     /// Sends what waits, after the socket said that it has room.
     pub(crate) fn on_writable(&mut self, conn: ConnId, cx: &mut Context) {
         let marks = self.marks(cx);
-        let Some(waiting) = &mut self.outbox else { return };
+        let Some(waiting) = &mut self.outbox else {
+            return;
+        };
         let mut slices = [IoSlice::new(&[]); PIECES];
         let count = waiting.outbox.io_slices(&mut slices);
         match self.socket.send_pieces(&slices[..count]) {
@@ -163,7 +169,9 @@ impl Peer {
 
     /// Bytes that wait for the socket.
     pub(crate) fn output_bytes(&self) -> usize {
-        self.outbox.as_ref().map_or(0, |waiting| waiting.outbox.bytes())
+        self.outbox
+            .as_ref()
+            .map_or(0, |waiting| waiting.outbox.bytes())
     }
 
     /// What epoll should watch.
@@ -172,7 +180,10 @@ impl Peer {
             Stage::Http(http) => http.wants_read(),
             Stage::WebSocket(websocket) => websocket.wants_read(),
         };
-        Interest { read, write: self.outbox.is_some() }
+        Interest {
+            read,
+            write: self.outbox.is_some(),
+        }
     }
 
     /// When something is to be done for this peer though nothing comes in; `u64::MAX` for never.
@@ -229,7 +240,10 @@ impl Peer {
             Stage::Http(_) => usize::MAX,
             Stage::WebSocket(_) => cx.settings.outbox_bytes,
         };
-        Marks { high, low: cx.settings.outbox_bytes / 4 }
+        Marks {
+            high,
+            low: cx.settings.outbox_bytes / 4,
+        }
     }
 
     fn send_now(&mut self, cx: &mut Context) -> usize {
@@ -248,14 +262,22 @@ impl Peer {
 
     /// The peer does not read: what waits is dropped but for the frame on its way, and a close frame follows.
     fn on_overflow(&mut self, cx: &mut Context) {
-        let Stage::WebSocket(websocket) = &mut self.stage else { return };
+        let Stage::WebSocket(websocket) = &mut self.stage else {
+            return;
+        };
         if !websocket.close_slow_consumer(cx) {
             return;
         }
         if let Some(waiting) = &mut self.outbox {
             let before = waiting.outbox.bytes();
             waiting.outbox.drop_all_but_front();
-            waiting.outbox.push_slice(&cx.out, Marks { high: usize::MAX, low: 0 });
+            waiting.outbox.push_slice(
+                &cx.out,
+                Marks {
+                    high: usize::MAX,
+                    low: 0,
+                },
+            );
             cx.stats.outbox_bytes += waiting.outbox.bytes() as u64;
             cx.stats.outbox_bytes -= before as u64;
         }

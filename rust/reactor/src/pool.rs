@@ -107,7 +107,10 @@ impl ReactorPool {
         let mut threads = Vec::with_capacity(reactors.len());
         for (number, mut reactor) in reactors.into_iter().enumerate() {
             let name = format!("dscore-reactor-{number}");
-            match std::thread::Builder::new().name(name).spawn(move || reactor.run()) {
+            match std::thread::Builder::new()
+                .name(name)
+                .spawn(move || reactor.run())
+            {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
                     *life = Life::Running(threads);
@@ -168,7 +171,10 @@ impl ReactorPool {
     /// # Errors
     /// The reactors have stopped.
     pub fn command_all(&self, command: impl Fn() -> Command) -> Result<(), Stopped> {
-        self.shared.queues.iter().try_for_each(|queue| queue.push(command()))
+        self.shared
+            .queues
+            .iter()
+            .try_for_each(|queue| queue.push(command()))
     }
 
     /// Sends one frame to many.
@@ -177,8 +183,11 @@ impl ReactorPool {
     /// The reactors have stopped.
     pub fn send_many(&self, conns: &[ConnId], frame: &Arc<[u8]>) -> Result<(), Stopped> {
         for (number, queue) in self.shared.queues.iter().enumerate() {
-            let own: Vec<ConnId> =
-                conns.iter().copied().filter(|conn| usize::from(conn.reactor()) == number).collect();
+            let own: Vec<ConnId> = conns
+                .iter()
+                .copied()
+                .filter(|conn| usize::from(conn.reactor()) == number)
+                .collect();
             for part in own.chunks(SEND_MANY) {
                 queue.push(Command::SendMany(part.to_vec(), frame.clone()))?;
             }
@@ -193,7 +202,15 @@ impl ReactorPool {
     pub fn terminate(&self, conn: ConnId, timeout_ms: u64, reason: &str) -> Result<Uuid, Stopped> {
         let request = Uuid::new_v4();
         let reason = reason.into();
-        self.command(conn, Command::Terminate { conn, request, timeout_ms, reason })?;
+        self.command(
+            conn,
+            Command::Terminate {
+                conn,
+                request,
+                timeout_ms,
+                reason,
+            },
+        )?;
         Ok(request)
     }
 

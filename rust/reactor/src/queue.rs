@@ -29,7 +29,10 @@ pub(crate) struct Sleeper {
 
 impl Sleeper {
     pub(crate) fn new(asleep: bool) -> std::io::Result<Self> {
-        Ok(Self { asleep: AtomicBool::new(asleep), waker: Waker::new()? })
+        Ok(Self {
+            asleep: AtomicBool::new(asleep),
+            waker: Waker::new()?,
+        })
     }
 
     /// Announces sleep; the caller looks at its queue once more before it waits.
@@ -62,7 +65,12 @@ pub(crate) struct Outlet {
 
 impl Outlet {
     pub(crate) fn new(ring: Producer<Event>, reader: Arc<Sleeper>) -> Self {
-        Self { ring, kept_back: VecDeque::new(), reader, news: false }
+        Self {
+            ring,
+            kept_back: VecDeque::new(),
+            reader,
+            news: false,
+        }
     }
 
     pub(crate) fn push(&mut self, event: Event) {
@@ -121,7 +129,9 @@ impl Inlet {
     pub(crate) fn take(&mut self, limit: usize, batch: &mut Vec<Event>) {
         let count = self.rings.len();
         for step in 0..count {
-            let Some(ring) = self.rings.get_mut((self.next + step) % count) else { continue };
+            let Some(ring) = self.rings.get_mut((self.next + step) % count) else {
+                continue;
+            };
             while batch.len() < limit {
                 let Ok(event) = ring.pop() else { break };
                 batch.push(event);

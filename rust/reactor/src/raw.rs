@@ -23,7 +23,12 @@ use crate::table::ConnId;
 use crate::websocket_peer::Verdict;
 
 /// One text message.
-pub(crate) fn on_text(session: &mut Session, conn: ConnId, text: &str, cx: &mut Context) -> Verdict {
+pub(crate) fn on_text(
+    session: &mut Session,
+    conn: ConnId,
+    text: &str,
+    cx: &mut Context,
+) -> Verdict {
     let scanned = match agent::scan(text) {
         Ok(scanned) => scanned,
         Err(refusal) => return refuse(session, &refusal, None, cx),
@@ -66,7 +71,11 @@ fn on_stranger(
         return refuse(session, &refusal, Some(scanned), cx);
     }
     session.who = Who::Asking(scanned.kind, since);
-    cx.tell(Event::Introduction { conn, kind: scanned.kind, text: text.as_bytes().into() });
+    cx.tell(Event::Introduction {
+        conn,
+        kind: scanned.kind,
+        text: text.as_bytes().into(),
+    });
     Verdict::Go
 }
 
@@ -82,7 +91,9 @@ fn on_agent(
             return on_beat(session, conn, scanned, cx);
         }
         Kind::AppTerminated => on_app_terminated(session, conn, scanned, cx),
-        Kind::TerminationProgress => on_progress(session, conn, scanned, cx).map(|found| (found, false)),
+        Kind::TerminationProgress => {
+            on_progress(session, conn, scanned, cx).map(|found| (found, false))
+        }
         _ => return hand_over(conn, scanned, text, cx),
     };
     match matched {
@@ -100,21 +111,34 @@ fn on_agent(
     }
 }
 
-fn on_beat(session: &mut Session, conn: ConnId, scanned: &Scanned<'_>, cx: &mut Context) -> Verdict {
+fn on_beat(
+    session: &mut Session,
+    conn: ConnId,
+    scanned: &Scanned<'_>,
+    cx: &mut Context,
+) -> Verdict {
     let own = match (&session.who, scanned.agent_id()) {
         (_, Err(refusal)) => return refuse(session, &refusal, Some(scanned), cx),
         (Who::Agent(agent_id), Ok(claimed)) => **agent_id == *claimed,
         _ => false,
     };
     if !own {
-        return refuse(session, &Refusal::new(RefusalCode::WrongId), Some(scanned), cx);
+        return refuse(
+            session,
+            &Refusal::new(RefusalCode::WrongId),
+            Some(scanned),
+            cx,
+        );
     }
     session.beat(scanned.kind, cx);
     if scanned.kind == Kind::Heartbeat {
         cx.send_heartbeat_response();
     }
     if std::mem::take(&mut session.hear_next_beat) {
-        cx.tell(Event::Beat { conn, kind: scanned.kind });
+        cx.tell(Event::Beat {
+            conn,
+            kind: scanned.kind,
+        });
     }
     Verdict::Go
 }
@@ -129,9 +153,14 @@ fn on_app_terminated(
     let request = scanned.request_id()?;
     let status = scanned.status()?;
     let message = scanned.message().unwrap_or(Cow::Borrowed(""));
-    let Some(terminations) = &mut session.terminations else { return Ok((false, false)) };
+    let Some(terminations) = &mut session.terminations else {
+        return Ok((false, false));
+    };
     if status != "OK" {
-        return Ok((terminations.refused(conn, &request, &status, &message, cx), false));
+        return Ok((
+            terminations.refused(conn, &request, &status, &message, cx),
+            false,
+        ));
     }
     let matched = terminations.acked(conn, &request, &message, cx);
     Ok((matched, matched))
@@ -146,7 +175,9 @@ fn on_progress(
     let request = scanned.request_id()?;
     let stage = scanned.stage()?;
     let need_ms = scanned.need_ms()?;
-    let Some(terminations) = &mut session.terminations else { return Ok(false) };
+    let Some(terminations) = &mut session.terminations else {
+        return Ok(false);
+    };
     Ok(terminations.extend(conn, &request, need_ms, &stage, cx))
 }
 
@@ -157,12 +188,19 @@ fn refuse(
     cx: &mut Context,
 ) -> Verdict {
     let request_type = scanned.map(|scanned| &*scanned.type_name);
-    cx.send_text(|_, out| agent::encode_error(refusal.code, &refusal.to_string(), request_type, out));
+    cx.send_text(|_, out| {
+        agent::encode_error(refusal.code, &refusal.to_string(), request_type, out)
+    });
     session.count_error(cx)
 }
 
 fn hand_over(conn: ConnId, scanned: &Scanned<'_>, text: &str, cx: &mut Context) -> Verdict {
     let kind = scanned.type_name.as_ref().into();
-    cx.tell(Event::Message { conn, kind, data: text.as_bytes().into(), binary: false });
+    cx.tell(Event::Message {
+        conn,
+        kind,
+        data: text.as_bytes().into(),
+        binary: false,
+    });
     Verdict::Go
 }

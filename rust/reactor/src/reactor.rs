@@ -123,7 +123,9 @@ impl Reactor {
 
     /// Sleeps until a socket, a command or a deadline calls.
     fn wait(&self, ready: &mut ReadyList, paused: bool) {
-        let Some(queue) = self.shared.queues.get(self.number) else { return };
+        let Some(queue) = self.shared.queues.get(self.number) else {
+            return;
+        };
         let mut timeout = self.time_to_next_deadline();
         queue.reactor.lie_down();
         if !queue.is_empty() || !self.walks.is_empty() {
@@ -144,9 +146,14 @@ impl Reactor {
     fn time_to_next_deadline(&self) -> Option<Duration> {
         let now_us = u64::try_from(self.shared.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         let timer = self.wheel.next_expiration().map(|tick| tick * TICK_MS);
-        let accept = self.acceptor.as_ref().and_then(|acceptor| acceptor.resume_ms);
+        let accept = self
+            .acceptor
+            .as_ref()
+            .and_then(|acceptor| acceptor.resume_ms);
         let next_ms = [timer, accept].into_iter().flatten().min()?;
-        Some(Duration::from_micros((next_ms * 1_000).saturating_sub(now_us)))
+        Some(Duration::from_micros(
+            (next_ms * 1_000).saturating_sub(now_us),
+        ))
     }
 
     fn serve_sockets(&mut self, ready: &ReadyList, paused: bool) {
@@ -166,7 +173,9 @@ impl Reactor {
 
     fn serve_socket(&mut self, conn: ConnId, readiness: Readiness, paused: bool) {
         // An earlier handler of this turn may have ended this peer.
-        let Some(peer) = self.table.get_mut(conn) else { return };
+        let Some(peer) = self.table.get_mut(conn) else {
+            return;
+        };
         if readiness.writable {
             peer.on_writable(conn, &mut self.cx);
         }
@@ -181,10 +190,14 @@ impl Reactor {
     }
 
     fn accept(&mut self) {
-        let Some(acceptor) = &mut self.acceptor else { return };
+        let Some(acceptor) = &mut self.acceptor else {
+            return;
+        };
         let rate = self.cx.settings.accept_rate;
         let mut newcomers = Vec::new();
-        let tally = acceptor.accept(self.cx.now_ms, rate, |socket, peer| newcomers.push((socket, peer)));
+        let tally = acceptor.accept(self.cx.now_ms, rate, |socket, peer| {
+            newcomers.push((socket, peer))
+        });
         self.cx.stats.accept_errors_total += tally.errors;
         self.cx.stats.refused_total += tally.turned_away;
         if acceptor.resume_ms.is_some() {
@@ -196,7 +209,10 @@ impl Reactor {
     }
 
     fn resume_accepting(&mut self) {
-        let due = self.acceptor.as_ref().and_then(|acceptor| acceptor.resume_ms);
+        let due = self
+            .acceptor
+            .as_ref()
+            .and_then(|acceptor| acceptor.resume_ms);
         if due.is_some_and(|at| at <= self.cx.now_ms) {
             self.watch_listener(true);
             self.accept();
@@ -204,12 +220,21 @@ impl Reactor {
     }
 
     fn watch_listener(&mut self, watch: bool) {
-        let Some(acceptor) = &self.acceptor else { return };
+        let Some(acceptor) = &self.acceptor else {
+            return;
+        };
         if watch == self.accepting {
             return;
         }
-        let interest = Interest { read: watch, write: false };
-        if self.poller.modify(acceptor.listener(), LISTENER, interest).is_ok() {
+        let interest = Interest {
+            read: watch,
+            write: false,
+        };
+        if self
+            .poller
+            .modify(acceptor.listener(), LISTENER, interest)
+            .is_ok()
+        {
             self.accepting = watch;
         }
     }
@@ -221,7 +246,11 @@ impl Reactor {
         let total: usize = loads.iter().map(|load| load.load(Ordering::Relaxed)).sum();
         let over_limit = total >= self.cx.settings.max_connections;
         let least = (0..loads.len())
-            .min_by_key(|&number| loads.get(number).map_or(usize::MAX, |l| l.load(Ordering::Relaxed)))
+            .min_by_key(|&number| {
+                loads
+                    .get(number)
+                    .map_or(usize::MAX, |l| l.load(Ordering::Relaxed))
+            })
             .unwrap_or(self.number);
         if let Some(load) = loads.get(least) {
             load.fetch_add(1, Ordering::Relaxed);
@@ -230,9 +259,15 @@ impl Reactor {
             self.adopt(socket, peer, over_limit);
         } else if let Some(queue) = self.shared.queues.get(least) {
             // Never wait for another reactor: two that waited for each other would wait for ever.
-            if let Err(Command::Adopt { socket, peer, over_limit }) =
-                queue.try_push(Command::Adopt { socket, peer, over_limit })
-            {
+            if let Err(Command::Adopt {
+                socket,
+                peer,
+                over_limit,
+            }) = queue.try_push(Command::Adopt {
+                socket,
+                peer,
+                over_limit,
+            }) {
                 self.move_load(least);
                 self.adopt(socket, peer, over_limit);
             }
@@ -240,7 +275,10 @@ impl Reactor {
     }
 
     fn move_load(&self, from: usize) {
-        if let (Some(from), Some(to)) = (self.shared.loads.get(from), self.shared.loads.get(self.number)) {
+        if let (Some(from), Some(to)) = (
+            self.shared.loads.get(from),
+            self.shared.loads.get(self.number),
+        ) {
             from.fetch_sub(1, Ordering::Relaxed);
             to.fetch_add(1, Ordering::Relaxed);
         }
@@ -249,8 +287,14 @@ impl Reactor {
     fn adopt(&mut self, socket: Socket, address: SocketAddr, over_limit: bool) {
         let http = HttpPeer::new(address, over_limit, &mut self.cx);
         let conn = self.table.insert(Peer::new(socket, http, self.cx.now_ms));
-        let Some(peer) = self.table.get_mut(conn) else { return };
-        if self.poller.add(&peer.socket, conn.to_u64(), Interest::READ).is_err() {
+        let Some(peer) = self.table.get_mut(conn) else {
+            return;
+        };
+        if self
+            .poller
+            .add(&peer.socket, conn.to_u64(), Interest::READ)
+            .is_err()
+        {
             peer.finished = true;
         }
         self.settle(conn);
@@ -258,7 +302,12 @@ impl Reactor {
 
     fn serve_commands(&mut self) {
         for _ in 0..COMMANDS {
-            let Some(command) = self.shared.queues.get(self.number).and_then(CommandQueue::pop) else {
+            let Some(command) = self
+                .shared
+                .queues
+                .get(self.number)
+                .and_then(CommandQueue::pop)
+            else {
                 return;
             };
             self.serve_command(command);
@@ -275,16 +324,27 @@ impl Reactor {
             return;
         }
         match command {
-            Command::Adopt { socket, peer, over_limit } => self.adopt(socket, peer, over_limit),
+            Command::Adopt {
+                socket,
+                peer,
+                over_limit,
+            } => self.adopt(socket, peer, over_limit),
             Command::SendMany(conns, frame) => {
                 for conn in conns {
-                    if let Some(Peer { stage: Stage::WebSocket(websocket), .. }) = self.table.get_mut(conn) {
+                    if let Some(Peer {
+                        stage: Stage::WebSocket(websocket),
+                        ..
+                    }) = self.table.get_mut(conn)
+                    {
                         websocket.send(&frame, &mut self.cx);
                     }
                     self.settle(conn);
                 }
             }
-            Command::CloseAll { farewell, spread_ms } => {
+            Command::CloseAll {
+                farewell,
+                spread_ms,
+            } => {
                 let walk = Walk::close(*farewell, spread_ms, self.table.len(), &self.cx);
                 self.walks.push_back(walk);
             }
@@ -307,7 +367,9 @@ impl Reactor {
     fn serve_timers(&mut self) {
         self.wheel.advance(self.cx.now_ms / TICK_MS);
         while let Some((_, conn)) = self.wheel.pop_expired() {
-            let Some(peer) = self.table.get_mut(conn) else { continue };
+            let Some(peer) = self.table.get_mut(conn) else {
+                continue;
+            };
             peer.timer = None;
             peer.on_timer(conn, &mut self.cx);
             self.settle(conn);
@@ -316,11 +378,17 @@ impl Reactor {
 
     /// One slice of the first walk that is under way.
     fn walk(&mut self) {
-        let Some(mut walk) = self.walks.pop_front() else { return };
+        let Some(mut walk) = self.walks.pop_front() else {
+            return;
+        };
         for _ in 0..SLICE {
-            let Some(index) = self.table.next_from(walk.next) else { return };
+            let Some(index) = self.table.next_from(walk.next) else {
+                return;
+            };
             walk.next = index + 1;
-            let Some((conn, peer)) = self.table.by_index(index) else { continue };
+            let Some((conn, peer)) = self.table.by_index(index) else {
+                continue;
+            };
             walk.visit(conn, peer, &mut self.cx);
             self.settle(conn);
         }
@@ -351,7 +419,12 @@ impl Reactor {
             return;
         }
         let interest = peer.wanted_interest();
-        if interest != peer.interest && self.poller.modify(&peer.socket, conn.to_u64(), interest).is_ok() {
+        if interest != peer.interest
+            && self
+                .poller
+                .modify(&peer.socket, conn.to_u64(), interest)
+                .is_ok()
+        {
             peer.interest = interest;
         }
         let deadline = peer.next_deadline(&self.cx);
@@ -371,7 +444,9 @@ impl Reactor {
     }
 
     fn remove(&mut self, conn: ConnId) {
-        let Some(peer) = self.table.remove(conn) else { return };
+        let Some(peer) = self.table.remove(conn) else {
+            return;
+        };
         if let Some((key, _)) = peer.timer {
             self.wheel.cancel(key);
         }
@@ -396,7 +471,9 @@ impl Reactor {
             if let Stage::WebSocket(websocket) = &peer.stage {
                 last_seen.conns.push(conn.to_u64());
                 last_seen.seen_ms.push(peer.last_seen);
-                last_seen.heartbeat_ms.push(websocket.session.last_heartbeat);
+                last_seen
+                    .heartbeat_ms
+                    .push(websocket.session.last_heartbeat);
             }
         }
         last_seen
@@ -412,7 +489,10 @@ impl Drop for Reactor {
         }
         self.cx.events.hand_over();
         if let Some(stats) = self.shared.stats.get(self.number) {
-            stats.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.cx.stats);
+            stats
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone_from(&self.cx.stats);
         }
         if let Some(queue) = self.shared.queues.get(self.number) {
             queue.set_stopped();

@@ -144,9 +144,9 @@ impl Session {
     pub(crate) fn next_deadline(&self, settings: &Settings) -> u64 {
         let own = match &self.who {
             Who::Stranger(since) | Who::Asking(_, since) => since + settings.auth_timeout,
-            Who::Agent(_) if self.last_beat > 0 => {
-                self.next_check.min(self.last_beat + settings.offline_timeout)
-            }
+            Who::Agent(_) if self.last_beat > 0 => self
+                .next_check
+                .min(self.last_beat + settings.offline_timeout),
             Who::Agent(_) | Who::Watcher | Who::Plain => u64::MAX,
         };
         match &self.terminations {
@@ -192,7 +192,11 @@ impl Session {
             cx.send_text(|timestamp, out| {
                 agent::encode_connection_check(agent_id, timestamp, EXPECT_RESPONSE_WITHIN_MS, out);
             });
-            cx.tell(Event::Missed { conn, misses: self.misses, silent_ms });
+            cx.tell(Event::Missed {
+                conn,
+                misses: self.misses,
+                silent_ms,
+            });
         }
         Verdict::Go
     }
@@ -209,6 +213,14 @@ impl Session {
 
 /// What an agent hears whose time in a drain is up (PROTOCOL.md §6.5).
 fn shutdown_farewell(notice: bool) -> Farewell {
-    let reason = if notice { "Server shutting down gracefully" } else { "Server shutdown timeout" };
-    Farewell { code: CloseCode::GOING_AWAY, reason: reason.into(), cause: "shutdown".into() }
+    let reason = if notice {
+        "Server shutting down gracefully"
+    } else {
+        "Server shutdown timeout"
+    };
+    Farewell {
+        code: CloseCode::GOING_AWAY,
+        reason: reason.into(),
+        cause: "shutdown".into(),
+    }
 }

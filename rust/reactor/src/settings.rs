@@ -90,7 +90,10 @@ pub struct Settings {
 impl Settings {
     /// Who speaks on `path`, if anybody.
     pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
-        self.endpoints.iter().find(|(known, _)| known == path).map(|&(_, endpoint)| endpoint)
+        self.endpoints
+            .iter()
+            .find(|(known, _)| known == path)
+            .map(|&(_, endpoint)| endpoint)
     }
 
     /// How long a peer may be silent before it counts as dead (PROTOCOL.md §5 rule 3).

@@ -44,7 +44,13 @@ impl Terminations {
     /// Takes a request that was just sent. False when too many wait: it ended at once.
     pub(crate) fn add(&mut self, conn: ConnId, termination: Termination, cx: &mut Context) -> bool {
         if self.waiting.len() >= MOST_WAITING && !termination.drain {
-            finish(conn, termination, Ending::Failed, "too many requests wait for this agent", cx);
+            finish(
+                conn,
+                termination,
+                Ending::Failed,
+                "too many requests wait for this agent",
+                cx,
+            );
             return false;
         }
         self.waiting.push(termination);
@@ -53,12 +59,22 @@ impl Terminations {
 
     /// When the next of them runs out.
     pub(crate) fn next_deadline(&self) -> u64 {
-        self.waiting.iter().map(|t| t.deadline).min().unwrap_or(u64::MAX)
+        self.waiting
+            .iter()
+            .map(|t| t.deadline)
+            .min()
+            .unwrap_or(u64::MAX)
     }
 
     /// An app_terminated with `OK`. True when `request` was waiting: then everything here has ended, and the
     /// connection should.
-    pub(crate) fn acked(&mut self, conn: ConnId, request: &str, message: &str, cx: &mut Context) -> bool {
+    pub(crate) fn acked(
+        &mut self,
+        conn: ConnId,
+        request: &str,
+        message: &str,
+        cx: &mut Context,
+    ) -> bool {
         if self.position(request).is_none() {
             return false;
         }
@@ -77,7 +93,10 @@ impl Terminations {
         message: &str,
         cx: &mut Context,
     ) -> bool {
-        let Some(termination) = self.position(request).and_then(|at| self.waiting.get_mut(at)) else {
+        let Some(termination) = self
+            .position(request)
+            .and_then(|at| self.waiting.get_mut(at))
+        else {
             return false;
         };
         termination.refused = Some(message.into());
@@ -101,7 +120,10 @@ impl Terminations {
         stage: &str,
         cx: &mut Context,
     ) -> bool {
-        let Some(termination) = self.position(request).and_then(|at| self.waiting.get_mut(at)) else {
+        let Some(termination) = self
+            .position(request)
+            .and_then(|at| self.waiting.get_mut(at))
+        else {
             return false;
         };
         let asked = cx.now_ms.saturating_add(need_ms).min(termination.latest);
@@ -129,7 +151,11 @@ impl Terminations {
             if termination.drain {
                 drained = Some(termination.notice);
             }
-            let ending = if termination.notice { Ending::Notified } else { Ending::TimedOut };
+            let ending = if termination.notice {
+                Ending::Notified
+            } else {
+                Ending::TimedOut
+            };
             finish(conn, termination, ending, "", cx);
         }
         drained

@@ -111,7 +111,10 @@ impl WebSocketPeer {
         let mut at = 0;
         while self.wants_read() {
             let limits = cx.settings.messages;
-            let verdict = match self.connection.poll_event(input, &mut at, &limits, &mut cx.out) {
+            let verdict = match self
+                .connection
+                .poll_event(input, &mut at, &limits, &mut cx.out)
+            {
                 Ok(None) => break,
                 Ok(Some(event)) => match on_event(&mut self.session, conn, event, cx) {
                     Ok(verdict) => verdict,
@@ -141,7 +144,11 @@ impl WebSocketPeer {
 
     /// Begins the closing handshake, unless it has begun.
     pub(crate) fn close(&mut self, farewell: &Farewell, cx: &mut Context) {
-        if self.connection.send_close(farewell.code, &farewell.reason, &mut cx.out).is_err() {
+        if self
+            .connection
+            .send_close(farewell.code, &farewell.reason, &mut cx.out)
+            .is_err()
+        {
             return;
         }
         let ended = Ended {
@@ -252,7 +259,9 @@ impl WebSocketPeer {
             cx.stats.pings_total += 1;
             self.next_ping = cx.now_ms + cx.settings.ping_interval;
             // The time of sending comes back in the pong: the round trip needs no memory of ours.
-            let _closing_already = self.connection.send_ping(&cx.now_us.to_be_bytes(), &mut cx.out);
+            let _closing_already = self
+                .connection
+                .send_ping(&cx.now_us.to_be_bytes(), &mut cx.out);
         }
         if let Verdict::Close(farewell) = self.session.on_timer(conn, cx) {
             self.close(&farewell, cx);
@@ -263,7 +272,13 @@ impl WebSocketPeer {
     fn end(&mut self, ended: Ended, failed: bool, cx: &Context) {
         let deadline = cx.now_ms + cx.settings.close_timeout;
         match &mut self.end {
-            None => self.end = Some(Box::new(End { ended, deadline, failed })),
+            None => {
+                self.end = Some(Box::new(End {
+                    ended,
+                    deadline,
+                    failed,
+                }))
+            }
             // The first code counts; but a peer that fails while it closes is not waited for as if it obeyed.
             Some(end) => end.failed |= failed,
         }
@@ -272,7 +287,11 @@ impl WebSocketPeer {
 
 /// A connection that was silent for too long.
 pub(crate) fn timed_out(reason: &str, cause: &str) -> Farewell {
-    Farewell { code: CloseCode::INTERNAL, reason: reason.into(), cause: cause.into() }
+    Farewell {
+        code: CloseCode::INTERNAL,
+        reason: reason.into(),
+        cause: cause.into(),
+    }
 }
 
 /// What one event of the protocol leads to; `Err` is the peer's close.
@@ -308,6 +327,11 @@ fn on_event(
 }
 
 fn hand_over(conn: ConnId, data: &[u8], binary: bool, cx: &mut Context) -> Verdict {
-    cx.tell(Event::Message { conn, kind: "".into(), data: data.into(), binary });
+    cx.tell(Event::Message {
+        conn,
+        kind: "".into(),
+        data: data.into(),
+        binary,
+    });
     Verdict::Go
 }

@@ -22,6 +22,21 @@ pub enum RefusalCode {
 }
 
 impl RefusalCode {
+    const ALL: [Self; 7] = [
+        Self::BadJson,
+        Self::BadType,
+        Self::MissingField,
+        Self::BadField,
+        Self::WrongId,
+        Self::NotIntroduced,
+        Self::Forbidden,
+    ];
+
+    /// The code of this name on the wire.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == name)
+    }
+
     /// The code as it goes over the wire.
     pub fn as_str(self) -> &'static str {
         match self {

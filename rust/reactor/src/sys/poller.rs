@@ -18,7 +18,10 @@ pub struct Interest {
 
 impl Interest {
     /// Reading alone.
-    pub const READ: Self = Self { read: true, write: false };
+    pub const READ: Self = Self {
+        read: true,
+        write: false,
+    };
 
     fn flags(self) -> epoll::EventFlags {
         let mut flags = epoll::EventFlags::empty();
@@ -56,7 +59,9 @@ impl Poller {
     /// # Errors
     /// The process is out of descriptors.
     pub fn new() -> Result<Self, Errno> {
-        Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
+        Ok(Self {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+        })
     }
 
     /// Starts watching.
@@ -64,7 +69,12 @@ impl Poller {
     /// # Errors
     /// The kernel's: out of memory, or over `max_user_watches`.
     pub fn add(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<(), Errno> {
-        epoll::add(&self.epoll, source, epoll::EventData::new_u64(token), interest.flags())
+        epoll::add(
+            &self.epoll,
+            source,
+            epoll::EventData::new_u64(token),
+            interest.flags(),
+        )
     }
 
     /// Changes what is watched for.
@@ -72,7 +82,12 @@ impl Poller {
     /// # Errors
     /// The kernel's: out of memory.
     pub fn modify(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<(), Errno> {
-        epoll::modify(&self.epoll, source, epoll::EventData::new_u64(token), interest.flags())
+        epoll::modify(
+            &self.epoll,
+            source,
+            epoll::EventData::new_u64(token),
+            interest.flags(),
+        )
     }
 
     /// Waits until something is ready or `timeout` has passed. A signal ends the wait early, with nothing ready.
@@ -85,18 +100,23 @@ impl Poller {
             tv_sec: i64::try_from(t.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: t.subsec_nanos().into(),
         });
-        match epoll::wait(&self.epoll, spare_capacity(&mut ready.events), timeout.as_ref()) {
+        match epoll::wait(
+            &self.epoll,
+            spare_capacity(&mut ready.events),
+            timeout.as_ref(),
+        ) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error),
         }
     }
-
 }
 
 impl ReadyList {
     /// Room for `capacity` descriptors a wait, which bounds the length of a turn.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { events: Vec::with_capacity(capacity) }
+        Self {
+            events: Vec::with_capacity(capacity),
+        }
     }
 
     /// Each descriptor that is ready: its token and for what.

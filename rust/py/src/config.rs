@@ -1,0 +1,198 @@
+//! Python's configuration to Rust's; every bound is checked here.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use dscore_proto::connection::Limits;
+use dscore_reactor::settings::{Endpoint, ListenSettings, Settings};
+use dscore_reactor::sys;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::collections::HashMap;
+
+/// Descriptors kept for everything that is not a connection: storage, logs, the event loop, and those who come to be
+/// turned away.
+const RESERVED_DESCRIPTORS: u64 = 128;
+/// A day: no time of ours is longer, and sums of them cannot overflow.
+const MOST_MS: u64 = 24 * 3_600 * 1_000;
+
+/// Everything the reactors need to know, checked.
+#[pyclass(frozen, module = "dscore._core")]
+pub(crate) struct CoreConfig {
+    pub(crate) address: SocketAddr,
+    pub(crate) backlog: u32,
+    pub(crate) event_queue: usize,
+    pub(crate) settings: Settings,
+    #[pyo3(get)]
+    reactors: usize,
+    #[pyo3(get)]
+    max_connections: usize,
+}
+
+impl CoreConfig {
+    pub(crate) fn listen(&self) -> ListenSettings {
+        ListenSettings {
+            address: self.address,
+            backlog: self.backlog,
+            reactors: self.reactors,
+            event_queue: self.event_queue,
+        }
+    }
+}
+
+#[pymethods]
+impl CoreConfig {
+    #[new]
+    #[pyo3(signature = (
+        *, host = "127.0.0.1", port = 0, backlog = 4096, reactors = 0, endpoints = None, origins = vec!["*".to_owned()],
+        subprotocols = vec![], max_message_size = 1_000_000, max_fragments = 4096, max_header_size = 16_384,
+        max_body_size = 1_000_000, max_connections = 0, accept_rate = 0.0, max_errors = 10, outbox_bytes = 1_048_576,
+        handshake_timeout = 10_000, auth_timeout = 10_000, keep_alive_timeout = 75_000, ping_interval = 30_000,
+        ping_timeout = 120_000, close_timeout = 2_000, next_heartbeat_in = 30_000, connection_check_interval = 30_000,
+        offline_timeout = 300_000, heartbeat_message = "heartbeat received", introduce_by_heartbeat = true,
+        event_queue = 16_384,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of Python, one for each setting"
+    )]
+    fn new(
+        host: &str,
+        port: u64,
+        backlog: u64,
+        reactors: u64,
+        endpoints: Option<HashMap<String, String>>,
+        origins: Vec<String>,
+        subprotocols: Vec<String>,
+        max_message_size: u64,
+        max_fragments: u64,
+        max_header_size: u64,
+        max_body_size: u64,
+        max_connections: u64,
+        accept_rate: f64,
+        max_errors: u64,
+        outbox_bytes: u64,
+        handshake_timeout: u64,
+        auth_timeout: u64,
+        keep_alive_timeout: u64,
+        ping_interval: u64,
+        ping_timeout: u64,
+        close_timeout: u64,
+        next_heartbeat_in: u64,
+        connection_check_interval: u64,
+        offline_timeout: u64,
+        heartbeat_message: &str,
+        introduce_by_heartbeat: bool,
+        event_queue: u64,
+    ) -> PyResult<Self> {
+        if !(accept_rate >= 0.0 && accept_rate.is_finite()) {
+            return Err(PyValueError::new_err(format!(
+                "accept_rate: {accept_rate} is not a number of at least 0"
+            )));
+        }
+        let max_connections = match max_connections {
+            0 => sys::descriptor_limit()
+                .saturating_sub(RESERVED_DESCRIPTORS)
+                .max(1),
+            given => given,
+        };
+        let max_connections = size("max_connections", max_connections, 1, 16_000_000)?;
+        let settings = Settings {
+            endpoints: parse_endpoints(endpoints)?,
+            origins,
+            subprotocols,
+            messages: Limits {
+                max_message_size: size("max_message_size", max_message_size, 125, 1 << 30)?,
+                max_fragments: size("max_fragments", max_fragments, 1, 1 << 20)? as u32,
+            },
+            max_header_size: size("max_header_size", max_header_size, 256, 1 << 20)?,
+            max_body_size: size("max_body_size", max_body_size, 0, 1 << 30)?,
+            max_connections,
+            accept_rate,
+            max_errors: size("max_errors", max_errors, 1, 255)? as u8,
+            outbox_bytes: size("outbox_bytes", outbox_bytes, 1_024, 1 << 30)?,
+            handshake_timeout: duration("handshake_timeout", handshake_timeout)?,
+            auth_timeout: duration("auth_timeout", auth_timeout)?,
+            keep_alive_timeout: duration("keep_alive_timeout", keep_alive_timeout)?,
+            ping_interval: duration("ping_interval", ping_interval)?,
+            ping_timeout: duration("ping_timeout", ping_timeout)?,
+            close_timeout: duration("close_timeout", close_timeout)?,
+            next_heartbeat_in: duration("next_heartbeat_in", next_heartbeat_in)?,
+            connection_check_interval: duration(
+                "connection_check_interval",
+                connection_check_interval,
+            )?,
+            offline_timeout: duration("offline_timeout", offline_timeout)?,
+            heartbeat_message: heartbeat_message.into(),
+            introduce_by_heartbeat,
+        };
+        Ok(Self {
+            address: resolve(host, bounded("port", port, 0, 65_535)? as u16)?,
+            backlog: bounded("backlog", backlog, 1, 65_535)? as u32,
+            event_queue: size("event_queue", event_queue, 16, 1 << 22)?,
+            settings,
+            reactors: match reactors {
+                0 => default_reactors(),
+                given => size("reactors", given, 1, 255)?,
+            },
+            max_connections,
+        })
+    }
+}
+
+/// One for each two processors, at least one.
+fn default_reactors() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (processors / 2).clamp(1, 255)
+}
+
+fn bounded(field: &str, value: u64, least: u64, most: u64) -> PyResult<u64> {
+    if (least..=most).contains(&value) {
+        return Ok(value);
+    }
+    Err(PyValueError::new_err(format!(
+        "{field}: {value} is not between {least} and {most}"
+    )))
+}
+
+fn size(field: &str, value: u64, least: u64, most: u64) -> PyResult<usize> {
+    Ok(bounded(field, value, least, most)? as usize)
+}
+
+fn duration(field: &str, value: u64) -> PyResult<u64> {
+    bounded(field, value, 1, MOST_MS)
+}
+
+fn resolve(host: &str, port: u16) -> PyResult<SocketAddr> {
+    let unknown = |why: String| {
+        PyValueError::new_err(format!("host: {host:?} is no address to listen on: {why}"))
+    };
+    let mut addresses = (host, port)
+        .to_socket_addrs()
+        .map_err(|error| unknown(error.to_string()))?;
+    addresses
+        .next()
+        .ok_or_else(|| unknown("it has none".into()))
+}
+
+fn parse_endpoints(
+    endpoints: Option<HashMap<String, String>>,
+) -> PyResult<Vec<(String, Endpoint)>> {
+    let Some(endpoints) = endpoints else {
+        return Ok(vec![("/deepstream/ws".into(), Endpoint::Raw)]);
+    };
+    let parse = |(path, kind): (String, String)| {
+        if !path.starts_with('/') {
+            return Err(PyValueError::new_err(format!(
+                "endpoints: the path {path:?} does not begin with '/'"
+            )));
+        }
+        match kind.as_str() {
+            "raw" => Ok((path, Endpoint::Raw)),
+            "plain" => Ok((path, Endpoint::Plain)),
+            _ => Err(PyValueError::new_err(format!(
+                "endpoints: {kind:?} is neither 'raw' nor 'plain'"
+            ))),
+        }
+    };
+    endpoints.into_iter().map(parse).collect()
+}

@@ -1,0 +1,383 @@
+//! `ReactorPool`: convert, call, map the error. Documented in `_core.pyi`.
+
+use std::sync::Arc;
+
+use dscore_proto::agent::{self, RefusalCode};
+use dscore_proto::close::CloseCode;
+use dscore_proto::frame::{self, Opcode};
+use dscore_reactor::event::{Command, Farewell, Outgoing, Response, TerminateAll};
+use dscore_reactor::settings::Gate;
+use dscore_reactor::table::ConnId;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::config::CoreConfig;
+use crate::errors::{self, CoreError, ForkedError};
+use crate::events;
+
+#[pyclass(frozen, module = "dscore._core")]
+pub(crate) struct ReactorPool {
+    pool: dscore_reactor::ReactorPool,
+    owner: u32,
+}
+
+/// Counters and gauges, read in one go.
+#[pyclass(frozen, module = "dscore._core")]
+pub(crate) struct Stats {
+    stats: dscore_reactor::Stats,
+}
+
+#[pymethods]
+impl Stats {
+    fn as_dict(&self) -> std::collections::BTreeMap<&'static str, u64> {
+        self.stats.entries().into_iter().collect()
+    }
+}
+
+#[pymethods]
+impl ReactorPool {
+    #[new]
+    fn new(py: Python<'_>, config: &CoreConfig) -> PyResult<Self> {
+        let listen = config.listen();
+        let pool = dscore_reactor::ReactorPool::new(&listen, config.settings.clone())
+            .map_err(|error| errors::bind_error(py, &listen.address.to_string(), &error))?;
+        Ok(Self {
+            pool,
+            owner: std::process::id(),
+        })
+    }
+
+    fn start(&self) -> PyResult<()> {
+        self.own()?
+            .start()
+            .map_err(|error| CoreError::new_err(format!("cannot start a reactor thread: {error}")))
+    }
+
+    fn fileno(&self) -> PyResult<i32> {
+        Ok(self.own()?.event_fd())
+    }
+
+    fn address(&self) -> (String, u16) {
+        let address = self.pool.address();
+        (address.ip().to_string(), address.port())
+    }
+
+    #[pyo3(signature = (limit = 1024))]
+    fn take<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyList>> {
+        let mut batch = Vec::new();
+        self.own()?.take(limit, &mut batch);
+        if batch.is_empty() && self.pool.has_failed() {
+            return Err(CoreError::new_err(
+                "a reactor thread has ended by itself; its last words are on stderr",
+            ));
+        }
+        events::to_python(py, batch)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.pool.now_ms()
+    }
+
+    #[pyo3(signature = (conn, agent_id, replies = vec![], *, notice_only = false))]
+    fn accept(
+        &self,
+        py: Python<'_>,
+        conn: u64,
+        agent_id: &str,
+        replies: Vec<Vec<u8>>,
+        notice_only: bool,
+    ) -> PyResult<()> {
+        let replies = frames(&replies)?;
+        let conn = ConnId::from_u64(conn);
+        self.give(
+            py,
+            conn,
+            Command::Accept {
+                conn,
+                agent_id: agent_id.into(),
+                replies,
+                notice_only,
+            },
+        )
+    }
+
+    #[pyo3(signature = (conn, replies = vec![]))]
+    fn accept_watcher(&self, py: Python<'_>, conn: u64, replies: Vec<Vec<u8>>) -> PyResult<()> {
+        let conn = ConnId::from_u64(conn);
+        self.give(
+            py,
+            conn,
+            Command::AcceptWatcher {
+                conn,
+                replies: frames(&replies)?,
+            },
+        )
+    }
+
+    #[pyo3(signature = (conn, code, message, request_type = None))]
+    fn refuse(
+        &self,
+        py: Python<'_>,
+        conn: u64,
+        code: &str,
+        message: &str,
+        request_type: Option<&str>,
+    ) -> PyResult<()> {
+        let code = RefusalCode::from_name(code).ok_or_else(|| {
+            PyValueError::new_err(format!("code: {code:?} is no error code of the protocol"))
+        })?;
+        let mut text = Vec::new();
+        agent::encode_error(code, message, request_type, &mut text);
+        let conn = ConnId::from_u64(conn);
+        self.give(
+            py,
+            conn,
+            Command::Refuse {
+                conn,
+                frame: framed(Opcode::Text, &text),
+            },
+        )
+    }
+
+    #[pyo3(signature = (conn, text, *, notify = false))]
+    fn send(&self, py: Python<'_>, conn: u64, text: &[u8], notify: bool) -> PyResult<()> {
+        self.send_frame(py, conn, text_frame(text)?, notify)
+    }
+
+    #[pyo3(signature = (conn, data, *, notify = false))]
+    fn send_binary(&self, py: Python<'_>, conn: u64, data: &[u8], notify: bool) -> PyResult<()> {
+        self.send_frame(py, conn, framed(Opcode::Binary, data), notify)
+    }
+
+    fn send_many(&self, py: Python<'_>, conns: Vec<u64>, text: &[u8]) -> PyResult<()> {
+        let frame = text_frame(text)?;
+        let conns: Vec<ConnId> = conns.into_iter().map(ConnId::from_u64).collect();
+        let pool = self.own()?;
+        py.detach(|| pool.send_many(&conns, &frame))
+            .map_err(errors::stopped)
+    }
+
+    #[pyo3(signature = (conn, code, reason, cause = ""))]
+    fn close_connection(
+        &self,
+        py: Python<'_>,
+        conn: u64,
+        code: u16,
+        reason: &str,
+        cause: &str,
+    ) -> PyResult<()> {
+        let conn = ConnId::from_u64(conn);
+        self.give(
+            py,
+            conn,
+            Command::Close(conn, Box::new(farewell(code, reason, cause)?)),
+        )
+    }
+
+    #[pyo3(signature = (code, reason, cause = "", *, spread_ms = 0))]
+    fn close_all(
+        &self,
+        py: Python<'_>,
+        code: u16,
+        reason: &str,
+        cause: &str,
+        spread_ms: u64,
+    ) -> PyResult<()> {
+        let farewell = farewell(code, reason, cause)?;
+        self.give_all(py, || Command::CloseAll {
+            farewell: Box::new(farewell.clone()),
+            spread_ms,
+        })
+    }
+
+    fn hear_next_beat(&self, py: Python<'_>, conn: u64) -> PyResult<()> {
+        let conn = ConnId::from_u64(conn);
+        self.give(py, conn, Command::HearNextBeat(conn))
+    }
+
+    #[pyo3(signature = (conn, timeout_ms, reason = "Server shutting down"))]
+    fn terminate(
+        &self,
+        py: Python<'_>,
+        conn: u64,
+        timeout_ms: u64,
+        reason: &str,
+    ) -> PyResult<String> {
+        let pool = self.own()?;
+        let request = py
+            .detach(|| pool.terminate(ConnId::from_u64(conn), timeout_ms, reason))
+            .map_err(errors::stopped)?;
+        Ok(request.to_string())
+    }
+
+    #[pyo3(signature = (timeout_ms, notice_ms, max_extension_ms, reason = "Server shutting down"))]
+    fn terminate_all(
+        &self,
+        py: Python<'_>,
+        timeout_ms: u64,
+        notice_ms: u64,
+        max_extension_ms: u64,
+        reason: &str,
+    ) -> PyResult<()> {
+        let order = TerminateAll {
+            timeout_ms,
+            notice_ms,
+            max_extension_ms,
+            reason: reason.into(),
+        };
+        self.give_all(py, || Command::TerminateAll(Box::new(order.clone())))
+    }
+
+    fn set_gate(&self, py: Python<'_>, gate: &str) -> PyResult<()> {
+        let gate = match gate {
+            "open" => Gate::Open,
+            "draining" => Gate::Draining,
+            "maintenance" => Gate::Maintenance,
+            _ => {
+                return Err(PyValueError::new_err(format!(
+                    "gate: {gate:?} is not open, draining or maintenance"
+                )));
+            }
+        };
+        self.give_all(py, || Command::SetGate(gate))
+    }
+
+    #[pyo3(signature = (conn, status, headers, body, *, more = false, notify = false))]
+    #[expect(clippy::too_many_arguments, reason = "the parts of a response")]
+    fn respond(
+        &self,
+        py: Python<'_>,
+        conn: u64,
+        status: u16,
+        headers: Vec<(Vec<u8>, Vec<u8>)>,
+        body: Vec<u8>,
+        more: bool,
+        notify: bool,
+    ) -> PyResult<()> {
+        let conn = ConnId::from_u64(conn);
+        let response = Box::new(Response {
+            status,
+            headers,
+            body,
+            more,
+            notify,
+        });
+        self.give(py, conn, Command::Respond { conn, response })
+    }
+
+    #[pyo3(signature = (conn, body, *, more, notify = false))]
+    fn respond_more(
+        &self,
+        py: Python<'_>,
+        conn: u64,
+        body: Vec<u8>,
+        more: bool,
+        notify: bool,
+    ) -> PyResult<()> {
+        let conn = ConnId::from_u64(conn);
+        self.give(
+            py,
+            conn,
+            Command::RespondMore {
+                conn,
+                body,
+                more,
+                notify,
+            },
+        )
+    }
+
+    fn abort(&self, py: Python<'_>, conn: u64) -> PyResult<()> {
+        let conn = ConnId::from_u64(conn);
+        self.give(py, conn, Command::Abort(conn))
+    }
+
+    fn read_last_seen(&self, py: Python<'_>) -> PyResult<()> {
+        self.give_all(py, || Command::ReadLastSeen)
+    }
+
+    fn configure(&self, py: Python<'_>, config: &CoreConfig) -> PyResult<()> {
+        let settings = Arc::new(config.settings.clone());
+        self.give_all(py, || Command::Configure(settings.clone()))
+    }
+
+    fn stats(&self) -> Stats {
+        Stats {
+            stats: self.pool.stats(),
+        }
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let pool = self.own()?;
+        py.detach(|| pool.close());
+        Ok(())
+    }
+}
+
+impl ReactorPool {
+    /// The pool, in the process that made it.
+    fn own(&self) -> PyResult<&dscore_reactor::ReactorPool> {
+        if self.owner == std::process::id() {
+            return Ok(&self.pool);
+        }
+        Err(ForkedError::new_err(
+            "this pool belongs to the parent process: reactor threads do not survive a fork; make a pool of your own",
+        ))
+    }
+
+    fn give(&self, py: Python<'_>, conn: ConnId, command: Command) -> PyResult<()> {
+        let pool = self.own()?;
+        py.detach(|| pool.command(conn, command))
+            .map_err(errors::stopped)
+    }
+
+    fn give_all(
+        &self,
+        py: Python<'_>,
+        command: impl Fn() -> Command + Send + Sync,
+    ) -> PyResult<()> {
+        let pool = self.own()?;
+        py.detach(|| pool.command_all(command))
+            .map_err(errors::stopped)
+    }
+
+    fn send_frame(
+        &self,
+        py: Python<'_>,
+        conn: u64,
+        frame: Arc<[u8]>,
+        notify: bool,
+    ) -> PyResult<()> {
+        let conn = ConnId::from_u64(conn);
+        self.give(py, conn, Command::Send(conn, Outgoing { frame, notify }))
+    }
+}
+
+fn farewell(code: u16, reason: &str, cause: &str) -> PyResult<Farewell> {
+    let code = CloseCode::new(code).ok_or_else(|| {
+        PyValueError::new_err(format!("code: {code} may not be sent in a close frame"))
+    })?;
+    Ok(Farewell {
+        code,
+        reason: reason.into(),
+        cause: cause.into(),
+    })
+}
+
+fn frames(texts: &[Vec<u8>]) -> PyResult<Vec<Arc<[u8]>>> {
+    texts.iter().map(|text| text_frame(text)).collect()
+}
+
+fn text_frame(text: &[u8]) -> PyResult<Arc<[u8]>> {
+    std::str::from_utf8(text)
+        .map_err(|error| PyValueError::new_err(format!("text: not UTF-8: {error}")))?;
+    Ok(framed(Opcode::Text, text))
+}
+
+fn framed(opcode: Opcode, payload: &[u8]) -> Arc<[u8]> {
+    let mut frame = Vec::with_capacity(payload.len() + frame::MAX_HEADER);
+    frame::encode_header(opcode, true, payload.len() as u64, None, &mut frame);
+    frame.extend_from_slice(payload);
+    frame.into()
+}
