@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use dscore_proto::agent::{
-    Kind, MAX_AGENT_ID, Refusal, RefusalCode, Scanned, TERMINATE_HEAD, TERMINATE_TAIL,
-    encode_connection_check, encode_error, encode_heartbeat_response, encode_string, scan,
+    Kind, MAX_AGENT_ID, Refusal, RefusalCode, Scanned, TERMINATE_HEAD, encode_connection_check,
+    encode_error, encode_heartbeat_response, encode_string, encode_terminate_tail, scan,
 };
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
@@ -458,11 +458,12 @@ fn writes_connection_checks() {
 
 #[test]
 fn terminate_app_is_whole_with_an_id_between_its_halves() {
-    let id = b"123e4567-e89b-42d3-a456-426614174000";
-    let text = [TERMINATE_HEAD, id, TERMINATE_TAIL].concat();
+    let mut text = TERMINATE_HEAD.to_vec();
+    text.extend_from_slice(b"123e4567-e89b-42d3-a456-426614174000");
+    encode_terminate_tail("Server \"shutting\" down", &mut text);
     assert_eq!(
         String::from_utf8(text).unwrap(),
-        r#"{"type":"terminate_app","request_id":"123e4567-e89b-42d3-a456-426614174000","reason":"Server shutting down"}"#
+        r#"{"type":"terminate_app","request_id":"123e4567-e89b-42d3-a456-426614174000","reason":"Server \"shutting\" down"}"#
     );
 }
 

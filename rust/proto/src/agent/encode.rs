@@ -8,9 +8,6 @@ use super::RefusalCode;
 /// agent.
 pub const TERMINATE_HEAD: &[u8] = br#"{"type":"terminate_app","request_id":""#;
 
-/// `terminate_app` after its request id.
-pub const TERMINATE_TAIL: &[u8] = br#"","reason":"Server shutting down"}"#;
-
 /// A `type` longer than this is not repeated to its sender.
 const MAX_REQUEST_TYPE: usize = 128;
 
@@ -63,6 +60,13 @@ pub fn encode_connection_check(
     out.extend_from_slice(timestamp.as_bytes());
     out.extend_from_slice(br#"","expect_response_within":"#);
     push_number(expect_within_ms, out);
+    out.push(b'}');
+}
+
+/// Appends `terminate_app` after its request id.
+pub fn encode_terminate_tail(reason: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"","reason":"#);
+    encode_string(reason, out);
     out.push(b'}');
 }
 

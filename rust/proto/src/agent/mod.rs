@@ -11,8 +11,8 @@ mod refusal;
 mod scan;
 
 pub use encode::{
-    TERMINATE_HEAD, TERMINATE_TAIL, encode_connection_check, encode_error,
-    encode_heartbeat_response, encode_string,
+    TERMINATE_HEAD, encode_connection_check, encode_error, encode_heartbeat_response,
+    encode_string, encode_terminate_tail,
 };
 pub use refusal::{Refusal, RefusalCode};
 pub use scan::{Kind, MAX_AGENT_ID, Scanned, scan};
