@@ -1,0 +1,92 @@
+"""dscore: the connection core for large fleets of GStreamer edge agents.
+
+    async with dscore.Server(config, policy=MyPolicy(), app=my_asgi_app) as server:
+        await server.wait()
+
+`dscore.core` is the bare core, for a program that brings its own decisions.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dscore import core
+    from dscore._core import __version__
+    from dscore.agents import Agent, Termination
+    from dscore.config import Config
+    from dscore.errors import (
+        AgentError,
+        AgentGoneError,
+        BindError,
+        ConfigError,
+        CoreError,
+        DrainingError,
+        DscoreError,
+        ForkedError,
+        NotConnectedError,
+        PoolClosedError,
+        UnknownAgentError,
+    )
+    from dscore.policy import Candidate, Policy
+    from dscore.policy.drain import DrainReport, DrainStatus
+    from dscore.server import Server
+    from dscore.store import MemoryStore, Session, Store
+
+__all__ = [
+    "Agent",
+    "AgentError",
+    "AgentGoneError",
+    "BindError",
+    "Candidate",
+    "Config",
+    "ConfigError",
+    "CoreError",
+    "DrainReport",
+    "DrainStatus",
+    "DrainingError",
+    "DscoreError",
+    "ForkedError",
+    "MemoryStore",
+    "NotConnectedError",
+    "Policy",
+    "PoolClosedError",
+    "Server",
+    "Session",
+    "Store",
+    "Termination",
+    "UnknownAgentError",
+    "__version__",
+    "core",
+]
+
+_HOMES = {
+    "Agent": "agents",
+    "Candidate": "policy",
+    "Config": "config",
+    "DrainReport": "policy.drain",
+    "DrainStatus": "policy.drain",
+    "MemoryStore": "store",
+    "Policy": "policy",
+    "Server": "server",
+    "Session": "store",
+    "Store": "store",
+    "Termination": "agents",
+    "__version__": "_core",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On first use, not on import: a program that needs one part does not load the others, the core
+    # above all.
+    from importlib import import_module
+
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "core":
+        return import_module("dscore.core")
+    value = getattr(import_module(f"dscore.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,123 @@
+"""The public handle of one agent."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from dscore.messages import ReasonCode, Status
+from dscore.registry import AgentRecord, State
+
+if TYPE_CHECKING:
+    from dscore.policy.drain import OutcomeName
+    from dscore.server import Server
+
+
+class Termination(NamedTuple):
+    """How one terminate_app ended."""
+
+    outcome: "OutcomeName"
+    request_id: str
+    latency_ms: float
+
+
+class Agent:
+    """One agent, as long as it is known. Made on demand and cheap: two handles of the same agent
+    are equal."""
+
+    __slots__ = ("_record", "_server")
+
+    def __init__(self, server: "Server", record: AgentRecord) -> None:
+        self._server = server
+        self._record = record
+
+    @property
+    def id(self) -> str:
+        return self._record.agent_id
+
+    @property
+    def status(self) -> Status:
+        """What watchers are told: an agent that is given time to come back is still online."""
+        return self._record.status
+
+    @property
+    def state(self) -> State:
+        """connected, late (it misses heartbeats), silent (connected, but offline for want of them),
+        reconnecting (it has time to come back), or gone."""
+        return self._record.state
+
+    @property
+    def reason_code(self) -> ReasonCode | None:
+        """Why it is offline."""
+        return self._record.reason_code
+
+    @property
+    def connected(self) -> bool:
+        return self._record.conn != 0
+
+    @property
+    def ip(self) -> str:
+        return self._record.ip
+
+    @property
+    def dialect(self) -> str:
+        return self._record.dialect
+
+    @property
+    def connected_at(self) -> float | None:
+        """When its last connection was introduced, in Unix seconds."""
+        record = self._record
+        return self._server.unix_time(record.connected_at) if record.generation else None
+
+    @property
+    def last_heartbeat(self) -> float | None:
+        """Unix seconds, as last read from the core: every `monitoring.process_check_interval`."""
+        last = self._record.last_heartbeat
+        return None if last is None else self._server.unix_time(last)
+
+    @property
+    def config(self) -> Mapping[str, Any] | None:
+        """The `config` of its app_ready."""
+        config = self._record.config
+        return None if config is None else orjson.loads(config)
+
+    def send(self, message: Mapping[str, Any] | bytes) -> bool:
+        """Sends a message; while the agent is away it waits in its outbox.
+
+        Args:
+            message: an object with a string `type`, or its JSON text.
+
+        Returns:
+            Whether it is on its way now.
+
+        Raises:
+            UnknownAgentError: it is not known any more.
+            NotConnectedError: it is away, and no session of it is left that could keep the message.
+        """
+        return self._server.send_message(self.id, message)
+
+    async def terminate(self, *, timeout: float | None = None) -> Termination:
+        """Asks the agent to stop its application, and waits for the outcome.
+
+        Raises:
+            NotConnectedError: it has no connection now.
+        """
+        return await self._server.terminate(self.id, timeout=timeout)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begins the closing handshake of its connection, if it has one. The agent may come back.
+
+        Raises:
+            ValueError: this code may not be sent.
+        """
+        if self._record.conn:
+            self._server.close_connection(self._record.conn, code, reason)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Agent) and other._record is self._record
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"Agent({self.id!r}, {self.state})"

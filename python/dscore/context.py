@@ -1,0 +1,80 @@
+"""What the parts of one server share."""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from dscore.registry import AgentRecord, Registry
+
+if TYPE_CHECKING:
+    from dscore._core import Gate, ReactorPool
+    from dscore.agents import Agent
+    from dscore.auth import Tokens
+    from dscore.config import Config
+    from dscore.draining import Draining
+    from dscore.hooks import Hooks
+    from dscore.policy.liveness import Liveness
+    from dscore.server import Server
+    from dscore.store import Store
+    from dscore.tasks import Tasks
+
+GATE_REASONS: dict[Literal["draining", "maintenance"], str] = {
+    "draining": "Server shutting down",
+    "maintenance": "Server temporarily unavailable",
+}
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the core cannot count: decisions. Read as metrics, so the names end in `_total`."""
+
+    takeovers_total: int = 0
+    authentication_failures_total: int = 0
+    outbox_dropped_total: int = 0
+
+
+@dataclass(slots=True)
+class Context:
+    """One server's parts and its present settings. `config` and the tokens change on a reload: read
+    them here."""
+
+    server: "Server"
+    config: "Config"
+    pool: "ReactorPool"
+    registry: Registry
+    liveness: "Liveness"
+    store: "Store"
+    hooks: "Hooks"
+    tasks: "Tasks"
+    agent_tokens: "Tokens"
+    operator_tokens: "Tokens"
+    gate: "Gate" = "open"
+    draining: "Draining | None" = None
+    emptied: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the last WebSocket has closed."""
+    counters: Counters = field(default_factory=Counters)
+    clock_offset: float = 0.0
+    """Unix seconds less the pool's clock. Read anew now and then, for somebody may set the system's
+    clock."""
+
+    def read_clocks(self) -> None:
+        self.clock_offset = time.time() - self.pool.now_ms() / 1000
+
+    def unix(self, now: int) -> float:
+        """A time of the pool's clock in Unix seconds."""
+        return now / 1000 + self.clock_offset
+
+    def agent(self, record: AgentRecord) -> "Agent":
+        from dscore.agents import Agent
+
+        return Agent(self.server, record)
+
+    async def wait_until_empty(self, timeout: float) -> bool:
+        """Whether no WebSocket is left, in the end or in time."""
+        if not self.registry.is_empty():
+            self.emptied.clear()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.emptied.wait(), timeout)
+        return self.registry.is_empty()

@@ -1,0 +1,74 @@
+"""What the core is told of a configuration, and what of it can be changed while it runs."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dscore.config import Config
+from dscore.texts import text
+
+if TYPE_CHECKING:
+    from dscore._core import Endpoint
+
+ENDPOINTS: "dict[str, Endpoint]" = {"/deepstream/ws": "raw"}
+
+_NEEDS_RESTART = ("listen.", "store.", "limits.connections")
+
+
+class Reloaded(NamedTuple):
+    """What a reload did, in names of settings like `monitoring.offline_timeout`."""
+
+    applied: list[str]
+    needs_restart: list[str]
+
+
+def core_settings(config: Config) -> dict[str, Any]:
+    """The keyword arguments of `CoreConfig`."""
+    listen, socket, limits = config.listen, config.socket, config.limits
+    monitoring = config.monitoring
+    return {
+        "host": listen.host,
+        "port": listen.port,
+        "backlog": listen.backlog,
+        "reactors": 0 if listen.reactors == "auto" else listen.reactors,
+        "endpoints": ENDPOINTS,
+        "origins": socket.cors_origins,
+        "max_message_size": socket.max_message_size,
+        "max_fragments": limits.fragments,
+        "max_header_size": limits.header_size,
+        "max_body_size": limits.body_size,
+        "max_connections": limits.connections or 0,
+        "accept_rate": limits.accept_rate or 0.0,
+        "max_errors": limits.max_errors,
+        "outbox_bytes": limits.outbox_bytes,
+        "handshake_timeout": _ms(limits.handshake_timeout),
+        "auth_timeout": _ms(config.auth.timeout),
+        "ping_interval": _ms(socket.ping_interval),
+        "ping_timeout": _ms(socket.ping_timeout),
+        "close_timeout": _ms(config.shutdown.close_timeout),
+        "next_heartbeat_in": _ms(monitoring.health_check_interval),
+        "connection_check_interval": _ms(monitoring.connection_check_interval),
+        "offline_timeout": _ms(monitoring.offline_timeout),
+        "heartbeat_message": text(config.log.language, "heartbeat_received"),
+        "introduce_by_heartbeat": not config.auth.required,
+    }
+
+
+def compare(old: Config, new: Config) -> Reloaded:
+    """Which settings differ, sorted by whether a running server can take them over."""
+    before, after = _flat(old), _flat(new)
+    changed = [name for name in after if after[name] != before[name]]
+    return Reloaded(
+        [name for name in changed if not name.startswith(_NEEDS_RESTART)],
+        [name for name in changed if name.startswith(_NEEDS_RESTART)],
+    )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _flat(config: Config) -> dict[str, object]:
+    return {
+        f"{section}.{name}": value
+        for section, values in config.model_dump().items()
+        for name, value in values.items()
+    }

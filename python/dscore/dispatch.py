@@ -1,0 +1,221 @@
+"""From a batch of the core's events to whoever decides: one look-up in a table for each."""
+
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from dscore.context import Context
+from dscore.conversations import Conversations
+from dscore.introductions import Introductions
+from dscore.log import get_logger
+from dscore.messages import ReasonCode
+from dscore.policy.admission import leave_session
+from dscore.registry import AgentRecord
+from dscore.terminations import Terminations
+from dscore.timers import Timers
+from dscore.watchers import Watchers
+
+if TYPE_CHECKING:
+    from dscore._core import (
+        Answer,
+        Beat,
+        Closed,
+        Drained,
+        Event,
+        HttpGone,
+        HttpRequest,
+        LastSeen,
+        Missed,
+        Outcome,
+        Progress,
+    )
+    from dscore.http.asgi import Bridge
+
+_log = get_logger("dscore.server")
+
+
+class Dispatch:
+    """Takes batches. What an event raises is logged and goes no further."""
+
+    def __init__(
+        self,
+        context: Context,
+        core: ModuleType,
+        *,
+        introductions: Introductions,
+        conversations: Conversations,
+        terminations: Terminations,
+        watchers: Watchers,
+        timers: Timers,
+        bridge: "Bridge",
+    ) -> None:
+        self._context = context
+        self._watchers = watchers
+        self._terminations = terminations
+        self._timers = timers
+        self._bridge = bridge
+        self._handlers: dict[type, Callable[[Any, int], None]] = {
+            core.Opened: introductions.opened,
+            core.Introduction: introductions.introduction,
+            core.Message: conversations.message,
+            core.Beat: self._beat,
+            core.Missed: self._missed,
+            core.Answer: self._answer,
+            core.Progress: self._progress,
+            core.Outcome: self._outcome,
+            core.Closed: self._closed,
+            core.Drained: self._drained,
+            core.HttpRequest: self._http_request,
+            core.HttpGone: self._http_gone,
+            core.LastSeen: self._last_seen,
+        }
+
+    def batch(self, events: "list[Event]") -> None:
+        now = self._context.pool.now_ms()
+        handlers = self._handlers
+        for event in events:
+            try:
+                handlers[type(event)](event, now)
+            except Exception:  # noqa: PERF203 -- one bad event must not lose the rest
+                _log.exception("event_failed", kind=type(event).__name__, conn_id=_conn(event))
+        self._timers.rearm(now)
+
+    def end(
+        self, record: AgentRecord, reason_code: ReasonCode, code: int, reason: str, now: int
+    ) -> None:
+        """The agent was terminated, or removed: offline at once, its session over, its connection
+        let go."""
+        context = self._context
+        context.registry.release(record, now)
+        context.store.drop(record.agent_id)
+        hooks = context.hooks
+        if hooks.on_disconnect is not None:
+            hooks.fire(hooks.on_disconnect, context.agent(record), code, reason)
+        if context.liveness.ended(record, reason_code, now):
+            self._watchers.announce(record)
+
+    def _beat(self, event: "Beat", now: int) -> None:
+        record = self._context.registry.owner(event.conn)
+        if record is not None and self._context.liveness.beat(
+            record, now, heartbeat=event.kind == "heartbeat"
+        ):
+            _log.info("agent_online", agent_id=record.agent_id, conn_id=event.conn)
+            self._watchers.announce(record)
+
+    def _missed(self, event: "Missed", now: int) -> None:
+        record = self._context.registry.owner(event.conn)
+        if record is None:
+            return
+        # From the first miss on, so that no heartbeat between this event and the answer to it goes
+        # unnoticed when it matters: at the last one.
+        self._context.pool.hear_next_beat(event.conn)
+        if self._context.liveness.missed(record, event.misses, now):
+            self._watchers.announce(record)
+
+    def _answer(self, event: "Answer", now: int) -> None:
+        _log.warning(
+            "termination_refused",
+            agent_id=self._agent_id(event.conn),
+            request_id=event.request_id,
+            status=event.status,
+            message=event.message,
+        )
+
+    def _progress(self, event: "Progress", now: int) -> None:
+        _log.info(
+            "termination_progress",
+            agent_id=self._agent_id(event.conn),
+            request_id=event.request_id,
+            stage=event.stage,
+            granted_ms=event.granted_ms,
+        )
+
+    def _outcome(self, event: "Outcome", now: int) -> None:
+        agent_id = self._agent_id(event.conn)
+        if event.outcome == "acked":
+            _log.info(
+                "agent_terminated",
+                message=f"DeepStream client {agent_id} terminated gracefully",
+                agent_id=agent_id,
+                request_id=event.request_id,
+                latency_ms=event.latency_ms,
+            )
+            record = self._context.registry.owner(event.conn)
+            if record is not None:
+                self.end(record, "terminated", 1000, "Client terminated", now)
+        elif event.outcome != "notified":
+            _log.warning(
+                "agent_not_terminated",
+                agent_id=agent_id,
+                request_id=event.request_id,
+                outcome=event.outcome,
+                message=event.message,
+            )
+        if not event.drain:
+            self._terminations.outcome(event)
+        elif self._context.draining is not None:
+            self._context.draining.outcome(event)
+
+    def _closed(self, event: "Closed", now: int) -> None:
+        context, conn = self._context, event.conn
+        record = context.registry.owner(conn)
+        # A stale connection's end never touches its successor: then `owner` is None.
+        if record is not None:
+            self._lost(record, event, now)
+        context.registry.close(conn)
+        self._watchers.closed(conn)
+        self._terminations.closed(conn)
+        if context.draining is not None:
+            context.draining.closed(conn)
+        if context.registry.is_empty():
+            context.emptied.set()
+
+    def _lost(self, record: AgentRecord, event: "Closed", now: int) -> None:
+        context = self._context
+        _log.info(
+            "agent_disconnected",
+            agent_id=record.agent_id,
+            conn_id=event.conn,
+            close_code=event.code,
+            reason=event.reason,
+            initiator=event.initiator,
+            cause=event.cause,
+        )
+        context.registry.release(record, now)
+        leave_session(context.store, record.agent_id, close_code=event.code, now=time.time())
+        if event.cause == "heartbeat_timeout":
+            changed = context.liveness.timed_out(record, now)
+        else:
+            changed = context.liveness.lost(record, now)
+        hooks = context.hooks
+        if hooks.on_disconnect is not None:
+            hooks.fire(hooks.on_disconnect, context.agent(record), event.code, event.reason)
+        if changed:
+            self._watchers.announce(record)
+
+    def _drained(self, event: "Drained", now: int) -> None:
+        self._watchers.drained(event.conn)
+        self._bridge.drained(event)
+
+    def _http_request(self, event: "HttpRequest", now: int) -> None:
+        self._bridge.handle(event)
+
+    def _http_gone(self, event: "HttpGone", now: int) -> None:
+        self._bridge.gone(event)
+
+    def _last_seen(self, event: "LastSeen", now: int) -> None:
+        introduced = self._context.registry.introduced
+        for conn, heartbeat_ms in zip(event.conns, event.heartbeat_ms, strict=True):
+            if heartbeat_ms:
+                who = introduced.get(conn)
+                if type(who) is AgentRecord and who.conn == conn:
+                    who.last_heartbeat = heartbeat_ms
+
+    def _agent_id(self, conn: int) -> str | None:
+        who = self._context.registry.introduced.get(conn)
+        return who.agent_id if type(who) is AgentRecord else None
+
+
+def _conn(event: object) -> int | None:
+    return getattr(event, "conn", None)

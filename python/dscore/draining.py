@@ -1,0 +1,136 @@
+"""Carrying out a drain: the asyncio side of `policy.drain`, in the order of PROTOCOL.md §6."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from dscore.context import Context
+from dscore.log import get_logger
+from dscore.messages import ServerShutdown, timestamp
+from dscore.policy.drain import Drain, DrainReport, Intent, OutcomeName, reconnect_window_ms
+from dscore.registry import AgentRecord
+from dscore.texts import text
+from dscore.watchers import Watchers
+
+if TYPE_CHECKING:
+    from dscore._core import Outcome
+
+SLICE = 500
+"""Connections told one by one before the loop gets a turn."""
+PROGRESS_INTERVAL = 0.125
+"""Seconds between two drain_progress: with the last one, which does not wait, fewer than 10 in any
+second."""
+SLACK = 0.5
+"""Seconds the core may be late with what it promised, before the drain goes on without it."""
+MIN_RECONNECT_AFTER_MS = 5000
+
+_log = get_logger("dscore.drain")
+
+
+class Draining:
+    """One drain, from the request to the report."""
+
+    def __init__(
+        self, context: Context, watchers: Watchers, intent: Intent, timeout: float | None
+    ) -> None:
+        """Begins: health, gate and terminate_app come first, before anything that takes time or a
+        turn of the loop."""
+        settings = context.config.shutdown
+        now = context.pool.now_ms()
+        self._context = context
+        self._watchers = watchers
+        self._timeout = settings.timeout if timeout is None else timeout
+        self._settled = asyncio.Event()
+        self.drain = Drain(intent, now, time.time())
+        context.gate = "draining"
+        context.pool.set_gate("draining")
+        if intent == "terminate":
+            # Whoever was accepted before this command is told: the core keeps their order.
+            context.pool.terminate_all(
+                round(self._timeout * 1000),
+                round(settings.notice * 1000),
+                round(settings.max_extension * 1000),
+            )
+        context.liveness.stop_clock(now)
+        self.drain.count_in((r.conn, r.agent_id) for r in context.registry.connected())
+        _log.info("drain_started", intent=intent, total=self.drain.total)
+
+    def outcome(self, event: "Outcome") -> None:
+        """How terminate_app ended for one agent."""
+        self._settle(event.conn, event.outcome, event.latency_ms)
+
+    def closed(self, conn: int) -> None:
+        """A WebSocket has ended. An agent without an outcome had left before it could be told."""
+        self._settle(conn, "vanished", 0.0)
+
+    def _settle(self, conn: int, outcome: OutcomeName, latency_ms: float) -> None:
+        if self.drain.settle(conn, outcome, latency_ms) and not self.drain.pending:
+            self._settled.set()
+
+    async def run(self) -> DrainReport:
+        """All the rest; the report says what came of it."""
+        context, drain = self._context, self.drain
+        context.hooks.fire(context.hooks.on_drain, drain.intent)
+        await self._announce()
+        drain.advance("told")
+        if drain.intent == "restart":
+            await asyncio.sleep(context.config.shutdown.notice)
+            drain.advance("settled")
+        else:
+            drain.advance("settled" if await self._wait_for_outcomes() else "overdue")
+        self._watchers.progress(drain.status())
+        drain.advance("emptied" if await self._close_rest() else "cut")
+        report = drain.finish(context.pool.now_ms())
+        _log.info("drain_finished", **report.as_dict())
+        context.hooks.fire(context.hooks.on_drained, report)
+        return report
+
+    async def _announce(self) -> None:
+        """server_shutdown: to watchers, in a restart to everyone; each with a slot of its own to
+        come back in."""
+        context, drain = self._context, self.drain
+        introduced = context.registry.introduced
+        if drain.intent == "restart":
+            conns = list(introduced)
+        else:
+            conns = [conn for conn, who in introduced.items() if type(who) is not AgentRecord]
+            conns += [conn for conn in context.registry.watchers if conn in drain.pending]
+        window = reconnect_window_ms(context.config.shutdown.reconnect_window, len(conns))
+        message = text(context.config.log.language, "server_shutdown")
+        for index, conn in enumerate(conns):
+            if index % SLICE == 0:
+                await asyncio.sleep(0)
+                moment = timestamp(time.time())
+            if conn not in introduced:
+                continue
+            slot = window * index // len(conns)
+            told = ServerShutdown(message, moment, MIN_RECONNECT_AFTER_MS + slot)
+            context.pool.send(conn, told.dump())
+            if drain.intent == "restart":
+                drain.settle(conn, "notified")
+
+    async def _wait_for_outcomes(self) -> bool:
+        """Until every agent has its outcome. The core sees to the deadlines; this is in case it
+        does not."""
+        drain, loop = self.drain, asyncio.get_running_loop()
+        patience = max(self._timeout, self._context.config.shutdown.notice)
+        patience += self._context.config.shutdown.max_extension + SLACK
+        give_up_at = loop.time() + patience
+        reported = -1
+        while drain.pending and loop.time() < give_up_at:
+            if len(drain.pending) != reported:
+                reported = len(drain.pending)
+                self._watchers.progress(drain.status())
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), PROGRESS_INTERVAL)
+        return not drain.pending
+
+    async def _close_rest(self) -> bool:
+        """Closes whoever is left, and waits for the closing handshakes."""
+        context = self._context
+        settings = context.config.shutdown
+        spread = settings.spread if self.drain.intent == "restart" else 0.0
+        reason = "Server shutting down gracefully"
+        context.pool.close_all(1001, reason, "shutdown", spread_ms=round(spread * 1000))
+        return await context.wait_until_empty(spread + settings.close_timeout + SLACK)

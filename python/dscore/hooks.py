@@ -1,0 +1,101 @@
+"""Calling the user's hooks: plain or async, never trusted to work.
+
+A hook that was not overridden is None here, so that it costs nothing. What a hook raises is logged,
+and goes no further.
+"""
+
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from dscore.log import get_logger
+from dscore.policy import Policy
+from dscore.tasks import Tasks
+
+if TYPE_CHECKING:
+    from dscore.agents import Agent
+
+MAX_WAITING = 1000
+"""Messages of one connection that may wait for an async on_message."""
+
+_log = get_logger("dscore.policy")
+
+
+class Hooks:
+    """The overridden hooks of one policy."""
+
+    def __init__(self, policy: Policy, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._waiting: dict[int, deque[tuple[Agent, str, dict[str, Any]]]] = {}
+        self.errors_total = 0
+        self.authenticate = _overridden(policy, "authenticate")
+        self.on_message = _overridden(policy, "on_message")
+        self.on_connect = _overridden(policy, "on_connect")
+        self.on_disconnect = _overridden(policy, "on_disconnect")
+        self.on_status_change = _overridden(policy, "on_status_change")
+        self.on_drain = _overridden(policy, "on_drain")
+        self.on_drained = _overridden(policy, "on_drained")
+
+    def fire(self, hook: Callable[..., Any] | None, *args: object) -> None:
+        """Calls a hook whose result does not matter; an async one goes on by itself."""
+        if hook is None:
+            return
+        result = self._call(hook, args)
+        if inspect.isawaitable(result):
+            self._tasks.spawn(self._finish(hook, result), hook.__name__)
+
+    def message(self, conn: int, agent: "Agent", kind: str, message: dict[str, Any]) -> bool:
+        """Hands a message to on_message, after the earlier ones of its connection.
+
+        Returns:
+            False if too many wait already: it was not taken.
+        """
+        hook = self.on_message
+        if hook is None:
+            return True
+        waiting = self._waiting.get(conn)
+        if waiting is not None:
+            if len(waiting) >= MAX_WAITING:
+                return False
+            waiting.append((agent, kind, message))
+            return True
+        result = self._call(hook, (agent, kind, message))
+        if inspect.isawaitable(result):
+            self._waiting[conn] = deque()
+            self._tasks.spawn(self._work_off(conn, hook, result), "on_message")
+        return True
+
+    def failed(self, name: str, error: Exception) -> None:
+        self.errors_total += 1
+        _log.error("hook_failed", hook=name, exc_info=error)
+
+    def _call(self, hook: Callable[..., Any], args: tuple[object, ...]) -> Any:
+        try:
+            return hook(*args)
+        except Exception as error:
+            self.failed(hook.__name__, error)
+            return None
+
+    async def _finish(self, hook: Callable[..., Any], result: Awaitable[Any]) -> None:
+        try:
+            await result
+        except Exception as error:
+            self.failed(hook.__name__, error)
+
+    async def _work_off(self, conn: int, hook: Callable[..., Any], result: Awaitable[Any]) -> None:
+        waiting = self._waiting[conn]
+        try:
+            await self._finish(hook, result)
+            while waiting:
+                following = self._call(hook, waiting.popleft())
+                if inspect.isawaitable(following):
+                    await self._finish(hook, following)
+        finally:
+            del self._waiting[conn]
+
+
+def _overridden(policy: Policy, name: str) -> Callable[..., Any] | None:
+    """The hook, unless it is the base class's own."""
+    hook: Callable[..., Any] = getattr(policy, name)
+    return None if getattr(hook, "__func__", None) is getattr(Policy, name) else hook

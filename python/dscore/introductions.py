@@ -1,0 +1,190 @@
+"""Letting connections in or turning them away: the asyncio side of `policy.admission`."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dscore.context import GATE_REASONS, Context
+from dscore.log import get_logger
+from dscore.messages import (
+    AppReady,
+    Heartbeat,
+    HeartbeatResponse,
+    ReconnectionSuccess,
+    Refusal,
+    Watch,
+    parse,
+    timestamp,
+)
+from dscore.policy import Candidate
+from dscore.policy.admission import has_token
+from dscore.texts import text
+from dscore.welcome import Welcome
+
+if TYPE_CHECKING:
+    from dscore._core import Introduction, Opened
+
+IntroductionMessage: TypeAlias = AppReady | Heartbeat | ReconnectionSuccess | Watch
+
+_log = get_logger("dscore.admission")
+
+
+class Introductions:
+    """Everything until a connection is somebody: the gate, tokens, the policy's authenticate."""
+
+    def __init__(self, context: Context, welcome: Welcome) -> None:
+        self._context = context
+        self._welcome = welcome
+
+    def opened(self, event: "Opened", now: int) -> None:
+        self._context.registry.open(event.conn, event.peer, event.bearer)
+
+    def introduction(self, event: "Introduction", now: int) -> None:
+        """The first message of a newcomer: the core reads no further until it is answered."""
+        newcomer = self._context.registry.newcomers.get(event.conn)
+        if newcomer is None or self._is_gate_shut(event.conn):
+            return
+        try:
+            message = parse(event.kind, event.text)
+        except Refusal as refusal:
+            self._refuse(event.conn, refusal)
+            return
+        if isinstance(message, AppReady | Heartbeat | ReconnectionSuccess | Watch):
+            self.judge(event.conn, message, event.kind, newcomer.ip, newcomer.bearer, now)
+        else:
+            raise RuntimeError(f"the core took {event.kind} for an introduction")
+
+    def judge(
+        self,
+        conn: int,
+        message: IntroductionMessage,
+        kind: str,
+        ip: str,
+        bearer: str | None,
+        now: int,
+    ) -> None:
+        """Lets somebody in or not; with an async authenticate, in a while."""
+        context = self._context
+        required, hook = context.config.auth.required, context.hooks.authenticate
+        if not required and hook is None:
+            self._let_in(conn, message, kind, now)
+            return
+        is_watch = isinstance(message, Watch)
+        candidate = Candidate(
+            role="operator" if is_watch else "agent",
+            agent_id="" if isinstance(message, Watch) else message.agent_id,
+            ip=ip,
+            token=getattr(message, "token", None) or bearer,
+            introduced_by=kind,
+            reconnection=isinstance(message, AppReady) and message.reconnection,
+        )
+        if not has_token(
+            candidate,
+            required=required,
+            agents=context.agent_tokens,
+            operators=context.operator_tokens,
+        ):
+            self._turn_away(conn, candidate)
+        elif hook is None:
+            self._let_in(conn, message, kind, now)
+        else:
+            try:
+                verdict = hook(candidate)
+            except Exception as error:
+                context.hooks.failed("authenticate", error)
+                self._fail(conn, message, now)
+                return
+            if inspect.isawaitable(verdict):
+                work = self._judge_later(conn, message, candidate, verdict)
+                context.tasks.spawn(work, "authenticate")
+            else:
+                self._conclude(conn, message, candidate, bool(verdict), now)
+
+    async def _judge_later(
+        self,
+        conn: int,
+        message: IntroductionMessage,
+        candidate: Candidate,
+        verdict: Awaitable[Any],
+    ) -> None:
+        context = self._context
+        error: Exception | None = None
+        allowed = False
+        try:
+            allowed = bool(await asyncio.wait_for(verdict, context.config.auth.timeout))
+        except Exception as raised:
+            error = raised
+        # Much may have happened meanwhile: the connection may have gone, a drain may have begun.
+        is_newcomer = conn in context.registry.newcomers
+        if not is_newcomer and conn not in context.registry.introduced:
+            return
+        if is_newcomer and self._is_gate_shut(conn):
+            return
+        if isinstance(error, asyncio.TimeoutError):
+            self._turn_away(conn, candidate, "authentication timeout")
+        elif error is not None:
+            context.hooks.failed("authenticate", error)
+            self._fail(conn, message, context.pool.now_ms())
+        else:
+            self._conclude(conn, message, candidate, allowed, context.pool.now_ms())
+
+    def _conclude(
+        self,
+        conn: int,
+        message: IntroductionMessage,
+        candidate: Candidate,
+        allowed: bool,
+        now: int,
+    ) -> None:
+        if allowed:
+            self._let_in(conn, message, candidate.introduced_by, now)
+        else:
+            self._turn_away(conn, candidate)
+
+    def _let_in(self, conn: int, message: IntroductionMessage, kind: str, now: int) -> None:
+        if isinstance(message, Watch):
+            self._welcome.watcher(conn, message)
+        else:
+            self._welcome.agent(conn, message, kind, now)
+
+    def _turn_away(
+        self, conn: int, candidate: Candidate, why: str = "authentication failed"
+    ) -> None:
+        context = self._context
+        context.counters.authentication_failures_total += 1
+        _log.warning(
+            "introduction_refused",
+            agent_id=candidate.agent_id,
+            conn_id=conn,
+            ip=candidate.ip,
+            reason=why,
+        )
+        if candidate.role == "operator":
+            self._refuse(conn, Refusal("forbidden", "watching needs the operator role", "watch"))
+        else:
+            context.pool.close_connection(conn, 1008, why)
+
+    def _fail(self, conn: int, message: IntroductionMessage, now: int) -> None:
+        """Our own fault, so no 1008: it would keep an agent from coming back."""
+        context = self._context
+        if isinstance(message, Watch):
+            self._refuse(conn, Refusal("forbidden", "the role could not be checked", "watch"))
+            return
+        if isinstance(message, Heartbeat):
+            sentence = text(context.config.log.language, "heartbeat_failed")
+            failed = HeartbeatResponse(timestamp(context.unix(now)), sentence, None)
+            context.pool.send(conn, failed.dump())
+        context.pool.close_connection(conn, 1011, "internal error")
+
+    def _refuse(self, conn: int, refusal: Refusal) -> None:
+        self._context.pool.refuse(conn, refusal.code, refusal.message, refusal.request_type)
+
+    def _is_gate_shut(self, conn: int) -> bool:
+        """Turns a newcomer away during a drain and in maintenance."""
+        gate = self._context.gate
+        if gate == "open":
+            return False
+        cause = "shutdown" if gate == "draining" else ""
+        self._context.pool.close_connection(conn, 1013, GATE_REASONS[gate], cause)
+        return True

@@ -1,0 +1,67 @@
+"""What a running server is made of, put together."""
+
+import asyncio
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from dscore.context import Context
+from dscore.conversations import Conversations
+from dscore.dispatch import Dispatch
+from dscore.introductions import Introductions
+from dscore.terminations import Terminations
+from dscore.timers import Timers
+from dscore.watchers import Watchers
+from dscore.welcome import Welcome
+
+if TYPE_CHECKING:
+    from dscore.http.asgi import App, Bridge
+    from dscore.http.gate import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts that a server itself speaks to."""
+
+    pages: "Gate"
+    bridge: "Bridge"
+    dispatch: Dispatch
+    terminations: Terminations
+    timers: Timers
+    watchers: Watchers
+
+
+def assemble(
+    context: Context, core: ModuleType, loop: asyncio.AbstractEventLoop, app: "App | None"
+) -> Parts:
+    """Wires the parts of one server."""
+    # Imported here: FastAPI costs more than all the rest, and only a running server needs it.
+    from dscore.http.app import build_app
+    from dscore.http.asgi import Bridge
+    from dscore.http.gate import is_loopback
+
+    pages = build_app(
+        context.server,
+        operator_tokens=context.operator_tokens,
+        loopback=is_loopback(context.pool.address()[0]),
+        user_app=app,
+        draining_status=context.config.health.status_code_when_draining,
+        cors_origins=context.config.socket.cors_origins,
+    )
+    bridge = Bridge(context.pool, pages)
+    watchers = Watchers(context)
+    terminations = Terminations()
+    timers = Timers(context, watchers, loop)
+    welcome = Welcome(context, watchers)
+    introductions = Introductions(context, welcome)
+    dispatch = Dispatch(
+        context,
+        core,
+        introductions=introductions,
+        conversations=Conversations(context, introductions, welcome, watchers),
+        terminations=terminations,
+        watchers=watchers,
+        timers=timers,
+        bridge=bridge,
+    )
+    return Parts(pages, bridge, dispatch, terminations, timers, watchers)

@@ -1,0 +1,69 @@
+"""What is decided: the user's hooks here, our own rules in the modules beside it.
+
+`admission`, `liveness` and `drain` are state tables and plain functions over the registry; `now` is
+passed in, and nothing in them waits.
+"""
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from dscore.agents import Agent
+    from dscore.policy.drain import DrainReport
+
+__all__ = ["Candidate", "Policy"]
+
+Hook: TypeAlias = Awaitable[None] | None
+
+
+class Candidate(NamedTuple):
+    """Who wants to come in."""
+
+    role: Literal["agent", "operator"]
+    """An operator is a connection that watches."""
+    agent_id: str
+    """"" for an operator."""
+    ip: str
+    token: str | None
+    """From the message, else from `Authorization: Bearer` of the upgrade."""
+    introduced_by: str
+    """The `type` of its message."""
+    reconnection: bool
+
+
+class Policy:
+    """The decisions of a user's program. Override what you need; each hook may be a plain or an
+    `async` function.
+
+    A plain hook runs on the event loop and holds up every other decision while it does (never
+    heartbeats, acks or deadlines: those are the core's). A hook that raises is logged and changes
+    nothing else. Messages of one agent are handled in order, one at a time, also when `on_message`
+    is async.
+    """
+
+    def authenticate(self, candidate: Candidate) -> bool | Awaitable[bool]:
+        """Whether to let it in, after the tokens of the configuration. It has `auth.timeout` to
+        answer.
+
+        An agent that is not let in is closed 1008 `authentication failed` and does not come back by
+        itself.
+        """
+        return True
+
+    def on_message(self, agent: "Agent", kind: str, message: dict[str, Any]) -> Hook:
+        """A message of a type that dscore does not know."""
+
+    def on_connect(self, agent: "Agent") -> Hook:
+        """An agent was introduced."""
+
+    def on_disconnect(self, agent: "Agent", close_code: int, reason: str) -> Hook:
+        """The connection of an agent ended. It is not called for one that was taken over."""
+
+    def on_status_change(self, agent: "Agent", status: str, reason_code: str | None) -> Hook:
+        """An agent went online or offline, as watchers see it."""
+
+    def on_drain(self, intent: str) -> Hook:
+        """A drain begins."""
+
+    def on_drained(self, report: "DrainReport") -> Hook:
+        """A drain is over; every connection is closed."""

@@ -1,0 +1,136 @@
+"""Who is let in, and what a message means coming from whom (PROTOCOL.md §2). Nothing here waits.
+
+The table, a cell is what to do. Heartbeats of agents never get here: the core answers them.
+
+| message               | of a newcomer  | of an agent  | of a watcher   |
+|-----------------------|----------------|--------------|----------------|
+| app_ready             | introduce      | acknowledge  | wrong_id       |
+| heartbeat             | introduce      |              | wrong_id       |
+| reconnection_success  | introduce      | welcome_back | wrong_id       |
+| watch                 | watch          | watch        | watch          |
+| unwatch               | not_introduced | unwatch      | unwatch        |
+| client_status_request | answer         | answer       | answer         |
+| other                 | not_introduced | hand_over    | not_introduced |
+
+introduce: find out whether it may, then it is this agent's connection; acknowledge: the ack again,
+    if the id is the same; welcome_back: watchers hear of it, once; hand_over: the policy's
+    on_message; the rest are `error` codes.
+"""
+
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from dscore.store import Session, Store
+
+if TYPE_CHECKING:
+    from dscore.auth import Tokens
+    from dscore.policy import Candidate
+
+Sender: TypeAlias = Literal["newcomer", "agent", "watcher"]
+Kind: TypeAlias = Literal[
+    "app_ready",
+    "heartbeat",
+    "reconnection_success",
+    "watch",
+    "unwatch",
+    "client_status_request",
+    "other",
+]
+Reaction: TypeAlias = Literal[
+    "introduce",
+    "watch",
+    "acknowledge",
+    "welcome_back",
+    "unwatch",
+    "answer",
+    "hand_over",
+    "not_introduced",
+    "wrong_id",
+]
+
+# fmt: off
+TABLE: Final[dict[tuple[Sender, Kind], Reaction]] = {
+    ("newcomer", "app_ready"): "introduce",
+    ("newcomer", "heartbeat"): "introduce",
+    ("newcomer", "reconnection_success"): "introduce",
+    ("newcomer", "watch"): "watch",
+    ("newcomer", "unwatch"): "not_introduced",
+    ("newcomer", "client_status_request"): "answer",
+    ("newcomer", "other"): "not_introduced",
+
+    ("agent", "app_ready"): "acknowledge",
+    ("agent", "reconnection_success"): "welcome_back",
+    ("agent", "watch"): "watch",
+    ("agent", "unwatch"): "unwatch",
+    ("agent", "client_status_request"): "answer",
+    ("agent", "other"): "hand_over",
+
+    ("watcher", "app_ready"): "wrong_id",
+    ("watcher", "heartbeat"): "wrong_id",
+    ("watcher", "reconnection_success"): "wrong_id",
+    ("watcher", "watch"): "watch",
+    ("watcher", "unwatch"): "unwatch",
+    ("watcher", "client_status_request"): "answer",
+    ("watcher", "other"): "not_introduced",
+}
+# fmt: on
+
+_KINDS: Final[dict[str, Kind]] = {kind: kind for _, kind in TABLE if kind != "other"}
+
+
+def react(sender: Sender, kind: str) -> Reaction:
+    """What a message of this `type` asks for, coming from there."""
+    reaction = TABLE.get((sender, _KINDS.get(kind, "other")))
+    if reaction is None:
+        raise RuntimeError(f"admission: {kind} of an introduced agent is the core's to answer")
+    return reaction
+
+
+def has_token(
+    candidate: "Candidate", *, required: bool, agents: "Tokens", operators: "Tokens"
+) -> bool:
+    """Whether the configuration's tokens let a candidate in."""
+    if not required:
+        return True
+    tokens = operators if candidate.role == "operator" else agents
+    return tokens.allows(candidate.token)
+
+
+def open_session(
+    store: Store,
+    agent_id: str,
+    *,
+    reconnection: bool | None,
+    config: bytes | None,
+    now: float,
+    ttl: float,
+) -> bool:
+    """Takes up the session of an agent that is being let in, or begins one.
+
+    Args:
+        reconnection: what its app_ready says. None: it was introduced by a message that cannot say,
+            and keeps what it has.
+
+    Returns:
+        Whether an earlier session goes on, its outbox included.
+    """
+    session = None if reconnection is False else store.get(agent_id)
+    if session is not None and session.left_at is not None and session.left_at < now - ttl:
+        session = None
+    restored = session is not None
+    if session is None:
+        store.drop(agent_id)
+        session = Session()
+    session.left_at = None
+    if config is not None:
+        session.config = config
+    store.put(agent_id, session)
+    return restored
+
+
+def leave_session(store: Store, agent_id: str, *, close_code: int, now: float) -> None:
+    """The agent was disconnected: from here on its session has `session.ttl` left."""
+    session = store.get(agent_id)
+    if session is not None:
+        session.last_close = close_code
+        session.left_at = now
+        store.put(agent_id, session)

@@ -1,0 +1,206 @@
+"""Who is known and who is connected: plain data, no clock, no socket.
+
+An agent is one `AgentRecord`, found by its id for as long as it is remembered; its connection is a
+number of the core's. Every open WebSocket is in exactly one of `newcomers` and `introduced`, so
+total = authenticated + unauthenticated holds in every reading.
+
+Invariant: a record owns the connection `record.conn`, and only that one. Connection numbers are
+    never reused, so a stale connection's end is told from its successor's by comparing them;
+    `generation` is the same order written as a small number that outlives the process.
+"""
+
+import sys
+from collections.abc import Iterator
+from typing import Literal, NamedTuple, TypeAlias
+
+from dscore.messages import ReasonCode, Status, WatchFilter
+
+State: TypeAlias = Literal["connected", "late", "silent", "reconnecting", "gone"]
+Dialect: TypeAlias = Literal["raw", "socketio"]
+
+ONLINE_STATES: frozenset[State] = frozenset({"connected", "late", "reconnecting"})
+
+MAX_ABSENT = 100_000
+"""Agents remembered without a connection. Ids come from the network: something must bound what they
+cost."""
+
+
+class AgentRecord:
+    """One agent. Tens of thousands of these are kept: slots, shared strings, nothing that can be
+    worked out."""
+
+    __slots__ = (
+        "agent_id",
+        "config",
+        "conn",
+        "connected_at",
+        "dialect",
+        "generation",
+        "grace",
+        "introduced_by",
+        "ip",
+        "last_heartbeat",
+        "reason_code",
+        "reported_back",
+        "state",
+    )
+
+    def __init__(self, agent_id: str) -> None:
+        self.agent_id = agent_id
+        self.conn = 0
+        """0: not connected."""
+        self.generation = 0
+        """Counts the connections this agent has had."""
+        self.state: State = "gone"
+        self.reason_code: ReasonCode | None = None
+        """Why it is offline; None while online and before the first introduction."""
+        self.ip = ""
+        self.dialect: Dialect = "raw"
+        self.introduced_by = ""
+        """The message that introduced it: app_ready, heartbeat or reconnection_success."""
+        self.last_heartbeat: int | None = None
+        """Milliseconds of the pool's clock, as last read in bulk."""
+        self.connected_at = 0
+        """Milliseconds of the pool's clock."""
+        self.config: bytes | None = None
+        """The `config` of its app_ready, JSON; None when it was empty or never sent."""
+        self.grace: int | None = None
+        """Key of its grace period on the wheel."""
+        self.reported_back = False
+        """Whether watchers were told `client_reconnected` for this connection."""
+
+    @property
+    def status(self) -> Status:
+        return "online" if self.state in ONLINE_STATES else "offline"
+
+
+class Newcomer:
+    """A WebSocket that is nobody yet."""
+
+    __slots__ = ("bearer", "ip")
+
+    def __init__(self, ip: str, bearer: str | None) -> None:
+        self.ip = ip
+        self.bearer = bearer
+
+
+class Watcher:
+    """A connection that wants to be told of agents."""
+
+    __slots__ = ("filter", "ip")
+
+    def __init__(self, ip: str, filter: WatchFilter) -> None:
+        self.ip = ip
+        self.filter = filter
+
+
+class Counts(NamedTuple):
+    total: int
+    authenticated: int
+    unauthenticated: int
+
+
+class Registry:
+    """Agents by id, WebSockets by connection."""
+
+    def __init__(self) -> None:
+        self.agents: dict[str, AgentRecord] = {}
+        self.newcomers: dict[int, Newcomer] = {}
+        self.introduced: dict[int, AgentRecord | Watcher] = {}
+        """Every introduced connection. After a takeover the old connection still names its agent
+        here, until it has closed: compare `record.conn`."""
+        self.watchers: dict[int, Watcher] = {}
+        """Everyone who is told of changes: connections that only watch, and agents that do so
+        besides."""
+        self._absent: dict[str, int] = {}
+        """Agent id -> when it lost its connection, oldest first."""
+
+    def open(self, conn: int, ip: str, bearer: str | None) -> None:
+        # A fleet behind one address, or one loopback test, keeps one string.
+        self.newcomers[conn] = Newcomer(sys.intern(ip), bearer)
+
+    def introduce_agent(self, conn: int, agent_id: str, now: int) -> tuple[AgentRecord, int]:
+        """Makes `conn` this agent's connection.
+
+        Returns:
+            The record, and the connection that was taken over: 0 if there was none.
+        """
+        newcomer = self.newcomers.pop(conn)
+        record = self.agents.get(agent_id)
+        if record is None:
+            record = self.agents[agent_id] = AgentRecord(agent_id)
+        else:
+            self._absent.pop(agent_id, None)
+        previous = record.conn
+        record.conn = conn
+        record.generation += 1
+        record.ip = newcomer.ip
+        record.connected_at = now
+        record.reported_back = False
+        self.introduced[conn] = record
+        return record, previous
+
+    def watch(self, conn: int, filter: WatchFilter) -> None:
+        """Makes `conn` a watcher: a newcomer becomes one, an agent's connection is one besides, a
+        filter is replaced."""
+        newcomer = self.newcomers.pop(conn, None)
+        who = self.introduced.get(conn)
+        watcher = Watcher(newcomer.ip if newcomer else who.ip if who else "", filter)
+        self.watchers[conn] = watcher
+        if type(who) is not AgentRecord:
+            self.introduced[conn] = watcher
+
+    def owner(self, conn: int) -> AgentRecord | None:
+        """The agent that owns this connection now; None for watchers, newcomers and connections
+        taken over."""
+        who = self.introduced.get(conn)
+        return who if type(who) is AgentRecord and who.conn == conn else None
+
+    def release(self, record: AgentRecord, now: int) -> None:
+        """The agent has no connection any more; the connection is counted until it is closed."""
+        record.conn = 0
+        self._absent[record.agent_id] = now
+
+    def close(self, conn: int) -> None:
+        """Forgets a connection, not its agent."""
+        if self.newcomers.pop(conn, None) is None:
+            self.introduced.pop(conn, None)
+            if self.watchers:
+                self.watchers.pop(conn, None)
+
+    def forget(self, record: AgentRecord) -> None:
+        del self.agents[record.agent_id]
+        self._absent.pop(record.agent_id, None)
+
+    def forget_absent(self, left_before: int) -> list[str]:
+        """Forgets offline agents that left before a time, and the longest gone past `MAX_ABSENT`.
+
+        Returns:
+            Their ids.
+        """
+        excess = len(self._absent) - MAX_ABSENT
+        forgotten: list[str] = []
+        for agent_id, left in self._absent.items():
+            if left >= left_before and len(forgotten) >= excess:
+                break
+            # One that is still given time to come back is decided soon, and forgotten by a later
+            # sweep.
+            if self.agents[agent_id].state == "gone":
+                forgotten.append(agent_id)
+        for agent_id in forgotten:
+            self.forget(self.agents[agent_id])
+        return forgotten
+
+    def connected(self) -> Iterator[AgentRecord]:
+        """Agents that are connected now, each once."""
+        for conn, who in self.introduced.items():
+            if type(who) is AgentRecord and who.conn == conn:
+                yield who
+
+    def is_empty(self) -> bool:
+        """Whether no WebSocket is open."""
+        return not self.introduced and not self.newcomers
+
+    def counts(self) -> Counts:
+        authenticated, unauthenticated = len(self.introduced), len(self.newcomers)
+        return Counts(authenticated + unauthenticated, authenticated, unauthenticated)

@@ -1,0 +1,397 @@
+"""The server: owns the pool and the parts that decide, and is what a program, the pages and the
+command line talk to.
+
+Everything runs on one event loop. The parts, in the order a connection meets them: `dispatch` (each
+event to its part), `introductions` (may it come in), `welcome` (it does), `conversations` (what it
+says), `timers` (how long it may be away), `terminations` and `draining` (how it ends); `watchers`
+hear of it all, and `context` is what they share.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import orjson
+
+from dscore import _core
+from dscore.agents import Agent, Termination
+from dscore.auth import Tokens
+from dscore.config import Config
+from dscore.context import GATE_REASONS, Context
+from dscore.core import attach
+from dscore.core_settings import Reloaded, compare, core_settings
+from dscore.draining import Draining
+from dscore.errors import DrainingError, NotConnectedError, UnknownAgentError
+from dscore.hooks import Hooks
+from dscore.log import get_logger
+from dscore.parts import assemble
+from dscore.policy import Policy
+from dscore.policy.drain import DrainReport, DrainStatus, Intent
+from dscore.policy.liveness import Liveness
+from dscore.registry import AgentRecord, Counts, Registry
+from dscore.store import MemoryStore, Store
+from dscore.tasks import Tasks
+
+if TYPE_CHECKING:
+    from dscore._core import ReactorPool
+    from dscore.http.asgi import App
+
+HTTP_GRACE = 1.0
+"""Seconds that requests in progress have when the server closes."""
+
+_log = get_logger("dscore.server")
+
+
+class Server:
+    """The server of a fleet.
+
+        async with dscore.Server(config, policy=MyPolicy(), app=my_asgi_app) as server:
+            await server.wait()
+
+    It is used from the event loop's thread only. Signals, log output and the process are the
+    program's business.
+    """
+
+    _core: ClassVar[ModuleType] = _core
+    """Where the pool, the wheel and the types of the events come from: what tests replace."""
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        policy: Policy | None = None,
+        app: "App | None" = None,
+        store: Store | None = None,
+    ) -> None:
+        """Reads the token files, and binds nothing yet.
+
+        Args:
+            config: all defaults if left out.
+            policy: the program's own decisions.
+            app: an ASGI app, served on the same port wherever dscore has no page of its own.
+            store: where sessions are kept; in memory if left out.
+
+        Raises:
+            ConfigError: a token file cannot be read.
+        """
+        self._config = config or Config()
+        self._policy = policy or Policy()
+        self._app = app
+        self._store = store or MemoryStore()
+        self._tokens = _read_tokens(self._config)
+        self._registry = Registry()
+        self._tasks = Tasks()
+        self._started_at: float | None = None
+        self._closing = False
+        self._exit_code = 0
+        self._finished = asyncio.Event()
+        self._drain_task: asyncio.Task[DrainReport] | None = None
+
+    async def start(self) -> None:
+        """Binds, starts the app and the reactors; when it returns, agents are let in.
+
+        Raises:
+            BindError: the address cannot be had.
+            LifespanError: the app said that it cannot start.
+        """
+        loop = asyncio.get_running_loop()
+        core = self._core
+        pool = core.ReactorPool(core.CoreConfig(**core_settings(self._config)))
+        try:
+            self._pool: ReactorPool = pool
+            self._context = context = Context(
+                server=self,
+                config=self._config,
+                pool=pool,
+                registry=self._registry,
+                liveness=Liveness(core.Wheel(pool.now_ms()), self._config.monitoring),
+                store=self._store,
+                hooks=Hooks(self._policy, self._tasks),
+                tasks=self._tasks,
+                agent_tokens=self._tokens[0],
+                operator_tokens=self._tokens[1],
+            )
+            context.read_clocks()
+            await self._store.start()
+            self._parts = parts = assemble(context, core, loop, self._app)
+            await parts.bridge.startup()
+            pool.start()
+        except BaseException:
+            pool.close()
+            raise
+        self._attachment = attach(pool, loop, parts.dispatch.batch)
+        self._started_at = time.monotonic()
+        host, port = self.address
+        _log.info("server_started", host=host, port=port)
+
+    async def wait(self) -> int:
+        """Waits until a drain is over, or the server is closed.
+
+        Returns:
+            The exit code of a program that is nothing but this server: 0; 3 if an agent failed,
+            timed out or vanished in the drain; 1 if the drain itself failed.
+        """
+        await self._finished.wait()
+        return self._exit_code
+
+    async def close(self) -> None:
+        """Closes what is still open, 1001 where it can be said, and stops. Asks no agent to stop:
+        that is `drain`."""
+        if self._closing or self._started_at is None:
+            return
+        self._closing = True
+        context, pool = self._context, self._pool
+        if self._drain_task is not None and not self._drain_task.done():
+            self._drain_task.cancel()
+            self._exit_code = 1
+        if context.gate != "draining":
+            context.gate = "draining"
+            pool.set_gate("draining")
+            context.liveness.stop_clock(pool.now_ms())
+        if not self._registry.is_empty():
+            pool.close_all(1001, "Server shutting down gracefully", "shutdown")
+            await context.wait_until_empty(self._config.shutdown.close_timeout)
+        await self._parts.bridge.drain_requests(HTTP_GRACE)
+        await self._parts.bridge.shutdown()
+        self._attachment.detach()
+        self._parts.timers.close()
+        await self._tasks.close()
+        await self._store.close()
+        pool.close()
+        self._finished.set()
+        _log.info("server_stopped")
+
+    async def __aenter__(self) -> "Server":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def config(self) -> Config:
+        return self._config
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens; the real port where 0 was asked for."""
+        return self._pool.address()
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start was complete."""
+        return 0.0 if self._started_at is None else time.monotonic() - self._started_at
+
+    @property
+    def is_started(self) -> bool:
+        return self._started_at is not None
+
+    @property
+    def is_draining(self) -> bool:
+        return self.is_started and self._context.gate == "draining"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether agents are let in."""
+        return self.is_started and self._context.gate == "open"
+
+    @property
+    def maintenance(self) -> bool:
+        return self.is_started and self._context.gate == "maintenance"
+
+    def set_maintenance(self, *, enabled: bool) -> None:
+        """Closes everyone 1013 and turns newcomers away until it is switched off; grace periods
+        stand still.
+
+        Raises:
+            DrainingError: a drain has begun.
+        """
+        context, now = self._context, self._pool.now_ms()
+        if context.gate == "draining":
+            raise DrainingError("the server is draining")
+        if enabled == (context.gate == "maintenance"):
+            return
+        context.gate = "maintenance" if enabled else "open"
+        self._pool.set_gate(context.gate)
+        if enabled:
+            context.liveness.stop_clock(now)
+            self._pool.close_all(1013, GATE_REASONS["maintenance"])
+        else:
+            context.liveness.start_clock(now)
+            self._parts.timers.rearm(now)
+        _log.info("maintenance", enabled=enabled)
+
+    def counts(self) -> Counts:
+        """WebSockets, in one reading."""
+        return self._registry.counts()
+
+    def connected_ids(self) -> list[str]:
+        return [record.agent_id for record in self._registry.connected()]
+
+    def agents(self) -> Iterator[Agent]:
+        """Every agent that is known, connected or not."""
+        for record in list(self._registry.agents.values()):
+            yield Agent(self, record)
+
+    def agent(self, agent_id: str) -> Agent | None:
+        record = self._registry.agents.get(agent_id)
+        return None if record is None else Agent(self, record)
+
+    def send_message(self, agent_id: str, message: Mapping[str, Any] | bytes) -> bool:
+        """Sends a message to an agent; while it is away the message waits in its outbox.
+
+        Args:
+            message: an object with a string `type`, or its JSON text.
+
+        Returns:
+            Whether it is on its way now.
+
+        Raises:
+            UnknownAgentError: no such agent.
+            NotConnectedError: it is away, and no session of it is left that could keep the message.
+        """
+        text = message if isinstance(message, bytes) else orjson.dumps(message)
+        record = self._record(agent_id)
+        if record.conn:
+            self._pool.send(record.conn, text)
+            return True
+        if self._store.get(agent_id) is None:
+            raise NotConnectedError(agent_id)
+        self._context.counters.outbox_dropped_total += self._store.queue(
+            agent_id,
+            text,
+            limit=self._config.session.outbox_limit,
+            # It is all sent at once when the agent is back: that must not make a slow consumer of
+            # it.
+            max_bytes=self._config.limits.outbox_bytes // 2,
+        )
+        return False
+
+    async def terminate(self, agent_id: str, *, timeout: float | None = None) -> Termination:
+        """Asks one agent to stop its application, and waits for the outcome; `shutdown.timeout` at
+        most, unless it asks for more time. Its connection stays unless it acknowledges.
+
+        Raises:
+            UnknownAgentError: no such agent.
+            NotConnectedError: it has no connection now.
+        """
+        record = self._record(agent_id)
+        if not record.conn:
+            raise NotConnectedError(agent_id)
+        if timeout is None:
+            timeout = self._config.shutdown.timeout
+        return await self._parts.terminations.terminate(self._pool, record.conn, timeout)
+
+    async def remove(self, agent_id: str) -> None:
+        """Removes an agent, with its session and all that is known of it. Its connection is closed
+        1008.
+
+        Raises:
+            UnknownAgentError: no such agent.
+        """
+        record, reason = self._record(agent_id), "removed by an operator"
+        if record.conn:
+            self._pool.close_connection(record.conn, 1008, reason, "operator")
+        self._parts.dispatch.end(record, "operator", 1008, reason, self._pool.now_ms())
+        self._registry.forget(record)
+        _log.info("agent_removed", agent_id=agent_id)
+
+    async def drain(
+        self, *, intent: Intent | None = None, timeout: float | None = None
+    ) -> DrainReport:
+        """Shuts the fleet down gracefully, and reports. A second call joins the first, whatever it
+        asks for.
+
+        Afterwards every WebSocket is closed and the pages still answer, until `close`.
+
+        Args:
+            intent: "terminate" asks agents to stop their applications; "restart" lets them go on
+                and come back. `shutdown.intent` if left out.
+            timeout: seconds each agent has; `shutdown.timeout` if left out.
+        """
+        if self._drain_task is None:
+            draining = Draining(
+                self._context, self._parts.watchers, intent or self._config.shutdown.intent, timeout
+            )
+            self._context.draining = draining
+            self._drain_task = asyncio.create_task(self._run_drain(draining), name="drain")
+        # A caller that is cancelled does not stop the drain.
+        return await asyncio.shield(self._drain_task)
+
+    def drain_status(self) -> DrainStatus | None:
+        """How far the drain is; None before one has begun."""
+        draining = self._context.draining
+        return None if draining is None else draining.drain.status()
+
+    def reload(self, config: Config) -> Reloaded:
+        """Takes over what can be changed while running.
+
+        Raises:
+            ConfigError: a token file cannot be read; nothing has changed then.
+            ValueError: the core does not take a setting; nothing has changed then.
+        """
+        reloaded = compare(self._config, config)
+        agent_tokens, operator_tokens = _read_tokens(config)
+        core_config = self._core.CoreConfig(**core_settings(config))
+        context = self._context
+        self._pool.configure(core_config)
+        context.config = self._config = config
+        context.liveness.monitoring = config.monitoring
+        context.agent_tokens = agent_tokens
+        context.operator_tokens = self._parts.pages.tokens = operator_tokens
+        _log.info("config_reloaded", **reloaded._asdict())
+        return reloaded
+
+    def core_stats(self) -> dict[str, int]:
+        """Counters (names ending in `_total`) and gauges, the core's and ours."""
+        context = self._context
+        return {
+            **self._pool.stats().as_dict(),
+            **asdict(context.counters),
+            "hook_errors_total": context.hooks.errors_total,
+        }
+
+    def close_connection(self, conn: int, code: int, reason: str) -> None:
+        """Begins the closing handshake of a connection, if it is still there."""
+        self._pool.close_connection(conn, code, reason)
+
+    def unix_time(self, pool_ms: int) -> float:
+        """A time of the pool's clock in Unix seconds."""
+        return self._context.unix(pool_ms)
+
+    def _record(self, agent_id: str) -> AgentRecord:
+        record = self._registry.agents.get(agent_id)
+        if record is None:
+            raise UnknownAgentError(agent_id)
+        return record
+
+    async def _run_drain(self, draining: Draining) -> DrainReport:
+        try:
+            report = await draining.run()
+        except Exception:
+            _log.exception("drain_failed")
+            self._exit_code = 1
+            raise
+        else:
+            self._exit_code = report.exit_code
+            return report
+        finally:
+            self._finished.set()
+
+
+def _read_tokens(config: Config) -> tuple[Tokens, Tokens]:
+    """Those of agents, and those of operators."""
+    auth = config.auth
+    operators = "auth.operator_token_file"
+    return (
+        Tokens.from_settings(auth.token_file, auth.tokens),
+        Tokens.from_settings(auth.operator_token_file, auth.operator_tokens, setting=operators),
+    )

@@ -1,0 +1,43 @@
+"""Agents that are asked to terminate one at a time, and who waits for their answers."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dscore.agents import Termination
+
+if TYPE_CHECKING:
+    from dscore._core import Outcome, ReactorPool
+
+
+class Terminations:
+    """Matches each outcome to its caller."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, dict[str, asyncio.Future[Termination]]] = {}
+        """Connection -> request id -> who waits."""
+
+    async def terminate(self, pool: "ReactorPool", conn: int, timeout: float) -> Termination:
+        """Asks, and waits for the one outcome that the core promises."""
+        request_id = pool.terminate(conn, round(timeout * 1000))
+        outcome: asyncio.Future[Termination]
+        outcome = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(conn, {})[request_id] = outcome
+        try:
+            return await outcome
+        finally:
+            requests = self._waiting.get(conn)
+            if requests is not None:
+                requests.pop(request_id, None)
+                if not requests:
+                    del self._waiting[conn]
+
+    def outcome(self, event: "Outcome") -> None:
+        outcome = self._waiting.get(event.conn, {}).get(event.request_id)
+        if outcome is not None and not outcome.done():
+            outcome.set_result(Termination(event.outcome, event.request_id, event.latency_ms))
+
+    def closed(self, conn: int) -> None:
+        """A connection has ended: a request that came too late for it never got an outcome."""
+        for request_id, outcome in self._waiting.get(conn, {}).items():
+            if not outcome.done():
+                outcome.set_result(Termination("vanished", request_id, 0.0))

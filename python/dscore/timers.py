@@ -1,0 +1,64 @@
+"""What happens with no event: grace periods run out, and now and then the house is swept."""
+
+import asyncio
+import time
+
+from dscore.context import Context
+from dscore.log import get_logger
+from dscore.watchers import Watchers
+
+_log = get_logger("dscore.liveness")
+
+
+class Timers:
+    """Two timers of the loop, whatever the number of agents."""
+
+    def __init__(
+        self, context: Context, watchers: Watchers, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._context = context
+        self._watchers = watchers
+        self._loop = loop
+        self._deadline: int | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        self._next_sweep = self._schedule_sweep()
+
+    def rearm(self, now: int) -> None:
+        """Follows the earliest grace period. Called after each batch; mostly there is nothing to
+        do."""
+        deadline = self._context.liveness.next_deadline()
+        if deadline == self._deadline:
+            return
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        self._deadline = deadline
+        if deadline is not None:
+            self._grace = self._loop.call_later(max(0, deadline - now) / 1000, self._end_graces)
+
+    def close(self) -> None:
+        self._next_sweep.cancel()
+        if self._grace is not None:
+            self._grace.cancel()
+
+    def _end_graces(self) -> None:
+        self._grace = self._deadline = None
+        now = self._context.pool.now_ms()
+        for record in self._context.liveness.advance(now):
+            _log.info("agent_offline", agent_id=record.agent_id, reason=record.reason_code)
+            self._watchers.announce(record)
+        self.rearm(now)
+
+    def _schedule_sweep(self) -> asyncio.TimerHandle:
+        interval = self._context.config.monitoring.process_check_interval
+        return self._loop.call_later(interval, self._sweep)
+
+    def _sweep(self) -> None:
+        context = self._context
+        context.read_clocks()
+        context.pool.read_last_seen()
+        context.store.expire(time.time() - context.config.session.ttl)
+        retention_ms = round(context.config.store.retention * 1000)
+        for agent_id in context.registry.forget_absent(context.pool.now_ms() - retention_ms):
+            context.store.drop(agent_id)
+        self._next_sweep = self._schedule_sweep()

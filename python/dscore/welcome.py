@@ -1,0 +1,135 @@
+"""Bringing in whoever may come in: the registry, the session, the ack, and who is told."""
+
+import time
+
+from dscore.context import Context
+from dscore.log import get_logger
+from dscore.messages import (
+    AppReady,
+    AppReadyAck,
+    Heartbeat,
+    HeartbeatResponse,
+    ReconnectionAck,
+    ReconnectionSuccess,
+    Watch,
+    timestamp,
+)
+from dscore.policy.admission import open_session
+from dscore.registry import AgentRecord
+from dscore.texts import text
+from dscore.watchers import Watchers
+
+_log = get_logger("dscore.admission")
+
+
+class Welcome:
+    """Makes a connection an agent's or a watcher's. Whether it may be is decided before
+    (`introductions`)."""
+
+    def __init__(self, context: Context, watchers: Watchers) -> None:
+        self._context = context
+        self._watchers = watchers
+
+    def agent(
+        self, conn: int, message: AppReady | Heartbeat | ReconnectionSuccess, kind: str, now: int
+    ) -> None:
+        context = self._context
+        record, previous = context.registry.introduce_agent(conn, message.agent_id, now)
+        if previous:
+            context.counters.takeovers_total += 1
+            context.pool.close_connection(previous, 4409, "taken over", "taken_over")
+            context.registry.watchers.pop(previous, None)
+        came_back = record.state == "reconnecting" or kind == "reconnection_success"
+        changed = context.liveness.introduced(record, now)
+        if isinstance(message, AppReady):
+            replies = self._welcome(record, message)
+        else:
+            replies = self._welcome_by(record, message, now)
+        record.introduced_by = kind
+        # A message with no deadline to be told from (document B's) counts as notified in a drain.
+        context.pool.accept(conn, record.agent_id, replies, notice_only=kind != "app_ready")
+        _log.debug("agent_introduced", agent_id=record.agent_id, conn_id=conn, introduced_by=kind)
+        hooks = context.hooks
+        if hooks.on_connect is not None:
+            hooks.fire(hooks.on_connect, context.agent(record))
+        if changed:
+            self._watchers.announce(record)
+        if came_back:
+            self._watchers.reconnected(record, now)
+
+    def watcher(self, conn: int, message: Watch) -> None:
+        context = self._context
+        is_new = conn in context.registry.newcomers
+        context.registry.watch(conn, message.filter)
+        first = self._watchers.begin_snapshot(conn) if message.snapshot else []
+        if is_new:
+            context.pool.accept_watcher(conn, first)
+        else:
+            for entry in first:
+                context.pool.send(conn, entry)
+
+    def again(self, record: AgentRecord, message: AppReady) -> None:
+        context = self._context
+        if record.introduced_by == "app_ready":
+            # Its session was settled by the first one; a repetition must not throw anything away.
+            for reply in self._ack(message.reconnection, message.reconnection):
+                context.pool.send(record.conn, reply)
+            return
+        # It came in with a heartbeat, and turns out to know app_ready, so terminate_app too.
+        replies = self._welcome(record, message)
+        record.introduced_by = "app_ready"
+        context.pool.accept(record.conn, record.agent_id, replies, notice_only=False)
+
+    def _welcome(self, record: AgentRecord, message: AppReady) -> list[bytes]:
+        """Opens the session; the ack of an app_ready, and what waited for the agent."""
+        context = self._context
+        restored = self._open_session(record, message.reconnection, message.config)
+        replies = self._ack(message.reconnection, restored)
+        if restored:
+            replies.extend(context.store.take_outbox(record.agent_id))
+        return replies
+
+    def _welcome_by(
+        self, record: AgentRecord, message: Heartbeat | ReconnectionSuccess, now: int
+    ) -> list[bytes]:
+        """The same for an agent that knows no app_ready."""
+        context = self._context
+        replies: list[bytes] = []
+        if isinstance(message, Heartbeat):
+            record.last_heartbeat = now
+            if message.ip_address is not None:
+                record.ip = message.ip_address
+            replies.append(
+                HeartbeatResponse(
+                    timestamp(context.unix(now)),
+                    text(context.config.log.language, "heartbeat_received"),
+                    round(context.config.monitoring.health_check_interval * 1000),
+                ).dump()
+            )
+        if self._open_session(record, None, None):
+            replies.extend(context.store.take_outbox(record.agent_id))
+        return replies
+
+    def _open_session(
+        self, record: AgentRecord, reconnection: bool | None, config: bytes | None
+    ) -> bool:
+        context = self._context
+        restored = open_session(
+            context.store,
+            record.agent_id,
+            reconnection=reconnection,
+            config=config,
+            now=time.time(),
+            ttl=context.config.session.ttl,
+        )
+        session = context.store.get(record.agent_id)
+        record.config = None if session is None else session.config
+        return restored
+
+    def _ack(self, reconnection: bool, restored: bool) -> list[bytes]:
+        config = self._context.config
+        if reconnection:
+            return [ReconnectionAck(restored).dump()]
+        if not config.compat.app_ready_ack:
+            return []
+        return [AppReadyAck(restored, round(config.monitoring.health_check_interval * 1000)).dump()]
