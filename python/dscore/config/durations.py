@@ -11,7 +11,7 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_LONGEST_TEXT = 64
+_LONGEST_TEXT = 512
 
 
 def parse_duration(value: object) -> float:
