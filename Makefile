@@ -69,11 +69,11 @@ check: setup ## what CI runs: formatting (check only), lint, test
 	$(MAKE) --no-print-directory lint test
 
 bench: setup ## all benches: micro benches, then the servers side by side (benches/README.md)
-	cargo bench --workspace --locked
+	cargo bench -p dscore-benches --locked
 	$(PY) -m benches $(ARGS)
 
 bench-quick: setup ## the benches at a small size, to see that they work; the numbers mean little
-	cargo bench --workspace --locked -- --quick
+	cargo bench -p dscore-benches --locked -- --quick
 	$(PY) -m benches --quick $(ARGS)
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each; one target: ARGS=frame
