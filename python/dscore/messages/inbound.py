@@ -183,6 +183,14 @@ class _Fields:
             return value or {}
         raise self._bad(name, "must be an object")
 
+    def packed(self, name: str) -> bytes | None:
+        """An object as compact JSON; None when it is empty."""
+        value = self.table(name)
+        try:
+            return orjson.dumps(value) if value else None
+        except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes
+            raise self._bad(name, "is nested too deeply") from None
+
     def moment(self, name: str) -> str | int | float | None:
         value = self._values.get(name)
         if type(value) in (int, float):
@@ -211,12 +219,11 @@ class _Fields:
 
 
 def _app_ready(fields: _Fields) -> AppReady:
-    config = fields.table("config")
     return AppReady(
         agent_id=fields.agent_id("instance_id"),
         reconnection=fields.flag("reconnection"),
         last_close_code=fields.whole("last_close_code", 65_535),
-        config=orjson.dumps(config) if config else None,
+        config=fields.packed("config"),
         token=fields.text("token", MAX_TOKEN),
     )
 

@@ -1,0 +1,91 @@
+"""Tokens: where they come from, and that only they are allowed."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dscore.auth import MAX_TOKEN_BYTES, Tokens
+from dscore.errors import ConfigError
+
+
+def test_allows_only_its_tokens() -> None:
+    tokens = Tokens(["alpha", "béta"])
+    assert tokens.allows("alpha")
+    assert tokens.allows("béta")
+    for other in (None, "", "alph", "alphaa", "ALPHA", " alpha", "gamma", "\udcff"):
+        assert not tokens.allows(other)
+
+
+def test_without_tokens_allows_nobody() -> None:
+    tokens = Tokens()
+    assert not tokens
+    assert not tokens.allows("")
+    assert not tokens.allows(None)
+
+
+@given(st.sets(st.text(min_size=1, max_size=40)), st.text(max_size=40))
+def test_allows_exactly_what_is_in_the_set(given_tokens: set[str], candidate: str) -> None:
+    tokens = Tokens(given_tokens)
+    assert len(tokens) == len(given_tokens)
+    assert tokens.allows(candidate) is (candidate in given_tokens)
+    assert all(tokens.allows(token) for token in given_tokens)
+
+
+def test_empty_token_in_the_set_lets_nobody_in() -> None:
+    assert not Tokens([""]).allows("")
+
+
+def test_candidate_past_the_limit_is_refused() -> None:
+    assert Tokens(["x" * MAX_TOKEN_BYTES]).allows("x" * MAX_TOKEN_BYTES)
+    assert not Tokens(["x"]).allows("x" * 10_000_000)
+
+
+def test_file_holds_one_token_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    path.write_bytes(b"\xef\xbb\xbf# agents\nalpha\r\n\n  beta#1  \n#gamma\n")
+    tokens = Tokens.from_settings(path, ["delta"])
+    assert len(tokens) == 3
+    assert all(map(tokens.allows, ["alpha", "beta#1", "delta"]))
+    assert not any(map(tokens.allows, ["gamma", "#gamma", "# agents"]))
+
+
+def test_settings_without_a_file_are_the_list_alone() -> None:
+    assert Tokens.from_settings(None, ["a"]).allows("a")
+    assert len(Tokens.from_settings(None)) == 0
+
+
+def test_file_problem_names_the_setting_the_path_and_the_remedy(tmp_path: Path) -> None:
+    missing, empty, binary, long = (tmp_path / name for name in ("m", "e", "b", "l"))
+    empty.write_text("\n# nothing\n")
+    binary.write_bytes(b"\xff\xfe")
+    long.write_text("x" * (MAX_TOKEN_BYTES + 1))
+    for path, why in [
+        (missing, "No such file or directory: give a file"),
+        (tmp_path, "Is a directory: give a file"),
+        (empty, "holds no token: write at least one"),
+        (binary, "is not UTF-8 text: write one token a line"),
+    ]:
+        with pytest.raises(ConfigError) as caught:
+            Tokens.from_settings(path, setting="auth.operator_token_file")
+        assert str(caught.value).startswith(f"auth.operator_token_file = {path}: {why}")
+    with pytest.raises(ConfigError, match="longer than 1024 bytes: shorten it"):
+        Tokens.from_settings(long)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_unreadable_file_is_a_config_error(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    path.write_text("alpha\n")
+    path.chmod(0)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        Tokens.from_settings(path)
+
+
+def test_tokens_are_never_shown() -> None:
+    tokens = Tokens(["alpha"])
+    assert repr(tokens) == "Tokens(1)"
+    assert not hasattr(tokens, "__dict__")
+    assert not any("alpha" in repr(getattr(tokens, slot)) for slot in Tokens.__slots__)
