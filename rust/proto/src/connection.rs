@@ -5,23 +5,21 @@
 //! consumed (a started header or control frame, never more than [`MAX_LEFTOVER`] bytes) in front of
 //! the next read, and sends what was put into `out`.
 //!
-//! | state   | input                    | next    | action                                          |
-//! |---------|--------------------------|---------|-------------------------------------------------|
-//! | Open    | message                  | Open    | deliver                                         |
-//! | Open    | ping                     | Open    | answer with a pong, deliver                     |
-//! | Open    | pong                     | Open    | deliver                                         |
-//! | Open    | close                    | Closed  | answer with the same code, deliver              |
-//! | Open    | violation                | Closed  | answer with a close of its code, deliver        |
-//! | Open    | send text, binary, ping  | Open    | write                                           |
-//! | Open    | send close               | Closing | write                                           |
-//! | Closing | message, ping, pong      | Closing | discard: §5.5.1, nothing follows our close      |
-//! | Closing | close                    | Closed  | deliver                                         |
-//! | Closing | violation                | Closed  | deliver                                         |
-//! | Closing | send text, binary, ping  | Closing | refuse: not open                                |
-//! | Closing | send close               | Closing | refuse: already closing                         |
-//! | Closed  | any bytes                | Closed  | discard                                         |
-//! | Closed  | send text, binary, ping  | Closed  | refuse: not open                                |
-//! | Closed  | send close               | Closed  | refuse: already closing                         |
+//! | state   | input                                 | next    | action                              |
+//! |---------|---------------------------------------|---------|-------------------------------------|
+//! | Open    | message, pong                         | Open    | deliver                             |
+//! | Open    | ping                                  | Open    | answer with a pong, deliver         |
+//! | Open    | close                                 | Closed  | answer with the same code, deliver  |
+//! | Open    | violation                             | Closed  | answer with its close code, deliver |
+//! | Open    | send                                  | Open    | write                               |
+//! | Open    | send close                            | Closing | write                               |
+//! | Closing | message, ping, pong                   | Closing | discard                             |
+//! | Closing | close, violation                      | Closed  | deliver                             |
+//! | Closing | send                                  | Closing | refuse: not open                    |
+//! | Closing | send close                            | Closing | refuse: already closing             |
+//! | Closed  | message, ping, pong, close, violation | Closed  | discard                             |
+//! | Closed  | send                                  | Closed  | refuse: not open                    |
+//! | Closed  | send close                            | Closed  | refuse: already closing             |
 //!
 //! A close frame is always the last frame we write, so a ping that comes after it gets no pong: RFC
 //! 6455 §5.5.2 would allow one, but §1.4 lets its sender stop reading.
@@ -117,13 +115,14 @@ enum Action {
     Refuse(UsageError),
 }
 
-/// The table of the module comment, in its order.
+/// The table of the module comment, in its order; a test holds one against the other.
 const fn transition(state: State, input: Input) -> (State, Action) {
     use State::{Closed, Closing, Open};
     match (state, input) {
         (Open, Input::Message | Input::Pong) => (Open, Action::Deliver),
         (Open, Input::Ping) => (Open, Action::Answer),
-        (Open, Input::Close | Input::Violation) => (Closed, Action::Answer),
+        (Open, Input::Close) => (Closed, Action::Answer),
+        (Open, Input::Violation) => (Closed, Action::Answer),
         (Open, Input::Send) => (Open, Action::Write),
         (Open, Input::SendClose) => (Closing, Action::Write),
         (Closing, Input::Message | Input::Ping | Input::Pong) => (Closing, Action::Discard),
@@ -348,5 +347,73 @@ impl Connection {
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let [a, b, c, d, ..] = (mixed ^ (mixed >> 31)).to_ne_bytes();
         Some([a, b, c, d])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+
+    const STATES: [(&str, State); 3] = [
+        ("Open", State::Open),
+        ("Closing", State::Closing),
+        ("Closed", State::Closed),
+    ];
+    const INPUTS: [(&str, Input); 7] = [
+        ("message", Input::Message),
+        ("ping", Input::Ping),
+        ("pong", Input::Pong),
+        ("close", Input::Close),
+        ("violation", Input::Violation),
+        ("send", Input::Send),
+        ("send close", Input::SendClose),
+    ];
+
+    fn named<T: Copy>(names: &[(&str, T)], name: &str) -> T {
+        names.iter().find(|entry| entry.0 == name).unwrap().1
+    }
+
+    fn action(words: &str) -> Action {
+        match words {
+            "deliver" => Action::Deliver,
+            "discard" => Action::Discard,
+            "write" => Action::Write,
+            "refuse: not open" => Action::Refuse(UsageError::NotOpen),
+            "refuse: already closing" => Action::Refuse(UsageError::AlreadyClosing),
+            answer => {
+                assert!(answer.starts_with("answer with"), "{answer}");
+                Action::Answer
+            }
+        }
+    }
+
+    #[test]
+    fn transitions_are_those_of_the_documented_table() {
+        let mut cells = 0;
+        let rows = include_str!("connection.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("//! | "));
+        for row in rows.skip(1) {
+            let columns: Vec<_> = row.split('|').map(str::trim).collect();
+            let [state, inputs, next, words, ""] = columns[..] else {
+                panic!("a row of four columns: {row}");
+            };
+            for input in inputs.split(", ") {
+                assert_eq!(
+                    transition(named(&STATES, state), named(&INPUTS, input)),
+                    (named(&STATES, next), action(words)),
+                    "{state} x {input}"
+                );
+                cells += 1;
+            }
+        }
+        assert_eq!(cells, STATES.len() * INPUTS.len());
+    }
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Connection>() <= 64);
     }
 }
