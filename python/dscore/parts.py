@@ -38,7 +38,7 @@ def assemble(
     # Imported here: FastAPI costs more than all the rest, and only a running server needs it.
     from dscore.http.app import build_app
     from dscore.http.asgi import Bridge
-    from dscore.http.gate import is_loopback
+    from dscore.http.loopback import is_loopback
 
     pages = build_app(
         context.server,

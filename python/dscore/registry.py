@@ -94,6 +94,12 @@ class Watcher:
         self.filter = filter
 
 
+class Introduced(NamedTuple):
+    record: AgentRecord
+    previous: int
+    """The connection that was taken over; 0 if there was none."""
+
+
 class Counts(NamedTuple):
     total: int
     authenticated: int
@@ -119,12 +125,8 @@ class Registry:
         # A fleet behind one address, or one loopback test, keeps one string.
         self.newcomers[conn] = Newcomer(sys.intern(ip), bearer)
 
-    def introduce_agent(self, conn: int, agent_id: str, now: int) -> tuple[AgentRecord, int]:
-        """Makes `conn` this agent's connection.
-
-        Returns:
-            The record, and the connection that was taken over: 0 if there was none.
-        """
+    def introduce_agent(self, conn: int, agent_id: str, now: int) -> Introduced:
+        """Makes `conn` this agent's connection."""
         newcomer = self.newcomers.pop(conn)
         record = self.agents.get(agent_id)
         if record is None:
@@ -138,7 +140,7 @@ class Registry:
         record.connected_at = now
         record.reported_back = False
         self.introduced[conn] = record
-        return record, previous
+        return Introduced(record, previous)
 
     def watch(self, conn: int, filter: WatchFilter) -> None:
         """Makes `conn` a watcher: a newcomer becomes one, an agent's connection is one besides, a

@@ -6,28 +6,26 @@ agents is made in a millisecond; the models only describe them.
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import Annotated, Any, TypeAlias
 from urllib.parse import unquote
 
 import orjson
-from fastapi import APIRouter, Depends, HTTPException, Path
+from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from fastapi import Query as QueryParam
 from starlette.responses import Response
 
 from dscore._core import __version__
-from dscore.errors import DrainingError, NotConnectedError, UnknownAgentError
+from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.http import models
 from dscore.http.documents import agent_document, drain_document
-from dscore.http.gate import API, RETRY_AFTER
+from dscore.http.gate import API
 from dscore.http.listing import CursorError, Query, Sort, page
 from dscore.http.ports import AgentView, DrainReportView, Fleet, Status
-from dscore.log import get_logger
 
 MAX_LIMIT = 1000
 MAX_WAIT = 300.0
-"""Seconds that GET /drain may be held open."""
-
-_log = get_logger("dscore.http")
+"""Seconds that a call may be held open until the drain has ended."""
 
 
 def _agent_id(
@@ -39,6 +37,14 @@ def _agent_id(
         raise HTTPException(400, "The agent id is not UTF-8.") from None
 
 
+Wait: TypeAlias = Annotated[
+    float,
+    QueryParam(
+        ge=0,
+        le=MAX_WAIT,
+        description="Seconds to wait for the drain to end, then answer.",
+    ),
+]
 AgentId: TypeAlias = Annotated[str, Depends(_agent_id)]
 
 
@@ -100,9 +106,6 @@ def _one_agent(fleet: Fleet) -> APIRouter:
             raise _unknown(agent_id) from None
         except NotConnectedError:
             raise HTTPException(409, f"Agent {agent_id!r} is not connected.") from None
-        except DrainingError:
-            detail = "The server is shutting down: every agent is being asked already."
-            raise HTTPException(503, detail, headers={"retry-after": RETRY_AFTER}) from None
         return _json(
             {
                 "outcome": result.outcome,
@@ -130,9 +133,16 @@ def _one_agent(fleet: Fleet) -> APIRouter:
         status_code=202,
         response_model=models.Delivery,
     )
-    async def message(agent_id: AgentId, body: models.AgentMessage) -> Response:
+    async def message(agent_id: AgentId, _: models.AgentMessage, request: Request) -> Response:
+        # Handed on byte for byte. orjson is stricter than what has parsed it so far: UTF-8 only,
+        # and no NaN.
+        text = await request.body()
         try:
-            delivered = fleet.send_message(agent_id, body.model_dump())
+            orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise HTTPException(422, f"The message is not JSON: {error}.") from None
+        try:
+            delivered = fleet.send_message(agent_id, text)
         except UnknownAgentError:
             raise _unknown(agent_id) from None
         except NotConnectedError:
@@ -194,35 +204,35 @@ def _drain(fleet: Fleet) -> APIRouter:
     routes = APIRouter(tags=["server"])
     running: set[asyncio.Task[DrainReportView]] = set()  # a task nobody holds may be collected
 
+    def settled(task: asyncio.Task[DrainReportView]) -> None:
+        running.discard(task)
+        if not task.cancelled():
+            task.exception()  # the fleet has logged it: nobody need hear of it again
+
     @routes.post(
         "/drain",
         summary="Shut the server down gracefully",
         description=(
-            "Answers at once; GET tells how it goes. During a drain a second POST joins the "
-            "running one: it changes nothing and gets the same answer. The process ends with the "
-            "drain."
+            "Answers at once, or with `wait` at its end; GET tells how it goes. During a drain a "
+            "second POST joins the running one: it changes nothing and gets the same answer. The "
+            "process ends with the drain."
         ),
         status_code=202,
         response_model=models.DrainDocument,
     )
-    async def start(wish: models.DrainRequest | None = None) -> Response:
+    async def start(wish: models.DrainRequest | None = None, wait: Wait = 0.0) -> Response:
         wish = wish or models.DrainRequest(intent=None, timeout=None)
         if not fleet.is_draining:
             drain = fleet.drain(intent=wish.intent, timeout=wish.timeout)
             task = asyncio.get_running_loop().create_task(drain)
             running.add(task)
-            task.add_done_callback(running.discard)
-            task.add_done_callback(_log_failure)
+            task.add_done_callback(settled)
             await asyncio.sleep(0)  # its first step makes the status
+        await _drain_ended(fleet, wait)
         return _json(drain_document(fleet.drain_status()), 202)
 
     @routes.get("/drain", summary="How the drain goes", response_model=models.DrainDocument)
-    async def show(
-        wait: Annotated[
-            float,
-            QueryParam(ge=0, le=MAX_WAIT, description="Seconds to wait for the drain to end."),
-        ] = 0.0,
-    ) -> Response:
+    async def show(wait: Wait = 0.0) -> Response:
         await _drain_ended(fleet, wait)
         return _json(drain_document(fleet.drain_status()))
 
@@ -230,22 +240,10 @@ def _drain(fleet: Fleet) -> APIRouter:
 
 
 async def _drain_ended(fleet: Fleet, patience: float) -> None:
-    """Waits until the drain has its report.
-
-    It looks instead of joining: the drain itself waits for open requests.
-    """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience
-    while loop.time() < deadline:
-        status = fleet.drain_status()
-        if status is not None and status.report is not None:
-            return
-        await asyncio.sleep(0.02)
-
-
-def _log_failure(task: "asyncio.Task[Any]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        _log.error("drain_failed", exc_info=task.exception())
+    """Waits until the running drain is over, and whether it failed is not its concern."""
+    if patience and fleet.is_draining:
+        with suppress(Exception):
+            await asyncio.wait_for(fleet.drain(), patience)
 
 
 def _phase(fleet: Fleet) -> str:

@@ -5,7 +5,6 @@ was tricked into sending it, whether it carries the operator's token. Plain ASGI
 drain and a reconnect storm most requests end here.
 """
 
-import ipaddress
 from collections.abc import Callable, Iterable
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 
 from dscore.http.asgi import App, Receive, Scope, Send
+from dscore.http.loopback import is_loopback
 from dscore.http.problems import problem
 
 HEALTH = "/deepstream/health"
@@ -118,17 +118,6 @@ class Gate:
             detail = "The operator's token is wrong."
             return problem(401, detail, headers={"www-authenticate": challenge})
         return None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine and no other."""
-    name = host.lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _browser_refusal(method: str, headers: dict[bytes, bytes]) -> Response | None:

@@ -48,10 +48,11 @@ def render_json(_: Any, method: str, event: EventDict) -> bytes:
         **event,
     }
     try:
-        return orjson.dumps(line, default=repr, option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(line, default=_text, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
-        # What orjson refuses: huge integers, lone surrogates, keys that are no strings.
-        return json.dumps(line, default=repr, skipkeys=True).encode() + b"\n"
+        # What orjson refuses: huge integers, lone surrogates, circles, keys that are no strings.
+        plain = {key: one if isinstance(one, str) else _text(one) for key, one in line.items()}
+        return json.dumps(plain).encode() + b"\n"
 
 
 def text_renderer(*, colors: bool) -> Callable[[Any, str, EventDict], bytes]:
@@ -82,8 +83,12 @@ def _value(value: object) -> str:
     if isinstance(value, str):
         bare = value.isprintable() and value and _NEEDS_QUOTES.isdisjoint(value)
         return value if bare else repr(value)
+    return _printable(_text(value))
+
+
+def _text(value: object) -> str:
     try:
-        return _printable(str(value))
+        return str(value)
     except Exception as error:  # A broken __str__ of a hook's object must not end anything.
         return f"<{type(error).__name__}>"
 

@@ -6,19 +6,21 @@ never come here: an agent that misses them does, and its next sign of life.
 The table. `online` for watchers are connected, late and reconnecting; a cell is the next state,
 with what happens to the grace period: + armed, - cancelled. Empty cells cannot happen: they raise.
 
-| state       | introduced, beat, missed| overdue| lost          | timed_out| grace_over| ended |
-|-------------|-------------------------|--------|---------------|----------|-----------|-------|
-| connected   | connected               | late + | reconnecting +| gone     |           | gone  |
-| late        | connected -             | late   | reconnecting +| gone -   | silent    | gone -|
-| silent      | connected               | silent | gone          | gone     |           | gone  |
-| reconnecting| connected - [1]         |        |               |          | gone      | gone -|
-| gone        | connected        [1]    |        |               |          |           | gone  |
+| state        | introduced, beat, missed | overdue | lost           | timed_out | over   | ended  |
+|--------------|--------------------------|---------|----------------|-----------|--------|--------|
+| connected    | connected                | late +  | reconnecting + | gone      |        | gone   |
+| late         | connected -              | late    | reconnecting + | gone -    | silent | gone - |
+| silent       | connected                | silent  | gone           | gone      |        | gone   |
+| reconnecting | connected -  [1]         |         |                |           | gone   | gone - |
+| gone         | connected  [1]           |         |                |           |        | gone   |
+
+[1] only introduced: the others cannot happen.
 
 introduced: a connection of this agent was let in (a takeover included); beat: a heartbeat or check
-    response after misses; missed: silent for an interval, fewer than max_missed_heartbeats in a row
-    (after a beat that was not heard of);
-overdue: that many; lost: its connection ended; timed_out: the core closed it at offline_timeout;
-    grace_over: its grace period ran out; ended: terminated, or removed by an operator.
+response after misses; missed: silent for an interval, fewer than max_missed_heartbeats in a row
+(after a beat that was not heard of); overdue: that many; lost: its connection ended; timed_out: the
+core closed it at offline_timeout; over (`grace_over`): its grace period ran out; ended: terminated,
+or removed by an operator.
 
 Reasons of going offline: timed_out heartbeat_timeout; grace_over missed_heartbeats when late,
 reconnect_timeout when reconnecting; ended the caller's.

@@ -1,0 +1,351 @@
+"""`dscore._core` without sockets: the same names, so that a server can be run on it.
+
+    class FakeServer(dscore.Server):
+        _core = fake_core
+
+The pool keeps every command, and gives the server whatever events a test pushes. It plays the
+reactors' part only where a server could not go on without it: what is closed has ended.
+"""
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+__version__ = "0.0.0"
+build_profile = "debug"
+
+
+class CoreError(Exception):
+    pass
+
+
+class BindError(CoreError, OSError):
+    pass
+
+
+class PoolClosedError(CoreError):
+    pass
+
+
+class ForkedError(CoreError):
+    pass
+
+
+@dataclass
+class Opened:
+    conn: int
+    endpoint: str = "raw"
+    path: str = "/deepstream/ws"
+    peer: str = "10.0.0.1"
+    bearer: str | None = None
+
+
+@dataclass
+class Introduction:
+    conn: int
+    kind: str
+    text: bytes
+
+
+@dataclass
+class Message:
+    conn: int
+    kind: str
+    data: bytes
+    binary: bool = False
+
+
+@dataclass
+class Beat:
+    conn: int
+    kind: str = "heartbeat"
+
+
+@dataclass
+class Missed:
+    conn: int
+    misses: int
+    silent_ms: int = 30_000
+
+
+@dataclass
+class Answer:
+    conn: int
+    request_id: str
+    status: str
+    message: str = ""
+
+
+@dataclass
+class Progress:
+    conn: int
+    request_id: str
+    stage: str
+    granted_ms: int
+
+
+@dataclass
+class Outcome:
+    conn: int
+    request_id: str
+    outcome: str
+    latency_ms: float = 1.0
+    message: str = ""
+    drain: bool = True
+
+
+@dataclass
+class Closed:
+    conn: int
+    code: int = 1006
+    reason: str = ""
+    initiator: str = "network"
+    cause: str = ""
+
+
+@dataclass
+class Drained:
+    conn: int
+
+
+@dataclass
+class HttpRequest:
+    conn: int
+    method: str
+    target: str
+    version: str = "1.1"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=lambda: [(b"host", b"localhost")])
+    body: bytes = b""
+    peer: str = "127.0.0.1"
+    peer_port: int = 50_000
+
+
+@dataclass
+class HttpGone:
+    conn: int
+
+
+@dataclass
+class LastSeen:
+    conns: list[int]
+    seen_ms: list[int]
+    heartbeat_ms: list[int]
+
+
+class CoreConfig:
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.reactors = 1
+        self.max_connections = 0
+
+
+class Stats:
+    def as_dict(self) -> dict[str, int]:
+        return {"connections": 0, "accepted_total": 0}
+
+
+class ReactorPool:
+    """Keeps commands as (name, *arguments) in `commands`."""
+
+    def __init__(self, config: CoreConfig) -> None:
+        self.config = config
+        self.commands: list[tuple[Any, ...]] = []
+        self.open: set[int] = set()
+        """WebSockets, by the events that were pushed."""
+        self.closed = False
+        self.clock_skip = 0
+        """Milliseconds its clock is ahead of the real one."""
+        self._events: deque[object] = deque()
+        self._read, self._write = os.pipe()
+        self._requests = count(1)
+
+    # For tests.
+
+    def push(self, *events: object) -> None:
+        """Things that happen, in order."""
+        for event in events:
+            if isinstance(event, Opened):
+                self.open.add(event.conn)
+            elif isinstance(event, Closed):
+                self.open.discard(event.conn)
+            self._events.append(event)
+        os.write(self._write, b".")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every event was taken."""
+        return not self._events
+
+    def named(self, name: str) -> list[tuple[Any, ...]]:
+        """The arguments of every command of this name."""
+        return [command[1:] for command in self.commands if command[0] == name]
+
+    def told(self, conn: int) -> list[dict[str, Any]]:
+        """Every message that was sent to a connection, in order."""
+        texts: list[bytes] = []
+        for name, *arguments in self.commands:
+            if name in ("accept", "accept_watcher") and arguments[0] == conn:
+                texts += arguments[-1]
+            elif name == "send" and arguments[0] == conn:
+                texts.append(arguments[1])
+            elif name == "send_many" and conn in arguments[0]:
+                texts.append(arguments[1])
+        return [json.loads(text) for text in texts]
+
+    def closes(self, conn: int) -> list[tuple[int, str]]:
+        """Codes and reasons a connection was asked to close with."""
+        return [(code, why) for c, code, why, _ in self.named("close_connection") if c == conn]
+
+    # The interface of the real one.
+
+    def start(self) -> None:
+        self.commands.append(("start",))
+
+    def fileno(self) -> int:
+        return self._read
+
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", 8765
+
+    def take(self, limit: int = 1024) -> list[object]:
+        batch = [self._events.popleft() for _ in range(min(limit, len(self._events)))]
+        if not batch:
+            os.read(self._read, 65_536)
+        return batch
+
+    def now_ms(self) -> int:
+        return round(time.monotonic() * 1000) + self.clock_skip
+
+    def accept(
+        self,
+        conn: int,
+        agent_id: str,
+        replies: Sequence[bytes] = (),
+        *,
+        notice_only: bool = False,
+    ) -> None:
+        self.commands.append(("accept", conn, agent_id, notice_only, list(replies)))
+
+    def accept_watcher(self, conn: int, replies: Sequence[bytes] = ()) -> None:
+        self.commands.append(("accept_watcher", conn, list(replies)))
+
+    def refuse(self, conn: int, code: str, message: str, request_type: str | None = None) -> None:
+        self.commands.append(("refuse", conn, code, message, request_type))
+
+    def send(self, conn: int, text: bytes, *, notify: bool = False) -> None:
+        self.commands.append(("send", conn, text))
+        if notify:
+            self.push(Drained(conn))
+
+    def send_many(self, conns: Sequence[int], text: bytes) -> None:
+        self.commands.append(("send_many", list(conns), text))
+
+    def close_connection(self, conn: int, code: int, reason: str, cause: str = "") -> None:
+        self.commands.append(("close_connection", conn, code, reason, cause))
+        if conn in self.open:
+            self.push(Closed(conn, code, reason, "server", cause))
+
+    def close_all(self, code: int, reason: str, cause: str = "", *, spread_ms: int = 0) -> None:
+        self.commands.append(("close_all", code, reason, cause, spread_ms))
+        self.push(*(Closed(conn, code, reason, "server", cause) for conn in sorted(self.open)))
+
+    def hear_next_beat(self, conn: int) -> None:
+        self.commands.append(("hear_next_beat", conn))
+
+    def terminate(self, conn: int, timeout_ms: int, reason: str = "Server shutting down") -> str:
+        request_id = f"request-{next(self._requests)}"
+        self.commands.append(("terminate", conn, timeout_ms, request_id))
+        return request_id
+
+    def terminate_all(
+        self,
+        timeout_ms: int,
+        notice_ms: int,
+        max_extension_ms: int,
+        reason: str = "Server shutting down",
+    ) -> None:
+        self.commands.append(("terminate_all", timeout_ms, notice_ms, max_extension_ms))
+
+    def set_gate(self, gate: str) -> None:
+        self.commands.append(("set_gate", gate))
+
+    def respond(
+        self,
+        conn: int,
+        status: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        *,
+        more: bool = False,
+        notify: bool = False,
+    ) -> None:
+        self.commands.append(("respond", conn, status, body))
+
+    def respond_more(self, conn: int, body: bytes, *, more: bool, notify: bool = False) -> None:
+        self.commands.append(("respond_more", conn, body))
+
+    def abort(self, conn: int) -> None:
+        self.commands.append(("abort", conn))
+
+    def read_last_seen(self) -> None:
+        self.commands.append(("read_last_seen",))
+
+    def configure(self, config: CoreConfig) -> None:
+        self.commands.append(("configure", config.settings))
+
+    def stats(self) -> Stats:
+        return Stats()
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            os.close(self._read)
+            os.close(self._write)
+
+
+class Wheel(Generic[T]):
+    """A wheel of one level: a dictionary."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._armed: dict[int, tuple[int, T]] = {}
+        self._keys = count(1)
+
+    def arm(self, deadline_ms: int, value: T) -> int:
+        key = next(self._keys)
+        self._armed[key] = (deadline_ms, value)
+        return key
+
+    def cancel(self, key: int) -> T | None:
+        armed = self._armed.pop(key, None)
+        return None if armed is None else armed[1]
+
+    def next_expiration(self) -> int | None:
+        return min((deadline for deadline, _ in self._armed.values()), default=None)
+
+    def advance(self, now_ms: int) -> list[T]:
+        due = sorted(
+            (deadline, key) for key, (deadline, _) in self._armed.items() if deadline <= now_ms
+        )
+        return [self._armed.pop(key)[1] for _, key in due]
+
+    def __len__(self) -> int:
+        return len(self._armed)
+
+
+def introduction(conn: int, kind: str, **fields: object) -> Introduction:
+    return Introduction(conn, kind, _text(kind, fields))
+
+
+def message(conn: int, kind: str, **fields: object) -> Message:
+    return Message(conn, kind, _text(kind, fields))
+
+
+def _text(kind: str, fields: Mapping[str, object]) -> bytes:
+    return json.dumps({"type": kind, **fields}).encode()

@@ -1,0 +1,59 @@
+import pytest
+
+from dscore.store import MemoryStore, Session
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    store = MemoryStore()
+    store.put("a", Session())
+    return store
+
+
+def queue(store: MemoryStore, *texts: bytes, limit: int = 100, max_bytes: int = 1000) -> int:
+    return sum(store.queue("a", text, limit=limit, max_bytes=max_bytes) for text in texts)
+
+
+def test_outbox_is_taken_in_order_and_once(store: MemoryStore) -> None:
+    queue(store, b"1", b"2", b"3")
+    assert store.take_outbox("a") == [b"1", b"2", b"3"]
+    assert list(store.take_outbox("a")) == []
+
+
+def test_outbox_drops_and_counts_the_oldest_past_the_limit(store: MemoryStore) -> None:
+    assert queue(store, b"1", b"2", b"3", limit=2) == 1
+    assert store.take_outbox("a") == [b"2", b"3"]
+    session = store.get("a")
+    assert session is not None
+    assert session.dropped == 1
+
+
+def test_outbox_drops_the_oldest_past_its_bytes(store: MemoryStore) -> None:
+    assert queue(store, b"1" * 600, b"2" * 600) == 1
+    assert store.take_outbox("a") == [b"2" * 600]
+
+
+def test_outbox_keeps_one_message_of_any_size(store: MemoryStore) -> None:
+    assert queue(store, b"1" * 5000) == 0
+
+
+def test_outbox_limit_of_nothing_keeps_nothing(store: MemoryStore) -> None:
+    assert queue(store, b"1", limit=0) == 1
+    assert list(store.take_outbox("a")) == []
+
+
+def test_a_dropped_session_is_gone_with_its_outbox(store: MemoryStore) -> None:
+    queue(store, b"1")
+    store.drop("a")
+    store.drop("a")
+    assert store.get("a") is None
+    assert list(store.take_outbox("a")) == []
+
+
+def test_expires_only_sessions_of_agents_that_left_before(store: MemoryStore) -> None:
+    for agent_id, left_at in (("b", 10.0), ("c", 20.0)):
+        session = Session()
+        session.left_at = left_at
+        store.put(agent_id, session)
+    assert store.expire(15.0) == 1
+    assert [name for name in "abc" if store.get(name)] == ["a", "c"]
