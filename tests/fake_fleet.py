@@ -81,13 +81,14 @@ class FakeFleet:
         self.is_draining = False
         self.maintenance = False
         self.unauthenticated = 2
-        self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.sent: list[tuple[str, bytes]] = []
         self.removed: list[str] = []
         self.terminated: list[tuple[str, float | None]] = []
         self.drains: list[tuple[str | None, float | None]] = []
         self.drain_may_end = asyncio.Event()
         self.status: FakeStatus | None = None
         self.outcome = "acked"
+        self.mute = 0
 
     def set_maintenance(self, *, enabled: bool) -> None:
         self.maintenance = enabled
@@ -108,7 +109,7 @@ class FakeFleet:
     def core_stats(self) -> dict[str, int]:
         return {"connections": 4, "heartbeats_total": 7, "bytes_sent_total": 99, "outbox_bytes": 3}
 
-    def send_message(self, agent_id: str, message: dict[str, Any]) -> bool:
+    def send_message(self, agent_id: str, message: bytes) -> bool:
         agent = self._known(agent_id)
         self.sent.append((agent_id, message))
         return agent.connected
@@ -125,15 +126,27 @@ class FakeFleet:
         self.removed.append(agent_id)
 
     async def drain(self, *, intent: str | None = None, timeout: float | None = None) -> FakeReport:
-        total = len(self.connected_ids())
-        intent = intent or "terminate"
-        self.drains.append((intent, timeout))
-        self.is_draining = True
-        self.status = FakeStatus(intent, total, pending=total)
+        if self.status is None:
+            total = len(self.connected_ids())
+            self.drains.append((intent, timeout))
+            self.is_draining = True
+            self.status = FakeStatus(intent or "terminate", total, pending=total)
         await self.drain_may_end.wait()
-        self.status.acked, self.status.pending, self.status.state = total, 0, "done"
-        self.status.report = FakeReport(intent, total, total)
+        if self.status.report is None:
+            self.end_drain(self.status)
+        assert self.status.report is not None
         return self.status.report
+
+    def end_drain(self, status: FakeStatus) -> None:
+        status.acked, status.pending, status.state = status.total - self.mute, 0, "done"
+        status.timed_out = self.mute
+        status.report = FakeReport(
+            status.intent,
+            status.total,
+            status.acked,
+            timed_out=self.mute,
+            not_acked=self.connected_ids()[: self.mute],
+        )
 
     def drain_status(self) -> FakeStatus | None:
         return self.status

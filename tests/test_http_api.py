@@ -177,12 +177,13 @@ async def test_terminate_refuses_senseless_timeouts(body: dict[str, Any]) -> Non
 
 async def test_message_is_handed_on_whole() -> None:
     fleet = FakeFleet("a")
-    message = {"type": "set_roi", "n": 1, "x": [1.5, None, {"k": "é"}]}
+    message = b'{"type":"set_roi", "n":123456789012345678901234567890, "k":"\\u00e9"}'
+    options = {"content": message, "headers": {"content-type": "application/json"}}
     async with client_of(fleet) as client:
-        answer = await client.post("/api/v1/agents/a/message", json=message)
+        answer = await client.post("/api/v1/agents/a/message", **options)
         assert (answer.status_code, answer.json()) == (202, {"delivered": True})
         fleet.by_id["a"].connected = False
-        answer = await client.post("/api/v1/agents/a/message", json=message)
+        answer = await client.post("/api/v1/agents/a/message", **options)
         assert answer.json() == {"delivered": False}
     assert fleet.sent == [("a", message)] * 2
 
@@ -197,6 +198,9 @@ async def test_message_is_handed_on_whole() -> None:
         (b'{"type": 1}', 422),
         (b'{"type": ""}', 422),
         (b"\xff", 400),
+        (b'{"type": "x", "n": NaN}', 422),
+        (b'{"type": "x", "k": "\\ud800"}', 422),
+        ('{"type": "x"}'.encode("utf-16"), 422),
         (b"[" * 100_000, 400),
     ],
 )
@@ -220,7 +224,7 @@ async def test_a_body_that_is_not_sent_as_json_is_a_415() -> None:
 async def test_message_that_nobody_could_keep_is_a_409() -> None:
     fleet = FakeFleet("a")
 
-    def send_message(agent_id: str, message: dict[str, Any]) -> bool:
+    def send_message(agent_id: str, message: bytes) -> bool:
         raise NotConnectedError(agent_id)
 
     fleet.send_message = send_message  # type: ignore[method-assign]

@@ -1,0 +1,51 @@
+"""`config check`: every setting, its value and where that comes from."""
+
+import os
+from pathlib import Path
+
+from dscore.auth import Tokens
+from dscore.cli import show
+from dscore.cli.errors import OK
+from dscore.config import Config, load, rows
+
+
+def check(path: Path | None, *, as_json: bool) -> int:
+    """Reads the configuration as `serve` does, token files included.
+
+    Raises:
+        ConfigError: Something is wrong with it.
+    """
+    loaded = load(path, environ=os.environ)
+    read_tokens(loaded.config)
+    for warning in loaded.warnings:
+        show.complain(f"warning: {warning}")
+    if as_json:
+        show.json({row.key: {"value": row.value, "origin": row.origin} for row in rows(loaded)})
+        return OK
+    table = ((row.key, _written(row.value), row.origin) for row in rows(loaded))
+    show.table(("SETTING", "VALUE", "FROM"), table)
+    return OK
+
+
+def read_tokens(config: Config) -> tuple[Tokens, Tokens]:
+    """The tokens of agents and of operators.
+
+    Raises:
+        ConfigError: A token file cannot be used.
+    """
+    auth = config.auth
+    agents = Tokens.from_settings(auth.token_file, auth.tokens)
+    operators = Tokens.from_settings(
+        auth.operator_token_file, auth.operator_tokens, setting="auth.operator_token_file"
+    )
+    return agents, operators
+
+
+def _written(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)

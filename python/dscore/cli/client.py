@@ -1,0 +1,150 @@
+"""Calls to the operator API, and what their failures mean in words."""
+
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+import orjson
+
+from dscore.cli.errors import USAGE, CliError
+from dscore.http.loopback import is_loopback
+
+PATIENCE = 15.0
+"""Seconds for an answer that does not wait for agents."""
+
+
+class Client:
+    """A connection to one server. Safe to use from several threads."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self.url = _base_url(url)
+        # A proxy of the environment never knows the way to this machine's own loopback.
+        loopback = is_loopback(urlsplit(self.url).hostname or "")
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={} if token is None else {"authorization": f"Bearer {token}"},
+            timeout=PATIENCE,
+            trust_env=not loopback,
+            limits=httpx.Limits(max_connections=None),
+        )
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str) -> Any:
+        """The document at a path. See `call`."""
+        return self.call("GET", path)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: dict[str, Any] | None = None,
+        patience: float | None = PATIENCE,
+    ) -> Any:
+        """Calls and reads the answer.
+
+        Args:
+            method: The HTTP method.
+            path: Below the server's address.
+            body: Sent as JSON, if there is one.
+            query: The query of the URL.
+            patience: Seconds for the answer; None waits without end.
+
+        Raises:
+            RefusedError: The server answered with an error.
+            CliError: It did not answer.
+        """
+        timeout = httpx.Timeout(PATIENCE, read=patience)
+        content = None if body is None else orjson.dumps(body)
+        headers = None if body is None else {"content-type": "application/json"}
+        try:
+            answer = self._http.request(
+                method, path, params=query, content=content, headers=headers, timeout=timeout
+            )
+        except httpx.HTTPError as error:
+            raise CliError(self._sentence(error)) from None
+        if answer.is_success:
+            return _json(answer, self.url)
+        raise _refused(answer, self.url)
+
+    def _sentence(self, error: httpx.HTTPError) -> str:
+        if isinstance(error, httpx.ConnectError):
+            return (
+                f"cannot reach {self.url}: {_cause(error)}; is the server running? "
+                "(--url or DSCORE_URL says where)"
+            )
+        if isinstance(error, httpx.TimeoutException):
+            return f"{self.url} did not answer in time; try again, or look at its log"
+        return f"lost the connection to {self.url}: {_cause(error)}; is the server still running?"
+
+
+class RefusedError(CliError):
+    """The server answered with an error; `status` is HTTP's."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def agent_path(agent_id: str, action: str = "") -> str:
+    """The path of an agent. Dots are escaped too: ".." is an id like any other."""
+    escaped = quote(agent_id, safe="").replace(".", "%2E")
+    return f"/api/v1/agents/{escaped}{action}"
+
+
+def _base_url(url: str) -> str:
+    full = url if "://" in url else f"http://{url}"
+    try:
+        parts = urlsplit(full)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise CliError(f"--url {url}: give an address such as http://127.0.0.1:8765", USAGE)
+    return full.rstrip("/")
+
+
+def _cause(error: httpx.HTTPError) -> str:
+    """The system's own words ("connection refused"), without its error number."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+        cause = cause.__cause__ or cause.__context__
+    words = str(error).rstrip(".")
+    if words.startswith("[Errno"):
+        words = words.partition("] ")[2]
+    return f"{words[:1].lower()}{words[1:]}" or type(error).__name__
+
+
+def _json(answer: httpx.Response, url: str) -> Any:
+    if not answer.content:
+        return None
+    try:
+        return orjson.loads(answer.content)
+    except ValueError:
+        raise CliError(f"{url} does not answer like a dscore server; check --url") from None
+
+
+def _refused(answer: httpx.Response, url: str) -> CliError:
+    try:
+        detail = str(orjson.loads(answer.content)["detail"])
+    except (ValueError, TypeError, KeyError):
+        status = f"{answer.status_code} {answer.reason_phrase}".strip()
+        detail = f"{url} answered {status}, not like a dscore server; check --url"
+    detail = " ".join(detail.split()).rstrip(".")
+    if answer.status_code == 401:
+        detail = f"{detail}; give it with --token or DSCORE_TOKEN"
+    return RefusedError(f"{detail[:1].lower()}{detail[1:]}", answer.status_code)

@@ -1,0 +1,277 @@
+"""What can be typed: names, options and their help. What is done is elsewhere."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from dscore.cli.errors import USAGE, CliError
+
+DEFAULT_URL = "http://127.0.0.1:8765"
+
+app = typer.Typer(
+    help="dscore keeps the connections of a fleet of edge agents: run the server, or operate one.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part.",
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=False)
+app.add_typer(config_app, name="config")
+
+Url: TypeAlias = Annotated[
+    str,
+    typer.Option("--url", envvar="DSCORE_URL", metavar="URL", help="The server to talk to."),
+]
+Token: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        envvar="DSCORE_TOKEN",
+        metavar="TOKEN",
+        show_default=False,
+        help="The operator's token. The variable keeps it out of the list of processes.",
+    ),
+]
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print JSON, for programs.", show_default=False)
+]
+ConfigPath: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="Settings, a TOML file."),
+]
+Timeout: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout",
+        metavar="TIME",
+        help="How long each agent has to answer: 30s, 2m, or seconds. [default: the server's]",
+    ),
+]
+
+
+class Intent(str, Enum):
+    """What a drain asks of the agents."""
+
+    terminate = "terminate"
+    restart = "restart"
+
+
+class Switch(str, Enum):
+    """On or off."""
+
+    on = "on"
+    off = "off"
+
+
+class AgentStatus(str, Enum):
+    """What watchers are told of an agent."""
+
+    online = "online"
+    offline = "offline"
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from dscore._core import __version__
+
+        typer.echo(f"dscore {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(USAGE)
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", help="Address to listen on. [default: 127.0.0.1]"),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", help="Port to listen on; 0 takes a free one. [default: 8765]"),
+    ] = None,
+    config: ConfigPath = None,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="What outlives a restart. [default: dscore.db]"),
+    ] = None,
+    reactors: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Threads that own the sockets. [default: auto]"),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure", help="Listen beyond this machine without tokens.", show_default=False
+        ),
+    ] = False,
+) -> int:
+    """Run the server until it is told to stop.
+
+    SIGTERM or ctrl-C stops every agent's application gracefully, then ends; a second ctrl-C ends at
+    once. SIGUSR1 ends the server only, and the agents come back; SIGHUP reads the configuration
+    again. Flags win over DSCORE_SECTION__KEY variables, these over the file.
+    """
+    from dscore.cli.serve import serve as run
+
+    flags = {
+        "listen.host": host,
+        "listen.port": port,
+        "listen.reactors": reactors,
+        "store.path": store,
+    }
+    return run(config, flags, insecure=insecure)
+
+
+@app.command()
+def status(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> int:
+    """Show a server at a glance."""
+    from dscore.cli import operate
+    from dscore.cli.client import Client
+
+    with Client(url, token) as client:
+        return operate.status(client, as_json=json)
+
+
+@app.command()
+def agents(
+    only: Annotated[
+        AgentStatus | None,
+        typer.Option("--status", metavar="online|offline", help="Only agents with this status."),
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option(metavar="STATE", help="Only agents in this state.")
+    ] = None,
+    q: Annotated[
+        str | None,
+        typer.Option("--q", "-q", metavar="TEXT", help="Only agents with this in id or address."),
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="FIELD",
+            help="id, status, state, connected_at or last_heartbeat; a leading - turns it round.",
+        ),
+    ] = "id",
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many. [default: all]")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> int:
+    """List the agents."""
+    from dscore.cli import operate
+    from dscore.cli.client import Client
+
+    wanted = {"status": only.value if only else None, "state": state, "q": q, "sort": sort}
+    query = {name: value for name, value in wanted.items() if value is not None}
+    with Client(url, token) as client:
+        return operate.agents(client, query, limit=limit, as_json=json)
+
+
+@app.command()
+def drain(
+    intent: Annotated[
+        Intent | None,
+        typer.Option(
+            metavar="terminate|restart",
+            help="Stop the agents' applications, or let them come back. [default: the server's]",
+        ),
+    ] = None,
+    timeout: Timeout = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait/--no-wait", help="Wait for the end, or return once it has begun."),
+    ] = True,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> int:
+    """Shut a server down gracefully, and wait for its report.
+
+    Exits with 3 if an agent failed, timed out or vanished.
+    """
+    from dscore.cli import shutdown
+    from dscore.cli.client import Client
+
+    wish = {"intent": intent.value if intent else None, "timeout": _seconds(timeout)}
+    with Client(url, token) as client:
+        return shutdown.drain(client, wish, wait=wait, as_json=json)
+
+
+@app.command()
+def terminate(
+    agent: Annotated[
+        list[str] | None, typer.Argument(metavar="AGENT", help="Agent ids.")
+    ] = None,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="Every agent that is connected.", show_default=False)
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before --all.", show_default=False)
+    ] = False,
+    timeout: Timeout = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> int:
+    """Ask agents to stop their application, and wait for their answers. The server goes on.
+
+    Exits with 0 if all of them stopped, 3 if some did, 1 if none did.
+    """
+    from dscore.cli import shutdown
+    from dscore.cli.client import Client
+
+    if bool(agent) == everyone:
+        raise CliError("name the agents, or give --all; see dscore terminate --help", USAGE)
+    seconds = _seconds(timeout)
+    with Client(url, token) as client:
+        ids = agent or shutdown.everyone(client, ask=not yes)
+        return shutdown.terminate(client, ids, timeout=seconds, as_json=json)
+
+
+@app.command()
+def maintenance(
+    switch: Annotated[
+        Switch | None,
+        typer.Argument(metavar="on|off", help="Leave it out to see which it is."),
+    ] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> int:
+    """Turn all agents away for a while, without stopping the server."""
+    from dscore.cli import operate
+    from dscore.cli.client import Client
+
+    enabled = None if switch is None else switch is Switch.on
+    with Client(url, token) as client:
+        return operate.maintenance(client, enabled=enabled, as_json=json)
+
+
+@config_app.command("check")
+def check(config: ConfigPath = None, json: Json = False) -> int:
+    """Check the configuration, and show each setting and where it comes from."""
+    from dscore.cli.check import check as run
+
+    return run(config, as_json=json)
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    from dscore.config import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise CliError(f"--timeout {text}: {error}", USAGE) from None

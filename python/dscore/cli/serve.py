@@ -1,0 +1,244 @@
+"""`serve`: a server that is the whole process. Signals, limits, exit code and report are here."""
+
+import asyncio
+import errno
+import gc
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import orjson
+import uvloop
+
+from dscore import log
+from dscore.cli.errors import INTERRUPTED, OK, USAGE, CliError
+from dscore.cli.notify import Notifier
+from dscore.config import Config, load
+from dscore.errors import BindError, ConfigError
+from dscore.http.loopback import is_loopback
+from dscore.policy import Policy
+from dscore.policy.drain import Intent
+from dscore.server import Server
+
+Flags = Mapping[str, object]
+
+_log = log.get_logger("dscore.serve")
+
+
+def serve(path: Path | None, flags: Flags, *, insecure: bool) -> NoReturn:
+    """Runs a server until a drain is over, then ends the process.
+
+    Args:
+        path: The configuration file.
+        flags: Settings of the command line, by dotted name; None: not given.
+        insecure: Listen beyond loopback even without tokens.
+
+    Raises:
+        ConfigError: A setting or a token file is wrong.
+        CliError: The server cannot start.
+    """
+    loaded = load(path, flags=flags, environ=os.environ)
+    _check_exposure(loaded.config, insecure=insecure)
+    _raise_descriptor_limit()
+    service = Service(loaded.config, path, flags)
+    log.configure(loaded.config.log)
+    for warning in loaded.warnings:
+        _log.warning("config_warning", warning=warning)
+    try:
+        code = uvloop.run(service.run())
+    except BaseException:
+        log.flush()
+        raise
+    _exit(code)
+
+
+class Service:
+    """One server and the process around it."""
+
+    def __init__(self, config: Config, path: Path | None, flags: Flags) -> None:
+        """Reads the token files, binds nothing yet."""
+        self._path = path
+        self._flags = flags
+        self._notifier = Notifier()
+        self._server = Server(config, policy=_Announcing(self._notifier))
+        self._starting: asyncio.Task[None] | None = None
+        self._drains: set[asyncio.Task[None]] = set()
+        self._interrupts = 0
+
+    async def run(self) -> int:
+        """Starts, serves, drains and closes the server.
+
+        Returns:
+            The exit code.
+        """
+        loop = asyncio.get_running_loop()
+        self._starting = loop.create_task(self._server.start())
+        self._install_signals(loop)
+        if not await self._started(self._starting):
+            return OK
+        self._announce(loop)
+        code = await self._server.wait()
+        # The code says how the drain went, and no mishap on the way out may change it.
+        try:
+            self._write_report()
+            await self._server.close()
+        except Exception:
+            _log.exception("close_failed")
+        return code
+
+    async def _started(self, starting: "asyncio.Task[None]") -> bool:
+        """Whether it has started; no, if it was told to stop before that."""
+        config = self._server.config
+        try:
+            await starting
+        except asyncio.CancelledError:
+            return False
+        except BindError as error:
+            raise CliError(_bind_sentence(config, error)) from None
+        except ValueError as error:  # a setting that only the core can judge
+            raise CliError(str(error), USAGE) from None
+        return True
+
+    def _announce(self, loop: asyncio.AbstractEventLoop) -> None:
+        # What the imports and the start have made stays for good: no collection of a fleet's
+        # garbage need look at it again.
+        gc.freeze()
+        server = self._server
+        host, port = server.address
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        _log.info(
+            "serving",
+            url=f"http://{where}",
+            agents=f"ws://{where}/deepstream/ws",
+            pid=os.getpid(),
+            reactors=server.config.listen.reactors,
+        )
+        if not is_loopback(host) and not _has_operators(server.config):
+            _log.warning("operator_api_closed", remedy="set auth.operator_token_file")
+        self._notifier.ready()
+        self._notifier.status(f"Serving agents on {where}")
+        if self._notifier.watchdog_interval is not None:
+            self._feed_watchdog(loop, self._notifier.watchdog_interval)
+
+    def _feed_watchdog(self, loop: asyncio.AbstractEventLoop, interval: float) -> None:
+        self._notifier.watchdog()
+        loop.call_later(interval, self._feed_watchdog, loop, interval)
+
+    def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_signal_handler(signal.SIGTERM, self._drain, None)
+        loop.add_signal_handler(signal.SIGINT, self._interrupted)
+        loop.add_signal_handler(signal.SIGUSR1, self._drain, "restart")
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _interrupted(self) -> None:
+        self._interrupts += 1
+        if self._interrupts > 1:
+            _log.warning("interrupted")
+            _exit(INTERRUPTED)
+        self._drain(None)
+
+    def _drain(self, intent: Intent | None) -> None:
+        """Begins a drain; one that runs goes on as it is."""
+        if not self._server.is_started:
+            if self._starting is not None:
+                self._starting.cancel()
+            return
+        task = asyncio.get_running_loop().create_task(self._join_drain(intent))
+        self._drains.add(task)
+        task.add_done_callback(self._drains.discard)
+
+    async def _join_drain(self, intent: Intent | None) -> None:
+        try:
+            await self._server.drain(intent=intent)
+        except Exception:
+            _log.debug("drain_joined_in_vain", exc_info=True)  # the server itself logs why
+
+    def _reload(self) -> None:
+        if not self._server.is_started:
+            return
+        try:
+            loaded = load(self._path, flags=self._flags, environ=os.environ)
+            reloaded = self._server.reload(loaded.config)
+        except (ConfigError, ValueError) as error:
+            _log.error("reload_failed", reason=str(error))
+            return
+        log.configure(loaded.config.log)
+        if reloaded.needs_restart:
+            _log.warning("reload_needs_restart", settings=reloaded.needs_restart)
+
+    def _write_report(self) -> None:
+        status, path = self._server.drain_status(), self._server.config.shutdown.report
+        if status is None or status.report is None or path is None:
+            return
+        document = orjson.dumps(
+            status.report.as_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        )
+        # Written beside it and renamed: whoever waits for the file never reads half of it.
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_bytes(document)
+            partial.replace(path)
+        except OSError as error:
+            _log.error("report_failed", path=str(path), reason=error.strerror)
+            partial.unlink(missing_ok=True)
+
+
+class _Announcing(Policy):
+    """Tells the service manager of a drain, whoever asked for it."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+
+    def on_drain(self, intent: str) -> None:
+        self._notifier.stopping()
+
+
+def _check_exposure(config: Config, *, insecure: bool) -> None:
+    host = config.listen.host
+    if is_loopback(host) or config.auth.required or insecure:
+        return
+    raise CliError(
+        f"refusing to listen on {host} without tokens: other machines could reach it; set "
+        "auth.required and auth.token_file, or add --insecure",
+        USAGE,
+    )
+
+
+def _has_operators(config: Config) -> bool:
+    return config.auth.operator_token_file is not None or bool(config.auth.operator_tokens)
+
+
+def _raise_descriptor_limit() -> None:
+    """A fleet needs a descriptor for each agent; the usual soft limit is 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as error:
+        _log.warning("descriptor_limit_kept", reason=str(error))
+
+
+_REMEDIES = {
+    errno.EADDRINUSE: "another program listens there; stop it, or choose another --port",
+    errno.EACCES: "ports below 1024 need privileges; choose another --port",
+    errno.EADDRNOTAVAIL: "this machine does not have that address; choose another --host",
+}
+
+
+def _bind_sentence(config: Config, error: BindError) -> str:
+    cause = os.strerror(error.errno).lower() if error.errno else str(error)
+    remedy = _REMEDIES.get(error.errno or 0, "choose another --host or --port")
+    listen = config.listen
+    return f"cannot listen on {listen.host}:{listen.port}: {cause}: {remedy}"
+
+
+def _exit(code: int) -> NoReturn:
+    """Ends the process at once: everything is closed, and tearing down what is left of a fleet's
+    objects one by one would only take time."""
+    log.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

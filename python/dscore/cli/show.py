@@ -1,0 +1,112 @@
+"""What commands print: JSON for programs, tables and bars for people.
+
+Results go to stdout, progress to stderr. Everything that comes from an agent is made harmless
+first: an id may hold a terminal's control sequences.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 10_000
+"""Columns where no terminal sets a width: nothing is cut or folded."""
+
+
+def json(document: Any) -> None:
+    """Prints a document."""
+    text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    sys.stdout.write(text.decode())
+    sys.stdout.flush()
+
+
+def line(text: str) -> None:
+    """Prints one line."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """Prints one line to stderr."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, red: str = "") -> None:
+    """Prints rows under headings; cells equal to `red` are coloured on a terminal."""
+    console = Console(
+        file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False
+    )
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        grid.add_column(heading, overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(printable(cell), "red" if cell == red else "") for cell in row))
+    console.print(grid)
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that is no visible character."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def ago(timestamp: str | None, now: datetime) -> str:
+    """How long ago a timestamp of the server was."""
+    if timestamp is None:
+        return "-"
+    moment = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    return f"{span((now - moment).total_seconds())} ago"
+
+
+def span(seconds: float) -> str:
+    """A duration in its two largest units, for people."""
+    left = max(0, int(seconds))
+    parts: list[str] = []
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")):
+        count, left = divmod(left, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+class Bar:
+    """A progress bar that may be no bar at all."""
+
+    def __init__(self, progress: Progress | None, task: Any) -> None:
+        self._progress = progress
+        self._task = task
+
+    def update(self, done: int, total: int) -> None:
+        """So many of so many."""
+        if self._progress is not None:
+            self._progress.update(self._task, completed=done, total=total)
+
+    def __bool__(self) -> bool:
+        return self._progress is not None
+
+
+@contextmanager
+def bar(what: str, *, quiet: bool) -> Iterator[Bar]:
+    """A progress bar on stderr; none when that is no terminal, or when asked to be quiet."""
+    if quiet or not sys.stderr.isatty():
+        yield Bar(None, None)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield Bar(progress, progress.add_task(what, total=None))

@@ -1,0 +1,132 @@
+"""Commands that stop something and wait for it: drain, terminate."""
+
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import wait as wait_for
+from typing import Any
+
+import typer
+
+from dscore.cli import show
+from dscore.cli.client import PATIENCE, Client, RefusedError, agent_path
+from dscore.cli.errors import FAILED, OK, PARTIAL, USAGE, CliError
+from dscore.cli.operate import list_agents, progress_of
+
+HOLD = 60
+"""Seconds that one call waits for the end of a drain, before the next one does."""
+REFRESH = 0.2
+AT_ONCE = 32
+"""Agents that are terminated side by side."""
+
+
+def drain(client: Client, wish: dict[str, Any], *, wait: bool, as_json: bool) -> int:
+    """Starts a drain and follows it to its report."""
+    if not wait:
+        begun = client.call("POST", "/api/v1/drain", wish)
+        if as_json:
+            show.json(begun)
+        else:
+            show.line(f"{client.url} shuts down, {progress_of(begun)}")
+        return OK
+    with show.bar("draining", quiet=as_json) as bar, ThreadPoolExecutor(1) as thread:
+        ended = thread.submit(_ended, client, wish)
+        if bar:
+            _follow(client, ended, bar)
+        report = ended.result()
+    if as_json:
+        show.json(report)
+    else:
+        seconds = report["duration_ms"] / 1000
+        show.line(f"drained in {seconds:.1f} s, {progress_of({'pending': 0, **report})}")
+        if report["not_acked"]:
+            show.complain("did not stop: " + ", ".join(map(show.printable, report["not_acked"])))
+    return PARTIAL if report["failed"] or report["timed_out"] or report["vanished"] else OK
+
+
+def _ended(client: Client, wish: dict[str, Any]) -> Any:
+    """The drain's report.
+
+    The call that starts the drain is held open by the server until the end, and a server waits for
+    its open calls: a report fetched later might find the process gone.
+    """
+    method, body = "POST", wish
+    while True:
+        status = client.call(
+            method, "/api/v1/drain", body, query={"wait": HOLD}, patience=HOLD + PATIENCE
+        )
+        if status["report"] is not None:
+            return status["report"]
+        method, body = "GET", None  # type: ignore[assignment]
+
+
+def _follow(client: Client, ended: "Future[Any]", bar: show.Bar) -> None:
+    while not wait_for([ended], timeout=REFRESH).done:
+        try:
+            status = client.get("/api/v1/drain")
+        except CliError:
+            continue  # the one that is waited for will say what is wrong
+        bar.update(status["total"] - status["pending"], status["total"])
+
+
+def everyone(client: Client, *, ask: bool) -> list[str]:
+    """The ids of all agents that are connected, after the operator has agreed."""
+    items, _ = list_agents(client, {"status": "online"})
+    ids = [item["id"] for item in items if item["connected"]]
+    if not ids:
+        raise CliError("no agent is connected")
+    if ask:
+        if not sys.stdin.isatty():
+            raise CliError("--all needs --yes where nobody can be asked", USAGE)
+        typer.confirm(f"Terminate {len(ids):,} agents?", abort=True, err=True)
+    return ids
+
+
+def terminate(client: Client, ids: Sequence[str], *, timeout: float | None, as_json: bool) -> int:
+    """Terminates agents side by side, and tells how each one ended."""
+    results: dict[str, dict[str, Any]] = {}
+    unique = list(dict.fromkeys(ids))
+    with (
+        show.bar("terminating", quiet=as_json) as bar,
+        ThreadPoolExecutor(min(AT_ONCE, len(unique))) as threads,
+    ):
+        bar.update(0, len(unique))
+        asked = {threads.submit(_terminate, client, each, timeout): each for each in unique}
+        try:
+            for done in as_completed(asked):
+                results[asked[done]] = done.result()
+                bar.update(len(results), len(unique))
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    items = [{"id": each, **results[each]} for each in unique]
+    if as_json:
+        show.json({"items": items})
+    else:
+        for item in items:
+            show.line(_result_line(item))
+    acked = sum(item["outcome"] == "acked" for item in items)
+    if acked == len(items):
+        return OK
+    return PARTIAL if acked else FAILED
+
+
+def _terminate(client: Client, agent_id: str, timeout: float | None) -> dict[str, Any]:
+    body = {} if timeout is None else {"timeout": timeout}
+    try:
+        # How long it takes is the server's to say: an agent may ask for more time.
+        result = client.call("POST", agent_path(agent_id, "/terminate"), body, patience=None)
+    except RefusedError as refusal:
+        if refusal.status not in (404, 409):
+            raise
+        return {"outcome": None, "error": str(refusal)}
+    return dict(result)
+
+
+def _result_line(item: dict[str, Any]) -> str:
+    agent_id = show.printable(item["id"])
+    if item["outcome"] is None:
+        return f"{agent_id}: {show.printable(item['error'])}"
+    if item["outcome"] == "acked":
+        return f"{agent_id}: stopped in {item['latency_ms']:.0f} ms"
+    return f"{agent_id}: {item['outcome'].replace('_', ' ')}"
