@@ -1,0 +1,58 @@
+"""The exceptions: what they are caught as, and what they say."""
+
+import pytest
+
+from dscore import errors
+from dscore.errors import (
+    AgentError,
+    AgentGoneError,
+    ConfigError,
+    DrainingError,
+    DscoreError,
+    NotConnectedError,
+    UnknownAgentError,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "bases"),
+    [
+        (ConfigError, (DscoreError, ValueError)),
+        (DrainingError, (DscoreError,)),
+        (UnknownAgentError, (AgentError, DscoreError, LookupError)),
+        (NotConnectedError, (AgentError, DscoreError)),
+        (AgentGoneError, (AgentError, DscoreError)),
+    ],
+)
+def test_error_is_caught_as_its_bases(error: type, bases: tuple[type, ...]) -> None:
+    assert all(issubclass(error, base) for base in bases)
+
+
+def test_agent_error_names_the_agent() -> None:
+    error = UnknownAgentError("cam-1")
+    assert str(error) == "no agent 'cam-1' is known"
+    assert error.agent_id == "cam-1"
+
+
+def test_config_error_says_the_first_problem_and_counts_the_others() -> None:
+    assert str(ConfigError("a")) == "a"
+    assert str(ConfigError("a", "b")) == "a (and 1 more problem)"
+    assert str(ConfigError("a", "b", "c")) == "a (and 2 more problems)"
+    assert ConfigError("a", "b").problems == ("a", "b")
+
+
+def test_errors_of_the_core_are_its_own() -> None:
+    core = pytest.importorskip("dscore._core")
+    for name in ("BindError", "CoreError", "ForkedError", "PoolClosedError"):
+        assert getattr(errors, name) is getattr(core, name)
+    assert issubclass(errors.BindError, OSError)
+
+
+def test_every_error_is_drawn_in_the_docstring() -> None:
+    assert errors.__doc__ is not None
+    assert all(name in errors.__doc__ for name in errors.__all__)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="NoSuchError"):
+        errors.NoSuchError  # noqa: B018
