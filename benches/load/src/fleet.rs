@@ -8,9 +8,11 @@ use rustix::io::{self, Errno};
 use serde_json::json;
 
 use crate::agent::{Agent, Phase, Todo};
+use crate::beats::Beats;
 use crate::clock::{Alarm, as_ns, cpu_seconds, now_ns};
 use crate::control::{Command, Inbox, emit};
 use crate::options::{Options, Role};
+use crate::peer::Peer;
 use crate::socket;
 use crate::tally::Tally;
 use crate::timers::{Due, Timer, Timers};
@@ -24,26 +26,12 @@ const SECOND: u64 = 1_000_000_000;
 const END_TIMEOUT: u64 = 5 * SECOND;
 /// Before coming back, where the server gave no hint.
 const RETURN_DELAY: u64 = SECOND;
+const MAX_RETURN_DELAY: u64 = 3600 * SECOND;
+/// Before trying to come back again, where too many are on the way.
+const TURN_DELAY: u64 = SECOND / 100;
 
 const ALARM: u64 = u64::MAX;
 const INBOX: u64 = u64::MAX - 1;
-
-/// An agent and its place in the kernel.
-struct Peer {
-    agent: Agent,
-    socket: Option<OwnedFd>,
-    /// A started frame or head, to go in front of the next bytes.
-    kept: Vec<u8>,
-    unsent: Vec<u8>,
-    /// Begun, and not yet introduced.
-    under_way: bool,
-}
-
-/// The open loop of heartbeats: number `n` is due at `base + n × interval / agents`, answered or not.
-struct Beats {
-    base: u64,
-    n: u64,
-}
 
 pub(crate) struct Fleet<'a> {
     options: &'a Options,
@@ -74,15 +62,10 @@ impl<'a> Fleet<'a> {
         let alarm = Alarm::new()?;
         socket::watch(&epoll, &alarm, ALARM)?;
         socket::watch(&epoll, inbox.waker(), INBOX)?;
+        let role = |index| options.mix.role(index, options.agents);
         let peers: Vec<Peer> = options
             .share()
-            .map(|index| Peer {
-                agent: Agent::new(index, options.mix.role(index, options.agents)),
-                socket: None,
-                kept: Vec::new(),
-                unsent: Vec::new(),
-                under_way: false,
-            })
+            .map(|index| Peer::new(Agent::new(index, role(index))))
             .collect();
         let started = now_ns();
         Ok(Self {
@@ -104,7 +87,7 @@ impl<'a> Fleet<'a> {
             open: 0,
             returning: 0,
             all_introduced: false,
-            heartbeats_wanted: true,
+            heartbeats_wanted: options.heartbeats,
             beats: None,
             progress_at: started + SECOND,
         })
@@ -132,7 +115,7 @@ impl<'a> Fleet<'a> {
             }
             let now = now_ns();
             while let Some(due) = self.timers.pop(now) {
-                self.expire(due, now);
+                self.expire(due);
             }
             self.send_heartbeats(now);
             self.tell_progress(now);
@@ -150,7 +133,7 @@ impl<'a> Fleet<'a> {
             Some(self.progress_at),
             self.timers.next(),
             self.next_connection(),
-            self.next_beat(),
+            self.beats.as_ref().map(Beats::next),
         ];
         if let Some(next) = next.into_iter().flatten().min() {
             self.alarm.set(next)?;
@@ -162,10 +145,13 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    fn has_room(&self) -> bool {
+        self.under_way < (self.options.concurrency / self.options.processes).max(1)
+    }
+
     /// When the next first connection may begin; `None` while enough are under way.
     fn next_connection(&self) -> Option<u64> {
-        let room = self.under_way < (self.options.concurrency / self.options.processes).max(1);
-        if !room || self.begun == self.peers.len() {
+        if !self.has_room() || self.begun == self.peers.len() {
             return None;
         }
         let rate = self.options.connect_rate / self.options.processes as f64;
@@ -185,22 +171,19 @@ impl<'a> Fleet<'a> {
     }
 
     fn connect(&mut self, slot: usize) {
-        let now = now_ns();
-        self.tally.connect_started.get_or_insert(now);
+        self.tally.connect_started.get_or_insert_with(now_ns);
         let peer = &mut self.peers[slot];
         peer.agent.begin();
         peer.under_way = true;
         self.under_way += 1;
         self.open += 1;
-        let at = now + as_ns(self.options.handshake_timeout);
-        self.timers.arm(Due {
-            at,
+        self.arm(
             slot,
-            attempt: peer.agent.attempt,
-            timer: Timer::Introduction,
-        });
+            Timer::Introduction,
+            as_ns(self.options.handshake_timeout),
+        );
         match socket::connect(&self.epoll, self.options.server, slot as u64) {
-            Ok(socket) => peer.socket = Some(socket),
+            Ok(socket) => self.peers[slot].socket = Some(socket),
             Err(error) => self.fail(slot, &format!("connect: {error}")),
         }
     }
@@ -236,7 +219,7 @@ impl<'a> Fleet<'a> {
             Phase::Connecting => match socket::connected(socket) {
                 Ok(()) if flags.contains(EventFlags::OUT) => {
                     peer.agent.connected(self.options, &mut self.out);
-                    self.flush(slot);
+                    peer.flush(&mut self.out);
                 }
                 Ok(()) => {}
                 Err(error) => self.fail(slot, &format!("connect: {error}")),
@@ -247,7 +230,7 @@ impl<'a> Fleet<'a> {
                 }
             }
             _ => {
-                self.flush(slot);
+                peer.flush(&mut self.out);
                 self.read(slot, ended);
             }
         }
@@ -257,28 +240,19 @@ impl<'a> Fleet<'a> {
     fn read(&mut self, slot: usize, ended: bool) {
         loop {
             let peer = &mut self.peers[slot];
-            let Some(socket) = &peer.socket else { return };
-            let kept = peer.kept.len();
-            self.input[..kept].copy_from_slice(&peer.kept);
-            let got = match socket::receive(socket, &mut self.input[kept..]) {
+            let (filled, more) = match peer.fill(&mut self.input) {
+                Ok(Some(filled)) => filled,
                 Ok(None) => return,
-                Ok(Some(0)) | Err(_) => return self.end(slot, false),
-                Ok(Some(got)) => got,
+                Err(_) => return self.end(slot, false),
             };
-            let input = &mut self.input[..kept + got];
-            let (used, todo) = peer.agent.receive(
-                input,
-                now_ns(),
-                self.options,
-                &mut self.tally,
-                &mut self.out,
-            );
-            peer.kept.clear();
+            let input = &mut self.input[..filled];
+            let (agent, tally, out) = (&mut peer.agent, &mut self.tally, &mut self.out);
+            let (used, todo) = agent.receive(input, now_ns(), self.options, tally, out);
             peer.kept.extend_from_slice(&input[used..]);
-            self.flush(slot);
+            peer.flush(out);
             self.carry_out(slot, todo);
-            // A short read has emptied the socket (epoll(7)); an end behind it is read at once if it was told of.
-            if got < RECEIVE - kept && !ended {
+            // An end that was told of is read at once: it may not be told of again.
+            if !more && !ended {
                 return;
             }
         }
@@ -286,7 +260,6 @@ impl<'a> Fleet<'a> {
 
     fn carry_out(&mut self, slot: usize, todo: Todo) {
         let peer = &mut self.peers[slot];
-        let attempt = peer.agent.attempt;
         match todo {
             Todo::Nothing => {}
             Todo::Introduced => {
@@ -298,136 +271,96 @@ impl<'a> Fleet<'a> {
                     self.tally.remark(format!("epoll_ctl: {error}"));
                 }
             }
-            Todo::AnswerLater => {
-                let at = now_ns() + as_ns(self.options.answer_delay);
-                self.timers.arm(Due {
-                    at,
-                    slot,
-                    attempt,
-                    timer: Timer::Answer,
-                });
-            }
-            Todo::AwaitEnd => {
-                self.timers.arm(Due {
-                    at: now_ns() + END_TIMEOUT,
-                    slot,
-                    attempt,
-                    timer: Timer::End,
-                });
-            }
+            Todo::AnswerLater => self.arm(slot, Timer::Answer, as_ns(self.options.answer_delay)),
+            Todo::AwaitEnd => self.arm(slot, Timer::End, END_TIMEOUT),
             Todo::Cut => self.end(slot, true),
         }
     }
 
-    /// Sends what is in `out`, behind what is waiting already.
-    fn flush(&mut self, slot: usize) {
-        let peer = &mut self.peers[slot];
-        let Some(socket) = &peer.socket else {
-            return self.out.clear();
-        };
-        peer.unsent.append(&mut self.out);
-        if peer.unsent.is_empty() {
-            return;
-        }
-        // An error here is an end, which the socket tells of as well.
-        let sent = socket::send(socket, &peer.unsent).unwrap_or(peer.unsent.len());
-        peer.unsent.drain(..sent);
-        if peer.unsent.is_empty() && peer.unsent.capacity() > 4096 {
-            peer.unsent = Vec::new();
-        }
+    fn arm(&mut self, slot: usize, timer: Timer, after: u64) {
+        let attempt = self.peers[slot].agent.attempt;
+        self.timers.arm(Due {
+            at: now_ns() + after,
+            slot,
+            attempt,
+            timer,
+        });
     }
 
+    /// A connection has ended; `cut` if it was this side that ended it without a word.
     fn end(&mut self, slot: usize, cut: bool) {
         let peer = &mut self.peers[slot];
         if peer.agent.phase == Phase::Gone {
             return;
         }
-        let now = now_ns();
-        peer.agent.end(now, cut, &mut self.tally);
-        peer.socket = None;
-        peer.kept = Vec::new();
-        peer.unsent = Vec::new();
+        peer.agent.end(now_ns(), cut, &mut self.tally);
+        peer.hang_up();
         self.open -= 1;
         if std::mem::take(&mut peer.under_way) {
             self.under_way -= 1;
             self.tally.connect_failures += 1;
         }
         if self.options.reconnect && !cut && peer.agent.may_return {
-            let delay = peer
+            let hint = peer
                 .agent
                 .reconnect_after
-                .map_or(RETURN_DELAY, |ms| ms * 1_000_000);
-            let attempt = peer.agent.attempt;
-            self.timers.arm(Due {
-                at: now + delay,
-                slot,
-                attempt,
-                timer: Timer::Return,
-            });
+                .map(|ms| ms.saturating_mul(1_000_000));
             self.returning += 1;
+            self.arm(
+                slot,
+                Timer::Return,
+                hint.unwrap_or(RETURN_DELAY).min(MAX_RETURN_DELAY),
+            );
         }
     }
 
-    fn expire(&mut self, due: Due, now: u64) {
-        let peer = &mut self.peers[due.slot];
+    fn expire(&mut self, due: Due) {
+        let (slot, peer) = (due.slot, &mut self.peers[due.slot]);
         if peer.agent.attempt != due.attempt {
             return;
         }
         match due.timer {
-            Timer::Introduction if peer.under_way => self.fail(due.slot, "not introduced in time"),
+            Timer::Introduction if peer.under_way => self.fail(slot, "not introduced in time"),
             Timer::Introduction => {}
             Timer::Answer => {
                 peer.agent.answer(&mut self.tally, &mut self.out);
-                self.flush(due.slot);
+                peer.flush(&mut self.out);
             }
             Timer::End if peer.agent.phase == Phase::Closing => {
                 let id = peer.agent.id(self.options);
-                self.tally.fault(format!(
-                    "{id}: TCP was not ended after the closing handshake"
-                ));
-                self.end(due.slot, true);
+                self.tally
+                    .fault(format!("{id}: the server did not end TCP after the close"));
+                self.end(slot, true);
             }
             Timer::End => {}
-            Timer::Return if self.under_way >= self.options.concurrency => {
-                self.timers.arm(Due {
-                    at: now + SECOND / 100,
-                    ..due
-                });
-            }
+            Timer::Return if !self.has_room() => self.arm(slot, Timer::Return, TURN_DELAY),
             Timer::Return => {
                 self.returning -= 1;
-                self.connect(due.slot);
+                self.connect(slot);
             }
         }
     }
 
     fn switch_heartbeats(&mut self) {
-        let possible = self.all_introduced && !self.options.heartbeat_interval.is_zero();
-        let on = possible && self.heartbeats_wanted;
-        self.beats = on.then(|| Beats {
-            base: now_ns(),
-            n: 0,
-        });
-    }
-
-    fn next_beat(&self) -> Option<u64> {
-        let beats = self.beats.as_ref()?;
-        let interval = self.options.heartbeat_interval.as_nanos();
-        Some(beats.base + (u128::from(beats.n) * interval / self.peers.len() as u128) as u64)
+        let on = self.all_introduced && self.heartbeats_wanted;
+        let interval = self.options.heartbeat_interval;
+        self.beats = if on {
+            Beats::new(now_ns(), interval, self.peers.len())
+        } else {
+            None
+        };
     }
 
     fn send_heartbeats(&mut self, now: u64) {
+        let Some(beats) = &mut self.beats else { return };
         for _ in 0..BEATS_A_TURN {
-            let Some(due) = self.next_beat().filter(|due| *due <= now) else {
+            let Some((due, slot)) = beats.take(now) else {
                 return;
             };
-            let Some(beats) = &mut self.beats else { return };
-            let slot = (beats.n % self.peers.len() as u64) as usize;
-            beats.n += 1;
-            self.peers[slot]
-                .agent
+            let peer = &mut self.peers[slot];
+            peer.agent
                 .beat(due, self.options, &mut self.tally, &mut self.out);
-            self.flush(slot);
+            peer.flush(&mut self.out);
         }
     }
 
@@ -460,11 +393,13 @@ impl<'a> Fleet<'a> {
     }
 
     fn say_all(&mut self, text: &str) {
-        for slot in 0..self.peers.len() {
-            if self.peers[slot].agent.phase == Phase::Open {
-                self.peers[slot].agent.say(text, &mut self.out);
-                self.flush(slot);
-            }
+        for peer in self
+            .peers
+            .iter_mut()
+            .filter(|peer| peer.agent.phase == Phase::Open)
+        {
+            peer.agent.say(text, &mut self.out);
+            peer.flush(&mut self.out);
         }
     }
 

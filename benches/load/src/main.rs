@@ -7,11 +7,13 @@
 //! Reading order: `options`, `message`, `agent`, `fleet`, `tally`, `processes`.
 
 mod agent;
+mod beats;
 mod clock;
 mod control;
 mod fleet;
 mod message;
 mod options;
+mod peer;
 mod processes;
 mod socket;
 mod tally;

@@ -18,6 +18,7 @@ dscore-load: a fleet of agents against one server, driven by lines on stdin, tel
   --concurrency N           introductions under way at once [256]
   --handshake-timeout TIME  from connect to the acknowledged introduction [20s]
   --heartbeat-interval TIME of each agent, from when all are introduced; 0: none [0]
+  --heartbeats on|off       whether they begin by themselves [on]
   --mute PERCENT            agents that never answer terminate_app [0%]
   --fail PERCENT            agents that answer it with status ERROR [0%]
   --stall PERCENT           agents that read nothing more once introduced [0%]
@@ -47,6 +48,7 @@ pub(crate) struct Options {
     pub(crate) concurrency: usize,
     pub(crate) handshake_timeout: Duration,
     pub(crate) heartbeat_interval: Duration,
+    pub(crate) heartbeats: bool,
     pub(crate) mix: Mix,
     pub(crate) answer_delay: Duration,
     pub(crate) reconnect: bool,
@@ -120,12 +122,17 @@ impl Options {
                 "heartbeat-interval" => {
                     it.heartbeat_interval = args.value()?.parse_with(duration)?
                 }
+                "heartbeats" => {
+                    it.heartbeats = args.value()?.parse_with(|v| either(v, "on", "off"))?;
+                }
                 "mute" => it.mix.mute = args.value()?.parse_with(percent)?,
                 "fail" => it.mix.fail = args.value()?.parse_with(percent)?,
                 "stall" => it.mix.stall = args.value()?.parse_with(percent)?,
                 "vanish" => it.mix.vanish = args.value()?.parse_with(percent)?,
                 "answer-delay" => it.answer_delay = args.value()?.parse_with(duration)?,
-                "reconnect" => it.reconnect = args.value()?.parse_with(yes_or_no)?,
+                "reconnect" => {
+                    it.reconnect = args.value()?.parse_with(|v| either(v, "yes", "no"))?
+                }
                 "max-seconds" => {
                     let seconds = args.value()?.parse_with(|v| between(v, 0.1, 86_400.0))?;
                     it.max_time = Duration::from_secs_f64(seconds);
@@ -178,6 +185,7 @@ impl Default for Options {
             concurrency: 256,
             handshake_timeout: Duration::from_secs(20),
             heartbeat_interval: Duration::ZERO,
+            heartbeats: true,
             mix: Mix::default(),
             answer_delay: Duration::ZERO,
             reconnect: false,
@@ -221,11 +229,11 @@ fn prefix(text: &str) -> Result<String, String> {
     }
 }
 
-fn yes_or_no(text: &str) -> Result<bool, String> {
-    match text {
-        "yes" => Ok(true),
-        "no" => Ok(false),
-        _ => Err("must be yes or no".to_owned()),
+fn either(text: &str, yes: &str, no: &str) -> Result<bool, String> {
+    if text == yes || text == no {
+        Ok(text == yes)
+    } else {
+        Err(format!("must be {yes} or {no}"))
     }
 }
 

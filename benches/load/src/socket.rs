@@ -71,9 +71,13 @@ pub(crate) fn watch(epoll: &OwnedFd, source: impl AsFd, token: u64) -> io::Resul
     epoll::add(epoll, source, EventData::new_u64(token), EventFlags::IN)
 }
 
-/// `None`: nothing to read now. `Some(0)`: the end.
+/// How much was read; `None`: there is nothing now.
+///
+/// # Errors
+/// The connection has ended; in order, that is `PIPE`.
 pub(crate) fn receive(socket: &OwnedFd, input: &mut [u8]) -> io::Result<Option<usize>> {
     match rustix::net::recv(socket, input, RecvFlags::empty()) {
+        Ok((_, 0)) => Err(Errno::PIPE),
         Ok((_, got)) => Ok(Some(got)),
         Err(Errno::AGAIN) => Ok(None),
         Err(error) => Err(error),

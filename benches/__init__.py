@@ -1,0 +1,1 @@
+"""The servers side by side: see README.md."""

@@ -1,0 +1,109 @@
+"""One round: a server, its fleet, what they used, and the checks that every round must pass."""
+
+import time
+from pathlib import Path
+
+from benches.contenders import CONTENDERS, Exit
+from benches.fleet import Event, Fleet
+from benches.ledger import Figures
+from benches.noise import Busy
+from benches.programs import Programs
+
+
+class Round:
+    """A fresh server with its fleet introduced, ready to be measured; close it in any case."""
+
+    def __init__(
+        self, programs: Programs, contender: str, agents: int, directory: Path, **options: object
+    ) -> None:
+        """Starts both and measures the connect storm and the memory.
+
+        Args:
+            options: of the fleet, beside the number of agents.
+        """
+        self.agents = agents
+        self.figures: Figures = {}
+        self._busy = Busy()
+        self._own_cpu = time.process_time()
+        self.server = CONTENDERS[contender](programs, directory)
+        try:
+            memory, cpu = self.server.pss_bytes(), self.server.cpu_seconds()
+            self.fleet = Fleet(programs.load, self.server.url, agents=agents, **options)
+            self._storm(memory, cpu)
+        except BaseException:
+            self.close()
+            raise
+
+    def _storm(self, memory: int, cpu: float) -> None:
+        introduced = self.fleet.wait_for("introduced")
+        assert introduced["count"] == self.agents, f"{introduced}\n{self.server.log}"
+        used = self.server.cpu_seconds() - cpu
+        self.figures["storm_rate"] = self.agents / introduced["seconds"]
+        self.figures["storm_cpu_us"] = used / self.agents * 1e6
+        self.figures["memory_bytes"] = (self.server.pss_bytes() - memory) / self.agents
+
+    def heartbeats(self, seconds: float) -> None:
+        """Lets the fleet beat for this long and measures what that costs the server."""
+        cpu, start = self.server.cpu_seconds(), time.monotonic()
+        self.fleet.command("heartbeats", "on")
+        time.sleep(seconds)
+        self.fleet.command("heartbeats", "off")
+        self._beat_cpu = self.server.cpu_seconds() - cpu
+        self.figures["beating_cpu_percent"] = self._beat_cpu / (time.monotonic() - start) * 100
+        self._settle()
+
+    def _settle(self) -> None:
+        """Waits until the fleet sends no more heartbeats and has all their answers."""
+        before, now = self.fleet.wait_for("progress"), self.fleet.wait_for("progress")
+        while not before["heartbeats_sent"] == now["heartbeats_sent"] == now["heartbeats_answered"]:
+            before, now = now, self.fleet.wait_for("progress")
+
+    def drain(self) -> None:
+        """Triggers the drain and waits for the server's exit: what a benchmark may time."""
+        self._cpu = self.server.cpu_seconds()
+        self._trigger = self.server.terminate()
+        self.fleet.command("trigger", self._trigger)
+        self._exit = self.server.wait()
+
+    def finish(self) -> Figures:
+        """Hears the fleet's report, checks it, and returns all figures of the round."""
+        report = self.fleet.wait_for("report")
+        self._check(report, self._exit)
+        self._note_drain(report)
+        if report["heartbeats"]["answered"]:
+            self._note_heartbeats(report["heartbeats"])
+        own = time.process_time() - self._own_cpu
+        ours = self._exit.cpu_seconds + report["cpu_seconds"] + own
+        self.figures["others"] = self._busy.share_of_others(ours)
+        return self.figures
+
+    def _check(self, report: Event, ended: Exit) -> None:
+        """Speed counts for nothing if one agent was missed, told twice or cut off."""
+        story = f"{report}\n{self.server.log}"
+        told = report["terminate"]
+        assert report["valid"], story
+        assert told["agents_told_1"] == told["distinct_request_ids"] == self.agents, story
+        assert told["acked"] == self.agents, story
+        assert report["closes"]["codes"] == {"1000": self.agents}, story
+        assert report["heartbeats"]["answered"] == report["heartbeats"]["sent"], story
+        assert ended.code == 0, story
+
+    def _note_drain(self, report: Event) -> None:
+        receipt = report["terminate"]["receipt"]
+        for moment in ("p50", "p99", "last"):
+            self.figures[f"receipt_{moment}_ms"] = receipt[f"{moment}_ms"]
+        self.figures["closed_last_ms"] = report["closes"]["moment"]["last_ms"]
+        self.figures["exit_ms"] = (self._exit.at_ns - self._trigger) / 1e6
+        used = self._exit.cpu_seconds - self._cpu
+        self.figures["drain_cpu_us"] = used / self.agents * 1e6
+
+    def _note_heartbeats(self, heartbeats: Event) -> None:
+        self.figures["beat_cpu_us"] = self._beat_cpu / heartbeats["answered"] * 1e6
+        self.figures["beat_p50_ms"] = heartbeats["latency_ms"]["p50"]
+        self.figures["beat_p99_ms"] = heartbeats["latency_ms"]["p99"]
+
+    def close(self) -> None:
+        """Ends what still runs. Idempotent."""
+        if fleet := getattr(self, "fleet", None):
+            fleet.close()
+        self.server.close()
