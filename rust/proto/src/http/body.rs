@@ -63,7 +63,7 @@ enum State {
 }
 
 /// Takes the framing off one body, however its bytes are split.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BodyReader {
     state: State,
     /// Content bytes left of the body (Fixed) or of the chunk.
