@@ -1,0 +1,356 @@
+"""The operator's commands, through the real client and the real pages, over a fake fleet."""
+
+import asyncio
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from dscore.auth import Tokens
+from dscore.cli import client as client_module
+from dscore.cli import run, shutdown
+from dscore.http.app import build_app
+from fake_fleet import FakeAgent, FakeFleet
+
+DEADLINE = 10.0
+
+
+class Portal(httpx.BaseTransport):
+    """Carries the requests of a synchronous client to an app on another thread's loop."""
+
+    def __init__(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._app = httpx.ASGITransport(app=app)
+        self._loop = loop
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        answer = asyncio.run_coroutine_threadsafe(self._ask(request), self._loop)
+        return answer.result(DEADLINE)
+
+    async def _ask(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._app.handle_async_request(request)
+        return httpx.Response(
+            answer.status_code, headers=answer.headers, content=await answer.aread()
+        )
+
+
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(DEADLINE)
+    loop.close()
+
+
+@pytest.fixture
+def serving(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """Makes the client's connections end at a fleet's pages."""
+
+    def serve(fleet: FakeFleet, tokens: Tokens | None = None) -> None:
+        app = build_app(fleet, operator_tokens=tokens, loopback=True)
+        make = httpx.Client
+        monkeypatch.setattr(
+            client_module.httpx,
+            "Client",
+            lambda **options: make(**{**options, "transport": Portal(app, loop)}),
+        )
+
+    return serve
+
+
+@pytest.fixture
+def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    for name in ("DSCORE_URL", "DSCORE_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+    def invoke(*arguments: str) -> tuple[int, str, str]:
+        code = run(arguments)
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return invoke
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_server_that_is_not_there_is_one_line_with_a_remedy(
+    invoke: Invoke, closed_port: int
+) -> None:
+    for command in ("status", "agents", "drain", "maintenance"):
+        code, out, err = invoke(command, "--url", f"http://127.0.0.1:{closed_port}")
+        assert (code, out) == (1, "")
+        assert err == (
+            f"dscore: cannot reach http://127.0.0.1:{closed_port}: connection refused; "
+            "is the server running? (--url or DSCORE_URL says where)\n"
+        )
+
+
+def test_a_server_that_is_none_of_ours_is_told_apart(invoke: Invoke, monkeypatch) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(404, text="nope"))
+    make = httpx.Client
+    monkeypatch.setattr(
+        client_module.httpx, "Client", lambda **o: make(**{**o, "transport": transport})
+    )
+    code, _, err = invoke("status")
+    assert code == 1
+    assert "404 Not Found" in err
+    assert "check --url" in err
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "http://", "http://a:x", "://"])
+def test_an_address_that_is_none_is_wrong_usage(invoke: Invoke, url: str) -> None:
+    code, _, err = invoke("status", "--url", url)
+    assert code == 2
+    assert err.count("\n") == 1
+
+
+def test_the_address_may_come_from_the_environment(
+    invoke: Invoke, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DSCORE_URL", f"localhost:{closed_port}")
+    assert f"http://localhost:{closed_port}" in invoke("status")[2]
+
+
+def test_status_in_words_and_as_json(invoke: Invoke, serving) -> None:
+    fleet = FakeFleet("a", "b")
+    fleet.by_id["b"].status = "offline"
+    serving(fleet)
+    code, out, _ = invoke("status")
+    assert code == 0
+    assert "ok, up 12 s" in out
+    assert "2: 1 online, 1 offline" in out
+    code, out, _ = invoke("status", "--json")
+    assert orjson.loads(out)["agents"]["total"] == 2
+
+
+def test_status_of_a_draining_server_is_its_drain(invoke: Invoke, serving, loop) -> None:
+    fleet = FakeFleet("a", "b")
+    serving(fleet)
+    asyncio.run_coroutine_threadsafe(asyncio.wait_for(fleet.drain(), DEADLINE), loop)
+    assert "2 agents: 2 pending" in invoke("drain", "--no-wait")[1]
+    code, out, _ = invoke("status")
+    assert (code, out) == (0, "http://127.0.0.1:8765: shutting down, 2 agents: 2 pending\n")
+    document = orjson.loads(invoke("status", "--json")[1])
+    assert (document["status"], document["drain"]["pending"]) == ("shutting_down", 2)
+    loop.call_soon_threadsafe(fleet.drain_may_end.set)
+
+
+def test_a_token_is_asked_for_and_taken_from_flag_or_environment(
+    invoke: Invoke, serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving(FakeFleet(), Tokens(["secret"]))
+    code, _, err = invoke("status")
+    assert code == 1
+    assert "--token or DSCORE_TOKEN" in err
+    assert invoke("status", "--token", "secret")[0] == 0
+    monkeypatch.setenv("DSCORE_TOKEN", "secret")
+    assert invoke("status")[0] == 0
+
+
+def test_agents_as_a_table(invoke: Invoke, serving) -> None:
+    fleet = FakeFleet("cam-1", "cam-2")
+    fleet.by_id["cam-2"].status = "offline"
+    fleet.by_id["cam-2"].reason_code = "reconnect_timeout"
+    serving(fleet)
+    code, out, _ = invoke("agents")
+    assert code == 0
+    heading, first, second = out.splitlines()
+    assert heading.split()[:3] == ["ID", "STATUS", "STATE"]
+    assert first.split()[:4] == ["cam-1", "online", "connected", "10.0.0.1"]
+    assert second.split()[:3] == ["cam-2", "offline", "reconnect_timeout"]
+
+
+def test_agents_reads_every_page_and_stops_at_the_limit(
+    invoke: Invoke, serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dscore.cli.operate.PAGE", 10)
+    serving(FakeFleet(*(f"{number:02}" for number in range(25))))
+    items = orjson.loads(invoke("agents", "--json")[1])["items"]
+    assert [item["id"] for item in items] == [f"{number:02}" for number in range(25)]
+    document = orjson.loads(invoke("agents", "--json", "--limit", "12", "--sort", "-id")[1])
+    assert [item["id"] for item in document["items"]] == [f"{n:02}" for n in range(24, 12, -1)]
+    assert document["next_cursor"]
+
+
+def test_agents_hands_its_filters_on(invoke: Invoke, serving) -> None:
+    fleet = FakeFleet("cam-1", "cam-2", "box")
+    fleet.by_id["cam-2"].status = "offline"
+    serving(fleet)
+    assert [i["id"] for i in orjson.loads(invoke("agents", "--json", "-q", "cam")[1])["items"]] == [
+        "cam-1",
+        "cam-2",
+    ]
+    out = invoke("agents", "--json", "--status", "offline")[1]
+    assert [item["id"] for item in orjson.loads(out)["items"]] == ["cam-2"]
+    code, _, err = invoke("agents", "--sort", "age")
+    assert code == 1
+    assert "query.sort" in err
+
+
+def test_an_id_cannot_write_to_the_terminal(invoke: Invoke, serving) -> None:
+    fleet = FakeFleet("\x1b]0;pwned\x07", "[red]x", "two\nlines")
+    serving(fleet)
+    out = invoke("agents")[1]
+    assert "\x1b" not in out
+    assert "\\x1b]0;pwned" in out
+    assert "[red]x" in out
+    assert len(out.splitlines()) == 4
+
+
+def test_maintenance_is_shown_and_switched(invoke: Invoke, serving) -> None:
+    fleet = FakeFleet()
+    serving(fleet)
+    assert invoke("maintenance")[1] == "maintenance is off\n"
+    assert invoke("maintenance", "on") == (0, "maintenance is on\n", "")
+    assert fleet.maintenance is True
+    assert orjson.loads(invoke("maintenance", "off", "--json")[1]) == {"enabled": False}
+    assert invoke("maintenance", "maybe")[0] == 2
+
+
+def test_drain_waits_for_the_report(invoke: Invoke, serving, loop) -> None:
+    fleet = FakeFleet("a", "b", "c")
+    serving(fleet)
+    loop.call_soon_threadsafe(loop.call_later, 0.05, fleet.drain_may_end.set)
+    code, out, err = invoke("drain", "--intent", "terminate", "--timeout", "90s")
+    assert (code, out, err) == (0, "drained in 0.0 s, 3 agents: 3 acked\n", "")
+    assert fleet.drains == [("terminate", 90.0)]
+
+
+def test_a_drain_that_lost_some_exits_with_3_and_names_them(invoke: Invoke, serving, loop) -> None:
+    fleet = FakeFleet("a", "b", "c")
+    fleet.mute = 1
+    fleet.drain_may_end.set()
+    serving(fleet)
+    code, out, err = invoke("drain")
+    assert code == 3
+    assert "2 acked, 1 timed out" in out
+    assert err == "did not stop: a\n"
+    fleet.status = None
+    fleet.is_draining = False
+    code, out, _ = invoke("drain", "--json")
+    assert code == 3
+    assert orjson.loads(out)["not_acked"] == ["a"]
+
+
+def test_drain_goes_on_waiting_past_one_call(
+    invoke: Invoke, serving, loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutdown, "HOLD", 0.01)
+    fleet = FakeFleet("a")
+    serving(fleet)
+    loop.call_soon_threadsafe(loop.call_later, 0.1, fleet.drain_may_end.set)
+    assert invoke("drain")[0] == 0
+    assert len(fleet.drains) == 1
+
+
+def test_drain_shows_a_bar_on_a_terminal(
+    invoke: Invoke, serving, loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutdown, "REFRESH", 0.01)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    fleet = FakeFleet("a", "b")
+    serving(fleet)
+    loop.call_soon_threadsafe(loop.call_later, 0.2, fleet.drain_may_end.set)
+    code, out, err = invoke("drain")
+    assert (code, out) == (0, "drained in 0.0 s, 2 agents: 2 acked\n")
+    assert "draining" in err
+    assert "/2" in err
+
+
+def test_drain_without_waiting(invoke: Invoke, serving, loop) -> None:
+    fleet = FakeFleet("a")
+    serving(fleet)
+    code, out, _ = invoke("drain", "--no-wait")
+    assert (code, out) == (0, "http://127.0.0.1:8765 shuts down, 1 agent: 1 pending\n")
+    assert orjson.loads(invoke("drain", "--no-wait", "--json")[1])["pending"] == 1
+    loop.call_soon_threadsafe(fleet.drain_may_end.set)
+
+
+@pytest.mark.parametrize(
+    ("present", "outcome", "code"),
+    [(["a", "b"], "acked", 0), (["a"], "acked", 3), ([], "acked", 1), (["a", "b"], "failed", 1)],
+)
+def test_terminate_exits_by_how_many_stopped(
+    invoke: Invoke, serving, present: list[str], outcome: str, code: int
+) -> None:
+    fleet = FakeFleet(*present)
+    fleet.outcome = outcome
+    serving(fleet)
+    result, out, _ = invoke("terminate", "a", "b", "a", "--timeout", "3", "--json")
+    assert result == code
+    items = orjson.loads(out)["items"]
+    assert [item["id"] for item in items] == ["a", "b"]
+    assert sorted(fleet.terminated) == [(each, 3.0) for each in present]
+
+
+def test_terminate_says_how_each_one_ended(invoke: Invoke, serving) -> None:
+    fleet = FakeFleet("a", "b/ü")
+    fleet.by_id["b/ü"].connected = False
+    serving(fleet)
+    code, out, _ = invoke("terminate", "a", "b/ü", "c")
+    assert code == 3
+    assert out.splitlines() == [
+        "a: stopped in 2 ms",
+        "b/ü: agent 'b/ü' is not connected",
+        "c: no agent has the id 'c'",
+    ]
+
+
+def test_terminate_all_takes_the_connected_ones(
+    invoke: Invoke, serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = FakeFleet("a", "b")
+    fleet.by_id["away"] = FakeAgent("away", connected=False, state="reconnecting")
+    serving(fleet)
+    code, _, err = invoke("terminate", "--all")
+    assert code == 2
+    assert "--yes" in err
+    assert fleet.terminated == []
+    assert invoke("terminate", "--all", "--yes")[0] == 0
+    assert sorted(fleet.terminated) == [("a", None), ("b", None)]
+
+
+def test_terminate_all_asks_on_a_terminal(
+    invoke: Invoke, serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = FakeFleet("a")
+    serving(fleet)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(shutdown.typer, "confirm", lambda *_, **__: _abort())
+    assert invoke("terminate", "--all")[0] == 1
+    assert fleet.terminated == []
+
+
+def _abort() -> None:
+    raise shutdown.typer.Abort
+
+
+def test_terminate_all_of_nobody_is_a_failure(invoke: Invoke, serving) -> None:
+    serving(FakeFleet())
+    assert invoke("terminate", "--all", "--yes") == (1, "", "dscore: no agent is connected\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "--all"], ["a", "--timeout", "soon"]])
+def test_terminate_used_wrongly(invoke: Invoke, arguments: list[str]) -> None:
+    code, _, err = invoke("terminate", *arguments)
+    assert code == 2
+    assert err.count("\n") == 1
