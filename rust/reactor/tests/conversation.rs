@@ -1,0 +1,328 @@
+//! One connection at a time: introductions, heartbeats, refusals, silence, closing.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod support;
+
+use dscore_proto::close::CloseCode;
+use dscore_reactor::event::{Command, Event, Farewell, Initiator};
+use dscore_reactor::settings::Settings;
+use support::{Client, Heard, Server, settings, text_frame};
+
+fn has(text: &str, part: &str) {
+    assert!(text.contains(part), "{part} is not in {text}");
+}
+
+#[test]
+fn messages_behind_an_introduction_wait_for_its_answer() {
+    let mut server = Server::start(settings());
+    let mut client = Client::open(server.address(), "/ws");
+    client.send(r#"{"type":"app_ready","instance_id":"a"}"#);
+    client.send(r#"{"type":"heartbeat","clientName":"a"}"#);
+    client.send(r#"{"type":"custom","n":1}"#);
+    let conn = server.introduction();
+    // Had the heartbeat been read, it would have been refused or taken for an introduction by now: a round trip on
+    // another connection proves that the reactor went on.
+    let mut other = Client::open(server.address(), "/echo");
+    other.send("x");
+    assert_eq!(server.message().1, b"x");
+    assert_eq!(server.pool.stats().heartbeats_total, 0);
+    server.accept(conn, "a", &[r#"{"type":"ack"}"#]);
+    assert_eq!(client.text(), r#"{"type":"ack"}"#);
+    has(
+        &client.text(),
+        r#""type":"heartbeat_response","status":"ok""#,
+    );
+    assert_eq!(
+        server.message(),
+        ("custom".into(), br#"{"type":"custom","n":1}"#.to_vec())
+    );
+}
+
+#[test]
+fn a_stranger_may_only_introduce_itself() {
+    let mut server = Server::start(settings());
+    let mut client = Client::open(server.address(), "/ws");
+    client.send(r#"{"type":"termination_progress","request_id":"x","stage":"s","need_ms":1}"#);
+    has(&client.text(), r#""code":"not_introduced""#);
+    client.send(r#"{"type":"client_status_request","clientName":"a"}"#);
+    assert_eq!(server.message().0, "client_status_request");
+}
+
+#[test]
+fn heartbeats_are_answered_while_nobody_takes_events() {
+    let mut server = Server::start(settings());
+    let (mut client, _) = server.agent("a");
+    for _ in 0..100 {
+        client.send(r#"{"type":"heartbeat","clientName":"a"}"#);
+        let answer = client.text();
+        has(
+            &answer,
+            r#""message":"ok \"then\"","nextHeartbeatIn":30000"#,
+        );
+    }
+    server.pump();
+    assert!(
+        !server
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Message { .. }))
+    );
+}
+
+#[test]
+fn another_agents_heartbeat_is_refused_and_too_many_refusals_end_it() {
+    let mut server = Server::start(settings());
+    let (mut client, _) = server.agent("a");
+    client.send(r#"{"type":"heartbeat","clientName":"b"}"#);
+    has(&client.text(), r#""code":"wrong_id""#);
+    client.send("no json");
+    has(&client.text(), r#""code":"bad_json""#);
+    client.send(r#"{"type":7}"#);
+    has(&client.text(), r#""code":"bad_type""#);
+    assert_eq!(client.close_frame(), (1008, "too many errors".into()));
+    let (_, ended) = server.closed();
+    assert_eq!((ended.code, ended.initiator), (1008, Initiator::Server));
+}
+
+#[test]
+fn refusals_of_the_owner_count_and_let_the_stranger_try_again() {
+    let mut server = Server::start(settings());
+    let mut client = Client::open(server.address(), "/ws");
+    for turn in 1..=3 {
+        client.send(r#"{"type":"app_ready"}"#);
+        let conn = server.introduction();
+        let frame = text_frame(&format!(r#"{{"type":"error","n":{turn}}}"#));
+        server
+            .pool
+            .command(conn, Command::Refuse { conn, frame })
+            .unwrap();
+        assert_eq!(client.text(), format!(r#"{{"type":"error","n":{turn}}}"#));
+    }
+    assert_eq!(client.close_frame(), (1008, "too many errors".into()));
+}
+
+#[test]
+fn binary_is_refused_on_a_raw_endpoint_and_handed_over_on_a_plain_one() {
+    let mut server = Server::start(settings());
+    let (mut client, _) = server.agent("a");
+    client.send_binary(b"\x00\x01");
+    assert_eq!(client.close_frame().0, 1003);
+    let mut plain = Client::open(server.address(), "/echo");
+    plain.send_binary(b"\x00\x01");
+    assert_eq!(server.message(), (String::new(), b"\x00\x01".to_vec()));
+}
+
+#[test]
+fn a_stranger_is_closed_when_its_time_is_up() {
+    let mut server = Server::start(Settings {
+        auth_timeout: 50,
+        ..settings()
+    });
+    let mut client = Client::open(server.address(), "/ws");
+    assert_eq!(
+        client.close_frame(),
+        (1008, "authentication timeout".into())
+    );
+    server.closed();
+}
+
+#[test]
+fn liveness_3_pings_and_closes_a_peer_that_is_silent() {
+    let times = Settings {
+        ping_interval: 40,
+        ping_timeout: 120,
+        ..settings()
+    };
+    let mut server = Server::start(times);
+    let (mut client, _) = server.agent("a");
+    assert_eq!(client.hear(), Heard::Ping);
+    // Not reading any more means not answering pings either.
+    let (_, ended) = server.closed();
+    assert_eq!((ended.code, ended.cause.as_str()), (1011, "ping_timeout"));
+    assert_eq!(client.close_frame(), (1011, "ping timeout".into()));
+}
+
+#[test]
+fn liveness_2_misses_are_checked_and_told_and_long_silence_closes() {
+    let times = Settings {
+        connection_check_interval: 40,
+        offline_timeout: 150,
+        ..settings()
+    };
+    let mut server = Server::start(times);
+    let (mut client, _) = server.agent("a");
+    client.send(r#"{"type":"heartbeat","clientName":"a"}"#);
+    has(&client.text(), "heartbeat_response");
+    for expected in 1..=3 {
+        has(
+            &client.text(),
+            r#""type":"connection_check","client_name":"a","timestamp":""#,
+        );
+        let misses = server.wait("miss", |event| match event {
+            Event::Missed { misses, .. } => Some(*misses),
+            _ => None,
+        });
+        assert_eq!(misses, expected);
+    }
+    assert_eq!(client.close_frame(), (1011, "heartbeat timeout".into()));
+    assert_eq!(server.closed().1.cause, "heartbeat_timeout");
+}
+
+#[test]
+fn liveness_2_an_answer_to_the_check_resets_the_misses_and_is_told_when_asked() {
+    let times = Settings {
+        connection_check_interval: 40,
+        offline_timeout: 60_000,
+        ..settings()
+    };
+    let mut server = Server::start(times);
+    let (mut client, conn) = server.agent("a");
+    client.send(r#"{"type":"heartbeat","clientName":"a"}"#);
+    has(&client.text(), "heartbeat_response");
+    server
+        .pool
+        .command(conn, Command::HearNextBeat(conn))
+        .unwrap();
+    for _ in 0..3 {
+        has(&client.text(), "connection_check");
+        client.send(r#"{"type":"connection_check_response","client_name":"a"}"#);
+        let misses = server.wait("miss", |event| match event {
+            Event::Missed { misses, .. } => Some(*misses),
+            _ => None,
+        });
+        assert_eq!(misses, 1);
+    }
+    server.wait("beat", |event| {
+        matches!(event, Event::Beat { .. }).then_some(())
+    });
+    server.pump();
+    assert!(
+        !server
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Beat { .. })),
+        "told once only"
+    );
+}
+
+#[test]
+fn liveness_2_an_agent_that_never_sent_a_heartbeat_is_not_checked() {
+    let times = Settings {
+        connection_check_interval: 20,
+        offline_timeout: 60,
+        ping_interval: 100,
+        ..settings()
+    };
+    let mut server = Server::start(times);
+    let (mut client, _) = server.agent("a");
+    for _ in 0..3 {
+        assert_eq!(
+            client.hear(),
+            Heard::Ping,
+            "the only thing an agent of document A hears is the ping"
+        );
+    }
+}
+
+#[test]
+fn both_sides_may_begin_to_close() {
+    let mut server = Server::start(settings());
+    let (mut client, _) = server.agent("a");
+    client.close(1000, "done");
+    assert_eq!(client.close_frame().0, 1000);
+    let (_, ended) = server.closed();
+    assert_eq!(
+        (ended.code, &*ended.reason, ended.initiator),
+        (1000, "done", Initiator::Peer)
+    );
+
+    let (mut client, conn) = server.agent("a");
+    let farewell = Farewell {
+        code: CloseCode::TAKEN_OVER,
+        reason: "taken over".into(),
+        cause: "taken_over".into(),
+    };
+    server
+        .pool
+        .command(conn, Command::Close(conn, Box::new(farewell)))
+        .unwrap();
+    assert_eq!(client.close_frame(), (4409, "taken over".into()));
+    let (closed, ended) = server.closed();
+    assert_eq!(
+        (closed, ended.code, ended.initiator),
+        (conn, 4409, Initiator::Server)
+    );
+    assert_eq!(&*ended.cause, "taken_over");
+}
+
+#[test]
+fn a_connection_that_breaks_has_no_close_code() {
+    let mut server = Server::start(settings());
+    let (client, conn) = server.agent("a");
+    drop(client);
+    let (closed, ended) = server.closed();
+    assert_eq!(
+        (closed, ended.code, ended.initiator),
+        (conn, 1006, Initiator::Network)
+    );
+}
+
+#[test]
+fn a_frame_against_the_rfc_is_told_with_its_code_and_the_rest_is_discarded() {
+    use std::io::Write;
+    let mut server = Server::start(settings());
+    let (mut client, _) = server.agent("a");
+    // Unmasked, with a reserved bit, and behind it a megabyte that nobody wants.
+    client.stream.write_all(b"\xc1\x01x").unwrap();
+    let _reset_sooner_or_later = client.stream.write_all(&vec![0; 1_000_000]);
+    assert_eq!(client.close_frame().0, 1002);
+    let (_, ended) = server.closed();
+    assert_eq!((ended.code, &*ended.cause), (1002, "protocol_error"));
+    assert_eq!(server.pool.stats().protocol_errors_total, 1);
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_a_slow_consumer() {
+    let times = Settings {
+        close_timeout: 100,
+        ..settings()
+    };
+    let mut server = Server::start(times);
+    let (mut client, conn) = server.agent("a");
+    let frame = text_frame(&"x".repeat(60_000));
+    // More than the kernel's buffers and the outbox hold together.
+    for _ in 0..300 {
+        server.pool.send_many(&[conn], &frame).unwrap();
+    }
+    let (_, ended) = server.closed();
+    assert_eq!(
+        (ended.code, &*ended.reason, &*ended.cause),
+        (1013, "slow consumer", "slow_consumer")
+    );
+    let stats = server.pool.stats();
+    assert_eq!((stats.slow_consumers_total, stats.outbox_bytes), (1, 0));
+    // What was on its way is whole frames.
+    while let Heard::Text(text) = client.hear() {
+        assert_eq!(text.len(), 60_000);
+    }
+}
+
+#[test]
+fn a_slow_consumer_that_reads_again_sees_why_it_was_closed() {
+    let mut server = Server::start(Settings {
+        close_timeout: 60_000,
+        ..settings()
+    });
+    let (mut client, conn) = server.agent("a");
+    let frame = text_frame(&"x".repeat(60_000));
+    for _ in 0..300 {
+        server.pool.send_many(&[conn], &frame).unwrap();
+    }
+    assert_eq!(client.close_frame(), (1013, "slow consumer".into()));
+    server.closed();
+}

@@ -1,0 +1,314 @@
+//! Requests for the app, as they go through a reactor; parsing itself is tested in `dscore-proto`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod support;
+
+use std::io::{Read, Write};
+
+use dscore_reactor::event::{Command, Event, HttpRequest, Response};
+use dscore_reactor::settings::Settings;
+use support::{Server, connect, exchange, settings};
+
+fn request(server: &mut Server) -> HttpRequest {
+    let deadline = std::time::Instant::now() + support::PATIENCE;
+    loop {
+        server.pump();
+        let at = server
+            .events
+            .iter()
+            .position(|event| matches!(event, Event::HttpRequest(_)));
+        if let Some(at) = at
+            && let Event::HttpRequest(request) = server.events.remove(at)
+        {
+            return *request;
+        }
+        assert!(std::time::Instant::now() < deadline, "no request came");
+        std::thread::yield_now();
+    }
+}
+
+fn respond(
+    server: &Server,
+    request: &HttpRequest,
+    headers: &[(&str, &str)],
+    body: &str,
+    more: bool,
+) {
+    let response = Box::new(Response {
+        status: 200,
+        headers: headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+            .collect(),
+        body: body.into(),
+        more,
+        notify: false,
+    });
+    server
+        .pool
+        .command(
+            request.conn,
+            Command::Respond {
+                conn: request.conn,
+                response,
+            },
+        )
+        .unwrap();
+}
+
+fn respond_more(server: &Server, request: &HttpRequest, body: &str, more: bool) {
+    let conn = request.conn;
+    let body = body.as_bytes().to_vec();
+    server
+        .pool
+        .command(
+            conn,
+            Command::RespondMore {
+                conn,
+                body,
+                more,
+                notify: false,
+            },
+        )
+        .unwrap();
+}
+
+fn read_until(stream: &mut std::net::TcpStream, end: &str) -> String {
+    let mut all = Vec::new();
+    let mut byte = [0];
+    while !all.ends_with(end.as_bytes()) {
+        assert_eq!(
+            stream.read(&mut byte).unwrap(),
+            1,
+            "closed after {:?}",
+            String::from_utf8_lossy(&all)
+        );
+        all.push(byte[0]);
+    }
+    String::from_utf8(all).unwrap()
+}
+
+#[test]
+fn requests_of_one_connection_are_answered_one_after_the_other() {
+    let mut server = Server::start(settings());
+    let mut stream = connect(server.address());
+    // Two at once, the first with a body, and the head in two pieces.
+    stream
+        .write_all(b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-")
+        .unwrap();
+    stream
+        .write_all(b"Length: 3\r\n\r\nabcGET /second HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let first = request(&mut server);
+    assert_eq!(
+        (&*first.method, &*first.target, &*first.body),
+        ("POST", "/a?b=c", &b"abc"[..])
+    );
+    assert_eq!(first.headers[0], (b"host".to_vec(), b"x".to_vec()));
+    server.pump();
+    assert!(
+        !server
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::HttpRequest(_))),
+        "the second waits"
+    );
+    respond(&server, &first, &[("x-n", "1")], "one", false);
+    let second = request(&mut server);
+    assert_eq!((second.conn, &*second.target), (first.conn, "/second"));
+    respond(&server, &second, &[], "two", false);
+    let answers = read_until(&mut stream, "two");
+    assert!(
+        answers.contains(
+            "x-n: 1\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\noneHTTP/1.1 200 OK"
+        ),
+        "{answers}"
+    );
+}
+
+#[test]
+fn a_body_without_a_length_is_chunked_and_one_with_a_length_is_counted() {
+    let mut server = Server::start(settings());
+    let mut stream = connect(server.address());
+    stream
+        .write_all(b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let chunked = request(&mut server);
+    respond(&server, &chunked, &[], "ab", true);
+    respond_more(&server, &chunked, "c", true);
+    respond_more(&server, &chunked, "", false);
+    assert!(
+        read_until(&mut stream, "0\r\n\r\n").ends_with("\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
+    );
+
+    stream
+        .write_all(b"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let counted = request(&mut server);
+    // More than was promised is cut, and the connection is not used again.
+    respond(&server, &counted, &[("Content-Length", "4")], "ab", true);
+    respond_more(&server, &counted, "cdef", false);
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    assert!(rest.ends_with("\r\n\r\nabcd"), "{rest}");
+}
+
+#[test]
+fn head_has_no_body_and_http_1_0_is_closed() {
+    let mut server = Server::start(settings());
+    let mut stream = connect(server.address());
+    stream
+        .write_all(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.0\r\n\r\n")
+        .unwrap();
+    let head = request(&mut server);
+    respond(&server, &head, &[], "four", false);
+    let old = request(&mut server);
+    respond(&server, &old, &[], "ab", true);
+    respond_more(&server, &old, "c", false);
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    assert!(
+        all.contains("Content-Length: 4\r\nConnection: keep-alive\r\n\r\nHTTP/1.1 200 OK\r\n"),
+        "{all}"
+    );
+    assert!(all.ends_with("Connection: close\r\n\r\nabc"), "{all}");
+}
+
+#[test]
+fn a_head_that_a_header_would_split_is_answered_500() {
+    let mut server = Server::start(settings());
+    let mut stream = connect(server.address());
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let asked = request(&mut server);
+    respond(&server, &asked, &[("x", "a\r\nset-cookie: b")], "", false);
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    assert!(all.starts_with("HTTP/1.1 500 "), "{all}");
+    assert!(!all.contains("set-cookie"), "{all}");
+}
+
+#[test]
+fn bad_requests_are_answered_and_closed() {
+    let server = Server::start(settings());
+    let address = server.address();
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\nx: {}\r\n\r\n",
+        "y".repeat(5_000)
+    );
+    let cases = [
+        ("GET / HTTP/1.1\r\n\r\n", "400"),
+        ("nonsense\r\n\r\n", "400"),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "400",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10001\r\n\r\n",
+            "413",
+        ),
+        ("GET /ws HTTP/1.1\r\nHost: x\r\n\r\n", "426"),
+        (&*long, "431"),
+    ];
+    for (request, status) in cases {
+        let answer = exchange(address, request.as_bytes());
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{request:?} got {answer:?}"
+        );
+        assert!(
+            answer.to_lowercase().contains("connection: close"),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn a_request_that_is_not_complete_in_time_is_answered_408() {
+    let server = Server::start(Settings {
+        handshake_timeout: 50,
+        ..settings()
+    });
+    assert!(exchange(server.address(), b"GET / HTTP/1.1\r\nHo").starts_with("HTTP/1.1 408 "));
+    assert!(exchange(server.address(), b"").starts_with("HTTP/1.1 408 "));
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    let mut server = Server::start(Settings {
+        keep_alive_timeout: 50,
+        ..settings()
+    });
+    let mut stream = connect(server.address());
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let asked = request(&mut server);
+    respond(&server, &asked, &[], "x", false);
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    assert!(all.ends_with("\r\n\r\nx"), "{all}");
+}
+
+#[test]
+fn a_client_that_leaves_before_its_answer_is_told_of() {
+    let mut server = Server::start(settings());
+    let mut stream = connect(server.address());
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let asked = request(&mut server);
+    drop(stream);
+    let gone = server.wait("HttpGone", |event| match event {
+        Event::HttpGone(conn) => Some(*conn),
+        _ => None,
+    });
+    assert_eq!(gone, asked.conn);
+    respond(&server, &asked, &[], "for nobody", false);
+}
+
+#[test]
+fn a_large_response_goes_out_as_the_client_reads_and_tells_when_there_is_room() {
+    let mut server = Server::start(settings());
+    let mut stream = connect(server.address());
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let asked = request(&mut server);
+    let part = vec![b'z'; 8 << 20];
+    let response = Box::new(Response {
+        status: 200,
+        headers: vec![],
+        body: part.clone(),
+        more: true,
+        notify: true,
+    });
+    let conn = asked.conn;
+    server
+        .pool
+        .command(conn, Command::Respond { conn, response })
+        .unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).unwrap();
+        all.iter().filter(|&&byte| byte == b'z').count()
+    });
+    server.wait("Drained", |event| {
+        matches!(event, Event::Drained(_)).then_some(())
+    });
+    let (body, more, notify) = (part, false, false);
+    let command = Command::RespondMore {
+        conn,
+        body,
+        more,
+        notify,
+    };
+    server.pool.command(conn, command).unwrap();
+    assert_eq!(reader.join().unwrap(), 16 << 20);
+}

@@ -1,0 +1,238 @@
+//! The pool as a whole: newcomers, limits, back-pressure, the end.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod support;
+
+use std::collections::HashSet;
+use std::io::Write;
+
+use dscore_reactor::event::{Command, Event};
+use dscore_reactor::settings::{Gate, Settings};
+use support::{Client, Heard, Server, connect, exchange, settings};
+
+#[test]
+fn newcomers_are_shared_out_evenly() {
+    let mut server = Server::with(settings(), 3, 1_024);
+    let agents: Vec<_> = (0..30).map(|n| server.agent(&format!("a-{n}"))).collect();
+    for reactor in 0..3 {
+        let count = agents
+            .iter()
+            .filter(|(_, conn)| conn.reactor() == reactor)
+            .count();
+        assert_eq!(count, 10, "reactor {reactor}");
+    }
+}
+
+#[test]
+fn drain_2_newcomers_are_upgraded_and_closed_1013() {
+    let mut server = Server::with(settings(), 2, 1_024);
+    for (gate, reason) in [
+        (Gate::Draining, "Server shutting down"),
+        (Gate::Maintenance, "Server temporarily unavailable"),
+    ] {
+        server.pool.command_all(|| Command::SetGate(gate)).unwrap();
+        for _ in 0..2 {
+            let mut client = Client::open(server.address(), "/ws");
+            assert_eq!(client.close_frame(), (1013, reason.into()));
+            server.closed();
+        }
+    }
+    server
+        .pool
+        .command_all(|| Command::SetGate(Gate::Open))
+        .unwrap();
+    server.agent("a");
+}
+
+#[test]
+fn newcomers_over_the_limit_are_closed_1013_and_nobody_else_notices() {
+    let mut server = Server::start(Settings {
+        max_connections: 2,
+        ..settings()
+    });
+    let (mut first, _) = server.agent("a");
+    let (second, _) = server.agent("b");
+    let mut third = Client::open(server.address(), "/ws");
+    assert_eq!(
+        third.close_frame(),
+        (1013, "Server connection limit reached".into())
+    );
+    drop((second, third));
+    for _ in 0..2 {
+        server.closed();
+    }
+    first.send(r#"{"type":"heartbeat","clientName":"a"}"#);
+    assert!(first.text().contains("heartbeat_response"));
+    server.agent("c");
+}
+
+#[test]
+fn a_rate_makes_newcomers_wait_not_fail() {
+    let mut server = Server::start(Settings {
+        accept_rate: 50.0,
+        ..settings()
+    });
+    let began = std::time::Instant::now();
+    let streams: Vec<_> = (0..120).map(|_| connect(server.address())).collect();
+    let mut clients = streams.len();
+    drop(streams);
+    while server.pool.stats().accepted_total < 120 {
+        server.pump();
+        std::thread::yield_now();
+        assert!(
+            began.elapsed() < support::PATIENCE,
+            "{clients} newcomers still wait"
+        );
+    }
+    clients -= 50;
+    // The first second's worth at once, the others at the pace.
+    let least = std::time::Duration::from_millis(clients as u64 * 1_000 / 50 - 100);
+    assert!(
+        began.elapsed() >= least,
+        "120 newcomers in {:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn a_full_event_queue_stops_reading_and_loses_nothing() {
+    let mut server = Server::with(settings(), 1, 16);
+    let mut client = Client::open(server.address(), "/echo");
+    let count = 20_000;
+    let address = server.address();
+    let sender = std::thread::spawn(move || {
+        for n in 0..count {
+            client.send(&format!("{n}"));
+        }
+        client
+    });
+    let deadline = std::time::Instant::now() + support::PATIENCE;
+    while server.pool.stats().reading_paused_total == 0 {
+        assert!(std::time::Instant::now() < deadline, "reading never paused");
+        std::thread::yield_now();
+    }
+    // Newcomers and endings during the pause are kept, not dropped.
+    let mut late = connect(address);
+    late.write_all(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    for n in 0..count {
+        let (_, data) = server.message();
+        assert_eq!(data, n.to_string().into_bytes());
+    }
+    drop(sender.join().unwrap());
+    server.closed();
+    server.wait("late request", |event| {
+        matches!(event, Event::HttpRequest(_)).then_some(())
+    });
+}
+
+#[test]
+fn each_opened_has_its_closed_also_when_the_pool_ends() {
+    let mut server = Server::with(settings(), 2, 1_024);
+    let agents: Vec<_> = (0..20).map(|n| server.agent(&format!("a-{n}"))).collect();
+    let _half = connect(server.address());
+    server.pool.close();
+    server.pool.close();
+    let mut open = HashSet::new();
+    server.pump();
+    for event in &server.events {
+        match event {
+            Event::Opened(opened) => assert!(open.insert(opened.conn)),
+            Event::Closed(conn, _) => assert!(open.remove(conn)),
+            _ => {}
+        }
+    }
+    assert!(open.is_empty(), "{open:?} never closed");
+    assert_eq!(server.pool.stats().connections, 0);
+    for (mut client, _) in agents {
+        assert_eq!(client.hear(), Heard::End);
+    }
+    let error = server.pool.command_all(|| Command::ReadLastSeen);
+    assert!(error.is_err(), "a closed pool takes no commands");
+}
+
+#[test]
+fn a_pool_that_was_never_started_ends_too() {
+    let listen = dscore_reactor::settings::ListenSettings {
+        address: "127.0.0.1:0".parse().unwrap(),
+        backlog: 8,
+        reactors: 2,
+        event_queue: 16,
+    };
+    let pool = dscore_reactor::ReactorPool::new(&listen, settings()).unwrap();
+    let address = pool.address();
+    pool.close();
+    drop(pool);
+    assert!(
+        std::net::TcpStream::connect(address).is_err(),
+        "still listening"
+    );
+}
+
+#[test]
+fn the_same_port_can_be_had_again_at_once() {
+    let mut server = Server::start(settings());
+    let (client, _) = server.agent("a");
+    let address = server.address();
+    drop(server);
+    let listen = dscore_reactor::settings::ListenSettings {
+        address,
+        backlog: 8,
+        reactors: 1,
+        event_queue: 16,
+    };
+    dscore_reactor::ReactorPool::new(&listen, settings()).unwrap();
+    drop(client);
+}
+
+#[test]
+fn last_seen_is_read_in_bulk() {
+    let mut server = Server::with(settings(), 2, 1_024);
+    let (mut beating, conn) = server.agent("beats");
+    let (_silent, _) = server.agent("silent");
+    beating.send(r#"{"type":"heartbeat","clientName":"beats"}"#);
+    assert!(beating.text().contains("heartbeat_response"));
+    server.pool.command_all(|| Command::ReadLastSeen).unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        seen.extend(server.wait("last seen", |event| {
+            match event {
+                Event::LastSeen(last) => Some(
+                    last.conns
+                        .iter()
+                        .copied()
+                        .zip(last.heartbeat_ms.iter().copied())
+                        .collect::<Vec<_>>(),
+                ),
+                _ => None,
+            }
+        }));
+    }
+    assert_eq!(seen.len(), 2);
+    for (number, heartbeat_ms) in seen {
+        assert_eq!(heartbeat_ms > 0, number == conn.to_u64());
+    }
+}
+
+#[test]
+fn an_unknown_path_is_the_apps_business() {
+    let mut server = Server::start(settings());
+    let address = server.address();
+    let client = std::thread::spawn(move || {
+        exchange(
+            address,
+            b"GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        )
+    });
+    let conn = server.wait("request", |event| match event {
+        Event::HttpRequest(request) => Some(request.conn),
+        _ => None,
+    });
+    server.pool.command(conn, Command::Abort(conn)).unwrap();
+    assert_eq!(client.join().unwrap(), "");
+}
