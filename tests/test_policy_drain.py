@@ -41,6 +41,8 @@ def test_drain_6_report_adds_up() -> None:
     drain.settle(3, "failed")
     drain.settle(4, "vanished")
     drain.settle(5, "notified")
+    drain.advance("told")
+    drain.give_up()
     report = drain.finish(3_500)
     assert report.as_dict() == {
         "intent": "terminate",

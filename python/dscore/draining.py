@@ -78,7 +78,11 @@ class Draining:
             await asyncio.sleep(context.config.shutdown.notice)
             drain.advance("settled")
         else:
-            drain.advance("settled" if await self._wait_for_outcomes() else "overdue")
+            await self._wait_for_outcomes()
+            if drain.pending:
+                drain.give_up()
+            else:
+                drain.advance("settled")
         self._watchers.progress(drain.status())
         drain.advance("emptied" if await self._close_rest() else "cut")
         report = drain.finish(context.pool.now_ms())
@@ -110,7 +114,7 @@ class Draining:
             if drain.intent == "restart":
                 drain.settle(conn, "notified")
 
-    async def _wait_for_outcomes(self) -> bool:
+    async def _wait_for_outcomes(self) -> None:
         """Until every agent has its outcome. The core sees to the deadlines; this is in case it
         does not."""
         drain, loop = self.drain, asyncio.get_running_loop()
@@ -124,7 +128,6 @@ class Draining:
                 self._watchers.progress(drain.status())
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._settled.wait(), PROGRESS_INTERVAL)
-        return not drain.pending
 
     async def _close_rest(self) -> bool:
         """Closes whoever is left, and waits for the closing handshakes."""

@@ -7,7 +7,7 @@ from itertools import islice
 from dscore.context import Context
 from dscore.messages import ClientReconnected, ClientStatusChanged, DrainProgress, timestamp
 from dscore.policy.drain import DrainStatus
-from dscore.registry import AgentRecord
+from dscore.registry import AgentRecord, Watcher
 from dscore.texts import text
 
 SNAPSHOT_SLICE = 256
@@ -66,7 +66,8 @@ class Watchers:
         entries = self._snapshot(conn)
         first = list(islice(entries, SNAPSHOT_SLICE))
         if len(first) == SNAPSHOT_SLICE:
-            self._context.tasks.spawn(self._send_rest(conn, entries), "snapshot")
+            watcher = self._context.registry.watchers[conn]
+            self._context.tasks.spawn(self._send_rest(conn, watcher, entries), "snapshot")
         return first
 
     def drained(self, conn: int) -> None:
@@ -118,21 +119,20 @@ class Watchers:
             if known and watcher.filter.fits(record.agent_id, record.status):
                 yield self._status(record, snapshot=True)
 
-    async def _send_rest(self, conn: int, entries: Iterator[bytes]) -> None:
+    async def _send_rest(self, conn: int, watcher: Watcher, entries: Iterator[bytes]) -> None:
         pool, watchers = self._context.pool, self._context.registry.watchers
-        watcher = watchers.get(conn)
         room = self._reading[conn] = asyncio.Event()
         try:
-            while part := list(islice(entries, SNAPSHOT_SLICE)):
+            # Otherwise it has gone, or replaced its filter: then this is nobody's snapshot.
+            while watchers.get(conn) is watcher:
+                part = list(islice(entries, SNAPSHOT_SLICE))
+                if not part:
+                    break
                 room.clear()
                 for entry in part[:-1]:
                     pool.send(conn, entry)
                 pool.send(conn, part[-1], notify=True)
                 await room.wait()
-                # Gone, or its filter was replaced: somebody else's snapshot by now, if it asked for
-                # one.
-                if watchers.get(conn) is not watcher:
-                    return
         finally:
             if self._reading.get(conn) is room:
                 del self._reading[conn]

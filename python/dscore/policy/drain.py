@@ -123,10 +123,14 @@ class Drain:
             raise RuntimeError(f"drain: {what} while {self.state}")
         self.state = following
 
-    def finish(self, now: int) -> DrainReport:
-        """Whoever has no outcome yet timed out. The state must be done."""
+    def give_up(self) -> None:
+        """The core has not reported in time: whoever has no outcome timed out."""
+        self.advance("overdue")
         for conn in list(self.pending):
             self.settle(conn, "timed_out")
+
+    def finish(self, now: int) -> DrainReport:
+        """The report. Every agent has its outcome."""
         latencies = sorted(self._latencies)
         self.report = DrainReport(
             self.intent,

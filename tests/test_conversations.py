@@ -1,0 +1,172 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+import fake_core
+from dscore.agents import Agent
+from dscore.hooks import MAX_WAITING
+from dscore.policy import Policy
+from fake_core import Message, introduction, message
+from faked import FakeServer, eventually, running
+
+
+class Listener(Policy):
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str, dict[str, Any]]] = []
+
+    def on_message(self, agent: Agent, kind: str, message: dict[str, Any]) -> None:
+        self.heard.append((agent.id, kind, message))
+
+
+class SlowListener(Policy):
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+        self.go_on = asyncio.Event()
+
+    async def on_message(self, agent: Agent, kind: str, message: dict[str, Any]) -> None:
+        await self.go_on.wait()
+        self.heard.append(message["n"])
+
+
+def refusals(server: FakeServer) -> list[tuple[int, str, str | None]]:
+    return [(conn, code, kind) for conn, code, _, kind in server.pool.named("refuse")]
+
+
+async def test_app_ready_repeated_with_the_same_id_is_acknowledged_again() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        await server.happen(message(1, "app_ready", instance_id="a"))
+        assert [one["type"] for one in server.told(1)] == ["app_ready_ack"] * 2
+        assert len(server.pool.named("accept")) == 1
+
+
+async def test_app_ready_after_a_heartbeat_makes_an_agent_that_can_be_told_to_terminate() -> None:
+    async with running() as server:
+        beat = introduction(1, "heartbeat", clientName="a")
+        await server.happen(fake_core.Opened(1), beat)
+        await server.happen(message(1, "app_ready", instance_id="a", config={"x": 1}))
+        assert [one[:3] for one in server.pool.named("accept")] == [
+            (1, "a", True),
+            (1, "a", False),
+        ]
+        agent = server.agent("a")
+        assert agent is not None
+        assert agent.config == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [("app_ready", "instance_id"), ("reconnection_success", "clientName")]
+)
+async def test_another_id_on_an_introduced_connection_is_wrong_id(kind: str, field: str) -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        await server.happen(message(1, kind, **{field: "b"}))
+        assert refusals(server) == [(1, "wrong_id", kind)]
+        assert server.agent("b") is None
+
+
+async def test_a_watcher_cannot_become_an_agent() -> None:
+    async with running() as server:
+        await server.watch(1)
+        await server.happen(message(1, "app_ready", instance_id="a"))
+        assert refusals(server) == [(1, "wrong_id", "app_ready")]
+
+
+async def test_other_messages_of_a_watcher_are_not_introduced() -> None:
+    async with running() as server:
+        await server.watch(1)
+        await server.happen(message(1, "detections"))
+        assert refusals(server) == [(1, "not_introduced", "detections")]
+
+
+async def test_status_request_is_answered_before_an_introduction_too() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        request = message(2, "client_status_request", clientName="a")
+        await server.happen(fake_core.Opened(2), request)
+        (answer,) = server.told(2)
+        assert answer["serverStatus"] == "online"
+        assert answer["clientStatus"] == "online"
+        assert answer["serverUptime"] >= 0
+        assert answer["message"]
+
+
+async def test_status_request_for_an_unknown_name_is_an_error() -> None:
+    async with running() as server:
+        request = message(2, "client_status_request", clientName="nobody")
+        await server.happen(fake_core.Opened(2), request)
+        (answer,) = server.told(2)
+        assert set(answer) == {"type", "serverStatus", "timestamp", "message"}
+        assert answer["serverStatus"] == "error"
+
+
+async def test_status_request_during_a_drain_says_shutting_down() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        drain = asyncio.create_task(server.drain())
+        await asyncio.sleep(0)
+        await server.happen(message(1, "client_status_request", clientName="a"))
+        assert server.told(1)[-1]["serverStatus"] == "shutting_down"
+        await server.happen(fake_core.Outcome(1, "r", "acked"))
+        await drain
+
+
+async def test_status_request_without_a_name_is_refused() -> None:
+    async with running() as server:
+        await server.happen(fake_core.Opened(1), message(1, "client_status_request"))
+        assert refusals(server) == [(1, "missing_field", "client_status_request")]
+
+
+async def test_an_unknown_type_goes_to_on_message() -> None:
+    listener = Listener()
+    async with running(policy=listener) as server:
+        await server.introduce(1, "a")
+        await server.happen(message(1, "detections", boxes=[1, 2]))
+        assert listener.heard == [("a", "detections", {"type": "detections", "boxes": [1, 2]})]
+
+
+async def test_an_unknown_type_without_a_policy_is_nothing() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        await server.happen(message(1, "detections"))
+        assert refusals(server) == []
+
+
+async def test_what_on_message_raises_goes_no_further() -> None:
+    class Broken(Policy):
+        def on_message(self, agent: Agent, kind: str, message: dict[str, Any]) -> None:
+            raise LookupError
+
+    async with running(policy=Broken()) as server:
+        await server.introduce(1, "a")
+        await server.happen(message(1, "detections"), message(1, "detections"))
+        assert server.core_stats()["hook_errors_total"] == 2
+        assert server.connected_ids() == ["a"]
+
+
+async def test_an_async_on_message_handles_one_message_of_an_agent_after_the_other() -> None:
+    listener = SlowListener()
+    async with running(policy=listener) as server:
+        await server.introduce(1, "a")
+        await server.happen(*(message(1, "detections", n=n) for n in range(20)))
+        assert listener.heard == []
+        listener.go_on.set()
+        await eventually(lambda: len(listener.heard) == 20)
+        assert listener.heard == list(range(20))
+
+
+async def test_an_agent_faster_than_an_async_on_message_is_closed() -> None:
+    async with running(policy=SlowListener()) as server:
+        await server.introduce(1, "a")
+        await server.happen(*(message(1, "detections", n=n) for n in range(MAX_WAITING + 2)))
+        assert server.pool.closes(1) == [(1008, "too many messages")]
+
+
+async def test_an_event_that_fails_does_not_lose_the_rest_of_its_batch() -> None:
+    listener = Listener()
+    async with running(policy=listener) as server:
+        await server.introduce(1, "a")
+        broken = Message(1, "detections", None)  # type: ignore[arg-type]
+        await server.happen(broken, message(1, "detections"))
+        assert len(listener.heard) == 1
