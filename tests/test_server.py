@@ -1,0 +1,254 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+import fake_core
+from dscore.config import Config
+from dscore.errors import (
+    ConfigError,
+    DrainingError,
+    NotConnectedError,
+    UnknownAgentError,
+)
+from dscore.store import MemoryStore
+from fake_core import Closed, Outcome
+from faked import FakeServer, eventually, running
+
+
+async def test_start_and_close_once_and_for_all() -> None:
+    async with running() as server:
+        assert server.is_started
+        assert server.is_ready
+        assert server.address == ("127.0.0.1", 8765)
+        assert server.uptime >= 0
+    assert server.pool.closed
+    await server.close()
+    assert await server.wait() == 0
+
+
+async def test_before_the_start_nothing_is_ready() -> None:
+    server = FakeServer()
+    assert (server.is_started, server.is_ready, server.is_draining) == (False, False, False)
+    assert server.uptime == 0
+    await server.close()
+
+
+async def test_close_says_1001_to_whoever_is_connected() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+    assert server.pool.named("close_all") == [
+        (1001, "Server shutting down gracefully", "shutdown", 0)
+    ]
+    assert server.counts().total == 0
+
+
+async def test_a_pool_that_cannot_start_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: fake_core.ReactorPool) -> None:
+        raise fake_core.BindError
+
+    monkeypatch.setattr(fake_core.ReactorPool, "start", fail)
+    server = FakeServer()
+    with pytest.raises(fake_core.BindError):
+        await server.start()
+    assert server.pool.closed
+    assert not server.is_started
+    await server.close()
+
+
+async def test_an_unreadable_token_file_is_told_before_anything_is_bound(tmp_path: Path) -> None:
+    config = Config.model_validate({"auth": {"token_file": str(tmp_path / "none")}})
+    with pytest.raises(ConfigError):
+        FakeServer(config)
+
+
+async def test_maintenance_closes_all_and_turns_newcomers_away_until_it_is_over() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        server.set_maintenance(enabled=True)
+        server.set_maintenance(enabled=True)
+        await server.happen()
+        assert server.maintenance
+        assert not server.is_ready
+        assert not server.is_draining
+        assert server.pool.named("set_gate") == [("maintenance",)]
+        assert server.pool.named("close_all") == [(1013, "Server temporarily unavailable", "", 0)]
+        assert server.counts().total == 0
+        server.set_maintenance(enabled=False)
+        assert server.is_ready
+        await server.introduce(2, "a", reconnection=True)
+        assert server.told(2)[0]["session_restored"] is True
+
+
+async def test_maintenance_cannot_be_changed_during_a_drain() -> None:
+    async with running() as server:
+        await server.drain()
+        with pytest.raises(DrainingError):
+            server.set_maintenance(enabled=True)
+
+
+async def test_terminate_waits_for_the_outcome() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        waiting = asyncio.create_task(server.terminate("a", timeout=3))
+        await server.happen()
+        ((conn, timeout_ms, request_id),) = server.pool.named("terminate")
+        assert (conn, timeout_ms) == (1, 3_000)
+        await server.happen(Outcome(1, "another", "acked", drain=True))
+        await server.happen(Outcome(1, request_id, "timed_out", 12.5, drain=False))
+        assert await waiting == ("timed_out", request_id, 12.5)
+
+
+async def test_terminate_acked_takes_the_agent_offline_and_ends_its_session() -> None:
+    async with running() as server:
+        await server.watch(9)
+        await server.introduce(1, "a")
+        waiting = asyncio.create_task(server.terminate("a"))
+        await server.happen()
+        request_id = server.pool.named("terminate")[0][2]
+        await server.happen(Outcome(1, request_id, "acked", drain=False))
+        assert (await waiting).outcome == "acked"
+        assert server.told(9)[-1]["reason_code"] == "terminated"
+        with pytest.raises(NotConnectedError):
+            server.send_message("a", {"type": "x"})
+        assert server.counts().total == 2, "its connection counts until it has closed"
+
+
+async def test_terminate_of_a_connection_that_ends_first_has_vanished() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        waiting = asyncio.create_task(server.terminate("a"))
+        await server.happen()
+        await server.happen(Closed(1))
+        assert (await waiting).outcome == "vanished"
+
+
+async def test_terminate_forgets_a_caller_that_gave_up() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        waiting = asyncio.create_task(server.terminate("a"))
+        await server.happen()
+        waiting.cancel()
+        await server.happen()
+        request_id = server.pool.named("terminate")[0][2]
+        await server.happen(Outcome(1, request_id, "acked", drain=False))
+        agent = server.agent("a")
+        assert agent is not None
+        assert agent.status == "offline"
+
+
+async def test_terminate_needs_an_agent_that_is_connected() -> None:
+    async with running() as server:
+        with pytest.raises(UnknownAgentError):
+            await server.terminate("nobody")
+        await server.introduce(1, "a")
+        await server.happen(Closed(1))
+        with pytest.raises(NotConnectedError):
+            await server.terminate("a")
+
+
+async def test_remove_closes_1008_and_forgets() -> None:
+    async with running() as server:
+        await server.watch(9)
+        await server.introduce(1, "a")
+        await server.remove("a")
+        assert server.pool.closes(1) == [(1008, "removed by an operator")]
+        assert server.told(9)[-1]["reason_code"] == "operator"
+        assert server.agent("a") is None
+        with pytest.raises(UnknownAgentError):
+            await server.remove("a")
+        await server.happen()
+        await server.introduce(2, "a", reconnection=True)
+        assert server.told(2)[0]["session_restored"] is False
+
+
+async def test_a_message_to_a_stranger_is_an_error() -> None:
+    async with running() as server:
+        with pytest.raises(UnknownAgentError):
+            server.send_message("nobody", {"type": "x"})
+
+
+async def test_the_outbox_drops_the_oldest_and_counts() -> None:
+    async with running({"session": {"outbox_limit": 2}}) as server:
+        await server.introduce(1, "a")
+        await server.happen(Closed(1))
+        for n in range(5):
+            server.send_message("a", {"type": "x", "n": n})
+        assert server.core_stats()["outbox_dropped_total"] == 3
+        await server.introduce(2, "a", reconnection=True)
+        assert [one["n"] for one in server.told(2, "x")] == [3, 4]
+
+
+async def test_a_handle_of_an_agent() -> None:
+    async with running() as server:
+        await server.introduce(1, "cam-1")
+        (agent,) = server.agents()
+        assert agent == server.agent("cam-1")
+        assert hash(agent) == hash(server.agent("cam-1"))
+        assert repr(agent) == "Agent('cam-1', connected)"
+        assert (agent.id, agent.ip, agent.dialect) == ("cam-1", "10.0.0.1", "raw")
+        assert agent.connected_at is not None
+        assert agent.send({"type": "x"})
+        agent.close(1008, "enough")
+        assert server.pool.closes(1) == [(1008, "enough")]
+        await server.happen()
+        agent.close()
+        assert not agent.connected
+        assert agent.state == "reconnecting"
+        assert len(server.pool.closes(1)) == 1
+
+
+async def test_reload_applies_what_it_can_and_names_the_rest() -> None:
+    async with running() as server:
+        changed = {
+            "listen": {"port": 9999},
+            "monitoring": {"health_check_interval": 5, "reconnection_grace_period": 1},
+            "auth": {"required": True, "tokens": ["t"]},
+        }
+        reloaded = server.reload(Config.model_validate(changed))
+        assert set(reloaded.applied) == {
+            "monitoring.health_check_interval",
+            "monitoring.reconnection_grace_period",
+            "auth.required",
+            "auth.tokens",
+        }
+        assert reloaded.needs_restart == ["listen.port"]
+        (settings,) = server.pool.named("configure")[0]
+        assert settings["next_heartbeat_in"] == 5_000
+        await server.introduce(1, "a")
+        assert server.pool.closes(1) == [(1008, "authentication failed")]
+        await server.introduce(2, "a", token="t")
+        assert server.told(2)[0]["nextHeartbeatIn"] == 5_000
+
+
+async def test_reload_with_an_unreadable_token_file_changes_nothing(tmp_path: Path) -> None:
+    async with running() as server:
+        before = server.config
+        broken = {"auth": {"token_file": str(tmp_path / "none")}}
+        with pytest.raises(ConfigError):
+            server.reload(Config.model_validate(broken))
+        assert server.config is before
+        assert server.pool.named("configure") == []
+
+
+async def test_the_sweep_reads_last_seen_and_expires_sessions() -> None:
+    settings = {"monitoring": {"process_check_interval": 0.02}, "session": {"ttl": 0}}
+    store = MemoryStore()
+    async with running(settings, store=store) as server:
+        await server.introduce(1, "a")
+        await server.happen(Closed(1))
+        await eventually(lambda: server.pool.named("read_last_seen"))
+        await eventually(lambda: not len(store))
+
+
+async def test_nothing_is_left_of_agents_that_come_and_go() -> None:
+    async with running() as server:
+        for conn in range(1, 2_001):
+            await server.introduce(conn, f"a{conn % 10}")
+            server.pool.push(Closed(conn))
+        await server.happen()
+        registry = server._registry
+        assert len(registry.agents) == 10
+        assert registry.counts().total == 0
+        assert not registry.watchers
+        assert not server._tasks
