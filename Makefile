@@ -47,6 +47,7 @@ release: setup ## optimised build of the extension, in place
 
 fmt: setup ## format Rust and Python, sort imports
 	cargo fmt --all
+	cargo fmt --manifest-path rust/fuzz/Cargo.toml
 	$(PY) -m ruff check --quiet --select I --fix .
 	$(PY) -m ruff format .
 
@@ -65,6 +66,7 @@ test: setup ## cargo test, then pytest with warnings as errors; words for pytest
 
 check: setup ## what CI runs: formatting (check only), lint, test
 	cargo fmt --all --check
+	cargo fmt --manifest-path rust/fuzz/Cargo.toml --check
 	$(PY) -m ruff format --check .
 	$(MAKE) --no-print-directory lint test
 
