@@ -33,7 +33,7 @@ class FakePool:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.called = asyncio.Event()
-        self.bad_headers = 0
+        self.refusals = 0
         self.is_closed = False
 
     def address(self) -> tuple[str, int]:
@@ -41,9 +41,9 @@ class FakePool:
 
     def respond(self, conn, status, headers, body, *, more=False, notify=False) -> None:
         self._check()
-        if self.bad_headers:
-            self.bad_headers -= 1
-            raise ValueError("header value")
+        if self.refusals:
+            self.refusals -= 1
+            raise TypeError("status")
         self._note("respond", conn, status, dict(headers), body, more, notify)
 
     def respond_more(self, conn, body, *, more, notify=False) -> None:
@@ -229,9 +229,9 @@ async def test_messages_out_of_order_are_the_apps_error() -> None:
         assert call[2] == 500
 
 
-async def test_a_header_the_core_refuses_is_a_500() -> None:
+async def test_an_answer_the_core_refuses_is_a_500() -> None:
     pool = FakePool()
-    pool.bad_headers = 1
+    pool.refusals = 1
     bridge = Bridge(pool, answering(start(200, (b"x", b"a\r\nb")), body(b"")))
     bridge.handle(HttpRequest())
     await pool.until(1)

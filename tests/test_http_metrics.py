@@ -24,6 +24,14 @@ async def test_connections_by_state() -> None:
     assert samples["dscore_connections", (("state", "unauthenticated"),)] == 2
 
 
+async def test_agents_by_status() -> None:
+    fleet = FakeFleet("a", "b", "c")
+    fleet.by_id["c"].status = "offline"
+    samples = await scrape(fleet)
+    assert samples["dscore_agents", (("status", "online"),)] == 2
+    assert samples["dscore_agents", (("status", "offline"),)] == 1
+
+
 async def test_core_figures_keep_their_kind_and_get_base_units() -> None:
     async with client_of(FakeFleet()) as client:
         text = (await client.get("/metrics")).text

@@ -210,9 +210,7 @@ def drain(
 
 @app.command()
 def terminate(
-    agent: Annotated[
-        list[str] | None, typer.Argument(metavar="AGENT", help="Agent ids.")
-    ] = None,
+    agent: Annotated[list[str] | None, typer.Argument(metavar="AGENT", help="Agent ids.")] = None,
     everyone: Annotated[
         bool, typer.Option("--all", help="Every agent that is connected.", show_default=False)
     ] = False,

@@ -236,8 +236,8 @@ def _bind_sentence(config: Config, error: BindError) -> str:
 
 
 def _exit(code: int) -> NoReturn:
-    """Ends the process at once: everything is closed, and tearing down what is left of a fleet's
-    objects one by one would only take time."""
+    """Ends the process at once, everything being closed: tearing down the interpreter takes 25 ms
+    for an empty fleet, and more for each agent."""
     log.flush()
     sys.stdout.flush()
     sys.stderr.flush()

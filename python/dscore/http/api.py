@@ -18,7 +18,7 @@ from starlette.responses import Response
 from dscore._core import __version__
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.http import models
-from dscore.http.documents import agent_document, drain_document
+from dscore.http.documents import agent_document, count_agents, drain_document
 from dscore.http.gate import API
 from dscore.http.listing import CursorError, Query, Sort, page
 from dscore.http.ports import AgentView, DrainReportView, Fleet, Status
@@ -159,8 +159,6 @@ def _server(fleet: Fleet) -> APIRouter:
     @routes.get("/status", summary="The server at a glance", response_model=models.StatusDocument)
     async def status() -> Response:
         counts = fleet.counts()
-        agents = [agent.status for agent in fleet.agents()]
-        online = agents.count("online")
         host, port = fleet.address
         return _json(
             {
@@ -174,11 +172,7 @@ def _server(fleet: Fleet) -> APIRouter:
                     "authenticated": counts.authenticated,
                     "unauthenticated": counts.unauthenticated,
                 },
-                "agents": {
-                    "total": len(agents),
-                    "online": online,
-                    "offline": len(agents) - online,
-                },
+                "agents": count_agents(fleet),
                 "core": dict(fleet.core_stats()),
             }
         )

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from dscore._core import __version__
 from dscore.http import api, health, metrics, problems
 from dscore.http.asgi import App
-from dscore.http.gate import API, OPENAPI, Gate, TokenCheck
+from dscore.http.gate import API, DRAIN, OPENAPI, Gate, TokenCheck
 from dscore.http.ports import Fleet
 
 _DESCRIPTION = (
@@ -116,6 +116,8 @@ def _describe_problems(document: dict[str, Any]) -> None:
                 refusals["415"] = "The body is not sent as JSON."
             if path.startswith(API):
                 refusals |= _REFUSALS
+            if path == DRAIN:
+                del refusals["503"]
             for status, description in refusals.items():
                 operation["responses"][status] = _problem_response(description)
 

@@ -1,8 +1,8 @@
-"""What the operator API says of an agent and of a drain, as plain dicts ready for JSON."""
+"""What the pages say of agents and of a drain, as plain dicts ready for JSON."""
 
 from typing import Any
 
-from dscore.http.ports import AgentView, DrainStatusView
+from dscore.http.ports import AgentView, DrainStatusView, Fleet
 from dscore.messages import timestamp
 
 OUTCOMES = ("acked", "failed", "timed_out", "vanished", "notified", "pending")
@@ -38,6 +38,13 @@ def drain_document(status: DrainStatusView | None) -> dict[str, Any]:
     document |= {outcome: getattr(status, outcome) for outcome in OUTCOMES}
     document["report"] = None if status.report is None else status.report.as_dict()
     return document
+
+
+def count_agents(fleet: Fleet) -> dict[str, int]:
+    """Agents known, by status."""
+    statuses = [agent.status for agent in fleet.agents()]
+    online = statuses.count("online")
+    return {"total": len(statuses), "online": online, "offline": len(statuses) - online}
 
 
 def _time(seconds: float | None) -> str | None:

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from dscore._core import __version__
+from dscore.http.documents import OUTCOMES, count_agents
 from dscore.http.gate import METRICS
 from dscore.http.ports import Fleet
 
@@ -37,7 +38,6 @@ _HELP = {
 _RENAMED = {"bytes_received_total": "received_bytes_total", "bytes_sent_total": "sent_bytes_total"}
 # Told with a label instead.
 _SKIPPED = frozenset(("connections", "connections_unauthenticated"))
-_OUTCOMES = ("acked", "failed", "timed_out", "vanished", "notified", "pending")
 
 
 def router(fleet: Fleet) -> APIRouter:
@@ -71,6 +71,7 @@ class FleetCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Reads the fleet once."""
         yield from self._connections()
+        yield self._agents()
         yield from self._phase()
         for name, value in self._fleet.core_stats().items():
             if name not in _SKIPPED:
@@ -84,6 +85,15 @@ class FleetCollector(Collector):
         connections.add_metric(["authenticated"], counts.authenticated)
         connections.add_metric(["unauthenticated"], counts.unauthenticated)
         yield connections
+
+    def _agents(self) -> Metric:
+        counts = count_agents(self._fleet)
+        agents = GaugeMetricFamily(
+            "dscore_agents", "Agents known, connected or not.", labels=["status"]
+        )
+        for status in ("online", "offline"):
+            agents.add_metric([status], counts[status])
+        return agents
 
     def _phase(self) -> Iterator[Metric]:
         fleet = self._fleet
@@ -109,7 +119,7 @@ class FleetCollector(Collector):
             drain = GaugeMetricFamily(
                 "dscore_drain_agents", "Agents of the drain, by outcome.", labels=["outcome"]
             )
-            for outcome in _OUTCOMES:
+            for outcome in OUTCOMES:
                 drain.add_metric([outcome], getattr(status, outcome))
             yield drain
 
