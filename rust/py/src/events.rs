@@ -4,7 +4,7 @@ use dscore_proto::agent::Kind;
 use dscore_reactor::event::{self, Ending, Event, Initiator};
 use dscore_reactor::settings::Endpoint;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 /// A frozen class whose fields are all readable.
 macro_rules! event_class {
@@ -17,8 +17,9 @@ macro_rules! event_class {
         #[pymethods]
         impl $name {
             #[classattr]
-            #[expect(non_upper_case_globals, reason = "Python's name for it")]
-            const __match_args__: &'static [&'static str] = &[$(stringify!($field)),*];
+            fn __match_args__(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+                PyTuple::new(py, [$(stringify!($field)),*])
+            }
 
             fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
                 let mut fields = Vec::new();
