@@ -12,6 +12,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Generic, TypeVar
@@ -164,6 +165,7 @@ class ReactorPool:
         """Milliseconds its clock is ahead of the real one."""
         self._events: deque[object] = deque()
         self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
         self._requests = count(1)
 
     # For tests.
@@ -217,7 +219,8 @@ class ReactorPool:
     def take(self, limit: int = 1024) -> list[object]:
         batch = [self._events.popleft() for _ in range(min(limit, len(self._events)))]
         if not batch:
-            os.read(self._read, 65_536)
+            with suppress(BlockingIOError):
+                os.read(self._read, 65_536)
         return batch
 
     def now_ms(self) -> int:
