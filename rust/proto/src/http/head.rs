@@ -172,11 +172,10 @@ pub(crate) fn find_end(bytes: &[u8], max_bytes: usize) -> Result<Option<usize>, 
             (b'\r', None) => break,
             _ => return Err(HttpError::Malformed),
         }
-        match (found, line) {
-            (0, 0) => return Err(HttpError::Malformed),
-            (0, _) => return Ok(Some(at + 2)),
-            _ => line = at + 2,
+        if found == 0 {
+            return Ok(Some(at + 2));
         }
+        line = at + 2;
     }
     // A head that fills the limit without its end cannot end within it.
     if bytes.len() >= max_bytes {

@@ -268,6 +268,7 @@ fn never_takes_a_part_of_a_refused_request_for_a_good_one() {
 fn refuses_a_control_byte_before_the_head_is_complete() {
     for early in [
         &b"GET / HT\0"[..],
+        b"GET /\x7f",
         b"GET /\n",
         b"\x16\x03",
         b"GET / HTTP/1.1\r\nA: \x1b",
