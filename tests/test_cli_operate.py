@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import orjson
@@ -19,11 +19,15 @@ from fake_fleet import FakeAgent, FakeFleet
 
 DEADLINE = 10.0
 
+Invoke = Callable[..., tuple[int, str, str]]
+Serve = Callable[..., None]
+Loop: TypeAlias = asyncio.AbstractEventLoop
+
 
 class Portal(httpx.BaseTransport):
     """Carries the requests of a synchronous client to an app on another thread's loop."""
 
-    def __init__(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, app: Any, loop: Loop) -> None:
         self._app = httpx.ASGITransport(app=app)
         self._loop = loop
 
@@ -39,11 +43,8 @@ class Portal(httpx.BaseTransport):
         )
 
 
-Invoke = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
+def loop() -> Iterator[Loop]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -54,9 +55,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture
-def serving(
-    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., None]:
+def serving(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Makes the client's connections end at a fleet's pages."""
 
     def serve(fleet: FakeFleet, tokens: Tokens | None = None) -> None:
@@ -130,7 +129,7 @@ def test_the_address_may_come_from_the_environment(
     assert f"http://localhost:{closed_port}" in invoke("status")[2]
 
 
-def test_status_in_words_and_as_json(invoke: Invoke, serving) -> None:
+def test_status_in_words_and_as_json(invoke: Invoke, serving: Serve) -> None:
     fleet = FakeFleet("a", "b")
     fleet.by_id["b"].status = "offline"
     serving(fleet)
@@ -142,7 +141,9 @@ def test_status_in_words_and_as_json(invoke: Invoke, serving) -> None:
     assert orjson.loads(out)["agents"]["total"] == 2
 
 
-def test_status_of_a_draining_server_is_its_drain(invoke: Invoke, serving, loop) -> None:
+def test_status_of_a_draining_server_is_its_drain(
+    invoke: Invoke, serving: Serve, loop: Loop
+) -> None:
     fleet = FakeFleet("a", "b")
     serving(fleet)
     asyncio.run_coroutine_threadsafe(asyncio.wait_for(fleet.drain(), DEADLINE), loop)
@@ -155,7 +156,7 @@ def test_status_of_a_draining_server_is_its_drain(invoke: Invoke, serving, loop)
 
 
 def test_a_token_is_asked_for_and_taken_from_flag_or_environment(
-    invoke: Invoke, serving, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, serving: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serving(FakeFleet(), Tokens(["secret"]))
     code, _, err = invoke("status")
@@ -166,7 +167,7 @@ def test_a_token_is_asked_for_and_taken_from_flag_or_environment(
     assert invoke("status")[0] == 0
 
 
-def test_agents_as_a_table(invoke: Invoke, serving) -> None:
+def test_agents_as_a_table(invoke: Invoke, serving: Serve) -> None:
     fleet = FakeFleet("cam-1", "cam-2")
     fleet.by_id["cam-2"].status = "offline"
     fleet.by_id["cam-2"].reason_code = "reconnect_timeout"
@@ -180,7 +181,7 @@ def test_agents_as_a_table(invoke: Invoke, serving) -> None:
 
 
 def test_agents_reads_every_page_and_stops_at_the_limit(
-    invoke: Invoke, serving, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, serving: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dscore.cli.operate.PAGE", 10)
     serving(FakeFleet(*(f"{number:02}" for number in range(25))))
@@ -191,7 +192,7 @@ def test_agents_reads_every_page_and_stops_at_the_limit(
     assert document["next_cursor"]
 
 
-def test_agents_hands_its_filters_on(invoke: Invoke, serving) -> None:
+def test_agents_hands_its_filters_on(invoke: Invoke, serving: Serve) -> None:
     fleet = FakeFleet("cam-1", "cam-2", "box")
     fleet.by_id["cam-2"].status = "offline"
     serving(fleet)
@@ -206,7 +207,7 @@ def test_agents_hands_its_filters_on(invoke: Invoke, serving) -> None:
     assert "query.sort" in err
 
 
-def test_an_id_cannot_write_to_the_terminal(invoke: Invoke, serving) -> None:
+def test_an_id_cannot_write_to_the_terminal(invoke: Invoke, serving: Serve) -> None:
     fleet = FakeFleet("\x1b]0;pwned\x07", "[red]x", "two\nlines")
     serving(fleet)
     out = invoke("agents")[1]
@@ -216,7 +217,7 @@ def test_an_id_cannot_write_to_the_terminal(invoke: Invoke, serving) -> None:
     assert len(out.splitlines()) == 4
 
 
-def test_maintenance_is_shown_and_switched(invoke: Invoke, serving) -> None:
+def test_maintenance_is_shown_and_switched(invoke: Invoke, serving: Serve) -> None:
     fleet = FakeFleet()
     serving(fleet)
     assert invoke("maintenance")[1] == "maintenance is off\n"
@@ -226,7 +227,7 @@ def test_maintenance_is_shown_and_switched(invoke: Invoke, serving) -> None:
     assert invoke("maintenance", "maybe")[0] == 2
 
 
-def test_drain_waits_for_the_report(invoke: Invoke, serving, loop) -> None:
+def test_drain_waits_for_the_report(invoke: Invoke, serving: Serve, loop: Loop) -> None:
     fleet = FakeFleet("a", "b", "c")
     serving(fleet)
     loop.call_soon_threadsafe(loop.call_later, 0.05, fleet.drain_may_end.set)
@@ -235,7 +236,9 @@ def test_drain_waits_for_the_report(invoke: Invoke, serving, loop) -> None:
     assert fleet.drains == [("terminate", 90.0)]
 
 
-def test_a_drain_that_lost_some_exits_with_3_and_names_them(invoke: Invoke, serving, loop) -> None:
+def test_a_drain_that_lost_some_exits_with_3_and_names_them(
+    invoke: Invoke, serving: Serve, loop: Loop
+) -> None:
     fleet = FakeFleet("a", "b", "c")
     fleet.mute = 1
     fleet.drain_may_end.set()
@@ -251,8 +254,17 @@ def test_a_drain_that_lost_some_exits_with_3_and_names_them(invoke: Invoke, serv
     assert orjson.loads(out)["not_acked"] == ["a"]
 
 
+def test_a_drain_that_lost_many_names_the_first(invoke: Invoke, serving: Serve) -> None:
+    fleet = FakeFleet(*(f"{number:02}" for number in range(20)))
+    fleet.mute = 15
+    fleet.drain_may_end.set()
+    serving(fleet)
+    err = invoke("drain")[2]
+    assert err == "did not stop: 00, 01, 02, 03, 04, 05, 06, 07, 08, 09 and 5 more\n"
+
+
 def test_drain_goes_on_waiting_past_one_call(
-    invoke: Invoke, serving, loop, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, serving: Serve, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutdown, "HOLD", 0.01)
     fleet = FakeFleet("a")
@@ -263,7 +275,7 @@ def test_drain_goes_on_waiting_past_one_call(
 
 
 def test_drain_shows_a_bar_on_a_terminal(
-    invoke: Invoke, serving, loop, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, serving: Serve, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutdown, "REFRESH", 0.01)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
@@ -276,7 +288,7 @@ def test_drain_shows_a_bar_on_a_terminal(
     assert "/2" in err
 
 
-def test_drain_without_waiting(invoke: Invoke, serving, loop) -> None:
+def test_drain_without_waiting(invoke: Invoke, serving: Serve, loop: Loop) -> None:
     fleet = FakeFleet("a")
     serving(fleet)
     code, out, _ = invoke("drain", "--no-wait")
@@ -290,7 +302,7 @@ def test_drain_without_waiting(invoke: Invoke, serving, loop) -> None:
     [(["a", "b"], "acked", 0), (["a"], "acked", 3), ([], "acked", 1), (["a", "b"], "failed", 1)],
 )
 def test_terminate_exits_by_how_many_stopped(
-    invoke: Invoke, serving, present: list[str], outcome: str, code: int
+    invoke: Invoke, serving: Serve, present: list[str], outcome: str, code: int
 ) -> None:
     fleet = FakeFleet(*present)
     fleet.outcome = outcome
@@ -302,7 +314,7 @@ def test_terminate_exits_by_how_many_stopped(
     assert sorted(fleet.terminated) == [(each, 3.0) for each in present]
 
 
-def test_terminate_says_how_each_one_ended(invoke: Invoke, serving) -> None:
+def test_terminate_says_how_each_one_ended(invoke: Invoke, serving: Serve) -> None:
     fleet = FakeFleet("a", "b/ü")
     fleet.by_id["b/ü"].connected = False
     serving(fleet)
@@ -316,7 +328,7 @@ def test_terminate_says_how_each_one_ended(invoke: Invoke, serving) -> None:
 
 
 def test_terminate_all_takes_the_connected_ones(
-    invoke: Invoke, serving, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, serving: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet = FakeFleet("a", "b")
     fleet.by_id["away"] = FakeAgent("away", connected=False, state="reconnecting")
@@ -330,7 +342,7 @@ def test_terminate_all_takes_the_connected_ones(
 
 
 def test_terminate_all_asks_on_a_terminal(
-    invoke: Invoke, serving, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, serving: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet = FakeFleet("a")
     serving(fleet)
@@ -344,7 +356,7 @@ def _abort() -> None:
     raise shutdown.typer.Abort
 
 
-def test_terminate_all_of_nobody_is_a_failure(invoke: Invoke, serving) -> None:
+def test_terminate_all_of_nobody_is_a_failure(invoke: Invoke, serving: Serve) -> None:
     serving(FakeFleet())
     assert invoke("terminate", "--all", "--yes") == (1, "", "dscore: no agent is connected\n")
 

@@ -110,6 +110,22 @@ async def test_a_drain_asked_for_by_the_cli_ends_the_process(serving: Serving) -
     assert await asyncio.to_thread(serving.wait) == 0
 
 
+async def test_ctrl_c_at_the_cli_leaves_the_drain_alone(serving: Serving) -> None:
+    async with agent(serving.ws, "slow") as one:
+        command = [sys.executable, "-m", "dscore", "drain", "--url", serving.url]
+        drain = await asyncio.create_subprocess_exec(
+            *command, stderr=subprocess.PIPE, env=clean_environment({})
+        )
+        order = await one.recv_type("terminate_app", 30.0)
+        drain.send_signal(signal.SIGINT)
+        _, complaint = await asyncio.wait_for(drain.communicate(), 5.0)
+        assert drain.returncode == 130
+        assert complaint.startswith(b"dscore: stopped waiting")
+        await one.answer(order)
+        await one.closed()
+    assert await asyncio.to_thread(serving.wait) == 0
+
+
 def test_sighup_takes_over_what_can_be_changed(serve: Serve, tmp_path: Path) -> None:
     path = tmp_path / "dscore.toml"
     path.write_text('[shutdown]\ntimeout = "5s"\n')

@@ -4,17 +4,23 @@
 they are needed: `--help` must not wait for a web framework.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
-from dscore.cli.errors import FAILED, USAGE, CliError
+from dscore.cli.errors import FAILED, INTERRUPTED, USAGE, CliError
 
 PROGRAM = "dscore"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits with its code: 0 ok, 1 failed, 2 usage, 3 partial."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    if code == INTERRUPTED:
+        # Threads may still wait for a server's answer, and a normal exit would wait for them.
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

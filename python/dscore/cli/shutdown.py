@@ -1,21 +1,24 @@
 """Commands that stop something and wait for it: drain, terminate."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 
 from dscore.cli import show
 from dscore.cli.client import PATIENCE, Client, RefusedError, agent_path
-from dscore.cli.errors import FAILED, OK, PARTIAL, USAGE, CliError
+from dscore.cli.errors import FAILED, INTERRUPTED, OK, PARTIAL, USAGE, CliError
 from dscore.cli.operate import list_agents, progress_of
 
 HOLD = 60
 """Seconds that one call waits for the end of a drain, before the next one does."""
 REFRESH = 0.2
+NAMED = 10
+"""Agents named in a sentence; the report has all of them."""
 AT_ONCE = 32
 """Agents that are terminated side by side."""
 
@@ -29,19 +32,38 @@ def drain(client: Client, wish: dict[str, Any], *, wait: bool, as_json: bool) ->
         else:
             show.line(f"{client.url} shuts down, {progress_of(begun)}")
         return OK
-    with show.bar("draining", quiet=as_json) as bar, ThreadPoolExecutor(1) as thread:
-        ended = thread.submit(_ended, client, wish)
-        if bar:
-            _follow(client, ended, bar)
-        report = ended.result()
+    with show.bar("draining", quiet=as_json) as bar, _threads(1) as threads:
+        ended = threads.submit(_ended, client, wish)
+        try:
+            if bar:
+                _follow(client, ended, bar)
+            report = ended.result()
+        except KeyboardInterrupt:
+            sentence = "stopped waiting; the drain goes on, dscore status tells how far it is"
+            raise CliError(sentence, INTERRUPTED) from None
     if as_json:
         show.json(report)
     else:
         seconds = report["duration_ms"] / 1000
         show.line(f"drained in {seconds:.1f} s, {progress_of({'pending': 0, **report})}")
         if report["not_acked"]:
-            show.complain("did not stop: " + ", ".join(map(show.printable, report["not_acked"])))
+            show.complain(f"did not stop: {_named(report['not_acked'])}")
     return PARTIAL if report["failed"] or report["timed_out"] or report["vanished"] else OK
+
+
+def _named(ids: Sequence[str]) -> str:
+    named = ", ".join(map(show.printable, ids[:NAMED]))
+    return f"{named} and {len(ids) - NAMED:,} more" if len(ids) > NAMED else named
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that nobody waits for once their results are not wanted any more."""
+    threads = ThreadPoolExecutor(count)
+    try:
+        yield threads
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _ended(client: Client, wish: dict[str, Any]) -> Any:
@@ -86,19 +108,16 @@ def terminate(client: Client, ids: Sequence[str], *, timeout: float | None, as_j
     """Terminates agents side by side, and tells how each one ended."""
     results: dict[str, dict[str, Any]] = {}
     unique = list(dict.fromkeys(ids))
-    with (
-        show.bar("terminating", quiet=as_json) as bar,
-        ThreadPoolExecutor(min(AT_ONCE, len(unique))) as threads,
-    ):
+    with show.bar("terminating", quiet=as_json) as bar, _threads(AT_ONCE) as threads:
         bar.update(0, len(unique))
         asked = {threads.submit(_terminate, client, each, timeout): each for each in unique}
         try:
             for done in as_completed(asked):
                 results[asked[done]] = done.result()
                 bar.update(len(results), len(unique))
-        except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
+        except KeyboardInterrupt:
+            sentence = f"stopped waiting; {len(results):,} of {len(unique):,} agents have answered"
+            raise CliError(sentence, INTERRUPTED) from None
     items = [{"id": each, **results[each]} for each in unique]
     if as_json:
         show.json({"items": items})
