@@ -8,9 +8,9 @@ from fastapi.openapi.utils import get_openapi
 
 from dscore._core import __version__
 from dscore.http import api, health, metrics, problems
-from dscore.http.asgi import App
 from dscore.http.gate import API, DRAIN, OPENAPI, Gate, TokenCheck
 from dscore.http.ports import Fleet
+from dscore.http.types import App
 
 _DESCRIPTION = (
     "The HTTP side of a dscore server: health, probes, metrics and the operator API. Errors are "

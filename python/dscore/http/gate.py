@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from dscore.http.asgi import App, Receive, Scope, Send
 from dscore.http.loopback import is_loopback
 from dscore.http.problems import problem
+from dscore.http.types import App, Receive, Scope, Send
 
 HEALTH = "/deepstream/health"
 PROBES = ("/livez", "/readyz", "/startupz")

@@ -1,0 +1,224 @@
+"""One request and its answer."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import orjson
+
+from dscore.errors import PoolClosedError
+from dscore.http.types import ASGI, App, Header, Message, Request, Responder, Scope
+from dscore.log import get_logger
+
+HIGH_WATER = 65_536
+"""Bytes of one answer that may wait in the core's outbox before the app is held back."""
+
+_PROBLEM = [(b"content-type", b"application/problem+json")]
+_DETAIL = {
+    500: ("Internal Server Error", "The server failed to answer this request; its log says why."),
+    503: ("Service Unavailable", "The server stopped before this request was answered."),
+}
+
+_log = get_logger("dscore.http")
+
+
+class Exchange:
+    """One request and its answer.
+
+    state     | http.response.start | http.response.body     | app returns | app raises
+    ----------|---------------------|------------------------|-------------|-----------
+    waiting   | started             | error                  | 500         | 500
+    started   | error               | sent: streaming, done  | 500         | 500
+    streaming | error               | sent: streaming, done  | cut         | cut
+    done      | error               | error                  | -           | logged
+    gone      | OSError             | OSError                | -           | -
+
+    The start is held back until the first body, so that most answers are one call and one write;
+    that is why `started` can still become a 500.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_body",
+        "_headers",
+        "_is_head",
+        "_pool",
+        "_request",
+        "_state",
+        "_status",
+        "_unsent",
+        "_waiter",
+        "conn",
+        "task",
+    )
+
+    def __init__(
+        self, answered: "Callable[[Exchange], None]", pool: Responder, request: Request
+    ) -> None:
+        self._answered = answered
+        self._pool = pool
+        self._request = request
+        self._body: bytes | None = request.body
+        self._is_head = request.method == "HEAD"
+        self._state = "waiting"
+        self._status = 0
+        self._headers: list[Header] = []
+        self._unsent = 0  # bytes handed over since the outbox was last known to be low
+        self._waiter: asyncio.Future[None] | None = None
+        self.conn = request.conn
+        self.task: asyncio.Task[None] | None = None
+
+    async def run(self, app: App, scope: Scope) -> None:
+        try:
+            await app(scope, self.receive, self.send)
+            if self._state not in ("done", "gone"):
+                raise RuntimeError("the app returned without a complete answer")
+        except asyncio.CancelledError:
+            self._give_up(503)
+        except Exception as error:
+            if self._state == "gone" and isinstance(error, OSError):
+                return  # the app let our own "the client has left" through
+            _log.error(
+                "http_request_failed",
+                method=self._request.method,
+                target=self._request.target,
+                exc_info=error,
+            )
+            self._give_up(500)
+
+    def client_left(self) -> None:
+        self._state = "gone"
+        if self.task is not None:
+            self.task.cancel()
+
+    def has_room(self) -> None:
+        self._unsent = 0
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def receive(self) -> Message:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        if self._state not in ("done", "gone"):
+            # There is nothing to come but the client's going, which cancels this task.
+            await asyncio.get_running_loop().create_future()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if self._state == "gone":
+            raise OSError("the client has left")
+        kind = message["type"]
+        if kind == "http.response.start" and self._state == "waiting":
+            self._status = message["status"]
+            self._headers = _response_headers(message.get("headers", ()))
+            self._state = "started"
+        elif kind == "http.response.body" and self._state in ("started", "streaming"):
+            try:
+                await self._send_body(message.get("body", b""), bool(message.get("more_body")))
+            except PoolClosedError:
+                self._state = "gone"
+                raise OSError("the server has closed its connections") from None
+        else:
+            raise RuntimeError(f"unexpected ASGI message {kind!r} while {self._state}")
+
+    async def _send_body(self, body: bytes, more: bool) -> None:
+        # RFC 9110 §9.3.2: no content after HEAD, but the headers that GET would have had.
+        if self._is_head:
+            body = b""
+            if more and self._state == "streaming":
+                return
+        self._unsent += len(body)
+        notify = more and self._unsent > HIGH_WATER
+        if notify:
+            self._waiter = asyncio.get_running_loop().create_future()
+        if self._state == "started":
+            self._pool.respond(
+                self.conn,
+                self._status,
+                self._headers,
+                bytes(body),
+                more=more,
+                notify=notify,
+            )
+        elif body or not more:  # an empty chunk would end a chunked body
+            self._pool.respond_more(self.conn, bytes(body), more=more, notify=notify)
+        self._state = "streaming" if more else "done"
+        if not more:
+            self._answered(self)
+        elif notify and self._waiter is not None:
+            await self._waiter
+
+    def _give_up(self, status: int) -> None:
+        """Ends what the app left unfinished: with a problem if nothing was sent, else a cut."""
+        try:
+            if self._state in ("waiting", "started"):
+                headers = _response_headers(_PROBLEM)
+                document = b"" if self._is_head else _problem(status)
+                self._pool.respond(self.conn, status, headers, document)
+            elif self._state == "streaming":
+                self._pool.abort(self.conn)
+        except PoolClosedError:
+            self._state = "gone"
+        self._answered(self)
+
+
+def scope_of(request: Request, server: tuple[str, int], state: dict[str, Any]) -> Scope:
+    target = request.target
+    # RFC 9112 §3.2.2: a server must take the absolute form too.
+    if not target.startswith("/") and "://" in target:
+        parts = urlsplit(target)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    path, _, query = target.partition("?")
+    return {
+        "type": "http",
+        "asgi": ASGI,
+        "http_version": request.version,
+        "method": request.method,
+        "scheme": "http",
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": request.headers,
+        "client": (request.peer, request.peer_port),
+        "server": server,
+        "state": state.copy(),
+        "extensions": {},
+    }
+
+
+def _response_headers(headers: Iterable[Iterable[bytes]]) -> list[Header]:
+    """The app's headers less those that are the connection's own business, plus Server and Date."""
+    kept: list[Header] = []
+    names = set()
+    for name, value in headers:
+        name = bytes(name).lower()
+        if name not in (b"transfer-encoding", b"connection", b"keep-alive"):
+            kept.append((name, bytes(value)))
+            names.add(name)
+    if b"server" not in names:
+        kept.append((b"server", b"dscore"))
+    if b"date" not in names:
+        kept.append((b"date", _date()))
+    return kept
+
+
+def _problem(status: int) -> bytes:
+    title, detail = _DETAIL[status]
+    return orjson.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
+
+
+_date_of: tuple[int, bytes] = (0, b"")
+
+
+def _date() -> bytes:
+    """The Date header, made once a second."""
+    global _date_of
+    now = int(time.time())
+    if _date_of[0] != now:
+        _date_of = (now, formatdate(now, usegmt=True).encode())
+    return _date_of[1]

@@ -1,0 +1,50 @@
+"""What ASGI and the core pass around, as types."""
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Header: TypeAlias = tuple[bytes, bytes]
+
+ASGI = {"version": "3.0", "spec_version": "2.4"}
+
+
+class Responder(Protocol):
+    """The part of `_core.ReactorPool` that answers requests."""
+
+    def respond(
+        self,
+        conn: int,
+        status: int,
+        headers: Sequence[Header],
+        body: bytes,
+        *,
+        more: bool = False,
+        notify: bool = False,
+    ) -> None: ...
+    def respond_more(self, conn: int, body: bytes, *, more: bool, notify: bool = False) -> None: ...
+    def abort(self, conn: int) -> None: ...
+    def address(self) -> tuple[str, int]: ...
+
+
+class Request(Protocol):
+    """What the bridge reads of `_core.HttpRequest`."""
+
+    conn: int
+    method: str
+    target: str
+    version: str
+    headers: list[Header]
+    body: bytes
+    peer: str
+    peer_port: int
+
+
+class OfConnection(Protocol):
+    """What the bridge reads of `_core.HttpGone` and `_core.Drained`."""
+
+    conn: int
