@@ -17,8 +17,8 @@ use crate::table::ConnId;
 use crate::termination::Termination;
 use crate::websocket_peer::WebSocketPeer;
 
-/// Peers met in one turn: some milliseconds' work, so that no ack waits longer.
-pub(crate) const SLICE: usize = 256;
+/// Peers met in one turn: some milliseconds' work, so that nobody else waits longer.
+pub(crate) const SLICE: usize = 512;
 
 /// A walk through all peers of a reactor.
 #[derive(Debug)]
@@ -151,9 +151,8 @@ pub(crate) struct TerminateFrame {
 
 impl TerminateFrame {
     pub(crate) fn new(reason: &str) -> Self {
-        let mut tail = br#"","reason":"#.to_vec();
-        agent::encode_string(reason, &mut tail);
-        tail.push(b'}');
+        let mut tail = Vec::new();
+        agent::encode_terminate_tail(reason, &mut tail);
         let length = TERMINATE_HEAD.len() + Hyphenated::LENGTH + tail.len();
         let mut bytes = Vec::with_capacity(length + 14);
         frame::encode_header(Opcode::Text, true, length as u64, None, &mut bytes);

@@ -52,8 +52,8 @@ enum State {
 #[derive(Clone, Copy, Debug)]
 struct Exchange {
     keep_alive: bool,
-    /// The answer to HEAD has no body.
-    head_only: bool,
+    /// The response has no body: that to HEAD, and some statuses.
+    bodiless: bool,
     version: u8,
 }
 
@@ -198,10 +198,10 @@ impl HttpPeer {
             return;
         };
         let (request, _, keep_alive) = *reading;
-        let head_only = request.method == "HEAD";
+        let bodiless = request.method == "HEAD";
         self.state = State::Asked(Exchange {
             keep_alive,
-            head_only,
+            bodiless,
             version: request.version,
         });
         self.fresh = false;
@@ -265,22 +265,13 @@ impl HttpPeer {
         let State::Asked(exchange) = self.state else {
             return;
         };
-        let content_length = content_length(&response.headers);
-        let (framing, keep_alive) = match (response.more, content_length) {
-            (false, _) if !exchange.head_only => (
-                Framing::Length(response.body.len() as u64),
-                exchange.keep_alive,
-            ),
-            (_, Some(length)) => (Framing::Length(length), exchange.keep_alive),
-            (false, None) => (
-                Framing::Length(response.body.len() as u64),
-                exchange.keep_alive,
-            ),
-            (true, None) if exchange.version >= 1 => (Framing::Chunked, exchange.keep_alive),
-            (true, None) => (Framing::None, false),
-        };
+        // RFC 9110 §6.4.1: neither has content, whatever the app gave.
+        let bodiless = exchange.bodiless || matches!(response.status, 204 | 304);
+        let framing = framing(response, bodiless, exchange.version);
+        let keep_alive = exchange.keep_alive && (bodiless || framing != Framing::None);
         let exchange = Exchange {
             keep_alive,
+            bodiless,
             ..exchange
         };
         let headers: Vec<(&[u8], &[u8])> = response
@@ -305,7 +296,7 @@ impl HttpPeer {
         let State::Answering(exchange, framing) = &mut self.state else {
             return;
         };
-        if !exchange.head_only {
+        if !exchange.bodiless {
             match framing {
                 Framing::Length(left) => {
                     let fits = body.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
@@ -320,10 +311,10 @@ impl HttpPeer {
         if more {
             return;
         }
-        if !exchange.head_only && *framing == Framing::Chunked {
+        if !exchange.bodiless && *framing == Framing::Chunked {
             http::encode_last_chunk(&mut cx.out);
         }
-        let short = !exchange.head_only && matches!(framing, Framing::Length(1..));
+        let short = !exchange.bodiless && matches!(framing, Framing::Length(1..));
         if exchange.keep_alive && !short {
             self.state = State::Reading;
             self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
@@ -401,6 +392,17 @@ fn bearer(head: &Head<'_>) -> Option<String> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then(|| token.trim().to_owned())
+}
+
+/// How the end of a response is told (RFC 9112 §6.3). Without a body, a length is what the body would have.
+fn framing(response: &Response, bodiless: bool, version: u8) -> Framing {
+    match content_length(&response.headers) {
+        Some(promised) if bodiless || response.more => Framing::Length(promised),
+        None if matches!(response.status, 204 | 304) => Framing::None,
+        _ if !response.more => Framing::Length(response.body.len() as u64),
+        _ if version >= 1 => Framing::Chunked,
+        _ => Framing::None,
+    }
 }
 
 fn content_length(headers: &[(Vec<u8>, Vec<u8>)]) -> Option<u64> {

@@ -28,6 +28,8 @@ use crate::wheel::Wheel;
 
 /// Sockets looked at in one turn.
 const READY: usize = 256;
+/// The same while a walk is under way: the fleet is to hear of a drain before its first answers are counted.
+const READY_DURING_WALK: usize = 32;
 /// Commands taken in one turn.
 const COMMANDS: usize = 1024;
 /// The receive buffer, shared by all peers of a reactor.
@@ -104,8 +106,10 @@ impl Reactor {
     /// Turns until it is told to stop.
     pub(crate) fn run(&mut self) {
         let mut ready = ReadyList::with_capacity(READY);
+        let mut few = ReadyList::with_capacity(READY_DURING_WALK);
         while !self.stopping {
-            self.turn(&mut ready);
+            let walking = !self.walks.is_empty();
+            self.turn(if walking { &mut few } else { &mut ready });
         }
     }
 

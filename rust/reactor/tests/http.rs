@@ -180,6 +180,33 @@ fn head_has_no_body_and_http_1_0_is_closed() {
 }
 
 #[test]
+fn statuses_without_content_have_none_whatever_the_app_gave() {
+    let mut server = Server::start(settings());
+    let mut stream = connect(server.address());
+    for status in [204, 304] {
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        let asked = request(&mut server);
+        let conn = asked.conn;
+        let response = Box::new(Response {
+            status,
+            headers: vec![],
+            body: b"HTTP/1.1 200 smuggled".to_vec(),
+            more: false,
+            notify: false,
+        });
+        server
+            .pool
+            .command(conn, Command::Respond { conn, response })
+            .unwrap();
+        let head = read_until(&mut stream, "\r\n\r\n");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert!(!head.contains("Content-Length"), "{head}");
+    }
+}
+
+#[test]
 fn a_head_that_a_header_would_split_is_answered_500() {
     let mut server = Server::start(settings());
     let mut stream = connect(server.address());
