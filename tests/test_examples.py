@@ -1,0 +1,128 @@
+"""Each example as its reader would run it."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from serving import clean_environment
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SECONDS = 30.0
+
+
+@contextmanager
+def example(
+    name: str, *, directory: Path | None = None
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A running example, and host:port from the first address that it prints."""
+    command = [] if name.endswith(".sh") else [sys.executable]
+    process = subprocess.Popen(
+        [*command, str(EXAMPLES / name), "--port", "0"],
+        cwd=directory,
+        env=clean_environment({"PYTHON": sys.executable}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if found := re.search(r"\w+://([\d.]+:\d+)", line):
+                yield process, found[1]
+                return
+        raise AssertionError(f"{name} ended before it listened: {''.join(said)}")
+    finally:
+        process.kill()
+        process.communicate(timeout=SECONDS)
+
+
+def stop(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Asks it to end; its exit code and what it still said."""
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=SECONDS)
+    return process.returncode, said
+
+
+def say(connection: ClientConnection, kind: str, **fields: Any) -> None:
+    connection.send(json.dumps({"type": kind, **fields}))
+
+
+def hear(connection: ClientConnection, kind: str) -> dict[str, Any]:
+    """The next message, which must be of this type."""
+    message: dict[str, Any] = json.loads(connection.recv(timeout=SECONDS))
+    assert message["type"] == kind
+    return message
+
+
+def close_code(connection: ClientConnection) -> int | None:
+    """The code of the server's close frame, which must be the next thing to come."""
+    with pytest.raises(ConnectionClosed) as closed:
+        connection.recv(timeout=SECONDS)
+    return None if closed.value.rcvd is None else closed.value.rcvd.code
+
+
+def get(url: str, method: str = "GET") -> Any:
+    request = urllib.request.Request(url, method=method)
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+        return json.load(answer)
+
+
+def test_serve_as_is(tmp_path: Path) -> None:
+    with example("serve_as_is.sh", directory=tmp_path) as (process, address):
+        with connect(f"ws://{address}/deepstream/ws") as agent:
+            say(agent, "app_ready", instance_id="a")
+            hear(agent, "app_ready_ack")
+            process.send_signal(signal.SIGTERM)
+            request = hear(agent, "terminate_app")
+            say(agent, "app_terminated", request_id=request["request_id"], status="OK", message="")
+            assert close_code(agent) == 1000
+        assert process.wait(SECONDS) == 0
+
+
+def test_policy_and_fastapi_share_a_port() -> None:
+    with example("policy_and_fastapi.py") as (process, address):
+        url = f"ws://{address}/deepstream/ws"
+        with connect(url) as camera, connect(url) as stranger:
+            say(camera, "app_ready", instance_id="cam-1")
+            hear(camera, "app_ready_ack")
+            say(stranger, "app_ready", instance_id="fridge")
+            assert close_code(stranger) == 1008
+
+            say(camera, "detections", objects=["car", "dog"])
+            assert get(f"http://{address}/agents/cam-1/snapshot", "POST") == {"delivered": True}
+            hear(camera, "take_snapshot")
+            assert get(f"http://{address}/detections") == {"cam-1": 2}
+            assert get(f"http://{address}/deepstream/health")["connected_instances"] == ["cam-1"]
+
+            process.send_signal(signal.SIGTERM)
+            request = hear(camera, "terminate_app")
+            say(camera, "app_terminated", request_id=request["request_id"], status="OK", message="")
+            code, said = stop(process)
+        assert code == 0
+        assert "1 of 1 cameras stopped" in said
+
+
+def test_bare_core_inside_an_asyncio_program() -> None:
+    with example("bare_core.py") as (process, address):
+        with connect(f"ws://{address}/echo") as connection:
+            connection.send("text")
+            assert connection.recv(timeout=SECONDS) == "text"
+            connection.send(b"\x00\xff")
+            assert connection.recv(timeout=SECONDS) == b"\x00\xff"
+            assert get(f"http://{address}/") == {"connections": 1}
+            process.send_signal(signal.SIGTERM)
+            assert close_code(connection) == 1001
+        assert stop(process)[0] == 0
