@@ -39,13 +39,15 @@ pub(crate) fn target(command: &Command) -> Option<ConnId> {
 pub(crate) fn apply(command: Command, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
     match (command, &mut peer.stage) {
         (Command::Abort(_), _) => peer.finished = true,
-        (command, Stage::WebSocket(websocket)) => {
-            let notify = apply_to_websocket(command, conn, websocket, cx);
-            resume(conn, peer, cx);
-            if notify {
-                peer.transmit(cx);
+        (Command::Send(_, outgoing), Stage::WebSocket(_)) => {
+            peer.send_shared(&outgoing.frame, cx);
+            if outgoing.notify {
                 peer.notify_when_drained(conn, cx);
             }
+        }
+        (command, Stage::WebSocket(websocket)) => {
+            apply_to_websocket(command, conn, websocket, cx);
+            resume(conn, peer, cx);
         }
         (Command::Respond { response, .. }, Stage::Http(http)) => {
             http.respond(&response, cx);
@@ -83,7 +85,7 @@ fn apply_to_websocket(
     conn: ConnId,
     websocket: &mut WebSocketPeer,
     cx: &mut Context,
-) -> bool {
+) {
     match command {
         // Too late: the closing has begun, and its end will be told.
         Command::Accept { .. } | Command::AcceptWatcher { .. } if !websocket.is_open() => {}
@@ -107,10 +109,6 @@ fn apply_to_websocket(
                 websocket.close(&farewell, cx);
             }
         }
-        Command::Send(_, outgoing) => {
-            websocket.send(&outgoing.frame, cx);
-            return outgoing.notify;
-        }
         Command::Close(_, farewell) => websocket.close(&farewell, cx),
         Command::HearNextBeat(_) => websocket.session.hear_next_beat = true,
         Command::Terminate {
@@ -123,7 +121,6 @@ fn apply_to_websocket(
         }
         _ => {}
     }
-    false
 }
 
 fn terminate_one(

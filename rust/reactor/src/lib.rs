@@ -17,6 +17,7 @@ mod context;
 pub mod event;
 mod http_peer;
 pub mod outbox;
+mod output;
 mod peer;
 mod pool;
 mod queue;

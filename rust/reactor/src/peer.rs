@@ -3,27 +3,26 @@
 //! A peer begins with HTTP and may become a WebSocket. Handlers leave their output in [`Context::out`]; `transmit` brings
 //! it to the socket. Whatever a handler did, the reactor then settles the peer: see `Reactor::settle`.
 
-use std::io::IoSlice;
+use std::sync::Arc;
+
+use rustix::io::Errno;
 
 use crate::context::Context;
 use crate::event::Event;
 use crate::http_peer::HttpPeer;
-use crate::outbox::{Marks, Outbox};
-use crate::sys::{Interest, Received, Sent, Socket};
+use crate::outbox::Marks;
+use crate::output::{Output, Sending};
+use crate::sys::{Interest, Received, Socket};
 use crate::table::ConnId;
 use crate::websocket_peer::WebSocketPeer;
 use crate::wheel::Key;
-
-/// Pieces given to the kernel with one call.
-const PIECES: usize = 64;
 
 /// Everything a reactor knows of one socket. Small: ten thousands of them idle.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) socket: Socket,
     pub(crate) stage: Stage,
-    /// Empty (and no allocation) nearly always.
-    outbox: Option<Box<Waiting>>,
+    output: Output,
     /// What epoll was last told.
     pub(crate) interest: Interest,
     /// The one timer of this peer, and when it fires. It may fire early for the peer's present needs, never late.
@@ -43,22 +42,12 @@ pub(crate) enum Stage {
     WebSocket(WebSocketPeer),
 }
 
-/// Bytes that the socket did not take at once.
-#[derive(Debug)]
-struct Waiting {
-    outbox: Outbox,
-    /// When the socket last took some.
-    progress_ms: u64,
-    /// Tell when it has caught up.
-    notify: bool,
-}
-
 impl Peer {
     pub(crate) fn new(socket: Socket, http: HttpPeer, now_ms: u64) -> Self {
         Self {
             socket,
             stage: Stage::Http(Box::new(http)),
-            outbox: None,
+            output: Output::default(),
             interest: Interest::READ,
             timer: None,
             last_seen: now_ms,
@@ -97,81 +86,48 @@ impl Peer {
 
     /// Brings `cx.out` to the socket, or as much of it as goes; the rest waits.
     pub(crate) fn transmit(&mut self, cx: &mut Context) {
-        if self.finished {
-            cx.out.clear();
+        if !cx.out.is_empty() && !self.finished {
+            let out = std::mem::take(&mut cx.out);
+            let sending = self.output.send(&self.socket, &out, self.marks(cx), cx);
+            cx.out = out;
+            self.after_sending(sending, cx);
+        }
+        cx.out.clear();
+    }
+
+    /// Sends one message that others get as well, if this is a WebSocket that is open.
+    pub(crate) fn send_shared(&mut self, frame: &Arc<[u8]>, cx: &mut Context) {
+        if self.finished
+            || !matches!(&self.stage, Stage::WebSocket(websocket) if websocket.is_open())
+        {
             return;
         }
-        let marks = self.marks(cx);
-        if !cx.out.is_empty() {
-            let sent = match self.outbox {
-                Some(_) => 0,
-                None => self.send_now(cx),
-            };
-            if sent < cx.out.len() && !self.finished {
-                let now_ms = cx.now_ms;
-                let waiting = self.outbox.get_or_insert_with(|| {
-                    Box::new(Waiting {
-                        outbox: Outbox::new(),
-                        progress_ms: now_ms,
-                        notify: false,
-                    })
-                });
-                let over = waiting.outbox.push_slice(&cx.out, marks);
-                waiting.outbox.consume(sent, marks);
-                cx.stats.outbox_bytes += (cx.out.len() - sent) as u64;
-                cx.out.clear();
-                if over || waiting.outbox.bytes() > marks.high {
-                    self.on_overflow(cx);
-                }
-            }
-            cx.out.clear();
-        }
+        cx.stats.messages_sent_total += 1;
+        let sending = self
+            .output
+            .send_shared(&self.socket, frame, self.marks(cx), cx);
+        self.after_sending(sending, cx);
     }
 
     /// Sends what waits, after the socket said that it has room.
     pub(crate) fn on_writable(&mut self, conn: ConnId, cx: &mut Context) {
-        let marks = self.marks(cx);
-        let Some(waiting) = &mut self.outbox else {
-            return;
-        };
-        let mut slices = [IoSlice::new(&[]); PIECES];
-        let count = waiting.outbox.io_slices(&mut slices);
-        match self.socket.send_pieces(&slices[..count]) {
-            Sent::Broken(error) => {
-                fail_terminations(&mut self.stage, &error);
-                self.finished = true;
-            }
-            Sent::Bytes(0) => {}
-            Sent::Bytes(sent) => {
-                cx.stats.bytes_sent_total += sent as u64;
-                cx.stats.outbox_bytes -= sent as u64;
-                waiting.progress_ms = cx.now_ms;
-                waiting.outbox.consume(sent, marks);
-                if waiting.notify && waiting.outbox.bytes() <= marks.low {
-                    waiting.notify = false;
-                    cx.tell(Event::Drained(conn));
-                }
-                if waiting.outbox.is_empty() {
-                    self.outbox = None;
-                }
-            }
+        match self.output.flush(&self.socket, self.marks(cx), cx) {
+            Ok(true) => cx.tell(Event::Drained(conn)),
+            Ok(false) => {}
+            Err(error) => self.break_off(error),
         }
     }
 
     /// Tells, now or later, when what waits is down to low water.
     pub(crate) fn notify_when_drained(&mut self, conn: ConnId, cx: &mut Context) {
-        let low = self.marks(cx).low;
-        match &mut self.outbox {
-            Some(waiting) if waiting.outbox.bytes() > low => waiting.notify = true,
-            _ => cx.tell(Event::Drained(conn)),
+        if !self.output.notify(self.marks(cx)) {
+            cx.tell(Event::Drained(conn));
         }
     }
 
     /// Bytes that wait for the socket.
     pub(crate) fn output_bytes(&self) -> usize {
-        self.outbox
-            .as_ref()
-            .map_or(0, |waiting| waiting.outbox.bytes())
+        self.output.bytes()
     }
 
     /// What epoll should watch.
@@ -182,7 +138,7 @@ impl Peer {
         };
         Interest {
             read,
-            write: self.outbox.is_some(),
+            write: !self.output.is_empty(),
         }
     }
 
@@ -213,7 +169,7 @@ impl Peer {
 
     /// After output was brought on its way: ends what only waited for that.
     pub(crate) fn finish_if_done(&mut self) {
-        if self.outbox.is_some() || self.finished {
+        if !self.output.is_empty() || self.finished {
             return;
         }
         let (half, whole) = match &mut self.stage {
@@ -227,9 +183,10 @@ impl Peer {
         self.finished = whole;
     }
 
+    /// When a socket that takes nothing counts as dead: the same silence as of one that sends nothing.
     fn stall_deadline(&self, cx: &Context) -> u64 {
-        match &self.outbox {
-            Some(waiting) => waiting.progress_ms + cx.settings.silence_limit(),
+        match self.output.progress_ms() {
+            Some(progress_ms) => progress_ms + cx.settings.silence_limit(),
             None => u64::MAX,
         }
     }
@@ -246,46 +203,30 @@ impl Peer {
         }
     }
 
-    fn send_now(&mut self, cx: &mut Context) -> usize {
-        match self.socket.send(&cx.out) {
-            Sent::Bytes(count) => {
-                cx.stats.bytes_sent_total += count as u64;
-                count
-            }
-            Sent::Broken(error) => {
-                fail_terminations(&mut self.stage, &error);
-                self.finished = true;
-                0
-            }
+    fn after_sending(&mut self, sending: Sending, cx: &mut Context) {
+        match sending {
+            Sending::Fine => {}
+            Sending::Broken(error) => self.break_off(error),
+            Sending::Over => self.on_overflow(cx),
         }
+    }
+
+    fn break_off(&mut self, error: Errno) {
+        if let Stage::WebSocket(websocket) = &mut self.stage {
+            websocket.fail_terminations(&format!("send failed: {error}"));
+        }
+        self.finished = true;
     }
 
     /// The peer does not read: what waits is dropped but for the frame on its way, and a close frame follows.
     fn on_overflow(&mut self, cx: &mut Context) {
-        let Stage::WebSocket(websocket) = &mut self.stage else {
-            return;
-        };
-        if !websocket.close_slow_consumer(cx) {
-            return;
+        let marks = self.marks(cx);
+        cx.out.clear();
+        if let Stage::WebSocket(websocket) = &mut self.stage
+            && websocket.close_slow_consumer(cx)
+        {
+            let last_words = std::mem::take(&mut cx.out);
+            self.output.cut_short(&last_words, marks, cx);
         }
-        if let Some(waiting) = &mut self.outbox {
-            let before = waiting.outbox.bytes();
-            waiting.outbox.drop_all_but_front();
-            waiting.outbox.push_slice(
-                &cx.out,
-                Marks {
-                    high: usize::MAX,
-                    low: 0,
-                },
-            );
-            cx.stats.outbox_bytes += waiting.outbox.bytes() as u64;
-            cx.stats.outbox_bytes -= before as u64;
-        }
-    }
-}
-
-fn fail_terminations(stage: &mut Stage, error: &dyn std::fmt::Display) {
-    if let Stage::WebSocket(websocket) = stage {
-        websocket.fail_terminations(&format!("send failed: {error}"));
     }
 }

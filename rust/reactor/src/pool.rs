@@ -61,7 +61,8 @@ impl ReactorPool {
         let listener = Listener::bind(listen.address, listen.backlog)?;
         let address = listener.address();
         let reader = Arc::new(Sleeper::new(true)?);
-        let count = listen.reactors.max(1);
+        // A connection's number has eight bits for its reactor.
+        let count = listen.reactors.clamp(1, 255);
         let mut queues = Vec::with_capacity(count);
         for _ in 0..count {
             queues.push(CommandQueue::new(COMMAND_QUEUE)?);

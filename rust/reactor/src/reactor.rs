@@ -335,12 +335,8 @@ impl Reactor {
             } => self.adopt(socket, peer, over_limit),
             Command::SendMany(conns, frame) => {
                 for conn in conns {
-                    if let Some(Peer {
-                        stage: Stage::WebSocket(websocket),
-                        ..
-                    }) = self.table.get_mut(conn)
-                    {
-                        websocket.send(&frame, &mut self.cx);
+                    if let Some(peer) = self.table.get_mut(conn) {
+                        peer.send_shared(&frame, &mut self.cx);
                     }
                     self.settle(conn);
                 }

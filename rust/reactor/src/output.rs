@@ -1,0 +1,172 @@
+//! The way out of one socket: straight to the kernel while it takes bytes, else through an outbox.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::context::Context;
+use crate::outbox::{Marks, Outbox};
+use crate::sys::{Sent, Socket};
+
+/// Pieces given to the kernel with one call.
+const PIECES: usize = 64;
+
+/// What became of bytes that were to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// Sent, or waiting for room.
+    Fine,
+    /// Waiting, and more than the high mark allows.
+    Over,
+    /// The connection is broken.
+    Broken(Errno),
+}
+
+/// What still waits for the socket; nothing (and no allocation) nearly always.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    waiting: Option<Box<Waiting>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    outbox: Outbox,
+    /// When the socket last took some.
+    progress_ms: u64,
+    /// Tell when it has caught up.
+    notify: bool,
+}
+
+impl Output {
+    /// Nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_none()
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.waiting
+            .as_ref()
+            .map_or(0, |waiting| waiting.outbox.bytes())
+    }
+
+    /// When the socket last took bytes while others waited, if any wait.
+    pub(crate) fn progress_ms(&self) -> Option<u64> {
+        self.waiting.as_ref().map(|waiting| waiting.progress_ms)
+    }
+
+    /// Sends one frame that others get as well: what does not go at once waits without being copied.
+    pub(crate) fn send_shared(
+        &mut self,
+        socket: &Socket,
+        frame: &Arc<[u8]>,
+        marks: Marks,
+        cx: &mut Context,
+    ) -> Sending {
+        self.send_with(socket, frame, marks, cx, |outbox| {
+            outbox.push_shared(frame.clone(), marks)
+        })
+    }
+
+    /// Sends whole frames, or bytes of HTTP.
+    pub(crate) fn send(
+        &mut self,
+        socket: &Socket,
+        bytes: &[u8],
+        marks: Marks,
+        cx: &mut Context,
+    ) -> Sending {
+        self.send_with(socket, bytes, marks, cx, |outbox| {
+            outbox.push_slice(bytes, marks)
+        })
+    }
+
+    fn send_with(
+        &mut self,
+        socket: &Socket,
+        bytes: &[u8],
+        marks: Marks,
+        cx: &mut Context,
+        push: impl FnOnce(&mut Outbox) -> bool,
+    ) -> Sending {
+        let sent = match self.waiting {
+            Some(_) => 0,
+            None => match socket.send(bytes) {
+                Sent::Bytes(sent) => sent,
+                Sent::Broken(error) => return Sending::Broken(error),
+            },
+        };
+        cx.stats.bytes_sent_total += sent as u64;
+        if sent == bytes.len() {
+            return Sending::Fine;
+        }
+        let now_ms = cx.now_ms;
+        let waiting = self.waiting.get_or_insert_with(|| {
+            Box::new(Waiting {
+                outbox: Outbox::new(),
+                progress_ms: now_ms,
+                notify: false,
+            })
+        });
+        push(&mut waiting.outbox);
+        waiting.outbox.consume(sent, marks);
+        cx.stats.outbox_bytes += (bytes.len() - sent) as u64;
+        if waiting.outbox.bytes() > marks.high {
+            Sending::Over
+        } else {
+            Sending::Fine
+        }
+    }
+
+    /// Sends what waits, after the socket said that it has room. True when it has caught up and somebody wants to know.
+    pub(crate) fn flush(
+        &mut self,
+        socket: &Socket,
+        marks: Marks,
+        cx: &mut Context,
+    ) -> Result<bool, Errno> {
+        let Some(waiting) = &mut self.waiting else {
+            return Ok(false);
+        };
+        let mut pieces = [IoSlice::new(&[]); PIECES];
+        let count = waiting.outbox.io_slices(&mut pieces);
+        let sent = match socket.send_pieces(&pieces[..count]) {
+            Sent::Bytes(sent) => sent,
+            Sent::Broken(error) => return Err(error),
+        };
+        if sent > 0 {
+            waiting.progress_ms = cx.now_ms;
+        }
+        cx.stats.bytes_sent_total += sent as u64;
+        cx.stats.outbox_bytes -= sent as u64;
+        let caught_up = waiting.outbox.consume(sent, marks) && waiting.notify;
+        waiting.notify &= !caught_up;
+        if waiting.outbox.is_empty() {
+            self.waiting = None;
+        }
+        Ok(caught_up)
+    }
+
+    /// Wants to know when what waits is down to the low mark. False if it is already.
+    pub(crate) fn notify(&mut self, marks: Marks) -> bool {
+        match &mut self.waiting {
+            Some(waiting) if waiting.outbox.bytes() > marks.low => {
+                waiting.notify = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Forgets what waits but for the frame on its way, and puts `last_words` behind that.
+    pub(crate) fn cut_short(&mut self, last_words: &[u8], marks: Marks, cx: &mut Context) {
+        let Some(waiting) = &mut self.waiting else {
+            return;
+        };
+        cx.stats.outbox_bytes -= waiting.outbox.bytes() as u64;
+        waiting.outbox.drop_all_but_front();
+        waiting.outbox.push_slice(last_words, marks);
+        cx.stats.outbox_bytes += waiting.outbox.bytes() as u64;
+    }
+}
