@@ -18,6 +18,7 @@ pub(crate) fn target(command: &Command) -> Option<ConnId> {
         | Command::AcceptWatcher { conn, .. }
         | Command::Refuse { conn, .. }
         | Command::Send(conn, _)
+        | Command::Settled(conn)
         | Command::Close(conn, _)
         | Command::HearNextBeat(conn)
         | Command::Terminate { conn, .. }
@@ -109,6 +110,7 @@ fn apply_to_websocket(
                 websocket.close(&farewell, cx);
             }
         }
+        Command::Settled(_) => websocket.release(cx),
         Command::Close(_, farewell) => websocket.close(&farewell, cx),
         Command::HearNextBeat(_) => websocket.session.hear_next_beat = true,
         Command::Terminate {

@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::queue::Outlet;
 use crate::settings::{Gate, Settings};
 use crate::stats::Stats;
+use crate::table::ConnId;
 
 /// One reactor's surroundings. Handlers get it beside the peer they work on.
 pub(crate) struct Context {
@@ -66,6 +67,11 @@ impl Context {
 
     pub(crate) fn tell(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// Asks for [`Command::Settled`](crate::event::Command::Settled) once the owner is done with all it was told so far.
+    pub(crate) fn ask_to_settle(&mut self, conn: ConnId) {
+        self.events.push_mark(conn);
     }
 
     /// Queues one text message for the peer at hand, written by `write`.

@@ -271,6 +271,9 @@ pub enum Command {
     Send(ConnId, Outgoing),
     /// Send one message to many.
     SendMany(Vec<ConnId>, Arc<[u8]>),
+    /// The owner has had its turn at what this connection said before it broke the protocol: see
+    /// [`ReactorPool::take`](crate::pool::ReactorPool::take).
+    Settled(ConnId),
     /// Begin the closing handshake.
     Close(ConnId, Box<Farewell>),
     /// Begin it with every WebSocket, evenly over `spread_ms`.

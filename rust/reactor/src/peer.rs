@@ -95,10 +95,10 @@ impl Peer {
         cx.out.clear();
     }
 
-    /// Sends one message that others get as well, if this is a WebSocket that is open.
+    /// Sends one message that others get as well, if this is a WebSocket that still takes them.
     pub(crate) fn send_shared(&mut self, frame: &Arc<[u8]>, cx: &mut Context) {
         if self.finished
-            || !matches!(&self.stage, Stage::WebSocket(websocket) if websocket.is_open())
+            || !matches!(&self.stage, Stage::WebSocket(websocket) if websocket.takes_messages())
         {
             return;
         }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::acceptor::Acceptor;
 use crate::context::Context;
 use crate::event::{Command, Event};
-use crate::queue::{CommandQueue, Inlet, Outlet, Sleeper, Stopped};
+use crate::queue::{CommandQueue, Entry, Inlet, Outlet, Sleeper, Stopped};
 use crate::reactor::{Reactor, Shared};
 use crate::settings::{ListenSettings, Settings};
 use crate::stats::Stats;
@@ -75,7 +75,7 @@ impl ReactorPool {
         });
         let settings = Arc::new(settings);
         let mut acceptor = Some(Acceptor::new(listener));
-        let mut rings: Vec<Consumer<Event>> = Vec::with_capacity(count);
+        let mut rings: Vec<Consumer<Entry>> = Vec::with_capacity(count);
         let mut reactors = Vec::with_capacity(count);
         for number in 0..count {
             let (producer, consumer) = rtrb::RingBuffer::new(listen.event_queue.max(1));
@@ -141,8 +141,15 @@ impl ReactorPool {
     }
 
     /// Takes at most `limit` events, in order for each connection. With fewer than that the descriptor will call again.
+    ///
+    /// Coming again says that the last batch was dealt with. A plain connection that breaks the protocol is not told
+    /// so before: what the owner answered to its earlier messages goes out first.
     pub fn take(&self, limit: usize, batch: &mut Vec<Event>) {
         let mut inlet = self.inlet.lock().unwrap_or_else(PoisonError::into_inner);
+        for conn in inlet.take_marks() {
+            // With the reactors stopped there is nobody left to be told.
+            let _stopped = self.command(conn, Command::Settled(conn));
+        }
         inlet.take(limit, batch);
         if batch.len() >= limit {
             return;
@@ -150,7 +157,7 @@ impl ReactorPool {
         // The order matters: what is pushed after the last look finds us asleep and wakes us.
         self.reader.waker.clear();
         self.reader.lie_down();
-        if !inlet.is_empty() {
+        if !inlet.is_empty() || inlet.has_marks() {
             self.reader.wake();
         }
     }

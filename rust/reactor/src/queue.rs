@@ -19,6 +19,7 @@ use rtrb::{Consumer, Producer, PushError};
 
 use crate::event::{Command, Event};
 use crate::sys::Waker;
+use crate::table::ConnId;
 
 /// Whether one side sleeps, and how to end that.
 #[derive(Debug)]
@@ -52,19 +53,28 @@ impl Sleeper {
     }
 }
 
+/// What lies in an event queue.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// For the owner.
+    Event(Event),
+    /// A place in the order of events: the reactor wants to know when the owner is done with all before it.
+    Mark(ConnId),
+}
+
 /// The reactor's end of its event queue.
 #[derive(Debug)]
 pub(crate) struct Outlet {
-    ring: Producer<Event>,
+    ring: Producer<Entry>,
     /// Events that found the ring full, in order. Bounded by what one turn makes once reading has stopped, and by one
     /// ending for each peer: endings are never dropped.
-    kept_back: VecDeque<Event>,
+    kept_back: VecDeque<Entry>,
     reader: Arc<Sleeper>,
     news: bool,
 }
 
 impl Outlet {
-    pub(crate) fn new(ring: Producer<Event>, reader: Arc<Sleeper>) -> Self {
+    pub(crate) fn new(ring: Producer<Entry>, reader: Arc<Sleeper>) -> Self {
         Self {
             ring,
             kept_back: VecDeque::new(),
@@ -74,13 +84,21 @@ impl Outlet {
     }
 
     pub(crate) fn push(&mut self, event: Event) {
+        self.push_entry(Entry::Event(event));
+    }
+
+    pub(crate) fn push_mark(&mut self, conn: ConnId) {
+        self.push_entry(Entry::Mark(conn));
+    }
+
+    fn push_entry(&mut self, entry: Entry) {
         self.news = true;
         if self.kept_back.is_empty() {
-            if let Err(PushError::Full(event)) = self.ring.push(event) {
-                self.kept_back.push_back(event);
+            if let Err(PushError::Full(entry)) = self.ring.push(entry) {
+                self.kept_back.push_back(entry);
             }
         } else {
-            self.kept_back.push_back(event);
+            self.kept_back.push_back(entry);
         }
     }
 
@@ -95,10 +113,10 @@ impl Outlet {
 
     /// Moves what was kept back into the ring, and wakes the owner if there is anything new: once a turn.
     pub(crate) fn hand_over(&mut self) {
-        while let Some(event) = self.kept_back.pop_front() {
+        while let Some(entry) = self.kept_back.pop_front() {
             self.news = true;
-            if let Err(PushError::Full(event)) = self.ring.push(event) {
-                self.kept_back.push_front(event);
+            if let Err(PushError::Full(entry)) = self.ring.push(entry) {
+                self.kept_back.push_front(entry);
                 break;
             }
         }
@@ -111,14 +129,29 @@ impl Outlet {
 /// The owner's end of all event queues.
 #[derive(Debug)]
 pub(crate) struct Inlet {
-    rings: Vec<Consumer<Event>>,
+    rings: Vec<Consumer<Entry>>,
+    /// Marks that the last batch passed: the owner is done with that batch when it comes for the next.
+    marks: Vec<ConnId>,
     /// The ring to begin with, so that a busy reactor cannot starve the others.
     next: usize,
 }
 
 impl Inlet {
-    pub(crate) fn new(rings: Vec<Consumer<Event>>) -> Self {
-        Self { rings, next: 0 }
+    pub(crate) fn new(rings: Vec<Consumer<Entry>>) -> Self {
+        Self {
+            rings,
+            marks: Vec::new(),
+            next: 0,
+        }
+    }
+
+    /// The marks that the last batch passed, once.
+    pub(crate) fn take_marks(&mut self) -> Vec<ConnId> {
+        std::mem::take(&mut self.marks)
+    }
+
+    pub(crate) fn has_marks(&self) -> bool {
+        !self.marks.is_empty()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -133,8 +166,11 @@ impl Inlet {
                 continue;
             };
             while batch.len() < limit {
-                let Ok(event) = ring.pop() else { break };
-                batch.push(event);
+                match ring.pop() {
+                    Ok(Entry::Event(event)) => batch.push(event),
+                    Ok(Entry::Mark(conn)) => self.marks.push(conn),
+                    Err(_) => break,
+                }
             }
         }
         self.next = (self.next + 1) % count.max(1);

@@ -40,6 +40,8 @@ struct End {
     deadline: u64,
     /// It broke the protocol: input is only waited out.
     failed: bool,
+    /// The close frame for that, while the owner may still answer what came before.
+    withheld: Vec<u8>,
 }
 
 /// What a message leads to.
@@ -70,19 +72,39 @@ impl WebSocketPeer {
         !self.session.is_asking() || self.end.is_some()
     }
 
-    /// Whether messages may still be sent.
+    /// Neither side has begun to close.
     pub(crate) fn is_open(&self) -> bool {
         self.connection.state() == State::Open
     }
 
     /// Both close frames went their ways: nothing is left to do once output is sent.
     pub(crate) fn is_closed(&self) -> bool {
-        self.connection.is_closed() && !self.is_failed()
+        self.connection.is_closed() && !self.is_failed() && !self.withholds_close()
     }
 
     /// The peer broke the protocol and was told so.
     pub(crate) fn is_failed(&self) -> bool {
-        self.end.as_ref().is_some_and(|end| end.failed)
+        self.end
+            .as_ref()
+            .is_some_and(|end| end.failed && end.withheld.is_empty())
+    }
+
+    /// Whether messages may still be sent: until our close frame goes out.
+    pub(crate) fn takes_messages(&self) -> bool {
+        self.is_open() || self.withholds_close()
+    }
+
+    fn withholds_close(&self) -> bool {
+        self.end
+            .as_ref()
+            .is_some_and(|end| !end.withheld.is_empty())
+    }
+
+    /// Sends the close frame that was withheld, if one was.
+    pub(crate) fn release(&mut self, cx: &mut Context) {
+        if let Some(end) = &mut self.end {
+            cx.out.append(&mut end.withheld);
+        }
     }
 
     /// True if input was read that nobody looked at yet.
@@ -111,6 +133,7 @@ impl WebSocketPeer {
         let mut at = 0;
         while self.wants_read() {
             let limits = cx.settings.messages;
+            let before = cx.out.len();
             let verdict = match self
                 .connection
                 .poll_event(input, &mut at, &limits, &mut cx.out)
@@ -132,6 +155,9 @@ impl WebSocketPeer {
                         cause: "protocol_error".into(),
                     };
                     self.end(ended, true, cx);
+                    if matches!(self.session.who, Who::Plain) {
+                        self.withhold(conn, before, cx);
+                    }
                     continue;
                 }
             };
@@ -198,7 +224,7 @@ impl WebSocketPeer {
 
     /// Queues a message that is framed already; dropped if the closing has begun.
     pub(crate) fn send(&mut self, frame: &[u8], cx: &mut Context) {
-        if self.is_open() {
+        if self.takes_messages() {
             cx.send_frame(frame);
         }
     }
@@ -243,8 +269,15 @@ impl WebSocketPeer {
 
     /// Does what is due. True if the socket is to be given up.
     pub(crate) fn on_timer(&mut self, conn: ConnId, last_seen: u64, cx: &mut Context) -> bool {
-        if let Some(end) = &self.end {
-            return end.deadline <= cx.now_ms;
+        if let Some(end) = &mut self.end {
+            if end.deadline > cx.now_ms {
+                return false;
+            }
+            let given_up = end.withheld.is_empty();
+            // An owner that does not come must not keep the peer from hearing what it did wrong.
+            cx.out.append(&mut end.withheld);
+            end.deadline = cx.now_ms + cx.settings.close_timeout;
+            return given_up;
         }
         if let Some(planned) = self.planned.take_if(|planned| planned.0 <= cx.now_ms) {
             self.close(&planned.1, cx);
@@ -269,6 +302,17 @@ impl WebSocketPeer {
         false
     }
 
+    /// Takes the close frame, at `from` in the output, back until the owner has had its turn: a message that was whole
+    /// and right is answered before the one that was not ends the connection.
+    fn withhold(&mut self, conn: ConnId, from: usize, cx: &mut Context) {
+        if let Some(end) = &mut self.end {
+            end.withheld = cx.out.split_off(from);
+            if !end.withheld.is_empty() {
+                cx.ask_to_settle(conn);
+            }
+        }
+    }
+
     fn end(&mut self, ended: Ended, failed: bool, cx: &Context) {
         let deadline = cx.now_ms + cx.settings.close_timeout;
         match &mut self.end {
@@ -277,6 +321,7 @@ impl WebSocketPeer {
                     ended,
                     deadline,
                     failed,
+                    withheld: Vec::new(),
                 }))
             }
             // The first code counts; but a peer that fails while it closes is not waited for as if it obeyed.

@@ -287,6 +287,48 @@ fn a_frame_against_the_rfc_is_told_with_its_code_and_the_rest_is_discarded() {
 }
 
 #[test]
+fn what_was_right_is_answered_before_what_was_wrong_ends_a_plain_connection() {
+    use std::io::Write;
+    let mut server = Server::start(Settings {
+        close_timeout: 60_000,
+        ..settings()
+    });
+    let mut client = Client::open(server.address(), "/echo");
+    // A whole message, masked with zeros, and behind it a frame of an unknown kind.
+    client
+        .stream
+        .write_all(b"\x81\x81\0\0\0\0a\x83\x80\0\0\0\0")
+        .unwrap();
+    let conn = server.wait("message", |event| match event {
+        Event::Message { conn, .. } => Some(*conn),
+        _ => None,
+    });
+    server
+        .pool
+        .send_many(&[conn], &text_frame("answer"))
+        .unwrap();
+    // Coming for more events says that those taken were dealt with.
+    server.pump();
+    assert_eq!(client.hear(), Heard::Text("answer".into()));
+    assert_eq!(client.close_frame().0, 1002);
+}
+
+#[test]
+fn an_owner_that_never_comes_does_not_keep_a_violation_from_being_told() {
+    use std::io::Write;
+    let server = Server::start(Settings {
+        close_timeout: 50,
+        ..settings()
+    });
+    let mut client = Client::open(server.address(), "/echo");
+    client
+        .stream
+        .write_all(b"\x81\x81\0\0\0\0a\x83\x80\0\0\0\0")
+        .unwrap();
+    assert_eq!(client.close_frame().0, 1002);
+}
+
+#[test]
 fn a_peer_that_does_not_read_is_a_slow_consumer() {
     let times = Settings {
         close_timeout: 100,
