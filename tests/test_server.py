@@ -31,7 +31,18 @@ async def test_before_the_start_nothing_is_ready() -> None:
     server = FakeServer()
     assert (server.is_started, server.is_ready, server.is_draining) == (False, False, False)
     assert server.uptime == 0
+    assert server.drain_status() is None
+    with pytest.raises(RuntimeError, match="not started"):
+        await server.drain()
     await server.close()
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), 1e9])
+async def test_a_timeout_out_of_bounds_begins_nothing(timeout: float) -> None:
+    async with running() as server:
+        with pytest.raises(ValueError, match="timeout"):
+            await server.drain(timeout=timeout)
+        assert not server.is_draining
 
 
 async def test_close_says_1001_to_whoever_is_connected() -> None:
@@ -43,15 +54,18 @@ async def test_close_says_1001_to_whoever_is_connected() -> None:
     assert server.counts().total == 0
 
 
-async def test_a_pool_that_cannot_start_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    pools = []
+
     def fail(self: fake_core.ReactorPool) -> None:
-        raise fake_core.BindError
+        pools.append(self)
+        raise fake_core.PoolClosedError
 
     monkeypatch.setattr(fake_core.ReactorPool, "start", fail)
     server = FakeServer()
-    with pytest.raises(fake_core.BindError):
+    with pytest.raises(fake_core.PoolClosedError):
         await server.start()
-    assert server.pool.closed
+    assert pools[0].closed
     assert not server.is_started
     await server.close()
 

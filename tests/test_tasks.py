@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -32,7 +33,7 @@ async def test_close_waits_until_every_task_has_stopped() -> None:
     tasks.spawn(work(), "a")
     tasks.spawn(work(), "b")
     await asyncio.sleep(0)
-    await tasks.close()
+    await tasks.close(0)
     assert stopped == [True, True]
 
 
@@ -43,8 +44,41 @@ async def test_after_close_nothing_begins() -> None:
         begun.append(True)
 
     tasks = Tasks()
-    await tasks.close()
+    await tasks.close(0)
     tasks.spawn(work(), "late")
     await asyncio.sleep(0)
     assert not begun
     assert not tasks
+
+
+async def test_close_lets_a_task_end_by_itself() -> None:
+    ended = []
+
+    async def work() -> None:
+        await asyncio.sleep(0.01)
+        ended.append(True)
+
+    tasks = Tasks()
+    tasks.spawn(work(), "short")
+    await tasks.close(5)
+    assert ended
+
+
+async def test_close_does_not_wait_for_a_task_that_is_deaf(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dscore.tasks.DEAF_AFTER", 0.01)
+    go_on = asyncio.Event()
+
+    async def work() -> None:
+        while not go_on.is_set():
+            with suppress(asyncio.CancelledError):
+                await go_on.wait()
+
+    tasks = Tasks()
+    tasks.spawn(work(), "deaf")
+    await asyncio.sleep(0)
+    await tasks.close(0)
+    assert any("task_stuck" in record.getMessage() for record in caplog.records)
+    go_on.set()
+    await eventually(lambda: not tasks)

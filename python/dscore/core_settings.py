@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 ENDPOINTS: "dict[str, Endpoint]" = {"/deepstream/ws": "raw"}
 
-_NEEDS_RESTART = ("listen.", "store.", "limits.connections")
+_NEEDS_RESTART = ("listen.", "store.", "health.", "log.format", "socket.cors_")
 
 
 class Reloaded(NamedTuple):

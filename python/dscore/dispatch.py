@@ -132,7 +132,10 @@ class Dispatch:
         )
 
     def _outcome(self, event: "Outcome", now: int) -> None:
-        agent_id = self._agent_id(event.conn)
+        context = self._context
+        who = context.registry.introduced.get(event.conn)
+        record = who if type(who) is AgentRecord else None
+        agent_id = None if record is None else record.agent_id
         if event.outcome == "acked":
             _log.info(
                 "agent_terminated",
@@ -141,8 +144,7 @@ class Dispatch:
                 request_id=event.request_id,
                 latency_ms=event.latency_ms,
             )
-            record = self._context.registry.owner(event.conn)
-            if record is not None:
+            if record is not None and record.conn == event.conn:
                 self.end(record, "terminated", 1000, "Client terminated", now)
         elif event.outcome != "notified":
             _log.warning(
@@ -154,8 +156,8 @@ class Dispatch:
             )
         if not event.drain:
             self._terminations.outcome(event)
-        elif self._context.draining is not None:
-            self._context.draining.outcome(event)
+        elif context.draining is not None:
+            context.draining.outcome(event)
 
     def _closed(self, event: "Closed", now: int) -> None:
         context, conn = self._context, event.conn

@@ -32,7 +32,7 @@ class Draining:
     """One drain, from the request to the report."""
 
     def __init__(
-        self, context: Context, watchers: Watchers, intent: Intent, timeout: float | None
+        self, context: Context, watchers: Watchers, intent: Intent, timeout: float
     ) -> None:
         """Begins: health, gate and terminate_app come first, before anything that takes time or a
         turn of the loop."""
@@ -40,7 +40,7 @@ class Draining:
         now = context.pool.now_ms()
         self._context = context
         self._watchers = watchers
-        self._timeout = settings.timeout if timeout is None else timeout
+        self._timeout = timeout
         self._settled = asyncio.Event()
         self.drain = Drain(intent, now, time.time())
         context.gate = "draining"

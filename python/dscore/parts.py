@@ -1,4 +1,4 @@
-"""What a running server is made of, put together."""
+"""What a running server is made of: put together, and taken apart in the right order."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dscore.context import Context
 from dscore.conversations import Conversations
+from dscore.core import Attachment, attach
 from dscore.dispatch import Dispatch
 from dscore.introductions import Introductions
 from dscore.terminations import Terminations
@@ -19,22 +20,38 @@ if TYPE_CHECKING:
     from dscore.http.gate import Gate
 
 
+GRACE = 1.0
+"""Seconds that requests, and hooks, in progress have to end by themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The parts that a server itself speaks to."""
 
+    context: Context
     pages: "Gate"
     bridge: "Bridge"
     dispatch: Dispatch
     terminations: Terminations
     timers: Timers
     watchers: Watchers
+    attachment: Attachment
+
+    async def stop(self) -> None:
+        """Lets what is in progress end, and closes everything, the pool last."""
+        try:
+            await self.bridge.drain_requests(GRACE)
+            await self.bridge.shutdown()
+            await self.context.tasks.close(GRACE)
+            await self.context.store.close()
+        finally:
+            self.timers.close()
+            self.attachment.detach()
+            self.context.pool.close()
 
 
-def assemble(
-    context: Context, core: ModuleType, loop: asyncio.AbstractEventLoop, app: "App | None"
-) -> Parts:
-    """Wires the parts of one server."""
+def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
+    """Wires the parts of one server. Nothing happens before its pool is started."""
     # Imported here: FastAPI costs more than all the rest, and only a running server needs it.
     from dscore.http.app import build_app
     from dscore.http.asgi import Bridge
@@ -51,6 +68,7 @@ def assemble(
     bridge = Bridge(context.pool, pages)
     watchers = Watchers(context)
     terminations = Terminations()
+    loop = asyncio.get_running_loop()
     timers = Timers(context, watchers, loop)
     welcome = Welcome(context, watchers)
     introductions = Introductions(context, welcome)
@@ -64,4 +82,5 @@ def assemble(
         timers=timers,
         bridge=bridge,
     )
-    return Parts(pages, bridge, dispatch, terminations, timers, watchers)
+    attachment = attach(context.pool, loop, dispatch.batch)
+    return Parts(context, pages, bridge, dispatch, terminations, timers, watchers, attachment)

@@ -21,13 +21,12 @@ from dscore.agents import Agent, Termination
 from dscore.auth import Tokens
 from dscore.config import Config
 from dscore.context import GATE_REASONS, Context
-from dscore.core import attach
 from dscore.core_settings import Reloaded, compare, core_settings
 from dscore.draining import Draining
 from dscore.errors import DrainingError, NotConnectedError, UnknownAgentError
 from dscore.hooks import Hooks
 from dscore.log import get_logger
-from dscore.parts import assemble
+from dscore.parts import Parts, assemble
 from dscore.policy import Policy
 from dscore.policy.drain import DrainReport, DrainStatus, Intent
 from dscore.policy.liveness import Liveness
@@ -36,11 +35,11 @@ from dscore.store import MemoryStore, Store
 from dscore.tasks import Tasks
 
 if TYPE_CHECKING:
-    from dscore._core import ReactorPool
+    from dscore._core import Gate, ReactorPool
     from dscore.http.asgi import App
 
-HTTP_GRACE = 1.0
-"""Seconds that requests in progress have when the server closes."""
+MAX_TIMEOUT = 86_400
+"""Seconds."""
 
 _log = get_logger("dscore.server")
 
@@ -84,6 +83,7 @@ class Server:
         self._tokens = _read_tokens(self._config)
         self._registry = Registry()
         self._tasks = Tasks()
+        self._parts: Parts | None = None
         self._started_at: float | None = None
         self._closing = False
         self._exit_code = 0
@@ -97,12 +97,11 @@ class Server:
             BindError: the address cannot be had.
             LifespanError: the app said that it cannot start.
         """
-        loop = asyncio.get_running_loop()
         core = self._core
-        pool = core.ReactorPool(core.CoreConfig(**core_settings(self._config)))
+        pool: ReactorPool = core.ReactorPool(core.CoreConfig(**core_settings(self._config)))
         try:
-            self._pool: ReactorPool = pool
-            self._context = context = Context(
+            agent_tokens, operator_tokens = self._tokens
+            context = Context(
                 server=self,
                 config=self._config,
                 pool=pool,
@@ -111,20 +110,24 @@ class Server:
                 store=self._store,
                 hooks=Hooks(self._policy, self._tasks),
                 tasks=self._tasks,
-                agent_tokens=self._tokens[0],
-                operator_tokens=self._tokens[1],
+                agent_tokens=agent_tokens,
+                operator_tokens=operator_tokens,
             )
             context.read_clocks()
-            await self._store.start()
-            self._parts = parts = assemble(context, core, loop, self._app)
-            await parts.bridge.startup()
-            pool.start()
+            parts = assemble(context, core, self._app)
         except BaseException:
             pool.close()
             raise
-        self._attachment = attach(pool, loop, parts.dispatch.batch)
+        try:
+            await self._store.start()
+            await parts.bridge.startup()
+            pool.start()
+        except BaseException:
+            await parts.stop()
+            raise
+        self._parts = parts
         self._started_at = time.monotonic()
-        host, port = self.address
+        host, port = pool.address()
         _log.info("server_started", host=host, port=port)
 
     async def wait(self) -> int:
@@ -140,29 +143,28 @@ class Server:
     async def close(self) -> None:
         """Closes what is still open, 1001 where it can be said, and stops. Asks no agent to stop:
         that is `drain`."""
-        if self._closing or self._started_at is None:
+        if self._parts is None:
+            return
+        if self._closing:
+            await self._finished.wait()
             return
         self._closing = True
-        context, pool = self._context, self._pool
+        context = self._parts.context
         if self._drain_task is not None and not self._drain_task.done():
             self._drain_task.cancel()
             self._exit_code = 1
-        if context.gate != "draining":
-            context.gate = "draining"
-            pool.set_gate("draining")
-            context.liveness.stop_clock(pool.now_ms())
-        if not self._registry.is_empty():
-            pool.close_all(1001, "Server shutting down gracefully", "shutdown")
-            await context.wait_until_empty(self._config.shutdown.close_timeout)
-        await self._parts.bridge.drain_requests(HTTP_GRACE)
-        await self._parts.bridge.shutdown()
-        self._attachment.detach()
-        self._parts.timers.close()
-        await self._tasks.close()
-        await self._store.close()
-        pool.close()
-        self._finished.set()
-        _log.info("server_stopped")
+        try:
+            if context.gate != "draining":
+                context.gate = "draining"
+                context.pool.set_gate("draining")
+                context.liveness.stop_clock(context.pool.now_ms())
+            if not self._registry.is_empty():
+                context.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
+                await context.wait_until_empty(self._config.shutdown.close_timeout)
+        finally:
+            await self._parts.stop()
+            self._finished.set()
+            _log.info("server_stopped")
 
     async def __aenter__(self) -> "Server":
         await self.start()
@@ -183,7 +185,7 @@ class Server:
     @property
     def address(self) -> tuple[str, int]:
         """Where it listens; the real port where 0 was asked for."""
-        return self._pool.address()
+        return self._running.context.pool.address()
 
     @property
     def uptime(self) -> float:
@@ -196,16 +198,16 @@ class Server:
 
     @property
     def is_draining(self) -> bool:
-        return self.is_started and self._context.gate == "draining"
+        return self._gate == "draining"
 
     @property
     def is_ready(self) -> bool:
         """Whether agents are let in."""
-        return self.is_started and self._context.gate == "open"
+        return self._gate == "open"
 
     @property
     def maintenance(self) -> bool:
-        return self.is_started and self._context.gate == "maintenance"
+        return self._gate == "maintenance"
 
     def set_maintenance(self, *, enabled: bool) -> None:
         """Closes everyone 1013 and turns newcomers away until it is switched off; grace periods
@@ -214,19 +216,20 @@ class Server:
         Raises:
             DrainingError: a drain has begun.
         """
-        context, now = self._context, self._pool.now_ms()
+        parts = self._running
+        context, now = parts.context, parts.context.pool.now_ms()
         if context.gate == "draining":
             raise DrainingError("the server is draining")
         if enabled == (context.gate == "maintenance"):
             return
         context.gate = "maintenance" if enabled else "open"
-        self._pool.set_gate(context.gate)
+        context.pool.set_gate(context.gate)
         if enabled:
             context.liveness.stop_clock(now)
-            self._pool.close_all(1013, GATE_REASONS["maintenance"])
+            context.pool.close_all(1013, GATE_REASONS["maintenance"])
         else:
             context.liveness.start_clock(now)
-            self._parts.timers.rearm(now)
+            parts.timers.rearm(now)
         _log.info("maintenance", enabled=enabled)
 
     def counts(self) -> Counts:
@@ -259,13 +262,13 @@ class Server:
             NotConnectedError: it is away, and no session of it is left that could keep the message.
         """
         text = message if isinstance(message, bytes) else orjson.dumps(message)
-        record = self._record(agent_id)
+        record, context = self._record(agent_id), self._running.context
         if record.conn:
-            self._pool.send(record.conn, text)
+            context.pool.send(record.conn, text)
             return True
         if self._store.get(agent_id) is None:
             raise NotConnectedError(agent_id)
-        self._context.counters.outbox_dropped_total += self._store.queue(
+        context.counters.outbox_dropped_total += self._store.queue(
             agent_id,
             text,
             limit=self._config.session.outbox_limit,
@@ -282,13 +285,14 @@ class Server:
         Raises:
             UnknownAgentError: no such agent.
             NotConnectedError: it has no connection now.
+            ValueError: `timeout` is negative, or longer than a day.
         """
         record = self._record(agent_id)
         if not record.conn:
             raise NotConnectedError(agent_id)
-        if timeout is None:
-            timeout = self._config.shutdown.timeout
-        return await self._parts.terminations.terminate(self._pool, record.conn, timeout)
+        seconds = self._timeout(timeout)
+        parts = self._running
+        return await parts.terminations.terminate(parts.context.pool, record.conn, seconds)
 
     async def remove(self, agent_id: str) -> None:
         """Removes an agent, with its session and all that is known of it. Its connection is closed
@@ -298,9 +302,10 @@ class Server:
             UnknownAgentError: no such agent.
         """
         record, reason = self._record(agent_id), "removed by an operator"
+        parts, pool = self._running, self._running.context.pool
         if record.conn:
-            self._pool.close_connection(record.conn, 1008, reason, "operator")
-        self._parts.dispatch.end(record, "operator", 1008, reason, self._pool.now_ms())
+            pool.close_connection(record.conn, 1008, reason, "operator")
+        parts.dispatch.end(record, "operator", 1008, reason, pool.now_ms())
         self._registry.forget(record)
         _log.info("agent_removed", agent_id=agent_id)
 
@@ -316,19 +321,22 @@ class Server:
             intent: "terminate" asks agents to stop their applications; "restart" lets them go on
                 and come back. `shutdown.intent` if left out.
             timeout: seconds each agent has; `shutdown.timeout` if left out.
+
+        Raises:
+            ValueError: `timeout` is negative, or longer than a day.
         """
         if self._drain_task is None:
-            draining = Draining(
-                self._context, self._parts.watchers, intent or self._config.shutdown.intent, timeout
-            )
-            self._context.draining = draining
+            parts, seconds = self._running, self._timeout(timeout)
+            intent = intent or self._config.shutdown.intent
+            draining = Draining(parts.context, parts.watchers, intent, seconds)
+            parts.context.draining = draining
             self._drain_task = asyncio.create_task(self._run_drain(draining), name="drain")
         # A caller that is cancelled does not stop the drain.
         return await asyncio.shield(self._drain_task)
 
     def drain_status(self) -> DrainStatus | None:
         """How far the drain is; None before one has begun."""
-        draining = self._context.draining
+        draining = None if self._parts is None else self._parts.context.draining
         return None if draining is None else draining.drain.status()
 
     def reload(self, config: Config) -> Reloaded:
@@ -338,34 +346,52 @@ class Server:
             ConfigError: a token file cannot be read; nothing has changed then.
             ValueError: the core does not take a setting; nothing has changed then.
         """
+        parts, context = self._running, self._running.context
         reloaded = compare(self._config, config)
         agent_tokens, operator_tokens = _read_tokens(config)
         core_config = self._core.CoreConfig(**core_settings(config))
-        context = self._context
-        self._pool.configure(core_config)
+        context.pool.configure(core_config)
         context.config = self._config = config
         context.liveness.monitoring = config.monitoring
         context.agent_tokens = agent_tokens
-        context.operator_tokens = self._parts.pages.tokens = operator_tokens
+        context.operator_tokens = parts.pages.tokens = operator_tokens
         _log.info("config_reloaded", **reloaded._asdict())
         return reloaded
 
     def core_stats(self) -> dict[str, int]:
         """Counters (names ending in `_total`) and gauges, the core's and ours."""
-        context = self._context
+        context = self._running.context
         return {
-            **self._pool.stats().as_dict(),
+            **context.pool.stats().as_dict(),
             **asdict(context.counters),
             "hook_errors_total": context.hooks.errors_total,
         }
 
     def close_connection(self, conn: int, code: int, reason: str) -> None:
         """Begins the closing handshake of a connection, if it is still there."""
-        self._pool.close_connection(conn, code, reason)
+        self._running.context.pool.close_connection(conn, code, reason)
 
     def unix_time(self, pool_ms: int) -> float:
         """A time of the pool's clock in Unix seconds."""
-        return self._context.unix(pool_ms)
+        return self._running.context.unix(pool_ms)
+
+    @property
+    def _running(self) -> Parts:
+        if self._parts is None:
+            raise RuntimeError("the server is not started: `async with server:`, or start()")
+        return self._parts
+
+    @property
+    def _gate(self) -> "Gate | None":
+        return None if self._parts is None else self._parts.context.gate
+
+    def _timeout(self, seconds: float | None) -> float:
+        """How long an agent has to answer terminate_app."""
+        if seconds is None:
+            return self._config.shutdown.timeout
+        if not 0 <= seconds <= MAX_TIMEOUT:
+            raise ValueError(f"timeout: {seconds} is not between 0 and {MAX_TIMEOUT} seconds")
+        return seconds
 
     def _record(self, agent_id: str) -> AgentRecord:
         record = self._registry.agents.get(agent_id)
