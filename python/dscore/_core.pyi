@@ -1,12 +1,13 @@
 """The boundary: reactors in Rust on one side, decisions in Python on the other.
 
-A `ReactorPool` owns every socket and N threads that never take the GIL. It hands Python *events* in batches
-(`take`, woken through `fileno`) and takes *commands*, each of which returns at once: it has been queued, in order
-per connection, and what came of it is an event. A command for a connection that has gone is dropped silently; its
-`Closed` event is on its way or has been seen.
+A `ReactorPool` owns every socket and N threads that never take the GIL. It hands Python *events* in
+batches (`take`, woken through `fileno`) and takes *commands*, each of which returns at once: it has
+been queued, in order per connection, and what came of it is an event. A command for a connection
+that has gone is dropped silently; its `Closed` event is on its way or has been seen.
 
-A connection is named by a `conn` number (index, generation and reactor in one int), never reused within a process.
-Times are milliseconds of the monotonic clock of `now_ms` unless a name says otherwise.
+A connection is named by a `conn` number (index, generation and reactor in one int), never reused
+within a process. Times are milliseconds of the monotonic clock of `now_ms` unless a name says
+otherwise.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,8 @@ class PoolClosedError(CoreError):
     """The pool was closed, or its reactors have stopped."""
 
 class ForkedError(CoreError):
-    """The pool was made in another process: reactor threads do not survive a fork. Make a pool of your own."""
+    """The pool was made in another process: reactor threads do not survive a fork. Make a pool of
+    your own."""
 
 Endpoint: TypeAlias = Literal["raw", "plain"]
 Gate: TypeAlias = Literal["open", "draining", "maintenance"]
@@ -36,7 +38,8 @@ OutcomeName: TypeAlias = Literal["acked", "failed", "timed_out", "vanished", "no
 
 @final
 class CoreConfig:
-    """Everything the reactors need to know, checked once. Raises `ValueError` naming the field that is out of bounds.
+    """Everything the reactors need to know, checked once. Raises `ValueError` naming the field that
+    is out of bounds.
 
     Durations are milliseconds, sizes bytes.
     """
@@ -49,8 +52,8 @@ class CoreConfig:
         backlog: int = 4096,
         reactors: int = 0,
         endpoints: Mapping[str, Endpoint] | None = None,
-        origins: Sequence[str] = ("*",),
-        subprotocols: Sequence[str] = (),
+        origins: Sequence[str] = ...,
+        subprotocols: Sequence[str] = ...,
         max_message_size: int = 1_000_000,
         max_fragments: int = 4096,
         max_header_size: int = 16_384,
@@ -70,21 +73,26 @@ class CoreConfig:
         offline_timeout: int = 300_000,
         heartbeat_message: str = "heartbeat received",
         introduce_by_heartbeat: bool = True,
-        event_queue: int = 65_536,
+        event_queue: int = 16_384,
     ) -> CoreConfig:
         """Checks and keeps the settings.
 
         Args:
             reactors: threads; 0 means one for each two processors, at least one.
-            endpoints: exact path -> what speaks there. "raw": agents (PROTOCOL.md, dialect raw). "plain": bare WebSocket
-                messages, each handed over as a `Message` event. Default: `{"/deepstream/ws": "raw"}`.
-            origins: values of `Origin` let in; "*" lets in all. A request without one is no browser's and is let in.
+            endpoints: exact path -> what speaks there. "raw": agents (PROTOCOL.md, dialect raw).
+                "plain": bare WebSocket messages, each handed over as a `Message` event. Default:
+                `{"/deepstream/ws": "raw"}`.
+            origins: values of `Origin` let in; "*" (the default) lets in all. A request without one
+                is no browser's and is let in.
             max_connections: 0 means what the descriptor limit allows, less a reserve.
-            accept_rate: new connections accepted in a second; 0 means no limit. Those past it are accepted later.
+            accept_rate: new connections accepted in a second; 0 means no limit. Those past it are
+                accepted later.
             heartbeat_message: the `message` of `heartbeat_response`.
-            introduce_by_heartbeat: False refuses `heartbeat` and `reconnection_success` of strangers `not_introduced`
-                (where `auth.required` is on, only app_ready and watch can carry a token).
-            event_queue: events a reactor may be ahead of Python before it stops reading from its sockets.
+            introduce_by_heartbeat: False refuses `heartbeat` and `reconnection_success` of
+                strangers `not_introduced` (where `auth.required` is on, only app_ready and watch
+                can carry a token).
+            event_queue: events a reactor may be ahead of Python before it stops reading from its
+                sockets.
         """
 
     reactors: int
@@ -104,8 +112,8 @@ class Opened:
 
 @final
 class Introduction:
-    """A raw connection that is nobody yet says who it is. It is not read again until Python answers with `accept`,
-    `accept_watcher`, `refuse` or `close_connection`."""
+    """A raw connection that is nobody yet says who it is. It is not read again until Python answers
+    with `accept`, `accept_watcher`, `refuse` or `close_connection`."""
 
     conn: int
     kind: Literal["app_ready", "heartbeat", "reconnection_success", "watch"]
@@ -124,15 +132,16 @@ class Message:
 
 @final
 class Beat:
-    """A heartbeat or connection_check_response of an introduced agent that Python asked to hear of with
-    `hear_next_beat` (a late agent that came back): otherwise heartbeats are never events."""
+    """A heartbeat or connection_check_response of an introduced agent that Python asked to hear of
+    with `hear_next_beat` (a late agent that came back): otherwise heartbeats are never events."""
 
     conn: int
     kind: Literal["heartbeat", "connection_check_response"]
 
 @final
 class Missed:
-    """An agent that has sent heartbeats was silent for one more connection_check_interval; it was sent a `connection_check`."""
+    """An agent that has sent heartbeats was silent for one more connection_check_interval; it was
+    sent a `connection_check`."""
 
     conn: int
     misses: int
@@ -149,7 +158,8 @@ class Answer:
 
 @final
 class Progress:
-    """A `termination_progress`: the agent asked for more time and got `granted_ms` from now (0: none was left)."""
+    """A `termination_progress`: the agent asked for more time and got `granted_ms` from now (0:
+    none was left)."""
 
     conn: int
     request_id: str
@@ -158,7 +168,8 @@ class Progress:
 
 @final
 class Outcome:
-    """How one terminate_app ended: exactly one for each agent told, before the `Closed` of its connection."""
+    """How one terminate_app ended: exactly one for each agent told, before the `Closed` of its
+    connection."""
 
     conn: int
     request_id: str
@@ -176,11 +187,13 @@ class Closed:
 
     conn: int
     code: int
-    """The close code that counts: the first sent or received; 1005 none given, 1006 no close frame at all."""
+    """The close code that counts: the first sent or received; 1005 none given, 1006 no close frame
+    at all."""
     reason: str
     initiator: Initiator
     cause: str
-    """A `reason_code` of PROTOCOL.md §4 where one fits (ping_timeout, heartbeat_timeout, protocol_error, slow_consumer, taken_over, shutdown, …), else ""."""
+    """A `reason_code` of PROTOCOL.md §4 where one fits (ping_timeout, heartbeat_timeout,
+    protocol_error, slow_consumer, taken_over, shutdown, …), else ""."""
 
 @final
 class Drained:
@@ -190,8 +203,8 @@ class Drained:
 
 @final
 class HttpRequest:
-    """A complete HTTP request that is no WebSocket upgrade. Answer it with `respond`; the next one of this connection is
-    read after that."""
+    """A complete HTTP request that is no WebSocket upgrade. Answer it with `respond`; the next one
+    of this connection is read after that."""
 
     conn: int
     method: str
@@ -221,19 +234,33 @@ class LastSeen:
     """Last heartbeat; 0: none yet."""
 
 Event: TypeAlias = (
-    Opened | Introduction | Message | Beat | Missed | Answer | Progress | Outcome | Closed | Drained | HttpRequest | HttpGone | LastSeen
+    Opened
+    | Introduction
+    | Message
+    | Beat
+    | Missed
+    | Answer
+    | Progress
+    | Outcome
+    | Closed
+    | Drained
+    | HttpRequest
+    | HttpGone
+    | LastSeen
 )
 
 @final
 class Stats:
-    """Counters since the start, and gauges, summed over all reactors; each reactor's own part is read in one go."""
+    """Counters since the start, and gauges, summed over all reactors; each reactor's own part is
+    read in one go."""
 
     def as_dict(self) -> dict[str, int]:
         """Name -> value. Names ending in `_total` are counters, all others gauges.
 
-        Among them: connections, connections_unauthenticated, http_connections, accepted_total, refused_total,
-        handshake_failures_total, messages_received_total, messages_sent_total, bytes_received_total, bytes_sent_total,
-        heartbeats_total, errors_total, unmatched_acks_total, slow_consumers_total, ping_timeouts_total, accept_errors_total,
+        Among them: connections, connections_unauthenticated, http_connections, accepted_total,
+        refused_total, handshake_failures_total, messages_received_total, messages_sent_total,
+        bytes_received_total, bytes_sent_total, heartbeats_total, errors_total,
+        unmatched_acks_total, slow_consumers_total, ping_timeouts_total, accept_errors_total,
         events_queued, reading_paused_total, outbox_bytes, turns_total.
         """
 
@@ -252,31 +279,36 @@ class ReactorPool:
         """Starts the threads; connections are accepted from here on."""
 
     def fileno(self) -> int:
-        """A descriptor that is readable while events wait; for `loop.add_reader`. Owned by the pool."""
+        """A descriptor that is readable while events wait; for `loop.add_reader`. Owned by the
+        pool."""
 
     def address(self) -> tuple[str, int]:
         """The bound address."""
 
     def take(self, limit: int = 1024) -> list[Event]:
-        """The next events, in order for each connection, at most `limit`; an empty list means that `fileno` will become
-        readable when there are more. Never blocks."""
+        """The next events, in order for each connection, at most `limit`; an empty list means that
+        `fileno` will become readable when there are more. Never blocks."""
 
     def now_ms(self) -> int:
         """The reactors' clock."""
 
-    def accept(self, conn: int, agent_id: str, replies: Sequence[bytes] = (), *, notice_only: bool = False) -> None:
-        """Lets an introduction through: from here on the connection is this agent's; `replies` are sent, in order, before
-        anything else.
+    def accept(
+        self, conn: int, agent_id: str, replies: Sequence[bytes] = (), *, notice_only: bool = False
+    ) -> None:
+        """Lets an introduction through: from here on the connection is this
+        agent's; `replies` are sent, in order, before anything else.
 
         Args:
-            notice_only: the agent never sent app_ready (document B's): `terminate_all` gives it the notice time only.
+            notice_only: the agent never sent app_ready (document B's): `terminate_all` gives it the
+                notice time only.
         """
 
     def accept_watcher(self, conn: int, replies: Sequence[bytes] = ()) -> None:
         """Lets a watcher through: introduced, with no agent id, never told to terminate."""
 
     def refuse(self, conn: int, code: str, message: str, request_type: str | None = None) -> None:
-        """Sends `error`, counts it against limits.max_errors, and lets the connection be read again."""
+        """Sends `error`, counts it against limits.max_errors, and lets the connection be read
+        again."""
 
     def send(self, conn: int, text: bytes, *, notify: bool = False) -> None:
         """Sends one text message. The bytes must be valid UTF-8 (checked, `ValueError`)."""
@@ -288,28 +320,32 @@ class ReactorPool:
         """Sends the same text message to many connections; it is framed once."""
 
     def close_connection(self, conn: int, code: int, reason: str, cause: str = "") -> None:
-        """Begins the closing handshake; `cause` comes back in `Closed`. A code that may not be sent is a `ValueError`."""
+        """Begins the closing handshake; `cause` comes back in `Closed`. A code that may not be sent
+        is a `ValueError`."""
 
     def close_all(self, code: int, reason: str, cause: str = "", *, spread_ms: int = 0) -> None:
-        """Closes every WebSocket that is not closing yet, evenly over `spread_ms`; idle HTTP connections end at once."""
+        """Closes every WebSocket that is not closing yet, evenly over `spread_ms`; idle HTTP
+        connections end at once."""
 
     def hear_next_beat(self, conn: int) -> None:
-        """The next heartbeat or connection_check_response of this agent becomes one `Beat` event."""
+        """The next heartbeat or connection_check_response of this agent becomes one `Beat`
+        event."""
 
-    def terminate(self, conn: int, timeout_ms: int, reason: str = "Server shutting down") -> str:
-        """Sends terminate_app to one agent and returns its request id; one `Outcome` follows. The connection stays
-        unless the agent answers `OK` (close 1000)."""
+    def terminate(self, conn: int, timeout_ms: int, reason: str = ...) -> str:
+        """Sends terminate_app to one agent and returns its request id; one `Outcome` follows. The
+        connection stays unless the agent answers `OK` (close 1000)."""
 
     def terminate_all(
-        self, timeout_ms: int, notice_ms: int, max_extension_ms: int, reason: str = "Server shutting down"
+        self, timeout_ms: int, notice_ms: int, max_extension_ms: int, reason: str = ...
     ) -> None:
-        """Sends terminate_app to every introduced agent, each with an id of its own, at full speed. `OK` closes 1000
-        `Client terminated`; each agent's deadline closes 1001 `Server shutdown timeout` (`notice_only` agents: 1001
-        `Server shutting down gracefully`, outcome `notified`). One `Outcome` (drain=True) for each agent told."""
+        """Sends terminate_app to every introduced agent, each with an id of its own, at full speed.
+        `OK` closes 1000 `Client terminated`; each agent's deadline closes 1001 `Server shutdown
+        timeout` (`notice_only` agents: 1001 `Server shutting down gracefully`, outcome `notified`).
+        One `Outcome` (drain=True) for each agent told."""
 
     def set_gate(self, gate: Gate) -> None:
-        """What newcomers get: in; upgraded and closed 1013 `Server shutting down`; the same with `Server temporarily
-        unavailable`. HTTP is let through: what it may do is policy's."""
+        """What newcomers get: in; upgraded and closed 1013 `Server shutting down`; the same with
+        `Server temporarily unavailable`. HTTP is let through: what it may do is policy's."""
 
     def respond(
         self,
@@ -321,8 +357,8 @@ class ReactorPool:
         more: bool = False,
         notify: bool = False,
     ) -> None:
-        """Answers the request of `conn`. With `more` the body goes on in `respond_more`: chunked, unless the headers give
-        a content-length."""
+        """Answers the request of `conn`. With `more` the body goes on in `respond_more`: chunked,
+        unless the headers give a content-length."""
 
     def respond_more(self, conn: int, body: bytes, *, more: bool, notify: bool = False) -> None:
         """The next part of a body; `more=False` ends it."""
@@ -334,11 +370,13 @@ class ReactorPool:
         """Asks each reactor for one `LastSeen` event."""
 
     def configure(self, config: CoreConfig) -> None:
-        """Takes over limits and times for what comes from here on; address, backlog, reactors and endpoints stay."""
+        """Takes over limits and times for what comes from here on; address, backlog, reactors and
+        endpoints stay."""
 
     def stats(self) -> Stats: ...
     def close(self) -> None:
-        """Stops the reactors, joins their threads and closes every socket; events not taken stay readable. Idempotent."""
+        """Stops the reactors, joins their threads and closes every socket; events not taken stay
+        readable. Idempotent."""
 
 @final
 class Wheel(Generic[T]):
