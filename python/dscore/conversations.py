@@ -85,6 +85,9 @@ class Conversations:
                 request = parse(kind, data)
                 assert isinstance(request, ClientStatusRequest)
                 self._answer_status(conn, request.agent_id, now)
+            case "ignore":
+                assert record is not None
+                self._unmatched(record, kind, parse_object(data, kind))
             case "hand_over":
                 assert record is not None
                 if self._context.hooks.on_message is not None:
@@ -95,6 +98,16 @@ class Conversations:
                 raise Refusal("wrong_id", "this connection is a watcher", kind)
             case "introduce":
                 raise RuntimeError(f"the core hands over {kind} of a newcomer as an introduction")
+
+    def _unmatched(self, record: AgentRecord, kind: str, message: dict[str, Any]) -> None:
+        # Counted by the core. A request id of ours has 36 characters; a peer's may have a million.
+        _log.warning(
+            "unmatched_answer",
+            agent_id=record.agent_id,
+            conn_id=record.conn,
+            kind=kind,
+            request_id=str(message.get("request_id"))[:36],
+        )
 
     def _hand_over(self, record: AgentRecord, kind: str, message: dict[str, Any]) -> None:
         context, conn = self._context, record.conn

@@ -10,10 +10,13 @@ The table, a cell is what to do. Heartbeats of agents never get here: the core a
 | watch                 | watch          | watch        | watch          |
 | unwatch               | not_introduced | unwatch      | unwatch        |
 | client_status_request | answer         | answer       | answer         |
+| app_terminated        | not_introduced | ignore       | not_introduced |
+| termination_progress  | not_introduced | ignore       | not_introduced |
 | other                 | not_introduced | hand_over    | not_introduced |
 
 introduce: find out whether it may, then it is this agent's connection; acknowledge: the ack again,
-    if the id is the same; welcome_back: watchers hear of it, once; hand_over: the policy's
+    if the id is the same; welcome_back: watchers hear of it, once; ignore: no request of its
+    connection waits for this answer (§10), it is only logged; hand_over: the policy's
     on_message; the rest are `error` codes.
 """
 
@@ -33,6 +36,8 @@ Kind: TypeAlias = Literal[
     "watch",
     "unwatch",
     "client_status_request",
+    "app_terminated",
+    "termination_progress",
     "other",
 ]
 Reaction: TypeAlias = Literal[
@@ -42,6 +47,7 @@ Reaction: TypeAlias = Literal[
     "welcome_back",
     "unwatch",
     "answer",
+    "ignore",
     "hand_over",
     "not_introduced",
     "wrong_id",
@@ -55,6 +61,8 @@ TABLE: Final[dict[tuple[Sender, Kind], Reaction]] = {
     ("newcomer", "watch"): "watch",
     ("newcomer", "unwatch"): "not_introduced",
     ("newcomer", "client_status_request"): "answer",
+    ("newcomer", "app_terminated"): "not_introduced",
+    ("newcomer", "termination_progress"): "not_introduced",
     ("newcomer", "other"): "not_introduced",
 
     ("agent", "app_ready"): "acknowledge",
@@ -62,6 +70,8 @@ TABLE: Final[dict[tuple[Sender, Kind], Reaction]] = {
     ("agent", "watch"): "watch",
     ("agent", "unwatch"): "unwatch",
     ("agent", "client_status_request"): "answer",
+    ("agent", "app_terminated"): "ignore",
+    ("agent", "termination_progress"): "ignore",
     ("agent", "other"): "hand_over",
 
     ("watcher", "app_ready"): "wrong_id",
@@ -70,6 +80,8 @@ TABLE: Final[dict[tuple[Sender, Kind], Reaction]] = {
     ("watcher", "watch"): "watch",
     ("watcher", "unwatch"): "unwatch",
     ("watcher", "client_status_request"): "answer",
+    ("watcher", "app_terminated"): "not_introduced",
+    ("watcher", "termination_progress"): "not_introduced",
     ("watcher", "other"): "not_introduced",
 }
 # fmt: on
