@@ -15,7 +15,7 @@ What the events and commands mean is documented in the stub of `dscore._core`.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dscore._core import (
     Answer,
@@ -90,11 +90,26 @@ class Attachment:
         self._on_batch = on_batch
         self._limit = limit
         self._fileno = pool.fileno()
-        loop.add_reader(self._fileno, self._take)
+        self._state: Literal["running", "paused", "detached"] = "paused"
+        self.resume()
+
+    def pause(self) -> None:
+        """No batch comes until `resume`. When the core's queue is full, it stops reading from its
+        sockets."""
+        if self._state == "running":
+            self._state = "paused"
+            self._loop.remove_reader(self._fileno)
+
+    def resume(self) -> None:
+        """Batches come again. Idempotent."""
+        if self._state == "paused":
+            self._state = "running"
+            self._loop.add_reader(self._fileno, self._take)
 
     def detach(self) -> None:
-        """No batch comes after this. Idempotent."""
-        self._loop.remove_reader(self._fileno)
+        """No batch comes after this, ever. Idempotent."""
+        self.pause()
+        self._state = "detached"
 
     def _take(self) -> None:
         # One batch for each turn of the loop: the descriptor stays readable until `take` has come

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from dscore.backlog import Backlog
 from dscore.context import Context
 from dscore.conversations import Conversations
-from dscore.core import Attachment, attach
 from dscore.dispatch import Dispatch
 from dscore.introductions import Introductions
 from dscore.terminations import Terminations
@@ -35,7 +35,7 @@ class Parts:
     terminations: Terminations
     timers: Timers
     watchers: Watchers
-    attachment: Attachment
+    backlog: Backlog
 
     async def stop(self) -> None:
         """Lets what is in progress end, and closes everything, the pool last."""
@@ -46,7 +46,7 @@ class Parts:
             await self.context.store.close()
         finally:
             self.timers.close()
-            self.attachment.detach()
+            self.backlog.close()
             self.context.pool.close()
 
 
@@ -82,5 +82,6 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
         timers=timers,
         bridge=bridge,
     )
-    attachment = attach(context.pool, loop, dispatch.batch)
-    return Parts(context, pages, bridge, dispatch, terminations, timers, watchers, attachment)
+    urgent = frozenset({core.HttpRequest, core.HttpGone, core.Drained})
+    backlog = Backlog(context.pool, loop, dispatch.batch, urgent)
+    return Parts(context, pages, bridge, dispatch, terminations, timers, watchers, backlog)
