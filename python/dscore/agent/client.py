@@ -1,0 +1,409 @@
+"""The agent: it keeps a connection to the server for as long as the application lives.
+
+    agent = Agent(load("websocket_config.txt"), on_terminate=stop_the_pipeline)
+    exit_code = await agent.run()
+
+One task lives through the attempts and connections (`_live`), another one stops the application
+when that is asked for (`_stop_application`). Whichever is the last to know sets the exit code, and
+`close` ends both.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random as randomness
+import ssl
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from dscore.agent import health, statelog
+from dscore.agent.config import AgentConfig
+from dscore.agent.conversation import CONTROL, Conversation
+from dscore.agent.health import Health
+from dscore.agent.hooks import Hook, HookQueue
+from dscore.agent.log import Log
+from dscore.agent.outbox import Outbox
+from dscore.agent.reconnect import Reconnector, Row
+from dscore.agent.status import Exit, State, Status
+from dscore.agent.termination import TerminateAnswer, TerminateRequest, ask
+from dscore.agent.wire import (
+    CLOSE_SECONDS,
+    ConnectError,
+    Connection,
+    End,
+    RawDialect,
+    open_connection,
+    tls_context,
+)
+
+REQUEST_LIMIT = 100
+"""Requests to terminate that are answered; a server asks once."""
+
+_log = Log("dscore.agent")
+
+
+class Agent:
+    """One agent of the fleet. All of it runs on one asyncio loop but for `send` and `stop`."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        *,
+        on_terminate: Hook | None = None,
+        on_message: Hook | None = None,
+        on_state: Hook | None = None,
+        random: Callable[[], float] = randomness.random,
+    ) -> None:
+        """Opens nothing yet.
+
+        Hooks may be sync or async; sync ones run in a thread of their own, so they may block.
+
+        Args:
+            config: The settings.
+            on_terminate: Called with a `TerminateRequest` when the application has to stop; once,
+                however often it is asked. What it returns is the answer: None or True for success,
+                or a `TerminateAnswer`; an exception is a failure. The agent ends afterwards.
+            on_message: Called with each message that is not part of the protocol, in order.
+            on_state: Called with a `Status` when the state changes, or whether the server is
+                shutting down.
+            random: Gives the numbers in [0, 1) that spread the waits of a fleet.
+        """
+        self.config = config
+        self._on_terminate = on_terminate
+        self._on_message = on_message
+        self._on_state = on_state
+        self._random = random
+        self._dialect = RawDialect()
+        self._outbox = Outbox(config.outbox_limit)
+        self._hooks = HookQueue()
+        self._reconnector = Reconnector(config.reconnect, random)
+        self._conversation = Conversation(config, self._dialect, self)
+        self._connection: Connection | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Future[int] | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._termination: asyncio.Task[None] | None = None
+        self._request_ids: list[str] = []
+        self._answer: TerminateAnswer | None = None
+        self._state = State.IDLE
+        self._retry_in: float | None = None
+        self._last_end = End(0, "")
+        self._health = Health.UNKNOWN
+        self._server_leaving = False
+        self._was_known = False
+        self._restored = False
+
+    @property
+    def state(self) -> State:
+        """Where the agent is in its life."""
+        return self._state
+
+    @property
+    def status(self) -> Status:
+        """All that can be known of it now. Safe from any thread."""
+        return Status(
+            state=self._state,
+            reconnect_attempts=self._reconnector.attempts,
+            retry_in=self._retry_in,
+            last_close_code=self._last_end.code,
+            last_close_reason=self._last_end.reason,
+            server_shutting_down=self._server_leaving,
+            health=self._health.value,
+            session_restored=self._restored,
+            queued=len(self._outbox),
+            dropped=self._outbox.dropped,
+        )
+
+    async def run(self) -> int:
+        """Lives until it is told to stop, by the server or by `stop`.
+
+        Returns:
+            An `Exit`.
+
+        Raises:
+            ConfigError: A certificate cannot be used.
+        """
+        await self.start()
+        try:
+            return await self.wait()
+        finally:
+            await self.close()
+
+    async def start(self) -> None:
+        """Begins to connect, and returns at once.
+
+        Raises:
+            ConfigError: A certificate cannot be used.
+        """
+        if self._loop is not None:
+            raise RuntimeError("an agent starts only once")
+        tls = tls_context(self.config)
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        self._life = self._spawn(self._live(tls))
+
+    async def wait(self) -> int:
+        """Waits until it is over, without ending it.
+
+        Returns:
+            An `Exit`.
+        """
+        if self._ended is None:
+            raise RuntimeError("the agent was not started")
+        return await asyncio.shield(self._ended)
+
+    async def close(self) -> None:
+        """Ends the connection and everything else, without asking the application. Idempotent."""
+        if self._ended is None:
+            return
+        self._finish(Exit.STOPPED)
+        self._outbox.close()
+        running = [task for task in (self._life, self._termination) if task is not None]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        self._enter(State.CLOSED)
+        await self._hooks.close()
+
+    def stop(self, reason: str = "stopped on this machine") -> None:
+        """Has the application stop as if the server had asked for it. Safe from any thread.
+
+        Returns at once; `run` returns when it is done.
+        """
+        if self._loop is None:
+            raise RuntimeError("the agent was not started")
+        self._call_soon(self._terminate, None, reason)
+
+    def send(self, message: Mapping[str, Any]) -> bool:
+        """Sends a message of the application to the server. Safe from any thread.
+
+        While the agent is away it waits; when too many wait, the oldest is dropped.
+
+        Args:
+            message: An object with a string `type`.
+
+        Returns:
+            Whether it was taken. New work is refused while the server shuts down and while the
+            application is being stopped; messages that are part of the protocol are not.
+
+        Raises:
+            ValueError: It is no message, or the server would not take one so long.
+        """
+        text = self._dialect.encode(message)
+        if len(text) > self.config.max_message_size:
+            raise ValueError(f"a message has at most {self.config.max_message_size} bytes")
+        taken = self._outbox.put(text, is_control=message["type"] in CONTROL)
+        if taken:
+            self._call_soon(self._flush)
+        return taken
+
+    def log_state(self, level: int) -> None:
+        """Writes document A's block about the connection to the log."""
+        if _log.is_enabled_for(level):
+            _log.lines(level, statelog.lines(self.status))
+
+    # What the server wants (`conversation.Owner`).
+
+    def acknowledged(self, *, restored: bool) -> None:
+        self._was_known, self._restored = True, restored
+        _log.info("connected", url=self.config.url, session_restored=restored)
+        self._set_server_leaving(leaving=False)
+        self._enter(State.READY)
+        self._flush()
+
+    def asked_to_terminate(self, request_id: str, reason: str) -> None:
+        self._terminate(request_id, reason)
+
+    def server_leaves(self, reconnect_after: float | None) -> None:
+        if reconnect_after is not None:
+            self._reconnector.hinted(reconnect_after)
+        self._set_server_leaving(leaving=True)
+
+    def received(self, message: dict[str, Any]) -> None:
+        self._hooks.put(self._on_message, message)
+
+    async def _live(self, tls: ssl.SSLContext | None) -> None:
+        """Connects, and comes back, until the server wants no more of it."""
+        self._reconnector.begin()
+        while (wait := await self._attempt(tls)) is not None:
+            if self._termination is not None:
+                return  # It ends the agent; there is nobody left to come back for.
+            _log.info("waiting", seconds=round(wait, 3), attempt=self._reconnector.attempt)
+            self._retry_in = wait
+            self._enter(State.WAITING)
+            await asyncio.sleep(wait)
+            self._retry_in = None
+            if self._termination is not None:
+                return
+            self._reconnector.due()
+        if self._termination is None:
+            self._finish(Exit.STOPPED if self._last_end.code == 1000 else Exit.REFUSED)
+
+    async def _attempt(self, tls: ssl.SSLContext | None) -> float | None:
+        """One attempt, and the connection that comes of it.
+
+        Returns:
+            Seconds to wait before the next one; None: there shall be none.
+        """
+        self._enter(State.CONNECTING)
+        if self.config.health_check_enabled and await self._look(tls) is not Health.OK:
+            _log.info("server_not_ready", health=self._health.value)
+            leaving = self._health is Health.SHUTTING_DOWN
+            return self._reconnector.refused(Row.SHUTTING_DOWN if leaving else Row.OTHER)
+        try:
+            connection = await open_connection(
+                self.config, tls, on_message=self._conversation.receive, on_writable=self._flush
+            )
+        except ConnectError as error:
+            _log.info("connection_failed", url=self.config.url, reason=str(error))
+            return self._reconnector.refused()
+        now = time.monotonic()
+        self._reconnector.opened(now)
+        end = await self._converse(connection, tls)
+        lived = time.monotonic() - now
+        _log.info("disconnected", close_code=end.code, reason=end.reason, lived=round(lived, 3))
+        if end.code in (1001, 1013):
+            self._set_server_leaving(leaving=True)
+        return self._reconnector.closed(end.code, end.reason, now + lived)
+
+    async def _converse(self, connection: Connection, tls: ssl.SSLContext | None) -> End:
+        """Talks on a connection until it has ended."""
+        self._connection = connection
+        self._enter(State.INTRODUCING)
+        watch = self._spawn(self._watch_health(tls))
+        try:
+            self._conversation.begin(
+                connection, reconnection=self._was_known, last_close_code=self._last_end.code
+            )
+            await asyncio.wait({connection.ended})
+        finally:
+            self._conversation.end()
+            watch.cancel()
+            # On every way out but the usual one it is open still.
+            connection.close(1001, "agent stopped")
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({connection.ended}, timeout=CLOSE_SECONDS)
+            connection.abort("closed")
+            self._connection = None
+        self._last_end = await connection.ended
+        return self._last_end
+
+    async def _watch_health(self, tls: ssl.SSLContext | None) -> None:
+        """Hears of a shutdown even where no message of it comes."""
+        if not self.config.health_check_enabled:
+            return
+        # A fleet that connected together must not ask together.
+        await asyncio.sleep(self.config.health_check_interval * self._random())
+        while True:
+            await self._look(tls)
+            await asyncio.sleep(self.config.health_check_interval)
+
+    async def _look(self, tls: ssl.SSLContext | None) -> Health:
+        config = self.config
+        self._health = await health.check(config.health_url, config.health_check_timeout, tls)
+        if self._health in (Health.OK, Health.SHUTTING_DOWN):
+            self._set_server_leaving(leaving=self._health is Health.SHUTTING_DOWN)
+        return self._health
+
+    def _terminate(self, request_id: str | None, reason: str) -> None:
+        """Stops the application, unless that is being done; a further request is answered too."""
+        if request_id is not None:
+            if request_id in self._request_ids or len(self._request_ids) >= REQUEST_LIMIT:
+                return
+            self._request_ids.append(request_id)
+        if self._answer is not None:
+            self._answer_all(self._answer)
+        if self._termination is not None or self._has_ended():
+            return
+        _log.info("terminating", request_id=request_id, reason=reason)
+        deadline = time.monotonic() + self.config.graceful_shutdown_timeout
+        request = TerminateRequest(reason, request_id, deadline, self._progress)
+        self._termination = self._spawn(self._stop_application(request))
+
+    async def _stop_application(self, request: TerminateRequest) -> None:
+        self._outbox.refuse(refusing=True)
+        self._enter(State.TERMINATING)
+        answer = self._answer = await ask(self._on_terminate, request)
+        _log.info("terminated", status=answer.status, reason=answer.message)
+        # What was accepted before goes out before: the server hangs up on the answer.
+        self._flush(patient=False)
+        connection, answered = self._connection, self._answer_all(answer)
+        if connection is not None and answer.is_ok and answered:
+            await asyncio.wait({connection.ended}, timeout=CLOSE_SECONDS)
+        self._finish(Exit.STOPPED if answer.is_ok else Exit.FORCED)
+
+    def _answer_all(self, answer: TerminateAnswer) -> bool:
+        """Answers the requests that have none yet; False: there was no one to tell."""
+        request_ids, self._request_ids = self._request_ids, []
+        if request_ids and self._connection is None:
+            _log.warning("answer_lost", reason="not connected")
+            return False
+        for request_id in request_ids:
+            self._conversation.send(
+                "app_terminated",
+                request_id=request_id,
+                status=answer.status,
+                message=answer.message,
+            )
+        return bool(request_ids)
+
+    async def _progress(self, stage: str, need_ms: int) -> None:
+        for request_id in self._request_ids:
+            self._conversation.send(
+                "termination_progress", request_id=request_id, stage=stage, need_ms=need_ms
+            )
+
+    def _flush(self, *, patient: bool = True) -> None:
+        """Sends what waits, as long as the connection takes it without queueing."""
+        connection = self._connection
+        if connection is None or not self._conversation.is_acknowledged:
+            return
+        while connection.is_writable or (not patient and connection.is_open):
+            if (message := self._outbox.take()) is None:
+                return
+            connection.send(message)
+
+    def _set_server_leaving(self, *, leaving: bool) -> None:
+        if self._server_leaving == leaving:
+            return
+        self._server_leaving = leaving
+        # Not taken back once the application stops: it has no new work.
+        self._outbox.refuse(refusing=leaving or self._termination is not None)
+        self._tell()
+
+    def _enter(self, state: State) -> None:
+        # An application that is being stopped stays that, whatever its connection does.
+        stopping = self._state is State.TERMINATING and state is not State.CLOSED
+        if self._state is state or stopping:
+            return
+        self._state = state
+        self._tell()
+
+    def _tell(self) -> None:
+        self.log_state(logging.DEBUG)
+        self._hooks.put(self._on_state, self.status)
+
+    def _finish(self, code: Exit) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(int(code))
+
+    def _has_ended(self) -> bool:
+        return self._ended is None or self._ended.done()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._failed)
+        return task
+
+    def _failed(self, task: asyncio.Task[None]) -> None:
+        # A fault of ours ends the agent with its traceback; it does not sit there half alive.
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)
+
+    def _call_soon(self, function: Callable[..., None], *arguments: Any) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # The loop is closed, and the agent with it.
+                self._loop.call_soon_threadsafe(function, *arguments)

@@ -1,0 +1,290 @@
+"""The agent's settings: document A's `[websocket]` section, ours beside it, and their sources.
+
+Flags win over `DSCORE_AGENT_*` variables, these over the file, the file over the defaults. Every
+error names its place: file and line, variable or flag.
+"""
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from dscore.agent import ini
+from dscore.agent.identity import default_instance_id
+from dscore.agent.reconnect import ReconnectPolicy
+from dscore.errors import ConfigError
+
+DEFAULT_URL = "ws://127.0.0.1:8765/deepstream/ws"
+DEFAULT_PATH = "/deepstream/ws"
+VARIABLES = "DSCORE_AGENT_"
+LONGEST_ID = 128
+"""Bytes; the server refuses longer ones."""
+LONGEST_TIME = 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentConfig:
+    """How one agent behaves. Times are in seconds.
+
+    Attributes:
+        url: Where the server listens for agents, ws:// or wss://.
+        instance_id: The agent's name, alone in the fleet.
+        token: Shown to the server, where it wants one.
+        ca_file: Certificates to trust instead of the system's, for wss.
+        cert_file: The client certificate, with its chain.
+        key_file: The key of it, if it is not in the same file.
+        app_config: The `config` object of app_ready.
+        health_check_enabled: Look at the server's health before each attempt, and now and then
+            while connected.
+        health_check_interval: Between two looks while connected.
+        health_check_timeout: How long an answer may take.
+        graceful_shutdown_timeout: The application has this long to stop.
+        pipeline_stop_timeout: Of it, how long a pipeline may take to reach its end of stream.
+        reconnect: When to come back.
+        ping_interval: Between two pings.
+        ping_timeout: Nothing from the server for this long beyond `ping_interval`: it is gone.
+        outbox_limit: Messages kept while away; beyond it the oldest is dropped.
+        max_message_size: Bytes; the server's limit, past which it would close the connection.
+        metrics_port: Where Prometheus may ask on this machine; None: nowhere.
+
+    Raises:
+        ConfigError: A value cannot be used; says which.
+    """
+
+    url: str = DEFAULT_URL
+    instance_id: str = field(default_factory=default_instance_id)
+    token: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    app_config: Mapping[str, Any] = field(default_factory=dict)
+    health_check_enabled: bool = True
+    health_check_interval: float = 30.0
+    health_check_timeout: float = 5.0
+    graceful_shutdown_timeout: float = 10.0
+    pipeline_stop_timeout: float = 5.0
+    reconnect: ReconnectPolicy = field(default_factory=ReconnectPolicy)
+    ping_interval: float = 20.0
+    ping_timeout: float = 20.0
+    outbox_limit: int = 1000
+    max_message_size: int = 1_000_000
+    metrics_port: int | None = None
+
+    def __post_init__(self) -> None:
+        self._check("url", _url)
+        self._check("instance_id", _instance_id)
+        if self.key_file is not None and self.cert_file is None:
+            raise ConfigError("key_file: a key needs its cert_file")
+
+    def _check(self, name: str, parse: Callable[[str], str]) -> None:
+        try:
+            object.__setattr__(self, name, parse(getattr(self, name)))
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from None
+
+    @property
+    def is_secure(self) -> bool:
+        """The connection is encrypted."""
+        return self.url.startswith("wss:")
+
+    @property
+    def health_url(self) -> str:
+        """The health page beside the address for agents."""
+        parts = urlsplit(self.url)
+        parent = parts.path.rstrip("/").rpartition("/")[0]
+        scheme = "https" if self.is_secure else "http"
+        return f"{scheme}://{parts.netloc}{parent}/health"
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A setting as somebody wrote it."""
+
+    key: str
+    text: str
+    origin: str
+
+
+def load(
+    path: Path | str | None = None,
+    *,
+    flags: Mapping[str, str | None] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> AgentConfig:
+    """Reads the settings of one agent.
+
+    Args:
+        path: A file with a section `[websocket]`; None: no file.
+        flags: Settings of a command line by the file's names; None: not given.
+        environ: The environment; `DSCORE_AGENT_URL` sets `url`, and so on.
+
+    Raises:
+        ConfigError: Something is wrong; every problem is named with its place.
+    """
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for given in _winners(path, flags or {}, environ or {}, problems):
+        parse, name = _SETTINGS[given.key]
+        try:
+            values[name] = parse(given.text)
+            origins[name.rpartition(".")[2]] = f"{given.origin}: {given.key}"
+        except ValueError as error:
+            problems.append(f"{given.origin}: {given.key}: {error}")
+    if problems:
+        raise ConfigError(*problems)
+    policy = {name[10:]: values.pop(name) for name in [*values] if name.startswith("reconnect.")}
+    try:
+        return AgentConfig(**values, reconnect=replace(ReconnectPolicy(), **policy))
+    except ConfigError as error:
+        name, _, sentence = str(error).partition(": ")
+        raise ConfigError(f"{origins.get(name, name)}: {sentence}") from None
+
+
+def _winners(
+    path: Path | str | None,
+    flags: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    problems: list[str],
+) -> Iterable[_Given]:
+    """The settings that count, each from its strongest source."""
+    chosen: dict[str, _Given] = {}
+
+    def choose(key: str, text: str, origin: str) -> None:
+        # By what they set, not by name: a token file of the environment wins over the file's token.
+        chosen[_SETTINGS[key][1]] = _Given(key, text, origin)
+
+    if path is not None:
+        for entry in ini.read(Path(path)):
+            if entry.key in _SETTINGS:
+                choose(entry.key, entry.value, entry.origin)
+            elif meant := _nearest(entry.key, 0.8):
+                # Only what looks like a slip: the C client of document A has keys of its own here.
+                problems.append(f"{entry.origin}: {entry.key}: did you mean {meant}?")
+    for name, text in environ.items():
+        if name.startswith(VARIABLES):
+            key = name[len(VARIABLES) :].lower()
+            if key in _SETTINGS:
+                choose(key, text, name)
+            else:
+                problems.append(f"{name}: did you mean {VARIABLES}{_nearest(key).upper()}?")
+    for key, value in flags.items():
+        if key not in _SETTINGS:
+            problems.append(f"{key}: did you mean {_nearest(key)}?")
+        elif value is not None:
+            choose(key, value, "command line")
+    return chosen.values()
+
+
+def _nearest(key: str, cutoff: float = 0.0) -> str:
+    near = difflib.get_close_matches(key.lower(), _SETTINGS, n=1, cutoff=cutoff)
+    return near[0] if near else ""
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def _boolean(text: str) -> bool:
+    word = text.lower()
+    if word in ("true", "yes", "on", "1"):
+        return True
+    if word in ("false", "no", "off", "0"):
+        return False
+    raise ValueError(f"must be true or false, not {text!r}")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= LONGEST_TIME:
+        raise ValueError(f"must be a number of seconds above 0, not {text!r}")
+    return seconds
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise ValueError(f"must be a whole number from {least} to {most}, not {text!r}")
+        return int(text)
+
+    return parse
+
+
+def _file(text: str) -> Path:
+    path = Path(_text(text)).expanduser()
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+def _token_file(text: str) -> str:
+    lines = _file(text).read_text().splitlines()
+    tokens = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if not tokens:
+        raise ValueError(f"there is no token in {text}")
+    return tokens[0]
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError('must be a JSON object such as {"site": "north"}')
+    return value
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"must be an address such as {DEFAULT_URL}, not {text!r}")
+    return text if parts.path not in ("", "/") else f"{parts.scheme}://{parts.netloc}{DEFAULT_PATH}"
+
+
+def _instance_id(text: str) -> str:
+    if not text or len(text.encode()) > LONGEST_ID:
+        raise ValueError(f"must have 1 to {LONGEST_ID} bytes")
+    return text
+
+
+_SETTINGS: Mapping[str, tuple[Callable[[str], Any], str]] = {
+    # Document A's, in its units and with its defaults.
+    "health_check_interval_sec": (_seconds, "health_check_interval"),
+    "health_check_timeout_sec": (_seconds, "health_check_timeout"),
+    "health_check_enabled": (_boolean, "health_check_enabled"),
+    "graceful_shutdown_timeout_sec": (_seconds, "graceful_shutdown_timeout"),
+    "pipeline_stop_timeout_sec": (_seconds, "pipeline_stop_timeout"),
+    "exponential_backoff_enabled": (_boolean, "reconnect.exponential"),
+    "max_reconnect_delay_sec": (_seconds, "reconnect.cap"),
+    "server_shutdown_retry_delay_sec": (_seconds, "reconnect.shutdown_delay"),
+    # Ours.
+    "url": (_url, "url"),
+    "instance_id": (_instance_id, "instance_id"),
+    "token": (_text, "token"),
+    "token_file": (_token_file, "token"),
+    "ca_file": (_file, "ca_file"),
+    "cert_file": (_file, "cert_file"),
+    "key_file": (_file, "key_file"),
+    "app_config": (_object, "app_config"),
+    "reconnect_jitter_enabled": (_boolean, "reconnect.jitter"),
+    "ping_interval_sec": (_seconds, "ping_interval"),
+    "ping_timeout_sec": (_seconds, "ping_timeout"),
+    "outbox_limit": (_whole(1, 1_000_000), "outbox_limit"),
+    "max_message_size": (_whole(64, 100_000_000), "max_message_size"),
+    "metrics_port": (_whole(1, 65535), "metrics_port"),
+}

@@ -1,0 +1,186 @@
+"""What is said on one connection: introduction, heartbeats, and the answers the contract demands.
+
+It decides nothing about the agent's life: what the server wants of it is passed on.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import Any, ClassVar, Protocol
+
+from dscore.agent.config import AgentConfig
+from dscore.agent.log import Log
+from dscore.agent.wire import Connection, Dialect
+
+HEARTBEAT_SECONDS = 30.0
+"""Until the server names another time: reconnection_ack does not."""
+ACK_SECONDS = 5.0
+"""Without an ack after so long a heartbeat asks: servers may be set to send no app_ready_ack."""
+SHORTEST_HEARTBEAT = 0.05
+LONGEST_HEARTBEAT = 3600.0
+
+CONTROL = frozenset(
+    {
+        "app_ready",
+        "app_terminated",
+        "client_status_request",
+        "connection_check_response",
+        "heartbeat",
+        "reconnection_success",
+        "termination_progress",
+    }
+)
+"""Types that are part of the protocol: never refused, whatever the server is doing."""
+
+_log = Log("dscore.agent")
+
+
+class Owner(Protocol):
+    """Who is told what the server wants."""
+
+    def acknowledged(self, *, restored: bool) -> None:
+        """The server knows the agent now."""
+
+    def asked_to_terminate(self, request_id: str, reason: str) -> None:
+        """The application has to stop."""
+
+    def server_leaves(self, reconnect_after: float | None) -> None:
+        """The server is going away; seconds to stay away after the close, if it said so."""
+
+    def received(self, message: dict[str, Any]) -> None:
+        """A message for the application."""
+
+
+class Conversation:
+    """One connection's talk. `begin` comes once, `end` any number of times."""
+
+    def __init__(self, config: AgentConfig, dialect: Dialect, owner: Owner) -> None:
+        self._config = config
+        self._dialect = dialect
+        self._owner = owner
+        self._connection: Connection | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._interval = HEARTBEAT_SECONDS
+        self.is_acknowledged = False
+        """The server has taken the agent in."""
+
+    def begin(self, connection: Connection, *, reconnection: bool, last_close_code: int) -> None:
+        """Introduces the agent.
+
+        Args:
+            connection: Just opened.
+            reconnection: The server has known this run of the agent before.
+            last_close_code: How the last connection ended.
+        """
+        self._connection = connection
+        token = {} if self._config.token is None else {"token": self._config.token}
+        self.send(
+            "app_ready",
+            instance_id=self._config.instance_id,
+            reconnection=reconnection,
+            last_close_code=last_close_code,
+            config=self._config.app_config,
+            **token,
+        )
+        self._arm(ACK_SECONDS)
+
+    def end(self) -> None:
+        """Says no more."""
+        self._connection = None
+        self.is_acknowledged = False
+        self._disarm()
+
+    def send(self, type_name: str, **fields: Any) -> None:
+        """Sends a message of the protocol; without a connection it is lost."""
+        if self._connection is not None:
+            self._connection.send(self._dialect.encode({"type": type_name, **fields}))
+
+    def receive(self, text: bytes) -> None:
+        """Takes a message's bytes. What makes no sense is logged and leaves no trace."""
+        try:
+            message = self._dialect.decode(text)
+        except ValueError as error:
+            _log.warning("message_ignored", reason=str(error))
+            return
+        answer = self._answers.get(message["type"])
+        if answer is None:
+            self._owner.received(message)
+        else:
+            answer(self, message)
+
+    def _acked(self, message: Mapping[str, Any]) -> None:
+        self._heartbeat_in(message)
+        if not self.is_acknowledged and self._connection is not None:
+            self.is_acknowledged = True
+            self._owner.acknowledged(restored=message.get("session_restored") is True)
+
+    def _heartbeat_answered(self, message: Mapping[str, Any]) -> None:
+        if message.get("status") == "ok":
+            self._acked(message)
+            return
+        _log.warning("heartbeat_failed", reason=message.get("message"))
+        if message.get("shouldReconnect") is True and self._connection is not None:
+            self._connection.close(1000, "heartbeat failed")
+
+    def _checked(self, _: Mapping[str, Any]) -> None:
+        self.send("connection_check_response", client_name=self._config.instance_id)
+
+    def _asked_to_terminate(self, message: Mapping[str, Any]) -> None:
+        request_id, reason = message.get("request_id"), message.get("reason")
+        if not isinstance(request_id, str):
+            _log.warning("message_ignored", reason="terminate_app without a request_id")
+            return
+        self._owner.asked_to_terminate(request_id, reason if isinstance(reason, str) else "")
+
+    def _server_leaves(self, message: Mapping[str, Any]) -> None:
+        after = _milliseconds(message.get("reconnectAfter"))
+        _log.info("server_leaves", reason=message.get("message"), reconnect_after=after)
+        self._owner.server_leaves(after)
+
+    def _complained(self, message: dict[str, Any]) -> None:
+        code, text, about = (message.get(key) for key in ("code", "message", "request_type"))
+        _log.warning("message_refused", code=code, reason=text, request_type=about)
+        self._owner.received(message)
+
+    def _heartbeat_in(self, message: Mapping[str, Any]) -> None:
+        seconds = _milliseconds(message.get("nextHeartbeatIn"))
+        if seconds is not None:
+            self._interval = min(max(seconds, SHORTEST_HEARTBEAT), LONGEST_HEARTBEAT)
+        self._arm(self._interval)
+
+    def _beat(self) -> None:
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        self.send(
+            "heartbeat",
+            clientName=self._config.instance_id,
+            timestamp=now.replace("+00:00", "Z"),
+        )
+        self._arm(self._interval if self.is_acknowledged else ACK_SECONDS)
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        if self._connection is not None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._beat)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    _answers: ClassVar[Mapping[str, Callable[..., None]]] = {
+        "app_ready_ack": _acked,
+        "reconnection_ack": _acked,
+        "heartbeat_response": _heartbeat_answered,
+        "connection_check": _checked,
+        "terminate_app": _asked_to_terminate,
+        "server_shutdown": _server_leaves,
+        "error": _complained,
+    }
+
+
+def _milliseconds(value: object) -> float | None:
+    """Seconds; None for what is no finite number of milliseconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value / 1000 if math.isfinite(value) and value >= 0 else None

@@ -1,0 +1,75 @@
+"""What the server's health page says, as far as an agent cares."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import httpx
+import orjson
+
+from dscore.agent.log import Log
+
+BODY_LIMIT = 16 * 1024 * 1024
+"""Bytes; the page lists every instance of the fleet, and 100,000 long names fit."""
+
+_log = Log("dscore.agent.health")
+
+
+class Health(str, Enum):
+    """An answer in a word."""
+
+    OK = "ok"
+    SHUTTING_DOWN = "shutting_down"
+    UNREACHABLE = "unreachable"
+    """No answer in time, or one that makes no sense."""
+    UNKNOWN = "unknown"
+    """Nobody has asked yet."""
+
+
+async def check(url: str, timeout: float, tls: ssl.SSLContext | None) -> Health:
+    """Asks once.
+
+    Args:
+        url: The health page.
+        timeout: Seconds for everything together.
+        tls: For https.
+    """
+    try:
+        # All of it is bounded, not each read: a page that trickles in is no answer either.
+        document = await asyncio.wait_for(_document(url, tls), timeout)
+    except asyncio.TimeoutError:
+        _log.debug("health_unreachable", url=url, reason=f"no answer within {timeout:g} s")
+        return Health.UNREACHABLE
+    except (httpx.HTTPError, OSError, ValueError) as error:
+        _log.debug("health_unreachable", url=url, reason=str(error) or type(error).__name__)
+        return Health.UNREACHABLE
+    return judge(document)
+
+
+async def _document(url: str, tls: ssl.SSLContext | None) -> Any:
+    # A client for each look: it leaves no socket behind. The status code says nothing that the
+    # document does not. No proxy of the environment: the WebSocket takes none either.
+    verify = tls if tls is not None else False
+    async with (
+        httpx.AsyncClient(verify=verify, trust_env=False, timeout=None) as client,
+        client.stream("GET", url) as answer,
+    ):
+        body = bytearray()
+        async for chunk in answer.aiter_bytes():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                raise ValueError("the health document is too long")
+    return orjson.loads(body)
+
+
+def judge(document: Any) -> Health:
+    """The word for a health document."""
+    if not isinstance(document, Mapping):
+        return Health.UNREACHABLE
+    websocket = document.get("websocket")
+    closing = isinstance(websocket, Mapping) and websocket.get("is_shutting_down") is True
+    if document.get("status") == "shutting_down" or closing:
+        return Health.SHUTTING_DOWN
+    return Health.OK if document.get("status") == "ok" else Health.UNREACHABLE

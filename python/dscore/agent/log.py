@@ -1,0 +1,60 @@
+"""Events with stable names and fields, over the standard `logging`.
+
+An embedding program decides where lines go, so a record reads well on its own
+(`connected url=ws://…`), and keeps its parts for handlers that want them: `record.event` and
+`record.fields`. `dscore.log` would load more than an edge program should have to.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+
+class Log:
+    """The logger of one module."""
+
+    __slots__ = ("_logger",)
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def debug(self, event: str, **fields: Any) -> None:
+        self._say(logging.DEBUG, event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._say(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self._say(logging.WARNING, event, fields)
+
+    def error(self, event: str, *, error: BaseException | None = None, **fields: Any) -> None:
+        """An error, with the traceback of `error` if there is one."""
+        self._say(logging.ERROR, event, fields, error)
+
+    def lines(self, level: int, lines: list[str]) -> None:
+        """Plain lines, one record each."""
+        for line in lines:
+            self._say(level, line, {})
+
+    def is_enabled_for(self, level: int) -> bool:
+        """A line of this level would be written."""
+        return self._logger.isEnabledFor(level)
+
+    def _say(
+        self,
+        level: int,
+        event: str,
+        fields: Mapping[str, Any],
+        error: BaseException | None = None,
+    ) -> None:
+        if not self._logger.isEnabledFor(level):
+            return
+        words = [event, *(f"{name}={_shown(value)}" for name, value in fields.items())]
+        extra = {"event": event, "fields": dict(fields)}
+        self._logger.log(level, "%s", " ".join(words), extra=extra, exc_info=error)
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    # Reasons come from the network: nothing in them may break a line or move a cursor.
+    return text if text.isprintable() and text and not set(text) & set(" =\"'") else repr(text)

@@ -1,0 +1,184 @@
+"""When to come back: the waits of the wire contract's section 7. No clock, no socket, no asyncio.
+
+The machine: a phase, an event, the next phase.
+
+    IDLE        begin       ATTEMPTING  at once
+    WAITING     due         ATTEMPTING
+    ATTEMPTING  refused     WAITING     no connection came of it; n grows by one
+    ATTEMPTING  opened      CONNECTED   the WebSocket is open
+    ATTEMPTING  hinted      ATTEMPTING  the upgrade was overtaken by what came with it
+    CONNECTED   hinted      CONNECTED   the server said when to come back
+    CONNECTED   closed      WAITING     n is 0 if the connection lived long enough, else one more
+    CONNECTED   closed      STOPPED     with a code that means: stay away
+    any         stop        STOPPED
+
+Everything else is an error in the caller.
+
+n numbers the attempts from 0. The first connection of all is not one of them: nothing was lost yet.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+HINT_LIMIT = 3600.0
+"""Seconds; a hint beyond it is taken for this much, so that no server can send an agent away for
+good."""
+
+
+class Phase(Enum):
+    """Where the agent is between being away and being connected."""
+
+    IDLE = "idle"
+    WAITING = "waiting"
+    ATTEMPTING = "attempting"
+    CONNECTED = "connected"
+    STOPPED = "stopped"
+
+
+class Row(Enum):
+    """The rows of the table of waits."""
+
+    GOING_AWAY = "going_away"
+    SHUTTING_DOWN = "shutting_down"
+    FINAL = "final"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconnectPolicy:
+    """The numbers of the table, in seconds.
+
+    Attributes:
+        restart_delay: The least wait after 1001.
+        shutdown_delay: The least wait after 1013, or when health says `shutting_down`.
+        shutdown_step: What each further attempt adds to that.
+        base: The first wait after anything else; it doubles with each attempt.
+        cap: No wait of the table is longer, but for the least ones.
+        exponential: False keeps every wait at the first of its row.
+        jitter: Spread the waits evenly over what lies above the least one.
+        stable_after: Only a connection that lived this long resets the count of attempts.
+    """
+
+    restart_delay: float = 5.0
+    shutdown_delay: float = 10.0
+    shutdown_step: float = 5.0
+    base: float = 1.0
+    cap: float = 60.0
+    exponential: bool = True
+    jitter: bool = True
+    stable_after: float = 10.0
+
+    def delay(self, row: Row, n: int, random: Callable[[], float]) -> float:
+        """Seconds to wait before attempt `n`.
+
+        Args:
+            row: Why the agent is away; not FINAL.
+            n: The number of the attempt, from 0.
+            random: Gives numbers in [0, 1).
+        """
+        if not self.exponential:
+            n = 0
+        # Capped before it is used: 2.0 ** 1024 overflows, and a server may be away for days.
+        doubled = min(self.base * 2.0 ** min(n, 60), self.cap)
+        if row is Row.GOING_AWAY:
+            least, most = self.restart_delay, max(self.restart_delay, doubled)
+        elif row is Row.SHUTTING_DOWN:
+            most = min(self.shutdown_delay + n * self.shutdown_step, self.cap)
+            least = min(self.shutdown_delay, most)
+        else:
+            least, most = 0.0, doubled
+        return least + (most - least) * random() if self.jitter else most
+
+
+def row_of(code: int, reason: str) -> Row:
+    """The row for a connection that was closed like this."""
+    if code == 4409 or (code, reason) in _FINAL:
+        return Row.FINAL
+    if code == 1001:
+        return Row.GOING_AWAY
+    return Row.SHUTTING_DOWN if code == 1013 else Row.OTHER
+
+
+_FINAL = frozenset({(1000, "Client terminated"), (1008, "authentication failed")})
+
+
+class Reconnector:
+    """The machine of one agent. `now` is any clock that only goes forward, in seconds."""
+
+    def __init__(self, policy: ReconnectPolicy, random: Callable[[], float]) -> None:
+        """Nothing was tried yet.
+
+        Args:
+            policy: The numbers.
+            random: Gives numbers in [0, 1).
+        """
+        self._policy = policy
+        self._random = random
+        self._opened_at = 0.0
+        self._hint: float | None = None
+        self.phase = Phase.IDLE
+        self.attempt = -1
+        """The number of the attempt that runs or comes next."""
+
+    @property
+    def attempts(self) -> int:
+        """Attempts made since the last connection that held."""
+        if self.phase in (Phase.ATTEMPTING, Phase.CONNECTED):
+            return self.attempt + 1
+        return max(self.attempt, 0)
+
+    def begin(self) -> None:
+        """The first connection is tried now."""
+        self._pass(Phase.IDLE, Phase.ATTEMPTING)
+
+    def due(self) -> None:
+        """The wait is over."""
+        self._pass(Phase.WAITING, Phase.ATTEMPTING)
+
+    def refused(self, row: Row = Row.OTHER) -> float:
+        """The attempt made no connection, or the server's health forbade it.
+
+        Returns:
+            Seconds to wait before the next one.
+        """
+        self._pass(Phase.ATTEMPTING, Phase.WAITING)
+        self._hint = None
+        self.attempt += 1
+        return self._policy.delay(row, self.attempt, self._random)
+
+    def opened(self, now: float) -> None:
+        """The WebSocket is open."""
+        self._pass(Phase.ATTEMPTING, Phase.CONNECTED)
+        self._opened_at = now
+
+    def hinted(self, seconds: float) -> None:
+        """The server said how long to stay away after the close."""
+        if self.phase is not Phase.ATTEMPTING:
+            self._pass(Phase.CONNECTED, Phase.CONNECTED)
+        self._hint = min(max(seconds, 0.0), HINT_LIMIT)
+
+    def closed(self, code: int, reason: str, now: float) -> float | None:
+        """The connection has ended.
+
+        Returns:
+            Seconds to wait before the next attempt; None: do not come back.
+        """
+        row = row_of(code, reason)
+        hint, self._hint = self._hint, None
+        if row is Row.FINAL:
+            self._pass(Phase.CONNECTED, Phase.STOPPED)
+            return None
+        self._pass(Phase.CONNECTED, Phase.WAITING)
+        held = now - self._opened_at >= self._policy.stable_after
+        self.attempt = 0 if held else self.attempt + 1
+        return self._policy.delay(row, self.attempt, self._random) if hint is None else hint
+
+    def stop(self) -> None:
+        """No attempt comes any more."""
+        self.phase = Phase.STOPPED
+
+    def _pass(self, expected: Phase, following: Phase) -> None:
+        if self.phase is not expected:
+            raise RuntimeError(f"{self.phase.value}, not {expected.value}")
+        self.phase = following

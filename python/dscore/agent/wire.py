@@ -1,0 +1,328 @@
+"""One WebSocket to the server: whole messages in and out, kept alive, and one way to end.
+
+It knows no agent and no message but for its shape. A connection that brings no frame for
+`ping_interval` + `ping_timeout` is cut.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+from picows import (
+    WSError,
+    WSFrame,
+    WSInvalidURL,
+    WSListener,
+    WSMsgType,
+    WSParsedURL,
+    WSTransport,
+    ws_connect,
+)
+
+from dscore.agent.config import AgentConfig
+from dscore.errors import ConfigError
+
+DIAL_SECONDS = 10.0
+UPGRADE_SECONDS = 60.0
+"""A server that has just booted accepts a fleet one after the other."""
+CLOSE_SECONDS = 2.0
+"""For the other side's half of the closing handshake."""
+MESSAGE_LIMIT = 10 * 1024 * 1024
+"""Bytes of one message from the server."""
+
+CUT = 1006
+NO_CODE = 1005
+
+
+class End(NamedTuple):
+    """How a connection ended."""
+
+    code: int
+    reason: str
+
+
+class ConnectError(Exception):
+    """No connection came of it; the message says why."""
+
+
+class Dialect(Protocol):
+    """How a message looks inside a WebSocket text message."""
+
+    def encode(self, message: Mapping[str, Any]) -> bytes:
+        """Bytes of a message.
+
+        Raises:
+            ValueError: It is none: no object with a string `type`, or not JSON.
+        """
+
+    def decode(self, text: bytes) -> dict[str, Any]:
+        """The message in these bytes.
+
+        Raises:
+            ValueError: There is none.
+        """
+
+
+class RawDialect:
+    """Each text message is one JSON object with a string `type`."""
+
+    def encode(self, message: Mapping[str, Any]) -> bytes:
+        if not isinstance(message, Mapping) or not isinstance(message.get("type"), str):
+            raise ValueError("a message is an object with a string 'type'")
+        try:
+            return orjson.dumps(dict(message))
+        except TypeError as error:
+            raise ValueError(f"a message must be JSON: {error}") from None
+
+    def decode(self, text: bytes) -> dict[str, Any]:
+        message = orjson.loads(text)
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise ValueError("a message is an object with a string 'type'")
+        return message
+
+
+def tls_context(config: AgentConfig) -> ssl.SSLContext | None:
+    """What wss and https need; None for an address without encryption.
+
+    Raises:
+        ConfigError: A certificate or key cannot be used.
+    """
+    if not config.is_secure:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file)
+    except OSError as error:  # An SSLError is one too.
+        raise ConfigError(f"ca_file: cannot use {config.ca_file}: {error}") from None
+    if config.cert_file is not None:
+        try:
+            context.load_cert_chain(config.cert_file, config.key_file)
+        except OSError as error:
+            raise ConfigError(f"cert_file: cannot use {config.cert_file}: {error}") from None
+    return context
+
+
+class Connection(WSListener):
+    """An open WebSocket. Made by `open_connection`."""
+
+    def __init__(
+        self,
+        on_message: Callable[[bytes], None],
+        on_writable: Callable[[], None],
+        ping_interval: float,
+        ping_timeout: float,
+    ) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._on_message = on_message
+        self._on_writable = on_writable
+        self._ping_interval = ping_interval
+        self._silence = ping_interval + ping_timeout
+        self._last_seen = self._loop.time()
+        self._transport: WSTransport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._fragments = bytearray()
+        self._paused = False
+        self._open = False
+        self._end = End(CUT, "")
+        self.ended: asyncio.Future[End] = self._loop.create_future()
+        """Done when the socket is closed, with the server's code, or 1006."""
+
+    @property
+    def is_open(self) -> bool:
+        """Neither side has begun to close."""
+        return self._open
+
+    @property
+    def is_writable(self) -> bool:
+        """A message sent now would not wait behind many others."""
+        return self._open and not self._paused
+
+    def send(self, message: bytes) -> None:
+        """Sends a text message; on a connection that is closing it is lost."""
+        if self._open and self._transport is not None:
+            self._transport.send(WSMsgType.TEXT, message)
+
+    def close(self, code: int, reason: str) -> None:
+        """Begins the closing handshake; the socket is closed within CLOSE_SECONDS."""
+        if self._open and self._transport is not None:
+            self._leave(self._transport, code.to_bytes(2, "big") + reason.encode())
+
+    def abort(self, reason: str) -> None:
+        """Closes the socket at once."""
+        if self._transport is not None and not self.ended.done():
+            self._open = False
+            self._end = End(CUT, reason)
+            self._transport.disconnect(False)
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        self._open = True
+        self._last_seen = self._loop.time()
+        self._timer = self._loop.call_later(self._ping_interval, self._keep_alive)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self._last_seen = self._loop.time()
+        kind = frame.msg_type
+        if kind == WSMsgType.PING:
+            if self._open:
+                transport.send_pong(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.CLOSE:
+            self._closed_by_server(transport, frame.get_payload_as_bytes())
+        elif kind in (WSMsgType.TEXT, WSMsgType.CONTINUATION):
+            self._text(transport, frame)
+        elif kind == WSMsgType.BINARY and self._open:
+            self._leave(transport, (1003).to_bytes(2, "big"))
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._open = False
+        self._disarm()
+        if not self.ended.done():
+            self.ended.set_result(self._end)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._on_writable()
+
+    def _text(self, transport: WSTransport, frame: WSFrame) -> None:
+        if not self._open:
+            return
+        payload = frame.get_payload_as_bytes()
+        if frame.fin and not self._fragments:
+            self._on_message(payload)
+            return
+        self._fragments += payload
+        if len(self._fragments) > MESSAGE_LIMIT:
+            self._leave(transport, (1009).to_bytes(2, "big"))
+        elif frame.fin:
+            message = bytes(self._fragments)
+            self._fragments.clear()
+            self._on_message(message)
+
+    def _closed_by_server(self, transport: WSTransport, payload: bytes) -> None:
+        code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else NO_CODE
+        self._end = End(code, payload[2:].decode(errors="replace"))
+        if self._open:
+            # RFC 6455 §5.5.1: the answer echoes the code. The server closes the socket (§7.1.1).
+            self._leave(transport, payload)
+
+    def _leave(self, transport: WSTransport, payload: bytes) -> None:
+        self._open = False
+        transport.send(WSMsgType.CLOSE, payload)
+        self._disarm()
+        self._timer = self._loop.call_later(CLOSE_SECONDS, transport.disconnect, False)
+
+    def _keep_alive(self) -> None:
+        silent = self._loop.time() - self._last_seen
+        if silent >= self._silence:
+            self.abort("ping timeout")
+            return
+        if self._transport is not None and silent >= self._ping_interval:
+            self._transport.send_ping()
+        # Traffic moves no timer: it is looked at when the timer fires.
+        wait = self._ping_interval - silent
+        if wait <= 0:
+            wait = min(self._ping_interval, self._silence - silent)
+        self._timer = self._loop.call_later(wait, self._keep_alive)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+async def open_connection(
+    config: AgentConfig,
+    tls: ssl.SSLContext | None,
+    *,
+    on_message: Callable[[bytes], None],
+    on_writable: Callable[[], None],
+) -> Connection:
+    """Connects and upgrades.
+
+    Args:
+        config: The address, the times of pings.
+        tls: For wss.
+        on_message: Takes each message's bytes.
+        on_writable: Called when a full connection takes messages again.
+
+    Raises:
+        ConnectError: The server is not there, or does not want to.
+    """
+    dialled: list[socket.socket] = []
+
+    async def dial(url: WSParsedURL) -> socket.socket:
+        dialled.append(await asyncio.wait_for(_dial(url.host, url.port), DIAL_SECONDS))
+        return dialled[0]
+
+    def listener() -> Connection:
+        return Connection(on_message, on_writable, config.ping_interval, config.ping_timeout)
+
+    opening = asyncio.ensure_future(
+        ws_connect(
+            listener,
+            config.url,
+            ssl_context=tls,
+            websocket_handshake_timeout=UPGRADE_SECONDS,
+            logger_name="dscore.agent.picows",
+            enable_auto_pong=False,
+            max_frame_size=MESSAGE_LIMIT,
+            max_redirects=0,
+            socket_factory=dial,
+        )
+    )
+    try:
+        _, connection = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await _abandon(opening, dialled)
+        raise
+    except asyncio.TimeoutError:
+        raise ConnectError("no answer in time") from None
+    except (OSError, WSError, WSInvalidURL) as error:
+        raise ConnectError(str(error) or type(error).__name__) from None
+    if connection is None:
+        raise ConnectError("the server closed the connection during the upgrade")
+    assert isinstance(connection, Connection)
+    return connection
+
+
+async def _dial(host: str, port: int) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    last: OSError = OSError(f"no address for {host}")
+    for family, kind, protocol, _, address in await loop.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        one = socket.socket(family, kind, protocol)
+        one.setblocking(False)
+        try:
+            await loop.sock_connect(one, address)
+        except OSError as error:
+            one.close()
+            last = error
+        except BaseException:
+            one.close()
+            raise
+        else:
+            return one
+    raise last
+
+
+async def _abandon(opening: "asyncio.Future[Any]", dialled: list[socket.socket]) -> None:
+    """Ends a connection that is being made, and leaves no socket behind.
+
+    picows keeps the socket of an upgrade whose waiter was cancelled; shut down, it closes itself.
+    """
+    if not dialled:
+        opening.cancel()
+    for one in dialled:
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+    await asyncio.wait({opening}, timeout=CLOSE_SECONDS)
+    if opening.done() and not opening.cancelled():
+        opening.exception()  # Seen: nobody else asks for it.
