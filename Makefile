@@ -29,7 +29,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup build release fmt lint test bench bench-quick fuzz compliance check lock clean
+.PHONY: help serve setup setup-gst build release fmt lint test bench bench-quick fuzz compliance check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ serve: setup ## set up from nothing if need be, then `python -m dscore serve`; w
 	@exec $(PY) -m dscore serve $(ARGS)
 
 setup: $(RELEASE) ## virtual environment, locked tools, optimised editable build; nothing to do when up to date
+
+setup-gst: $(INSTALLED) ## GStreamer from the distribution, and `gi` for the environment: what the agent's pipelines need
+	@scripts/setup-gst $(PY)
 
 build: $(DEBUG) ## debug build of the extension, in place
 

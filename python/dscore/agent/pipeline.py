@@ -1,0 +1,232 @@
+"""A GStreamer pipeline under an agent: it starts, tells what happens in it, and stops when asked.
+
+    binding = PipelineBinding("videotestsrc is-live=true ! x264enc ! mp4mux ! filesink location=a.mp4")
+    agent = Agent(config, on_terminate=binding.on_terminate)
+    async with binding:
+        exit_code = await agent.run()
+
+The loop waits for no element: everything that may hang is called in a thread of its own.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+from dscore.agent.hooks import Hook, HookQueue, call
+from dscore.agent.log import Log
+from dscore.agent.pipeline_bus import BusReader, call_on, is_watched
+from dscore.agent.pipeline_events import Kind, PipelineError, PipelineEvent, StopReport
+from dscore.agent.pipeline_glib import GLibThread, is_turned_elsewhere
+from dscore.agent.pipeline_gst import GLib, Gst
+from dscore.agent.pipeline_report import Reporter
+from dscore.agent.pipeline_stop import Ending, Progress, Stopping, first_of
+from dscore.agent.pipeline_walk import is_source
+from dscore.agent.termination import TerminateAnswer, TerminateRequest
+
+__all__ = ["PipelineBinding", "PipelineError", "PipelineEvent", "StopReport"]
+
+ANSWER_SECONDS = 1.0
+"""Of the hard timeout: for the answer to get out, and for the process to end by itself."""
+EXIT_BY_FORCE = 1
+
+_log = Log("dscore.agent.pipeline")
+
+
+class PipelineBinding:
+    """One pipeline, bound to the asyncio loop that starts it."""
+
+    def __init__(
+        self,
+        pipeline: Gst.Pipeline | str,
+        *,
+        stop_timeout: float = 5.0,
+        hard_timeout: float = 10.0,
+        on_bus_message: Hook | None = None,
+        embedded: bool | None = None,
+        force_exit: bool = True,
+    ) -> None:
+        """Takes a pipeline, or builds one.
+
+        Args:
+            pipeline: Yours, or what you would type after gst-launch-1.0.
+            stop_timeout: Seconds for the streams to run to their ends.
+            hard_timeout: Seconds from `on_terminate` to the end of the process, whatever hangs.
+            on_bus_message: Called with each `PipelineEvent`, sync or async.
+            embedded: True: your program plays the pipeline, reads its bus and runs a GLib main
+                loop, we only listen. False: all of that is done here. None: as it looks when the
+                binding starts; a launch string is never embedded.
+            force_exit: End the process at `hard_timeout` when the pipeline hangs.
+
+        Raises:
+            PipelineError: The description makes no pipeline.
+        """
+        self._ours = isinstance(pipeline, str)
+        self.pipeline = _parse(pipeline) if isinstance(pipeline, str) else pipeline
+        self._stop_timeout = stop_timeout
+        self._hard_timeout = hard_timeout
+        self._hook = on_bus_message
+        self._hooks = HookQueue()
+        self._embedded = False if self._ours else embedded
+        self._force_exit = force_exit
+        self._reporter: Reporter | None = None
+        self._ending = Ending()
+        self._bus: BusReader | None = None
+        self._glib: GLibThread | None = None
+        self._signals: list[int] = []
+        self._stopping: asyncio.Task[StopReport] | None = None
+
+    def report_to(self, send: Callable[[dict[str, Any]], object], kinds: Collection[Kind]) -> None:
+        """From now on tells the server of events of these kinds; `send` is `Agent.send`."""
+        self._reporter = Reporter(send, kinds)
+
+    async def start(self) -> None:
+        """Attaches to the pipeline, and plays it unless the program does that itself.
+
+        Returns when the elements have taken the order, which may be before data flows.
+
+        Raises:
+            PipelineError: An element refused; the pipeline is stopped again.
+        """
+        self._attach()
+        if self._embedded:
+            return
+        if await call(self.pipeline.set_state, Gst.State.PLAYING) != Gst.StateChangeReturn.FAILURE:
+            return
+        await self.stop()
+        cause = self._ending.error
+        raise PipelineError(str(cause) if cause else "the pipeline does not start")
+
+    async def wait(self) -> PipelineEvent | None:
+        """Waits until the pipeline is over.
+
+        Returns:
+            Its first error; None when it reached its end or was stopped.
+        """
+        ending = self._ending
+        await first_of(ending.eos, ending.failed, ending.stopped)
+        return ending.error
+
+    async def stop(
+        self, progress: Progress | None = None, *, deadline: float | None = None
+    ) -> StopReport:
+        """Ends every stream, then the pipeline. Asked again, it gives the same report.
+
+        Args:
+            progress: Told each second, after the first one, the stage and the milliseconds it may
+                still take.
+            deadline: Moment of `time.monotonic()` at which the report is due at the latest.
+        """
+        if self._stopping is None:
+            due = time.monotonic() + max(self._hard_timeout - ANSWER_SECONDS, 0.0)
+            due = due if deadline is None else min(due, deadline)
+            self._stopping = asyncio.create_task(self._stop(progress, due))
+        # Whoever gives up waiting does not give up stopping.
+        return await asyncio.shield(self._stopping)
+
+    async def on_terminate(self, request: TerminateRequest) -> TerminateAnswer:
+        """What `Agent(on_terminate=…)` calls: stops the pipeline and says how it went.
+
+        Where something hangs, this process is ended by force when the time is up.
+        """
+        limit = min(time.monotonic() + self._hard_timeout, request.deadline)
+        guard = _ExitGuard(limit) if self._force_exit else None
+        report = await self.stop(request.progress, deadline=limit - ANSWER_SECONDS)
+        if guard is not None and report.ok:
+            guard.disarm()
+        return report.as_answer()
+
+    async def __aenter__(self) -> "PipelineBinding":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def _attach(self) -> None:
+        if self._bus is not None:
+            return
+        if self._embedded is None:
+            self._embedded = is_watched(self.pipeline.get_bus())
+        self._bus = BusReader(self.pipeline, self._see)
+        if self._embedded:
+            self._bus.listen()
+        else:
+            self._bus.drain()
+            self._glib = None if is_turned_elsewhere() else GLibThread()
+        loop = asyncio.get_running_loop()
+
+        def tell(_: Gst.Bin, element: Gst.Element, kind: Kind) -> None:
+            # In the thread that changes the pipeline.
+            if is_source(element):
+                call_on(loop, self._see, PipelineEvent(kind=kind, source=element.get_name()))
+
+        self._signals = [
+            self.pipeline.connect("element-added", tell, "stream_added"),
+            self.pipeline.connect("element-removed", tell, "stream_removed"),
+        ]
+
+    async def _stop(self, progress: Progress | None, deadline: float) -> StopReport:
+        self._attach()
+        stopping = Stopping(
+            self.pipeline,
+            self._ending,
+            eos_timeout=self._stop_timeout,
+            deadline=deadline,
+            progress=progress,
+        )
+        report = await stopping.run()
+        await self._detach()
+        self._ending.stopped.set()
+        return report
+
+    async def _detach(self) -> None:
+        if self._bus is not None:
+            self._bus.close()
+        for signal in self._signals:
+            self.pipeline.disconnect(signal)
+        self._signals = []
+        if self._glib is not None:
+            await call(self._glib.close)
+        await self._hooks.close()
+
+    def _see(self, event: PipelineEvent) -> None:
+        say = {"error": _log.error, "warning": _log.warning}.get(event.kind, _log.info)
+        say(f"pipeline_{event.kind}", source=event.source, message=event.message)
+        self._ending.see(event)
+        self._hooks.put(self._hook, event)
+        if self._reporter is not None:
+            self._reporter.see(event)
+
+
+class _ExitGuard:
+    """Ends the process at a moment, unless disarmed; needs neither the loop nor the log for it."""
+
+    def __init__(self, moment: float) -> None:
+        self._timer = threading.Timer(max(moment - time.monotonic(), 0.0), self._leave)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def disarm(self) -> None:
+        self._timer.cancel()
+
+    def _leave(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(2, b"dscore agent: the pipeline hangs, leaving by force\n")
+        os._exit(EXIT_BY_FORCE)
+
+
+def _parse(description: str) -> Gst.Pipeline:
+    try:
+        parsed = Gst.parse_launch(description)
+    except GLib.Error as error:
+        raise PipelineError(f"{error.message}: {description}") from None
+    if isinstance(parsed, Gst.Pipeline):
+        return parsed
+    # A single element or bin is given as it is.
+    pipeline = Gst.Pipeline.new(None)
+    pipeline.add(parsed)
+    return pipeline

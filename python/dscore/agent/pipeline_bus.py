@@ -1,0 +1,123 @@
+"""The bus of a pipeline, read on an asyncio loop: GStreamer's messages in, `PipelineEvent`s out.
+
+A bus has one reader. A pipeline of our own is read here, through the bus's poll descriptor. Where a
+program watches the bus itself, taking messages would rob it of them: there, we only listen as they
+are posted, in the thread that posts them.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from dscore.agent.pipeline_events import Kind, PipelineEvent
+from dscore.agent.pipeline_gst import GLib, Gst
+
+MESSAGES_PER_TURN = 100
+"""So that an element that floods its bus cannot keep the loop from its other work."""
+
+_STREAM_KINDS: dict[str, Kind] = {
+    # Structures of DeepStream's messages: nvmultiurisrcbin posts the first two, nvstreammux the third.
+    "stream-add": "stream_added",
+    "stream-remove": "stream_removed",
+    "stream-eos": "stream_eos",
+}
+_STREAM_FIELDS = ("source-id", "sensor-id", "sensor-name", "uri", "stream-id")
+_HEARD = ("eos", "error", "warning", "element")
+
+
+class BusReader:
+    """Hands the events of one pipeline's bus to the loop it was made on."""
+
+    def __init__(self, pipeline: Gst.Pipeline, on_event: Callable[[PipelineEvent], None]) -> None:
+        self._pipeline = pipeline
+        self._bus = pipeline.get_bus()
+        self._on_event = on_event
+        self._loop = asyncio.get_running_loop()
+        self._descriptor: int | None = None
+        self._handlers: list[int] = []
+
+    def drain(self) -> None:
+        """From now on takes every message off the bus."""
+        self._descriptor = self._bus.get_pollfd().fd
+        self._loop.add_reader(self._descriptor, self._take)
+
+    def listen(self) -> None:
+        """From now on hears every message, and leaves it to whoever takes it."""
+        self._bus.enable_sync_message_emission()
+        self._handlers = [self._bus.connect(f"sync-message::{name}", self._hear) for name in _HEARD]
+
+    def close(self) -> None:
+        """Takes what there is, then leaves the bus alone."""
+        if self._descriptor is not None:
+            self._take()
+            self._loop.remove_reader(self._descriptor)
+            self._descriptor = None
+        if self._handlers:
+            for handler in self._handlers:
+                self._bus.disconnect(handler)
+            self._handlers = []
+            self._bus.disable_sync_message_emission()
+
+    def _take(self) -> None:
+        for _ in range(MESSAGES_PER_TURN):
+            message = self._bus.pop()
+            if message is None:
+                return
+            event = self._read(message)
+            if event is not None:
+                self._on_event(event)
+
+    def _hear(self, _bus: Gst.Bus, message: Gst.Message) -> None:
+        # In a streaming thread, which must not wait for the loop: what the message says is copied.
+        event = self._read(message)
+        if event is not None:
+            call_on(self._loop, self._on_event, event)
+
+    def _read(self, message: Gst.Message) -> PipelineEvent | None:
+        source = message.src.get_name() if message.src is not None else "pipeline"
+        if message.type == Gst.MessageType.EOS:
+            # Bins inside the pipeline may forward those of their own sinks.
+            ours = message.src == self._pipeline
+            return PipelineEvent(kind="eos" if ours else "stream_eos", source=source)
+        if message.type == Gst.MessageType.ERROR:
+            return _fault("error", source, *message.parse_error())
+        if message.type == Gst.MessageType.WARNING:
+            return _fault("warning", source, *message.parse_warning())
+        if message.type == Gst.MessageType.ELEMENT:
+            return _stream_event(source, message.get_structure())
+        return None
+
+
+def is_watched(bus: Gst.Bus) -> bool:
+    """A GLib main loop of the program takes the messages of this bus."""
+    # A bus has room for one watch; there is no other way to ask.
+    if bus.add_watch(GLib.PRIORITY_DEFAULT, lambda *_: True):
+        bus.remove_watch()
+        return False
+    return True
+
+
+def call_on(
+    loop: asyncio.AbstractEventLoop, function: Callable[[PipelineEvent], None], event: PipelineEvent
+) -> None:
+    """Calls a function on the loop, from any thread; on a loop that has ended, nothing happens."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, event)
+
+
+def _fault(kind: Kind, source: str, error: GLib.Error, debug: str | None) -> PipelineEvent:
+    details = {"domain": error.domain, "code": error.code, "debug": debug or ""}
+    return PipelineEvent(kind=kind, source=source, message=error.message, details=details)
+
+
+def _stream_event(source: str, structure: Gst.Structure | None) -> PipelineEvent | None:
+    kind = None if structure is None else _STREAM_KINDS.get(structure.get_name())
+    if structure is None or kind is None:
+        return None
+    details: dict[str, Any] = {
+        field.replace("-", "_"): structure.get_value(field)
+        for field in _STREAM_FIELDS
+        if structure.has_field(field)
+    }
+    return PipelineEvent(kind=kind, source=source, details=details)
