@@ -195,10 +195,10 @@ class ReactorPool:
         for name, *arguments in self.commands:
             if name in ("accept", "accept_watcher") and arguments[0] == conn:
                 texts += arguments[-1]
-            elif name == "send" and arguments[0] == conn:
-                texts.append(arguments[1])
-            elif name == "send_many" and conn in arguments[0]:
-                texts.append(arguments[1])
+            elif name in ("send", "send_many"):
+                conns, text = arguments
+                if conn == conns or (name == "send_many" and conn in conns):
+                    texts.append(text)
         return [json.loads(text) for text in texts]
 
     def closes(self, conn: int) -> list[tuple[int, str]]:

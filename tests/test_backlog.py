@@ -19,6 +19,7 @@ class Desk:
         self.pool = ReactorPool(CoreConfig())
         self.done: list[object] = []
         self.slices: list[int] = []
+        self.begun = asyncio.Event()
         loop = asyncio.get_running_loop()
         self.backlog = Backlog(
             cast(core.ReactorPool, self.pool),
@@ -30,6 +31,7 @@ class Desk:
     def deal_with(self, events: list[object]) -> None:
         self.done += events
         self.slices.append(len(events))
+        self.begun.set()
 
 
 async def test_events_are_dealt_with_in_order_and_in_slices(
@@ -61,8 +63,7 @@ async def test_a_request_overtakes_what_was_taken_before_it(
     monkeypatch.setattr(backlog_module, "SLICE", 1)
     desk = Desk()
     desk.pool.push(*(Opened(n) for n in range(1000)))
-    while not desk.done:
-        await asyncio.sleep(0)
+    await desk.begun.wait()
     request = HttpRequest(5000, "GET", "/")
     desk.pool.push(request)
     await eventually(lambda: request in desk.done)

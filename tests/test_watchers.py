@@ -1,4 +1,3 @@
-
 import fake_core
 from dscore.watchers import SNAPSHOT_SLICE
 from fake_core import introduction, message
