@@ -1,7 +1,8 @@
 //! Taking newcomers from the backlog: paced, in bounded batches, and calm when descriptors run out.
 
-use crate::sys::{Accepted, Listener, Socket};
 use std::net::SocketAddr;
+
+use crate::sys::{Accepted, Listener, Socket};
 
 /// Newcomers taken in one turn: more would make those who are in wait.
 const BATCH: usize = 64;
@@ -18,7 +19,7 @@ pub(crate) struct Acceptor {
     /// A descriptor kept free for the moment when there is none: it is given up to accept one newcomer, who can then
     /// be told, and taken again.
     reserve: Option<Socket>,
-    /// Newcomers that may be taken now, where a rate is set.
+    /// Newcomers that may be taken now, where a rate is set. Never below 0.
     tokens: f64,
     refilled_ms: u64,
     /// Not before: the pace, or a pause.
@@ -69,7 +70,8 @@ impl Acceptor {
             }
             match self.listener.accept() {
                 Accepted::Connection(socket, peer) => {
-                    self.tokens -= 1.0;
+                    // Where no rate is set nothing is spent: one that is set later must not begin in debt.
+                    self.tokens = (self.tokens - 1.0).max(0.0);
                     admit(socket, peer);
                 }
                 Accepted::Nothing => break,
@@ -118,4 +120,33 @@ impl Acceptor {
 
 fn spare() -> Option<Socket> {
     Socket::unconnected().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_rate_set_after_a_storm_does_not_count_the_storm() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), 64).unwrap();
+        let address = listener.address();
+        let mut acceptor = Acceptor::new(listener);
+        let mut accept = |now_ms, rate, expected| {
+            let clients: Vec<_> = (0..expected)
+                .map(|_| TcpStream::connect(address).unwrap())
+                .collect();
+            let mut taken = 0;
+            acceptor.accept(now_ms, rate, |_, _| taken += 1);
+            drop(clients);
+            assert_eq!(taken, expected);
+            acceptor.resume_ms
+        };
+        assert_eq!(accept(0, 0.0, 40), None);
+        // A tenth of a second pays for one of those that come at ten a second.
+        assert_eq!(accept(100, 10.0, 1), Some(200));
+    }
 }
