@@ -100,6 +100,11 @@ class Agent:
         return self._state
 
     @property
+    def is_terminating(self) -> bool:
+        """The application is being stopped, or was."""
+        return self._termination is not None
+
+    @property
     def status(self) -> Status:
         """All that can be known of it now. Safe from any thread."""
         return Status(

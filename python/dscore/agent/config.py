@@ -9,13 +9,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import orjson
 
 from dscore.agent import ini
 from dscore.agent.identity import default_instance_id
+from dscore.agent.pipeline_events import Kind
 from dscore.agent.reconnect import ReconnectPolicy
 from dscore.errors import ConfigError
 
@@ -51,6 +52,7 @@ class AgentConfig:
         outbox_limit: Messages kept while away; beyond it the oldest is dropped.
         max_message_size: Bytes; the server's limit, past which it would close the connection.
         metrics_port: Where Prometheus may ask on this machine; None: nowhere.
+        pipeline_reports: What is told to the server when it happens in the pipeline.
 
     Raises:
         ConfigError: A value cannot be used; says which.
@@ -74,6 +76,7 @@ class AgentConfig:
     outbox_limit: int = 1000
     max_message_size: int = 1_000_000
     metrics_port: int | None = None
+    pipeline_reports: tuple[Kind, ...] = ()
 
     def __post_init__(self) -> None:
         self._check("url", _url)
@@ -245,6 +248,13 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
+def _kinds(text: str) -> tuple[Kind, ...]:
+    words = {word.strip() for word in text.split(",")} - {""}
+    if strange := words - set(get_args(Kind)):
+        raise ValueError(f"there are {', '.join(get_args(Kind))}, not {', '.join(sorted(strange))}")
+    return tuple(kind for kind in get_args(Kind) if kind in words)
+
+
 def _url(text: str) -> str:
     try:
         parts = urlsplit(text)
@@ -287,4 +297,5 @@ _SETTINGS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "outbox_limit": (_whole(1, 1_000_000), "outbox_limit"),
     "max_message_size": (_whole(64, 100_000_000), "max_message_size"),
     "metrics_port": (_whole(1, 65535), "metrics_port"),
+    "pipeline_reports": (_kinds, "pipeline_reports"),
 }

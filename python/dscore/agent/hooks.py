@@ -79,7 +79,8 @@ class HookQueue:
 
     async def close(self, seconds: float = PATIENCE) -> None:
         """Waits for the calls that are left, not for ever."""
-        if self._running is not None:
+        # A hook may end the agent: it cannot wait for itself.
+        if self._running is not None and self._running is not asyncio.current_task():
             await within(self._running, seconds)
 
     async def _run(self) -> None:

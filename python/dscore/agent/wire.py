@@ -6,6 +6,7 @@ It knows no agent and no message but for its shape. A connection that brings no 
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -36,6 +37,12 @@ MESSAGE_LIMIT = 10 * 1024 * 1024
 
 CUT = 1006
 NO_CODE = 1005
+
+
+_log_of_picows = logging.getLogger("dscore.agent.picows")
+if _log_of_picows.level == logging.NOTSET:
+    # It has lines about every connection, which the agent's own say better.
+    _log_of_picows.setLevel(logging.WARNING)
 
 
 class End(NamedTuple):
@@ -270,7 +277,7 @@ async def open_connection(
             config.url,
             ssl_context=tls,
             websocket_handshake_timeout=UPGRADE_SECONDS,
-            logger_name="dscore.agent.picows",
+            logger_name=_log_of_picows,
             enable_auto_pong=False,
             max_frame_size=MESSAGE_LIMIT,
             max_redirects=0,

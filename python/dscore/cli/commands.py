@@ -73,6 +73,15 @@ class AgentStatus(str, Enum):
     offline = "offline"
 
 
+class LogLevel(str, Enum):
+    """How much is written to the log."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
@@ -129,6 +138,64 @@ def serve(
         "store.path": store,
     }
     return run(config, flags, insecure=insecure)
+
+
+@app.command()
+def agent(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            envvar="DSCORE_AGENT_CONFIG",
+            metavar="FILE",
+            help="Settings, a file with a section [websocket].",
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="The server's address for agents. [default: ws://127.0.0.1:8765/deepstream/ws]",
+        ),
+    ] = None,
+    instance_id: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="This agent's name. [default: made of the machine's]"),
+    ] = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DSCORE_AGENT_PIPELINE",
+            metavar="LAUNCH",
+            help="A GStreamer pipeline to run, as for gst-launch-1.0.",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting of the file."),
+    ] = None,
+    log_level: Annotated[
+        LogLevel,
+        typer.Option(
+            envvar="DSCORE_AGENT_LOG_LEVEL",
+            metavar="debug|info|warning|error",
+            help="The least level that is written.",
+        ),
+    ] = LogLevel.info,
+) -> int:
+    """Run an agent: hold the connection, run a pipeline, stop both when told to.
+
+    SIGTERM or ctrl-C stops the pipeline gracefully, then ends; a second ctrl-C ends at once.
+    SIGUSR1 writes the state of the connection to the log. Flags win over DSCORE_AGENT_KEY
+    variables, these over the file. Exits with 3 if it had to be stopped by force, 4 if the server refuses it.
+    """
+    from dscore.cli.agent import agent as run
+    from dscore.cli.agent import parse_settings
+
+    named = {"url": url, "instance_id": instance_id}
+    flags = {**parse_settings(settings or []), **{k: v for k, v in named.items() if v is not None}}
+    return run(config, flags, pipeline=pipeline, level=log_level.value)
 
 
 @app.command()

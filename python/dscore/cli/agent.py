@@ -1,0 +1,200 @@
+"""`agent`: an agent that is the whole process, with a pipeline or without one."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+import uvloop
+
+from dscore import log
+from dscore.agent import Agent, AgentConfig, Exit, load
+from dscore.agent.metrics import serve_metrics
+from dscore.cli.errors import INTERRUPTED, USAGE, CliError
+from dscore.cli.notify import Notifier
+from dscore.config import LogConfig
+
+if TYPE_CHECKING:
+    from dscore.agent.pipeline import PipelineBinding
+
+Level = Literal["debug", "info", "warning", "error"]
+
+OURS = frozenset({"DSCORE_AGENT_CONFIG", "DSCORE_AGENT_PIPELINE", "DSCORE_AGENT_LOG_LEVEL"})
+"""Variables of the command line's own options, which are no settings."""
+
+_log = log.get_logger("dscore.agent")
+
+
+def agent(
+    path: Path | None, flags: Mapping[str, str | None], *, pipeline: str | None, level: Level
+) -> NoReturn:
+    """Runs an agent until it is told to stop, then ends the process.
+
+    Args:
+        path: The configuration file.
+        flags: Settings of the command line, by the file's names.
+        pipeline: What would be typed after gst-launch-1.0; None: no pipeline.
+        level: Of the log.
+
+    Raises:
+        ConfigError: A setting is wrong.
+        CliError: GStreamer is missing, or the pipeline does not start.
+    """
+    environ = {name: value for name, value in os.environ.items() if name not in OURS}
+    config = load(path, flags=flags, environ=environ)
+    log.configure(LogConfig(level=level))
+    _forward_records(level)
+    try:
+        code = uvloop.run(_Program(config, pipeline).run())
+    except BaseException:
+        log.flush()
+        raise
+    _exit(code)
+
+
+def parse_settings(pairs: list[str]) -> dict[str, str]:
+    """The flags in `--set key=value`.
+
+    Raises:
+        CliError: One of them is written in another way.
+    """
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise CliError(f"--set {pair}: write --set key=value", USAGE)
+        settings[key.strip()] = value.strip()
+    return settings
+
+
+class _Program:
+    """One agent and the process around it."""
+
+    def __init__(self, config: AgentConfig, pipeline: str | None) -> None:
+        self._config = config
+        self._notifier = Notifier()
+        self._interrupts = 0
+        self._binding = None if pipeline is None else _bind(pipeline, config)
+        on_terminate = None if self._binding is None else self._binding.on_terminate
+        self._agent = Agent(config, on_terminate=on_terminate)
+        if self._binding is not None:
+            self._binding.report_to(self._agent.send, config.pipeline_reports)
+
+    async def run(self) -> int:
+        """Lives until the agent or the pipeline is over.
+
+        Returns:
+            The exit code.
+        """
+        loop = asyncio.get_running_loop()
+        with serve_metrics(self._agent, self._config.metrics_port):
+            await self._agent.start()
+            self._install_signals(loop)
+            self._announce(loop)
+            try:
+                return await self._live()
+            finally:
+                self._notifier.stopping()
+                await self._agent.close()
+
+    async def _live(self) -> int:
+        if self._binding is None:
+            return await self._agent.wait()
+        from dscore.agent.pipeline import PipelineError
+
+        try:
+            await self._binding.start()
+        except PipelineError as error:
+            raise CliError(f"the pipeline does not start: {error}") from None
+        told = asyncio.ensure_future(self._agent.wait())
+        over = asyncio.ensure_future(self._binding.wait())
+        await asyncio.wait({told, over}, return_when=asyncio.FIRST_COMPLETED)
+        if self._agent.is_terminating:
+            # The pipeline is over because the agent was told to stop it: how that went, it knows.
+            over.cancel()
+            return await told
+        stopped = await self._binding.stop()
+        if told.done():
+            over.cancel()
+            return told.result() if stopped.ok else Exit.FORCED
+        told.cancel()
+        failed = over.result() is not None
+        return Exit.FAILED if failed or not stopped.ok else Exit.STOPPED
+
+    def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_signal_handler(signal.SIGTERM, self._agent.stop, "SIGTERM")
+        loop.add_signal_handler(signal.SIGINT, self._interrupted)
+        loop.add_signal_handler(signal.SIGUSR1, self._agent.log_state, logging.INFO)
+
+    def _interrupted(self) -> None:
+        self._interrupts += 1
+        if self._interrupts > 1:
+            _log.warning("interrupted")
+            _exit(INTERRUPTED)
+        self._agent.stop("SIGINT")
+
+    def _announce(self, loop: asyncio.AbstractEventLoop) -> None:
+        config = self._config
+        _log.info("agent_started", agent_id=config.instance_id, url=config.url, pid=os.getpid())
+        self._notifier.ready()
+        self._notifier.status(f"Agent {config.instance_id} of {config.url}")
+        if self._notifier.watchdog_interval is not None:
+            self._feed_watchdog(loop, self._notifier.watchdog_interval)
+
+    def _feed_watchdog(self, loop: asyncio.AbstractEventLoop, interval: float) -> None:
+        self._notifier.watchdog()
+        loop.call_later(interval, self._feed_watchdog, loop, interval)
+
+
+def _bind(pipeline: str, config: AgentConfig) -> "PipelineBinding":
+    try:
+        from dscore.agent.pipeline import PipelineBinding, PipelineError
+    except ImportError as error:
+        raise CliError(
+            f"--pipeline needs GStreamer for Python ({error}); install python3-gi and "
+            "gir1.2-gstreamer-1.0, see docs/agent.md"
+        ) from None
+    try:
+        return PipelineBinding(
+            pipeline,
+            stop_timeout=config.pipeline_stop_timeout,
+            hard_timeout=config.graceful_shutdown_timeout,
+        )
+    except PipelineError as error:
+        raise CliError(f"--pipeline: {error}", USAGE) from None
+
+
+class _Forwarder(logging.Handler):
+    """Gives the agent's records, which are standard `logging`'s, to the program's log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = getattr(record, "fields", {})
+        event = getattr(record, "event", None) or record.getMessage()
+        if record.exc_info:
+            fields = {**fields, "exc_info": record.exc_info}
+        logger = log.get_logger(record.name)
+        say = {
+            logging.DEBUG: logger.debug,
+            logging.INFO: logger.info,
+            logging.WARNING: logger.warning,
+        }
+        say.get(record.levelno, logger.error)(event, **fields)
+
+
+def _forward_records(level: Level) -> None:
+    logger = logging.getLogger("dscore.agent")
+    logger.setLevel(level.upper())
+    logger.propagate = False
+    logger.addHandler(_Forwarder())
+
+
+def _exit(code: int) -> NoReturn:
+    """Ends the process at once: a hook or an element that hangs in a thread must not hold it."""
+    log.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
