@@ -188,7 +188,8 @@ def agent(
 
     SIGTERM or ctrl-C stops the pipeline gracefully, then ends; a second ctrl-C ends at once.
     SIGUSR1 writes the state of the connection to the log. Flags win over DSCORE_AGENT_KEY
-    variables, these over the file. Exits with 3 if it had to be stopped by force, 4 if the server refuses it.
+    variables, these over the file. Exits with 3 if it had to be stopped by force, with 4 if the
+    server refuses it.
     """
     from dscore.cli.agent import agent as run
     from dscore.cli.agent import parse_settings
