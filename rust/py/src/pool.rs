@@ -5,7 +5,9 @@ use std::sync::Arc;
 use dscore_proto::agent::{self, RefusalCode};
 use dscore_proto::close::CloseCode;
 use dscore_proto::frame::{self, Opcode};
-use dscore_reactor::event::{Command, Farewell, Outgoing, Response, TerminateAll};
+use dscore_reactor::command::{
+    Command, Farewell, Outgoing, ReactorCommand, Response, ResponsePart, TerminateAll,
+};
 use dscore_reactor::settings::Gate;
 use dscore_reactor::table::ConnId;
 use pyo3::exceptions::PyValueError;
@@ -89,12 +91,10 @@ impl ReactorPool {
         notice_only: bool,
     ) -> PyResult<()> {
         let replies = frames(&replies)?;
-        let conn = ConnId::from_u64(conn);
         self.give(
             py,
             conn,
             Command::Accept {
-                conn,
                 agent_id: agent_id.into(),
                 replies,
                 notice_only,
@@ -104,12 +104,10 @@ impl ReactorPool {
 
     #[pyo3(signature = (conn, replies = vec![]))]
     fn accept_watcher(&self, py: Python<'_>, conn: u64, replies: Vec<Vec<u8>>) -> PyResult<()> {
-        let conn = ConnId::from_u64(conn);
         self.give(
             py,
             conn,
             Command::AcceptWatcher {
-                conn,
                 replies: frames(&replies)?,
             },
         )
@@ -129,12 +127,10 @@ impl ReactorPool {
         })?;
         let mut text = Vec::new();
         agent::encode_error(code, message, request_type, &mut text);
-        let conn = ConnId::from_u64(conn);
         self.give(
             py,
             conn,
             Command::Refuse {
-                conn,
                 frame: framed(Opcode::Text, &text),
             },
         )
@@ -167,11 +163,10 @@ impl ReactorPool {
         reason: &str,
         cause: &str,
     ) -> PyResult<()> {
-        let conn = ConnId::from_u64(conn);
         self.give(
             py,
             conn,
-            Command::Close(conn, Box::new(farewell(code, reason, cause)?)),
+            Command::Close(Box::new(farewell(code, reason, cause)?)),
         )
     }
 
@@ -185,15 +180,14 @@ impl ReactorPool {
         spread_ms: u64,
     ) -> PyResult<()> {
         let farewell = farewell(code, reason, cause)?;
-        self.give_all(py, || Command::CloseAll {
+        self.give_all(py, || ReactorCommand::CloseAll {
             farewell: Box::new(farewell.clone()),
             spread_ms,
         })
     }
 
     fn hear_next_beat(&self, py: Python<'_>, conn: u64) -> PyResult<()> {
-        let conn = ConnId::from_u64(conn);
-        self.give(py, conn, Command::HearNextBeat(conn))
+        self.give(py, conn, Command::HearNextBeat)
     }
 
     #[pyo3(signature = (conn, timeout_ms, reason = "Server shutting down"))]
@@ -226,7 +220,7 @@ impl ReactorPool {
             max_extension_ms,
             reason: reason.into(),
         };
-        self.give_all(py, || Command::TerminateAll(Box::new(order.clone())))
+        self.give_all(py, || ReactorCommand::TerminateAll(Box::new(order.clone())))
     }
 
     fn set_gate(&self, py: Python<'_>, gate: &str) -> PyResult<()> {
@@ -240,7 +234,7 @@ impl ReactorPool {
                 )));
             }
         };
-        self.give_all(py, || Command::SetGate(gate))
+        self.give_all(py, || ReactorCommand::SetGate(gate))
     }
 
     #[pyo3(signature = (conn, status, headers, body, *, more = false, notify = false))]
@@ -255,7 +249,6 @@ impl ReactorPool {
         more: bool,
         notify: bool,
     ) -> PyResult<()> {
-        let conn = ConnId::from_u64(conn);
         let response = Box::new(Response {
             status,
             headers,
@@ -263,7 +256,7 @@ impl ReactorPool {
             more,
             notify,
         });
-        self.give(py, conn, Command::Respond { conn, response })
+        self.give(py, conn, Command::Respond(response))
     }
 
     #[pyo3(signature = (conn, body, *, more, notify = false))]
@@ -275,31 +268,24 @@ impl ReactorPool {
         more: bool,
         notify: bool,
     ) -> PyResult<()> {
-        let conn = ConnId::from_u64(conn);
         self.give(
             py,
             conn,
-            Command::RespondMore {
-                conn,
-                body,
-                more,
-                notify,
-            },
+            Command::RespondMore(ResponsePart { body, more, notify }),
         )
     }
 
     fn abort(&self, py: Python<'_>, conn: u64) -> PyResult<()> {
-        let conn = ConnId::from_u64(conn);
-        self.give(py, conn, Command::Abort(conn))
+        self.give(py, conn, Command::Abort)
     }
 
     fn read_last_seen(&self, py: Python<'_>) -> PyResult<()> {
-        self.give_all(py, || Command::ReadLastSeen)
+        self.give_all(py, || ReactorCommand::ReadLastSeen)
     }
 
     fn configure(&self, py: Python<'_>, config: &CoreConfig) -> PyResult<()> {
         let settings = Arc::new(config.settings.clone());
-        self.give_all(py, || Command::Configure(settings.clone()))
+        self.give_all(py, || ReactorCommand::Configure(settings.clone()))
     }
 
     fn stats(&self) -> Stats {
@@ -326,16 +312,16 @@ impl ReactorPool {
         ))
     }
 
-    fn give(&self, py: Python<'_>, conn: ConnId, command: Command) -> PyResult<()> {
+    fn give(&self, py: Python<'_>, conn: u64, command: Command) -> PyResult<()> {
         let pool = self.own()?;
-        py.detach(|| pool.command(conn, command))
+        py.detach(|| pool.command(ConnId::from_u64(conn), command))
             .map_err(errors::stopped)
     }
 
     fn give_all(
         &self,
         py: Python<'_>,
-        command: impl Fn() -> Command + Send + Sync,
+        command: impl Fn() -> ReactorCommand + Send + Sync,
     ) -> PyResult<()> {
         let pool = self.own()?;
         py.detach(|| pool.command_all(command))
@@ -349,8 +335,7 @@ impl ReactorPool {
         frame: Arc<[u8]>,
         notify: bool,
     ) -> PyResult<()> {
-        let conn = ConnId::from_u64(conn);
-        self.give(py, conn, Command::Send(conn, Outgoing { frame, notify }))
+        self.give(py, conn, Command::Send(Outgoing { frame, notify }))
     }
 }
 

@@ -9,8 +9,8 @@ use dscore_proto::frame::{self, Opcode};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
+use crate::command::{Farewell, TerminateAll};
 use crate::context::Context;
-use crate::event::{Farewell, TerminateAll};
 use crate::peer::{Peer, Stage};
 use crate::session::Who;
 use crate::table::ConnId;

@@ -74,7 +74,7 @@ impl Context {
         self.events.push(event);
     }
 
-    /// Asks for [`Command::Settled`](crate::event::Command::Settled) once the owner is done with all it was told so far.
+    /// Asks for [`Order::Settled`](crate::queue::Order::Settled) once the owner is done with all it was told so far.
     pub(crate) fn ask_to_settle(&mut self, conn: ConnId) {
         self.events.push_mark(conn);
     }

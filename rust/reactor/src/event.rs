@@ -1,14 +1,11 @@
-//! What crosses threads: commands into a reactor, events out of it. Plain data, no decisions.
+//! What reactors tell their owner. Plain data that crosses threads; what they are told is in [`crate::command`].
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use dscore_proto::agent::Kind;
-use dscore_proto::close::CloseCode;
 use uuid::Uuid;
 
-use crate::settings::{Endpoint, Gate, Settings};
-use crate::sys::Socket;
+use crate::settings::Endpoint;
 use crate::table::ConnId;
 
 /// Who began the end of a connection.
@@ -167,7 +164,7 @@ pub enum Event {
     HttpRequest(Box<HttpRequest>),
     /// The client of a request has left.
     HttpGone(ConnId),
-    /// The answer to [`Command::ReadLastSeen`].
+    /// The answer to [`ReactorCommand::ReadLastSeen`](crate::command::ReactorCommand::ReadLastSeen).
     LastSeen(Box<LastSeen>),
 }
 
@@ -195,150 +192,4 @@ pub struct Progress {
     pub stage: String,
     /// What it got, from now; 0 when none was left.
     pub granted_ms: u64,
-}
-
-/// A close frame to send, and the cause to report.
-#[derive(Clone, Debug)]
-pub struct Farewell {
-    /// The code.
-    pub code: CloseCode,
-    /// The reason, in the frame.
-    pub reason: String,
-    /// The `reason_code`, in the event.
-    pub cause: String,
-}
-
-/// terminate_app for every agent.
-#[derive(Clone, Debug)]
-pub struct TerminateAll {
-    /// For an answer.
-    pub timeout_ms: u64,
-    /// For agents that never sent app_ready.
-    pub notice_ms: u64,
-    /// The most that termination_progress may add to `timeout_ms`.
-    pub max_extension_ms: u64,
-    /// The `reason` in the message.
-    pub reason: String,
-}
-
-/// A message to send, framed already: the same bytes for whoever gets it.
-#[derive(Clone, Debug)]
-pub struct Outgoing {
-    /// One whole frame.
-    pub frame: Arc<[u8]>,
-    /// Whether [`Event::Drained`] shall follow.
-    pub notify: bool,
-}
-
-/// What a reactor is told.
-#[derive(Debug)]
-pub enum Command {
-    /// Take over a socket that another reactor accepted; over the connection limit it is only turned away.
-    Adopt {
-        /// The newcomer.
-        socket: Socket,
-        /// Where it comes from.
-        peer: SocketAddr,
-        /// Whether the connection limit was reached.
-        over_limit: bool,
-    },
-    /// The introduction is accepted: this connection is that agent's.
-    Accept {
-        /// Whose.
-        conn: ConnId,
-        /// The agent's id.
-        agent_id: Box<str>,
-        /// Frames to send before anything else.
-        replies: Vec<Arc<[u8]>>,
-        /// It never sent app_ready.
-        notice_only: bool,
-    },
-    /// The watch is accepted.
-    AcceptWatcher {
-        /// Whose.
-        conn: ConnId,
-        /// Frames to send before anything else.
-        replies: Vec<Arc<[u8]>>,
-    },
-    /// Send `error`, count it, read on.
-    Refuse {
-        /// Whose.
-        conn: ConnId,
-        /// The `error` frame.
-        frame: Arc<[u8]>,
-    },
-    /// Send one message.
-    Send(ConnId, Outgoing),
-    /// Send one message to many.
-    SendMany(Vec<ConnId>, Arc<[u8]>),
-    /// The owner has had its turn at what this connection said before it broke the protocol: see
-    /// [`ReactorPool::take`](crate::pool::ReactorPool::take).
-    Settled(ConnId),
-    /// Begin the closing handshake.
-    Close(ConnId, Box<Farewell>),
-    /// Begin it with every WebSocket, evenly over `spread_ms`.
-    CloseAll {
-        /// What to say.
-        farewell: Box<Farewell>,
-        /// Over how long.
-        spread_ms: u64,
-    },
-    /// Report the next heartbeat or connection_check_response.
-    HearNextBeat(ConnId),
-    /// terminate_app for one agent.
-    Terminate {
-        /// Whose.
-        conn: ConnId,
-        /// The request's id.
-        request: Uuid,
-        /// For an answer.
-        timeout_ms: u64,
-        /// The `reason` in the message.
-        reason: Box<str>,
-    },
-    /// terminate_app for every agent.
-    TerminateAll(Box<TerminateAll>),
-    /// What newcomers get from here on.
-    SetGate(Gate),
-    /// Bytes of an HTTP response.
-    Respond {
-        /// The request's connection.
-        conn: ConnId,
-        /// The answer.
-        response: Box<Response>,
-    },
-    /// The next part of a response's body.
-    RespondMore {
-        /// The request's connection.
-        conn: ConnId,
-        /// The part.
-        body: Vec<u8>,
-        /// Whether more follows.
-        more: bool,
-        /// Whether [`Event::Drained`] shall follow.
-        notify: bool,
-    },
-    /// Cut a connection.
-    Abort(ConnId),
-    /// Report when each connection was last heard of.
-    ReadLastSeen,
-    /// New limits and times.
-    Configure(Arc<Settings>),
-    /// End the thread.
-    Stop,
-}
-
-/// The beginning of an HTTP response.
-#[derive(Debug)]
-pub struct Response {
-    /// 200, …
-    pub status: u16,
-    /// As the app gave them.
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The body, or its first part.
-    pub body: Vec<u8>,
-    /// Whether more follows.
-    pub more: bool,
-    /// Whether [`Event::Drained`] shall follow.
-    pub notify: bool,
 }

@@ -13,8 +13,9 @@ use dscore_proto::close::CloseCode;
 use dscore_proto::handshake::{self, UpgradeRules};
 use dscore_proto::http::{self, BodyReader, Framing, Head, HttpError};
 
+use crate::command::{Farewell, Response};
 use crate::context::Context;
-use crate::event::{Event, Farewell, HttpRequest, Opened, Response};
+use crate::event::{Event, HttpRequest, Opened};
 use crate::settings::{Endpoint, Gate};
 use crate::table::ConnId;
 use crate::websocket_peer::WebSocketPeer;

@@ -12,9 +12,10 @@
 
 mod acceptor;
 mod broadcast;
-mod command;
+pub mod command;
 mod context;
 pub mod event;
+mod handle;
 mod http_peer;
 pub mod outbox;
 mod output;

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -12,10 +11,12 @@ use rtrb::Consumer;
 use uuid::Uuid;
 
 use crate::acceptor::Acceptor;
+use crate::command::{Command, ReactorCommand};
 use crate::context::Context;
-use crate::event::{Command, Event};
-use crate::queue::{CommandQueue, Entry, Inlet, Outlet, Sleeper, Stopped};
-use crate::reactor::{Reactor, Shared};
+use crate::event::Event;
+use crate::handle::{Handle, Shared};
+use crate::queue::{CommandQueue, Entry, Inlet, Order, Outlet, Sleeper, Stopped};
+use crate::reactor::Reactor;
 use crate::settings::{ListenSettings, Settings};
 use crate::stats::Stats;
 use crate::sys::Listener;
@@ -62,26 +63,25 @@ impl ReactorPool {
         let address = listener.address();
         let reader = Arc::new(Sleeper::new(true)?);
         // A connection's number has eight bits for its reactor.
-        let count = listen.reactors.clamp(1, 255);
-        let mut queues = Vec::with_capacity(count);
+        let count = u8::try_from(listen.reactors).unwrap_or(u8::MAX).max(1);
+        let mut handles = Vec::with_capacity(count.into());
         for _ in 0..count {
-            queues.push(CommandQueue::new(COMMAND_QUEUE)?);
+            handles.push(Arc::new(Handle::new(CommandQueue::new(COMMAND_QUEUE)?)));
         }
         let shared = Arc::new(Shared {
-            queues,
-            loads: (0..count).map(|_| AtomicUsize::new(0)).collect(),
-            stats: (0..count).map(|_| Mutex::default()).collect(),
+            handles,
             start: Instant::now(),
         });
         let settings = Arc::new(settings);
         let mut acceptor = Some(Acceptor::new(listener));
-        let mut rings: Vec<Consumer<Entry>> = Vec::with_capacity(count);
-        let mut reactors = Vec::with_capacity(count);
-        for number in 0..count {
+        let mut rings: Vec<Consumer<Entry>> = Vec::with_capacity(count.into());
+        let mut reactors = Vec::with_capacity(count.into());
+        for (number, own) in (0..count).zip(&shared.handles) {
             let (producer, consumer) = rtrb::RingBuffer::new(listen.event_queue.max(1));
             rings.push(consumer);
             let cx = Context::new(settings.clone(), Outlet::new(producer, reader.clone()));
-            reactors.push(Reactor::new(number, shared.clone(), acceptor.take(), cx)?);
+            let (own, shared) = (own.clone(), shared.clone());
+            reactors.push(Reactor::new(number, own, shared, acceptor.take(), cx)?);
         }
         Ok(Self {
             shared,
@@ -148,7 +148,7 @@ impl ReactorPool {
         let mut inlet = self.inlet.lock().unwrap_or_else(PoisonError::into_inner);
         for conn in inlet.take_marks() {
             // With the reactors stopped there is nobody left to be told.
-            let _stopped = self.command(conn, Command::Settled(conn));
+            let _stopped = self.order(conn, Order::Settled(conn));
         }
         inlet.take(limit, batch);
         if batch.len() >= limit {
@@ -167,22 +167,15 @@ impl ReactorPool {
     /// # Errors
     /// The reactors have stopped.
     pub fn command(&self, conn: ConnId, command: Command) -> Result<(), Stopped> {
-        match self.shared.queues.get(usize::from(conn.reactor())) {
-            Some(queue) => queue.push(command),
-            // No reactor has such a connection: as good as gone.
-            None => Ok(()),
-        }
+        self.order(conn, Order::Peer(conn, command))
     }
 
     /// Gives each reactor a command.
     ///
     /// # Errors
     /// The reactors have stopped.
-    pub fn command_all(&self, command: impl Fn() -> Command) -> Result<(), Stopped> {
-        self.shared
-            .queues
-            .iter()
-            .try_for_each(|queue| queue.push(command()))
+    pub fn command_all(&self, command: impl Fn() -> ReactorCommand) -> Result<(), Stopped> {
+        self.order_all(|| Order::Reactor(command()))
     }
 
     /// Sends one frame to many.
@@ -190,14 +183,16 @@ impl ReactorPool {
     /// # Errors
     /// The reactors have stopped.
     pub fn send_many(&self, conns: &[ConnId], frame: &Arc<[u8]>) -> Result<(), Stopped> {
-        for (number, queue) in self.shared.queues.iter().enumerate() {
+        for (number, handle) in self.shared.handles.iter().enumerate() {
             let own: Vec<ConnId> = conns
                 .iter()
                 .copied()
                 .filter(|conn| usize::from(conn.reactor()) == number)
                 .collect();
             for part in own.chunks(SEND_MANY) {
-                queue.push(Command::SendMany(part.to_vec(), frame.clone()))?;
+                handle
+                    .commands
+                    .push(Order::SendMany(part.to_vec(), frame.clone()))?;
             }
         }
         Ok(())
@@ -213,7 +208,6 @@ impl ReactorPool {
         self.command(
             conn,
             Command::Terminate {
-                conn,
                 request,
                 timeout_ms,
                 reason,
@@ -225,8 +219,8 @@ impl ReactorPool {
     /// Counters and gauges, over all reactors.
     pub fn stats(&self) -> Stats {
         let mut sum = Stats::default();
-        for stats in &self.shared.stats {
-            sum.add(&stats.lock().unwrap_or_else(PoisonError::into_inner));
+        for handle in &self.shared.handles {
+            sum.add(&handle.stats());
         }
         sum
     }
@@ -243,12 +237,27 @@ impl ReactorPool {
     pub fn close(&self) {
         let life = std::mem::replace(&mut *self.life(), Life::Ended);
         let Life::Running(threads) = life else { return };
-        let _some_stopped_already = self.command_all(|| Command::Stop);
+        let _some_stopped_already = self.order_all(|| Order::Stop);
         for thread in threads {
             // A thread that panicked has told so on stderr; here it has ended like any other.
             let _panicked = thread.join();
         }
         self.reader.wake();
+    }
+
+    fn order(&self, conn: ConnId, order: Order) -> Result<(), Stopped> {
+        match self.shared.handles.get(usize::from(conn.reactor())) {
+            Some(handle) => handle.commands.push(order),
+            // No reactor has such a connection: as good as gone.
+            None => Ok(()),
+        }
+    }
+
+    fn order_all(&self, order: impl Fn() -> Order) -> Result<(), Stopped> {
+        self.shared
+            .handles
+            .iter()
+            .try_for_each(|handle| handle.commands.push(order()))
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {

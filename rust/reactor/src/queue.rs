@@ -10,6 +10,7 @@
 //! other side pushes first and looks at the flag second, so one of the two always sees the other.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,8 +18,9 @@ use std::time::Duration;
 use crossbeam_queue::ArrayQueue;
 use rtrb::{Consumer, Producer, PushError};
 
-use crate::event::{Command, Event};
-use crate::sys::Waker;
+use crate::command::{Command, ReactorCommand};
+use crate::event::Event;
+use crate::sys::{Socket, Waker};
 use crate::table::ConnId;
 
 /// Whether one side sleeps, and how to end that.
@@ -177,10 +179,36 @@ impl Inlet {
     }
 }
 
+/// What lies in a command queue.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// For one connection.
+    Peer(ConnId, Command),
+    /// For the reactor.
+    Reactor(ReactorCommand),
+    /// The same message for each of these connections.
+    SendMany(Vec<ConnId>, Arc<[u8]>),
+    /// The owner is done with all it was told before this mark.
+    Settled(ConnId),
+    /// Another reactor accepted a socket for this one.
+    Adopt(Newcomer),
+    /// End the thread.
+    Stop,
+}
+
+/// A socket that was just accepted.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) socket: Socket,
+    pub(crate) address: SocketAddr,
+    /// The connection limit was reached: it is only turned away.
+    pub(crate) over_limit: bool,
+}
+
 /// The owner's end of one reactor's command queue; shared by every thread that gives commands.
 #[derive(Debug)]
 pub(crate) struct CommandQueue {
-    queue: ArrayQueue<Command>,
+    queue: ArrayQueue<Order>,
     pub(crate) reactor: Sleeper,
     /// The reactor's thread has ended: nothing will take commands any more.
     stopped: AtomicBool,
@@ -199,32 +227,32 @@ impl CommandQueue {
         })
     }
 
-    /// Queues without waiting; a full queue gives the command back.
-    pub(crate) fn try_push(&self, command: Command) -> Result<(), Command> {
+    /// Queues without waiting; a full queue gives the order back.
+    pub(crate) fn try_push(&self, order: Order) -> Result<(), Order> {
         if self.stopped.load(Ordering::Acquire) {
-            return Err(command);
+            return Err(order);
         }
-        self.queue.push(command)?;
+        self.queue.push(order)?;
         self.reactor.wake();
         Ok(())
     }
 
     /// Queues, waiting for room if there is none: never long, since a reactor waits for nobody.
-    pub(crate) fn push(&self, mut command: Command) -> Result<(), Stopped> {
+    pub(crate) fn push(&self, mut order: Order) -> Result<(), Stopped> {
         const PAUSE: Duration = Duration::from_micros(50);
         loop {
-            match self.try_push(command) {
+            match self.try_push(order) {
                 Ok(()) => return Ok(()),
                 Err(_) if self.stopped.load(Ordering::Acquire) => return Err(Stopped),
                 Err(back) => {
-                    command = back;
+                    order = back;
                     std::thread::sleep(PAUSE);
                 }
             }
         }
     }
 
-    pub(crate) fn pop(&self) -> Option<Command> {
+    pub(crate) fn pop(&self) -> Option<Order> {
         self.queue.pop()
     }
 

@@ -16,8 +16,9 @@ use std::borrow::Cow;
 use dscore_proto::agent::{self, Kind, Refusal, RefusalCode, Scanned};
 use dscore_proto::close::CloseCode;
 
+use crate::command::Farewell;
 use crate::context::Context;
-use crate::event::{Event, Farewell};
+use crate::event::Event;
 use crate::session::{Session, Who};
 use crate::table::ConnId;
 use crate::websocket_peer::Verdict;

@@ -2,27 +2,25 @@
 //!
 //! A turn: *wait → sockets → newcomers → commands → timers → walks → hand over*. Each step is bounded, so that none can
 //! starve the others: ready sockets by the poller's capacity, one read each; newcomers by the acceptor's batch;
-//! commands by `COMMANDS`; walks by a slice. After a handler has worked on a peer, `settle` brings its output to
+//! commands by `commands::BATCH`; walks by a slice. After a handler has worked on a peer, `settle` brings its output to
 //! the socket and its interest and timer up to date; that is the only place where peers end.
 //!
 //! This is the only file that reads the clock: after the wait, and before the commands.
 
+mod commands;
+mod newcomers;
+
 use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::acceptor::Acceptor;
 use crate::broadcast::{SLICE, Walk};
-use crate::command;
 use crate::context::Context;
-use crate::event::{Command, Event, LastSeen};
-use crate::http_peer::HttpPeer;
+use crate::event::Event;
+use crate::handle::{Handle, Shared};
 use crate::peer::{Peer, Stage};
-use crate::queue::CommandQueue;
-use crate::stats::Stats;
-use crate::sys::{Interest, Poller, Readiness, ReadyList, Socket};
+use crate::sys::{Interest, Poller, Readiness, ReadyList};
 use crate::table::{ConnId, Table};
 use crate::wheel::Wheel;
 
@@ -30,8 +28,6 @@ use crate::wheel::Wheel;
 const READY: usize = 256;
 /// The same while a walk is under way: the fleet is to hear of a drain before its first answers are counted.
 const READY_DURING_WALK: usize = 32;
-/// Commands taken in one turn.
-const COMMANDS: usize = 1024;
 /// The receive buffer, shared by all peers of a reactor.
 const BUFFER: usize = 256 * 1024;
 /// Milliseconds of one tick of the wheel: deadlines are at most this late by its doing (PROTOCOL.md §5 rule 8 allows
@@ -43,21 +39,9 @@ const PAUSED_NAP: Duration = Duration::from_millis(2);
 const WAKER: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
 
-/// What the reactors of one pool share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    /// One queue for each reactor.
-    pub(crate) queues: Vec<CommandQueue>,
-    /// Sockets of each reactor: newcomers go to the one with the fewest.
-    pub(crate) loads: Vec<AtomicUsize>,
-    pub(crate) stats: Vec<Mutex<Stats>>,
-    /// The zero of `now_ms`.
-    pub(crate) start: Instant,
-}
-
 /// One thread's sockets and everything they need.
 pub(crate) struct Reactor {
-    number: usize,
+    own: Arc<Handle>,
     shared: Arc<Shared>,
     poller: Poller,
     /// The first reactor of a pool accepts for all.
@@ -76,25 +60,24 @@ impl Reactor {
     /// # Errors
     /// The process is out of descriptors.
     pub(crate) fn new(
-        number: usize,
+        number: u8,
+        own: Arc<Handle>,
         shared: Arc<Shared>,
         acceptor: Option<Acceptor>,
         cx: Context,
     ) -> std::io::Result<Self> {
         let poller = Poller::new()?;
-        if let Some(queue) = shared.queues.get(number) {
-            poller.add(&queue.reactor.waker, WAKER, Interest::READ)?;
-        }
+        poller.add(&own.commands.reactor.waker, WAKER, Interest::READ)?;
         if let Some(acceptor) = &acceptor {
             poller.add(acceptor.listener(), LISTENER, Interest::READ)?;
         }
         Ok(Self {
-            number,
+            own,
             shared,
             poller,
             accepting: acceptor.is_some(),
             acceptor,
-            table: Table::new(u8::try_from(number).unwrap_or(u8::MAX)),
+            table: Table::new(number),
             wheel: Wheel::new(0),
             walks: VecDeque::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
@@ -129,12 +112,10 @@ impl Reactor {
 
     /// Sleeps until a socket, a command or a deadline calls.
     fn wait(&self, ready: &mut ReadyList, paused: bool) {
-        let Some(queue) = self.shared.queues.get(self.number) else {
-            return;
-        };
+        let commands = &self.own.commands;
         let mut timeout = self.time_to_next_deadline();
-        queue.reactor.lie_down();
-        if !queue.is_empty() || !self.walks.is_empty() {
+        commands.reactor.lie_down();
+        if !commands.is_empty() || !self.walks.is_empty() {
             timeout = Some(Duration::ZERO);
         }
         if paused {
@@ -146,7 +127,7 @@ impl Reactor {
         if self.poller.wait(ready, timeout).is_err() {
             std::thread::sleep(PAUSED_NAP);
         }
-        queue.reactor.get_up();
+        commands.reactor.get_up();
     }
 
     fn time_to_next_deadline(&self) -> Option<Duration> {
@@ -165,11 +146,7 @@ impl Reactor {
     fn serve_sockets(&mut self, ready: &ReadyList, paused: bool) {
         for (token, readiness) in ready.iter() {
             match token {
-                WAKER => {
-                    if let Some(queue) = self.shared.queues.get(self.number) {
-                        queue.reactor.waker.clear();
-                    }
-                }
+                WAKER => self.own.commands.reactor.waker.clear(),
                 LISTENER if !paused => self.accept(),
                 LISTENER => {}
                 token => self.serve_socket(ConnId::from_u64(token), readiness, paused),
@@ -193,177 +170,6 @@ impl Reactor {
             peer.finished |= readiness.hung_up && !peer.interest.read;
         }
         self.settle(conn);
-    }
-
-    fn accept(&mut self) {
-        let Some(acceptor) = &mut self.acceptor else {
-            return;
-        };
-        let rate = self.cx.settings.accept_rate;
-        let mut newcomers = Vec::new();
-        let tally = acceptor.accept(self.cx.now_ms, rate, |socket, peer| {
-            newcomers.push((socket, peer))
-        });
-        self.cx.stats.accept_errors_total += tally.errors;
-        self.cx.stats.refused_total += tally.turned_away;
-        if acceptor.resume_ms.is_some() {
-            self.watch_listener(false);
-        }
-        for (socket, peer) in newcomers {
-            self.hand_out(socket, peer);
-        }
-    }
-
-    fn resume_accepting(&mut self) {
-        let due = self
-            .acceptor
-            .as_ref()
-            .and_then(|acceptor| acceptor.resume_ms);
-        if due.is_some_and(|at| at <= self.cx.now_ms) {
-            self.watch_listener(true);
-            self.accept();
-        }
-    }
-
-    fn watch_listener(&mut self, watch: bool) {
-        let Some(acceptor) = &self.acceptor else {
-            return;
-        };
-        if watch == self.accepting {
-            return;
-        }
-        let interest = Interest {
-            read: watch,
-            write: false,
-        };
-        if self
-            .poller
-            .modify(acceptor.listener(), LISTENER, interest)
-            .is_ok()
-        {
-            self.accepting = watch;
-        }
-    }
-
-    /// Gives a newcomer to the reactor with the fewest sockets.
-    fn hand_out(&mut self, socket: Socket, peer: SocketAddr) {
-        self.cx.stats.accepted_total += 1;
-        let loads = &self.shared.loads;
-        let total: usize = loads.iter().map(|load| load.load(Ordering::Relaxed)).sum();
-        let over_limit = total >= self.cx.settings.max_connections;
-        let least = (0..loads.len())
-            .min_by_key(|&number| {
-                loads
-                    .get(number)
-                    .map_or(usize::MAX, |l| l.load(Ordering::Relaxed))
-            })
-            .unwrap_or(self.number);
-        if let Some(load) = loads.get(least) {
-            load.fetch_add(1, Ordering::Relaxed);
-        }
-        if least == self.number {
-            self.adopt(socket, peer, over_limit);
-        } else if let Some(queue) = self.shared.queues.get(least) {
-            // Never wait for another reactor: two that waited for each other would wait for ever.
-            if let Err(Command::Adopt {
-                socket,
-                peer,
-                over_limit,
-            }) = queue.try_push(Command::Adopt {
-                socket,
-                peer,
-                over_limit,
-            }) {
-                self.move_load(least);
-                self.adopt(socket, peer, over_limit);
-            }
-        }
-    }
-
-    fn move_load(&self, from: usize) {
-        if let (Some(from), Some(to)) = (
-            self.shared.loads.get(from),
-            self.shared.loads.get(self.number),
-        ) {
-            from.fetch_sub(1, Ordering::Relaxed);
-            to.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn adopt(&mut self, socket: Socket, address: SocketAddr, over_limit: bool) {
-        let http = HttpPeer::new(address, over_limit, &mut self.cx);
-        let conn = self.table.insert(Peer::new(socket, http, self.cx.now_ms));
-        let Some(peer) = self.table.get_mut(conn) else {
-            return;
-        };
-        if self
-            .poller
-            .add(&peer.socket, conn.to_u64(), Interest::READ)
-            .is_err()
-        {
-            peer.finished = true;
-        }
-        self.settle(conn);
-    }
-
-    fn serve_commands(&mut self) {
-        for _ in 0..COMMANDS {
-            let Some(command) = self
-                .shared
-                .queues
-                .get(self.number)
-                .and_then(CommandQueue::pop)
-            else {
-                return;
-            };
-            self.serve_command(command);
-        }
-    }
-
-    fn serve_command(&mut self, command: Command) {
-        if let Some(conn) = command::target(&command) {
-            match self.table.get_mut(conn) {
-                Some(peer) => command::apply(command, conn, peer, &mut self.cx),
-                None => command::miss(&command, conn, &mut self.cx),
-            }
-            self.settle(conn);
-            return;
-        }
-        match command {
-            Command::Adopt {
-                socket,
-                peer,
-                over_limit,
-            } => self.adopt(socket, peer, over_limit),
-            Command::SendMany(conns, frame) => {
-                for conn in conns {
-                    if let Some(peer) = self.table.get_mut(conn) {
-                        peer.send_shared(&frame, &mut self.cx);
-                    }
-                    self.settle(conn);
-                }
-            }
-            Command::CloseAll {
-                farewell,
-                spread_ms,
-            } => {
-                let walk = Walk::close(*farewell, spread_ms, self.table.len(), &self.cx);
-                self.walks.push_back(walk);
-            }
-            Command::TerminateAll(order) => {
-                let walk = Walk::terminate(*order, &self.cx);
-                self.walks.push_back(walk);
-            }
-            Command::SetGate(gate) => self.cx.gate = gate,
-            Command::ReadLastSeen => {
-                let last_seen = Box::new(self.last_seen());
-                self.cx.tell(Event::LastSeen(last_seen));
-            }
-            Command::Configure(settings) => self.cx.configure(settings),
-            Command::Stop => self.stopping = true,
-            // All others have a target.
-            _ => {}
-        }
     }
 
     fn serve_timers(&mut self) {
@@ -402,10 +208,7 @@ impl Reactor {
         let full = self.cx.events.is_full();
         self.cx.stats.reading_paused_total += u64::from(full);
         self.cx.stats.events_queued = self.cx.events.queued() as u64;
-        // Whoever reads the figures copies them and is gone; a reactor waits for nobody all the same.
-        if let Some(Ok(mut stats)) = self.shared.stats.get(self.number).map(Mutex::try_lock) {
-            stats.clone_from(&self.cx.stats);
-        }
+        self.own.try_publish(&self.cx.stats);
     }
 
     /// After a handler: output to the socket, then the end of the peer, or its interest and timer.
@@ -452,9 +255,7 @@ impl Reactor {
         if let Some((key, _)) = peer.timer {
             self.wheel.cancel(key);
         }
-        if let Some(load) = self.shared.loads.get(self.number) {
-            load.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.own.drop_load();
         self.cx.stats.outbox_bytes -= peer.output_bytes() as u64;
         match peer.stage {
             Stage::WebSocket(websocket) => websocket.bury(conn, &mut self.cx),
@@ -466,20 +267,6 @@ impl Reactor {
             }
         }
     }
-
-    fn last_seen(&self) -> LastSeen {
-        let mut last_seen = LastSeen::default();
-        for (conn, peer) in self.table.iter() {
-            if let Stage::WebSocket(websocket) = &peer.stage {
-                last_seen.conns.push(conn.to_u64());
-                last_seen.seen_ms.push(peer.last_seen);
-                last_seen
-                    .heartbeat_ms
-                    .push(websocket.session.last_heartbeat);
-            }
-        }
-        last_seen
-    }
 }
 
 impl Drop for Reactor {
@@ -490,14 +277,7 @@ impl Drop for Reactor {
             self.remove(conn);
         }
         self.cx.events.hand_over();
-        if let Some(stats) = self.shared.stats.get(self.number) {
-            stats
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone_from(&self.cx.stats);
-        }
-        if let Some(queue) = self.shared.queues.get(self.number) {
-            queue.set_stopped();
-        }
+        self.own.publish(&self.cx.stats);
+        self.own.commands.set_stopped();
     }
 }

@@ -11,8 +11,9 @@
 use dscore_proto::agent::{self, Kind};
 use dscore_proto::close::CloseCode;
 
+use crate::command::Farewell;
 use crate::context::Context;
-use crate::event::{Event, Farewell};
+use crate::event::Event;
 use crate::settings::{Endpoint, Settings};
 use crate::table::ConnId;
 use crate::termination::Terminations;

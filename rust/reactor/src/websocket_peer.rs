@@ -11,8 +11,9 @@
 use dscore_proto::close::CloseCode;
 use dscore_proto::connection::{Connection, Event as Incoming, MAX_LEFTOVER, Role, State};
 
+use crate::command::Farewell;
 use crate::context::Context;
-use crate::event::{Ended, Event, Farewell, Initiator};
+use crate::event::{Ended, Event, Initiator};
 use crate::raw;
 use crate::session::{Session, Who};
 use crate::settings::{Endpoint, Settings};

@@ -9,7 +9,8 @@
 mod support;
 
 use dscore_proto::close::CloseCode;
-use dscore_reactor::event::{Command, Event, Farewell, Initiator};
+use dscore_reactor::command::{Command, Farewell};
+use dscore_reactor::event::{Event, Initiator};
 use dscore_reactor::settings::Settings;
 use support::{Client, Heard, Server, settings, text_frame};
 
@@ -99,7 +100,7 @@ fn refusals_of_the_owner_count_and_let_the_stranger_try_again() {
         let frame = text_frame(&format!(r#"{{"type":"error","n":{turn}}}"#));
         server
             .pool
-            .command(conn, Command::Refuse { conn, frame })
+            .command(conn, Command::Refuse { frame })
             .unwrap();
         assert_eq!(client.text(), format!(r#"{{"type":"error","n":{turn}}}"#));
     }
@@ -184,10 +185,7 @@ fn liveness_2_an_answer_to_the_check_resets_the_misses_and_is_told_when_asked() 
     let (mut client, conn) = server.agent("a");
     client.send(r#"{"type":"heartbeat","clientName":"a"}"#);
     has(&client.text(), "heartbeat_response");
-    server
-        .pool
-        .command(conn, Command::HearNextBeat(conn))
-        .unwrap();
+    server.pool.command(conn, Command::HearNextBeat).unwrap();
     for _ in 0..3 {
         has(&client.text(), "connection_check");
         client.send(r#"{"type":"connection_check_response","client_name":"a"}"#);
@@ -249,7 +247,7 @@ fn both_sides_may_begin_to_close() {
     };
     server
         .pool
-        .command(conn, Command::Close(conn, Box::new(farewell)))
+        .command(conn, Command::Close(Box::new(farewell)))
         .unwrap();
     assert_eq!(client.close_frame(), (4409, "taken over".into()));
     let (closed, ended) = server.closed();

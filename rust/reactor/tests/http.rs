@@ -10,7 +10,8 @@ mod support;
 
 use std::io::{Read, Write};
 
-use dscore_reactor::event::{Command, Event, HttpRequest, Response};
+use dscore_reactor::command::{Command, Response, ResponsePart};
+use dscore_reactor::event::{Event, HttpRequest};
 use dscore_reactor::settings::Settings;
 use support::{Server, connect, exchange, settings};
 
@@ -51,13 +52,7 @@ fn respond(
     });
     server
         .pool
-        .command(
-            request.conn,
-            Command::Respond {
-                conn: request.conn,
-                response,
-            },
-        )
+        .command(request.conn, Command::Respond(response))
         .unwrap();
 }
 
@@ -68,12 +63,11 @@ fn respond_more(server: &Server, request: &HttpRequest, body: &str, more: bool) 
         .pool
         .command(
             conn,
-            Command::RespondMore {
-                conn,
+            Command::RespondMore(ResponsePart {
                 body,
                 more,
                 notify: false,
-            },
+            }),
         )
         .unwrap();
 }
@@ -198,7 +192,7 @@ fn statuses_without_content_have_none_whatever_the_app_gave() {
         });
         server
             .pool
-            .command(conn, Command::Respond { conn, response })
+            .command(conn, Command::Respond(response))
             .unwrap();
         let head = read_until(&mut stream, "\r\n\r\n");
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
@@ -319,7 +313,7 @@ fn a_large_response_goes_out_as_the_client_reads_and_tells_when_there_is_room() 
     let conn = asked.conn;
     server
         .pool
-        .command(conn, Command::Respond { conn, response })
+        .command(conn, Command::Respond(response))
         .unwrap();
     let reader = std::thread::spawn(move || {
         let mut all = Vec::new();
@@ -330,12 +324,7 @@ fn a_large_response_goes_out_as_the_client_reads_and_tells_when_there_is_room() 
         matches!(event, Event::Drained(_)).then_some(())
     });
     let (body, more, notify) = (part, false, false);
-    let command = Command::RespondMore {
-        conn,
-        body,
-        more,
-        notify,
-    };
+    let command = Command::RespondMore(ResponsePart { body, more, notify });
     server.pool.command(conn, command).unwrap();
     assert_eq!(reader.join().unwrap(), 16 << 20);
 }

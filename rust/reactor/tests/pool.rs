@@ -11,7 +11,8 @@ mod support;
 use std::collections::HashSet;
 use std::io::Write;
 
-use dscore_reactor::event::{Command, Event};
+use dscore_reactor::command::{Command, ReactorCommand};
+use dscore_reactor::event::Event;
 use dscore_reactor::settings::{Gate, Settings};
 use support::{Client, Heard, Server, connect, exchange, settings};
 
@@ -35,7 +36,10 @@ fn drain_2_newcomers_are_upgraded_and_closed_1013() {
         (Gate::Draining, "Server shutting down"),
         (Gate::Maintenance, "Server temporarily unavailable"),
     ] {
-        server.pool.command_all(|| Command::SetGate(gate)).unwrap();
+        server
+            .pool
+            .command_all(|| ReactorCommand::SetGate(gate))
+            .unwrap();
         for _ in 0..2 {
             let mut client = Client::open(server.address(), "/ws");
             assert_eq!(client.close_frame(), (1013, reason.into()));
@@ -44,7 +48,7 @@ fn drain_2_newcomers_are_upgraded_and_closed_1013() {
     }
     server
         .pool
-        .command_all(|| Command::SetGate(Gate::Open))
+        .command_all(|| ReactorCommand::SetGate(Gate::Open))
         .unwrap();
     server.agent("a");
 }
@@ -152,7 +156,7 @@ fn each_opened_has_its_closed_also_when_the_pool_ends() {
     for (mut client, _) in agents {
         assert_eq!(client.hear(), Heard::End);
     }
-    let error = server.pool.command_all(|| Command::ReadLastSeen);
+    let error = server.pool.command_all(|| ReactorCommand::ReadLastSeen);
     assert!(error.is_err(), "a closed pool takes no commands");
 }
 
@@ -197,7 +201,10 @@ fn last_seen_is_read_in_bulk() {
     let (_silent, _) = server.agent("silent");
     beating.send(r#"{"type":"heartbeat","clientName":"beats"}"#);
     assert!(beating.text().contains("heartbeat_response"));
-    server.pool.command_all(|| Command::ReadLastSeen).unwrap();
+    server
+        .pool
+        .command_all(|| ReactorCommand::ReadLastSeen)
+        .unwrap();
     let mut seen = Vec::new();
     for _ in 0..2 {
         seen.extend(server.wait("last seen", |event| {
@@ -233,6 +240,6 @@ fn an_unknown_path_is_the_apps_business() {
         Event::HttpRequest(request) => Some(request.conn),
         _ => None,
     });
-    server.pool.command(conn, Command::Abort(conn)).unwrap();
+    server.pool.command(conn, Command::Abort).unwrap();
     assert_eq!(client.join().unwrap(), "");
 }

@@ -11,7 +11,8 @@ mod support;
 use std::collections::HashSet;
 
 use dscore_proto::close::CloseCode;
-use dscore_reactor::event::{Command, Ending, Event, Farewell, TerminateAll};
+use dscore_reactor::command::{Command, Farewell, ReactorCommand, TerminateAll};
+use dscore_reactor::event::{Ending, Event};
 use dscore_reactor::table::ConnId;
 use support::{Client, Server, settings};
 
@@ -24,7 +25,7 @@ fn terminate_all(server: &Server, timeout_ms: u64, notice_ms: u64, max_extension
     };
     server
         .pool
-        .command_all(|| Command::TerminateAll(Box::new(order.clone())))
+        .command_all(|| ReactorCommand::TerminateAll(Box::new(order.clone())))
         .unwrap();
 }
 
@@ -144,7 +145,6 @@ fn drain_5_an_agent_that_never_sent_app_ready_is_only_given_notice() {
         .command(
             conn,
             Command::Accept {
-                conn,
                 agent_id,
                 replies: vec![],
                 notice_only: true,
@@ -287,7 +287,7 @@ fn closing_all_is_spread_over_the_time_given() {
     let began = std::time::Instant::now();
     server
         .pool
-        .command_all(|| Command::CloseAll {
+        .command_all(|| ReactorCommand::CloseAll {
             farewell: Box::new(farewell.clone()),
             spread_ms: 500,
         })

@@ -21,7 +21,8 @@ use dscore_proto::connection::{Connection, Event as Incoming, Limits, Role};
 use dscore_proto::frame::{self, Opcode};
 use dscore_proto::handshake;
 use dscore_reactor::ReactorPool;
-use dscore_reactor::event::{Command, Ended, Event, Outcome};
+use dscore_reactor::command::Command;
+use dscore_reactor::event::{Ended, Event, Outcome};
 use dscore_reactor::settings::{Endpoint, ListenSettings, Settings};
 use dscore_reactor::table::ConnId;
 
@@ -170,7 +171,6 @@ impl Server {
 
     pub fn accept(&self, conn: ConnId, agent_id: &str, replies: &[&str]) {
         let command = Command::Accept {
-            conn,
             agent_id: agent_id.into(),
             replies: replies.iter().map(|text| text_frame(text)).collect(),
             notice_only: false,

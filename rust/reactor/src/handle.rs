@@ -1,0 +1,71 @@
+//! One reactor as other threads see it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::queue::CommandQueue;
+use crate::stats::Stats;
+
+/// What the reactors of one pool, and their owner, share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) handles: Vec<Arc<Handle>>,
+    /// The zero of `now_ms`.
+    pub(crate) start: Instant,
+}
+
+/// Where one reactor is given commands, and what it lets others know.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) commands: CommandQueue,
+    /// Sockets it has, those on their way to it included: newcomers go to the reactor with the fewest.
+    load: AtomicUsize,
+    stats: Mutex<Stats>,
+}
+
+impl Handle {
+    pub(crate) fn new(commands: CommandQueue) -> Self {
+        Self {
+            commands,
+            load: AtomicUsize::new(0),
+            stats: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_load(&self) {
+        self.load.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn drop_load(&self) {
+        let before = self.load.fetch_sub(1, Ordering::Relaxed);
+        debug_assert!(before > 0, "a socket left that never came");
+    }
+
+    /// The figures of the last turn.
+    pub(crate) fn stats(&self) -> Stats {
+        self.stats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Publishes figures, unless somebody reads them just now: a reactor waits for nobody.
+    pub(crate) fn try_publish(&self, stats: &Stats) {
+        if let Ok(mut published) = self.stats.try_lock() {
+            published.clone_from(stats);
+        }
+    }
+
+    /// Publishes the last figures.
+    pub(crate) fn publish(&self, stats: &Stats) {
+        self.stats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(stats);
+    }
+}

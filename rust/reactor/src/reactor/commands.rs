@@ -1,0 +1,261 @@
+//! What each command does, to a reactor or to one of its peers.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Reactor;
+use crate::broadcast::{TerminateFrame, Walk, send_terminate};
+use crate::command::{Command, ReactorCommand};
+use crate::context::Context;
+use crate::event::{Ending, Event, LastSeen, Outcome};
+use crate::peer::{Peer, Stage};
+use crate::queue::Order;
+use crate::session::Who;
+use crate::table::ConnId;
+use crate::termination::Termination;
+use crate::websocket_peer::{Verdict, WebSocketPeer};
+
+/// Taken in one turn.
+const BATCH: usize = 1024;
+
+impl Reactor {
+    pub(super) fn serve_commands(&mut self) {
+        for _ in 0..BATCH {
+            let Some(order) = self.own.commands.pop() else {
+                return;
+            };
+            match order {
+                Order::Peer(conn, command) => self.serve_command(conn, command),
+                Order::Reactor(command) => self.serve_reactor_command(command),
+                Order::SendMany(conns, frame) => self.send_many(conns, &frame),
+                Order::Settled(conn) => self.release(conn),
+                Order::Adopt(newcomer) => self.adopt(newcomer),
+                Order::Stop => self.stopping = true,
+            }
+        }
+    }
+
+    fn serve_command(&mut self, conn: ConnId, command: Command) {
+        match self.table.get_mut(conn) {
+            Some(peer) => apply(command, conn, peer, &mut self.cx),
+            None => miss(&command, conn, &mut self.cx),
+        }
+        self.settle(conn);
+    }
+
+    fn serve_reactor_command(&mut self, command: ReactorCommand) {
+        match command {
+            ReactorCommand::CloseAll {
+                farewell,
+                spread_ms,
+            } => {
+                let walk = Walk::close(*farewell, spread_ms, self.table.len(), &self.cx);
+                self.walks.push_back(walk);
+            }
+            ReactorCommand::TerminateAll(order) => {
+                let walk = Walk::terminate(*order, &self.cx);
+                self.walks.push_back(walk);
+            }
+            ReactorCommand::SetGate(gate) => self.cx.gate = gate,
+            ReactorCommand::ReadLastSeen => {
+                let last_seen = Box::new(self.last_seen());
+                self.cx.tell(Event::LastSeen(last_seen));
+            }
+            ReactorCommand::Configure(settings) => self.cx.configure(settings),
+        }
+    }
+
+    fn send_many(&mut self, conns: Vec<ConnId>, frame: &Arc<[u8]>) {
+        for conn in conns {
+            if let Some(peer) = self.table.get_mut(conn) {
+                peer.send_shared(frame, &mut self.cx);
+            }
+            self.settle(conn);
+        }
+    }
+
+    /// Lets a close frame go that was withheld until the owner had had its turn.
+    fn release(&mut self, conn: ConnId) {
+        if let Some(peer) = self.table.get_mut(conn)
+            && let Stage::WebSocket(websocket) = &mut peer.stage
+        {
+            websocket.release(&mut self.cx);
+        }
+        self.settle(conn);
+    }
+
+    fn last_seen(&self) -> LastSeen {
+        let mut last_seen = LastSeen::default();
+        for (conn, peer) in self.table.iter() {
+            if let Stage::WebSocket(websocket) = &peer.stage {
+                last_seen.conns.push(conn.to_u64());
+                last_seen.seen_ms.push(peer.last_seen);
+                last_seen
+                    .heartbeat_ms
+                    .push(websocket.session.last_heartbeat);
+            }
+        }
+        last_seen
+    }
+}
+
+/// Applies a command to its peer; the caller settles the peer after it.
+fn apply(command: Command, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
+    match (command, &mut peer.stage) {
+        (Command::Abort, _) => peer.finished = true,
+        (Command::Send(outgoing), Stage::WebSocket(_)) => {
+            peer.send_shared(&outgoing.frame, cx);
+            if outgoing.notify {
+                peer.notify_when_drained(conn, cx);
+            }
+        }
+        (command, Stage::WebSocket(websocket)) => {
+            apply_to_websocket(command, conn, websocket, cx);
+            resume(conn, peer, cx);
+        }
+        (Command::Respond(response), Stage::Http(http)) => {
+            http.respond(&response, cx);
+            after_response(response.notify, conn, peer, cx);
+        }
+        (Command::RespondMore(part), Stage::Http(http)) => {
+            http.respond_more(&part.body, part.more, cx);
+            after_response(part.notify, conn, peer, cx);
+        }
+        // Meant for a WebSocket that this connection has not become, or for a request it has not made.
+        (_, Stage::Http(_)) => {}
+    }
+}
+
+/// terminate_app for a connection that has gone: it still gets its one outcome.
+fn miss(command: &Command, conn: ConnId, cx: &mut Context) {
+    if let Command::Terminate { request, .. } = command {
+        cannot_terminate(
+            conn,
+            *request,
+            Ending::Vanished,
+            "the agent is not connected",
+            cx,
+        );
+    }
+}
+
+fn apply_to_websocket(
+    command: Command,
+    conn: ConnId,
+    websocket: &mut WebSocketPeer,
+    cx: &mut Context,
+) {
+    match command {
+        // Too late: the closing has begun, and its end will be told.
+        Command::Accept { .. } | Command::AcceptWatcher { .. } if !websocket.is_open() => {}
+        Command::Accept {
+            agent_id,
+            replies,
+            notice_only,
+        } => {
+            websocket.session.become_agent(agent_id, notice_only, cx);
+            send_all(websocket, &replies, cx);
+        }
+        Command::AcceptWatcher { replies } => {
+            websocket.session.become_watcher(cx);
+            send_all(websocket, &replies, cx);
+        }
+        Command::Refuse { frame } => {
+            websocket.session.stay_stranger();
+            websocket.send(&frame, cx);
+            if let Verdict::Close(farewell) = websocket.session.count_error(cx) {
+                websocket.close(&farewell, cx);
+            }
+        }
+        Command::Close(farewell) => websocket.close(&farewell, cx),
+        Command::HearNextBeat => websocket.session.hear_next_beat = true,
+        Command::Terminate {
+            request,
+            timeout_ms,
+            reason,
+        } => {
+            terminate_one(conn, websocket, request, timeout_ms, &reason, cx);
+        }
+        // Done already, for either stage.
+        Command::Send(_) | Command::Abort => {}
+        // Meant for a request that this connection made before it became a WebSocket: there is none.
+        Command::Respond(_) | Command::RespondMore(_) => {}
+    }
+}
+
+fn terminate_one(
+    conn: ConnId,
+    websocket: &mut WebSocketPeer,
+    request: Uuid,
+    timeout_ms: u64,
+    reason: &str,
+    cx: &mut Context,
+) {
+    if !websocket.is_open() || !matches!(websocket.session.who, Who::Agent(_)) {
+        cannot_terminate(
+            conn,
+            request,
+            Ending::Vanished,
+            "the connection is closing",
+            cx,
+        );
+        return;
+    }
+    let deadline = cx.now_ms + timeout_ms;
+    let termination = Termination {
+        request,
+        deadline,
+        latest: deadline,
+        drain: false,
+        notice: false,
+        sent_us: cx.now_us,
+        refused: None,
+    };
+    send_terminate(
+        conn,
+        websocket,
+        termination,
+        &mut TerminateFrame::new(reason),
+        cx,
+    );
+}
+
+fn cannot_terminate(conn: ConnId, request: Uuid, ending: Ending, why: &str, cx: &mut Context) {
+    cx.tell(Event::Outcome(Box::new(Outcome {
+        conn,
+        request,
+        ending,
+        latency_us: 0,
+        message: why.into(),
+        drain: false,
+    })));
+}
+
+fn send_all(websocket: &mut WebSocketPeer, frames: &[Arc<[u8]>], cx: &mut Context) {
+    for frame in frames {
+        websocket.send(frame, cx);
+    }
+}
+
+/// Goes on with input that was kept back while an introduction waited for its answer.
+fn resume(conn: ConnId, peer: &mut Peer, cx: &mut Context) {
+    if let Stage::WebSocket(websocket) = &mut peer.stage
+        && websocket.has_kept()
+    {
+        peer.on_data(conn, &mut [], cx);
+    }
+}
+
+/// Goes on with a request that came while another waited for its answer.
+fn after_response(notify: bool, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
+    if let Stage::Http(http) = &peer.stage
+        && http.has_input()
+    {
+        peer.on_data(conn, &mut [], cx);
+    }
+    if notify {
+        peer.transmit(cx);
+        peer.notify_when_drained(conn, cx);
+    }
+}

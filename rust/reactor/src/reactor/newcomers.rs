@@ -1,0 +1,107 @@
+//! How newcomers get into a reactor: accepted by the first of the pool, handed to the one with the fewest sockets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{LISTENER, Reactor};
+use crate::http_peer::HttpPeer;
+use crate::peer::Peer;
+use crate::queue::{Newcomer, Order};
+use crate::sys::{Interest, Socket};
+
+impl Reactor {
+    /// Takes a batch from the backlog.
+    pub(super) fn accept(&mut self) {
+        let Some(acceptor) = &mut self.acceptor else {
+            return;
+        };
+        let rate = self.cx.settings.accept_rate;
+        let mut accepted = Vec::new();
+        let tally = acceptor.accept(self.cx.now_ms, rate, |socket, address| {
+            accepted.push((socket, address))
+        });
+        self.cx.stats.accept_errors_total += tally.errors;
+        self.cx.stats.refused_total += tally.turned_away;
+        if acceptor.resume_ms.is_some() {
+            self.watch_listener(false);
+        }
+        for (socket, address) in accepted {
+            self.hand_out(socket, address);
+        }
+    }
+
+    /// Goes on where the pace or a pause kept newcomers waiting, once that is over.
+    pub(super) fn resume_accepting(&mut self) {
+        let due = self
+            .acceptor
+            .as_ref()
+            .and_then(|acceptor| acceptor.resume_ms);
+        if due.is_some_and(|at| at <= self.cx.now_ms) {
+            self.watch_listener(true);
+            self.accept();
+        }
+    }
+
+    fn watch_listener(&mut self, watch: bool) {
+        let Some(acceptor) = &self.acceptor else {
+            return;
+        };
+        if watch == self.accepting {
+            return;
+        }
+        let interest = Interest {
+            read: watch,
+            write: false,
+        };
+        if self
+            .poller
+            .modify(acceptor.listener(), LISTENER, interest)
+            .is_ok()
+        {
+            self.accepting = watch;
+        }
+    }
+
+    /// Gives a newcomer to the reactor with the fewest sockets.
+    fn hand_out(&mut self, socket: Socket, address: SocketAddr) {
+        self.cx.stats.accepted_total += 1;
+        let handles = &self.shared.handles;
+        let total: usize = handles.iter().map(|handle| handle.load()).sum();
+        let newcomer = Newcomer {
+            socket,
+            address,
+            over_limit: total >= self.cx.settings.max_connections,
+        };
+        let fewest = handles.iter().min_by_key(|handle| handle.load());
+        let least = fewest.unwrap_or(&self.own);
+        least.add_load();
+        if Arc::ptr_eq(least, &self.own) {
+            self.adopt(newcomer);
+            return;
+        }
+        // Never wait for another reactor: two that waited for each other would wait for ever.
+        if let Err(Order::Adopt(newcomer)) = least.commands.try_push(Order::Adopt(newcomer)) {
+            least.drop_load();
+            self.own.add_load();
+            self.adopt(newcomer);
+        }
+    }
+
+    /// Takes a newcomer in; its place was counted by whoever handed it out.
+    pub(super) fn adopt(&mut self, newcomer: Newcomer) {
+        let http = HttpPeer::new(newcomer.address, newcomer.over_limit, &mut self.cx);
+        let peer = Peer::new(newcomer.socket, http, self.cx.now_ms);
+        let conn = self.table.insert(peer);
+        let Some(peer) = self.table.get_mut(conn) else {
+            return;
+        };
+        if self
+            .poller
+            .add(&peer.socket, conn.to_u64(), Interest::READ)
+            .is_err()
+        {
+            peer.finished = true;
+        }
+        self.settle(conn);
+    }
+}
