@@ -109,6 +109,8 @@ class Closed:
     reason: str = ""
     initiator: str = "network"
     cause: str = ""
+    heartbeat_ms: int = 0
+    rtt_us: int = 0
 
 
 @dataclass
@@ -138,6 +140,7 @@ class LastSeen:
     conns: list[int]
     seen_ms: list[int]
     heartbeat_ms: list[int]
+    rtt_us: list[int]
 
 
 class CoreConfig:

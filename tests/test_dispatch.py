@@ -88,7 +88,7 @@ async def test_events_of_a_stale_connection_never_touch_its_successor() -> None:
         await server.introduce(1, "a")
         server.pool.open.clear()
         await server.introduce(2, "a")
-        await server.happen(Missed(1, 3), Beat(1), LastSeen([1], [5], [5]), Closed(1, 4409))
+        await server.happen(Missed(1, 3), Beat(1), LastSeen([1], [5], [5], [5]), Closed(1, 4409))
         agent = server.agent("a")
         assert agent is not None
         assert (agent.state, agent.last_heartbeat, agent.connected) == ("connected", None, True)
@@ -99,11 +99,11 @@ async def test_last_seen_is_read_in_bulk() -> None:
     async with running() as server:
         await server.introduce(1, "a")
         now = server.pool.now_ms()
-        await server.happen(LastSeen([1, 99], [now, now], [now, now]))
+        await server.happen(LastSeen([1, 99], [now, now], [now, now], [0, 0]))
         agent = server.agent("a")
         assert agent is not None
         assert agent.last_heartbeat == pytest.approx(server.unix_time(now))
-        await server.happen(LastSeen([1], [now], [0]))
+        await server.happen(LastSeen([1], [now], [0], [0]))
         assert agent.last_heartbeat is not None, "0 means none on this connection"
 
 

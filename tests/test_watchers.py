@@ -151,7 +151,7 @@ async def test_last_heartbeat_is_told_as_a_timestamp() -> None:
         await server.watch(9)
         await server.introduce(1, "a")
         now = server.pool.now_ms()
-        await server.happen(fake_core.LastSeen([1, 77], [now, now], [now, now]))
+        await server.happen(fake_core.LastSeen([1, 77], [now, now], [now, now], [0, 0]))
         await server.happen(fake_core.Closed(1))
         await eventually(lambda: len(server.told(9)) == 2)
         moment = server.told(9)[1]["lastHeartbeat"]

@@ -194,6 +194,10 @@ class Closed:
     cause: str
     """A `reason_code` of PROTOCOL.md §4 where one fits (ping_timeout, heartbeat_timeout,
     protocol_error, slow_consumer, taken_over, shutdown, …), else ""."""
+    heartbeat_ms: int
+    """Its last heartbeat, on the pool's clock; 0: none."""
+    rtt_us: int
+    """The round trip of its last ping; 0: none."""
 
 @final
 class Drained:
@@ -232,6 +236,8 @@ class LastSeen:
     """Last frame of any kind."""
     heartbeat_ms: list[int]
     """Last heartbeat; 0: none yet."""
+    rtt_us: list[int]
+    """The round trip of the last ping; 0: none yet."""
 
 Event: TypeAlias = (
     Opened

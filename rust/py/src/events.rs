@@ -3,6 +3,7 @@
 use dscore_proto::agent::Kind;
 use dscore_reactor::event::{self, Ending, Event, Initiator};
 use dscore_reactor::settings::Endpoint;
+use dscore_reactor::table::ConnId;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
@@ -62,7 +63,15 @@ event_class!(Outcome {
     message: String,
     drain: bool,
 });
-event_class!(Closed { conn: u64, code: u16, reason: String, initiator: Py<PyString>, cause: String });
+event_class!(Closed {
+    conn: u64,
+    code: u16,
+    reason: String,
+    initiator: Py<PyString>,
+    cause: String,
+    heartbeat_ms: u64,
+    rtt_us: u32,
+});
 event_class!(Drained { conn: u64 });
 event_class!(HttpRequest {
     conn: u64,
@@ -75,7 +84,12 @@ event_class!(HttpRequest {
     peer_port: u16,
 });
 event_class!(HttpGone { conn: u64 });
-event_class!(LastSeen { conns: Vec<u64>, seen_ms: Vec<u64>, heartbeat_ms: Vec<u64> });
+event_class!(LastSeen {
+    conns: Vec<u64>,
+    seen_ms: Vec<u64>,
+    heartbeat_ms: Vec<u64>,
+    rtt_us: Vec<u32>,
+});
 
 /// Turns a whole batch.
 pub(crate) fn to_python<'py>(py: Python<'py>, batch: Vec<Event>) -> PyResult<Bound<'py, PyList>> {
@@ -155,25 +169,7 @@ fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
             },
         ),
         Event::Outcome(outcome) => any(py, convert_outcome(py, *outcome)),
-        Event::Closed(conn, ended) => {
-            let initiator = initiator_name(py, ended.initiator);
-            let event::Ended {
-                code,
-                reason,
-                cause,
-                ..
-            } = *ended;
-            any(
-                py,
-                Closed {
-                    conn: conn.to_u64(),
-                    code,
-                    reason,
-                    initiator,
-                    cause,
-                },
-            )
-        }
+        Event::Closed(conn, closed) => any(py, convert_closed(py, conn, *closed)),
         Event::Drained(conn) => any(
             py,
             Drained {
@@ -192,6 +188,7 @@ fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
                 conns,
                 seen_ms,
                 heartbeat_ms,
+                rtt_us,
             } = *seen;
             any(
                 py,
@@ -199,6 +196,7 @@ fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
                     conns,
                     seen_ms,
                     heartbeat_ms,
+                    rtt_us,
                 },
             )
         }
@@ -216,6 +214,24 @@ fn convert_opened(py: Python<'_>, opened: event::Opened) -> Opened {
         path: opened.path,
         peer: opened.peer.ip().to_string(),
         bearer: opened.bearer,
+    }
+}
+
+fn convert_closed(py: Python<'_>, conn: ConnId, closed: event::Closed) -> Closed {
+    let event::Ended {
+        code,
+        reason,
+        initiator,
+        cause,
+    } = closed.ended;
+    Closed {
+        conn: conn.to_u64(),
+        code,
+        reason,
+        initiator: initiator_name(py, initiator),
+        cause,
+        heartbeat_ms: closed.heartbeat_ms,
+        rtt_us: closed.rtt_us,
     }
 }
 

@@ -79,6 +79,17 @@ pub struct Ended {
     pub cause: String,
 }
 
+/// The last that is heard of a WebSocket.
+#[derive(Debug)]
+pub struct Closed {
+    /// How it ended.
+    pub ended: Ended,
+    /// Its last heartbeat, ms; 0 for none.
+    pub heartbeat_ms: u64,
+    /// The round trip of its last ping; 0 for none.
+    pub rtt_us: u32,
+}
+
 /// A complete HTTP request.
 #[derive(Debug)]
 pub struct HttpRequest {
@@ -107,6 +118,8 @@ pub struct LastSeen {
     pub seen_ms: Vec<u64>,
     /// The last heartbeat, ms; 0 for none yet.
     pub heartbeat_ms: Vec<u64>,
+    /// The round trip of the last ping; 0 for none yet.
+    pub rtt_us: Vec<u32>,
 }
 
 /// What a reactor tells.
@@ -157,7 +170,7 @@ pub enum Event {
     /// A terminate_app has ended.
     Outcome(Box<Outcome>),
     /// A WebSocket has ended.
-    Closed(ConnId, Box<Ended>),
+    Closed(ConnId, Box<Closed>),
     /// An outbox fell to low water.
     Drained(ConnId),
     /// A request for the HTTP app.

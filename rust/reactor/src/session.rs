@@ -50,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) hear_next_beat: bool,
     errors: u8,
     misses: u32,
+    /// The round trip of the last ping; 0 for none yet.
+    pub(crate) rtt_us: u32,
     errors_since: u64,
     /// The last heartbeat or connection_check_response; 0 for none yet: then silence is no miss.
     pub(crate) last_beat: u64,
@@ -69,6 +71,7 @@ impl Session {
             hear_next_beat: false,
             errors: 0,
             misses: 0,
+            rtt_us: 0,
             errors_since: 0,
             last_beat: 0,
             last_heartbeat: 0,
@@ -139,6 +142,16 @@ impl Session {
         }
         self.misses = 0;
         self.next_check = cx.now_ms + cx.settings.connection_check_interval;
+    }
+
+    /// A pong came. What it carries is the time of the ping, unless the peer made it up: a time to come is no answer.
+    pub(crate) fn pong(&mut self, payload: &[u8], cx: &Context) {
+        let Ok(sent) = payload.try_into().map(u64::from_be_bytes) else {
+            return;
+        };
+        if let Some(rtt_us) = cx.now_us.checked_sub(sent) {
+            self.rtt_us = u32::try_from(rtt_us).unwrap_or(u32::MAX).max(1);
+        }
     }
 
     /// When this person's silence, or an unanswered request, leads to something.

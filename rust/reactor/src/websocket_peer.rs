@@ -13,7 +13,7 @@ use dscore_proto::connection::{Connection, Event as Incoming, MAX_LEFTOVER, Role
 
 use crate::command::Farewell;
 use crate::context::Context;
-use crate::event::{Ended, Event, Initiator};
+use crate::event::{Closed, Ended, Event, Initiator};
 use crate::raw;
 use crate::session::{Session, Who};
 use crate::settings::{Endpoint, Settings};
@@ -253,7 +253,12 @@ impl WebSocketPeer {
                 cause: String::new(),
             },
         };
-        cx.tell(Event::Closed(conn, Box::new(ended)));
+        let closed = Closed {
+            ended,
+            heartbeat_ms: self.session.last_heartbeat,
+            rtt_us: self.session.rtt_us,
+        };
+        cx.tell(Event::Closed(conn, Box::new(closed)));
     }
 
     /// When something is to be done though nothing comes in.
@@ -362,7 +367,11 @@ fn on_event(
                 _ => raw::on_binary(),
             })
         }
-        Incoming::Ping(_) | Incoming::Pong(_) => Ok(Verdict::Go),
+        Incoming::Ping(_) => Ok(Verdict::Go),
+        Incoming::Pong(payload) => {
+            session.pong(payload, cx);
+            Ok(Verdict::Go)
+        }
         Incoming::Close { code, reason } => Err(Ended {
             code: code.map_or(1005, CloseCode::value),
             reason: reason.into(),

@@ -366,3 +366,32 @@ fn a_slow_consumer_that_reads_again_sees_why_it_was_closed() {
     assert_eq!(client.close_frame(), (1013, "slow consumer".into()));
     server.closed();
 }
+
+#[test]
+fn the_end_tells_the_last_heartbeat_and_the_round_trip() {
+    let mut server = Server::start(Settings {
+        ping_interval: 40,
+        ..settings()
+    });
+    let (mut client, _) = server.agent("a");
+    client.send(r#"{"type":"heartbeat","clientName":"a"}"#);
+    while client.hear() != Heard::Ping {}
+    // The pong goes out before the close frame, and is read before it.
+    client.close(1000, "");
+    let (_, closed) = server.buried();
+    assert!(closed.heartbeat_ms > 0);
+    assert!((1..10_000_000).contains(&closed.rtt_us), "{closed:?}");
+}
+
+#[test]
+fn a_pong_that_was_made_up_is_no_round_trip() {
+    let mut server = Server::start(settings());
+    let (mut client, _) = server.agent("a");
+    let from_the_future = [0xFF; 8];
+    for payload in [&b""[..], b"short", &from_the_future] {
+        client.send_pong(payload);
+    }
+    client.close(1000, "");
+    let (_, closed) = server.buried();
+    assert_eq!((closed.heartbeat_ms, closed.rtt_us), (0, 0));
+}

@@ -94,6 +94,7 @@ impl Reactor {
                 last_seen
                     .heartbeat_ms
                     .push(websocket.session.last_heartbeat);
+                last_seen.rtt_us.push(websocket.session.rtt_us);
             }
         }
         last_seen

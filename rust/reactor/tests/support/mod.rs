@@ -22,7 +22,7 @@ use dscore_proto::frame::{self, Opcode};
 use dscore_proto::handshake;
 use dscore_reactor::ReactorPool;
 use dscore_reactor::command::Command;
-use dscore_reactor::event::{Ended, Event, Outcome};
+use dscore_reactor::event::{Closed, Ended, Event, Outcome};
 use dscore_reactor::settings::{Endpoint, ListenSettings, Settings};
 use dscore_reactor::table::ConnId;
 
@@ -131,15 +131,15 @@ impl Server {
         })
     }
 
-    pub fn closed(&mut self) -> (ConnId, Ended) {
+    pub fn buried(&mut self) -> (ConnId, Closed) {
         let at = |event: &Event| matches!(event, Event::Closed(..));
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.pump();
             if let Some(at) = self.events.iter().position(at)
-                && let Event::Closed(conn, ended) = self.events.remove(at)
+                && let Event::Closed(conn, closed) = self.events.remove(at)
             {
-                return (conn, *ended);
+                return (conn, *closed);
             }
             assert!(
                 Instant::now() < deadline,
@@ -148,6 +148,11 @@ impl Server {
             );
             std::thread::yield_now();
         }
+    }
+
+    pub fn closed(&mut self) -> (ConnId, Ended) {
+        let (conn, closed) = self.buried();
+        (conn, closed.ended)
     }
 
     pub fn outcome(&mut self) -> Outcome {
@@ -250,6 +255,15 @@ impl Client {
     pub fn send_binary(&mut self, data: &[u8]) {
         let mut out = Vec::new();
         self.connection.send_binary(data, &mut out).unwrap();
+        self.stream.write_all(&out).unwrap();
+    }
+
+    /// A pong that answers no ping.
+    pub fn send_pong(&mut self, payload: &[u8]) {
+        let mut out = Vec::new();
+        let mask = Some([0; 4]);
+        frame::encode_header(Opcode::Pong, true, payload.len() as u64, mask, &mut out);
+        out.extend_from_slice(payload);
         self.stream.write_all(&out).unwrap();
     }
 
