@@ -129,7 +129,13 @@ async def test_the_scope_says_what_was_asked() -> None:
 
 @pytest.mark.parametrize(
     ("target", "path", "query"),
-    [("http://host:1/x?y=1", "/x", b"y=1"), ("http://host", "/", b""), ("*", "*", b"")],
+    [
+        ("http://host:1/x?y=1", "/x", b"y=1"),
+        ("http://host", "/", b""),
+        ("http://host?y=/", "/", b"y=/"),
+        ("http://[", "/", b""),
+        ("*", "*", b""),
+    ],
 )
 async def test_takes_every_form_of_target(target: str, path: str, query: bytes) -> None:
     seen: dict[str, Any] = {}

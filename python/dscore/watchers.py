@@ -70,6 +70,12 @@ class Watchers:
             self._context.tasks.spawn(self._send_rest(conn, watcher, entries), "snapshot")
         return first
 
+    def snapshot_again(self, conn: int) -> None:
+        """The whole state, for a watcher of before, in a while: however often it asks in one turn
+        of the loop, only the last of its snapshots is made."""
+        watcher = self._context.registry.watchers[conn]
+        self._context.tasks.spawn(self._send_rest(conn, watcher, self._snapshot(conn)), "snapshot")
+
     def drained(self, conn: int) -> None:
         """The outbox of a connection has room again."""
         reading = self._reading.get(conn)
@@ -113,7 +119,9 @@ class Watchers:
         # and may come before the agent's own entry, which then says the same: the last word on an
         # agent is always true.
         registry = self._context.registry
-        watcher = registry.watchers[conn]
+        watcher = registry.watchers.get(conn)
+        if watcher is None:
+            return
         for record in list(registry.agents.values()):
             known = registry.agents.get(record.agent_id) is record
             if known and watcher.filter.fits(record.agent_id, record.status):
@@ -121,6 +129,10 @@ class Watchers:
 
     async def _send_rest(self, conn: int, watcher: Watcher, entries: Iterator[bytes]) -> None:
         pool, watchers = self._context.pool, self._context.registry.watchers
+        if watchers.get(conn) is not watcher:
+            return
+        if conn in self._reading:  # an earlier snapshot waits for room: it finds that it is over
+            self._reading[conn].set()
         room = self._reading[conn] = asyncio.Event()
         try:
             # Otherwise it has gone, or replaced its filter: then this is nobody's snapshot.

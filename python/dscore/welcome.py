@@ -61,12 +61,11 @@ class Welcome:
         context = self._context
         is_new = conn in context.registry.newcomers
         context.registry.watch(conn, message.filter)
-        first = self._watchers.begin_snapshot(conn) if message.snapshot else []
         if is_new:
+            first = self._watchers.begin_snapshot(conn) if message.snapshot else []
             context.pool.accept_watcher(conn, first)
-        else:
-            for entry in first:
-                context.pool.send(conn, entry)
+        elif message.snapshot:
+            self._watchers.snapshot_again(conn)
 
     def again(self, record: AgentRecord, message: AppReady) -> None:
         context = self._context

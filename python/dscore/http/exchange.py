@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import orjson
 
@@ -168,10 +168,10 @@ class Exchange:
 
 def scope_of(request: Request, server: tuple[str, int], state: dict[str, Any]) -> Scope:
     target = request.target
-    # RFC 9112 §3.2.2: a server must take the absolute form too.
+    # RFC 9112 §3.2.2: a server must take the absolute form too. The core has held its authority
+    # against Host; nothing here may refuse what it let through, or the request is never answered.
     if not target.startswith("/") and "://" in target:
-        parts = urlsplit(target)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        target = _after_authority(target.partition("://")[2])
     path, _, query = target.partition("?")
     return {
         "type": "http",
@@ -189,6 +189,13 @@ def scope_of(request: Request, server: tuple[str, int], state: dict[str, Any]) -
         "state": state.copy(),
         "extensions": {},
     }
+
+
+def _after_authority(rest: str) -> str:
+    """The path and the query of an absolute target, from its authority on."""
+    end = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+    local = rest[end:]
+    return local if local.startswith("/") else f"/{local}"
 
 
 def _response_headers(headers: Iterable[Iterable[bytes]]) -> list[Header]:

@@ -1,0 +1,41 @@
+"""What went wrong once, or could be made to from the network."""
+
+import pytest
+
+import fake_core
+from dscore.watchers import SNAPSHOT_SLICE
+from fake_core import introduction, message
+from faked import FakeServer, eventually, running
+
+
+async def watched_fleet(server: FakeServer, agents: int) -> None:
+    for conn in range(1, agents + 1):
+        ready = introduction(conn, "app_ready", instance_id=f"a{conn}")
+        server.pool.push(fake_core.Opened(conn), ready)
+    await server.happen()
+    await server.watch(9_999)
+
+
+async def test_a_watcher_that_asks_on_and_on_gets_one_snapshot_for_a_turn_of_the_loop() -> None:
+    # Each of its messages, forty bytes long, held the loop for as long as a snapshot takes.
+    async with running() as server:
+        await watched_fleet(server, 10)
+        server.pool.push(*(message(9_999, "watch", snapshot=True) for _ in range(100)))
+        await server.happen()
+        await eventually(lambda: not server._tasks)
+        assert len(server.told(9_999)) == 10
+
+
+async def test_a_snapshot_that_was_asked_for_anew_ends_the_one_that_waits_for_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # It waited for ever: the room was only told to its successor.
+    async with running() as server:
+        await watched_fleet(server, 2 * SNAPSHOT_SLICE)
+        send = server.pool.send
+        monkeypatch.setattr(server.pool, "send", lambda conn, text, notify=False: send(conn, text))
+        for _ in range(3):
+            await server.happen(message(9_999, "watch", snapshot=True))
+            await eventually(lambda: len(server._tasks) == 1)
+        await server.happen(fake_core.Closed(9_999))
+        await eventually(lambda: not server._tasks)
