@@ -91,6 +91,7 @@ class FakeServer:
         self._tls = tls
         self._peers: asyncio.Queue[Peer] = asyncio.Queue()
         self._server: Server | None = None
+        self._leaving = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -134,6 +135,7 @@ class FakeServer:
         trace: TracebackType | None,
     ) -> None:
         assert self._server is not None
+        self._leaving.set()
         self._server.close()
         await self._server.wait_closed()
 
@@ -146,7 +148,7 @@ class FakeServer:
             return None
         self.looks += 1
         if self.health is None:
-            await asyncio.Event().wait()
+            await self._leaving.wait()
         body = json.dumps(self.health).encode()
         headers = Headers({"Content-Length": str(len(body)), "Connection": "close"})
         return Response(http.HTTPStatus.OK, "OK", headers, body)
