@@ -169,7 +169,7 @@ class Bytes:
                 return payload
 
     async def closed(self) -> tuple[int, str]:
-        """Code and reason of the close frame, which it answers; then nothing but the end may come."""
+        """Code and reason of the close frame, which it answers; only the end may follow."""
         payload = await self.close_payload()
         self.writer.write(frame(8, payload[:2]))
         assert await self.ended() == b""

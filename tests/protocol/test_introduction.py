@@ -87,12 +87,15 @@ async def test_the_authentication_deadline_is_not_put_off_by_talking() -> None:
 
 
 async def test_the_authentication_deadline_ends_with_the_introduction() -> None:
-    async with running({"auth": {"timeout": 0.2}}) as here:
-        async with agents(here.ws, "a-1") as [one], watcher(here.ws) as page:
-            async with agent(here.ws, introduce=False) as idle:
-                await idle.closed()
-            await settled(one)
-            await settled(page)
+    async with (
+        running({"auth": {"timeout": 0.2}}) as here,
+        agents(here.ws, "a-1") as [one],
+        watcher(here.ws) as page,
+    ):
+        async with agent(here.ws, introduce=False) as idle:
+            await idle.closed()
+        await settled(one)
+        await settled(page)
 
 
 async def test_a_heartbeat_introduces_where_no_token_is_required() -> None:
@@ -111,9 +114,11 @@ async def test_a_heartbeat_without_an_address_has_the_peers() -> None:
 
 
 async def test_an_ipv4_mapped_address_is_normalised() -> None:
-    async with running({"listen": {"port": 0, "host": "::ffff:127.0.0.1"}}) as here:
-        async with agent(here.ws, "a-1"):
-            assert [known.ip for known in here.server.agents()] == ["127.0.0.1"]
+    async with (
+        running({"listen": {"port": 0, "host": "::ffff:127.0.0.1"}}) as here,
+        agent(here.ws, "a-1"),
+    ):
+        assert [known.ip for known in here.server.agents()] == ["127.0.0.1"]
 
 
 async def test_a_heartbeat_does_not_introduce_where_tokens_are_required() -> None:
@@ -126,14 +131,17 @@ async def test_a_heartbeat_does_not_introduce_where_tokens_are_required() -> Non
 
 
 async def test_reconnection_success_introduces_and_is_announced_once() -> None:
-    async with running() as here, watcher(here.ws) as page:
-        async with agent(here.ws, "b-1", introduce=False) as one:
-            for _ in range(3):
-                await one.send("reconnection_success", clientName="b-1")
-            await hears_only(one)
-            heard = await hears_only(page, "client_status_changed", "client_reconnected")
-            assert heard[1]["clientName"] == "b-1"
-            assert (await here.details("b-1"))["state"] == "connected"
+    async with (
+        running() as here,
+        watcher(here.ws) as page,
+        agent(here.ws, "b-1", introduce=False) as one,
+    ):
+        for _ in range(3):
+            await one.send("reconnection_success", clientName="b-1")
+        await hears_only(one)
+        heard = await hears_only(page, "client_status_changed", "client_reconnected")
+        assert heard[1]["clientName"] == "b-1"
+        assert (await here.details("b-1"))["state"] == "connected"
 
 
 @pytest.mark.parametrize("message", BEFORE_INTRODUCTION, ids=lambda m: str(m["type"]) or "empty")
@@ -275,11 +283,13 @@ async def test_watch_without_the_operator_role_is_forbidden_and_lives_on() -> No
 
 async def test_an_operator_may_bring_its_token_on_the_upgrade() -> None:
     headers = {"Authorization": "Bearer operator-secret"}
-    async with running(TOKENS) as here:
-        async with agent(here.ws, "op", headers=headers, introduce=False) as page:
-            await page.send("watch")
-            async with agent(here.ws, "a-1", token="agent-secret"):
-                assert (await page.recv_type("client_status_changed"))["id"] == "a-1"
+    async with (
+        running(TOKENS) as here,
+        agent(here.ws, "op", headers=headers, introduce=False) as page,
+    ):
+        await page.send("watch")
+        async with agent(here.ws, "a-1", token="agent-secret"):
+            assert (await page.recv_type("client_status_changed"))["id"] == "a-1"
 
 
 async def test_operator_calls_without_a_token_are_401() -> None:

@@ -5,7 +5,16 @@ import time
 
 import pytest
 
-from protocol.support import ISO_UTC, agents, eventually, hears_only, running, settled, watcher
+from protocol.support import (
+    ISO_UTC,
+    Running,
+    agents,
+    eventually,
+    hears_only,
+    running,
+    settled,
+    watcher,
+)
 from wire import agent
 
 SHORT = {"monitoring": {"reconnection_grace_period": 0.1, "heartbeat_grace_period": 0}}
@@ -25,26 +34,31 @@ async def test_client_status_changed_at_the_first_introduction() -> None:
 
 
 async def test_client_status_changed_has_the_last_heartbeat() -> None:
-    async with running() as here, watcher(here.ws) as page:
-        async with agent(here.ws, "b-1", introduce=False) as one:
-            response = await one.beat()
-            changed = await page.recv()
-            assert ISO_UTC.fullmatch(changed["lastHeartbeat"])
-            assert changed["lastHeartbeat"] == response["timestamp"]
+    async with (
+        running() as here,
+        watcher(here.ws) as page,
+        agent(here.ws, "b-1", introduce=False) as one,
+    ):
+        response = await one.beat()
+        changed = await page.recv()
+        assert ISO_UTC.fullmatch(changed["lastHeartbeat"])
+        assert changed["lastHeartbeat"] == response["timestamp"]
 
 
 @pytest.mark.parametrize(
     ("language", "reason"), [("en", "reconnect timeout"), ("ko", "재연결 타임아웃")]
 )
 async def test_client_status_changed_to_offline_says_why(language: str, reason: str) -> None:
-    async with running({**SHORT, "log": {"language": language}}) as here:
-        async with watcher(here.ws) as page:
-            async with agents(here.ws, "a-1"):
-                await page.recv()
-            changed = await page.recv()
-            assert (changed["status"], changed["reason"]) == ("offline", reason)
-            assert changed["reason_code"] == "reconnect_timeout"
-            assert "snapshot" not in changed
+    async with (
+        running({**SHORT, "log": {"language": language}}) as here,
+        watcher(here.ws) as page,
+    ):
+        async with agents(here.ws, "a-1"):
+            await page.recv()
+        changed = await page.recv()
+        assert (changed["status"], changed["reason"]) == ("offline", reason)
+        assert changed["reason_code"] == "reconnect_timeout"
+        assert "snapshot" not in changed
 
 
 async def test_client_status_changed_only_on_a_change() -> None:
@@ -73,15 +87,15 @@ async def test_client_reconnected() -> None:
             await hears_only(page)
 
 
-async def is_state(here: object, agent_id: str, state: str) -> bool:
-    known = here.server.agent(agent_id)  # type: ignore[attr-defined]
+async def is_state(here: Running, agent_id: str, state: str) -> bool:
+    known = here.server.agent(agent_id)
     return known is not None and known.state == state
 
 
 async def test_a_snapshot_comes_first_and_says_so() -> None:
     async with running(SHORT) as here, agents(here.ws, "a-1", "a-2") as [one, two]:
         await two.socket.close()
-        await eventually(lambda: is_state(here, "a-2", "gone"))
+        await eventually(lambda: is_state(here, "a-2", "offline"))
         async with agent(here.ws, introduce=False) as page:
             await page.send("watch", snapshot=True)
             heard = await hears_only(page, "client_status_changed", "client_status_changed")
@@ -93,11 +107,14 @@ async def test_a_snapshot_comes_first_and_says_so() -> None:
 
 async def test_a_snapshot_of_a_large_fleet_is_complete() -> None:
     names = [f"a-{n}" for n in range(600)]
-    async with running() as here, agents(here.ws, *names):
-        async with agent(here.ws, introduce=False) as page:
-            await page.send("watch", snapshot=True)
-            assert sorted([(await page.recv())["id"] for _ in names]) == sorted(names)
-            await hears_only(page)
+    async with (
+        running() as here,
+        agents(here.ws, *names),
+        agent(here.ws, introduce=False) as page,
+    ):
+        await page.send("watch", snapshot=True)
+        assert sorted([(await page.recv())["id"] for _ in names]) == sorted(names)
+        await hears_only(page)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +157,7 @@ async def test_agents_are_told_nothing_of_each_other() -> None:
     async with running(SHORT) as here, agents(here.ws, "a-1") as [one]:
         async with agents(here.ws, "a-2"):
             pass
-        await eventually(lambda: is_state(here, "a-2", "gone"))
+        await eventually(lambda: is_state(here, "a-2", "offline"))
         async with agent(here.ws, "a-2", reconnection=True):
             await hears_only(one)
 
