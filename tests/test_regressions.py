@@ -3,6 +3,7 @@
 import pytest
 
 import fake_core
+from dscore.http.health import SAMPLE_SECONDS, SystemSampler
 from dscore.watchers import SNAPSHOT_SLICE
 from fake_core import introduction, message
 from faked import FakeServer, eventually, running
@@ -39,3 +40,18 @@ async def test_a_snapshot_that_was_asked_for_anew_ends_the_one_that_waits_for_ro
             await eventually(lambda: len(server._tasks) == 1)
         await server.happen(fake_core.Closed(9_999))
         await eventually(lambda: not server._tasks)
+
+
+def test_without_a_free_descriptor_the_last_sample_of_the_machine_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Newcomers had taken the last descriptor, and the health document was a 500.
+    def no_descriptor(interval: float | None) -> float:
+        raise OSError(24, "Too many open files", "/proc/stat")
+
+    now = [0.0]
+    sampler = SystemSampler(clock=lambda: now[0])
+    before = sampler.sample()
+    monkeypatch.setattr("dscore.http.health.psutil.cpu_percent", no_descriptor)
+    now[0] += SAMPLE_SECONDS
+    assert sampler.sample() == before

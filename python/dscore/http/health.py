@@ -5,6 +5,7 @@ Read by load balancers, and by every agent before it reconnects: often, and by m
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Literal
 
 import orjson
@@ -70,7 +71,10 @@ class SystemSampler:
         now = self._clock()
         if now - self._taken_at >= SAMPLE_SECONDS:
             self._taken_at = now
-            self._sample = (psutil.cpu_percent(interval=None), psutil.virtual_memory().percent)
+            # The machine is read from files: without a free descriptor the last sample stands, and
+            # agents still hear that the server is well.
+            with suppress(OSError):
+                self._sample = (psutil.cpu_percent(interval=None), psutil.virtual_memory().percent)
         return self._sample
 
 
