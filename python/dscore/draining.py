@@ -94,9 +94,9 @@ class Draining:
         """server_shutdown: to watchers, in a restart to everyone; each with a slot of its own to
         come back in."""
         context, drain = self._context, self.drain
-        introduced = context.registry.introduced
+        introduced, newcomers = context.registry.introduced, context.registry.newcomers
         if drain.intent == "restart":
-            conns = list(introduced)
+            conns = [*introduced, *newcomers]
         else:
             conns = [conn for conn, who in introduced.items() if type(who) is not AgentRecord]
             conns += [conn for conn in context.registry.watchers if conn in drain.pending]
@@ -106,7 +106,7 @@ class Draining:
             if index % SLICE == 0:
                 await asyncio.sleep(0)
                 moment = timestamp(time.time())
-            if conn not in introduced:
+            if conn not in introduced and conn not in newcomers:
                 continue
             slot = window * index // len(conns)
             told = ServerShutdown(message, moment, MIN_RECONNECT_AFTER_MS + slot)
