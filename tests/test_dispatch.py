@@ -39,7 +39,7 @@ async def test_liveness_2_a_late_agent_is_offline_after_its_grace_and_back_with_
         assert state(server, "a") == "connected"
         await server.happen(Missed(1, 3))
         assert state(server, "a") == "late"
-        await eventually(lambda: state(server, "a") == "silent")
+        await eventually(lambda: state(server, "a") == "offline")
         await server.happen(Missed(1, 4), Beat(1))
         assert state(server, "a") == "connected"
         told = [one["reason_code"] for one in server.told(9, "client_status_changed")]
@@ -59,7 +59,7 @@ async def test_liveness_2_heartbeat_timeout_is_offline_at_once() -> None:
         await server.introduce(1, "a")
         await server.happen(Closed(1, 1011, "heartbeat timeout", "server", "heartbeat_timeout"))
         assert server.told(9)[-1]["reason_code"] == "heartbeat_timeout"
-        assert state(server, "a") == "gone"
+        assert state(server, "a") == "offline"
 
 
 async def test_liveness_6_the_end_of_a_connection_is_never_the_reason_of_a_status() -> None:
@@ -80,7 +80,7 @@ async def test_liveness_6_maintenance_stops_grace_periods() -> None:
         await server.happen(Opened(2), Closed(2))
         assert state(server, "a") == "reconnecting"
         server.set_maintenance(enabled=False)
-        await eventually(lambda: state(server, "a") == "gone")
+        await eventually(lambda: state(server, "a") == "offline")
 
 
 async def test_events_of_a_stale_connection_never_touch_its_successor() -> None:

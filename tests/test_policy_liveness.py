@@ -1,11 +1,13 @@
 from itertools import product
+from random import Random
 from typing import get_args
 
 import pytest
 
+from dscore import core
 from dscore.config import MonitoringConfig
-from dscore.policy.liveness import TABLE, Input, Liveness
-from dscore.registry import AgentRecord, State
+from dscore.policy.liveness import TABLE, Ending, Input, Liveness
+from dscore.registry import ONLINE_STATES, AgentRecord, State
 from fake_core import Wheel
 
 S = 1000
@@ -29,15 +31,23 @@ def record(liveness: Liveness) -> AgentRecord:
 def put_into(liveness: Liveness, state: State) -> AgentRecord:
     """An agent that came into a state by the ways of the table."""
     record = AgentRecord("a")
-    if state == "gone":
+    if state == "unknown":
+        record.state = "connected"
+        liveness.booted(record, 0)
         return record
     liveness.introduced(record, 0)
-    if state in ("late", "silent"):
-        liveness.missed(record, 3, 0)
-    if state == "silent":
-        liveness.advance(60 * S)
-    if state == "reconnecting":
-        liveness.lost(record, 0)
+    match state:
+        case "late":
+            liveness.missed(record, 3, 0)
+        case "offline":
+            liveness.missed(record, 3, 0)
+            liveness.advance(60 * S)
+        case "terminating":
+            liveness.asked(record, 0)
+        case "terminated":
+            liveness.ended(record, "terminated", 0)
+        case "reconnecting":
+            liveness.lost(record, 0)
     assert record.state == state
     return record
 
@@ -57,16 +67,22 @@ def feed(liveness: Liveness, record: AgentRecord, what: Input) -> bool:
             return liveness.lost(record, now)
         case "timed_out":
             return liveness.timed_out(record, now)
-        case "ended":
+        case "terminated":
             return liveness.ended(record, "terminated", now)
+        case "removed":
+            return liveness.ended(record, "operator", now)
         case "grace_over":
             return record in liveness.advance(200 * S)
+    {"asked": liveness.asked, "spared": liveness.spared, "booted": liveness.booted}[what](
+        record, now
+    )
+    return False
 
 
 @pytest.mark.parametrize(("state", "what"), [*product(get_args(State), get_args(Input))])
 def test_every_cell_of_the_table(liveness: Liveness, state: State, what: Input) -> None:
     record = put_into(liveness, state)
-    was_online = record.status == "online"
+    was_online, reason = record.status == "online", record.reason_code
     step = TABLE.get((state, what))
     if step is None:
         if what == "grace_over":
@@ -78,11 +94,14 @@ def test_every_cell_of_the_table(liveness: Liveness, state: State, what: Input) 
     changed = feed(liveness, record, what)
     assert record.state == step.state
     assert changed == (was_online != (record.status == "online"))
-    assert (record.grace is not None) == (step.state in ("late", "reconnecting"))
+    assert (record.grace is not None) == (step.state in ("late", "reconnecting", "unknown"))
     if record.status == "online":
         assert record.reason_code is None
-    elif was_online:
-        assert record.reason_code == (step.reason or "terminated")
+    elif state == "unknown" and what == "grace_over":
+        assert record.reason_code == "no_connection"
+    else:
+        assert record.reason_code == (step.reason or reason)
+        assert record.reason_code is not None, "whoever is offline is so for a reason"
 
 
 def test_liveness_2_is_offline_after_misses_and_grace_and_back_with_a_heartbeat(
@@ -118,8 +137,10 @@ def test_liveness_2_heartbeat_timeout_is_offline_at_once(
     assert liveness.next_deadline() is None
 
 
-def test_liveness_2_heartbeat_timeout_of_a_silent_agent_changes_nothing(liveness: Liveness) -> None:
-    record = put_into(liveness, "silent")
+def test_liveness_2_heartbeat_timeout_of_an_offline_agent_changes_nothing(
+    liveness: Liveness,
+) -> None:
+    record = put_into(liveness, "offline")
     assert not liveness.timed_out(record, 300 * S)
     assert record.reason_code == "missed_heartbeats"
 
@@ -176,9 +197,144 @@ def test_liveness_6_a_grace_that_begins_in_maintenance_has_its_whole_length_afte
     assert liveness.next_deadline() == 720 * S
 
 
+@pytest.mark.parametrize("state", ["connected", "late", "terminating"])
+@pytest.mark.parametrize("ending", ["terminated", "operator"])
 def test_liveness_6_ended_is_offline_at_once_without_grace(
+    liveness: Liveness, state: State, ending: Ending
+) -> None:
+    record = put_into(liveness, state)
+    assert liveness.ended(record, ending, 0)
+    assert (record.status, record.reason_code) == ("offline", ending)
+    assert liveness.next_deadline() is None
+
+
+def test_liveness_6_the_end_of_a_connection_is_no_reason_of_a_status() -> None:
+    reasons = {step.reason for step in TABLE.values()} - {None}
+    assert reasons == {
+        "heartbeat_timeout",
+        "missed_heartbeats",
+        "reconnect_timeout",
+        "terminated",
+        "operator",
+    }
+
+
+def test_liveness_7_a_takeover_is_no_change_and_clears_what_the_first_had_missed(
     liveness: Liveness, record: AgentRecord
 ) -> None:
-    assert liveness.ended(record, "operator", 0)
-    assert (record.status, record.reason_code) == ("offline", "operator")
+    liveness.missed(record, 3, 0)
+    assert not liveness.introduced(record, 1)
+    assert (record.state, liveness.next_deadline()) == ("connected", None)
+
+
+@pytest.mark.parametrize("accuracy", [0, 50])
+def test_liveness_8_no_grace_ends_before_its_deadline(accuracy: int) -> None:
+    liveness = Liveness(core.Wheel(0), MONITORING)
+    random = Random(8)
+    deadlines: dict[str, int] = {}
+    for number in range(2_000):
+        record = AgentRecord(str(number))
+        began = random.randrange(200 * S)
+        liveness.introduced(record, began)
+        liveness.lost(record, began)
+        deadlines[record.agent_id] = began + 120 * S
+    while (deadline := liveness.next_deadline()) is not None:
+        now = deadline + accuracy
+        for record in liveness.advance(now):
+            assert 0 <= now - deadlines.pop(record.agent_id) <= accuracy
+    assert deadlines == {}
+
+
+def test_a_termination_that_failed_leaves_an_agent_like_all_others(liveness: Liveness) -> None:
+    record = put_into(liveness, "terminating")
+    liveness.spared(record, 0)
+    assert record.state == "connected"
+
+
+def test_an_agent_asked_to_stop_that_misses_heartbeats_is_late_like_all_others(
+    liveness: Liveness,
+) -> None:
+    record = put_into(liveness, "terminating")
+    liveness.missed(record, 3, 0)
+    assert (record.state, liveness.next_deadline()) == ("late", 60 * S)
+
+
+def test_thousands_of_graces_that_end_at_once_are_ended_in_slices(liveness: Liveness) -> None:
+    records = [put_into(liveness, "reconnecting") for _ in range(5)]
+    assert liveness.advance(120 * S, 2) == records[:2]
+    assert liveness.next_deadline() == 0, "there are more"
+    # One of those that wait comes back just in time, and another is lost anew after that.
+    assert not liveness.introduced(records[2], 120 * S)
+    assert not liveness.introduced(records[3], 120 * S)
+    assert not liveness.lost(records[3], 120 * S)
+    assert liveness.advance(120 * S, 2) == records[4:]
+    assert liveness.next_deadline() == 240 * S
+    assert [record.state for record in records[2:4]] == ["connected", "reconnecting"]
+
+
+def test_graces_that_wait_for_their_turn_wait_through_a_maintenance(liveness: Liveness) -> None:
+    records = [put_into(liveness, "reconnecting") for _ in range(2)]
+    liveness.advance(120 * S, 1)
+    liveness.stop_clock(120 * S)
     assert liveness.next_deadline() is None
+    assert liveness.advance(500 * S) == []
+    liveness.start_clock(500 * S)
+    assert liveness.advance(500 * S) == records[1:]
+
+
+def stored(state: State, last_heartbeat: int | None = None) -> AgentRecord:
+    """A record as an earlier process left it."""
+    record = AgentRecord("a")
+    record.state = state
+    record.last_heartbeat = last_heartbeat
+    return record
+
+
+@pytest.mark.parametrize("state", sorted(ONLINE_STATES))
+def test_liveness_5_an_agent_stored_as_online_has_a_grace_in_which_nothing_changes(
+    liveness: Liveness, state: State
+) -> None:
+    record = stored(state)
+    liveness.booted(record, 7 * S)
+    assert (record.state, record.status, record.reason_code) == ("unknown", "online", None)
+    assert liveness.advance(127 * S - 1) == []
+    assert not liveness.introduced(record, 127 * S - 1)
+    assert liveness.next_deadline() is None
+
+
+@pytest.mark.parametrize(
+    ("last_heartbeat", "reason"),
+    [
+        (None, "no_connection"),
+        (-181 * S, "heartbeat_timeout"),
+        (-180 * S, "reconnect_timeout"),
+        (-5 * S, "reconnect_timeout"),
+    ],
+)
+def test_liveness_5_one_that_does_not_come_back_after_a_boot_is_offline(
+    liveness: Liveness, last_heartbeat: int | None, reason: str
+) -> None:
+    record = stored("connected", last_heartbeat)
+    liveness.booted(record, 0)
+    assert liveness.advance(120 * S) == [record]
+    assert (record.status, record.reason_code) == ("offline", reason)
+
+
+def test_liveness_5_an_agent_stored_as_offline_stays_so_for_the_same_reason(
+    liveness: Liveness,
+) -> None:
+    for state, reason in (("offline", "missed_heartbeats"), ("terminated", "terminated")):
+        record = stored(state)  # type: ignore[arg-type]
+        record.reason_code = reason  # type: ignore[assignment]
+        liveness.booted(record, 0)
+        assert (record.state, record.reason_code, record.grace) == (state, reason, None)
+
+
+def test_liveness_6_after_a_boot_the_grace_stands_still_in_maintenance_too(
+    liveness: Liveness,
+) -> None:
+    liveness.stop_clock(0)
+    record = stored("connected")
+    liveness.booted(record, 10 * S)
+    liveness.start_clock(1_000 * S)
+    assert liveness.next_deadline() == 1_120 * S

@@ -14,7 +14,7 @@ def registry_with(*agents: str) -> Registry:
 def leave(registry: Registry, agent_id: str, now: int) -> AgentRecord:
     record = registry.agents[agent_id]
     conn = record.conn
-    record.state = "gone"
+    record.state = "offline"
     registry.release(record, now)
     registry.close(conn)
     return record

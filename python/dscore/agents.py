@@ -42,8 +42,9 @@ class Agent:
 
     @property
     def state(self) -> State:
-        """connected, late (it misses heartbeats), silent (connected, but offline for want of them),
-        reconnecting (it has time to come back), or gone."""
+        """connected; late (it misses heartbeats); terminating (it was asked to stop); reconnecting
+        (it has time to come back); unknown (so it has after a start of the server); offline (it may
+        still be `connected`: then it sends no heartbeats); terminated (it stopped when asked)."""
         return self._record.state
 
     @property

@@ -9,7 +9,6 @@ from dscore.context import Context
 from dscore.conversations import Conversations
 from dscore.introductions import Introductions
 from dscore.log import get_logger
-from dscore.messages import ReasonCode
 from dscore.policy.admission import leave_session
 from dscore.registry import AgentRecord
 from dscore.terminations import Terminations
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         Progress,
     )
     from dscore.http.asgi import Bridge
+    from dscore.policy.liveness import Ending
 
 _log = get_logger("dscore.server")
 
@@ -81,9 +81,7 @@ class Dispatch:
                 _log.exception("event_failed", kind=type(event).__name__, conn_id=_conn(event))
         self._timers.rearm(now)
 
-    def end(
-        self, record: AgentRecord, reason_code: ReasonCode, code: int, reason: str, now: int
-    ) -> None:
+    def end(self, record: AgentRecord, ending: "Ending", code: int, reason: str, now: int) -> None:
         """The agent was terminated, or removed: offline at once, its session over, its connection
         let go."""
         context = self._context
@@ -92,7 +90,7 @@ class Dispatch:
         hooks = context.hooks
         if hooks.on_disconnect is not None:
             hooks.fire(hooks.on_disconnect, context.agent(record), code, reason)
-        if context.liveness.ended(record, reason_code, now):
+        if context.liveness.ended(record, ending, now):
             self._watchers.announce(record)
 
     def _beat(self, event: "Beat", now: int) -> None:
@@ -156,8 +154,17 @@ class Dispatch:
             )
         if not event.drain:
             self._terminations.outcome(event)
+            self._spare(record, event.conn, now)
         elif context.draining is not None:
             context.draining.outcome(event)
+
+    def _spare(self, record: AgentRecord | None, conn: int, now: int) -> None:
+        """A request is over. Unless another one waits, the agent is one like all others again."""
+        if record is None or record.conn != conn or self._terminations.is_waiting(conn):
+            return
+        # A drain lets nobody go: its own request has begun to wait by then.
+        if self._context.gate != "draining":
+            self._context.liveness.spared(record, now)
 
     def _closed(self, event: "Closed", now: int) -> None:
         context, conn = self._context, event.conn

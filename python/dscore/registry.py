@@ -15,10 +15,15 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from dscore.messages import ReasonCode, Status, WatchFilter
 
-State: TypeAlias = Literal["connected", "late", "silent", "reconnecting", "gone"]
+State: TypeAlias = Literal[
+    "connected", "late", "terminating", "reconnecting", "unknown", "offline", "terminated"
+]
 Dialect: TypeAlias = Literal["raw", "socketio"]
 
-ONLINE_STATES: frozenset[State] = frozenset({"connected", "late", "reconnecting"})
+ONLINE_STATES: frozenset[State] = frozenset(
+    {"connected", "late", "terminating", "reconnecting", "unknown"}
+)
+"""What watchers are told is "online"."""
 
 MAX_ABSENT = 100_000
 """Agents remembered without a connection. Ids come from the network: something must bound what they
@@ -51,7 +56,7 @@ class AgentRecord:
         """0: not connected."""
         self.generation = 0
         """Counts the connections this agent has had."""
-        self.state: State = "gone"
+        self.state: State = "offline"
         self.reason_code: ReasonCode | None = None
         """Why it is offline; None while online and before the first introduction."""
         self.ip = ""
@@ -187,7 +192,7 @@ class Registry:
                 break
             # One that is still given time to come back is decided soon, and forgotten by a later
             # sweep.
-            if self.agents[agent_id].state == "gone":
+            if self.agents[agent_id].status == "offline":
                 forgotten.append(agent_id)
         for agent_id in forgotten:
             self.forget(self.agents[agent_id])

@@ -31,6 +31,10 @@ class Terminations:
                 if not requests:
                     del self._waiting[conn]
 
+    def is_waiting(self, conn: int) -> bool:
+        """Whether a request of this connection has no outcome yet."""
+        return any(not outcome.done() for outcome in self._waiting.get(conn, {}).values())
+
     def outcome(self, event: "Outcome") -> None:
         outcome = self._waiting.get(event.conn, {}).get(event.request_id)
         if outcome is not None and not outcome.done():

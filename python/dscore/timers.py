@@ -7,6 +7,9 @@ from dscore.context import Context
 from dscore.log import get_logger
 from dscore.watchers import Watchers
 
+SLICE = 512
+"""Grace periods that end in one turn of the loop: about 10 ms."""
+
 _log = get_logger("dscore.liveness")
 
 
@@ -44,7 +47,7 @@ class Timers:
     def _end_graces(self) -> None:
         self._grace = self._deadline = None
         now = self._context.pool.now_ms()
-        for record in self._context.liveness.advance(now):
+        for record in self._context.liveness.advance(now, SLICE):
             _log.info("agent_offline", agent_id=record.agent_id, reason=record.reason_code)
             self._watchers.announce(record)
         self.rearm(now)
@@ -59,6 +62,6 @@ class Timers:
         context.pool.read_last_seen()
         context.store.expire(time.time() - context.config.session.ttl)
         retention_ms = round(context.config.store.retention * 1000)
-        for agent_id in context.registry.forget_absent(context.pool.now_ms() - retention_ms):
-            context.store.drop(agent_id)
+        context.store.forget(context.registry.forget_absent(context.pool.now_ms() - retention_ms))
+        context.store.prune(round(time.time() * 1000) - retention_ms)
         self._next_sweep = self._schedule_sweep()

@@ -39,7 +39,7 @@ class Welcome:
             context.counters.takeovers_total += 1
             context.pool.close_connection(previous, 4409, "taken over", "taken_over")
             context.registry.watchers.pop(previous, None)
-        came_back = record.state == "reconnecting" or kind == "reconnection_success"
+        came_back = record.state in ("reconnecting", "unknown") or kind == "reconnection_success"
         changed = context.liveness.introduced(record, now)
         if isinstance(message, AppReady):
             replies = self._welcome(record, message)
@@ -117,12 +117,11 @@ class Welcome:
             context.store,
             record.agent_id,
             reconnection=reconnection,
-            config=config,
             now=time.time(),
             ttl=context.config.session.ttl,
         )
-        session = context.store.get(record.agent_id)
-        record.config = None if session is None else session.config
+        if config is not None or not restored:
+            record.config = config
         return restored
 
     def _ack(self, reconnection: bool, restored: bool) -> list[bytes]:
