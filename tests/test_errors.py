@@ -10,6 +10,7 @@ from dscore.errors import (
     DrainingError,
     DscoreError,
     NotConnectedError,
+    StoreError,
     UnknownAgentError,
 )
 
@@ -19,6 +20,7 @@ from dscore.errors import (
     [
         (ConfigError, (DscoreError, ValueError)),
         (DrainingError, (DscoreError,)),
+        (StoreError, (DscoreError,)),
         (UnknownAgentError, (AgentError, DscoreError, LookupError)),
         (NotConnectedError, (AgentError, DscoreError)),
         (AgentGoneError, (AgentError, DscoreError)),

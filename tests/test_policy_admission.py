@@ -57,9 +57,8 @@ def open_it(
     *,
     reconnection: bool | None,
     now: float = 0.0,
-    config: bytes | None = None,
 ) -> bool:
-    return open_session(store, "a", reconnection=reconnection, config=config, now=now, ttl=60.0)
+    return open_session(store, "a", reconnection=reconnection, now=now, ttl=60.0)
 
 
 def test_reconnection_restores_a_session_that_exists() -> None:
@@ -74,7 +73,7 @@ def test_reconnection_restores_a_session_that_exists() -> None:
 
 def test_reconnection_after_the_ttl_begins_anew() -> None:
     store = MemoryStore()
-    open_it(store, reconnection=False, config=b"{}")
+    open_it(store, reconnection=False)
     store.queue("a", b"1", limit=9, max_bytes=9)
     leave_session(store, "a", close_code=1006, now=10.0)
     assert not open_it(store, reconnection=True, now=70.1)
@@ -95,15 +94,6 @@ def test_a_message_that_cannot_say_keeps_what_there_is() -> None:
     store.queue("a", b"1", limit=9, max_bytes=9)
     assert open_it(store, reconnection=None)
     assert store.take_outbox("a") == [b"1"]
-
-
-def test_a_reconnection_without_config_keeps_the_config() -> None:
-    store = MemoryStore()
-    open_it(store, reconnection=False, config=b'{"x":1}')
-    open_it(store, reconnection=True)
-    session = store.get("a")
-    assert session is not None
-    assert session.config == b'{"x":1}'
 
 
 def test_leaving_without_a_session_is_nothing() -> None:

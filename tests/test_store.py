@@ -1,6 +1,7 @@
 import pytest
 
 from dscore.store import MemoryStore, Session
+from dscore.store.memory import TIMELINE_LENGTH
 
 
 @pytest.fixture
@@ -57,3 +58,43 @@ def test_expires_only_sessions_of_agents_that_left_before(store: MemoryStore) ->
         store.put(agent_id, session)
     assert store.expire(15.0) == 1
     assert [name for name in "abc" if store.get(name)] == ["a", "c"]
+
+
+async def test_a_timeline_is_read_newest_first_in_pages() -> None:
+    store = MemoryStore()
+    for at in range(5):
+        store.append("a", at, "connected", b"{}")
+        store.append("b", at, "connected", b"{}")
+    newest = await store.timeline("a", limit=2)
+    assert [entry.at for entry in newest] == [4, 3]
+    rest = await store.timeline("a", limit=9, before=newest[-1].number)
+    assert [entry.at for entry in rest] == [2, 1, 0]
+
+
+async def test_a_timeline_is_bounded_by_length_and_age() -> None:
+    store = MemoryStore()
+    for at in range(TIMELINE_LENGTH + 5):
+        store.append("a", at, "connected", b"{}")
+    assert len(await store.timeline("a", limit=1000)) == TIMELINE_LENGTH
+    store.prune(TIMELINE_LENGTH)
+    assert len(await store.timeline("a", limit=1000)) == 5
+
+
+async def test_a_forgotten_agent_has_no_session_and_no_timeline(store: MemoryStore) -> None:
+    queue(store, b"1")
+    store.append("a", 1, "connected", b"{}")
+    store.forget(["a", "b"])
+    assert store.get("a") is None
+    assert store.undelivered() == 0
+    assert await store.timeline("a", limit=9) == []
+
+
+def test_counts_what_is_undelivered(store: MemoryStore) -> None:
+    queue(store, b"1", b"2", b"3", limit=2)
+    store.put("b", Session())
+    store.queue("b", b"4", limit=9, max_bytes=99)
+    assert store.undelivered() == 3
+    store.take_outbox("a")
+    assert store.undelivered() == 1
+    store.drop("b")
+    assert store.undelivered() == 0

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
         ForkedError,
         NotConnectedError,
         PoolClosedError,
+        StoreError,
         UnknownAgentError,
     )
     from dscore.policy import Candidate, Policy
     from dscore.policy.drain import DrainReport, DrainStatus
     from dscore.server import Server
-    from dscore.store import MemoryStore, Session, Store
+    from dscore.store import MemoryStore, Session, Store, open_store
 
 __all__ = [
     "Agent",
@@ -52,10 +53,12 @@ __all__ = [
     "Server",
     "Session",
     "Store",
+    "StoreError",
     "Termination",
     "UnknownAgentError",
     "__version__",
     "core",
+    "open_store",
 ]
 
 _HOMES = {
@@ -71,6 +74,7 @@ _HOMES = {
     "Store": "store",
     "Termination": "agents",
     "__version__": "_core",
+    "open_store": "store",
 }
 
 

@@ -3,6 +3,7 @@
     DscoreError
     ├── ConfigError (also ValueError)       a setting is wrong; says which, and the remedy
     ├── DrainingError                       the server is stopping and takes no new work
+    ├── StoreError                          what was kept cannot be read; says why, and the remedy
     └── AgentError                          about one agent, named by `agent_id`
         ├── UnknownAgentError (also LookupError)
         ├── NotConnectedError               known, but it has no connection now
@@ -37,6 +38,7 @@ __all__ = [
     "ForkedError",
     "NotConnectedError",
     "PoolClosedError",
+    "StoreError",
     "UnknownAgentError",
 ]
 
@@ -63,6 +65,10 @@ class ConfigError(DscoreError, ValueError):
 
 class DrainingError(DscoreError):
     """The server is draining: it takes no new work."""
+
+
+class StoreError(DscoreError):
+    """The store cannot be opened, or what is in it cannot be read."""
 
 
 class AgentError(DscoreError):

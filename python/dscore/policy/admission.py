@@ -112,7 +112,6 @@ def open_session(
     agent_id: str,
     *,
     reconnection: bool | None,
-    config: bytes | None,
     now: float,
     ttl: float,
 ) -> bool:
@@ -133,8 +132,6 @@ def open_session(
         store.drop(agent_id)
         session = Session()
     session.left_at = None
-    if config is not None:
-        session.config = config
     store.put(agent_id, session)
     return restored
 

@@ -1,0 +1,91 @@
+"""What is kept, as plain data. Times are Unix milliseconds, for they must mean the same after a
+restart; a session's are Unix seconds, as policies reckon."""
+
+from collections import deque
+from typing import NamedTuple
+
+from dscore.messages import ReasonCode, Status
+
+
+class StoredAgent(NamedTuple):
+    """An agent as it is remembered. When it was last seen is kept apart (`Seen`): it changes for
+    everyone all the time, this seldom."""
+
+    agent_id: str
+    status: Status
+    state: str
+    reason_code: ReasonCode | None
+    ip: str
+    dialect: str
+    generation: int
+    """How many connections it has had."""
+    introduced_by: str
+    connected_at: int
+    """When its last connection was introduced."""
+    changed_at: int
+    """When this was written down."""
+    config: bytes | None
+    """The `config` of its app_ready, JSON."""
+
+
+class Seen(NamedTuple):
+    """When there was last something from an agent."""
+
+    agent_id: str
+    seen_at: int
+    """A frame of any kind."""
+    heartbeat_at: int | None
+    """A heartbeat; None: none yet, or no news of any."""
+
+
+class Kept(NamedTuple):
+    """What an earlier process left behind."""
+
+    agents: list[tuple[StoredAgent, Seen | None]]
+    """By the time of their last change, oldest first."""
+    sessions: "dict[str, Session]"
+    alive_at: int | None
+    """When that process is last known to have run; None: there was none."""
+
+
+class Entry(NamedTuple):
+    """One line of an agent's timeline."""
+
+    number: int
+    """Grows with every entry of any agent, across restarts."""
+    agent_id: str
+    at: int
+    kind: str
+    data: bytes
+    """JSON."""
+
+
+class StoreHealth(NamedTuple):
+    """Whether what is kept gets to where it outlives the process."""
+
+    is_ok: bool
+    reason: str | None = None
+    """Why not: one line for a person."""
+    waiting: int = 0
+    """Changes that are not there yet."""
+    lost_total: int = 0
+    """Timeline entries that had to be dropped, ever. Nothing else ever is."""
+    written_total: int = 0
+    """Changes written, ever."""
+
+
+class Session:
+    """What outlives an agent's connection, from its first accepted introduction on (PROTOCOL.md
+    §7); its config is kept with the agent."""
+
+    __slots__ = ("dropped", "last_close", "left_at", "outbox")
+
+    def __init__(self) -> None:
+        self.last_close = 0
+        """The close code of its last connection; 0: none has ended yet."""
+        self.left_at: float | None = None
+        """When it was disconnected; None while it is connected."""
+        self.outbox: deque[tuple[int, bytes]] | None = None
+        """Messages for it while it is away, numbered, oldest first; None instead of empty."""
+        self.dropped = 0
+        """Messages that were dropped from the outbox, ever."""
