@@ -109,6 +109,7 @@ class Closed:
     reason: str = ""
     initiator: str = "network"
     cause: str = ""
+    answer: int = 0
     heartbeat_ms: int = 0
     rtt_us: int = 0
 

@@ -69,7 +69,7 @@ def test_a_port_in_use_is_both_a_core_error_and_an_os_error() -> None:
 
 
 def test_events_name_their_fields() -> None:
-    assert _core.Closed.__match_args__[-2:] == ("heartbeat_ms", "rtt_us")
+    assert _core.Closed.__match_args__[-3:] == ("answer", "heartbeat_ms", "rtt_us")
 
 
 def test_requests_go_through_and_are_shown_as_they_are(pool: _core.ReactorPool) -> None:

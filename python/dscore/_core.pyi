@@ -194,6 +194,8 @@ class Closed:
     cause: str
     """A `reason_code` of PROTOCOL.md §4 where one fits (ping_timeout, heartbeat_timeout,
     protocol_error, slow_consumer, taken_over, shutdown, …), else ""."""
+    answer: int
+    """The close code of the side that did not begin; 0 if it never sent one."""
     heartbeat_ms: int
     """Its last heartbeat, on the pool's clock; 0: none."""
     rtt_us: int

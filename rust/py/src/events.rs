@@ -69,6 +69,7 @@ event_class!(Closed {
     reason: String,
     initiator: Py<PyString>,
     cause: String,
+    answer: u16,
     heartbeat_ms: u64,
     rtt_us: u32,
 });
@@ -230,6 +231,7 @@ fn convert_closed(py: Python<'_>, conn: ConnId, closed: event::Closed) -> Closed
         reason,
         initiator: initiator_name(py, initiator),
         cause,
+        answer: closed.answer,
         heartbeat_ms: closed.heartbeat_ms,
         rtt_us: closed.rtt_us,
     }

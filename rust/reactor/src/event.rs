@@ -84,6 +84,8 @@ pub struct Ended {
 pub struct Closed {
     /// How it ended.
     pub ended: Ended,
+    /// The close code of the side that did not begin; 0 if it never sent one.
+    pub answer: u16,
     /// Its last heartbeat, ms; 0 for none.
     pub heartbeat_ms: u64,
     /// The round trip of its last ping; 0 for none.

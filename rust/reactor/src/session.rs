@@ -138,6 +138,10 @@ impl Session {
     pub(crate) fn beat(&mut self, kind: Kind, cx: &mut Context) {
         self.last_beat = cx.now_ms.max(1);
         if kind == Kind::Heartbeat {
+            if self.last_heartbeat > 0 {
+                let due = self.last_heartbeat + cx.settings.next_heartbeat_in;
+                cx.stats.count_lateness(cx.now_ms.saturating_sub(due));
+            }
             self.last_heartbeat = self.last_beat;
         }
         self.misses = 0;

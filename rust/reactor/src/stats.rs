@@ -54,6 +54,22 @@ stats! {
     bytes_sent_total,
     /// Heartbeats answered.
     heartbeats_total,
+    /// Heartbeats, but for the first of each connection, at most 10 ms after they were due.
+    heartbeats_late_10_ms_total,
+    /// More than that, at most 100 ms.
+    heartbeats_late_100_ms_total,
+    /// More than that, at most 1 s.
+    heartbeats_late_1000_ms_total,
+    /// More than that, at most 5 s.
+    heartbeats_late_5000_ms_total,
+    /// More than that, at most 15 s.
+    heartbeats_late_15000_ms_total,
+    /// More than that, at most 60 s.
+    heartbeats_late_60000_ms_total,
+    /// More than that.
+    heartbeats_late_more_total,
+    /// How late all of them were together, ms.
+    heartbeats_late_sum_ms_total,
     /// Intervals of silence.
     missed_heartbeats_total,
     /// `error` replies.
@@ -76,4 +92,47 @@ stats! {
     reading_paused_total,
     /// Turns of the loop.
     turns_total,
+}
+
+impl Stats {
+    /// Counts a heartbeat that came so long after it was due.
+    pub(crate) fn count_lateness(&mut self, late_ms: u64) {
+        self.heartbeats_late_sum_ms_total += late_ms;
+        *match late_ms {
+            0..=10 => &mut self.heartbeats_late_10_ms_total,
+            11..=100 => &mut self.heartbeats_late_100_ms_total,
+            101..=1_000 => &mut self.heartbeats_late_1000_ms_total,
+            1_001..=5_000 => &mut self.heartbeats_late_5000_ms_total,
+            5_001..=15_000 => &mut self.heartbeats_late_15000_ms_total,
+            15_001..=60_000 => &mut self.heartbeats_late_60000_ms_total,
+            _ => &mut self.heartbeats_late_more_total,
+        } += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lateness_falls_into_the_bucket_whose_bound_it_does_not_pass() {
+        let mut stats = Stats::default();
+        let edges = [
+            0, 10, 11, 100, 101, 1_000, 5_000, 15_000, 60_000, 60_001, 900_000,
+        ];
+        for late_ms in edges {
+            stats.count_lateness(late_ms);
+        }
+        let counts: Vec<u64> = stats
+            .entries()
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("heartbeats_late") && !name.contains("sum"))
+            .map(|(_, count)| count)
+            .collect();
+        assert_eq!(counts, [2, 2, 2, 1, 1, 1, 2]);
+        assert_eq!(
+            stats.heartbeats_late_sum_ms_total,
+            edges.iter().sum::<u64>()
+        );
+    }
 }

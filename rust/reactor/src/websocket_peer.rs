@@ -37,6 +37,8 @@ pub(crate) struct WebSocketPeer {
 #[derive(Debug)]
 struct End {
     ended: Ended,
+    /// What whoever did not begin said to it; 0 for nothing so far.
+    answer: u16,
     /// When the other side has had its time.
     deadline: u64,
     /// It broke the protocol: input is only waited out.
@@ -244,17 +246,21 @@ impl WebSocketPeer {
         }
         cx.stats.connections -= 1;
         cx.stats.connections_unauthenticated -= u64::from(self.session.is_stranger());
-        let ended = match self.end {
-            Some(end) => end.ended,
-            None => Ended {
-                code: 1006,
-                reason: String::new(),
-                initiator: Initiator::Network,
-                cause: String::new(),
-            },
+        let (ended, answer) = match self.end {
+            Some(end) => (end.ended, end.answer),
+            None => {
+                let ended = Ended {
+                    code: 1006,
+                    reason: String::new(),
+                    initiator: Initiator::Network,
+                    cause: String::new(),
+                };
+                (ended, 0)
+            }
         };
         let closed = Closed {
             ended,
+            answer,
             heartbeat_ms: self.session.last_heartbeat,
             rtt_us: self.session.rtt_us,
         };
@@ -321,17 +327,26 @@ impl WebSocketPeer {
 
     fn end(&mut self, ended: Ended, failed: bool, cx: &Context) {
         let deadline = cx.now_ms + cx.settings.close_timeout;
+        // RFC 6455 §5.5.1: a peer's close frame was echoed, code and all, before we heard of it.
+        let said_by_peer = match ended.initiator {
+            Initiator::Peer => ended.code,
+            Initiator::Server | Initiator::Network => 0,
+        };
         match &mut self.end {
             None => {
                 self.end = Some(Box::new(End {
                     ended,
+                    answer: said_by_peer,
                     deadline,
                     failed,
                     withheld: Vec::new(),
                 }))
             }
             // The first code counts; but a peer that fails while it closes is not waited for as if it obeyed.
-            Some(end) => end.failed |= failed,
+            Some(end) => {
+                end.failed |= failed;
+                end.answer = end.answer.max(said_by_peer);
+            }
         }
     }
 }

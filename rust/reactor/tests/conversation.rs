@@ -379,6 +379,7 @@ fn the_end_tells_the_last_heartbeat_and_the_round_trip() {
     // The pong goes out before the close frame, and is read before it.
     client.close(1000, "");
     let (_, closed) = server.buried();
+    assert_eq!((closed.ended.code, closed.answer), (1000, 1000));
     assert!(closed.heartbeat_ms > 0);
     assert!((1..10_000_000).contains(&closed.rtt_us), "{closed:?}");
 }
@@ -394,4 +395,31 @@ fn a_pong_that_was_made_up_is_no_round_trip() {
     client.close(1000, "");
     let (_, closed) = server.buried();
     assert_eq!((closed.heartbeat_ms, closed.rtt_us), (0, 0));
+}
+
+#[test]
+fn the_end_tells_what_the_other_side_said_to_it() {
+    let mut server = Server::start(Settings {
+        close_timeout: 100,
+        ..settings()
+    });
+    let (mut obedient, conn) = server.agent("a");
+    let (_mute, other) = server.agent("b");
+    for conn in [conn, other] {
+        let farewell = Farewell {
+            code: CloseCode::GOING_AWAY,
+            reason: String::new(),
+            cause: String::new(),
+        };
+        server
+            .pool
+            .command(conn, Command::Close(Box::new(farewell)))
+            .unwrap();
+    }
+    assert_eq!(obedient.close_frame().0, 1001);
+    for _ in 0..2 {
+        let (who, closed) = server.buried();
+        let answer = if who == conn { 1001 } else { 0 };
+        assert_eq!((closed.ended.code, closed.answer), (1001, answer));
+    }
 }
