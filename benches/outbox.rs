@@ -7,12 +7,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use dscore_benches::{ask, per_item, timed};
-use dscore_reactor::outbox::{Marks, Outbox};
-
-const MARKS: Marks = Marks {
-    high: 1 << 20,
-    low: 1 << 18,
-};
+use dscore_reactor::outbox::Outbox;
 
 /// A fleet's worth.
 const PEERS: usize = 18_000;
@@ -24,8 +19,8 @@ const SLICES: usize = 16;
 fn main() {
     ask("With 18,000 outboxes, what does it cost to queue a frame of 120 B in each?");
     let shared: Arc<[u8]> = Arc::from([b'x'; 120]);
-    let push_shared = |outbox: &mut Outbox| outbox.push_shared(shared.clone(), MARKS);
-    let push_slice = |outbox: &mut Outbox| outbox.push_slice(&[b'x'; 120], MARKS);
+    let push_shared = |outbox: &mut Outbox| outbox.push_shared(shared.clone());
+    let push_slice = |outbox: &mut Outbox| outbox.push_slice(&[b'x'; 120]);
     queue("the same for all, first in line", 0, push_shared);
     queue("its own, first in line", 0, push_slice);
     queue(
@@ -41,25 +36,25 @@ fn main() {
 }
 
 /// Pushes once into each outbox, after `before` pushes of the same kind.
-fn queue(label: &str, before: usize, push: impl Fn(&mut Outbox) -> bool) {
+fn queue(label: &str, before: usize, push: impl Fn(&mut Outbox)) {
     per_item(label, PEERS, || {
         let mut outboxes = outboxes(before, &push);
-        timed(|| outboxes.iter_mut().map(&push).filter(|over| *over).count())
+        timed(|| outboxes.iter_mut().for_each(&push))
     });
 }
 
 /// Points slices at all that waits and consumes it, in sends that take all they are given.
-fn drain(label: &str, push: impl Fn(&mut Outbox) -> bool) {
+fn drain(label: &str, push: impl Fn(&mut Outbox)) {
     per_item(label, PEERS, || {
         let mut outboxes = outboxes(FRAMES, &push);
         timed(|| outboxes.iter_mut().for_each(send_all))
     });
 }
 
-fn outboxes(frames: usize, push: impl Fn(&mut Outbox) -> bool) -> Vec<Outbox> {
+fn outboxes(frames: usize, push: impl Fn(&mut Outbox)) -> Vec<Outbox> {
     let mut outboxes: Vec<Outbox> = (0..PEERS).map(|_| Outbox::new()).collect();
     for _ in 0..frames {
-        outboxes.iter_mut().for_each(|outbox| _ = push(outbox));
+        outboxes.iter_mut().for_each(&push);
     }
     outboxes
 }
@@ -72,6 +67,6 @@ fn send_all(outbox: &mut Outbox) {
             .iter()
             .map(|slice| slice.len())
             .sum();
-        outbox.consume(sent, MARKS);
+        outbox.consume(sent);
     }
 }

@@ -54,11 +54,13 @@ impl Handle {
             .clone()
     }
 
-    /// Publishes figures, unless somebody reads them just now: a reactor waits for nobody.
-    pub(crate) fn try_publish(&self, stats: &Stats) {
-        if let Ok(mut published) = self.stats.try_lock() {
+    /// Publishes figures, unless somebody reads them just now: a reactor waits for nobody. False if that was so.
+    pub(crate) fn try_publish(&self, stats: &Stats) -> bool {
+        let published = self.stats.try_lock();
+        published.is_ok_and(|mut published| {
             published.clone_from(stats);
-        }
+            true
+        })
     }
 
     /// Publishes the last figures.

@@ -4,8 +4,7 @@
 //! closed: all chunks but the one on its way are dropped, and a close frame still follows on the
 //! border of a frame. A broadcast is the same chunk in every outbox; small replies share a chunk.
 //!
-//! The outbox does not decide what too much is. Its owner passes the [`Marks`] in, and learns when
-//! a push goes over the high one and when sending gets down to the low one.
+//! The outbox does not decide what too much is: it says how much there is, and its owner compares.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -14,15 +13,6 @@ use std::sync::Arc;
 /// Small chunks share one up to this size, so that thousands of short replies are not thousands of
 /// chunks. A page: it costs little to keep, and less than a system call to copy.
 const SHARED_CHUNK: usize = 4096;
-
-/// How many queued bytes are too many, and how few are few enough again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Marks {
-    /// More than this is too much: the peer is a slow consumer.
-    pub high: usize,
-    /// With this or less the peer has caught up. At most `high`.
-    pub low: usize,
-}
 
 /// A queue of bytes, in chunks that end on the border of a frame.
 #[derive(Debug, Default)]
@@ -46,30 +36,22 @@ impl Outbox {
         Self::default()
     }
 
-    /// Queues frames that other outboxes queue as well. True if this took it over the high mark.
+    /// Queues frames that other outboxes queue as well.
     ///
     /// If some of the bytes were sent already, past the empty outbox, queue them all the same and
-    /// consume them: the rest of a frame must not pass for a whole one. So with all pushes.
-    pub fn push_shared(&mut self, frames: Arc<[u8]>, marks: Marks) -> bool {
-        self.push(Chunk::Shared(frames), marks)
+    /// consume them: the rest of a frame must not pass for a whole one. So with [`Self::push_slice`].
+    pub fn push_shared(&mut self, frames: Arc<[u8]>) {
+        self.push(Chunk::Shared(frames));
     }
 
-    /// Queues frames that are this peer's own. True if this took it over the high mark.
-    pub fn push_owned(&mut self, frames: Vec<u8>, marks: Marks) -> bool {
-        match self.last_with_room(frames.len()) {
-            Some(_) => self.push_slice(&frames, marks),
-            None => self.push(Chunk::Owned(frames), marks),
-        }
-    }
-
-    /// As [`Self::push_owned`], for frames that lie in a buffer which will be used again.
-    pub fn push_slice(&mut self, frames: &[u8], marks: Marks) -> bool {
+    /// Queues frames that are this peer's own, and lie in a buffer which will be used again.
+    pub fn push_slice(&mut self, frames: &[u8]) {
         match self.last_with_room(frames.len()) {
             Some(last) => {
                 last.extend_from_slice(frames);
-                self.grow(frames.len(), marks)
+                self.bytes += frames.len();
             }
-            None => self.push(Chunk::Owned(frames.to_vec()), marks),
+            None => self.push(Chunk::Owned(frames.to_vec())),
         }
     }
 
@@ -94,11 +76,9 @@ impl Outbox {
         filled.count()
     }
 
-    /// Forgets the first `n` bytes, because they were sent. True if this took it down to the low
-    /// mark.
-    pub fn consume(&mut self, n: usize, marks: Marks) -> bool {
+    /// Forgets the first `n` bytes, because they were sent.
+    pub fn consume(&mut self, n: usize) {
         debug_assert!(n <= self.bytes, "consumed more than was queued");
-        let before = self.bytes;
         self.bytes -= n;
         self.sent += n;
         while let Some(front) = self.chunks.front()
@@ -107,7 +87,6 @@ impl Outbox {
             self.sent -= front.bytes().len();
             self.chunks.pop_front();
         }
-        before > marks.low && self.bytes <= marks.low
     }
 
     /// Drops what need not be sent before a close frame: all but the rest of a chunk that is partly
@@ -120,18 +99,12 @@ impl Outbox {
             .map_or(0, |front| front.bytes().len() - self.sent);
     }
 
-    fn push(&mut self, chunk: Chunk, marks: Marks) -> bool {
+    fn push(&mut self, chunk: Chunk) {
         let length = chunk.bytes().len();
         if length > 0 {
             self.chunks.push_back(chunk);
+            self.bytes += length;
         }
-        self.grow(length, marks)
-    }
-
-    fn grow(&mut self, n: usize, marks: Marks) -> bool {
-        let before = self.bytes;
-        self.bytes += n;
-        before <= marks.high && self.bytes > marks.high
     }
 
     /// The last chunk, if it may take `n` more bytes. The part of it that was sent stays in it; the

@@ -6,11 +6,20 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::context::Context;
-use crate::outbox::{Marks, Outbox};
+use crate::outbox::Outbox;
 use crate::sys::{Sent, Socket};
 
 /// Pieces given to the kernel with one call.
 const PIECES: usize = 64;
+
+/// How many waiting bytes are too many, and how few are few enough again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marks {
+    /// More than this is too much: the peer is a slow consumer.
+    pub(crate) high: usize,
+    /// With this or less the peer has caught up. At most `high`.
+    pub(crate) low: usize,
+}
 
 /// What became of bytes that were to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,9 +41,9 @@ pub(crate) struct Output {
 #[derive(Debug)]
 struct Waiting {
     outbox: Outbox,
-    /// When the socket last took some.
+    /// When the socket last took some, or when bytes first had to wait.
     progress_ms: u64,
-    /// Tell when it has caught up.
+    /// Tell when it has caught up: more than the low mark waits.
     notify: bool,
 }
 
@@ -65,7 +74,7 @@ impl Output {
         cx: &mut Context,
     ) -> Sending {
         self.send_with(socket, frame, marks, cx, |outbox| {
-            outbox.push_shared(frame.clone(), marks)
+            outbox.push_shared(frame.clone());
         })
     }
 
@@ -77,9 +86,7 @@ impl Output {
         marks: Marks,
         cx: &mut Context,
     ) -> Sending {
-        self.send_with(socket, bytes, marks, cx, |outbox| {
-            outbox.push_slice(bytes, marks)
-        })
+        self.send_with(socket, bytes, marks, cx, |outbox| outbox.push_slice(bytes))
     }
 
     fn send_with(
@@ -88,7 +95,7 @@ impl Output {
         bytes: &[u8],
         marks: Marks,
         cx: &mut Context,
-        push: impl FnOnce(&mut Outbox) -> bool,
+        push: impl FnOnce(&mut Outbox),
     ) -> Sending {
         let sent = match self.waiting {
             Some(_) => 0,
@@ -110,7 +117,7 @@ impl Output {
             })
         });
         push(&mut waiting.outbox);
-        waiting.outbox.consume(sent, marks);
+        waiting.outbox.consume(sent);
         cx.stats.outbox_bytes += (bytes.len() - sent) as u64;
         if waiting.outbox.bytes() > marks.high {
             Sending::Over
@@ -140,7 +147,8 @@ impl Output {
         }
         cx.stats.bytes_sent_total += sent as u64;
         cx.stats.outbox_bytes -= sent as u64;
-        let caught_up = waiting.outbox.consume(sent, marks) && waiting.notify;
+        waiting.outbox.consume(sent);
+        let caught_up = waiting.notify && waiting.outbox.bytes() <= marks.low;
         waiting.notify &= !caught_up;
         if waiting.outbox.is_empty() {
             self.waiting = None;
@@ -160,13 +168,13 @@ impl Output {
     }
 
     /// Forgets what waits but for the frame on its way, and puts `last_words` behind that.
-    pub(crate) fn cut_short(&mut self, last_words: &[u8], marks: Marks, cx: &mut Context) {
+    pub(crate) fn cut_short(&mut self, last_words: &[u8], cx: &mut Context) {
         let Some(waiting) = &mut self.waiting else {
             return;
         };
         cx.stats.outbox_bytes -= waiting.outbox.bytes() as u64;
         waiting.outbox.drop_all_but_front();
-        waiting.outbox.push_slice(last_words, marks);
+        waiting.outbox.push_slice(last_words);
         cx.stats.outbox_bytes += waiting.outbox.bytes() as u64;
     }
 }

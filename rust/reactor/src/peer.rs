@@ -10,8 +10,7 @@ use rustix::io::Errno;
 use crate::context::Context;
 use crate::event::Event;
 use crate::http_peer::HttpPeer;
-use crate::outbox::Marks;
-use crate::output::{Output, Sending};
+use crate::output::{Marks, Output, Sending};
 use crate::sys::{Interest, Received, Socket};
 use crate::table::ConnId;
 use crate::websocket_peer::WebSocketPeer;
@@ -25,6 +24,8 @@ pub(crate) struct Peer {
     output: Output,
     /// What epoll was last told.
     pub(crate) interest: Interest,
+    /// Watched by the lobby's poller: not a WebSocket yet.
+    pub(crate) in_lobby: bool,
     /// The one timer of this peer, and when it fires. It may fire early for the peer's present needs, never late.
     pub(crate) timer: Option<(Key, u64)>,
     /// When anything last came in.
@@ -49,6 +50,7 @@ impl Peer {
             stage: Stage::Http(Box::new(http)),
             output: Output::default(),
             interest: Interest::READ,
+            in_lobby: true,
             timer: None,
             last_seen: now_ms,
             finished: false,
@@ -142,6 +144,11 @@ impl Peer {
         }
     }
 
+    /// True once a WebSocket waits to be watched by the other poller.
+    pub(crate) fn leaves_lobby(&self) -> bool {
+        self.in_lobby && matches!(self.stage, Stage::WebSocket(_))
+    }
+
     /// When something is to be done for this peer though nothing comes in; `u64::MAX` for never.
     pub(crate) fn next_deadline(&self, cx: &Context) -> u64 {
         let stage = match &self.stage {
@@ -220,13 +227,12 @@ impl Peer {
 
     /// The peer does not read: what waits is dropped but for the frame on its way, and a close frame follows.
     fn on_overflow(&mut self, cx: &mut Context) {
-        let marks = self.marks(cx);
         cx.out.clear();
         if let Stage::WebSocket(websocket) = &mut self.stage
             && websocket.close_slow_consumer(cx)
         {
             let last_words = std::mem::take(&mut cx.out);
-            self.output.cut_short(&last_words, marks, cx);
+            self.output.cut_short(&last_words, cx);
         }
     }
 }

@@ -3,10 +3,8 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use dscore_reactor::outbox::{Marks, Outbox};
+use dscore_reactor::outbox::Outbox;
 use proptest::prelude::*;
-
-const MARKS: Marks = Marks { high: 100, low: 20 };
 
 fn shared(frames: &[u8]) -> Arc<[u8]> {
     Arc::from(frames)
@@ -34,10 +32,10 @@ fn rest(outbox: &Outbox) -> Vec<u8> {
 #[test]
 fn sends_in_the_order_of_pushes() {
     let mut outbox = Outbox::new();
-    outbox.push_shared(shared(b"one "), MARKS);
-    outbox.push_owned(b"two ".to_vec(), MARKS);
-    outbox.push_slice(b"three ", MARKS);
-    outbox.push_shared(shared(b"four"), MARKS);
+    outbox.push_shared(shared(b"one "));
+    outbox.push_slice(b"two ");
+    outbox.push_slice(b"three ");
+    outbox.push_shared(shared(b"four"));
     assert_eq!(rest(&outbox), b"one two three four");
     assert_eq!(outbox.bytes(), 18);
 }
@@ -46,9 +44,9 @@ fn sends_in_the_order_of_pushes() {
 fn fills_as_many_slices_as_there_are_places() {
     let mut outbox = Outbox::new();
     for frame in [b"a1", b"b2", b"c3"] {
-        outbox.push_shared(shared(frame), MARKS);
+        outbox.push_shared(shared(frame));
     }
-    outbox.consume(1, MARKS);
+    outbox.consume(1);
     assert_eq!(front(&outbox, 0), b"");
     assert_eq!(front(&outbox, 1), b"1");
     assert_eq!(front(&outbox, 2), b"1b2");
@@ -58,13 +56,13 @@ fn fills_as_many_slices_as_there_are_places() {
 fn consumes_across_chunks_and_inside_them() {
     let mut outbox = Outbox::new();
     for frame in [b"abc", b"def", b"ghi"] {
-        outbox.push_shared(shared(frame), MARKS);
+        outbox.push_shared(shared(frame));
     }
-    outbox.consume(4, MARKS);
+    outbox.consume(4);
     assert_eq!(rest(&outbox), b"efghi");
-    outbox.consume(2, MARKS);
+    outbox.consume(2);
     assert_eq!(rest(&outbox), b"ghi");
-    outbox.consume(3, MARKS);
+    outbox.consume(3);
     assert!(outbox.is_empty());
     assert_eq!(front(&outbox, 4), b"");
 }
@@ -74,13 +72,13 @@ fn shared_frames_are_not_copied() {
     let frames = shared(b"to all");
     let mut outboxes = [Outbox::new(), Outbox::new()];
     for outbox in &mut outboxes {
-        outbox.push_shared(frames.clone(), MARKS);
+        outbox.push_shared(frames.clone());
         let mut slices = [IoSlice::new(&[]); 1];
         outbox.io_slices(&mut slices);
         assert_eq!(slices[0].as_ptr(), frames.as_ptr());
     }
     assert_eq!(Arc::strong_count(&frames), 3);
-    outboxes[0].consume(frames.len(), MARKS);
+    outboxes[0].consume(frames.len());
     assert_eq!(
         Arc::strong_count(&frames),
         2,
@@ -91,11 +89,8 @@ fn shared_frames_are_not_copied() {
 #[test]
 fn small_replies_share_chunks_of_bounded_size() {
     let mut outbox = Outbox::new();
-    for reply in 0..1000 {
-        match reply % 2 {
-            0 => outbox.push_slice(&[0x8a, 0x06, 1, 2, 3, 4, 5, 6], MARKS),
-            _ => outbox.push_owned(vec![0x8a, 0x06, 1, 2, 3, 4, 5, 6], MARKS),
-        };
+    for _ in 0..1000 {
+        outbox.push_slice(&[0x8a, 0x06, 1, 2, 3, 4, 5, 6]);
     }
     let mut slices = [IoSlice::new(&[]); 1000];
     let filled = outbox.io_slices(&mut slices);
@@ -104,57 +99,35 @@ fn small_replies_share_chunks_of_bounded_size() {
 }
 
 #[test]
-fn tells_when_a_mark_is_crossed_and_only_then() {
-    let mut outbox = Outbox::new();
-    assert!(
-        !outbox.push_slice(&[0; 100], MARKS),
-        "the high mark itself is not too much"
-    );
-    assert!(outbox.push_slice(&[0; 1], MARKS));
-    assert!(
-        !outbox.push_slice(&[0; 50], MARKS),
-        "it was too much before"
-    );
-    assert!(!outbox.consume(130, MARKS), "21 left");
-    assert!(
-        outbox.consume(1, MARKS),
-        "the low mark itself is few enough"
-    );
-    assert!(!outbox.consume(20, MARKS));
-    assert!(outbox.is_empty());
-}
-
-#[test]
 fn slow_consumer_gets_the_frame_it_has_begun_then_the_close_frame() {
     let mut outbox = Outbox::new();
-    outbox.push_shared(shared(b"[begun]"), MARKS);
-    outbox.push_shared(shared(b"[waiting]"), MARKS);
-    outbox.push_slice(b"[reply]", MARKS);
-    outbox.consume(3, MARKS);
+    outbox.push_shared(shared(b"[begun]"));
+    outbox.push_shared(shared(b"[waiting]"));
+    outbox.push_slice(b"[reply]");
+    outbox.consume(3);
     outbox.drop_all_but_front();
     assert_eq!(outbox.bytes(), 4);
-    outbox.push_slice(b"[close]", MARKS);
+    outbox.push_slice(b"[close]");
     assert_eq!(rest(&outbox), b"gun][close]");
 }
 
 #[test]
 fn slow_consumer_on_a_frame_border_gets_the_close_frame_only() {
     let mut outbox = Outbox::new();
-    outbox.push_shared(shared(b"[sent]"), MARKS);
-    outbox.push_shared(shared(b"[waiting]"), MARKS);
-    outbox.consume(6, MARKS);
+    outbox.push_shared(shared(b"[sent]"));
+    outbox.push_shared(shared(b"[waiting]"));
+    outbox.consume(6);
     outbox.drop_all_but_front();
     assert!(outbox.is_empty());
-    outbox.push_slice(b"[close]", MARKS);
+    outbox.push_slice(b"[close]");
     assert_eq!(rest(&outbox), b"[close]");
 }
 
 #[test]
 fn nothing_pushed_is_nothing_to_send() {
     let mut outbox = Outbox::new();
-    outbox.push_slice(b"", MARKS);
-    outbox.push_owned(Vec::new(), MARKS);
-    outbox.push_shared(shared(b""), MARKS);
+    outbox.push_slice(b"");
+    outbox.push_shared(shared(b""));
     assert!(outbox.is_empty());
     assert_eq!(outbox.io_slices(&mut [IoSlice::new(&[]); 4]), 0);
     outbox.drop_all_but_front();
@@ -167,8 +140,6 @@ enum Op {
     /// Push so many bytes that are shared.
     Shared(usize),
     /// Push so many bytes that are its own.
-    Owned(usize),
-    /// Push so many bytes of a buffer.
     Slice(usize),
     /// Send a part, in 255ths, of what a send of this many slices would see.
     Send(usize, u8),
@@ -177,7 +148,6 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         (0..3000usize).prop_map(Op::Shared),
-        (0..3000usize).prop_map(Op::Owned),
         (0..3000usize).prop_map(Op::Slice),
         (0..8usize, any::<u8>()).prop_map(|(chunks, part)| Op::Send(chunks, part)),
     ]
@@ -193,22 +163,18 @@ proptest! {
         for op in ops {
             match op {
                 Op::Shared(n) => {
-                    outbox.push_shared(shared(&stream[pushed..pushed + n]), MARKS);
-                    pushed += n;
-                }
-                Op::Owned(n) => {
-                    outbox.push_owned(stream[pushed..pushed + n].to_vec(), MARKS);
+                    outbox.push_shared(shared(&stream[pushed..pushed + n]));
                     pushed += n;
                 }
                 Op::Slice(n) => {
-                    outbox.push_slice(&stream[pushed..pushed + n], MARKS);
+                    outbox.push_slice(&stream[pushed..pushed + n]);
                     pushed += n;
                 }
                 Op::Send(chunks, part) => {
                     let seen = front(&outbox, chunks);
                     let n = seen.len() * usize::from(part) / 255;
                     prop_assert_eq!(&seen[..n], &stream[sent..sent + n]);
-                    outbox.consume(n, MARKS);
+                    outbox.consume(n);
                     sent += n;
                 }
             }

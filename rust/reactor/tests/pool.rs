@@ -115,11 +115,7 @@ fn a_full_event_queue_stops_reading_and_loses_nothing() {
         }
         client
     });
-    let deadline = std::time::Instant::now() + support::PATIENCE;
-    while server.pool.stats().reading_paused_total == 0 {
-        assert!(std::time::Instant::now() < deadline, "reading never paused");
-        std::thread::yield_now();
-    }
+    server.stats_when("pause", |stats| stats.reading_paused_total > 0);
     // Newcomers and endings during the pause are kept, not dropped.
     let mut late = connect(address);
     late.write_all(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -54,7 +54,7 @@ impl Reactor {
             write: false,
         };
         if self
-            .poller
+            .lobby
             .modify(acceptor.listener(), LISTENER, interest)
             .is_ok()
         {
@@ -96,7 +96,7 @@ impl Reactor {
             return;
         };
         if self
-            .poller
+            .lobby
             .add(&peer.socket, conn.to_u64(), Interest::READ)
             .is_err()
         {

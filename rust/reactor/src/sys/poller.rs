@@ -1,6 +1,6 @@
 //! Level-triggered epoll.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -90,6 +90,14 @@ impl Poller {
         )
     }
 
+    /// Stops watching. Closing a descriptor does the same by itself.
+    ///
+    /// # Errors
+    /// It was not watched.
+    pub fn delete(&self, source: impl AsFd) -> Result<(), Errno> {
+        epoll::delete(&self.epoll, source)
+    }
+
     /// Waits until something is ready or `timeout` has passed. A signal ends the wait early, with nothing ready.
     ///
     /// # Errors
@@ -108,6 +116,13 @@ impl Poller {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Readable while anything it watches is ready: one poller may watch another.
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 }
 

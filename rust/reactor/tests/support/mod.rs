@@ -20,11 +20,11 @@ use dscore_proto::close::CloseCode;
 use dscore_proto::connection::{Connection, Event as Incoming, Limits, Role};
 use dscore_proto::frame::{self, Opcode};
 use dscore_proto::handshake;
-use dscore_reactor::ReactorPool;
 use dscore_reactor::command::Command;
 use dscore_reactor::event::{Closed, Ended, Event, Outcome};
 use dscore_reactor::settings::{Endpoint, ListenSettings, Settings};
 use dscore_reactor::table::ConnId;
+use dscore_reactor::{ReactorPool, Stats};
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -170,6 +170,19 @@ impl Server {
                 "no outcome among {:?}",
                 self.events
             );
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until the figures fit: they are those of the last turn, which may not have ended when its events are seen.
+    pub fn stats_when(&self, what: &str, fits: impl Fn(&Stats) -> bool) -> Stats {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stats = self.pool.stats();
+            if fits(&stats) {
+                return stats;
+            }
+            assert!(Instant::now() < deadline, "no {what} in {stats:?}");
             std::thread::yield_now();
         }
     }
