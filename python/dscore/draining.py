@@ -53,6 +53,9 @@ class Draining:
                 round(settings.max_extension * 1000),
             )
         context.liveness.stop_clock(now)
+        if intent == "terminate":
+            for record in context.registry.connected():
+                context.liveness.asked(record, now)
         self.drain.count_in((r.conn, r.agent_id) for r in context.registry.connected())
         _log.info("drain_started", intent=intent, total=self.drain.total)
 
