@@ -24,6 +24,8 @@ pub(crate) struct Peer {
     output: Output,
     /// What epoll was last told.
     pub(crate) interest: Interest,
+    /// Watched by the lobby's poller: not a WebSocket yet.
+    pub(crate) in_lobby: bool,
     /// The one timer of this peer, and when it fires. It may fire early for the peer's present needs, never late.
     pub(crate) timer: Option<(Key, u64)>,
     /// When anything last came in.
@@ -48,6 +50,7 @@ impl Peer {
             stage: Stage::Http(Box::new(http)),
             output: Output::default(),
             interest: Interest::READ,
+            in_lobby: true,
             timer: None,
             last_seen: now_ms,
             finished: false,
@@ -139,6 +142,11 @@ impl Peer {
             read,
             write: !self.output.is_empty(),
         }
+    }
+
+    /// True once a WebSocket waits to be watched by the other poller.
+    pub(crate) fn leaves_lobby(&self) -> bool {
+        self.in_lobby && matches!(self.stage, Stage::WebSocket(_))
     }
 
     /// When something is to be done for this peer though nothing comes in; `u64::MAX` for never.

@@ -40,12 +40,17 @@ const UNPUBLISHED_NAP: Duration = Duration::from_millis(1);
 
 const WAKER: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
+const LOBBY: u64 = u64::MAX - 2;
 
 /// One thread's sockets and everything they need.
 pub(crate) struct Reactor {
     own: Arc<Handle>,
     shared: Arc<Shared>,
+    /// Watches the WebSockets, and the lobby.
     poller: Poller,
+    /// Watches everything else: waker, listener, HTTP. Epoll serves descriptors in turn, so that among ten thousand
+    /// answers in a drain a health check would wait for all of them; here it waits for its likes only.
+    lobby: Poller,
     /// The first reactor of a pool accepts for all.
     acceptor: Option<Acceptor>,
     /// Whether the listener is watched; it is not while newcomers are to wait.
@@ -70,15 +75,17 @@ impl Reactor {
         acceptor: Option<Acceptor>,
         cx: Context,
     ) -> std::io::Result<Self> {
-        let poller = Poller::new()?;
-        poller.add(&own.commands.reactor.waker, WAKER, Interest::READ)?;
+        let (poller, lobby) = (Poller::new()?, Poller::new()?);
+        poller.add(&lobby, LOBBY, Interest::READ)?;
+        lobby.add(&own.commands.reactor.waker, WAKER, Interest::READ)?;
         if let Some(acceptor) = &acceptor {
-            poller.add(acceptor.listener(), LISTENER, Interest::READ)?;
+            lobby.add(acceptor.listener(), LISTENER, Interest::READ)?;
         }
         Ok(Self {
             own,
             shared,
             poller,
+            lobby,
             accepting: acceptor.is_some(),
             acceptor,
             table: Table::new(number),
@@ -93,18 +100,20 @@ impl Reactor {
 
     /// Turns until it is told to stop.
     pub(crate) fn run(&mut self) {
+        let mut lobby = ReadyList::with_capacity(READY);
         let mut ready = ReadyList::with_capacity(READY);
         let mut few = ReadyList::with_capacity(READY_DURING_WALK);
         while !self.stopping {
             let walking = !self.walks.is_empty();
-            self.turn(if walking { &mut few } else { &mut ready });
+            self.turn(&mut lobby, if walking { &mut few } else { &mut ready });
         }
     }
 
-    fn turn(&mut self, ready: &mut ReadyList) {
+    fn turn(&mut self, lobby: &mut ReadyList, ready: &mut ReadyList) {
         let paused = self.cx.events.is_full();
-        self.wait(ready, paused);
+        self.wait(lobby, ready, paused);
         self.cx.begin_turn(self.shared.start.elapsed());
+        self.serve_sockets(lobby, paused);
         self.serve_sockets(ready, paused);
         self.resume_accepting();
         // Deadlines that commands set count from now, not from before the sockets were served: none may fire early.
@@ -116,7 +125,7 @@ impl Reactor {
     }
 
     /// Sleeps until a socket, a command or a deadline calls.
-    fn wait(&self, ready: &mut ReadyList, paused: bool) {
+    fn wait(&self, lobby: &mut ReadyList, ready: &mut ReadyList, paused: bool) {
         let commands = &self.own.commands;
         let mut timeout = self.time_to_next_deadline();
         commands.reactor.lie_down();
@@ -132,7 +141,8 @@ impl Reactor {
             timeout = Some(Duration::ZERO);
         }
         // A poller that fails is broken for good; the turn goes on with what needs none.
-        if self.poller.wait(ready, timeout).is_err() {
+        let waited = self.poller.wait(ready, timeout);
+        if waited.is_err() || self.lobby.wait(lobby, Some(Duration::ZERO)).is_err() {
             std::thread::sleep(PAUSED_NAP);
         }
         commands.reactor.get_up();
@@ -156,7 +166,8 @@ impl Reactor {
             match token {
                 WAKER => self.own.commands.reactor.waker.clear(),
                 LISTENER if !paused => self.accept(),
-                LISTENER => {}
+                // Its own sockets were asked already.
+                LISTENER | LOBBY => {}
                 token => self.serve_socket(ConnId::from_u64(token), readiness, paused),
             }
         }
@@ -232,14 +243,25 @@ impl Reactor {
             return;
         }
         let interest = peer.wanted_interest();
-        if interest != peer.interest
-            && self
-                .poller
-                .modify(&peer.socket, conn.to_u64(), interest)
-                .is_ok()
-        {
-            peer.interest = interest;
+        let token = conn.to_u64();
+        let watched = if peer.leaves_lobby() {
+            peer.in_lobby = false;
+            let left = self.lobby.delete(&peer.socket);
+            left.and_then(|()| self.poller.add(&peer.socket, token, interest))
+        } else if interest == peer.interest {
+            Ok(())
+        } else if peer.in_lobby {
+            self.lobby.modify(&peer.socket, token, interest)
+        } else {
+            self.poller.modify(&peer.socket, token, interest)
+        };
+        if watched.is_err() {
+            // The kernel is out of memory for it. A peer that is not watched would never be heard again.
+            peer.finished = true;
+            self.remove(conn);
+            return;
         }
+        peer.interest = interest;
         let deadline = peer.next_deadline(&self.cx);
         match peer.timer {
             // Fires early enough; then it is armed again. Traffic thus never moves a timer.
