@@ -1,0 +1,87 @@
+"""What the agent makes of the health page."""
+
+import asyncio
+import time
+
+import pytest
+
+from dscore.agent.health import BODY_LIMIT, Health, check, judge
+from fake_server import FakeServer
+
+
+@pytest.mark.parametrize(
+    ("document", "health"),
+    [
+        ({"status": "ok"}, Health.OK),
+        ({"status": "ok", "websocket": {"is_shutting_down": False}}, Health.OK),
+        ({"status": "ok", "maintenance": True}, Health.OK),
+        ({"status": "shutting_down"}, Health.SHUTTING_DOWN),
+        ({"status": "ok", "websocket": {"is_shutting_down": True}}, Health.SHUTTING_DOWN),
+        ({"status": "degraded"}, Health.UNREACHABLE),
+        ({"detail": "Not Found"}, Health.UNREACHABLE),
+        (["ok"], Health.UNREACHABLE),
+        (None, Health.UNREACHABLE),
+    ],
+)
+def test_the_word_for_a_document(document: object, health: Health) -> None:
+    assert judge(document) is health
+
+
+async def test_asks_the_page() -> None:
+    async with FakeServer() as server:
+        url = server.config().health_url
+        assert await check(url, 5.0, None) is Health.OK
+        server.health = {"status": "shutting_down"}
+        assert await check(url, 5.0, None) is Health.SHUTTING_DOWN
+
+
+async def test_nobody_there_is_unreachable() -> None:
+    assert await check("http://127.0.0.1:1/deepstream/health", 5.0, None) is Health.UNREACHABLE
+    assert await check("http://host.invalid/health", 5.0, None) is Health.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nnot json!",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * (BODY_LIMIT + 1),
+    ],
+)
+async def test_nonsense_is_unreachable(answer: bytes) -> None:
+    assert await asked(answer, seconds=5.0) is Health.UNREACHABLE
+
+
+async def test_the_status_code_does_not_matter() -> None:
+    head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 26\r\n\r\n"
+    assert await asked(head + b'{"status":"shutting_down"}', seconds=5.0) is Health.SHUTTING_DOWN
+
+
+async def test_a_page_that_trickles_in_has_one_timeout_for_all_of_it() -> None:
+    began = time.monotonic()
+    trickle = [b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b" "] * 50]
+    assert await asked(*trickle, seconds=0.1) is Health.UNREACHABLE
+    assert time.monotonic() - began < 1.0
+
+
+async def asked(*answer: bytes, seconds: float) -> Health:
+    """What is made of an answer that comes in these pieces, 20 ms apart."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            for piece in answer:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.02 if len(answer) > 1 else 0)
+        except OSError:
+            pass  # It has seen enough.
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        return await check(f"http://127.0.0.1:{port}/health", seconds, None)

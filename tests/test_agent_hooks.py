@@ -1,0 +1,120 @@
+"""Calls into the application: sync and async, in order, bounded, never in the way."""
+
+import asyncio
+import functools
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from dscore.agent.hooks import PENDING_LIMIT, HookQueue, call, within
+from fake_server import SECONDS, until
+
+
+async def later(value: int) -> int:
+    await asyncio.sleep(0)
+    return value
+
+
+class Callable:
+    async def __call__(self, value: int) -> int:
+        return await later(value)
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        later,
+        Callable(),
+        functools.partial(later),
+        lambda value: later(value),
+        lambda value: value,
+    ],
+)
+async def test_calls_whatever_can_be_called(hook: Any) -> None:
+    assert await call(hook, 7) == 7
+
+
+async def test_a_sync_hook_runs_in_a_thread_that_ends_with_it() -> None:
+    assert await call(threading.get_ident) != threading.get_ident()
+    await until(lambda: threading.active_count() == 1 or not _hook_threads(), "ended thread")
+
+
+def _hook_threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name == "dscore-agent-hook"]
+
+
+async def test_what_a_hook_raises_comes_back() -> None:
+    def fail() -> None:
+        raise LookupError("gone")
+
+    with pytest.raises(LookupError, match="gone"):
+        await call(fail)
+
+
+async def test_a_hook_that_outlives_its_loop_harms_nobody() -> None:
+    released = threading.Event()
+
+    def run() -> None:
+        async def give_up() -> None:
+            await within(call(released.wait, SECONDS), 0.01)
+
+        asyncio.run(give_up())
+
+    await asyncio.to_thread(run)
+    released.set()
+    await until(lambda: not _hook_threads(), "ended thread")
+
+
+async def test_within_gives_up_without_waiting_for_who_takes_no_notice() -> None:
+    released = asyncio.Event()
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(SECONDS)
+        except asyncio.CancelledError:
+            await released.wait()
+
+    began = time.monotonic()
+    assert not await within(stubborn(), 0.02)
+    assert time.monotonic() - began < 1.0
+    released.set()
+    assert await within(later(1), SECONDS)
+
+
+async def test_the_queue_keeps_the_order_of_fast_and_slow() -> None:
+    done: list[int] = []
+
+    async def slow(value: int) -> None:
+        await asyncio.sleep(0.01)
+        done.append(value)
+
+    queue = HookQueue()
+    for n in range(6):
+        queue.put(slow if n % 2 == 0 else done.append, n)
+    queue.put(None, "nothing to call")
+    await queue.close()
+    assert done == list(range(6))
+
+
+async def test_the_queue_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    calls = []
+    queue = HookQueue()
+    for n in range(PENDING_LIMIT + 5):
+        queue.put(lambda n=n: _noted(calls, n))
+    await queue.close(SECONDS)
+    assert len(calls) == PENDING_LIMIT
+    assert caplog.text.count("hook_call_lost") == 5
+
+
+async def _noted(calls: list[int], n: int) -> None:
+    calls.append(n)
+
+
+async def test_closing_does_not_wait_for_ever() -> None:
+    queue = HookQueue()
+    queue.put(functools.partial(asyncio.sleep, SECONDS))
+    began = time.monotonic()
+    await queue.close(0.02)
+    assert time.monotonic() - began < 1.0

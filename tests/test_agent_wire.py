@@ -1,0 +1,251 @@
+"""One WebSocket of the agent: what arrives, how it is kept alive, how it ends, TLS."""
+
+import asyncio
+import ssl
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from dscore.agent import AgentConfig
+from dscore.agent.wire import (
+    MESSAGE_LIMIT,
+    ConnectError,
+    Connection,
+    End,
+    RawDialect,
+    open_connection,
+    tls_context,
+)
+from dscore.errors import ConfigError
+from fake_server import SECONDS, FakeServer, Peer
+
+
+@asynccontextmanager
+async def pair(
+    arrived: list[bytes] | None = None, **fields: float
+) -> AsyncIterator[tuple[Connection, Peer]]:
+    """A connection and the server's end of it."""
+    async with FakeServer() as server:
+        connection = await connect(server.config(**fields), [] if arrived is None else arrived)
+        try:
+            yield connection, await server.accept()
+        finally:
+            connection.abort("test over")
+            await connection.ended
+
+
+async def connect(config: AgentConfig, arrived: list[bytes]) -> Connection:
+    return await open_connection(
+        config, tls_context(config), on_message=arrived.append, on_writable=lambda: None
+    )
+
+
+async def end_of(connection: Connection) -> End:
+    return await asyncio.wait_for(asyncio.shield(connection.ended), SECONDS)
+
+
+async def test_fragments_become_one_message() -> None:
+    arrived: list[bytes] = []
+    async with pair(arrived) as (connection, peer):
+        await peer.socket.send(["one", "", "-two", "-three"])
+        await peer.socket.send("next")
+        await peer.close(1000)
+        await end_of(connection)
+    assert arrived == [b"one-two-three", b"next"]
+
+
+async def test_answers_pings_between_the_fragments() -> None:
+    async with pair() as (_, peer):
+        pong = await peer.socket.ping(b"are you there")
+        await asyncio.wait_for(pong, SECONDS)
+
+
+async def test_binary_is_1003() -> None:
+    async with pair() as (_, peer):
+        await peer.socket.send(b"\x00")
+        assert (await peer.closed())[0] == 1003
+
+
+async def test_a_message_without_end_is_1009() -> None:
+    async def endless() -> AsyncIterator[str]:
+        for _ in range(2 * MESSAGE_LIMIT // 1_000_000 + 2):
+            yield "x" * 1_000_000
+
+    async with pair() as (connection, peer):
+        sending = asyncio.ensure_future(peer.socket.send(endless()))
+        await end_of(connection)
+        await asyncio.wait({sending}, timeout=SECONDS)
+        sending.exception()
+        assert peer.socket.close_code == 1009
+
+
+async def test_a_close_is_echoed_and_its_reason_kept() -> None:
+    async with pair() as (connection, peer):
+        await peer.close(4409, "taken over")
+        assert peer.socket.close_code == 4409
+        assert await end_of(connection) == End(4409, "taken over")
+
+
+async def test_a_close_without_a_code_is_1005() -> None:
+    async with pair() as (connection, peer):
+        peer.socket.protocol.send_close()
+        peer.socket.send_data()
+        assert await end_of(connection) == End(1005, "")
+
+
+async def test_a_cut_is_1006() -> None:
+    async with pair() as (connection, peer):
+        peer.cut()
+        assert await end_of(connection) == End(1006, "")
+
+
+async def test_its_own_close_waits_for_the_other_half() -> None:
+    async with pair() as (connection, peer):
+        connection.close(1001, "agent stopped")
+        connection.close(1000, "never sent")
+        connection.send(b"lost")
+        assert await peer.closed() == (1001, "agent stopped")
+        assert await end_of(connection) == End(1001, "agent stopped")
+
+
+async def test_a_silent_server_is_left_after_ping_interval_and_timeout() -> None:
+    async with pair(ping_interval=0.05, ping_timeout=0.1) as (connection, peer):
+        peer.socket.transport.pause_reading()
+        began = time.monotonic()
+        assert await end_of(connection) == End(1006, "ping timeout")
+        assert 0.1 <= time.monotonic() - began < 1.0
+
+
+async def test_pings_keep_a_quiet_connection() -> None:
+    async with pair(ping_interval=0.03, ping_timeout=0.05) as (connection, _):
+        await asyncio.wait({connection.ended}, timeout=0.3)
+        assert connection.is_open
+
+
+async def test_a_full_connection_is_not_writable_until_it_has_drained() -> None:
+    drained = asyncio.Event()
+    async with FakeServer() as server:
+        config = server.config()
+        connection = await open_connection(
+            config, None, on_message=lambda _: None, on_writable=drained.set
+        )
+        peer = await server.accept()
+        peer.socket.transport.pause_reading()
+        sent = 0
+        while connection.is_writable:
+            connection.send(b'"' + b"x" * 100_000 + b'"')
+            sent += 1
+            await asyncio.sleep(0)
+        assert connection.is_open
+        peer.socket.transport.resume_reading()
+        for _ in range(sent):
+            await asyncio.wait_for(peer.socket.recv(), SECONDS)
+        await asyncio.wait_for(drained.wait(), SECONDS)
+        assert connection.is_writable
+        connection.abort("test over")
+        await connection.ended
+
+
+async def test_nobody_there_is_a_connect_error() -> None:
+    with pytest.raises(ConnectError, match=r"refused|Connect call failed"):
+        await connect(AgentConfig(url="ws://127.0.0.1:1"), [])
+    with pytest.raises(ConnectError):
+        await connect(AgentConfig(url="ws://host.invalid:1"), [])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 301 Moved\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+        b"Sec-WebSocket-Accept: AAAA\r\n\r\n",
+    ],
+)
+async def test_a_refused_upgrade_is_a_connect_error(answer: bytes) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectError):
+            await connect(AgentConfig(url=f"ws://127.0.0.1:{port}"), [])
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of localhost that signs itself, and its key."""
+    directory = tmp_path_factory.mktemp("certificates")
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 "
+        "-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem"
+    )
+    subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
+    return directory
+
+
+def server_tls(certificates: Path, *, wants_client: bool = False) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+    if wants_client:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(certificates / "cert.pem")
+    return context
+
+
+async def test_wss_with_a_given_ca(certificates: Path) -> None:
+    async with FakeServer(server_tls(certificates)) as server:
+        connection = await connect(server.config(ca_file=certificates / "cert.pem"), [])
+        peer = await server.accept()
+        connection.send(b'{"type": "secret"}')
+        assert (await peer.recv())["type"] == "secret"
+        await peer.close(1000)
+        await end_of(connection)
+
+
+async def test_wss_with_a_client_certificate(certificates: Path) -> None:
+    async with FakeServer(server_tls(certificates, wants_client=True)) as server:
+        config = server.config(
+            ca_file=certificates / "cert.pem",
+            cert_file=certificates / "cert.pem",
+            key_file=certificates / "key.pem",
+        )
+        connection = await connect(config, [])
+        await (await server.accept()).close(1000)
+        await end_of(connection)
+
+
+async def test_wss_with_a_certificate_nobody_vouches_for_is_a_connect_error(
+    certificates: Path,
+) -> None:
+    async with FakeServer(server_tls(certificates)) as server:
+        with pytest.raises(ConnectError, match="self-signed certificate"):
+            await connect(server.config(), [])
+
+
+@pytest.mark.parametrize("field", ["ca_file", "cert_file"])
+def test_a_file_that_is_no_certificate_names_its_setting(tmp_path: Path, field: str) -> None:
+    (tmp_path / "empty.pem").write_text("")
+    config = AgentConfig(url="wss://localhost", **{field: tmp_path / "empty.pem"})
+    with pytest.raises(ConfigError, match=f"{field}: cannot use"):
+        tls_context(config)
+
+
+def test_the_raw_dialect_is_json_with_a_type() -> None:
+    dialect = RawDialect()
+    assert dialect.encode({"type": "work", "n": 1}) == b'{"type":"work","n":1}'
+    assert dialect.decode(b'{"type": "work", "n": 1}') == {"type": "work", "n": 1}
+    for text in (b"", b"[]", b'{"type": 1}', b"\xff"):
+        with pytest.raises(ValueError, match=r".*"):
+            dialect.decode(text)
