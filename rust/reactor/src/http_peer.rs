@@ -339,9 +339,32 @@ impl HttpPeer {
         matches!(self.state, State::Reading) && self.input.is_empty() && !self.fresh
     }
 
-    /// Whether input is wanted: while a request waits for its answer, one head's worth of the next at most.
-    pub(crate) fn wants_read(&self) -> bool {
-        !self.is_asked() || self.input.is_empty()
+    /// Whether input is wanted: while a request waits for its answer, one head's worth of the next at most; while an
+    /// answer waits for the socket, nothing: whoever asks on and on and takes no answer would fill our memory.
+    pub(crate) fn wants_read(&self, output_waits: bool) -> bool {
+        match self.state {
+            State::Reading | State::ReadingBody(_) => !output_waits,
+            State::Asked(_) | State::Answering(..) => self.input.is_empty(),
+            State::Closing { .. } => true,
+        }
+    }
+
+    /// Keeps input for later; at the end there is no later.
+    pub(crate) fn keep(&mut self, input: &[u8]) {
+        if !matches!(self.state, State::Closing { .. }) {
+            self.input.extend_from_slice(input);
+        }
+    }
+
+    /// Output still waits for the socket: the peer's time for the next step begins when it has taken that.
+    pub(crate) fn postpone(&mut self, cx: &Context) {
+        if self.deadline <= cx.now_ms {
+            self.deadline = cx.now_ms
+                + match self.state {
+                    State::Closing { .. } => cx.settings.close_timeout,
+                    _ => cx.settings.keep_alive_timeout,
+                };
+        }
     }
 
     pub(crate) fn deadline(&self) -> u64 {

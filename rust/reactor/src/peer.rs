@@ -75,8 +75,13 @@ impl Peer {
 
     /// Acts on bytes: those just read, or none, to go on with those kept back.
     pub(crate) fn on_data(&mut self, conn: ConnId, input: &mut [u8], cx: &mut Context) {
+        if matches!(self.stage, Stage::Http(_)) {
+            // Answers go out before the next request is looked at.
+            self.transmit(cx);
+        }
         match &mut self.stage {
             Stage::WebSocket(websocket) => websocket.on_data(conn, input, cx),
+            Stage::Http(http) if !self.output.is_empty() => http.keep(input),
             Stage::Http(http) => {
                 if let Some((mut websocket, mut rest)) = http.on_data(conn, input, cx) {
                     websocket.on_data(conn, &mut rest, cx);
@@ -118,6 +123,12 @@ impl Peer {
             Ok(false) => {}
             Err(error) => self.break_off(error),
         }
+        if self.output.is_empty()
+            && !self.finished
+            && matches!(&self.stage, Stage::Http(http) if http.has_input())
+        {
+            self.on_data(conn, &mut [], cx);
+        }
     }
 
     /// Tells, now or later, when what waits is down to low water.
@@ -135,7 +146,7 @@ impl Peer {
     /// What epoll should watch.
     pub(crate) fn wanted_interest(&self) -> Interest {
         let read = match &self.stage {
-            Stage::Http(http) => http.wants_read(),
+            Stage::Http(http) => http.wants_read(!self.output.is_empty()),
             Stage::WebSocket(websocket) => websocket.wants_read(),
         };
         Interest {
@@ -168,7 +179,11 @@ impl Peer {
             return;
         }
         let done = match &mut self.stage {
-            Stage::Http(http) => http.on_timer(cx),
+            Stage::Http(http) if self.output.is_empty() => http.on_timer(cx),
+            Stage::Http(http) => {
+                http.postpone(cx);
+                false
+            }
             Stage::WebSocket(websocket) => websocket.on_timer(conn, self.last_seen, cx),
         };
         self.finished |= done;

@@ -40,7 +40,7 @@ pub(crate) fn on_text(
             let since = *since;
             on_stranger(session, since, conn, &scanned, text, cx)
         }
-        Who::Asking(..) | Who::Watcher | Who::Plain => hand_over(conn, &scanned, text, cx),
+        Who::Asking(..) | Who::Watcher | Who::Plain => hand_over(session, conn, &scanned, text, cx),
     }
 }
 
@@ -64,7 +64,7 @@ fn on_stranger(
     let asks = match scanned.kind {
         Kind::AppReady | Kind::Watch => true,
         Kind::Heartbeat | Kind::ReconnectionSuccess => cx.settings.introduce_by_heartbeat,
-        Kind::ClientStatusRequest => return hand_over(conn, scanned, text, cx),
+        Kind::ClientStatusRequest => return hand_over(session, conn, scanned, text, cx),
         _ => false,
     };
     if !asks {
@@ -95,11 +95,15 @@ fn on_agent(
         Kind::TerminationProgress => {
             on_progress(session, conn, scanned, cx).map(|found| (found, false))
         }
-        _ => return hand_over(conn, scanned, text, cx),
+        _ => return hand_over(session, conn, scanned, text, cx),
     };
     match matched {
         Err(refusal) => refuse(session, &refusal, Some(scanned), cx),
-        Ok((true, false)) => Verdict::Go,
+        Ok((true, false)) => {
+            // The owner is told of these answers too, to log them.
+            session.count_ahead(conn, text.len(), cx);
+            Verdict::Go
+        }
         Ok((true, true)) => Verdict::Close(Farewell {
             code: CloseCode::NORMAL,
             reason: "Client terminated".into(),
@@ -107,7 +111,7 @@ fn on_agent(
         }),
         Ok((false, _)) => {
             cx.stats.unmatched_acks_total += 1;
-            hand_over(conn, scanned, text, cx)
+            hand_over(session, conn, scanned, text, cx)
         }
     }
 }
@@ -195,7 +199,13 @@ fn refuse(
     session.count_error(cx)
 }
 
-fn hand_over(conn: ConnId, scanned: &Scanned<'_>, text: &str, cx: &mut Context) -> Verdict {
+fn hand_over(
+    session: &mut Session,
+    conn: ConnId,
+    scanned: &Scanned<'_>,
+    text: &str,
+    cx: &mut Context,
+) -> Verdict {
     let kind = scanned.type_name.as_ref().into();
     cx.tell(Event::Message {
         conn,
@@ -203,5 +213,6 @@ fn hand_over(conn: ConnId, scanned: &Scanned<'_>, text: &str, cx: &mut Context) 
         data: text.as_bytes().into(),
         binary: false,
     });
+    session.count_ahead(conn, text.len(), cx);
     Verdict::Go
 }

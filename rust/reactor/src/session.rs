@@ -25,6 +25,12 @@ const ERROR_WINDOW_MS: u64 = 60_000;
 /// What a connection_check says (PROTOCOL.md §3: always this).
 const EXPECT_RESPONSE_WITHIN_MS: u64 = 30_000;
 
+/// How far a connection may be ahead of the owner before it is not read: some hundred short messages, or a long one.
+/// What waits for the owner is then bounded for each connection, and one that floods delays nobody but itself.
+const MOST_AHEAD: usize = 64 * 1024;
+/// What a message costs the owner beside its bytes, in bytes.
+const MESSAGE_COST: usize = 512;
+
 /// Who is on a WebSocket.
 #[derive(Debug)]
 pub(crate) enum Who {
@@ -48,6 +54,8 @@ pub(crate) struct Session {
     pub(crate) notice_only: bool,
     /// Tell of the next sign of life.
     pub(crate) hear_next_beat: bool,
+    /// What was handed over since the owner was last known to be done with it all: bytes and [`MESSAGE_COST`]s.
+    ahead: usize,
     errors: u8,
     misses: u32,
     /// The round trip of the last ping; 0 for none yet.
@@ -69,6 +77,7 @@ impl Session {
             },
             notice_only: false,
             hear_next_beat: false,
+            ahead: 0,
             errors: 0,
             misses: 0,
             rtt_us: 0,
@@ -82,6 +91,25 @@ impl Session {
 
     pub(crate) fn is_asking(&self) -> bool {
         matches!(self.who, Who::Asking(..))
+    }
+
+    /// Counts a message of `length` bytes that was handed over. Whoever gets too far ahead is read again when the owner
+    /// is done with it all.
+    pub(crate) fn count_ahead(&mut self, conn: ConnId, length: usize, cx: &mut Context) {
+        let was_ahead = self.is_ahead();
+        self.ahead += length + MESSAGE_COST;
+        if self.is_ahead() && !was_ahead {
+            cx.ask_to_settle(conn);
+        }
+    }
+
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.ahead >= MOST_AHEAD
+    }
+
+    /// The owner is done with what it was told up to the request to settle.
+    pub(crate) fn caught_up(&mut self) {
+        self.ahead = 0;
     }
 
     /// Counts as unauthenticated.

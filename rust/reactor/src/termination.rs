@@ -18,6 +18,9 @@ use crate::table::ConnId;
 /// Requests that may wait on one connection; an operator's further ones fail at once.
 const MOST_WAITING: usize = 16;
 
+/// Bytes kept of an agent's own words: they are kept until the outcome, reported and logged.
+const MOST_WORDS: usize = 1024;
+
 /// One request.
 #[derive(Debug)]
 pub(crate) struct Termination {
@@ -79,7 +82,7 @@ impl Terminations {
             return false;
         }
         for termination in self.waiting.drain(..) {
-            finish(conn, termination, Ending::Acked, message, cx);
+            finish(conn, termination, Ending::Acked, shortened(message), cx);
         }
         true
     }
@@ -99,12 +102,12 @@ impl Terminations {
         else {
             return false;
         };
-        termination.refused = Some(message.into());
+        termination.refused = Some(shortened(message).into());
         let answer = Answer {
             conn,
             request: termination.request,
-            status: status.into(),
-            message: message.into(),
+            status: shortened(status).into(),
+            message: shortened(message).into(),
         };
         cx.tell(Event::Answer(Box::new(answer)));
         true
@@ -131,7 +134,7 @@ impl Terminations {
         let progress = Progress {
             conn,
             request: termination.request,
-            stage: stage.into(),
+            stage: shortened(stage).into(),
             granted_ms: termination.deadline.saturating_sub(cx.now_ms),
         };
         cx.tell(Event::Progress(Box::new(progress)));
@@ -182,6 +185,15 @@ impl Terminations {
             .iter()
             .position(|t| t.request.hyphenated().encode_lower(&mut buffer) == request)
     }
+}
+
+/// As much of `words` as is kept, cut at the border of a character.
+fn shortened(words: &str) -> &str {
+    let mut end = words.len().min(MOST_WORDS);
+    while !words.is_char_boundary(end) {
+        end -= 1;
+    }
+    words.get(..end).unwrap_or_default()
 }
 
 fn finish(conn: ConnId, termination: Termination, ending: Ending, message: &str, cx: &mut Context) {

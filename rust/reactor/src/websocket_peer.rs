@@ -70,9 +70,9 @@ impl WebSocketPeer {
         }
     }
 
-    /// Whether input is wanted: not while an introduction waits for its answer.
+    /// Whether input is wanted: not while an introduction waits for its answer, or too much for the owner's attention.
     pub(crate) fn wants_read(&self) -> bool {
-        !self.session.is_asking() || self.end.is_some()
+        !(self.session.is_asking() || self.session.is_ahead()) || self.end.is_some()
     }
 
     /// Neither side has begun to close.
@@ -103,8 +103,9 @@ impl WebSocketPeer {
             .is_some_and(|end| !end.withheld.is_empty())
     }
 
-    /// Sends the close frame that was withheld, if one was.
+    /// The owner has had its turn: reads on, and sends the close frame that was withheld, if one was.
     pub(crate) fn release(&mut self, cx: &mut Context) {
+        self.session.caught_up();
         if let Some(end) = &mut self.end {
             cx.out.append(&mut end.withheld);
         }
@@ -371,14 +372,14 @@ fn on_event(
         Incoming::Text(text) => {
             cx.stats.messages_received_total += 1;
             Ok(match session.who {
-                Who::Plain => hand_over(conn, text.as_bytes(), false, cx),
+                Who::Plain => hand_over(session, conn, text.as_bytes(), false, cx),
                 _ => raw::on_text(session, conn, text, cx),
             })
         }
         Incoming::Binary(data) => {
             cx.stats.messages_received_total += 1;
             Ok(match session.who {
-                Who::Plain => hand_over(conn, data, true, cx),
+                Who::Plain => hand_over(session, conn, data, true, cx),
                 _ => raw::on_binary(),
             })
         }
@@ -396,12 +397,19 @@ fn on_event(
     }
 }
 
-fn hand_over(conn: ConnId, data: &[u8], binary: bool, cx: &mut Context) -> Verdict {
+fn hand_over(
+    session: &mut Session,
+    conn: ConnId,
+    data: &[u8],
+    binary: bool,
+    cx: &mut Context,
+) -> Verdict {
     cx.tell(Event::Message {
         conn,
         kind: "".into(),
         data: data.into(),
         binary,
     });
+    session.count_ahead(conn, data.len(), cx);
     Verdict::Go
 }

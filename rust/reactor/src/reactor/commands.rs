@@ -75,12 +75,13 @@ impl Reactor {
         }
     }
 
-    /// Lets a close frame go that was withheld until the owner had had its turn.
+    /// Reads on where the owner has had its turn, and lets a close frame go that was withheld until then.
     fn release(&mut self, conn: ConnId) {
         if let Some(peer) = self.table.get_mut(conn)
             && let Stage::WebSocket(websocket) = &mut peer.stage
         {
             websocket.release(&mut self.cx);
+            resume(conn, peer, &mut self.cx);
         }
         self.settle(conn);
     }
@@ -239,7 +240,7 @@ fn send_all(websocket: &mut WebSocketPeer, frames: &[Arc<[u8]>], cx: &mut Contex
     }
 }
 
-/// Goes on with input that was kept back while an introduction waited for its answer.
+/// Goes on with input that was kept back while an introduction, or too many messages, waited for the owner.
 fn resume(conn: ConnId, peer: &mut Peer, cx: &mut Context) {
     if let Stage::WebSocket(websocket) = &mut peer.stage
         && websocket.has_kept()
