@@ -343,11 +343,7 @@ fn farewell(code: u16, reason: &str, cause: &str) -> PyResult<Farewell> {
     let code = CloseCode::new(code).ok_or_else(|| {
         PyValueError::new_err(format!("code: {code} may not be sent in a close frame"))
     })?;
-    Ok(Farewell {
-        code,
-        reason: reason.into(),
-        cause: cause.into(),
-    })
+    Ok(Farewell::new(code, reason, cause))
 }
 
 fn frames(texts: &[Vec<u8>]) -> PyResult<Vec<Arc<[u8]>>> {

@@ -73,7 +73,7 @@ pub enum ReactorCommand {
 }
 
 /// A close frame to send, and the cause to report.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Farewell {
     /// The code.
     pub code: CloseCode,
@@ -81,6 +81,17 @@ pub struct Farewell {
     pub reason: String,
     /// The `reason_code`, in the event.
     pub cause: String,
+}
+
+impl Farewell {
+    /// Parting words; "" for a cause that has no `reason_code`.
+    pub fn new(code: CloseCode, reason: impl Into<String>, cause: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+            cause: cause.into(),
+        }
+    }
 }
 
 /// terminate_app for every agent.

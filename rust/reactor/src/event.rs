@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use dscore_proto::agent::Kind;
+use dscore_proto::close::CloseCode;
 use uuid::Uuid;
 
+use crate::command::Farewell;
 use crate::settings::Endpoint;
 use crate::table::ConnId;
 
@@ -77,6 +79,38 @@ pub struct Ended {
     pub initiator: Initiator,
     /// A `reason_code` of PROTOCOL.md §4, or "".
     pub cause: String,
+}
+
+impl Ended {
+    /// Our close frame was the first.
+    pub(crate) fn by_us(farewell: &Farewell) -> Self {
+        Self {
+            code: farewell.code.value(),
+            reason: farewell.reason.clone(),
+            initiator: Initiator::Server,
+            cause: farewell.cause.clone(),
+        }
+    }
+
+    /// The peer's was.
+    pub(crate) fn by_peer(code: Option<CloseCode>, reason: &str) -> Self {
+        Self {
+            code: code.map_or(1005, CloseCode::value),
+            reason: reason.into(),
+            initiator: Initiator::Peer,
+            cause: String::new(),
+        }
+    }
+
+    /// There was none, and there will be none.
+    pub(crate) fn without_close(initiator: Initiator, cause: &str) -> Self {
+        Self {
+            code: 1006,
+            reason: String::new(),
+            initiator,
+            cause: cause.into(),
+        }
+    }
 }
 
 /// The last that is heard of a WebSocket.

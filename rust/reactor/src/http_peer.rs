@@ -241,11 +241,7 @@ impl HttpPeer {
         })));
         if let Some(reason) = self.turned_away(cx.gate) {
             cx.stats.refused_total += 1;
-            let farewell = Farewell {
-                code: CloseCode::TRY_AGAIN_LATER,
-                reason: reason.into(),
-                cause: String::new(),
-            };
+            let farewell = Farewell::new(CloseCode::TRY_AGAIN_LATER, reason, "");
             websocket.close(&farewell, cx);
         }
         Some(websocket)

@@ -14,6 +14,7 @@ mod acceptor;
 mod broadcast;
 pub mod command;
 mod context;
+mod end;
 pub mod event;
 mod handle;
 mod http_peer;

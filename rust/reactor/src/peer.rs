@@ -173,7 +173,7 @@ impl Peer {
     pub(crate) fn on_timer(&mut self, conn: ConnId, cx: &mut Context) {
         if self.stall_deadline(cx) <= cx.now_ms {
             if let Stage::WebSocket(websocket) = &mut self.stage {
-                websocket.lose("slow_consumer", cx);
+                websocket.give_up_slow_consumer(cx);
             }
             self.finished = true;
             return;

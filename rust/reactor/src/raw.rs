@@ -19,9 +19,8 @@ use dscore_proto::close::CloseCode;
 use crate::command::Farewell;
 use crate::context::Context;
 use crate::event::Event;
-use crate::session::{Session, Who};
+use crate::session::{Session, Verdict, Who};
 use crate::table::ConnId;
-use crate::websocket_peer::Verdict;
 
 /// One text message.
 pub(crate) fn on_text(
@@ -46,11 +45,11 @@ pub(crate) fn on_text(
 
 /// A binary message, where text is due.
 pub(crate) fn on_binary() -> Verdict {
-    Verdict::Close(Farewell {
-        code: CloseCode::UNSUPPORTED,
-        reason: "text messages only".into(),
-        cause: "protocol_error".into(),
-    })
+    Verdict::Close(Farewell::new(
+        CloseCode::UNSUPPORTED,
+        "text messages only",
+        "protocol_error",
+    ))
 }
 
 fn on_stranger(
@@ -104,11 +103,11 @@ fn on_agent(
             session.count_ahead(conn, text.len(), cx);
             Verdict::Go
         }
-        Ok((true, true)) => Verdict::Close(Farewell {
-            code: CloseCode::NORMAL,
-            reason: "Client terminated".into(),
-            cause: "terminated".into(),
-        }),
+        Ok((true, true)) => Verdict::Close(Farewell::new(
+            CloseCode::NORMAL,
+            "Client terminated",
+            "terminated",
+        )),
         Ok((false, _)) => {
             cx.stats.unmatched_acks_total += 1;
             hand_over(session, conn, scanned, text, cx)

@@ -17,7 +17,6 @@ use crate::event::Event;
 use crate::settings::{Endpoint, Settings};
 use crate::table::ConnId;
 use crate::termination::Terminations;
-use crate::websocket_peer::{Verdict, timed_out};
 
 /// A minute, in which `max_errors` refusals are too many (PROTOCOL.md §10).
 const ERROR_WINDOW_MS: u64 = 60_000;
@@ -31,8 +30,17 @@ const MOST_AHEAD: usize = 64 * 1024;
 /// What a message costs the owner beside its bytes, in bytes.
 const MESSAGE_COST: usize = 512;
 
+/// What a message, or silence, leads to.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// Read on.
+    Go,
+    /// End the connection.
+    Close(Farewell),
+}
+
 /// Who is on a WebSocket.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Who {
     /// Nobody yet; since when.
     Stranger(u64),
@@ -155,11 +163,11 @@ impl Session {
             return Verdict::Go;
         }
         cx.stats.too_many_errors_total += 1;
-        Verdict::Close(Farewell {
-            code: CloseCode::POLICY,
-            reason: "too many errors".into(),
-            cause: "protocol_error".into(),
-        })
+        Verdict::Close(Farewell::new(
+            CloseCode::POLICY,
+            "too many errors",
+            "protocol_error",
+        ))
     }
 
     /// A heartbeat or connection_check_response came.
@@ -204,19 +212,19 @@ impl Session {
     /// Does what is due.
     pub(crate) fn on_timer(&mut self, conn: ConnId, cx: &mut Context) -> Verdict {
         if let Some(terminations) = &mut self.terminations
-            && let Some(notice) = terminations.expire(conn, cx)
+            && let Some(farewell) = terminations.expire(conn, cx)
         {
-            return Verdict::Close(shutdown_farewell(notice));
+            return Verdict::Close(farewell);
         }
         match &self.who {
             Who::Stranger(since) | Who::Asking(_, since)
                 if since + cx.settings.auth_timeout <= cx.now_ms =>
             {
-                Verdict::Close(Farewell {
-                    code: CloseCode::POLICY,
-                    reason: "authentication timeout".into(),
-                    cause: String::new(),
-                })
+                Verdict::Close(Farewell::new(
+                    CloseCode::POLICY,
+                    "authentication timeout",
+                    "",
+                ))
             }
             Who::Agent(_) if self.last_beat > 0 => self.on_silence(conn, cx),
             _ => Verdict::Go,
@@ -227,7 +235,11 @@ impl Session {
     fn on_silence(&mut self, conn: ConnId, cx: &mut Context) -> Verdict {
         let silent_ms = cx.now_ms.saturating_sub(self.last_beat);
         if silent_ms >= cx.settings.offline_timeout {
-            return Verdict::Close(timed_out("heartbeat timeout", "heartbeat_timeout"));
+            return Verdict::Close(Farewell::new(
+                CloseCode::INTERNAL,
+                "heartbeat timeout",
+                "heartbeat_timeout",
+            ));
         }
         if self.next_check <= cx.now_ms
             && let Who::Agent(agent_id) = &self.who
@@ -254,19 +266,5 @@ impl Session {
             Who::Asking(kind, _) => Some(kind),
             _ => None,
         }
-    }
-}
-
-/// What an agent hears whose time in a drain is up (PROTOCOL.md §6.5).
-fn shutdown_farewell(notice: bool) -> Farewell {
-    let reason = if notice {
-        "Server shutting down gracefully"
-    } else {
-        "Server shutdown timeout"
-    };
-    Farewell {
-        code: CloseCode::GOING_AWAY,
-        reason: reason.into(),
-        cause: "shutdown".into(),
     }
 }

@@ -9,8 +9,10 @@
 //! An `OK` settles every request of its connection: the application has ended, whoever asked. Each request ends in
 //! exactly one [`Outcome`].
 
+use dscore_proto::close::CloseCode;
 use uuid::Uuid;
 
+use crate::command::Farewell;
 use crate::context::Context;
 use crate::event::{Answer, Ending, Event, Outcome, Progress};
 use crate::table::ConnId;
@@ -78,7 +80,7 @@ impl Terminations {
         message: &str,
         cx: &mut Context,
     ) -> bool {
-        if self.position(request).is_none() {
+        if self.find(request).is_none() {
             return false;
         }
         for termination in self.waiting.drain(..) {
@@ -96,10 +98,7 @@ impl Terminations {
         message: &str,
         cx: &mut Context,
     ) -> bool {
-        let Some(termination) = self
-            .position(request)
-            .and_then(|at| self.waiting.get_mut(at))
-        else {
+        let Some(termination) = self.find(request) else {
             return false;
         };
         termination.refused = Some(shortened(message).into());
@@ -123,10 +122,7 @@ impl Terminations {
         stage: &str,
         cx: &mut Context,
     ) -> bool {
-        let Some(termination) = self
-            .position(request)
-            .and_then(|at| self.waiting.get_mut(at))
-        else {
+        let Some(termination) = self.find(request) else {
             return false;
         };
         let asked = cx.now_ms.saturating_add(need_ms).min(termination.latest);
@@ -141,9 +137,10 @@ impl Terminations {
         true
     }
 
-    /// Ends those whose deadline has come. Some(notice) when a drain's was among them: the connection is to be closed.
-    pub(crate) fn expire(&mut self, conn: ConnId, cx: &mut Context) -> Option<bool> {
-        let mut drained = None;
+    /// Ends those whose deadline has come. When a drain's was among them the connection is to end as well, with these
+    /// words.
+    pub(crate) fn expire(&mut self, conn: ConnId, cx: &mut Context) -> Option<Farewell> {
+        let mut farewell = None;
         let mut at = 0;
         while let Some(termination) = self.waiting.get(at) {
             if termination.deadline > cx.now_ms {
@@ -151,20 +148,21 @@ impl Terminations {
                 continue;
             }
             let termination = self.waiting.swap_remove(at);
-            if termination.drain {
-                drained = Some(termination.notice);
-            }
-            let ending = if termination.notice {
-                Ending::Notified
+            // PROTOCOL.md §6.5.
+            let (ending, reason) = if termination.notice {
+                (Ending::Notified, "Server shutting down gracefully")
             } else {
-                Ending::TimedOut
+                (Ending::TimedOut, "Server shutdown timeout")
             };
+            if termination.drain {
+                farewell = Some(Farewell::new(CloseCode::GOING_AWAY, reason, "shutdown"));
+            }
             finish(conn, termination, ending, "", cx);
         }
-        drained
+        farewell
     }
 
-    /// The connection has ended: `broken` says why, where that is known.
+    /// The connection has ended.
     pub(crate) fn vanish(&mut self, conn: ConnId, cx: &mut Context) {
         for termination in self.waiting.drain(..) {
             finish(conn, termination, Ending::Vanished, "", cx);
@@ -178,12 +176,13 @@ impl Terminations {
         }
     }
 
-    fn position(&self, request: &str) -> Option<usize> {
+    /// The request of this id.
+    fn find(&mut self, request: &str) -> Option<&mut Termination> {
         // Compared as text, letter by letter: an id that merely means the same UUID is not the one we sent.
         let mut buffer = Uuid::encode_buffer();
         self.waiting
-            .iter()
-            .position(|t| t.request.hyphenated().encode_lower(&mut buffer) == request)
+            .iter_mut()
+            .find(|t| t.request.hyphenated().encode_lower(&mut buffer) == request)
     }
 }
 

@@ -8,16 +8,21 @@
 //! | closing | our close frame | theirs, or `close_timeout` |
 //! | failed | a violation: our close frame, then half a shutdown | the end of their stream, or `close_timeout` |
 
+use dscore_proto::ProtocolError;
 use dscore_proto::close::CloseCode;
 use dscore_proto::connection::{Connection, Event as Incoming, MAX_LEFTOVER, Role, State};
 
 use crate::command::Farewell;
 use crate::context::Context;
+use crate::end::End;
 use crate::event::{Closed, Ended, Event, Initiator};
 use crate::raw;
-use crate::session::{Session, Who};
+use crate::session::{Session, Verdict, Who};
 use crate::settings::{Endpoint, Settings};
 use crate::table::ConnId;
+
+/// The `reason_code` of one that does not read.
+const SLOW_CONSUMER: &str = "slow_consumer";
 
 /// One WebSocket.
 #[derive(Debug)]
@@ -31,29 +36,6 @@ pub(crate) struct WebSocketPeer {
     /// A close that is to come: when, and with which words.
     planned: Option<Box<(u64, Farewell)>>,
     end: Option<Box<End>>,
-}
-
-/// How a connection is ending.
-#[derive(Debug)]
-struct End {
-    ended: Ended,
-    /// What whoever did not begin said to it; 0 for nothing so far.
-    answer: u16,
-    /// When the other side has had its time.
-    deadline: u64,
-    /// It broke the protocol: input is only waited out.
-    failed: bool,
-    /// The close frame for that, while the owner may still answer what came before.
-    withheld: Vec<u8>,
-}
-
-/// What a message leads to.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// Read on.
-    Go,
-    /// End the connection.
-    Close(Farewell),
 }
 
 impl WebSocketPeer {
@@ -87,9 +69,7 @@ impl WebSocketPeer {
 
     /// The peer broke the protocol and was told so.
     pub(crate) fn is_failed(&self) -> bool {
-        self.end
-            .as_ref()
-            .is_some_and(|end| end.failed && end.withheld.is_empty())
+        self.end.as_ref().is_some_and(|end| end.has_failed())
     }
 
     /// Whether messages may still be sent: until our close frame goes out.
@@ -98,16 +78,14 @@ impl WebSocketPeer {
     }
 
     fn withholds_close(&self) -> bool {
-        self.end
-            .as_ref()
-            .is_some_and(|end| !end.withheld.is_empty())
+        self.end.as_ref().is_some_and(|end| end.withholds())
     }
 
     /// The owner has had its turn: reads on, and sends the close frame that was withheld, if one was.
     pub(crate) fn release(&mut self, cx: &mut Context) {
         self.session.caught_up();
         if let Some(end) = &mut self.end {
-            cx.out.append(&mut end.withheld);
+            end.release(cx);
         }
     }
 
@@ -138,35 +116,17 @@ impl WebSocketPeer {
         while self.wants_read() {
             let limits = cx.settings.messages;
             let before = cx.out.len();
-            let verdict = match self
+            let polled = self
                 .connection
-                .poll_event(input, &mut at, &limits, &mut cx.out)
-            {
+                .poll_event(input, &mut at, &limits, &mut cx.out);
+            match polled {
                 Ok(None) => break,
                 Ok(Some(event)) => match on_event(&mut self.session, conn, event, cx) {
-                    Ok(verdict) => verdict,
-                    Err(ended) => {
-                        self.end(ended, false, cx);
-                        continue;
-                    }
+                    Ok(Verdict::Go) => {}
+                    Ok(Verdict::Close(farewell)) => self.close(&farewell, cx),
+                    Err(ended) => _ = self.end(ended, cx),
                 },
-                Err(violation) => {
-                    cx.stats.protocol_errors_total += 1;
-                    let ended = Ended {
-                        code: violation.close_code().value(),
-                        reason: violation.to_string(),
-                        initiator: Initiator::Server,
-                        cause: "protocol_error".into(),
-                    };
-                    self.end(ended, true, cx);
-                    if matches!(self.session.who, Who::Plain) {
-                        self.withhold(conn, before, cx);
-                    }
-                    continue;
-                }
-            };
-            if let Verdict::Close(farewell) = verdict {
-                self.close(&farewell, cx);
+                Err(violation) => self.fail(conn, violation, before, cx),
             }
         }
         at
@@ -181,13 +141,7 @@ impl WebSocketPeer {
         {
             return;
         }
-        let ended = Ended {
-            code: farewell.code.value(),
-            reason: farewell.reason.clone(),
-            initiator: Initiator::Server,
-            cause: farewell.cause.clone(),
-        };
-        self.end(ended, false, cx);
+        self.end(Ended::by_us(farewell), cx);
     }
 
     /// Closes at `at_ms`, or now if that has come.
@@ -206,24 +160,16 @@ impl WebSocketPeer {
         }
         cx.stats.slow_consumers_total += 1;
         self.fail_terminations("slow consumer");
-        let farewell = Farewell {
-            code: CloseCode::TRY_AGAIN_LATER,
-            reason: "slow consumer".into(),
-            cause: "slow_consumer".into(),
-        };
+        let farewell = Farewell::new(CloseCode::TRY_AGAIN_LATER, "slow consumer", SLOW_CONSUMER);
         self.close(&farewell, cx);
         true
     }
 
-    /// The socket is given up without a closing handshake, for `cause`.
-    pub(crate) fn lose(&mut self, cause: &str, cx: &Context) {
-        let ended = Ended {
-            code: 1006,
-            reason: String::new(),
-            initiator: Initiator::Server,
-            cause: cause.into(),
-        };
-        self.end(ended, false, cx);
+    /// The socket takes nothing any more and is given up, without a closing handshake.
+    pub(crate) fn give_up_slow_consumer(&mut self, cx: &mut Context) {
+        // One that is closing was counted when that began, if this was why.
+        cx.stats.slow_consumers_total += u64::from(self.end.is_none());
+        self.end(Ended::without_close(Initiator::Server, SLOW_CONSUMER), cx);
     }
 
     /// Queues a message that is framed already; dropped if the closing has begun.
@@ -249,15 +195,7 @@ impl WebSocketPeer {
         cx.stats.connections_unauthenticated -= u64::from(self.session.is_stranger());
         let (ended, answer) = match self.end {
             Some(end) => (end.ended, end.answer),
-            None => {
-                let ended = Ended {
-                    code: 1006,
-                    reason: String::new(),
-                    initiator: Initiator::Network,
-                    cause: String::new(),
-                };
-                (ended, 0)
-            }
+            None => (Ended::without_close(Initiator::Network, ""), 0),
         };
         let closed = Closed {
             ended,
@@ -286,11 +224,7 @@ impl WebSocketPeer {
             if end.deadline > cx.now_ms {
                 return false;
             }
-            let given_up = end.withheld.is_empty();
-            // An owner that does not come must not keep the peer from hearing what it did wrong.
-            cx.out.append(&mut end.withheld);
-            end.deadline = cx.now_ms + cx.settings.close_timeout;
-            return given_up;
+            return end.on_deadline(cx);
         }
         if let Some(planned) = self.planned.take_if(|planned| planned.0 <= cx.now_ms) {
             self.close(&planned.1, cx);
@@ -298,7 +232,10 @@ impl WebSocketPeer {
         }
         if last_seen + cx.settings.silence_limit() <= cx.now_ms {
             cx.stats.ping_timeouts_total += 1;
-            self.close(&timed_out("ping timeout", "ping_timeout"), cx);
+            self.close(
+                &Farewell::new(CloseCode::INTERNAL, "ping timeout", "ping_timeout"),
+                cx,
+            );
             return false;
         }
         if self.next_ping <= cx.now_ms {
@@ -315,49 +252,27 @@ impl WebSocketPeer {
         false
     }
 
-    /// Takes the close frame, at `from` in the output, back until the owner has had its turn: a message that was whole
-    /// and right is answered before the one that was not ends the connection.
-    fn withhold(&mut self, conn: ConnId, from: usize, cx: &mut Context) {
+    /// The peer broke the protocol; the close frame that says so begins at `from` in the output.
+    fn fail(&mut self, conn: ConnId, violation: ProtocolError, from: usize, cx: &mut Context) {
+        cx.stats.protocol_errors_total += 1;
+        let (code, reason) = (violation.close_code(), violation.to_string());
+        let farewell = Farewell::new(code, reason, "protocol_error");
+        let is_plain = matches!(self.session.who, Who::Plain);
+        let end = self.end(Ended::by_us(&farewell), cx);
+        end.fail();
+        // A message that was whole and right is answered before the one that was not ends the connection.
+        if is_plain && cx.out.len() > from {
+            end.withhold(cx.out.split_off(from));
+            cx.ask_to_settle(conn);
+        }
+    }
+
+    fn end(&mut self, ended: Ended, cx: &Context) -> &mut End {
         if let Some(end) = &mut self.end {
-            end.withheld = cx.out.split_off(from);
-            if !end.withheld.is_empty() {
-                cx.ask_to_settle(conn);
-            }
+            end.hear(&ended);
         }
-    }
-
-    fn end(&mut self, ended: Ended, failed: bool, cx: &Context) {
-        let deadline = cx.now_ms + cx.settings.close_timeout;
-        // RFC 6455 §5.5.1: a peer's close frame was echoed, code and all, before we heard of it.
-        let said_by_peer = match ended.initiator {
-            Initiator::Peer => ended.code,
-            Initiator::Server | Initiator::Network => 0,
-        };
-        match &mut self.end {
-            None => {
-                self.end = Some(Box::new(End {
-                    ended,
-                    answer: said_by_peer,
-                    deadline,
-                    failed,
-                    withheld: Vec::new(),
-                }))
-            }
-            // The first code counts; but a peer that fails while it closes is not waited for as if it obeyed.
-            Some(end) => {
-                end.failed |= failed;
-                end.answer = end.answer.max(said_by_peer);
-            }
-        }
-    }
-}
-
-/// A connection that was silent for too long.
-pub(crate) fn timed_out(reason: &str, cause: &str) -> Farewell {
-    Farewell {
-        code: CloseCode::INTERNAL,
-        reason: reason.into(),
-        cause: cause.into(),
+        self.end
+            .get_or_insert_with(|| Box::new(End::new(ended, cx)))
     }
 }
 
@@ -388,12 +303,7 @@ fn on_event(
             session.pong(payload, cx);
             Ok(Verdict::Go)
         }
-        Incoming::Close { code, reason } => Err(Ended {
-            code: code.map_or(1005, CloseCode::value),
-            reason: reason.into(),
-            initiator: Initiator::Peer,
-            cause: String::new(),
-        }),
+        Incoming::Close { code, reason } => Err(Ended::by_peer(code, reason)),
     }
 }
 

@@ -11,10 +11,10 @@ use crate::context::Context;
 use crate::event::{Ending, Event, LastSeen, Outcome};
 use crate::peer::{Peer, Stage};
 use crate::queue::Order;
-use crate::session::Who;
+use crate::session::{Verdict, Who};
 use crate::table::ConnId;
 use crate::termination::Termination;
-use crate::websocket_peer::{Verdict, WebSocketPeer};
+use crate::websocket_peer::WebSocketPeer;
 
 /// Taken in one turn.
 const BATCH: usize = 1024;
