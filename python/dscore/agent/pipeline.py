@@ -1,6 +1,6 @@
 """A GStreamer pipeline under an agent: it starts, tells what happens in it, and stops when asked.
 
-    binding = PipelineBinding("videotestsrc is-live=true ! x264enc ! mp4mux ! filesink location=a.mp4")
+    binding = PipelineBinding("v4l2src ! x264enc ! mp4mux ! filesink location=out.mp4")
     agent = Agent(config, on_terminate=binding.on_terminate)
     async with binding:
         exit_code = await agent.run()
@@ -25,13 +25,15 @@ from dscore.agent.pipeline_gst import GLib, Gst
 from dscore.agent.pipeline_report import Reporter
 from dscore.agent.pipeline_stop import Ending, Progress, Stopping, first_of
 from dscore.agent.pipeline_walk import is_source
+from dscore.agent.status import Exit
 from dscore.agent.termination import TerminateAnswer, TerminateRequest
 
 __all__ = ["PipelineBinding", "PipelineError", "PipelineEvent", "StopReport"]
 
 ANSWER_SECONDS = 1.0
 """Of the hard timeout: for the answer to get out, and for the process to end by itself."""
-EXIT_BY_FORCE = 1
+ANSWER_SHARE = 0.2
+"""The same of a short one."""
 
 _log = Log("dscore.agent.pipeline")
 
@@ -68,6 +70,7 @@ class PipelineBinding:
         self.pipeline = _parse(pipeline) if isinstance(pipeline, str) else pipeline
         self._stop_timeout = stop_timeout
         self._hard_timeout = hard_timeout
+        self._answer_seconds = min(ANSWER_SECONDS, ANSWER_SHARE * hard_timeout)
         self._hook = on_bus_message
         self._hooks = HookQueue()
         self._embedded = False if self._ours else embedded
@@ -121,7 +124,7 @@ class PipelineBinding:
             deadline: Moment of `time.monotonic()` at which the report is due at the latest.
         """
         if self._stopping is None:
-            due = time.monotonic() + max(self._hard_timeout - ANSWER_SECONDS, 0.0)
+            due = time.monotonic() + self._hard_timeout - self._answer_seconds
             due = due if deadline is None else min(due, deadline)
             self._stopping = asyncio.create_task(self._stop(progress, due))
         # Whoever gives up waiting does not give up stopping.
@@ -134,7 +137,7 @@ class PipelineBinding:
         """
         limit = min(time.monotonic() + self._hard_timeout, request.deadline)
         guard = _ExitGuard(limit) if self._force_exit else None
-        report = await self.stop(request.progress, deadline=limit - ANSWER_SECONDS)
+        report = await self.stop(request.progress, deadline=limit - self._answer_seconds)
         if guard is not None and report.ok:
             guard.disarm()
         return report.as_answer()
@@ -216,7 +219,7 @@ class _ExitGuard:
     def _leave(self) -> None:
         with contextlib.suppress(OSError):
             os.write(2, b"dscore agent: the pipeline hangs, leaving by force\n")
-        os._exit(EXIT_BY_FORCE)
+        os._exit(Exit.FORCED)
 
 
 def _parse(description: str) -> Gst.Pipeline:

@@ -17,7 +17,7 @@ MESSAGES_PER_TURN = 100
 """So that an element that floods its bus cannot keep the loop from its other work."""
 
 _STREAM_KINDS: dict[str, Kind] = {
-    # Structures of DeepStream's messages: nvmultiurisrcbin posts the first two, nvstreammux the third.
+    # DeepStream's messages: nvmultiurisrcbin posts the first two, nvstreammux the third.
     "stream-add": "stream_added",
     "stream-remove": "stream_removed",
     "stream-eos": "stream_eos",

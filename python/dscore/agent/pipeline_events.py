@@ -1,4 +1,4 @@
-"""What a pipeline tells: its events, how it was stopped, why it would not start. Plain data without GStreamer."""
+"""What a pipeline tells: its events, how it was stopped, why it would not start. Plain data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

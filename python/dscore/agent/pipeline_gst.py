@@ -1,4 +1,4 @@
-"""GStreamer for Python, loaded once. The one place that imports `gi`, for the other `pipeline` modules.
+"""GStreamer for Python, loaded once: the one place that imports `gi`.
 
 Raises:
     ImportError: GStreamer's Python binding is not there; says what to install.

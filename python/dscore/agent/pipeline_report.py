@@ -9,7 +9,7 @@ from dscore.agent.pipeline_events import Kind, PipelineEvent
 from dscore.errors import DscoreError
 
 EVENTS_PER_SECOND = 10
-"""An element in trouble may warn a thousand times a second: the link has more to carry than that."""
+"""An element in trouble may warn a thousand times a second; the link has more to carry."""
 
 _log = Log("dscore.agent.pipeline")
 

@@ -21,6 +21,8 @@ Progress = Callable[[str, int], Awaitable[object]]
 
 PROGRESS_SECONDS = 1.0
 """Between two words to whoever waits for the end; a quick end needs none."""
+EOS_SHARE = 0.8
+"""Of the time there is, for the streams to end; the elements need some to stop."""
 FAILED_GRACE_SECONDS = 1.0
 """A pipeline that has failed may never reach its end: its healthy branches get this long."""
 
@@ -73,6 +75,8 @@ class Stopping:
         self._deadline = deadline
         self._progress = progress
         self._stage = "eos"
+        self._ends: list[tuple[Gst.Element, asyncio.Task[None]]] = []
+        """The sources, and the threads that end them."""
 
     async def run(self) -> StopReport:
         """Stops the pipeline, as far as it can be stopped."""
@@ -80,7 +84,7 @@ class Stopping:
         try:
             began = time.monotonic()
             flowing = _is_flowing(self._pipeline)
-            stuck = await self._end_streams() if flowing else []
+            stuck = await self._end_streams() if flowing else ""
             ended = time.monotonic()
             self._stage = "null"
             hanging = await self._halt()
@@ -90,7 +94,7 @@ class Stopping:
         report = StopReport(
             ok=not hanging,
             complete=complete,
-            message=self._message(hanging, [] if complete else stuck, complete=complete),
+            message=self._message(hanging, stuck),
             eos_seconds=ended - began,
             null_seconds=time.monotonic() - ended,
         )
@@ -101,23 +105,39 @@ class Stopping:
     def _left(self) -> float:
         return max(self._deadline - time.monotonic(), 0.0)
 
-    async def _end_streams(self) -> list[str]:
-        """Lets every stream run to its end; returns where it got stuck."""
+    async def _end_streams(self) -> str:
+        """Lets every stream run to its end; says which did not."""
         eos, failed = self._ending.eos, self._ending.failed
-        until = time.monotonic() + min(self._eos_timeout, self._left())
-        sending = asyncio.create_task(_send_eos(self._pipeline))
+        until = time.monotonic() + min(self._eos_timeout, EOS_SHARE * self._left())
+        # Each in a thread of its own: a source takes its end between two frames, and one that
+        # cannot get rid of its frame must not hold up the others.
+        self._ends = [
+            (source, asyncio.create_task(call(_end, source)))
+            for source in walk.sources(self._pipeline)
+        ]
+        playing = asyncio.create_task(_play_if_paused(self._pipeline))
         await first_of(eos, failed, seconds=until - time.monotonic())
         if failed.is_set() and not eos.is_set():
             grace = min(FAILED_GRACE_SECONDS, until - time.monotonic())
             await first_of(eos, seconds=grace)
-        sending.cancel()
-        return [] if eos.is_set() else walk.unfinished(self._pipeline)
+        playing.cancel()
+        return "" if eos.is_set() else _stuck(self._pipeline)
 
     async def _halt(self) -> list[str]:
         """Asks for the state NULL; returns which elements did not reach it."""
+        held = [source for source, end in self._ends if not end.done()]
+        # As long as a source waits to take its end, it holds its state lock, and the change to NULL
+        # would wait for it, while it waits for a sink that only NULL wakes up. A flush wakes it.
+        flushes = [asyncio.create_task(call(_flush, source)) for source in held]
         asking = asyncio.create_task(call(self._pipeline.set_state, Gst.State.NULL))
-        if not await within(asking, self._left()):
-            return walk.changing(self._pipeline) or walk.still_up(self._pipeline)
+        in_time = await within(asking, self._left())
+        for task in (*flushes, *(end for _, end in self._ends)):
+            task.cancel()
+        if not in_time:
+            names = walk.changing(self._pipeline) or walk.still_up(self._pipeline)
+            # A source that still waits for a sink is not what hangs.
+            waiting = {name for source in held for name in walk.names(source)}
+            return [name for name in names if name not in waiting] or names
         if asking.result() == Gst.StateChangeReturn.FAILURE:
             return walk.still_up(self._pipeline)
         return []
@@ -132,41 +152,44 @@ class Stopping:
                 # Whoever waits may be gone; the pipeline has to be stopped all the same.
                 _log.warning("progress_not_told", cause=error)
 
-    def _message(self, hanging: list[str], stuck: list[str], *, complete: bool) -> str:
+    def _message(self, hanging: list[str], stuck: str) -> str:
         if hanging:
             return f"the pipeline hangs: {', '.join(hanging)} did not reach the state NULL"
-        notes = []
-        if self._ending.error is not None:
-            notes.append(f"the pipeline had failed: {self._ending.error}")
-        if not complete:
-            places = ", ".join(stuck) or "the pipeline"
-            notes.append(f"no end of stream in time at {places}")
-        return "; ".join([GRACEFUL, *notes])
+        failure = self._ending.error
+        notes = [GRACEFUL, failure and f"the pipeline had failed: {failure}", stuck]
+        return "; ".join(note for note in notes if note)
+
+
+def _stuck(pipeline: Gst.Pipeline) -> str:
+    sinks = ", ".join(walk.unended_sinks(pipeline)) or pipeline.get_name()
+    places = ", ".join(walk.stuck_ends(pipeline))
+    return f"no end of stream in time at {sinks}" + (f", stuck at {places}" if places else "")
 
 
 def _is_flowing(pipeline: Gst.Pipeline) -> bool:
     """Data moves in it, or is about to: then its streams have an end to run to."""
     _, current, pending = pipeline.get_state(0)
-    return max(current, pending) >= Gst.State.PAUSED
+    return bool(max(current, pending) >= Gst.State.PAUSED)
 
 
-async def _send_eos(pipeline: Gst.Pipeline) -> None:
-    """Ends every source, each in a thread of its own: one that hangs must not hold up the others."""
-    sources = walk.sources(pipeline)
-    taken = await asyncio.gather(*(call(_end_source, source) for source in sources))
-    for source, took in zip(sources, taken, strict=True):
-        if not took:
-            _log.warning("eos_refused", element=source.get_name())
-    # Sinks in PAUSED wait with a buffer in hand, and the end waits behind it.
+async def _play_if_paused(pipeline: Gst.Pipeline) -> None:
+    # Sinks in PAUSED wait with a frame in hand, and everything behind them.
     if pipeline.target_state == Gst.State.PAUSED:
         await call(pipeline.set_state, Gst.State.PLAYING)
 
 
-def _end_source(source: Gst.Element) -> bool:
+def _end(source: Gst.Element) -> None:
     if source.send_event(Gst.Event.new_eos()):
-        return True
+        return
     # Not made from GstBaseSrc, and never taught this event: then it is said in its name.
-    return any([pad.push_event(Gst.Event.new_eos()) for pad in source.srcpads])
+    taken = [pad.push_event(Gst.Event.new_eos()) for pad in source.srcpads]
+    if not any(taken):
+        _log.warning("eos_refused", element=source.get_name())
+
+
+def _flush(source: Gst.Element) -> None:
+    for pad in source.srcpads:
+        pad.push_event(Gst.Event.new_flush_start())
 
 
 async def first_of(*events: asyncio.Event, seconds: float | None = None) -> None:

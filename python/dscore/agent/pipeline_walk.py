@@ -39,7 +39,22 @@ def still_up(pipeline: Gst.Bin) -> list[str]:
     return [e.name for e in _leaves(pipeline) if e.current_state != Gst.State.NULL]
 
 
-def unfinished(pipeline: Gst.Bin) -> list[str]:
+def names(element: Gst.Element) -> set[str]:
+    """Of an element and, if it is a bin, of all in it."""
+    inside = _items(element.iterate_recurse()) if isinstance(element, Gst.Bin) else []
+    return {element.get_name(), *(e.get_name() for e in inside)}
+
+
+def unended_sinks(pipeline: Gst.Bin) -> list[str]:
+    """Names of the sinks that have not seen the end of their stream."""
+    return sorted(
+        element.get_name()
+        for element in _leaves(pipeline)
+        if element.numsrcpads == 0 and not all(map(_ended, _items(element.iterate_sink_pads())))
+    )
+
+
+def stuck_ends(pipeline: Gst.Bin) -> list[str]:
     """The places where the end of a stream got stuck, as `queue0 → filesink0`.
 
     Left is who has sent the end on or still has to, right the first who has not seen it.
