@@ -1,0 +1,199 @@
+"""The flight recorder: what happens to each agent, written into its timeline in the store.
+
+| kind         | data                                                                             |
+|--------------|----------------------------------------------------------------------------------|
+| connected    | ip, dialect, introduced_by, generation, took_over, session_restored              |
+| disconnected | code, answer, reason, initiator, cause, ip, lasted_ms, heartbeat_at, rtt_us,     |
+|              | stale                                                                            |
+| missed       | misses, silent_ms; a connection_check was sent with it                           |
+| recovered    | by: heartbeat or connection_check_response, after misses                         |
+| online       |                                                                                  |
+| offline      | reason_code                                                                      |
+| asked        | an operator had it sent terminate_app                                            |
+| terminated   | latency_ms, drain: it answered OK, was closed 1000 and is offline                |
+| unterminated | outcome, message, drain: the same came to nothing                                |
+| refused      | status, message: its answer to terminate_app was not OK                          |
+| progress     | stage, granted_ms: it is still draining                                          |
+
+In every agent's timeline belongs what happened to the server, kept once under the id `SERVER`:
+
+| started     | version |
+| stopped     |         |
+| maintenance | enabled |
+| drain       | intent  |
+
+In `disconnected`, `code` is what the side that began said and `answer` the other side's word, 0 for
+none; `stale` marks the end of a connection that was not the agent's any more. Times are Unix
+milliseconds. What becomes of all this for a reader is in `dscore.why`.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from dscore.registry import AgentRecord, Registry
+from dscore.store import Entry, Store
+
+if TYPE_CHECKING:
+    from dscore._core import Answer, Beat, Closed, Missed, Outcome, Progress
+
+SERVER: Final = ""
+"""No agent has this id."""
+MAX_TEXT = 200
+"""Characters kept of what an agent says about itself."""
+CAUSES: Final = frozenset(
+    {
+        "heartbeat_timeout",
+        "operator",
+        "ping_timeout",
+        "protocol_error",
+        "shutdown",
+        "slow_consumer",
+        "taken_over",
+    }
+)
+CODES: Final = frozenset(
+    {1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013, 4409}
+)
+
+
+class Disconnect(NamedTuple):
+    """How a connection ended, as it is counted: none of it can be chosen by a peer."""
+
+    reason: str
+    code: str
+    initiator: str
+
+
+class Recorder:
+    """Writes; nothing here decides anything."""
+
+    def __init__(self, store: Store, registry: Registry, unix: Callable[[int], float]) -> None:
+        """
+        Args:
+            unix: makes Unix seconds of a time on the pool's clock, as every `now` here is.
+        """
+        self._store = store
+        self._registry = registry
+        self._unix = unix
+        self.disconnects: Counter[Disconnect] = Counter()
+
+    def connected(
+        self, record: AgentRecord, now: int, *, took_over: bool, session_restored: bool
+    ) -> None:
+        self._write(
+            record.agent_id,
+            now,
+            "connected",
+            ip=record.ip,
+            dialect=record.dialect,
+            introduced_by=record.introduced_by,
+            generation=record.generation,
+            took_over=took_over,
+            session_restored=session_restored,
+        )
+
+    def disconnected(self, event: "Closed", now: int) -> None:
+        """A connection has ended. Called while the registry still knows whose it was, and before
+        its agent is told apart from it."""
+        record = self._registry.introduced.get(event.conn)
+        if type(record) is not AgentRecord:
+            return
+        self._count(event)
+        stale = record.conn != event.conn
+        if stale and (record.state == "terminated" or not self._is_known(record)):
+            return  # its own entry has told it, or there is no timeline any more
+        self._write(
+            record.agent_id,
+            now,
+            "disconnected",
+            code=event.code,
+            answer=event.answer,
+            reason=event.reason,
+            initiator=event.initiator,
+            cause=event.cause,
+            ip=record.ip,
+            lasted_ms=None if stale else now - record.connected_at,
+            heartbeat_at=self._ms(event.heartbeat_ms) if event.heartbeat_ms else None,
+            rtt_us=event.rtt_us or None,
+            stale=stale,
+        )
+
+    def missed(self, record: AgentRecord, event: "Missed", now: int) -> None:
+        self._write(record.agent_id, now, "missed", misses=event.misses, silent_ms=event.silent_ms)
+
+    def recovered(self, record: AgentRecord, event: "Beat", now: int) -> None:
+        self._write(record.agent_id, now, "recovered", by=event.kind)
+
+    def changed(self, record: AgentRecord, now: int) -> None:
+        """An agent went online or offline, and no other entry says so."""
+        if record.status == "online":
+            self._write(record.agent_id, now, "online")
+        else:
+            self._write(record.agent_id, now, "offline", reason_code=record.reason_code)
+
+    def asked(self, record: AgentRecord, now: int) -> None:
+        self._write(record.agent_id, now, "asked")
+
+    def outcome(self, record: AgentRecord, event: "Outcome", now: int) -> None:
+        if event.outcome == "acked":
+            self._write(
+                record.agent_id, now, "terminated", latency_ms=event.latency_ms, drain=event.drain
+            )
+        elif event.outcome in ("failed", "timed_out"):
+            # The others have a better witness: how their connection ended.
+            self._write(
+                record.agent_id,
+                now,
+                "unterminated",
+                outcome=event.outcome,
+                message=event.message[:MAX_TEXT],
+                drain=event.drain,
+            )
+
+    def refused(self, agent_id: str, event: "Answer", now: int) -> None:
+        status, message = event.status[:MAX_TEXT], event.message[:MAX_TEXT]
+        self._write(agent_id, now, "refused", status=status, message=message)
+
+    def progress(self, agent_id: str, event: "Progress", now: int) -> None:
+        stage = event.stage[:MAX_TEXT]
+        self._write(agent_id, now, "progress", stage=stage, granted_ms=event.granted_ms)
+
+    def server(self, kind: str, now: int, **data: Any) -> None:
+        """Something that concerns every agent."""
+        self._write(SERVER, now, kind, **data)
+
+    def _write(self, agent_id: str, now: int, kind: str, **data: Any) -> None:
+        self._store.append(agent_id, self._ms(now), kind, orjson.dumps(data))
+
+    def _ms(self, now: int) -> int:
+        return round(self._unix(now) * 1000)
+
+    def _is_known(self, record: AgentRecord) -> bool:
+        return self._registry.agents.get(record.agent_id) is record
+
+    def _count(self, event: "Closed") -> None:
+        known = not event.cause or event.cause in CAUSES
+        reason = (event.cause or "none") if known else "other"
+        code = str(event.code) if event.code in CODES else "other"
+        self.disconnects[Disconnect(reason, code, event.initiator)] += 1
+
+
+async def read_timeline(
+    store: Store, agent_id: str, *, limit: int, before: int | None = None
+) -> tuple[list[Entry], int | None]:
+    """A page of an agent's timeline, newest first, with what happened to the server meanwhile.
+
+    Returns:
+        The entries, and the `before` of the next page if there is one.
+    """
+    own = await store.timeline(agent_id, limit=limit + 1, before=before)
+    if not own:
+        return [], None
+    server = await store.timeline(SERVER, limit=limit + 1, before=before)
+    meanwhile = [entry for entry in server if entry.number > own[-1].number]
+    merged = sorted((*own, *meanwhile), key=lambda entry: entry.number, reverse=True)
+    page = merged[:limit]
+    return page, page[-1].number if len(merged) > limit else None
