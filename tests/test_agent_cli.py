@@ -1,0 +1,153 @@
+"""`dscore agent` as the program it is: signals, exit codes, its log, what it tells systemd."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving import Serving, clean_environment
+from waiting import wait_until
+
+Serve = Callable[..., Serving]
+
+
+class Program:
+    """One run of `python -m dscore agent`."""
+
+    def __init__(self, log_path: Path, *arguments: str, **environ: str) -> None:
+        self._log_path = log_path
+        with log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-W", "error", "-m", "dscore", "agent", *arguments],
+                env=clean_environment(environ),
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log_path.read_text()
+
+    def said(self, event: str, count: int = 1) -> dict[str, Any]:
+        """Waits for the line with this event."""
+
+        def find() -> list[dict[str, Any]]:
+            lines = [json.loads(line) for line in self.log.splitlines() if line.endswith("}")]
+            found = [line for line in lines if line["event"] == event]
+            return found[count - 1 :]
+
+        return wait_until(find, f"{event} of the agent", 30.0)[0]
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        return self.process.wait(20.0)
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Starts the program, as often as called; all are ended afterwards."""
+    programs: list[Program] = []
+
+    def start(*arguments: str, **environ: str) -> Program:
+        programs.append(Program(tmp_path / f"agent-{len(programs)}.log", *arguments, **environ))
+        return programs[-1]
+
+    yield start
+    for one in programs:
+        one.process.kill()
+        one.process.wait()
+
+
+Start = Callable[..., Program]
+NOBODY = "ws://127.0.0.1:1"
+
+
+def test_holds_the_connection_and_stops_when_the_server_asks(
+    agent: Start, serving: Serving
+) -> None:
+    one = agent("--url", serving.ws, "--instance-id", "x")
+    line = one.said("agent_started")
+    assert (line["agent_id"], line["url"], line["pid"]) == ("x", serving.ws, one.process.pid)
+    one.said("connected")
+    assert serving.stop() == 0
+    assert one.wait() == 0
+    assert one.said("terminated")["status"] == "OK"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0_wherever_it_is(agent: Start, number: signal.Signals) -> None:
+    one = agent("--url", NOBODY)
+    one.said("waiting")
+    one.signal(number)
+    assert one.wait() == 0
+    assert one.said("terminating")["reason"] == number.name
+
+
+def test_sigusr1_writes_the_state(agent: Start) -> None:
+    one = agent(DSCORE_AGENT_URL=NOBODY)
+    one.said("waiting")
+    one.signal(signal.SIGUSR1)
+    one.said("=== WebSocket State ===")
+    one.said("Last close code: 0 (none)")
+    assert one.process.poll() is None
+
+
+def test_taken_over_it_exits_with_4(agent: Start, serving: Serving) -> None:
+    words = ("--url", serving.ws, "--instance-id", "x")
+    first = agent(*words)
+    first.said("connected")
+    agent(*words).said("connected")
+    assert first.wait() == 4
+
+
+def test_the_file_the_variables_and_the_flags(agent: Start, tmp_path: Path) -> None:
+    path = tmp_path / "websocket_config.txt"
+    path.write_text(f"[websocket]\nurl={NOBODY}\ninstance_id=file\n")
+    environ = {"DSCORE_AGENT_CONFIG": str(path), "DSCORE_AGENT_LOG_LEVEL": "debug"}
+    assert agent(**environ).said("agent_started")["agent_id"] == "file"
+    environ["DSCORE_AGENT_INSTANCE_ID"] = "env"
+    assert agent(**environ).said("agent_started")["agent_id"] == "env"
+    flag = agent("--set", "instance_id=flag", **environ)
+    assert flag.said("agent_started")["agent_id"] == "flag"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--url", "http://x"), "command line: url: must be an address"),
+        (("--set", "ulr=ws://x"), "ulr: did you mean url?"),
+        (("--set", "nonsense"), "--set nonsense: write --set key=value"),
+        (("--config", "/no/such"), "cannot read /no/such: no such file"),
+        (("--log-level", "loud"), "'loud' is not one of"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_exit_2(
+    agent: Start, arguments: tuple[str, ...], sentence: str
+) -> None:
+    one = agent(*arguments)
+    assert one.wait() == 2
+    assert one.log.count("\n") == 1
+    assert sentence in one.log
+
+
+def test_systemd_hears_ready_and_stopping(agent: Start, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30.0)
+        environ = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "100000"}
+        one = agent("--url", NOBODY, **environ)
+        heard = [manager.recv(200) for _ in range(4)]
+        assert heard[0] == b"READY=1"
+        assert b"WATCHDOG=1" in heard
+        one.signal(signal.SIGTERM)
+        while manager.recv(200) != b"STOPPING=1":
+            pass
+        assert one.wait() == 0

@@ -1,0 +1,28 @@
+"""The agent's public surface, and what importing it must not load."""
+
+import subprocess
+import sys
+
+import dscore.agent
+
+
+def test_every_public_name_is_there() -> None:
+    for name in dscore.agent.__all__:
+        assert getattr(dscore.agent, name) is not None
+
+
+def test_importing_the_agent_loads_neither_the_core_nor_the_server_s_libraries() -> None:
+    code = (
+        "import sys, dscore.agent, dscore.agent.embed\n"
+        "heavy = ('dscore._core', 'dscore.config', 'fastapi', 'gi', 'httpx', 'prometheus_client',\n"
+        "         'pydantic', 'structlog', 'typer')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_program_does_not_load_the_core() -> None:
+    code = "import sys, dscore.cli.agent, dscore.cli.commands\nprint('dscore._core' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"
