@@ -164,6 +164,8 @@ class ReactorPool:
         self.commands: list[tuple[Any, ...]] = []
         self.open: set[int] = set()
         """WebSockets, by the events that were pushed."""
+        self.deaf: set[int] = set()
+        """Connections that do not read: nothing they are sent is ever drained."""
         self.closed = False
         self.clock_skip = 0
         """Milliseconds its clock is ahead of the real one."""
@@ -248,7 +250,7 @@ class ReactorPool:
 
     def send(self, conn: int, text: bytes, *, notify: bool = False) -> None:
         self.commands.append(("send", conn, text))
-        if notify:
+        if notify and conn not in self.deaf:
             self.push(Drained(conn))
 
     def send_many(self, conns: Sequence[int], text: bytes) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 import fake_core
 from dscore.http.health import SAMPLE_SECONDS, SystemSampler
-from dscore.watchers import SNAPSHOT_SLICE
+from dscore.registry import WINDOW
 from fake_core import introduction, message
 from faked import FakeServer, eventually, running
 
@@ -23,23 +23,20 @@ async def test_a_watcher_that_asks_on_and_on_gets_one_snapshot_for_a_turn_of_the
         await watched_fleet(server, 10)
         server.pool.push(*(message(9_999, "watch", snapshot=True) for _ in range(100)))
         await server.happen()
-        await eventually(lambda: not server._tasks)
         assert len(server.told(9_999)) == 10
 
 
-async def test_a_snapshot_that_was_asked_for_anew_ends_the_one_that_waits_for_room(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_snapshot_that_was_asked_for_anew_ends_the_one_that_waits_for_room() -> None:
     # It waited for ever: the room was only told to its successor.
     async with running() as server:
-        await watched_fleet(server, 2 * SNAPSHOT_SLICE)
-        send = server.pool.send
-        monkeypatch.setattr(server.pool, "send", lambda conn, text, notify=False: send(conn, text))
+        await watched_fleet(server, 2 * WINDOW)
+        server.pool.deaf.add(9_999)
         for _ in range(3):
             await server.happen(message(9_999, "watch", snapshot=True))
-            await eventually(lambda: len(server._tasks) == 1)
-        await server.happen(fake_core.Closed(9_999))
-        await eventually(lambda: not server._tasks)
+        assert len(server.told(9_999)) == WINDOW
+        server.pool.deaf.clear()
+        await server.happen(fake_core.Drained(9_999))
+        await eventually(lambda: len(server.told(9_999)) == 3 * WINDOW)
 
 
 def test_without_a_free_descriptor_the_last_sample_of_the_machine_stands(

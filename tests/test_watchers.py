@@ -1,14 +1,41 @@
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 import fake_core
-from dscore.watchers import SNAPSHOT_SLICE
+from dscore import watchers as watchers_module
+from dscore.config import Config
+from dscore.messages import WatchFilter
+from dscore.registry import WINDOW, AgentRecord, Registry
+from dscore.watchers import Watchers
 from fake_core import introduction, message
 from faked import FakeServer, eventually, running
 
+FLEET = WINDOW + 50
+"""More than a watcher is sent before it must have read some."""
 QUICK = {"monitoring": {"reconnection_grace_period": 0.02, "heartbeat_grace_period": 0.02}}
 
 
 def changes(server: FakeServer, conn: int) -> list[tuple[str, str, str | None]]:
     told = server.told(conn, "client_status_changed")
     return [(one["id"], one["status"], one["reason_code"]) for one in told]
+
+
+async def introduce_all(server: FakeServer, agents: int) -> None:
+    for conn in range(1, agents + 1):
+        ready = introduction(conn, "app_ready", instance_id=f"a{conn}")
+        server.pool.push(fake_core.Opened(conn), ready)
+    await server.happen()
+
+
+async def wake(server: FakeServer, conn: int) -> None:
+    """It reads again, and all that was sent to it."""
+    server.pool.deaf.discard(conn)
+    await server.happen(fake_core.Drained(conn))
 
 
 async def test_watchers_hear_of_a_first_introduction() -> None:
@@ -93,12 +120,9 @@ async def test_snapshot_comes_first_and_fits_the_filter() -> None:
 
 
 async def test_a_long_snapshot_waits_for_a_slow_watcher() -> None:
-    agents = 2 * SNAPSHOT_SLICE + 10
+    agents = 2 * WINDOW + 10
     async with running() as server:
-        for conn in range(1, agents + 1):
-            ready = introduction(conn, "app_ready", instance_id=f"a{conn}")
-            server.pool.push(fake_core.Opened(conn), ready)
-        await server.happen()
+        await introduce_all(server, agents)
         await server.watch(9_999, snapshot=True)
         await eventually(lambda: len(server.told(9_999)) == agents)
         assert len({one["id"] for one in server.told(9_999)}) == agents
@@ -106,15 +130,11 @@ async def test_a_long_snapshot_waits_for_a_slow_watcher() -> None:
 
 async def test_a_watcher_may_go_in_the_middle_of_its_snapshot() -> None:
     async with running() as server:
-        for conn in range(1, 3 * SNAPSHOT_SLICE):
-            ready = introduction(conn, "app_ready", instance_id=f"a{conn}")
-            server.pool.push(fake_core.Opened(conn), ready)
-        await server.happen()
+        await introduce_all(server, 3 * WINDOW)
         server.pool.push(fake_core.Opened(9_999), introduction(9_999, "watch", snapshot=True))
         server.pool.push(fake_core.Closed(9_999))
         await server.happen()
-        await eventually(lambda: not server._tasks)
-        assert len(server.told(9_999)) <= 2 * SNAPSHOT_SLICE
+        assert len(server.told(9_999)) <= 2 * WINDOW
 
 
 async def test_an_agent_may_watch_besides_and_stop_again() -> None:
@@ -156,3 +176,162 @@ async def test_last_heartbeat_is_told_as_a_timestamp() -> None:
         await eventually(lambda: len(server.told(9)) == 2)
         moment = server.told(9)[1]["lastHeartbeat"]
         assert moment.endswith("Z")
+
+
+async def test_a_snapshot_is_the_state_of_one_moment_and_what_changed_meanwhile_comes_after() -> (
+    None
+):
+    async with running() as server:
+        await introduce_all(server, FLEET)
+        server.pool.deaf.add(9_999)
+        await server.watch(9_999, snapshot=True)
+        last = f"a{FLEET}"
+        await server.happen(fake_core.Outcome(FLEET, "r", "acked", drain=False))
+        assert len(server.told(9_999)) == WINDOW, "it has not read that yet"
+        await wake(server, 9_999)
+        told = server.told(9_999)
+        assert all(one["snapshot"] and one["status"] == "online" for one in told[:FLEET])
+        assert told[FLEET - 1]["id"] == last
+        assert [(one["id"], one["reason_code"]) for one in told[FLEET:]] == [(last, "terminated")]
+        assert "snapshot" not in told[-1]
+
+
+async def test_a_watcher_that_does_not_read_is_told_the_last_word_on_each_agent_later() -> None:
+    async with running() as server:
+        server.pool.deaf.add(9_999)
+        await server.watch(9_999)
+        await introduce_all(server, FLEET)
+        assert len(server.told(9_999)) == WINDOW
+        # The first comes back anew, a late one goes, and another is asked for and goes as well.
+        await server.remove("a1")
+        await server.introduce(5_001, "a1")
+        await server.remove("a2")
+        await server.happen(fake_core.Outcome(FLEET, "r", "acked", drain=False))
+        assert len(server.told(9_999)) == WINDOW
+        await wake(server, 9_999)
+        after = [(one["id"], one["status"], one["reason_code"]) for one in server.told(9_999)]
+        after = after[WINDOW:]
+        assert after[: FLEET - WINDOW - 1] == [
+            (f"a{n}", "online", None) for n in range(WINDOW + 1, FLEET)
+        ]
+        assert after[FLEET - WINDOW - 1 :] == [
+            # Away and back again while nobody was told: no change.
+            ("a2", "offline", "operator"),
+            (f"a{FLEET}", "offline", "terminated"),
+        ]
+
+
+async def test_a_return_is_told_later_to_a_watcher_that_does_not_read() -> None:
+    async with running() as server:
+        server.pool.deaf.add(9_999)
+        await server.watch(9_999)
+        await introduce_all(server, WINDOW)
+        await server.happen(fake_core.Closed(1), fake_core.Closed(2))
+        await server.introduce(5_001, "a1", reconnection=True)
+        await server.introduce(5_002, "a2", reconnection=True)
+        await server.remove("a2")
+        await wake(server, 9_999)
+        told = [(one["type"], one.get("clientName")) for one in server.told(9_999)[WINDOW:]]
+        assert told == [("client_reconnected", "a1"), ("client_status_changed", None)]
+
+
+async def test_a_slow_watcher_costs_the_others_nothing() -> None:
+    async with running() as server:
+        server.pool.deaf.add(9_999)
+        await server.watch(9_999)
+        await server.watch(9_998)
+        await introduce_all(server, 3 * WINDOW)
+        assert len(server.told(9_999)) == WINDOW
+        assert [one["id"] for one in server.told(9_998)] == [f"a{n + 1}" for n in range(3 * WINDOW)]
+
+
+async def test_a_window_that_was_read_again_and_again_never_holds_up_a_watcher() -> None:
+    async with running() as server:
+        await server.watch(9_999)
+        for number in range(WINDOW):
+            await server.introduce(10_000 + number, "a")
+            await server.remove("a")
+        assert len(server.told(9_999)) == 2 * WINDOW
+
+
+class Page:
+    """One watcher and what it hears, with no server: it reads when the test says so."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self.heard: list[dict[str, Any]] = []
+        self.owed: list[int] = []
+        self.watchers = Watchers(
+            SimpleNamespace(  # type: ignore[arg-type]
+                registry=self.registry,
+                config=Config(),
+                pool=self,
+                hooks=SimpleNamespace(on_status_change=None),
+                unix=lambda ms: ms / 1000,
+            )
+        )
+        self.registry.open(1, "10.0.0.1", None)
+        self.registry.watch(1, WatchFilter())
+
+    def send(self, conn: int, text: bytes, *, notify: bool = False) -> None:
+        self.heard.append(json.loads(text))
+        if notify:
+            self.owed.append(conn)
+
+    def send_many(self, conns: list[int], text: bytes) -> None:
+        assert conns == [1]
+        self.send(1, text)
+
+    def read(self) -> None:
+        if self.owed:
+            self.watchers.drained(self.owed.pop())
+
+    def flip(self, agent_id: str) -> None:
+        """It goes offline, or comes online."""
+        record = self.registry.agents.setdefault(agent_id, AgentRecord(agent_id))
+        online = record.status == "online"
+        record.state, record.reason_code = (
+            ("offline", "operator") if online else ("connected", None)
+        )
+        self.watchers.announce(record)
+
+    def come_back(self, agent_id: str) -> None:
+        record = self.registry.agents.get(agent_id)
+        if record is not None and record.status == "online":
+            record.reported_back = False
+            self.watchers.reconnected(record, 1)
+
+    def forget(self, agent_id: str) -> None:
+        record = self.registry.agents.get(agent_id)
+        if record is not None and record.status == "offline":
+            self.registry.forget(record)
+
+
+EVENTS = st.sampled_from(["flip", "flip", "come_back", "forget", "read"])
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(EVENTS, st.sampled_from("abcd")), max_size=120))
+def test_whatever_happens_the_last_word_on_each_agent_is_true_and_no_change_is_told_twice(
+    history: list[tuple[str, str]],
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watchers_module, "WINDOW", 4)
+        page = Page()
+        page.registry.watchers[1].credit = 4
+        for what, agent_id in history:
+            page.read() if what == "read" else getattr(page, what)(agent_id)
+        behind = dict(page.registry.watchers[1].behind)
+        assert len(behind) <= 4, "no more than there are agents"
+        while page.owed:
+            page.read()
+    view: dict[str, str] = {}
+    for one in page.heard:
+        if one["type"] == "client_status_changed":
+            assert (one["status"], view.get(one["id"])) != ("online", "online")
+            view[one["id"]] = one["status"]
+        else:
+            assert view[one["clientName"]] == "online"
+    for agent_id, record in page.registry.agents.items():
+        assert view[agent_id] == record.status
+    assert set(view) == {agent_id for what, agent_id in history if what == "flip"}

@@ -173,7 +173,6 @@ class Dispatch:
         if record is not None:
             self._lost(record, event, now)
         context.registry.close(conn)
-        self._watchers.closed(conn)
         self._terminations.closed(conn)
         if context.draining is not None:
             context.draining.closed(conn)

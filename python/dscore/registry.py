@@ -25,6 +25,9 @@ ONLINE_STATES: frozenset[State] = frozenset(
 )
 """What watchers are told is "online"."""
 
+WINDOW = 256
+"""Messages a watcher is sent before it must have read them: about 50 KB, far below an outbox's
+limit."""
 MAX_ABSENT = 100_000
 """Agents remembered without a connection. Ids come from the network: something must bound what they
 cost."""
@@ -92,11 +95,28 @@ class Newcomer:
 class Watcher:
     """A connection that wants to be told of agents."""
 
-    __slots__ = ("filter", "ip")
+    __slots__ = ("behind", "credit", "filter", "ip", "snapshot", "wants_snapshot")
 
     def __init__(self, ip: str, filter: WatchFilter) -> None:
         self.ip = ip
         self.filter = filter
+        self.credit = WINDOW
+        """Messages it may be sent before the core must say that it has read them."""
+        self.wants_snapshot = False
+        self.snapshot: Iterator[bytes] | None = None
+        """What is left of the state it starts from."""
+        self.behind: dict[str, Change] = {}
+        """Agents of which it has something to be told yet, the one that changed last at the end."""
+
+
+class Change(NamedTuple):
+    """What a watcher has not been told of an agent."""
+
+    record: AgentRecord
+    was_online: bool | None
+    """Whether it was online before its status changed; None: the status has not changed."""
+    back_at: int | None = None
+    """When it came back within its grace period, on the pool's clock; None: it did not."""
 
 
 class Introduced(NamedTuple):
@@ -150,6 +170,9 @@ class Registry:
     def watch(self, conn: int, filter: WatchFilter) -> None:
         """Makes `conn` a watcher: a newcomer becomes one, an agent's connection is one besides, a
         filter is replaced."""
+        if (watcher := self.watchers.get(conn)) is not None:
+            watcher.filter = filter
+            return
         newcomer = self.newcomers.pop(conn, None)
         who = self.introduced.get(conn)
         watcher = Watcher(newcomer.ip if newcomer else who.ip if who else "", filter)

@@ -1,18 +1,33 @@
-"""What watchers are told (PROTOCOL.md §4): encoded once, sent to those whose filter fits."""
+"""What watchers are told (PROTOCOL.md §4).
+
+A watcher that keeps up is sent each change at once, encoded once for all of them. One that does not
+read as fast as the fleet changes falls behind: what it has not been told is kept by agent, so it
+costs no more than the fleet is large, and is told as it stands when the watcher has read what was
+sent before. Nothing is dropped: the last word on each agent always comes, in the order of the last
+words. A snapshot is the same with a longer beginning: the state of one moment, then what changed
+after it.
+
+Invariant: a watcher with `credit` left has nothing to be told yet, but for a snapshot that begins
+in the next turn of the loop. One without has been sent a last message with `notify`: the core says
+when it has read that, and it has its credit back.
+"""
 
 import asyncio
 from collections.abc import Iterator
 from itertools import islice
 
 from dscore.context import Context
-from dscore.messages import ClientReconnected, ClientStatusChanged, DrainProgress, timestamp
+from dscore.messages import (
+    ClientReconnected,
+    ClientStatusChanged,
+    DrainProgress,
+    ReasonCode,
+    Status,
+    timestamp,
+)
 from dscore.policy.drain import DrainStatus
-from dscore.registry import AgentRecord, Watcher
+from dscore.registry import WINDOW, AgentRecord, Change, Watcher
 from dscore.texts import text
-
-SNAPSHOT_SLICE = 256
-"""Entries of a snapshot sent before the watcher must have taken them: about 50 KB, far below an
-outbox's limit."""
 
 
 class Watchers:
@@ -20,8 +35,24 @@ class Watchers:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._reading: dict[int, asyncio.Event] = {}
-        """Watchers in the middle of a snapshot: set when their outbox has room."""
+
+    def begin(self, conn: int, *, snapshot: bool) -> None:
+        """A connection watches from here on, and is sent the present state of all that fits its
+        filter first, if it asked for it."""
+        watcher = self._context.registry.watchers[conn]
+        # With another filter what was left of an earlier one is nobody's snapshot any more.
+        watcher.snapshot = None
+        if snapshot and not watcher.wants_snapshot:
+            # However often it asks in one turn of the loop, it costs one snapshot.
+            asyncio.get_running_loop().call_soon(self._begin_snapshot, conn, watcher)
+        watcher.wants_snapshot = snapshot
+
+    def drained(self, conn: int) -> None:
+        """A connection has read what was sent to it."""
+        watcher = self._context.registry.watchers.get(conn)
+        if watcher is not None:
+            watcher.credit = WINDOW
+            self._catch_up(conn, watcher)
 
     def announce(self, record: AgentRecord) -> None:
         """An agent's status has changed: the policy hears of it too."""
@@ -30,121 +61,148 @@ class Watchers:
         if hooks.on_status_change is not None:
             agent = context.agent(record)
             hooks.fire(hooks.on_status_change, agent, record.status, record.reason_code)
-        if context.registry.watchers or context.config.monitoring.broadcast_to_agents:
-            conns = self._audience(record)
-            if conns:
-                context.pool.send_many(conns, self._status(record))
+        if self._has_audience():
+            # It has changed: it was what it is not.
+            self._tell(Change(record, was_online=record.status == "offline"))
 
     def reconnected(self, record: AgentRecord, now: int) -> None:
         """Tells that an agent came back; once for each of its connections."""
         if record.reported_back:
             return
         record.reported_back = True
-        conns = self._audience(record)
-        if conns:
-            message = ClientReconnected(record.agent_id, timestamp(self._context.unix(now)))
-            self._context.pool.send_many(conns, message.dump())
+        if self._has_audience():
+            self._tell(Change(record, was_online=None, back_at=now))
 
     def progress(self, status: DrainStatus) -> None:
-        conns = self._audience(None)
-        if conns:
-            message = DrainProgress(
-                intent=status.intent,
-                total=status.total,
-                acked=status.acked,
-                failed=status.failed,
-                timed_out=status.timed_out,
-                vanished=status.vanished,
-                notified=status.notified,
-                pending=status.pending,
-            )
-            self._context.pool.send_many(conns, message.dump())
-
-    def begin_snapshot(self, conn: int) -> list[bytes]:
-        """The first slice of the present state of all that fits the filter; the rest follows by
-        itself."""
-        entries = self._snapshot(conn)
-        first = list(islice(entries, SNAPSHOT_SLICE))
-        if len(first) == SNAPSHOT_SLICE:
-            watcher = self._context.registry.watchers[conn]
-            self._context.tasks.spawn(self._send_rest(conn, watcher, entries), "snapshot")
-        return first
-
-    def snapshot_again(self, conn: int) -> None:
-        """The whole state, for a watcher of before, in a while: however often it asks in one turn
-        of the loop, only the last of its snapshots is made."""
-        watcher = self._context.registry.watchers[conn]
-        self._context.tasks.spawn(self._send_rest(conn, watcher, self._snapshot(conn)), "snapshot")
-
-    def drained(self, conn: int) -> None:
-        """The outbox of a connection has room again."""
-        reading = self._reading.get(conn)
-        if reading is not None:
-            reading.set()
-
-    def closed(self, conn: int) -> None:
-        reading = self._reading.pop(conn, None)
-        if reading is not None:
-            reading.set()
-
-    def _audience(self, record: AgentRecord | None) -> list[int]:
-        """Whom to tell of an agent; without one, every watcher."""
+        """Tells how far a drain is; seldom enough to be sent to whoever is behind as well."""
+        if not self._has_audience():
+            return
+        message = DrainProgress(
+            intent=status.intent,
+            total=status.total,
+            acked=status.acked,
+            failed=status.failed,
+            timed_out=status.timed_out,
+            vanished=status.vanished,
+            notified=status.notified,
+            pending=status.pending,
+        )
         registry = self._context.registry
-        if self._context.config.monitoring.broadcast_to_agents:
-            return list(registry.introduced)
-        if record is None:
-            return list(registry.watchers)
-        status = record.status
-        return [
-            conn
-            for conn, watcher in registry.watchers.items()
-            if watcher.filter.fits(record.agent_id, status)
-        ]
+        everybody = self._context.config.monitoring.broadcast_to_agents
+        conns = list(registry.introduced if everybody else registry.watchers)
+        self._context.pool.send_many(conns, message.dump())
 
-    def _status(self, record: AgentRecord, *, snapshot: bool = False) -> bytes:
+    def _begin_snapshot(self, conn: int, watcher: Watcher) -> None:
+        is_watching = self._context.registry.watchers.get(conn) is watcher
+        # Without credit it begins when the watcher has read what was sent before.
+        if is_watching and watcher.wants_snapshot and watcher.credit:
+            self._catch_up(conn, watcher)
+
+    def _has_audience(self) -> bool:
         context = self._context
-        code = record.reason_code
-        last = record.last_heartbeat
+        return bool(context.registry.watchers) or context.config.monitoring.broadcast_to_agents
+
+    def _tell(self, change: Change) -> None:
+        """Sends it to whoever keeps up, and keeps it for the others."""
+        context = self._context
+        registry, record = context.registry, change.record
+        status = record.status
+        conns = []
+        for conn, watcher in registry.watchers.items():
+            if watcher.credit > 1 and not watcher.wants_snapshot:
+                if watcher.filter.fits(record.agent_id, status):
+                    watcher.credit -= 1
+                    conns.append(conn)
+            else:
+                self._keep(watcher, change)
+                if watcher.credit and not watcher.wants_snapshot:
+                    self._catch_up(conn, watcher)
+        if context.config.monitoring.broadcast_to_agents:
+            conns += [conn for conn in registry.introduced if conn not in registry.watchers]
+        if conns:
+            for message in self._messages(change):
+                context.pool.send_many(conns, message)
+
+    def _keep(self, watcher: Watcher, change: Change) -> None:
+        agent_id = change.record.agent_id
+        before = watcher.behind.pop(agent_id, None)
+        if before is not None:
+            change = Change(
+                change.record,
+                change.was_online if before.was_online is None else before.was_online,
+                before.back_at if change.back_at is None else change.back_at,
+            )
+        watcher.behind[agent_id] = change
+
+    def _catch_up(self, conn: int, watcher: Watcher) -> None:
+        """Sends what it is behind with, as far as its credit goes."""
+        pool, messages = self._context.pool, self._take(watcher, watcher.credit)
+        watcher.credit -= min(watcher.credit, len(messages))
+        if messages:
+            for message in messages[:-1]:
+                pool.send(conn, message)
+            pool.send(conn, messages[-1], notify=not watcher.credit)
+
+    def _take(self, watcher: Watcher, limit: int) -> list[bytes]:
+        """What a watcher is told next: `limit` messages, or one more, or all there is."""
+        if watcher.wants_snapshot:
+            watcher.wants_snapshot = False
+            watcher.snapshot = self._snapshot(watcher)
+            watcher.behind.clear()
+        taken: list[bytes] = []
+        if watcher.snapshot is not None:
+            taken += islice(watcher.snapshot, limit)
+            if len(taken) < limit:
+                watcher.snapshot = None
+        behind = watcher.behind
+        while behind and len(taken) < limit:
+            agent_id = next(iter(behind))
+            change = behind.pop(agent_id)
+            if watcher.filter.fits(agent_id, change.record.status):
+                taken += self._messages(change)
+        return taken
+
+    def _messages(self, change: Change) -> Iterator[bytes]:
+        """What a change, or several of the same agent, have come to by now."""
+        record = change.record
+        is_online = record.status == "online"
+        # Away and back again while nobody was told is no change. Back and away again is news: of an
+        # agent that was not known, or that is offline for another reason.
+        if change.was_online is not None and not (change.was_online and is_online):
+            yield self._state(
+                record.agent_id, record.status, record.reason_code, record.last_heartbeat
+            )
+        if change.back_at is not None and is_online:
+            moment = timestamp(self._context.unix(change.back_at))
+            yield ClientReconnected(record.agent_id, moment).dump()
+
+    def _snapshot(self, watcher: Watcher) -> Iterator[bytes]:
+        # All that is told is taken down now, and encoded as it is sent: the state of one moment,
+        # however long that takes.
+        fits = watcher.filter.fits
+        moment = [
+            (record.agent_id, record.status, record.reason_code, record.last_heartbeat)
+            for record in self._context.registry.agents.values()
+            if fits(record.agent_id, record.status)
+        ]
+        return (self._state(*entry, snapshot=True) for entry in moment)
+
+    def _state(
+        self,
+        agent_id: str,
+        status: Status,
+        code: ReasonCode | None,
+        last_heartbeat: int | None,
+        *,
+        snapshot: bool = False,
+    ) -> bytes:
+        context = self._context
+        last = None if last_heartbeat is None else timestamp(context.unix(last_heartbeat))
         return ClientStatusChanged(
-            agent_id=record.agent_id,
-            status=record.status,
+            agent_id=agent_id,
+            status=status,
             reason=None if code is None else text(context.config.log.language, code),
             reason_code=code,
-            last_heartbeat=None if last is None else timestamp(context.unix(last)),
+            last_heartbeat=last,
             snapshot=snapshot,
         ).dump()
-
-    def _snapshot(self, conn: int) -> Iterator[bytes]:
-        # Each entry is the state at the moment it is written. A change in between is sent at once
-        # and may come before the agent's own entry, which then says the same: the last word on an
-        # agent is always true.
-        registry = self._context.registry
-        watcher = registry.watchers.get(conn)
-        if watcher is None:
-            return
-        for record in list(registry.agents.values()):
-            known = registry.agents.get(record.agent_id) is record
-            if known and watcher.filter.fits(record.agent_id, record.status):
-                yield self._status(record, snapshot=True)
-
-    async def _send_rest(self, conn: int, watcher: Watcher, entries: Iterator[bytes]) -> None:
-        pool, watchers = self._context.pool, self._context.registry.watchers
-        if watchers.get(conn) is not watcher:
-            return
-        if conn in self._reading:  # an earlier snapshot waits for room: it finds that it is over
-            self._reading[conn].set()
-        room = self._reading[conn] = asyncio.Event()
-        try:
-            # Otherwise it has gone, or replaced its filter: then this is nobody's snapshot.
-            while watchers.get(conn) is watcher:
-                part = list(islice(entries, SNAPSHOT_SLICE))
-                if not part:
-                    break
-                room.clear()
-                for entry in part[:-1]:
-                    pool.send(conn, entry)
-                pool.send(conn, part[-1], notify=True)
-                await room.wait()
-        finally:
-            if self._reading.get(conn) is room:
-                del self._reading[conn]

@@ -62,10 +62,8 @@ class Welcome:
         is_new = conn in context.registry.newcomers
         context.registry.watch(conn, message.filter)
         if is_new:
-            first = self._watchers.begin_snapshot(conn) if message.snapshot else []
-            context.pool.accept_watcher(conn, first)
-        elif message.snapshot:
-            self._watchers.snapshot_again(conn)
+            context.pool.accept_watcher(conn)
+        self._watchers.begin(conn, snapshot=message.snapshot)
 
     def again(self, record: AgentRecord, message: AppReady) -> None:
         context = self._context
