@@ -35,8 +35,8 @@ class Sessions:
         if outbox is None:
             outbox = session.outbox = deque()
         self._last_message += 1
-        self._undelivered += 1
         outbox.append((self._last_message, text))
+        self._joined(agent_id, self._last_message, text)
         dropped = 0
         size = sum(len(text) for _, text in outbox)
         # A single message stays whatever its size: it fits a connection's outbox when that is
@@ -75,6 +75,10 @@ class Sessions:
         taken, session.outbox = session.outbox or (), None
         self._left([number for number, _ in taken])
         return list(taken)
+
+    def _joined(self, agent_id: str, number: int, text: bytes) -> None:
+        """This message is in an outbox now."""
+        self._undelivered += 1
 
     def _left(self, numbers: Sequence[int]) -> None:
         """These messages are in no outbox any more."""

@@ -2,7 +2,7 @@
 restart; a session's are Unix seconds, as policies reckon."""
 
 from collections import deque
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from dscore.messages import ReasonCode, Status
 
@@ -28,14 +28,9 @@ class StoredAgent(NamedTuple):
     """The `config` of its app_ready, JSON."""
 
 
-class Seen(NamedTuple):
-    """When there was last something from an agent."""
-
-    agent_id: str
-    seen_at: int
-    """A frame of any kind."""
-    heartbeat_at: int | None
-    """A heartbeat; None: none yet, or no news of any."""
+Seen: TypeAlias = tuple[str, int, int | None]
+"""When there was last something from an agent: its id; a frame of any kind; a heartbeat (None: none
+yet, or no news of any). A plain tuple, for there are many at a time."""
 
 
 class Kept(NamedTuple):
@@ -69,7 +64,7 @@ class StoreHealth(NamedTuple):
     waiting: int = 0
     """Changes that are not there yet."""
     lost_total: int = 0
-    """Timeline entries that had to be dropped, ever. Nothing else ever is."""
+    """Timeline entries that had to be dropped, ever."""
     written_total: int = 0
     """Changes written, ever."""
 

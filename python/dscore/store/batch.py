@@ -1,0 +1,85 @@
+"""What has changed since the last write: the last word on each thing, however often it changed."""
+
+from collections import deque
+
+from dscore.store.rows import Entry, Seen, StoredAgent
+
+MAX_ENTRIES = 100_000
+"""Timeline entries that wait for a disk that takes none, about 30 MB: more than a fleet of 18,000
+leaves behind when it is lost and comes back. The rest of a batch is bounded by the fleet."""
+
+SessionRow = tuple[str, int, int | None, int]
+"""Agent id, last close code, left at (Unix milliseconds), messages dropped."""
+
+
+class Batch:
+    """Changes that are written together, or not at all. None for a value deletes what there is."""
+
+    __slots__ = (
+        "agents",
+        "delivered",
+        "entries",
+        "forgotten",
+        "lost",
+        "messages",
+        "prune_before",
+        "seen",
+        "sessions",
+    )
+
+    def __init__(self) -> None:
+        self.agents: dict[str, StoredAgent | None] = {}
+        self.seen: dict[str, Seen | None] = {}
+        self.sessions: dict[str, SessionRow | None] = {}
+        self.messages: dict[int, tuple[int, str, bytes]] = {}
+        """Messages that joined an outbox, by number."""
+        self.delivered: list[int] = []
+        """Messages that were written before and have left their outbox."""
+        self.entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
+        self.forgotten: dict[str, int] = {}
+        """Agents whose timeline ends with the entry of this number."""
+        self.prune_before: int | None = None
+        self.lost = 0
+        """Entries that gave way to newer ones."""
+
+    def append(self, entry: Entry) -> None:
+        if len(self.entries) == MAX_ENTRIES:
+            self.lost += 1
+        self.entries.append(entry)
+
+    def forget(self, agent_id: str, last_entry: int) -> None:
+        self.agents[agent_id] = None
+        self.seen[agent_id] = None
+        self.sessions[agent_id] = None
+        self.forgotten[agent_id] = last_entry
+
+    def leave(self, number: int) -> None:
+        """A message has left its outbox. One that was not written yet never will be."""
+        if self.messages.pop(number, None) is None:
+            self.delivered.append(number)
+
+    def absorb(self, newer: "Batch") -> None:
+        """Adds what has changed after this batch was cut off."""
+        self.agents.update(newer.agents)
+        self.seen.update(newer.seen)
+        self.sessions.update(newer.sessions)
+        for number in newer.delivered:
+            self.leave(number)
+        self.messages.update(newer.messages)
+        self.lost += newer.lost
+        for entry in newer.entries:
+            self.append(entry)
+        self.forgotten.update(newer.forgotten)
+        if newer.prune_before is not None:
+            self.prune_before = newer.prune_before
+
+    def __len__(self) -> int:
+        return (
+            len(self.agents)
+            + len(self.seen)
+            + len(self.sessions)
+            + len(self.messages)
+            + len(self.delivered)
+            + len(self.entries)
+            + (self.prune_before is not None)
+        )

@@ -1,0 +1,84 @@
+"""The tables, and how a file gets from any earlier version to them.
+
+`PRAGMA user_version` counts the migrations that a file has seen. A migration that was released is
+never changed: the next one is added below it.
+"""
+
+import sqlite3
+from typing import Final
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE agents (
+        agent_id TEXT PRIMARY KEY,
+        status TEXT NOT NULL,
+        state TEXT NOT NULL,
+        reason_code TEXT,
+        ip TEXT NOT NULL,
+        dialect TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        introduced_by TEXT NOT NULL,
+        connected_at INTEGER NOT NULL,
+        changed_at INTEGER NOT NULL,
+        config BLOB
+    ) WITHOUT ROWID;
+
+    -- Apart from agents: written for the whole fleet at once, so its rows must be small.
+    CREATE TABLE last_seen (
+        agent_id TEXT PRIMARY KEY,
+        seen_at INTEGER NOT NULL,
+        heartbeat_at INTEGER
+    ) WITHOUT ROWID;
+
+    CREATE TABLE sessions (
+        agent_id TEXT PRIMARY KEY,
+        last_close INTEGER NOT NULL,
+        left_at INTEGER,
+        dropped INTEGER NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE outbox (
+        number INTEGER PRIMARY KEY,
+        agent_id TEXT NOT NULL,
+        message BLOB NOT NULL
+    );
+
+    CREATE TABLE events (
+        number INTEGER PRIMARY KEY,
+        agent_id TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        data BLOB NOT NULL
+    );
+    CREATE INDEX events_of_agent ON events (agent_id, number);
+
+    CREATE TABLE process (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        alive_at INTEGER NOT NULL
+    );
+
+    -- Document B's table, for programs that read it.
+    CREATE VIEW clients AS
+    SELECT agent_id AS id, agent_id AS name, ip, status,
+           strftime('%Y-%m-%dT%H:%M:%fZ', seen_at / 1000.0, 'unixepoch') AS last_seen
+    FROM agents LEFT JOIN last_seen USING (agent_id);
+    """,
+)
+
+
+class TooNewError(Exception):
+    """A later version of dscore has written this file."""
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Brings a file to the present version; each step is taken as a whole or not at all.
+
+    Raises:
+        TooNewError: it is ahead of this program.
+        sqlite3.Error: the file is no database, or cannot be written.
+    """
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise TooNewError(f"version {version} of its tables; this dscore knows {len(MIGRATIONS)}")
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")

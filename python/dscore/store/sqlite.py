@@ -1,0 +1,243 @@
+"""The store in a SQLite file: memory answers, one thread writes behind.
+
+A change is noted in a batch and written with it: at most `INTERVAL` later, at once when the batch
+is large or holds messages. While the file takes no writes (the disk is full, the file read-only)
+everything goes on from memory, later changes join the batch that waits, and `health` says so.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+from dscore.log import get_logger
+from dscore.store.batch import Batch
+from dscore.store.database import Database
+from dscore.store.memory import Sessions
+from dscore.store.rows import Entry, Kept, Seen, Session, StoredAgent, StoreHealth
+
+INTERVAL = 0.25
+"""Seconds from a change to its being written: with the write itself, well under the second that a
+status may take to the disk."""
+LARGE = 2000
+"""Changes that do not wait for the interval: written in about 20 ms."""
+RETRY_AFTER = (0.5, 5.0)
+"""Seconds after a failure before the next attempt, and the most it doubles to."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds that a disk may take for the last write."""
+
+_log = get_logger("dscore.store")
+
+T = TypeVar("T")
+
+
+class SqliteStore(Sessions):
+    """Keeps everything in one file, and what it must answer from in memory as well."""
+
+    def __init__(self, path: str) -> None:
+        """Touches nothing yet."""
+        super().__init__()
+        self._path = path
+        self._database = Database(path)
+        self._batch = Batch()
+        self._writing = Batch()
+        """The batch that is being written, or waits for a disk that takes it."""
+        self._changes = 0
+        self._failing: str | None = None
+        self._lost_total = 0
+        self._written_total = 0
+        self._last_entry = 0
+        self._writer: asyncio.Task[None] | None = None
+
+    async def start(self) -> Kept:
+        self._loop = asyncio.get_running_loop()
+        self._due = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "dscore-store")
+        try:
+            loaded = await self._in_thread(self._database.load)
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
+        self._sessions = loaded.sessions
+        self._undelivered = sum(len(s.outbox) for s in loaded.sessions.values() if s.outbox)
+        self._last_message = loaded.last_message
+        self._last_entry = loaded.last_entry
+        self._writer = self._loop.create_task(self._write_behind(), name="store")
+        return Kept(loaded.agents, loaded.sessions, loaded.alive_at)
+
+    async def close(self) -> None:
+        if self._writer is None:
+            return
+        self._closing.set()
+        self._due.set()
+        # Not cancelled when it is too late: what a hung disk holds up may still get through.
+        await asyncio.wait([self._writer], timeout=CLOSE_TIMEOUT)
+        self._writer = None
+        if unsaved := len(self._batch) + len(self._writing):
+            _log.error("store_unsaved", path=self._path, changes=unsaved, reason=self._failing)
+        closing = self._in_thread(self._database.close)
+        self._thread.shutdown(wait=False)
+        await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
+
+    def keep(self, agent: StoredAgent) -> None:
+        self._batch.agents[agent.agent_id] = agent
+        self._changed()
+
+    def forget(self, agent_ids: Iterable[str]) -> None:
+        for agent_id in agent_ids:
+            self.drop(agent_id)
+            self._batch.forget(agent_id, self._last_entry)
+            self._changed()
+
+    def seen(self, agents: Iterable[Seen]) -> None:
+        for seen in agents:
+            self._batch.seen[seen[0]] = seen
+        self._changed()
+
+    def put(self, agent_id: str, session: Session) -> None:
+        self._sessions[agent_id] = session
+        left_at = session.left_at
+        self._batch.sessions[agent_id] = (
+            agent_id,
+            session.last_close,
+            None if left_at is None else round(left_at * 1000),
+            session.dropped,
+        )
+        self._changed()
+
+    def drop(self, agent_id: str) -> None:
+        if agent_id in self._sessions:
+            super().drop(agent_id)
+            self._batch.sessions[agent_id] = None
+            self._changed()
+
+    def queue(self, agent_id: str, text: bytes, *, limit: int, max_bytes: int) -> int:
+        dropped = super().queue(agent_id, text, limit=limit, max_bytes=max_bytes)
+        if dropped:
+            self.put(agent_id, self._sessions[agent_id])
+        return dropped
+
+    def append(self, agent_id: str, at: int, kind: str, data: bytes) -> None:
+        self._last_entry += 1
+        self._batch.append(Entry(self._last_entry, agent_id, at, kind, data))
+        self._changed()
+
+    async def timeline(
+        self, agent_id: str, *, limit: int, before: int | None = None
+    ) -> list[Entry]:
+        # What is not written yet first: while the file is read, it may get there.
+        entries = {
+            entry.number: entry
+            for batch in (self._writing, self._batch)
+            for entry in batch.entries
+            if entry.agent_id == agent_id and (before is None or entry.number < before)
+        }
+        try:
+            written = await self._in_thread(self._database.timeline, agent_id, limit, before)
+            entries.update((entry.number, entry) for entry in written)
+        except sqlite3.Error as error:
+            _log.warning("timeline_unread", agent_id=agent_id, reason=str(error))
+        return [entries[number] for number in islice(sorted(entries, reverse=True), limit)]
+
+    def prune(self, before: int) -> None:
+        self._batch.prune_before = before
+        self._changed()
+
+    def health(self) -> StoreHealth:
+        return StoreHealth(
+            is_ok=self._failing is None,
+            reason=self._failing,
+            waiting=len(self._writing) + len(self._batch),
+            lost_total=self._lost_total + self._writing.lost + self._batch.lost,
+            written_total=self._written_total,
+        )
+
+    def _joined(self, agent_id: str, number: int, text: bytes) -> None:
+        super()._joined(agent_id, number, text)
+        self._batch.messages[number] = (number, agent_id, text)
+        self._changed()
+        self._due.set()
+
+    def _left(self, numbers: Sequence[int]) -> None:
+        super()._left(numbers)
+        for number in numbers:
+            self._batch.leave(number)
+        # A message that was handed out must not be handed out again after a crash: the sooner this
+        # is written, the less can happen before.
+        self._changed()
+        self._due.set()
+
+    def _changed(self) -> None:
+        self._changes += 1
+        if self._changes == 1:
+            self._loop.call_later(INTERVAL, self._due.set)
+        elif self._changes == LARGE:
+            self._due.set()
+
+    async def _write_behind(self) -> None:
+        while not self._closing.is_set() or self._changes:
+            await self._due.wait()
+            self._due.clear()
+            if not self._changes:
+                continue
+            self._writing, self._batch, self._changes = self._batch, Batch(), 0
+            delay, most = RETRY_AFTER
+            while not await self._write():
+                if self._closing.is_set():
+                    return
+                await _wait(self._closing, delay)
+                delay = min(2 * delay, most)
+                # The last word counts: one transaction that may be smaller than the two.
+                self._writing.absorb(self._batch)
+                self._batch, self._changes = Batch(), 0
+
+    async def _write(self) -> bool:
+        """Writes the batch that waits; whether it is done with."""
+        batch = self._writing
+        try:
+            await self._in_thread(self._database.write, batch)
+        except Exception as error:
+            if _is_disk_trouble(error):
+                self._fail(error)
+                return False
+            # Tried again it would fail again, and hold up everything behind it for ever.
+            _log.exception("store_batch_lost", changes=len(batch))
+            self._lost_total += len(batch)
+        else:
+            self._recover()
+            self._written_total += len(batch)
+        self._lost_total += batch.lost
+        self._writing = Batch()
+        return True
+
+    def _fail(self, error: Exception) -> None:
+        if self._failing is None:
+            self._failing_since = time.monotonic()
+            _log.error("store_failing", path=self._path, reason=str(error))
+        self._failing = str(error)
+
+    def _recover(self) -> None:
+        if self._failing is not None:
+            seconds = round(time.monotonic() - self._failing_since, 3)
+            _log.info("store_recovered", path=self._path, seconds=seconds)
+            self._failing = None
+
+    def _in_thread(self, call: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
+        return self._loop.run_in_executor(self._thread, call, *arguments)
+
+
+def _is_disk_trouble(error: Exception) -> bool:
+    # SQLite says DatabaseError itself of a damaged file; its other kinds are faults of a statement.
+    return isinstance(error, sqlite3.OperationalError | OSError) or (
+        type(error) is sqlite3.DatabaseError
+    )
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    waiting = asyncio.ensure_future(event.wait())
+    await asyncio.wait([waiting], timeout=seconds)
+    waiting.cancel()

@@ -1,0 +1,376 @@
+"""The SQLite store: what it gives back after a restart, and what it does when the disk will not."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from dscore.errors import StoreError
+from dscore.store import Entry, Kept, Session, StoredAgent, database, open_store, schema, sqlite
+from dscore.store import batch as batches
+from dscore.store.memory import TIMELINE_LENGTH, MemoryStore
+from dscore.store.sqlite import SqliteStore
+from faked import eventually
+
+Connect = Callable[[str], sqlite3.Connection]
+
+
+def agent(agent_id: str, **fields: object) -> StoredAgent:
+    row = StoredAgent(
+        agent_id, "online", "connected", None, "10.0.0.1", "raw", 1, "app_ready", 1000, 2000, None
+    )
+    return row._replace(**fields)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "dscore.db"
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[tuple[SqliteStore, Kept]]:
+    store = SqliteStore(str(path))
+    kept = await store.start()
+    try:
+        yield store, kept
+    finally:
+        await store.close()
+
+
+async def kept_in(path: Path) -> Kept:
+    async with opened(path) as (_, kept):
+        return kept
+
+
+async def written(store: SqliteStore) -> None:
+    await eventually(lambda: not store.health().waiting)
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    """What another program reads in the file."""
+    with sqlite3.connect(path) as db:
+        found = db.execute(query).fetchall()
+    db.close()
+    return found
+
+
+@contextmanager
+def broken(monkeypatch: pytest.MonkeyPatch, connect: Connect) -> Iterator[None]:
+    """Opens files another way, as long as it lasts; the store opens its own anew after a failure."""
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "_connect", connect)
+        patched.setattr(sqlite, "RETRY_AFTER", (0.01, 0.02))
+        yield
+
+
+def read_only(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+
+
+def full(path: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages}")
+    return db
+
+
+async def break_down(store: SqliteStore) -> None:
+    """Lets the store meet its broken file: the connection it has is still a good one."""
+    await asyncio.wrap_future(store._thread.submit(store._database._disconnect))
+    session = Session()
+    store.put("filler", session)
+    store.queue("filler", b"x" * 100_000, limit=9, max_bytes=1 << 20)
+    await eventually(lambda: not store.health().is_ok)
+
+
+async def test_a_new_file_holds_nothing(path: Path) -> None:
+    assert await kept_in(path) == Kept([], {}, None)
+
+
+async def test_an_agent_comes_back_as_it_was_last(path: Path) -> None:
+    last = agent("a", status="offline", state="offline", reason_code="no_connection", config=b"{}")
+    async with opened(path) as (store, _):
+        store.keep(agent("a"))
+        store.keep(last)
+        store.seen([("a", 5000, 4000), ("b", 6000, None)])
+        store.keep(agent("b", changed_at=1))
+    kept = await kept_in(path)
+    assert kept.agents == [
+        (agent("b", changed_at=1), ("b", 6000, None)),
+        (last, ("a", 5000, 4000)),
+    ]
+    assert kept.alive_at is not None
+
+
+async def test_news_without_a_heartbeat_leave_the_last_one(path: Path) -> None:
+    async with opened(path) as (store, _):
+        store.keep(agent("a"))
+        store.seen([("a", 5000, 4000)])
+        await written(store)
+        store.seen([("a", 7000, None)])
+    assert (await kept_in(path)).agents[0][1] == ("a", 7000, 4000)
+
+
+async def test_a_session_comes_back_with_its_outbox_in_order(path: Path) -> None:
+    async with opened(path) as (store, _):
+        session = Session()
+        session.left_at, session.last_close = 12.5, 1006
+        store.put("a", session)
+        for text in (b"1", b"2", b"3"):
+            store.queue("a", text, limit=2, max_bytes=99)
+    async with opened(path) as (store, kept):
+        session = kept.sessions["a"]
+        assert store.get("a") is session
+        assert (session.left_at, session.last_close, session.dropped) == (12.5, 1006, 1)
+        assert store.undelivered() == 2
+        store.queue("a", b"4", limit=9, max_bytes=99)
+        assert store.take_outbox("a") == [b"2", b"3", b"4"]
+
+
+async def test_a_message_that_was_taken_is_gone_for_good(path: Path) -> None:
+    async with opened(path) as (store, _):
+        store.put("a", Session())
+        store.queue("a", b"1", limit=9, max_bytes=99)
+        await written(store)
+        store.take_outbox("a")
+        store.queue("a", b"2", limit=9, max_bytes=99)
+    async with opened(path) as (store, _):
+        assert store.take_outbox("a") == [b"2"]
+
+
+async def test_a_dropped_session_is_gone_with_its_outbox(path: Path) -> None:
+    async with opened(path) as (store, _):
+        store.put("a", Session())
+        store.queue("a", b"1", limit=9, max_bytes=99)
+        await written(store)
+        store.drop("a")
+    assert (await kept_in(path)).sessions == {}
+    assert rows(path, "SELECT * FROM outbox") == []
+
+
+async def test_a_forgotten_agent_leaves_nothing(path: Path) -> None:
+    async with opened(path) as (store, _):
+        for agent_id in ("a", "b"):
+            store.keep(agent(agent_id))
+            store.seen([(agent_id, 1, 1)])
+            store.put(agent_id, Session())
+            store.append(agent_id, 1, "connected", b"{}")
+        await written(store)
+        store.append("a", 2, "removed", b"{}")
+        store.forget(["a"])
+        await written(store)
+        assert await store.timeline("a", limit=9) == []
+        store.append("a", 3, "connected", b"{}")
+        assert [entry.at for entry in await store.timeline("a", limit=9)] == [3]
+    for table in ("agents", "last_seen", "sessions"):
+        assert rows(path, f"SELECT agent_id FROM {table}") == [("b",)]
+
+
+async def test_one_forgotten_and_met_again_at_once_is_kept(path: Path) -> None:
+    async with opened(path) as (store, _):
+        store.keep(agent("a", config=b"1"))
+        store.forget(["a"])
+        store.keep(agent("a", config=b"2"))
+    assert [stored.config for stored, _ in (await kept_in(path)).agents] == [b"2"]
+
+
+async def test_a_timeline_is_read_across_restarts_and_before_it_is_written(path: Path) -> None:
+    async with opened(path) as (store, _):
+        store.append("a", 1, "connected", b'{"ip":1}')
+        store.append("b", 2, "connected", b"{}")
+    async with opened(path) as (store, _):
+        store.append("a", 3, "lost", b"{}")
+        newest = await store.timeline("a", limit=9)
+        assert newest == [
+            Entry(3, "a", 3, "lost", b"{}"),
+            Entry(1, "a", 1, "connected", b'{"ip":1}'),
+        ]
+        assert await store.timeline("a", limit=1) == newest[:1]
+        assert await store.timeline("a", limit=9, before=3) == newest[1:]
+        await written(store)
+        assert await store.timeline("a", limit=9) == newest
+
+
+async def test_a_timeline_is_bounded_by_age_and_length(path: Path) -> None:
+    async with opened(path) as (store, _):
+        for at in range(TIMELINE_LENGTH + 50):
+            store.append("a", at, "missed", b"{}")
+        store.append("b", TIMELINE_LENGTH + 50, "missed", b"{}")
+        store.prune(10)
+        await written(store)
+        entries = await store.timeline("a", limit=1000)
+        assert [entry.at for entry in entries] == list(range(TIMELINE_LENGTH + 49, 49, -1))
+        store.prune(100)
+        await written(store)
+        assert len(await store.timeline("a", limit=1000)) == TIMELINE_LENGTH - 50
+        store.prune(10_000)
+        await written(store)
+        assert await store.timeline("b", limit=9) == []
+
+
+async def test_all_timelines_together_are_bounded(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "TIMELINES_LENGTH", 100)
+    async with opened(path) as (store, _):
+        for number in range(150):
+            store.append(f"a-{number}", 1, "connected", b"{}")
+        store.prune(0)
+        await written(store)
+    [(first, count)] = rows(path, "SELECT min(number), count(*) FROM events")
+    assert (first, count) == (50, 101)
+
+
+async def test_a_change_is_on_disk_within_a_second(path: Path) -> None:
+    async with opened(path) as (store, _):
+        began = asyncio.get_running_loop().time()
+        store.keep(agent("a"))
+        await eventually(lambda: rows(path, "SELECT agent_id FROM agents"))
+        assert asyncio.get_running_loop().time() - began < 1.0
+
+
+async def test_a_fleet_is_written_in_few_statements_and_comes_back(path: Path) -> None:
+    names = [f"agent-{number:05}" for number in range(3_000)]
+    async with opened(path) as (store, _):
+        for name in names:
+            store.keep(agent(name))
+            store.put(name, Session())
+        store.seen((name, 1, None) for name in names)
+    kept = await kept_in(path)
+    assert sorted(stored.agent_id for stored, _ in kept.agents) == names
+    assert len(kept.sessions) == len(names)
+
+
+async def test_document_bs_table_can_be_read(path: Path) -> None:
+    async with opened(path) as (store, _):
+        store.keep(agent("a"))
+        store.seen([("a", 1_700_000_000_123, None)])
+    assert rows(path, "SELECT id, name, ip, status, last_seen FROM clients") == [
+        ("a", "a", "10.0.0.1", "online", "2023-11-14T22:13:20.123Z")
+    ]
+
+
+@pytest.mark.parametrize("connect", [read_only, full])
+async def test_goes_on_without_a_disk_and_catches_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch, connect: Connect
+) -> None:
+    async with opened(path) as (store, _):
+        store.put("a", Session())
+        store.queue("a", b"1", limit=9, max_bytes=99)
+        await written(store)
+        with broken(monkeypatch, connect):
+            await break_down(store)
+            health = store.health()
+            assert health.reason is not None
+            assert health.waiting > 0
+            # All of this meets a file that takes nothing.
+            store.keep(agent("a"))
+            assert store.take_outbox("a") == [b"1"]
+            store.queue("a", b"2", limit=9, max_bytes=99)
+            store.append("a", 1, "connected", b"{}")
+            assert [entry.at for entry in await store.timeline("a", limit=9)] == [1]
+            store.drop("filler")
+        await written(store)
+        assert store.health() == (True, None, 0, 0, store.health().written_total)
+    async with opened(path) as (store, kept):
+        assert [stored.agent_id for stored, _ in kept.agents] == ["a"]
+        assert store.take_outbox("a") == [b"2"]
+        assert store.get("filler") is None
+
+
+async def test_without_a_disk_the_oldest_entries_go_and_are_counted(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "MAX_ENTRIES", 10)
+    async with opened(path) as (store, _):
+        with broken(monkeypatch, read_only):
+            await break_down(store)
+            for at in range(30):
+                store.append("a", at, "missed", b"{}")
+            assert store.health().lost_total == 20
+        await written(store)
+        assert store.health().lost_total == 20
+        assert [entry.at for entry in await store.timeline("a", limit=99)] == [*range(29, 19, -1)]
+
+
+async def test_says_what_a_broken_disk_did_not_take(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with opened(path) as (store, _):
+        with broken(monkeypatch, read_only):
+            await break_down(store)
+            await asyncio.wait_for(store.close(), 5.0)
+            assert store.health().waiting > 0
+
+
+async def test_a_row_that_cannot_be_written_holds_nobody_up(path: Path) -> None:
+    async with opened(path) as (store, _):
+        store.keep(agent("a", generation=1 << 70))
+        await written(store)
+        assert store.health().lost_total == 1
+        store.keep(agent("b"))
+    assert [stored.agent_id for stored, _ in (await kept_in(path)).agents] == ["b"]
+
+
+async def test_no_two_servers_use_one_file(path: Path) -> None:
+    async with opened(path):
+        with pytest.raises(StoreError, match="another server"):
+            await SqliteStore(str(path)).start()
+    assert await kept_in(path)
+
+
+async def test_refuses_what_is_no_database(path: Path) -> None:
+    path.write_text("not a database, but long enough to be looked at" * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        await SqliteStore(str(path)).start()
+    with pytest.raises(StoreError, match=r"no-such"):
+        await SqliteStore(str(path.parent / "no-such" / "dscore.db")).start()
+
+
+async def test_refuses_a_file_of_a_later_version(path: Path) -> None:
+    await kept_in(path)
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
+    db.close()
+    with pytest.raises(StoreError, match="version"):
+        await SqliteStore(str(path)).start()
+
+
+async def test_migrates_a_file_step_by_step(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(path) as (store, _):
+        store.put("a", Session())
+    step = "ALTER TABLE sessions RENAME COLUMN dropped TO lost;"
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
+    assert list((await kept_in(path)).sessions) == ["a"]
+    assert rows(path, "PRAGMA user_version") == [(2,)]
+
+
+async def test_a_migration_that_fails_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kept_in(path)
+    step = "ALTER TABLE sessions ADD COLUMN more; SELECT nonsense;"
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
+        with pytest.raises(StoreError, match="nonsense"):
+            await kept_in(path)
+    assert rows(path, "PRAGMA user_version") == [(1,)]
+    assert await kept_in(path)
+
+
+async def test_may_be_opened_again_after_it_was_closed(path: Path) -> None:
+    store = SqliteStore(str(path))
+    for number in range(2):
+        assert len((await store.start()).agents) == number
+        store.keep(agent(f"a-{number}"))
+        await store.close()
+        await store.close()
+
+
+def test_a_path_is_a_file_and_memory_is_none(path: Path) -> None:
+    assert isinstance(open_store(":memory:"), MemoryStore)
+    assert isinstance(open_store(str(path)), SqliteStore)
+    assert not path.exists()
