@@ -31,6 +31,8 @@ mod stats;
 pub mod sys;
 pub mod table;
 mod termination;
+#[cfg(test)]
+mod testing;
 mod websocket_peer;
 pub mod wheel;
 

@@ -3,13 +3,14 @@
 //! | type | stranger | agent | watcher |
 //! |---|---|---|---|
 //! | app_ready, watch | asks | handed over | handed over |
-//! | heartbeat, reconnection_success | asks, where that introduces | beat; handed over | handed over |
+//! | heartbeat | asks, or is refused | beat | handed over |
+//! | reconnection_success | asks, or is refused | handed over | handed over |
 //! | client_status_request | handed over | handed over | handed over |
 //! | connection_check_response | refused | beat | handed over |
 //! | app_terminated, termination_progress | refused | matched | handed over |
 //! | anything else | refused | handed over | handed over |
 //!
-//! An answer that matches no request of its connection is counted and handed over, to be logged.
+//! Whether a heartbeat introduces is a setting. An answer that matches no request of its connection is counted and handed over, to be logged.
 
 use std::borrow::Cow;
 
@@ -214,4 +215,83 @@ fn hand_over(
     });
     session.count_ahead(conn, text.len(), cx);
     Verdict::Go
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::settings::Endpoint;
+    use crate::termination::{Termination, Terminations};
+    use crate::testing::{Bench, CONN, table_rows};
+
+    const REQUEST: Uuid = Uuid::from_u128(5);
+
+    fn text(kind: &str) -> String {
+        format!(
+            r#"{{"type":"{kind}","clientName":"a","client_name":"a","request_id":"{REQUEST}",
+                "status":"NO","stage":"s","need_ms":1}}"#
+        )
+    }
+
+    /// What became of a message, in the words of the table.
+    fn outcome(who: Who, kind: &str, introduces: bool) -> &'static str {
+        let mut bench = Bench::new();
+        std::sync::Arc::make_mut(&mut bench.cx.settings).introduce_by_heartbeat = introduces;
+        let mut session = Session::new(Endpoint::Raw, 0);
+        session.who = who;
+        let mut terminations = Terminations::default();
+        let termination = Termination {
+            request: REQUEST,
+            deadline: 9_000,
+            latest: 9_000,
+            drain: false,
+            notice: false,
+            sent_us: 0,
+            refused: None,
+        };
+        assert!(terminations.add(CONN, termination, &mut bench.cx));
+        session.terminations = Some(Box::new(terminations));
+        assert_eq!(
+            on_text(&mut session, CONN, &text(kind), &mut bench.cx),
+            Verdict::Go
+        );
+        match (&*bench.told(), &*bench.written()) {
+            ([Event::Introduction { .. }], "") if session.is_asking() => "asks",
+            ([Event::Message { .. }], "") => "handed over",
+            ([Event::Answer(_) | Event::Progress(_)], "") => "matched",
+            ([], error) if error.contains("not_introduced") => "refused",
+            ([], _) if session.last_beat > 0 => "beat",
+            other => panic!("{kind} led to {other:?}"),
+        }
+    }
+
+    #[test]
+    fn messages_lead_where_the_documented_table_says() {
+        let rows = table_rows(include_str!("raw.rs"));
+        assert_eq!(rows.len(), 7);
+        for row in rows {
+            for kind in row[0].split(", ") {
+                for introduces in [true, false] {
+                    let strangers = match row[1] {
+                        "asks, or is refused" if introduces => "asks",
+                        "asks, or is refused" => "refused",
+                        always => always,
+                    };
+                    assert_eq!(
+                        outcome(Who::Stranger(0), kind, introduces),
+                        strangers,
+                        "{kind}"
+                    );
+                    assert_eq!(
+                        outcome(Who::Agent("a".into()), kind, introduces),
+                        row[2],
+                        "{kind}"
+                    );
+                    assert_eq!(outcome(Who::Watcher, kind, introduces), row[3], "{kind}");
+                }
+            }
+        }
+    }
 }

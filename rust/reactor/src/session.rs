@@ -1,12 +1,14 @@
 //! Who is on a WebSocket, and what that person's silence leads to.
 //!
-//! | who | app_ready, heartbeat, … | accepted as agent | as watcher | refused |
-//! |---|---|---|---|---|
-//! | stranger | asking: not read until answered | — | — | — |
-//! | asking | — | agent | watcher | stranger |
-//! | agent | handled, or handed over | agent | agent | agent |
-//! | watcher | handed over | agent | watcher | watcher |
-//! | plain | handed over | — | — | — |
+//! | who | accepted as agent | accepted as watcher | refused |
+//! |---|---|---|---|
+//! | stranger | agent | watcher | stranger |
+//! | asking | agent | watcher | stranger |
+//! | agent | agent | agent | agent |
+//! | watcher | agent | watcher | watcher |
+//! | plain | plain | plain | plain |
+//!
+//! A stranger asks by what it says: see [`crate::raw`]. It is not read again until it is answered.
 
 use dscore_proto::agent::{self, Kind};
 use dscore_proto::close::CloseCode;
@@ -127,21 +129,29 @@ impl Session {
 
     /// The introduction was accepted: from here on this is that agent.
     pub(crate) fn become_agent(&mut self, agent_id: Box<str>, notice_only: bool, cx: &mut Context) {
-        let asked = self.introduced(cx);
+        let was = self.become_known(Who::Agent(agent_id), cx);
         self.notice_only = notice_only;
-        self.who = Who::Agent(agent_id);
-        if asked == Some(Kind::Heartbeat) {
+        if matches!(was, Who::Asking(Kind::Heartbeat, _)) {
             cx.stats.heartbeats_total += 1;
             self.beat(Kind::Heartbeat, cx);
         }
     }
 
-    /// The watch was accepted. An agent that watches as well stays an agent.
+    /// The watch was accepted.
     pub(crate) fn become_watcher(&mut self, cx: &mut Context) {
-        self.introduced(cx);
-        if !matches!(self.who, Who::Agent(_)) {
-            self.who = Who::Watcher;
-        }
+        self.become_known(Who::Watcher, cx);
+    }
+
+    /// Puts somebody in the place of whoever was here, and returns that one.
+    fn become_known(&mut self, who: Who, cx: &mut Context) -> Who {
+        cx.stats.connections_unauthenticated -= u64::from(self.is_stranger());
+        let next = match (&self.who, who) {
+            // An agent that watches as well stays an agent.
+            (Who::Agent(agent_id), Who::Watcher) => Who::Agent(agent_id.clone()),
+            (Who::Plain, _) => Who::Plain,
+            (_, who) => who,
+        };
+        std::mem::replace(&mut self.who, next)
     }
 
     /// The introduction was refused: the stranger may try again.
@@ -258,13 +268,43 @@ impl Session {
         }
         Verdict::Go
     }
+}
 
-    /// No stranger any more. Returns how it asked.
-    fn introduced(&mut self, cx: &mut Context) -> Option<Kind> {
-        cx.stats.connections_unauthenticated -= u64::from(self.is_stranger());
-        match self.who {
-            Who::Asking(kind, _) => Some(kind),
-            _ => None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Bench, table_rows};
+
+    fn somebody(name: &str) -> Who {
+        match name {
+            "stranger" => Who::Stranger(7),
+            "asking" => Who::Asking(Kind::Watch, 7),
+            "agent" => Who::Agent("a".into()),
+            "watcher" => Who::Watcher,
+            "plain" => Who::Plain,
+            _ => panic!("nobody is called {name}"),
+        }
+    }
+
+    #[test]
+    fn answers_lead_where_the_documented_table_says() {
+        let rows = table_rows(include_str!("session.rs"));
+        assert_eq!(rows.len(), 5);
+        for row in rows {
+            for (answer, expected) in row[1..].iter().enumerate() {
+                let mut bench = Bench::new();
+                let mut session = Session::new(Endpoint::Raw, 0);
+                session.who = somebody(row[0]);
+                bench.cx.stats.connections_unauthenticated = session.is_stranger().into();
+                match answer {
+                    0 => session.become_agent("a".into(), false, &mut bench.cx),
+                    1 => session.become_watcher(&mut bench.cx),
+                    _ => session.stay_stranger(),
+                }
+                assert_eq!(session.who, somebody(expected), "{row:?}, column {answer}");
+                let unauthenticated = bench.cx.stats.connections_unauthenticated;
+                assert_eq!(unauthenticated, u64::from(session.is_stranger()), "{row:?}");
+            }
         }
     }
 }

@@ -44,7 +44,7 @@ impl ConnId {
 
     /// The id that [`Self::to_u64`] turned into this number. Any number is safe to look up: one
     /// that was made up misses.
-    pub fn from_u64(number: u64) -> Self {
+    pub const fn from_u64(number: u64) -> Self {
         Self(number)
     }
 }

@@ -1,10 +1,11 @@
 //! Requests to terminate that wait for their answer: which agent owes what, until when, and how it ended.
 //!
-//! | state | `OK` to it | other answer | deadline | connection ends |
-//! |---|---|---|---|---|
-//! | waiting | acked | refused | timed out, or notified | vanished |
-//! | refused | acked | refused | failed | failed |
-//! | could not be sent | — | — | — | failed |
+//! | state | `OK` | another answer | deadline | deadline of a notice | connection ends |
+//! |---|---|---|---|---|---|
+//! | waiting | acked | refused | timed out | notified | vanished |
+//! | refused | acked | refused | failed | failed | failed |
+//!
+//! What could not be sent, because its receiver does not read, counts as refused.
 //!
 //! An `OK` settles every request of its connection: the application has ended, whoever asked. Each request ends in
 //! exactly one [`Outcome`].
@@ -209,4 +210,69 @@ fn finish(conn: ConnId, termination: Termination, ending: Ending, message: &str,
         drain: termination.drain,
     };
     cx.tell(Event::Outcome(Box::new(outcome)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Bench, CONN, table_rows};
+
+    const REQUEST: Uuid = Uuid::from_u128(5);
+
+    /// What the event of this column leads to, in the words of the table.
+    fn outcome(state: &str, column: usize) -> &'static str {
+        let mut bench = Bench::new();
+        let cx = &mut bench.cx;
+        let mut terminations = Terminations::default();
+        let termination = Termination {
+            request: REQUEST,
+            deadline: 1_000,
+            latest: 1_000,
+            drain: false,
+            notice: column == 4,
+            sent_us: 0,
+            refused: None,
+        };
+        assert!(terminations.add(CONN, termination, cx));
+        match state {
+            "waiting" => {}
+            _ => terminations.fail("socket full"),
+        }
+        let id = REQUEST.to_string();
+        match column {
+            1 => assert!(terminations.acked(CONN, &id, "", cx)),
+            2 => assert!(terminations.refused(CONN, &id, "NO", "", cx)),
+            3 | 4 => assert_eq!(terminations.expire(CONN, cx), None, "no drain's"),
+            _ => terminations.vanish(CONN, cx),
+        }
+        match &*bench.told() {
+            [Event::Answer(_)] => "refused",
+            [Event::Outcome(outcome)] => {
+                assert_eq!(terminations.next_deadline(), u64::MAX, "it still waits");
+                match outcome.ending {
+                    Ending::Acked => "acked",
+                    Ending::Failed => "failed",
+                    Ending::TimedOut => "timed out",
+                    Ending::Vanished => "vanished",
+                    Ending::Notified => "notified",
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn requests_end_as_the_documented_table_says() {
+        let rows = table_rows(include_str!("termination.rs"));
+        assert_eq!(rows.len(), 2);
+        for row in rows {
+            for (column, expected) in row.iter().enumerate().skip(1) {
+                assert_eq!(
+                    outcome(row[0], column),
+                    *expected,
+                    "{row:?}, column {column}"
+                );
+            }
+        }
+    }
 }

@@ -1,0 +1,95 @@
+//! What the tests at the foot of several modules share: a context without sockets, and the tables of module comments.
+
+use std::sync::Arc;
+
+use dscore_proto::connection::Limits;
+use rtrb::{Consumer, RingBuffer};
+
+use crate::context::Context;
+use crate::event::Event;
+use crate::queue::{Entry, Outlet, Sleeper};
+use crate::settings::{Endpoint, Settings};
+use crate::table::ConnId;
+
+pub(crate) const CONN: ConnId = ConnId::from_u64(1);
+
+/// A context at 1 s, and where its events come out.
+pub(crate) struct Bench {
+    pub(crate) cx: Context,
+    events: Consumer<Entry>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let (producer, events) = RingBuffer::new(64);
+        #[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+        let reader = Arc::new(Sleeper::new(false).unwrap());
+        let mut cx = Context::new(Arc::new(settings()), Outlet::new(producer, reader));
+        cx.set_time(std::time::Duration::from_secs(1));
+        Self { cx, events }
+    }
+
+    /// Lets so many milliseconds pass.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        let now_ms = self.cx.now_ms + ms;
+        self.cx.set_time(std::time::Duration::from_millis(now_ms));
+    }
+
+    /// What was told since the last call, marks left out.
+    pub(crate) fn told(&mut self) -> Vec<Event> {
+        let entries = std::iter::from_fn(|| self.events.pop().ok());
+        entries
+            .filter_map(|entry| match entry {
+                Entry::Event(event) => Some(event),
+                Entry::Mark(_) => None,
+            })
+            .collect()
+    }
+
+    /// What was written since the last call.
+    pub(crate) fn written(&mut self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.cx.out)).into_owned()
+    }
+}
+
+/// The rows of the table in a module comment, without its head: `include_str!` the file.
+pub(crate) fn table_rows(source: &str) -> Vec<Vec<&str>> {
+    let lines = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | "));
+    let cells = |line| {
+        str::split(line, '|')
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty())
+    };
+    lines.skip(1).map(|line| cells(line).collect()).collect()
+}
+
+fn settings() -> Settings {
+    Settings {
+        endpoints: vec![("/ws".into(), Endpoint::Raw)],
+        origins: vec![],
+        subprotocols: vec![],
+        messages: Limits {
+            max_message_size: 1_000,
+            max_fragments: 4,
+        },
+        max_header_size: 1_000,
+        max_body_size: 1_000,
+        max_connections: 10,
+        accept_rate: 0.0,
+        max_errors: 100,
+        outbox_bytes: 1_000,
+        handshake_timeout: 1_000,
+        auth_timeout: 1_000,
+        keep_alive_timeout: 1_000,
+        ping_interval: 1_000,
+        ping_timeout: 1_000,
+        close_timeout: 100,
+        next_heartbeat_in: 1_000,
+        connection_check_interval: 1_000,
+        offline_timeout: 1_000,
+        heartbeat_message: String::new(),
+        introduce_by_heartbeat: true,
+    }
+}
