@@ -45,7 +45,7 @@ fn tells_the_types_apart() {
         ("client_status_request", Kind::ClientStatusRequest),
         ("reconnection_success", Kind::ReconnectionSuccess),
         ("watch", Kind::Watch),
-        ("unwatch", Kind::Unwatch),
+        ("unwatch", Kind::Other),
         ("Heartbeat", Kind::Other),
         ("heartbeat ", Kind::Other),
         ("", Kind::Other),

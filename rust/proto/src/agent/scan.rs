@@ -30,8 +30,6 @@ pub enum Kind {
     ReconnectionSuccess,
     /// `watch`
     Watch,
-    /// `unwatch`
-    Unwatch,
     /// Anything else: policy's.
     Other,
 }
@@ -47,7 +45,6 @@ impl Kind {
             "client_status_request" => Self::ClientStatusRequest,
             "reconnection_success" => Self::ReconnectionSuccess,
             "watch" => Self::Watch,
-            "unwatch" => Self::Unwatch,
             _ => Self::Other,
         }
     }
