@@ -54,6 +54,11 @@ def recorded_frames(path: Path, demuxer: str) -> list[Frame]:
     return frames
 
 
+def decoded_frames(path: Path) -> list[Frame]:
+    """Every picture of a recording, as a player would show it."""
+    return recorded_frames(path, "decodebin")
+
+
 def play_to_end(pipeline: Gst.Pipeline) -> None:
     """Plays all there is.
 

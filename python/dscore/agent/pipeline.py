@@ -98,6 +98,7 @@ class PipelineBinding:
         if self._embedded:
             return
         if await call(self.pipeline.set_state, Gst.State.PLAYING) != Gst.StateChangeReturn.FAILURE:
+            _log.info("pipeline_playing", pipeline=self.pipeline.get_name())
             return
         await self.stop()
         cause = self._ending.error
