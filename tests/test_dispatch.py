@@ -1,3 +1,4 @@
+import asyncio
 import logging
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 import fake_core
 from dscore.agents import Agent
 from dscore.policy import Policy
-from fake_core import Answer, Beat, Closed, LastSeen, Missed, Opened, Progress
+from fake_core import Answer, Beat, Closed, LastSeen, Missed, Opened, Outcome, Progress
 from faked import FakeServer, eventually, running
 
 QUICK = {"monitoring": {"reconnection_grace_period": 0.02, "heartbeat_grace_period": 0.02}}
@@ -51,6 +52,42 @@ async def test_liveness_2_asks_to_hear_of_the_next_beat_from_the_first_miss_on()
         await server.introduce(1, "a")
         await server.happen(Missed(1, 1))
         assert server.pool.named("hear_next_beat") == [(1,)]
+
+
+async def test_liveness_4_the_grace_of_the_last_heartbeat_counts_though_it_was_never_read() -> None:
+    settings = {"monitoring": {"reconnection_grace_period": 0.01, "heartbeat_grace_period": 60}}
+    async with running(settings) as server:
+        await server.introduce(1, "a")
+        last = server.pool.now_ms() - 1_000
+        await server.happen(Closed(1, heartbeat_ms=last))
+        assert server._running.context.liveness.next_deadline() == pytest.approx(
+            last + 60_000, abs=1
+        )
+
+
+async def test_a_termination_is_seen_until_its_outcome() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        one = asyncio.create_task(server.terminate("a"))
+        other = asyncio.create_task(server.terminate("a"))
+        await server.happen()
+        assert state(server, "a") == "terminating"
+        (first,), (second,) = ([args[-1]] for args in server.pool.named("terminate"))
+        await server.happen(Outcome(1, first, "timed_out", drain=False))
+        assert state(server, "a") == "terminating", "somebody else still waits"
+        await server.happen(Outcome(1, second, "failed", drain=False))
+        assert state(server, "a") == "connected"
+        assert [(await one).outcome, (await other).outcome] == ["timed_out", "failed"]
+
+
+async def test_an_agent_that_acknowledged_is_terminated() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        await server.happen(Outcome(1, "r", "acked", drain=False))
+        assert state(server, "a") == "terminated"
+        await server.happen(Closed(1, 1000, "Client terminated", "server"))
+        await server.introduce(2, "a")
+        assert state(server, "a") == "connected"
 
 
 async def test_liveness_2_heartbeat_timeout_is_offline_at_once() -> None:

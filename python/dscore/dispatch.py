@@ -190,6 +190,9 @@ class Dispatch:
             initiator=event.initiator,
             cause=event.cause,
         )
+        if event.heartbeat_ms:
+            # The grace of a young heartbeat counts from it, and not from the last bulk reading.
+            record.last_heartbeat = event.heartbeat_ms
         context.registry.release(record, now)
         leave_session(context.store, record.agent_id, close_code=event.code, now=time.time())
         if event.cause == "heartbeat_timeout":
