@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from dscore.labels import as_dict
 from dscore.messages import ReasonCode, Status
 from dscore.registry import AgentRecord, State
 
@@ -75,6 +76,16 @@ class Agent:
         """Unix seconds, as last read from the core: every `monitoring.process_check_interval`."""
         last = self._record.last_heartbeat
         return None if last is None else self._server.unix_time(last)
+
+    @property
+    def rtt(self) -> float | None:
+        """Seconds that a ping and its pong took, as last read; None before the first pong."""
+        return self._record.rtt_us / 1_000_000 or None
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The `labels` of its config: see `dscore.labels`."""
+        return as_dict(self._record.labels)
 
     @property
     def config(self) -> Mapping[str, Any] | None:

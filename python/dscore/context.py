@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from dscore.recorder import Recorder
 from dscore.registry import AgentRecord, Registry
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Counters:
     """What the core cannot count: decisions. Read as metrics, so the names end in `_total`."""
 
     takeovers_total: int = 0
+    sessions_restored_total: int = 0
     authentication_failures_total: int = 0
     outbox_dropped_total: int = 0
 
@@ -55,9 +57,13 @@ class Context:
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the last WebSocket has closed."""
     counters: Counters = field(default_factory=Counters)
+    recorder: Recorder = field(init=False)
     clock_offset: float = 0.0
     """Unix seconds less the pool's clock. Read anew now and then, for somebody may set the system's
     clock."""
+
+    def __post_init__(self) -> None:
+        self.recorder = Recorder(self.store, self.registry, self.unix)
 
     def read_clocks(self) -> None:
         self.clock_offset = time.time() - self.pool.now_ms() / 1000

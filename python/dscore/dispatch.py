@@ -94,10 +94,13 @@ class Dispatch:
             self._watchers.announce(record)
 
     def _beat(self, event: "Beat", now: int) -> None:
-        record = self._context.registry.owner(event.conn)
-        if record is not None and self._context.liveness.beat(
-            record, now, heartbeat=event.kind == "heartbeat"
-        ):
+        context = self._context
+        record = context.registry.owner(event.conn)
+        if record is None:
+            return
+        context.recorder.recovered(record, event, now)
+        if context.liveness.beat(record, now, heartbeat=event.kind == "heartbeat"):
+            context.recorder.changed(record, now)
             _log.info("agent_online", agent_id=record.agent_id, conn_id=event.conn)
             self._watchers.announce(record)
 
@@ -108,22 +111,29 @@ class Dispatch:
         # From the first miss on, so that no heartbeat between this event and the answer to it goes
         # unnoticed when it matters: at the last one.
         self._context.pool.hear_next_beat(event.conn)
+        self._context.recorder.missed(record, event, now)
         if self._context.liveness.missed(record, event.misses, now):
             self._watchers.announce(record)
 
     def _answer(self, event: "Answer", now: int) -> None:
+        agent_id = self._agent_id(event.conn)
+        if agent_id is not None:
+            self._context.recorder.refused(agent_id, event, now)
         _log.warning(
             "termination_refused",
-            agent_id=self._agent_id(event.conn),
+            agent_id=agent_id,
             request_id=event.request_id,
             status=event.status,
             message=event.message,
         )
 
     def _progress(self, event: "Progress", now: int) -> None:
+        agent_id = self._agent_id(event.conn)
+        if agent_id is not None:
+            self._context.recorder.progress(agent_id, event, now)
         _log.info(
             "termination_progress",
-            agent_id=self._agent_id(event.conn),
+            agent_id=agent_id,
             request_id=event.request_id,
             stage=event.stage,
             granted_ms=event.granted_ms,
@@ -134,6 +144,8 @@ class Dispatch:
         who = context.registry.introduced.get(event.conn)
         record = who if type(who) is AgentRecord else None
         agent_id = None if record is None else record.agent_id
+        if record is not None and record.conn == event.conn:
+            context.recorder.outcome(record, event, now)
         if event.outcome == "acked":
             _log.info(
                 "agent_terminated",
@@ -168,6 +180,7 @@ class Dispatch:
 
     def _closed(self, event: "Closed", now: int) -> None:
         context, conn = self._context, event.conn
+        context.recorder.disconnected(event, now)
         record = context.registry.owner(conn)
         # A stale connection's end never touches its successor: then `owner` is None.
         if record is not None:
@@ -203,6 +216,7 @@ class Dispatch:
         if hooks.on_disconnect is not None:
             hooks.fire(hooks.on_disconnect, context.agent(record), event.code, event.reason)
         if changed:
+            context.recorder.changed(record, now)
             self._watchers.announce(record)
 
     def _drained(self, event: "Drained", now: int) -> None:
@@ -217,11 +231,15 @@ class Dispatch:
 
     def _last_seen(self, event: "LastSeen", now: int) -> None:
         introduced = self._context.registry.introduced
-        for conn, heartbeat_ms in zip(event.conns, event.heartbeat_ms, strict=True):
-            if heartbeat_ms:
-                who = introduced.get(conn)
-                if type(who) is AgentRecord and who.conn == conn:
+        for conn, heartbeat_ms, rtt_us in zip(
+            event.conns, event.heartbeat_ms, event.rtt_us, strict=True
+        ):
+            who = introduced.get(conn)
+            if type(who) is AgentRecord and who.conn == conn:
+                if heartbeat_ms:
                     who.last_heartbeat = heartbeat_ms
+                if rtt_us:
+                    who.rtt_us = rtt_us
 
     def _agent_id(self, conn: int) -> str | None:
         who = self._context.registry.introduced.get(conn)

@@ -57,6 +57,7 @@ class Draining:
             for record in context.registry.connected():
                 context.liveness.asked(record, now)
         self.drain.count_in((r.conn, r.agent_id) for r in context.registry.connected())
+        context.recorder.server("drain", now, intent=intent)
         _log.info("drain_started", intent=intent, total=self.drain.total)
 
     def outcome(self, event: "Outcome") -> None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, TypeAlias
 
+from dscore.labels import Labels, read_labels
 from dscore.messages import ReasonCode, Status, WatchFilter
 
 State: TypeAlias = Literal[
@@ -38,8 +39,8 @@ class AgentRecord:
     worked out."""
 
     __slots__ = (
+        "_config",
         "agent_id",
-        "config",
         "conn",
         "connected_at",
         "dialect",
@@ -47,9 +48,11 @@ class AgentRecord:
         "grace",
         "introduced_by",
         "ip",
+        "labels",
         "last_heartbeat",
         "reason_code",
         "reported_back",
+        "rtt_us",
         "state",
     )
 
@@ -70,12 +73,25 @@ class AgentRecord:
         """Milliseconds of the pool's clock, as last read in bulk."""
         self.connected_at = 0
         """Milliseconds of the pool's clock."""
-        self.config: bytes | None = None
-        """The `config` of its app_ready, JSON; None when it was empty or never sent."""
+        self.rtt_us = 0
+        """The round trip of the last ping that was answered, as last read in bulk; 0: none yet."""
+        self._config: bytes | None = None
+        self.labels: Labels = ()
+        """What its config calls it."""
         self.grace: int | None = None
         """Key of its grace period on the wheel."""
         self.reported_back = False
         """Whether watchers were told `client_reconnected` for this connection."""
+
+    @property
+    def config(self) -> bytes | None:
+        """The `config` of its app_ready, JSON; None when it was empty or never sent."""
+        return self._config
+
+    @config.setter
+    def config(self, config: bytes | None) -> None:
+        self._config = config
+        self.labels = read_labels(config)
 
     @property
     def status(self) -> Status:

@@ -127,6 +127,7 @@ class Server:
             raise
         self._parts = parts
         self._started_at = time.monotonic()
+        context.recorder.server("started", pool.now_ms(), version=_core.__version__)
         host, port = pool.address()
         _log.info("server_started", host=host, port=port)
 
@@ -161,6 +162,7 @@ class Server:
             if not self._registry.is_empty():
                 context.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
                 await context.wait_until_empty(self._config.shutdown.close_timeout)
+            context.recorder.server("stopped", context.pool.now_ms())
         finally:
             await self._parts.stop()
             self._finished.set()
@@ -230,6 +232,7 @@ class Server:
         else:
             context.liveness.start_clock(now)
             parts.timers.rearm(now)
+        context.recorder.server("maintenance", now, enabled=enabled)
         _log.info("maintenance", enabled=enabled)
 
     def counts(self) -> Counts:

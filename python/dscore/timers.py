@@ -49,6 +49,7 @@ class Timers:
         now = self._context.pool.now_ms()
         for record in self._context.liveness.advance(now, SLICE):
             _log.info("agent_offline", agent_id=record.agent_id, reason=record.reason_code)
+            self._context.recorder.changed(record, now)
             self._watchers.announce(record)
         self.rearm(now)
 

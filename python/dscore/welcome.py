@@ -42,10 +42,12 @@ class Welcome:
         came_back = record.state in ("reconnecting", "unknown") or kind == "reconnection_success"
         changed = context.liveness.introduced(record, now)
         if isinstance(message, AppReady):
-            replies = self._welcome(record, message)
+            replies, restored = self._welcome(record, message)
         else:
-            replies = self._welcome_by(record, message, now)
+            replies, restored = self._welcome_by(record, message, now)
         record.introduced_by = kind
+        context.counters.sessions_restored_total += restored
+        context.recorder.connected(record, now, took_over=previous != 0, session_restored=restored)
         # A message with no deadline to be told from (document B's) counts as notified in a drain.
         context.pool.accept(conn, record.agent_id, replies, notice_only=kind != "app_ready")
         _log.debug("agent_introduced", agent_id=record.agent_id, conn_id=conn, introduced_by=kind)
@@ -73,22 +75,27 @@ class Welcome:
                 context.pool.send(record.conn, reply)
             return
         # It came in with a heartbeat, and turns out to know app_ready, so terminate_app too.
-        replies = self._welcome(record, message)
+        replies, _ = self._welcome(record, message)
         record.introduced_by = "app_ready"
         context.pool.accept(record.conn, record.agent_id, replies, notice_only=False)
 
-    def _welcome(self, record: AgentRecord, message: AppReady) -> list[bytes]:
-        """Opens the session; the ack of an app_ready, and what waited for the agent."""
+    def _welcome(self, record: AgentRecord, message: AppReady) -> tuple[list[bytes], bool]:
+        """Opens the session.
+
+        Returns:
+            The ack of an app_ready with what waited for the agent; whether its session was
+            restored.
+        """
         context = self._context
         restored = self._open_session(record, message.reconnection, message.config)
         replies = self._ack(message.reconnection, restored)
         if restored:
             replies.extend(context.store.take_outbox(record.agent_id))
-        return replies
+        return replies, restored
 
     def _welcome_by(
         self, record: AgentRecord, message: Heartbeat | ReconnectionSuccess, now: int
-    ) -> list[bytes]:
+    ) -> tuple[list[bytes], bool]:
         """The same for an agent that knows no app_ready."""
         context = self._context
         replies: list[bytes] = []
@@ -103,9 +110,10 @@ class Welcome:
                     round(context.config.monitoring.health_check_interval * 1000),
                 ).dump()
             )
-        if self._open_session(record, None, None):
+        restored = self._open_session(record, None, None)
+        if restored:
             replies.extend(context.store.take_outbox(record.agent_id))
-        return replies
+        return replies, restored
 
     def _open_session(
         self, record: AgentRecord, reconnection: bool | None, config: bytes | None
