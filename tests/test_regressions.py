@@ -3,6 +3,7 @@
 import pytest
 
 import fake_core
+from dscore.chatter import LINES_A_SECOND
 from dscore.http.health import SAMPLE_SECONDS, SystemSampler
 from dscore.registry import WINDOW
 from fake_core import introduction, message
@@ -52,3 +53,20 @@ def test_without_a_free_descriptor_the_last_sample_of_the_machine_stands(
     monkeypatch.setattr("dscore.http.health.psutil.cpu_percent", no_descriptor)
     now[0] += SAMPLE_SECONDS
     assert sampler.sample() == before
+
+
+async def test_answers_that_no_request_waits_for_do_not_fill_the_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One agent wrote 16 MB of log a second.
+    async with running() as server:
+        await server.introduce(1, "a")
+        now = [server.pool.now_ms()]
+        monkeypatch.setattr(server.pool, "now_ms", lambda: now[0])
+        answer = message(1, "app_terminated", request_id="unknown", status="OK")
+        await server.happen(*[answer] * 500)
+        now[0] += 1000
+        await server.happen(answer)
+    lines = [one.message for one in caplog.records if one.message.startswith("unmatched_answer")]
+    assert len(lines) == LINES_A_SECOND + 1
+    assert f"too_many_lines conn_id=1 lines={500 - LINES_A_SECOND}" in caplog.text

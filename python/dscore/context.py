@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from dscore.chatter import Chatter
 from dscore.recorder import Recorder
 from dscore.registry import AgentRecord, Registry
 
@@ -57,6 +58,7 @@ class Context:
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the last WebSocket has closed."""
     counters: Counters = field(default_factory=Counters)
+    chatter: Chatter = field(default_factory=Chatter)
     recorder: Recorder = field(init=False)
     clock_offset: float = 0.0
     """Unix seconds less the pool's clock. Read anew now and then, for somebody may set the system's

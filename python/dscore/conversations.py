@@ -71,7 +71,7 @@ class Conversations:
                 if getattr(said, "agent_id", None) != record.agent_id:
                     raise Refusal("wrong_id", f"this connection is {record.agent_id!r}", kind)
                 if isinstance(said, AppReady):
-                    self._welcome.again(record, said)
+                    self._welcome.again(record, said, now)
                 else:
                     self._watchers.reconnected(record, now)
             case "watch":
@@ -87,7 +87,7 @@ class Conversations:
                 self._answer_status(conn, request.agent_id, now)
             case "ignore":
                 assert record is not None
-                self._unmatched(record, kind, parse_object(data, kind))
+                self._unmatched(record, kind, data, now)
             case "hand_over":
                 assert record is not None
                 if self._context.hooks.on_message is not None:
@@ -99,7 +99,10 @@ class Conversations:
             case "introduce":
                 raise RuntimeError(f"the core hands over {kind} of a newcomer as an introduction")
 
-    def _unmatched(self, record: AgentRecord, kind: str, message: dict[str, Any]) -> None:
+    def _unmatched(self, record: AgentRecord, kind: str, data: bytes, now: int) -> None:
+        message = parse_object(data, kind)
+        if not self._context.chatter.allows(record.conn, now):
+            return
         # Counted by the core. A request id of ours has 36 characters; a peer's may have a million.
         _log.warning(
             "unmatched_answer",

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from dscore.context import Context
 from dscore.conversations import Conversations
 from dscore.introductions import Introductions
+from dscore.keeping import keep
 from dscore.log import get_logger
 from dscore.policy.admission import leave_session
 from dscore.registry import AgentRecord
+from dscore.store import Seen
 from dscore.terminations import Terminations
 from dscore.timers import Timers
 from dscore.watchers import Watchers
@@ -90,7 +92,9 @@ class Dispatch:
         hooks = context.hooks
         if hooks.on_disconnect is not None:
             hooks.fire(hooks.on_disconnect, context.agent(record), code, reason)
-        if context.liveness.ended(record, ending, now):
+        changed = context.liveness.ended(record, ending, now)
+        keep(context, record, now, is_heard=record.state == "terminated")
+        if changed:
             self._watchers.announce(record)
 
     def _beat(self, event: "Beat", now: int) -> None:
@@ -101,6 +105,7 @@ class Dispatch:
         context.recorder.recovered(record, event, now)
         if context.liveness.beat(record, now, heartbeat=event.kind == "heartbeat"):
             context.recorder.changed(record, now)
+            keep(context, record, now, is_heard=True)
             _log.info("agent_online", agent_id=record.agent_id, conn_id=event.conn)
             self._watchers.announce(record)
 
@@ -116,6 +121,8 @@ class Dispatch:
             self._watchers.announce(record)
 
     def _answer(self, event: "Answer", now: int) -> None:
+        if not self._context.chatter.allows(event.conn, now):
+            return
         agent_id = self._agent_id(event.conn)
         if agent_id is not None:
             self._context.recorder.refused(agent_id, event, now)
@@ -128,6 +135,8 @@ class Dispatch:
         )
 
     def _progress(self, event: "Progress", now: int) -> None:
+        if not self._context.chatter.allows(event.conn, now):
+            return
         agent_id = self._agent_id(event.conn)
         if agent_id is not None:
             self._context.recorder.progress(agent_id, event, now)
@@ -212,6 +221,7 @@ class Dispatch:
             changed = context.liveness.timed_out(record, now)
         else:
             changed = context.liveness.lost(record, now)
+        keep(context, record, now, is_heard=event.initiator == "peer")
         hooks = context.hooks
         if hooks.on_disconnect is not None:
             hooks.fire(hooks.on_disconnect, context.agent(record), event.code, event.reason)
@@ -231,8 +241,10 @@ class Dispatch:
 
     def _last_seen(self, event: "LastSeen", now: int) -> None:
         introduced = self._context.registry.introduced
-        for conn, heartbeat_ms, rtt_us in zip(
-            event.conns, event.heartbeat_ms, event.rtt_us, strict=True
+        offset = round(self._context.clock_offset * 1000)
+        heard: list[Seen] = []
+        for conn, seen_ms, heartbeat_ms, rtt_us in zip(
+            event.conns, event.seen_ms, event.heartbeat_ms, event.rtt_us, strict=True
         ):
             who = introduced.get(conn)
             if type(who) is AgentRecord and who.conn == conn:
@@ -240,6 +252,9 @@ class Dispatch:
                     who.last_heartbeat = heartbeat_ms
                 if rtt_us:
                     who.rtt_us = rtt_us
+                heartbeat_at = heartbeat_ms + offset if heartbeat_ms else None
+                heard.append((who.agent_id, seen_ms + offset, heartbeat_at))
+        self._context.store.seen(heard)
 
     def _agent_id(self, conn: int) -> str | None:
         who = self._context.registry.introduced.get(conn)

@@ -1,0 +1,32 @@
+"""How much of what a peer says is written down: it costs a peer nothing, and a disk fills up."""
+
+from dscore.log import get_logger
+
+LINES_A_SECOND = 20
+"""Of one connection. Nobody reads on after that many."""
+
+_log = get_logger("dscore.server")
+
+
+class Chatter:
+    """Counts what each connection has caused to be logged or recorded within a second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._written: dict[int, int] = {}
+        """Connection -> lines it has caused, those that were left out included."""
+
+    def allows(self, conn: int, now: int) -> bool:
+        """Whether one more is to be written; what is not is told of as a number, once a second."""
+        if now // 1000 != self._second:
+            self._begin_second(now // 1000)
+        written = self._written.get(conn, 0) + 1
+        self._written[conn] = written
+        return written <= LINES_A_SECOND
+
+    def _begin_second(self, second: int) -> None:
+        for conn, written in self._written.items():
+            if written > LINES_A_SECOND:
+                _log.warning("too_many_lines", conn_id=conn, lines=written - LINES_A_SECOND)
+        self._written.clear()
+        self._second = second
