@@ -1,18 +1,25 @@
 //! A socket that speaks HTTP: requests to the app, and the upgrade that makes it a WebSocket.
 //!
-//! | state | request complete | response | response complete | deadline |
-//! |---|---|---|---|---|
-//! | reading | asked, or upgraded | — | — | 408, or closed if it idled between requests |
-//! | asked | kept for later | answering | reading, or closing | — (the app's time) |
-//! | answering | kept for later | answering | reading, or closing | — |
-//! | closing | discarded | — | — | closed |
+//! | state | a request is complete | a response begins | whole response | further part | last part | deadline |
+//! |---|---|---|---|---|---|---|
+//! | reading | asked | reading | reading | reading | reading | closing |
+//! | reading body | asked | reading body | reading body | reading body | reading body | closing |
+//! | idle | asked | idle | idle | idle | idle | given up |
+//! | asked | asked | answering | idle | asked | asked | — |
+//! | answering | answering | answering | answering | answering | idle | — |
+//! | closing | closing | closing | closing | closing | closing | given up |
+//!
+//! Reading means that some of a request has come, or that none ever has; its deadline is answered 408. A request that
+//! is complete while another is asked or answered waits for its turn. Where a connection is not to be used again,
+//! closing stands in the place of idle. A bad request, and a refused upgrade, lead to closing from everywhere.
 
 use std::net::SocketAddr;
 
 use dscore_proto::close::CloseCode;
 use dscore_proto::handshake::{self, UpgradeRules};
-use dscore_proto::http::{self, BodyReader, Framing, Head, HttpError};
+use dscore_proto::http::{self, BodyReader, Head, HttpError};
 
+use crate::answer::{Answer, Exchange};
 use crate::command::{Farewell, Response};
 use crate::context::Context;
 use crate::event::{Event, HttpRequest, Opened};
@@ -38,24 +45,23 @@ pub(crate) struct HttpPeer {
 enum State {
     Reading,
     /// The head was read, the body is coming.
-    ReadingBody(Box<(HttpRequest, BodyReader, bool)>),
+    ReadingBody(Box<PartialRequest>),
     /// The app has the request.
     Asked(Exchange),
     /// The head of the response is out.
-    Answering(Exchange, Framing),
+    Answering(Answer),
     /// Everything is said.
     Closing {
         half_closed: bool,
     },
 }
 
-/// What the response must know of its request.
-#[derive(Clone, Copy, Debug)]
-struct Exchange {
-    keep_alive: bool,
-    /// The response has no body: that to HEAD, and some statuses.
-    bodiless: bool,
-    version: u8,
+/// A request whose body is coming.
+#[derive(Debug)]
+struct PartialRequest {
+    request: HttpRequest,
+    reader: BodyReader,
+    exchange: Exchange,
 }
 
 /// What a complete head leads to.
@@ -89,9 +95,6 @@ impl HttpPeer {
         input: &[u8],
         cx: &mut Context,
     ) -> Option<(WebSocketPeer, Vec<u8>)> {
-        if matches!(self.state, State::Closing { .. }) {
-            return None;
-        }
         // Nearly always a request comes whole, and is read where it lies.
         let kept;
         let bytes = if self.input.is_empty() {
@@ -132,9 +135,8 @@ impl HttpPeer {
                 }
             }
             State::ReadingBody(reading) => {
-                let (request, reader, _) = &mut **reading;
-                let consumed = reader.push(bytes, &mut request.body)?;
-                if reader.done() {
+                let consumed = reading.reader.push(bytes, &mut reading.request.body)?;
+                if reading.reader.done() {
                     self.ask(cx);
                     return Ok(Step::Consumed(consumed));
                 }
@@ -144,7 +146,9 @@ impl HttpPeer {
                     Step::Consumed(consumed)
                 })
             }
-            State::Asked(_) | State::Answering(..) | State::Closing { .. } => Ok(Step::Wait),
+            State::Asked(_) | State::Answering(_) => Ok(Step::Wait),
+            State::Closing { .. } if bytes.is_empty() => Ok(Step::Wait),
+            State::Closing { .. } => Ok(Step::Consumed(bytes.len())),
         }
     }
 
@@ -158,7 +162,7 @@ impl HttpPeer {
         if let Some(endpoint) = cx.settings.endpoint(head.path()) {
             return Ok(match self.upgrade(conn, head, endpoint, cx) {
                 Some(websocket) => Step::Upgraded(length, websocket),
-                None => Step::Wait,
+                None => Step::Consumed(length),
             });
         }
         let reader = BodyReader::new(head.body()?, cx.settings.max_body_size)?;
@@ -183,9 +187,17 @@ impl HttpPeer {
             body: Vec::new(),
             peer: self.peer,
         };
-        let keep_alive = head.keep_alive() && !self.over_limit;
+        let exchange = Exchange {
+            keep_alive: head.keep_alive() && !self.over_limit,
+            head_only: head.method == "HEAD",
+            version: head.version,
+        };
         let complete = reader.done();
-        self.state = State::ReadingBody(Box::new((request, reader, keep_alive)));
+        self.state = State::ReadingBody(Box::new(PartialRequest {
+            request,
+            reader,
+            exchange,
+        }));
         self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
         if complete {
             self.ask(cx);
@@ -198,17 +210,11 @@ impl HttpPeer {
         let State::ReadingBody(reading) = std::mem::replace(&mut self.state, State::Reading) else {
             return;
         };
-        let (request, _, keep_alive) = *reading;
-        let bodiless = request.method == "HEAD";
-        self.state = State::Asked(Exchange {
-            keep_alive,
-            bodiless,
-            version: request.version,
-        });
+        self.state = State::Asked(reading.exchange);
         self.fresh = false;
         self.deadline = u64::MAX;
         cx.stats.http_requests_total += 1;
-        cx.tell(Event::HttpRequest(Box::new(request)));
+        cx.tell(Event::HttpRequest(Box::new(reading.request)));
     }
 
     fn upgrade(
@@ -262,57 +268,26 @@ impl HttpPeer {
         let State::Asked(exchange) = self.state else {
             return;
         };
-        // RFC 9110 §6.4.1: neither has content, whatever the app gave.
-        let bodiless = exchange.bodiless || matches!(response.status, 204 | 304);
-        let framing = framing(response, bodiless, exchange.version);
-        let keep_alive = exchange.keep_alive && (bodiless || framing != Framing::None);
-        let exchange = Exchange {
-            keep_alive,
-            bodiless,
-            ..exchange
-        };
-        let headers: Vec<(&[u8], &[u8])> = response
-            .headers
-            .iter()
-            .map(|(name, value)| (&name[..], &value[..]))
-            .collect();
-        let encoded =
-            http::encode_response_head(response.status, &headers, framing, keep_alive, &mut cx.out);
-        if let Err(error) = encoded {
-            self.refuse(500, &error.to_string(), cx);
-            return;
+        match Answer::begin(exchange, response, &mut cx.out) {
+            Ok(answer) => self.state = State::Answering(answer),
+            Err(error) => {
+                self.refuse(500, &error.to_string(), cx);
+                return;
+            }
         }
-        // A body that the app promised in full is counted down: what is missing or too much must not reach the next
-        // response on this connection.
-        self.state = State::Answering(exchange, framing);
         self.respond_more(&response.body, response.more, cx);
     }
 
     /// Goes on with the response.
     pub(crate) fn respond_more(&mut self, body: &[u8], more: bool, cx: &mut Context) {
-        let State::Answering(exchange, framing) = &mut self.state else {
+        let State::Answering(answer) = &mut self.state else {
             return;
         };
-        if !exchange.bodiless {
-            match framing {
-                Framing::Length(left) => {
-                    let fits = body.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                    cx.out.extend_from_slice(&body[..fits]);
-                    *left -= fits as u64;
-                    exchange.keep_alive &= fits == body.len();
-                }
-                Framing::Chunked => http::encode_chunk(body, &mut cx.out),
-                Framing::None => cx.out.extend_from_slice(body),
-            }
-        }
+        answer.push(body, &mut cx.out);
         if more {
             return;
         }
-        if !exchange.bodiless && *framing == Framing::Chunked {
-            http::encode_last_chunk(&mut cx.out);
-        }
-        let short = !exchange.bodiless && matches!(framing, Framing::Length(1..));
-        if exchange.keep_alive && !short {
+        if answer.finish(&mut cx.out) {
             self.state = State::Reading;
             self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
         } else {
@@ -322,7 +297,7 @@ impl HttpPeer {
 
     /// True while the app has a request of this connection.
     pub(crate) fn is_asked(&self) -> bool {
-        matches!(self.state, State::Asked(_) | State::Answering(..))
+        matches!(self.state, State::Asked(_) | State::Answering(_))
     }
 
     /// True when the next request may be in what was read already.
@@ -340,7 +315,7 @@ impl HttpPeer {
     pub(crate) fn wants_read(&self, output_waits: bool) -> bool {
         match self.state {
             State::Reading | State::ReadingBody(_) => !output_waits,
-            State::Asked(_) | State::Answering(..) => self.input.is_empty(),
+            State::Asked(_) | State::Answering(_) => self.input.is_empty(),
             State::Closing { .. } => true,
         }
     }
@@ -414,20 +389,110 @@ fn bearer(head: &Head<'_>) -> Option<String> {
         .then(|| token.trim().to_owned())
 }
 
-/// How the end of a response is told (RFC 9112 §6.3). Without a body, a length is what the body would have.
-fn framing(response: &Response, bodiless: bool, version: u8) -> Framing {
-    match content_length(&response.headers) {
-        Some(promised) if bodiless || response.more => Framing::Length(promised),
-        None if matches!(response.status, 204 | 304) => Framing::None,
-        _ if !response.more => Framing::Length(response.body.len() as u64),
-        _ if version >= 1 => Framing::Chunked,
-        _ => Framing::None,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Bench, CONN, table_rows};
 
-fn content_length(headers: &[(Vec<u8>, Vec<u8>)]) -> Option<u64> {
-    let (_, value) = headers
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(b"content-length"))?;
-    std::str::from_utf8(value).ok()?.trim().parse().ok()
+    fn in_state(state: &str, bench: &mut Bench) -> HttpPeer {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut peer = HttpPeer::new(address, false, &mut bench.cx);
+        match state {
+            "reading" => hears(&mut peer, "GET / HTTP", bench),
+            "reading body" => hears(
+                &mut peer,
+                "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n",
+                bench,
+            ),
+            "closing" => hears(&mut peer, "nonsense\r\n\r\n", bench),
+            _ => {
+                hears(&mut peer, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", bench);
+                if state != "asked" {
+                    peer.respond(&response(state == "answering"), &mut bench.cx);
+                }
+            }
+        }
+        peer
+    }
+
+    fn hears(peer: &mut HttpPeer, input: &str, bench: &mut Bench) {
+        let upgraded = peer.on_data(CONN, input.as_bytes(), &mut bench.cx);
+        assert!(upgraded.is_none());
+    }
+
+    fn response(more: bool) -> Response {
+        Response {
+            status: 200,
+            headers: vec![],
+            body: b"x".to_vec(),
+            more,
+            notify: false,
+        }
+    }
+
+    fn state(peer: &HttpPeer) -> &'static str {
+        match peer.state {
+            State::Reading if peer.is_idle() => "idle",
+            State::Reading => "reading",
+            State::ReadingBody(_) => "reading body",
+            State::Asked(_) => "asked",
+            State::Answering(_) => "answering",
+            State::Closing { .. } => "closing",
+        }
+    }
+
+    /// Where the event of this column leads, in the words of the table.
+    fn next(from: &str, column: usize) -> &'static str {
+        let mut bench = Bench::new();
+        let mut peer = in_state(from, &mut bench);
+        assert_eq!(state(&peer), from);
+        match column {
+            1 => {
+                let rest = match from {
+                    "reading" => "/1.1\r\nHost: x\r\n\r\n",
+                    "reading body" => "x",
+                    _ => "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                };
+                hears(&mut peer, rest, &mut bench);
+            }
+            2 => peer.respond(&response(true), &mut bench.cx),
+            3 => peer.respond(&response(false), &mut bench.cx),
+            4 => peer.respond_more(b"x", true, &mut bench.cx),
+            5 => peer.respond_more(b"x", false, &mut bench.cx),
+            _ if peer.deadline() == u64::MAX => return "—",
+            _ => {
+                bench.pass(peer.deadline() - bench.cx.now_ms);
+                if peer.on_timer(&mut bench.cx) {
+                    return "given up";
+                }
+            }
+        }
+        state(&peer)
+    }
+
+    #[test]
+    fn states_follow_each_other_as_the_documented_table_says() {
+        let rows = table_rows(include_str!("http_peer.rs"));
+        assert_eq!(rows.len(), 6);
+        for row in rows {
+            for (column, expected) in row.iter().enumerate().skip(1) {
+                assert_eq!(next(row[0], column), *expected, "{row:?}, column {column}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_upgrade_keeps_nothing_of_what_came_with_it() {
+        let mut bench = Bench::new();
+        let mut peer = in_state("closing", &mut bench);
+        assert!(peer.input.is_empty());
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        peer = HttpPeer::new(address, false, &mut bench.cx);
+        hears(
+            &mut peer,
+            "GET /ws HTTP/1.1\r\nHost: x\r\n\r\nand much more",
+            &mut bench,
+        );
+        assert_eq!((state(&peer), peer.input.len()), ("closing", 0));
+    }
 }

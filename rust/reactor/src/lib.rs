@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
+mod answer;
 mod broadcast;
 pub mod command;
 mod context;
