@@ -84,9 +84,14 @@ class AgentThread:
     def close(self, seconds: float | None = 5.0) -> int | None:
         """Ends the agent without asking the application, and waits for that.
 
+        Where the server has asked already, it gets its answer first: a main loop often ends at the
+        end of stream, which is in the middle of stopping.
+
         Returns:
             What `join` does.
         """
+        if self._agent.is_terminating:
+            self.join(self._agent.config.graceful_shutdown_timeout)
         if self._thread.is_alive() and self._loop is not None:
             asyncio.run_coroutine_threadsafe(self._agent.close(), self._loop)
         return self.join(seconds)
@@ -122,6 +127,8 @@ class AgentThread:
             return await self._agent.wait()
         finally:
             await self._agent.close()
+            if self._binding is not None:
+                await self._binding.close()
 
     def _tell(self, code: int) -> None:
         if self._on_exit is None:
@@ -146,7 +153,8 @@ def start(
     Args:
         config: Settings, or a file with a section `[websocket]`; `DSCORE_AGENT_*` variables win
             over a file.
-        pipeline: The program's `Gst.Pipeline`, which is stopped when the server asks for it.
+        pipeline: The program's `Gst.Pipeline`, which it plays itself, and whose bus it reads. It is
+            stopped when the server asks for it; where it hangs, the process is ended.
         on_terminate: Instead of that. See `Agent`. Async hooks run on the agent's loop, not on the
             program's.
         on_message: See `Agent`.
@@ -177,6 +185,7 @@ def _bind(pipeline: Any, config: AgentConfig) -> "PipelineBinding":
         pipeline,
         stop_timeout=config.pipeline_stop_timeout,
         hard_timeout=config.graceful_shutdown_timeout,
+        embedded=True,
     )
 
 

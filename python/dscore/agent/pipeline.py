@@ -131,6 +131,16 @@ class PipelineBinding:
         # Whoever gives up waiting does not give up stopping.
         return await asyncio.shield(self._stopping)
 
+    async def close(self) -> None:
+        """Leaves the pipeline as it is, and hears no more of it. Idempotent."""
+        if self._bus is not None:
+            self._bus.close()
+        while self._signals:
+            self.pipeline.disconnect(self._signals.pop())
+        if self._glib is not None:
+            await call(self._glib.close)
+        await self._hooks.close()
+
     async def on_terminate(self, request: TerminateRequest) -> TerminateAnswer:
         """What `Agent(on_terminate=…)` calls: stops the pipeline and says how it went.
 
@@ -183,19 +193,9 @@ class PipelineBinding:
             progress=progress,
         )
         report = await stopping.run()
-        await self._detach()
+        await self.close()
         self._ending.stopped.set()
         return report
-
-    async def _detach(self) -> None:
-        if self._bus is not None:
-            self._bus.close()
-        for signal in self._signals:
-            self.pipeline.disconnect(signal)
-        self._signals = []
-        if self._glib is not None:
-            await call(self._glib.close)
-        await self._hooks.close()
 
     def _see(self, event: PipelineEvent) -> None:
         say = {"error": _log.error, "warning": _log.warning}.get(event.kind, _log.info)
