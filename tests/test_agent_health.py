@@ -30,14 +30,17 @@ def test_the_word_for_a_document(document: object, health: Health) -> None:
 async def test_asks_the_page() -> None:
     async with FakeServer() as server:
         url = server.config().health_url
-        assert await check(url, 5.0, None) is Health.OK
+        assert (await check(url, 5.0, None)).health is Health.OK
         server.health = {"status": "shutting_down"}
-        assert await check(url, 5.0, None) is Health.SHUTTING_DOWN
+        assert (await check(url, 5.0, None)).health is Health.SHUTTING_DOWN
 
 
 async def test_nobody_there_is_unreachable() -> None:
-    assert await check("http://127.0.0.1:1/deepstream/health", 5.0, None) is Health.UNREACHABLE
-    assert await check("http://host.invalid/health", 5.0, None) is Health.UNREACHABLE
+    look = await check("http://127.0.0.1:1/deepstream/health", 5.0, None)
+    assert look.health is Health.UNREACHABLE
+    assert "connect" in look.reason.lower()
+    look = await check("http://host.invalid/health", 5.0, None)
+    assert look.health is Health.UNREACHABLE
 
 
 @pytest.mark.parametrize(
@@ -84,4 +87,4 @@ async def asked(*answer: bytes, seconds: float) -> Health:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        return await check(f"http://127.0.0.1:{port}/health", seconds, None)
+        return (await check(f"http://127.0.0.1:{port}/health", seconds, None)).health

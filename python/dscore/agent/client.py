@@ -20,13 +20,13 @@ from typing import Any
 from dscore.agent import health, statelog
 from dscore.agent.config import AgentConfig
 from dscore.agent.conversation import CONTROL, Conversation
-from dscore.agent.health import Health
+from dscore.agent.health import Health, Look
 from dscore.agent.hooks import Hook, HookQueue
 from dscore.agent.log import Log
 from dscore.agent.outbox import Outbox
 from dscore.agent.reconnect import Reconnector, Row
 from dscore.agent.status import Exit, State, Status
-from dscore.agent.termination import TerminateAnswer, TerminateRequest, ask
+from dscore.agent.termination import Termination
 from dscore.agent.wire import (
     CLOSE_SECONDS,
     ConnectError,
@@ -36,9 +36,6 @@ from dscore.agent.wire import (
     open_connection,
     tls_context,
 )
-
-REQUEST_LIMIT = 100
-"""Requests to terminate that are answered; a server asks once."""
 
 _log = Log("dscore.agent")
 
@@ -70,7 +67,6 @@ class Agent:
             random: Gives the numbers in [0, 1) that spread the waits of a fleet.
         """
         self.config = config
-        self._on_terminate = on_terminate
         self._on_message = on_message
         self._on_state = on_state
         self._random = random
@@ -83,9 +79,10 @@ class Agent:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[int] | None = None
         self._life: asyncio.Task[None] | None = None
-        self._termination: asyncio.Task[None] | None = None
-        self._request_ids: list[str] = []
-        self._answer: TerminateAnswer | None = None
+        self._termination = Termination(
+            on_terminate, config.graceful_shutdown_timeout, self._conversation.send
+        )
+        self._stopping: asyncio.Task[None] | None = None
         self._state = State.IDLE
         self._retry_in: float | None = None
         self._last_end = End(0, "")
@@ -102,7 +99,7 @@ class Agent:
     @property
     def is_terminating(self) -> bool:
         """The application is being stopped, or was."""
-        return self._termination is not None
+        return self._stopping is not None
 
     @property
     def status(self) -> Status:
@@ -164,7 +161,7 @@ class Agent:
             return
         self._finish(Exit.STOPPED)
         self._outbox.close()
-        running = [task for task in (self._life, self._termination) if task is not None]
+        running = [task for task in (self._life, self._stopping) if task is not None]
         for task in running:
             task.cancel()
         if running:
@@ -233,17 +230,17 @@ class Agent:
         """Connects, and comes back, until the server wants no more of it."""
         self._reconnector.begin()
         while (wait := await self._attempt(tls)) is not None:
-            if self._termination is not None:
+            if self._stopping is not None:
                 return  # It ends the agent; there is nobody left to come back for.
             _log.info("waiting", seconds=round(wait, 3), attempt=self._reconnector.attempt)
             self._retry_in = wait
             self._enter(State.WAITING)
             await asyncio.sleep(wait)
             self._retry_in = None
-            if self._termination is not None:
+            if self._stopping is not None:
                 return
             self._reconnector.due()
-        if self._termination is None:
+        if self._stopping is None:
             self._finish(Exit.STOPPED if self._last_end.code == 1000 else Exit.REFUSED)
 
     async def _attempt(self, tls: ssl.SSLContext | None) -> float | None:
@@ -253,8 +250,10 @@ class Agent:
             Seconds to wait before the next one; None: there shall be none.
         """
         self._enter(State.CONNECTING)
-        if self.config.health_check_enabled and await self._look(tls) is not Health.OK:
-            _log.info("server_not_ready", health=self._health.value)
+        if self.config.health_check_enabled and (
+            (look := await self._look(tls)).health is not Health.OK
+        ):
+            _log.info("server_not_ready", health=look.health.value, reason=look.reason)
             leaving = self._health is Health.SHUTTING_DOWN
             return self._reconnector.refused(Row.SHUTTING_DOWN if leaving else Row.OTHER)
         try:
@@ -305,60 +304,33 @@ class Agent:
             await self._look(tls)
             await asyncio.sleep(self.config.health_check_interval)
 
-    async def _look(self, tls: ssl.SSLContext | None) -> Health:
+    async def _look(self, tls: ssl.SSLContext | None) -> Look:
         config = self.config
-        self._health = await health.check(config.health_url, config.health_check_timeout, tls)
+        look = await health.check(config.health_url, config.health_check_timeout, tls)
+        self._health = look.health
         if self._health in (Health.OK, Health.SHUTTING_DOWN):
             self._set_server_leaving(leaving=self._health is Health.SHUTTING_DOWN)
-        return self._health
+        return look
 
     def _terminate(self, request_id: str | None, reason: str) -> None:
         """Stops the application, unless that is being done; a further request is answered too."""
         if request_id is not None:
-            if request_id in self._request_ids or len(self._request_ids) >= REQUEST_LIMIT:
-                return
-            self._request_ids.append(request_id)
-        if self._answer is not None:
-            self._answer_all(self._answer)
-        if self._termination is not None or self._has_ended():
-            return
-        _log.info("terminating", request_id=request_id, reason=reason)
-        deadline = time.monotonic() + self.config.graceful_shutdown_timeout
-        request = TerminateRequest(reason, request_id, deadline, self._progress)
-        self._termination = self._spawn(self._stop_application(request))
+            self._termination.note(request_id)
+        if self._stopping is None and self._ended is not None and not self._ended.done():
+            _log.info("terminating", request_id=request_id, reason=reason)
+            self._stopping = self._spawn(self._stop_application(request_id, reason))
 
-    async def _stop_application(self, request: TerminateRequest) -> None:
+    async def _stop_application(self, request_id: str | None, reason: str) -> None:
         self._outbox.refuse(refusing=True)
         self._enter(State.TERMINATING)
-        answer = self._answer = await ask(self._on_terminate, request)
+        answer = await self._termination.run(request_id, reason)
         _log.info("terminated", status=answer.status, reason=answer.message)
         # What was accepted before goes out before: the server hangs up on the answer.
         self._flush(patient=False)
-        connection, answered = self._connection, self._answer_all(answer)
-        if connection is not None and answer.is_ok and answered:
+        answered, connection = self._termination.answer_all(answer), self._connection
+        if answered and answer.is_ok and connection is not None:
             await asyncio.wait({connection.ended}, timeout=CLOSE_SECONDS)
         self._finish(Exit.STOPPED if answer.is_ok else Exit.FORCED)
-
-    def _answer_all(self, answer: TerminateAnswer) -> bool:
-        """Answers the requests that have none yet; False: there was no one to tell."""
-        request_ids, self._request_ids = self._request_ids, []
-        if request_ids and self._connection is None:
-            _log.warning("answer_lost", reason="not connected")
-            return False
-        for request_id in request_ids:
-            self._conversation.send(
-                "app_terminated",
-                request_id=request_id,
-                status=answer.status,
-                message=answer.message,
-            )
-        return bool(request_ids)
-
-    async def _progress(self, stage: str, need_ms: int) -> None:
-        for request_id in self._request_ids:
-            self._conversation.send(
-                "termination_progress", request_id=request_id, stage=stage, need_ms=need_ms
-            )
 
     def _flush(self, *, patient: bool = True) -> None:
         """Sends what waits, as long as the connection takes it without queueing."""
@@ -375,7 +347,7 @@ class Agent:
             return
         self._server_leaving = leaving
         # Not taken back once the application stops: it has no new work.
-        self._outbox.refuse(refusing=leaving or self._termination is not None)
+        self._outbox.refuse(refusing=leaving or self._stopping is not None)
         self._tell()
 
     def _enter(self, state: State) -> None:
@@ -393,9 +365,6 @@ class Agent:
     def _finish(self, code: Exit) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(int(code))
-
-    def _has_ended(self) -> bool:
-        return self._ended is None or self._ended.done()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -91,10 +91,12 @@ class Conversation:
         self.is_acknowledged = False
         self._disarm()
 
-    def send(self, type_name: str, **fields: Any) -> None:
-        """Sends a message of the protocol; without a connection it is lost."""
-        if self._connection is not None:
-            self._connection.send(self._dialect.encode({"type": type_name, **fields}))
+    def send(self, type_name: str, **fields: Any) -> bool:
+        """Sends a message of the protocol; False: there is no connection, and it is lost."""
+        if self._connection is None or not self._connection.is_open:
+            return False
+        self._connection.send(self._dialect.encode({"type": type_name, **fields}))
+        return True
 
     def receive(self, text: bytes) -> None:
         """Takes a message's bytes. What makes no sense is logged and leaves no trace."""

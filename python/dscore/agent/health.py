@@ -4,12 +4,10 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpcore
 import orjson
-
-from dscore.agent.log import Log
 
 BODY_LIMIT = 16 * 1024 * 1024
 """Bytes; the page lists every instance of the fleet, and 100,000 long names fit."""
@@ -20,8 +18,6 @@ _FAILURES = (
     httpcore.TimeoutException,
     httpcore.UnsupportedProtocol,
 )
-
-_log = Log("dscore.agent.health")
 
 
 class Health(str, Enum):
@@ -35,7 +31,14 @@ class Health(str, Enum):
     """Nobody has asked yet."""
 
 
-async def check(url: str, timeout: float, tls: ssl.SSLContext | None) -> Health:
+class Look(NamedTuple):
+    """One answer, and why there is none."""
+
+    health: Health
+    reason: str
+
+
+async def check(url: str, timeout: float, tls: ssl.SSLContext | None) -> Look:
     """Asks once.
 
     Args:
@@ -47,12 +50,11 @@ async def check(url: str, timeout: float, tls: ssl.SSLContext | None) -> Health:
         # All of it is bounded, not each read: a page that trickles in is no answer either.
         document = await asyncio.wait_for(_document(url, tls), timeout)
     except asyncio.TimeoutError:
-        _log.debug("health_unreachable", url=url, reason=f"no answer within {timeout:g} s")
-        return Health.UNREACHABLE
+        return Look(Health.UNREACHABLE, f"no answer within {timeout:g} s")
     except (*_FAILURES, OSError, ValueError) as error:
-        _log.debug("health_unreachable", url=url, reason=str(error) or type(error).__name__)
-        return Health.UNREACHABLE
-    return judge(document)
+        return Look(Health.UNREACHABLE, str(error) or type(error).__name__)
+    health = judge(document)
+    return Look(health, "it says so" if health is not Health.UNREACHABLE else "not understood")
 
 
 async def _document(url: str, tls: ssl.SSLContext | None) -> Any:

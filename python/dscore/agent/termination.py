@@ -12,6 +12,11 @@ OK = "OK"
 ERROR = "ERROR"
 GRACEFUL = "Application terminated gracefully"
 
+REQUEST_LIMIT = 100
+"""Requests that are answered; a server asks once."""
+
+Send = Callable[..., bool]
+
 _log = Log("dscore.agent")
 
 Progress = Callable[[str, int], Awaitable[None]]
@@ -59,16 +64,66 @@ class TerminateAnswer:
         return self.status == OK
 
 
-async def ask(hook: Hook | None, request: TerminateRequest) -> TerminateAnswer:
-    """Has the application stop, until the deadline and no longer.
+class Termination:
+    """The one time that an application is stopped, and the requests that want to hear of it."""
 
-    Args:
-        hook: `on_terminate`; None: there is nothing to stop.
-        request: What it is called with.
+    def __init__(self, hook: Hook | None, timeout: float, send: Send) -> None:
+        """Stops nothing yet.
 
-    Returns:
-        What it answered, or what its silence or failure means.
-    """
+        Args:
+            hook: `on_terminate`; None: there is nothing to stop.
+            timeout: Seconds until the agent leaves, stopped or not.
+            send: Sends a message of the protocol, if there is a connection.
+        """
+        self._hook = hook
+        self._timeout = timeout
+        self._send = send
+        self._asked: list[str] = []
+        self._unanswered: list[str] = []
+        self._answer: TerminateAnswer | None = None
+
+    def note(self, request_id: str) -> None:
+        """Takes note of a request, which is answered when the answer is known; once."""
+        if request_id in self._asked or len(self._asked) >= REQUEST_LIMIT:
+            return
+        self._asked.append(request_id)
+        self._unanswered.append(request_id)
+        if self._answer is not None:
+            self.answer_all(self._answer)
+
+    async def run(self, request_id: str | None, reason: str) -> TerminateAnswer:
+        """Has the application stop, until the deadline and no longer.
+
+        Returns:
+            What it answered, or what its silence or failure means.
+        """
+        deadline = time.monotonic() + self._timeout
+        request = TerminateRequest(reason, request_id, deadline, self._progress)
+        self._answer = await _ask(self._hook, request)
+        return self._answer
+
+    def answer_all(self, answer: TerminateAnswer) -> bool:
+        """Answers the requests that have no answer yet; False: nobody was told."""
+        waiting, self._unanswered = self._unanswered, []
+        told = [
+            self._send(
+                "app_terminated",
+                request_id=request_id,
+                status=answer.status,
+                message=answer.message,
+            )
+            for request_id in waiting
+        ]
+        if not all(told):
+            _log.warning("answer_lost", reason="not connected")
+        return any(told)
+
+    async def _progress(self, stage: str, need_ms: int) -> None:
+        for request_id in self._unanswered:
+            self._send("termination_progress", request_id=request_id, stage=stage, need_ms=need_ms)
+
+
+async def _ask(hook: Hook | None, request: TerminateRequest) -> TerminateAnswer:
     if hook is None:
         return TerminateAnswer()
     stopping = asyncio.ensure_future(call(hook, request))
