@@ -354,7 +354,7 @@ async def test_no_complete_head_in_time_is_408(trickle: bool) -> None:
 
         dripping = asyncio.create_task(drip()) if trickle else None
         assert (await one.head())[0] == 408
-        assert 0.3 - 0.01 <= time.monotonic() - began < 1.0
+        assert 0.3 - 0.01 <= time.monotonic() - began < 2.0
         await one.ended()
         if dripping is not None:
             dripping.cancel()
@@ -451,7 +451,7 @@ async def test_rubbish_ends_its_own_connection_and_no_other(seed: int) -> None:
                     one.writer.write_eof()
         began = time.monotonic()
         await good.beat()
-        assert time.monotonic() - began < 0.25
+        assert time.monotonic() - began < 1.25
         await settled(good)
 
 

@@ -68,7 +68,7 @@ async def test_authentication_timeout_closes_1008() -> None:
         began = time.monotonic()
         async with agent(here.ws, introduce=False) as one:
             assert await one.closed() == (1008, "authentication timeout")
-        assert 0.3 <= time.monotonic() - began < 1.0
+        assert 0.3 <= time.monotonic() - began < 2.0
 
 
 async def test_the_authentication_deadline_is_not_put_off_by_talking() -> None:

@@ -28,7 +28,7 @@ MISSES: dict[str, Any] = {
     "heartbeat_grace_period": 0.2,
     "offline_timeout": 30,
 }
-GONE: dict[str, Any] = {"reconnection_grace_period": 0.4, "heartbeat_grace_period": 0}
+GONE: dict[str, Any] = {"reconnection_grace_period": 0.8, "heartbeat_grace_period": 0}
 PINGS = {"ping_interval": 0.15, "ping_timeout": 0.3}
 
 
@@ -63,7 +63,7 @@ async def test_liveness_1_a_heartbeat_clears_the_reconnect_timer() -> None:
         await eventually(lambda: is_state(here, "b-1", "reconnecting"))
         async with agent(here.ws, "b-1", introduce=False) as one:
             await one.beat()
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(1.0)
             await hears_only(page, "client_status_changed", "client_reconnected")
 
 
@@ -81,7 +81,7 @@ async def test_liveness_2_misses_then_offline_then_back() -> None:
             assert check["client_name"] == "b-1"
             assert time.monotonic() - began >= 0.1 * number - 0.005
         assert await next_status(page) == ("offline", "missed_heartbeats")
-        assert 0.5 - 0.005 <= time.monotonic() - began < 0.9
+        assert 0.5 - 0.005 <= time.monotonic() - began < 1.9
         # The socket stays, the checks go on, and a later heartbeat brings it back.
         await one.recv_type("connection_check", 2.0)
         await one.beat()
@@ -142,7 +142,7 @@ async def test_liveness_2_offline_timeout_closes_1011() -> None:
         await one.beat()
         began = time.monotonic()
         assert await one.closed(3.0) == (1011, "heartbeat timeout")
-        assert 0.5 - 0.005 <= time.monotonic() - began < 1.0
+        assert 0.5 - 0.005 <= time.monotonic() - began < 2.0
         assert await next_status(page, 1.0) == ("offline", "heartbeat_timeout")
 
 
@@ -167,17 +167,17 @@ async def test_liveness_3_transport_pings_come_every_interval() -> None:
         began = time.monotonic()
         opcode, payload = await one.frame()
         assert opcode == 9
-        assert 0.14 <= time.monotonic() - began < 0.5
+        assert 0.14 <= time.monotonic() - began < 1.5
         await one.send(frame(10, payload))
         assert (await one.frame())[0] == 9
-        assert 0.29 <= time.monotonic() - began < 0.8
+        assert 0.29 <= time.monotonic() - began < 1.8
 
 
 async def test_liveness_3_silence_is_closed_1011_ping_timeout() -> None:
     async with running({"socket": PINGS}) as here, introduced(here.ws) as one:
         began = time.monotonic()
         assert await one.closed() == (1011, "ping timeout")
-        assert 0.44 <= time.monotonic() - began < 1.0
+        assert 0.44 <= time.monotonic() - began < 2.0
 
 
 @pytest.mark.parametrize("life", [frame(10), frame(9), frame(1, b"{}"), frame(1, b"", fin=False)])
@@ -221,7 +221,7 @@ async def test_liveness_4_back_in_time_announces_only_the_return() -> None:
         await eventually(lambda: is_state(here, "a-1", "reconnecting"))
         assert (await here.details("a-1"))["status"] == "online"
         async with agent(here.ws, "a-1", reconnection=True):
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(1.0)
             await hears_only(page, "client_reconnected")
 
 
@@ -232,7 +232,7 @@ async def test_liveness_4_not_back_is_offline_after_the_grace() -> None:
             await one.vanish()
             began = time.monotonic()
         assert await next_status(page) == ("offline", "reconnect_timeout")
-        assert 0.4 - 0.005 <= time.monotonic() - began < 0.8
+        assert 0.8 - 0.005 <= time.monotonic() - began < 1.8
         # Coming back then is a change, and a first connection.
         async with agent(here.ws, "a-1", reconnection=True):
             assert await next_status(page) == ("online", None)
@@ -246,7 +246,7 @@ async def test_liveness_4_a_young_heartbeat_is_waited_out_first() -> None:
             began = time.monotonic()
             await next_status(page)
         assert await next_status(page) == ("offline", "reconnect_timeout")
-        assert 0.6 - 0.01 <= time.monotonic() - began < 1.0
+        assert 0.6 - 0.01 <= time.monotonic() - began < 2.0
 
 
 async def test_liveness_6_in_maintenance_every_grace_stands_still() -> None:
@@ -256,7 +256,7 @@ async def test_liveness_6_in_maintenance_every_grace_stands_still() -> None:
         await eventually(lambda: is_state(here, "a-2", "reconnecting"))
         here.server.set_maintenance(enabled=True)
         assert (await one.closed())[0] == 1013
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(1.2)
         assert await is_state(here, "a-1", "reconnecting")
         assert await is_state(here, "a-2", "reconnecting")
         ended = time.monotonic()
@@ -264,7 +264,7 @@ async def test_liveness_6_in_maintenance_every_grace_stands_still() -> None:
         async with watcher(here.ws) as page:
             assert await next_status(page) == ("offline", "reconnect_timeout")
             await eventually(lambda: is_state(here, "a-1", "offline"))
-            assert 0.35 <= time.monotonic() - ended < 0.9, "all of the grace that was left"
+            assert 0.6 <= time.monotonic() - ended < 1.9, "all of the grace that was left"
 
 
 @pytest.mark.parametrize(("how", "code"), [("terminate", "terminated"), ("remove", "operator")])

@@ -52,8 +52,8 @@ class DocumentAClient:
             if self.last_close_code:
                 ready["reconnection"] = True
                 ready["last_close_code"] = self.last_close_code
-            await websocket.send(json.dumps({**ready, "config": {}}))
             try:
+                await websocket.send(json.dumps({**ready, "config": {}}))
                 async for text in websocket:
                     await self.handle_message(websocket, json.loads(text))
             except ConnectionClosed:

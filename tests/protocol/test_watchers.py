@@ -98,10 +98,11 @@ async def test_a_snapshot_comes_first_and_says_so() -> None:
         await eventually(lambda: is_state(here, "a-2", "offline"))
         async with agent(here.ws, introduce=False) as page:
             await page.send("watch", snapshot=True)
-            heard = await hears_only(page, "client_status_changed", "client_status_changed")
-            assert all(entry["snapshot"] is True for entry in heard)
-            found = {entry["id"]: (entry["status"], entry["reason_code"]) for entry in heard}
-            assert found == {"a-1": ("online", None), "a-2": ("offline", "reconnect_timeout")}
+            heard = [await page.recv() for _ in range(2)]
+        assert {entry["type"] for entry in heard} == {"client_status_changed"}
+        assert all(entry["snapshot"] is True for entry in heard)
+        found = {entry["id"]: (entry["status"], entry["reason_code"]) for entry in heard}
+        assert found == {"a-1": ("online", None), "a-2": ("offline", "reconnect_timeout")}
         assert one.kept == []
 
 
@@ -139,8 +140,9 @@ async def test_a_filter_holds_for_the_snapshot_and_for_changes(
             assert sorted(message["id"] for message in page.kept) == expected
             page.kept.clear()
             await page.send("watch", filter=wanted, snapshot=True)
-            await settled(page)
-            assert sorted(message["id"] for message in page.kept) == expected
+            entries = [await page.recv_type("client_status_changed") for _ in expected]
+            assert sorted(entry["id"] for entry in entries) == expected
+            await hears_only(page)
 
 
 async def test_unwatch_ends_it_and_the_connection_stays_authenticated() -> None:
