@@ -17,6 +17,7 @@ pub(crate) struct Context {
     /// Monotonic, since the pool was made; read twice a turn.
     pub(crate) now_ms: u64,
     pub(crate) now_us: u64,
+    of_day: SystemTime,
     pub(crate) settings: Arc<Settings>,
     pub(crate) gate: Gate,
     pub(crate) stats: Stats,
@@ -25,7 +26,7 @@ pub(crate) struct Context {
     pub(crate) out: Vec<u8>,
     /// A message being written, before it is framed.
     text: Vec<u8>,
-    clock: WallClock,
+    timestamp: Timestamp,
     /// The `message` of every heartbeat_response, as a JSON string.
     heartbeat_message: String,
     heartbeat_response: StampedFrame,
@@ -36,13 +37,14 @@ impl Context {
         let mut context = Self {
             now_ms: 0,
             now_us: 0,
+            of_day: SystemTime::UNIX_EPOCH,
             settings: settings.clone(),
             gate: Gate::default(),
             stats: Stats::default(),
             events,
             out: Vec::new(),
             text: Vec::new(),
-            clock: WallClock::default(),
+            timestamp: Timestamp::default(),
             heartbeat_message: String::new(),
             heartbeat_response: StampedFrame::default(),
         };
@@ -50,14 +52,9 @@ impl Context {
         context
     }
 
-    /// A turn begins.
-    pub(crate) fn begin_turn(&mut self, since_start: Duration) {
-        self.set_time(since_start);
-        self.stats.turns_total += 1;
-    }
-
-    /// What time it is for whatever comes next.
-    pub(crate) fn set_time(&mut self, since_start: Duration) {
+    /// What time it is for whatever comes next: since the pool was made, and of day.
+    pub(crate) fn set_time(&mut self, since_start: Duration, of_day: SystemTime) {
+        self.of_day = of_day;
         self.now_us = u64::try_from(since_start.as_micros()).unwrap_or(u64::MAX);
         self.now_ms = self.now_us / 1_000;
     }
@@ -82,7 +79,8 @@ impl Context {
     /// Queues one text message for the peer at hand, written by `write`.
     pub(crate) fn send_text(&mut self, write: impl FnOnce(&str, &mut Vec<u8>)) {
         self.text.clear();
-        write(self.clock.timestamp(self.now_ms), &mut self.text);
+        let timestamp = self.timestamp.at(self.now_ms, self.of_day);
+        write(timestamp, &mut self.text);
         frame::encode_header(
             Opcode::Text,
             true,
@@ -104,7 +102,7 @@ impl Context {
     pub(crate) fn send_heartbeat_response(&mut self) {
         if self.heartbeat_response.at_ms != Some(self.now_ms) {
             self.text.clear();
-            let timestamp = self.clock.timestamp(self.now_ms);
+            let timestamp = self.timestamp.at(self.now_ms, self.of_day);
             let next_ms = self.settings.next_heartbeat_in;
             agent::encode_heartbeat_response(
                 timestamp,
@@ -133,16 +131,16 @@ struct StampedFrame {
 
 /// The time of day as the wire has it: ISO-8601 UTC with milliseconds and `Z`.
 #[derive(Default)]
-struct WallClock {
+struct Timestamp {
     at_ms: Option<u64>,
     text: String,
 }
 
-impl WallClock {
-    /// The time of day, asked for at most once a millisecond of the monotonic clock.
-    fn timestamp(&mut self, now_ms: u64) -> &str {
+impl Timestamp {
+    /// Written at most once a millisecond of the monotonic clock.
+    fn at(&mut self, now_ms: u64, of_day: SystemTime) -> &str {
         if self.at_ms != Some(now_ms) {
-            self.text = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+            self.text = humantime::format_rfc3339_millis(of_day).to_string();
             self.at_ms = Some(now_ms);
         }
         &self.text

@@ -5,14 +5,15 @@
 //! commands by `commands::BATCH`; walks by a slice. After a handler has worked on a peer, `settle` brings its output to
 //! the socket and its interest and timer up to date; that is the only place where peers end.
 //!
-//! This is the only file that reads the clock: after the wait, and before the commands.
+//! This is the only file that reads the clocks for handlers: after the wait, and before the commands. (The pool reads
+//! the monotonic one for its owner.)
 
 mod commands;
 mod newcomers;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::acceptor::Acceptor;
 use crate::broadcast::{SLICE, Walk};
@@ -112,12 +113,13 @@ impl Reactor {
     fn turn(&mut self, lobby: &mut ReadyList, ready: &mut ReadyList) {
         let paused = self.cx.events.is_full();
         self.wait(lobby, ready, paused);
-        self.cx.begin_turn(self.shared.start.elapsed());
+        self.read_clock();
+        self.cx.stats.turns_total += 1;
         self.serve_sockets(lobby, paused);
         self.serve_sockets(ready, paused);
         self.resume_accepting();
         // Deadlines that commands set count from now, not from before the sockets were served: none may fire early.
-        self.cx.set_time(self.shared.start.elapsed());
+        self.read_clock();
         self.serve_commands();
         self.serve_timers();
         self.walk();
@@ -146,6 +148,11 @@ impl Reactor {
             std::thread::sleep(PAUSED_NAP);
         }
         commands.reactor.get_up();
+    }
+
+    fn read_clock(&mut self) {
+        self.cx
+            .set_time(self.shared.start.elapsed(), SystemTime::now());
     }
 
     fn time_to_next_deadline(&self) -> Option<Duration> {

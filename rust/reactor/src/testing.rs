@@ -1,6 +1,7 @@
 //! What the tests at the foot of several modules share: a context without sockets, and the tables of module comments.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use dscore_proto::connection::Limits;
 use rtrb::{Consumer, RingBuffer};
@@ -25,14 +26,15 @@ impl Bench {
         #[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
         let reader = Arc::new(Sleeper::new(false).unwrap());
         let mut cx = Context::new(Arc::new(settings()), Outlet::new(producer, reader));
-        cx.set_time(std::time::Duration::from_secs(1));
+        cx.set_time(Duration::from_secs(1), SystemTime::UNIX_EPOCH);
         Self { cx, events }
     }
 
     /// Lets so many milliseconds pass.
     pub(crate) fn pass(&mut self, ms: u64) {
         let now_ms = self.cx.now_ms + ms;
-        self.cx.set_time(std::time::Duration::from_millis(now_ms));
+        self.cx
+            .set_time(Duration::from_millis(now_ms), SystemTime::UNIX_EPOCH);
     }
 
     /// What was told since the last call, marks left out.
