@@ -59,7 +59,7 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 
 @contextmanager
 def broken(monkeypatch: pytest.MonkeyPatch, connect: Connect) -> Iterator[None]:
-    """Opens files another way, as long as it lasts; the store opens its own anew after a failure."""
+    """Opens files another way; a store opens its file anew after every failure."""
     with monkeypatch.context() as patched:
         patched.setattr(database, "_connect", connect)
         patched.setattr(sqlite, "RETRY_AFTER", (0.01, 0.02))
@@ -297,7 +297,7 @@ async def test_without_a_disk_the_oldest_entries_go_and_are_counted(
 
 
 async def test_says_what_a_broken_disk_did_not_take(
-    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(path) as (store, _):
         with broken(monkeypatch, read_only):
@@ -323,7 +323,7 @@ async def test_no_two_servers_use_one_file(path: Path) -> None:
 
 
 async def test_refuses_what_is_no_database(path: Path) -> None:
-    path.write_text("not a database, but long enough to be looked at" * 100)
+    path.write_text("no database, but long enough to be looked at" * 100)  # noqa: ASYNC240
     with pytest.raises(StoreError, match="not a database"):
         await SqliteStore(str(path)).start()
     with pytest.raises(StoreError, match=r"no-such"):

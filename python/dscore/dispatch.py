@@ -118,6 +118,7 @@ class Dispatch:
         self._context.pool.hear_next_beat(event.conn)
         self._context.recorder.missed(record, event, now)
         if self._context.liveness.missed(record, event.misses, now):
+            keep(self._context, record, now)
             self._watchers.announce(record)
 
     def _answer(self, event: "Answer", now: int) -> None:

@@ -183,6 +183,11 @@ class Registry:
         self.introduced[conn] = record
         return Introduced(record, previous)
 
+    def remember(self, record: AgentRecord, left: int) -> None:
+        """Takes up an agent of an earlier process; oldest first."""
+        self.agents[record.agent_id] = record
+        self._absent[record.agent_id] = left
+
     def watch(self, conn: int, filter: WatchFilter) -> None:
         """Makes `conn` a watcher: a newcomer becomes one, an agent's connection is one besides, a
         filter is replaced."""

@@ -25,6 +25,7 @@ from dscore.core_settings import Reloaded, compare, core_settings
 from dscore.draining import Draining
 from dscore.errors import DrainingError, NotConnectedError, UnknownAgentError
 from dscore.hooks import Hooks
+from dscore.keeping import boot
 from dscore.log import get_logger
 from dscore.parts import Parts, assemble
 from dscore.policy import Policy
@@ -71,7 +72,8 @@ class Server:
             config: all defaults if left out.
             policy: the program's own decisions.
             app: an ASGI app, served on the same port wherever dscore has no page of its own.
-            store: where sessions are kept; in memory if left out.
+            store: where agents, sessions and timelines are kept: `open_store(path)` is what
+                `serve` uses; in memory if left out.
 
         Raises:
             ConfigError: a token file cannot be read.
@@ -79,7 +81,8 @@ class Server:
         self._config = config or Config()
         self._policy = policy or Policy()
         self._app = app
-        self._store = store or MemoryStore()
+        # Not `or`: a store that is empty is falsy.
+        self._store = MemoryStore() if store is None else store
         self._tokens = _read_tokens(self._config)
         self._registry = Registry()
         self._tasks = Tasks()
@@ -95,6 +98,7 @@ class Server:
 
         Raises:
             BindError: the address cannot be had.
+            StoreError: what was kept cannot be read.
             LifespanError: the app said that it cannot start.
         """
         core = self._core
@@ -119,8 +123,11 @@ class Server:
             pool.close()
             raise
         try:
-            await self._store.start()
+            kept = await self._store.start()
             await parts.bridge.startup()
+            # Last, so that nobody's time to come back has begun before anybody could.
+            boot(context, kept)
+            parts.timers.rearm(pool.now_ms())
             pool.start()
         except BaseException:
             await parts.stop()
@@ -294,8 +301,9 @@ class Server:
         if not record.conn:
             raise NotConnectedError(agent_id)
         seconds = self._timeout(timeout)
-        parts = self._running
-        return await parts.terminations.terminate(parts.context.pool, record.conn, seconds)
+        parts, pool = self._running, self._running.context.pool
+        parts.context.liveness.asked(record, pool.now_ms())
+        return await parts.terminations.terminate(pool, record.conn, seconds)
 
     async def remove(self, agent_id: str) -> None:
         """Removes an agent, with its session and all that is known of it. Its connection is closed
@@ -310,6 +318,7 @@ class Server:
             pool.close_connection(record.conn, 1008, reason, "operator")
         parts.dispatch.end(record, "operator", 1008, reason, pool.now_ms())
         self._registry.forget(record)
+        self._store.forget([agent_id])
         _log.info("agent_removed", agent_id=agent_id)
 
     async def drain(

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from dscore.context import Context
+from dscore.keeping import keep
 from dscore.log import get_logger
 from dscore.watchers import Watchers
 
@@ -50,6 +51,7 @@ class Timers:
         for record in self._context.liveness.advance(now, SLICE):
             _log.info("agent_offline", agent_id=record.agent_id, reason=record.reason_code)
             self._context.recorder.changed(record, now)
+            keep(self._context, record, now)
             self._watchers.announce(record)
         self.rearm(now)
 

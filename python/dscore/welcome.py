@@ -3,6 +3,7 @@
 import time
 
 from dscore.context import Context
+from dscore.keeping import keep
 from dscore.log import get_logger
 from dscore.messages import (
     AppReady,
@@ -47,6 +48,7 @@ class Welcome:
             replies, restored = self._welcome_by(record, message, now)
         record.introduced_by = kind
         context.counters.sessions_restored_total += restored
+        keep(context, record, now, is_heard=True)
         context.recorder.connected(record, now, took_over=previous != 0, session_restored=restored)
         # A message with no deadline to be told from (document B's) counts as notified in a drain.
         context.pool.accept(conn, record.agent_id, replies, notice_only=kind != "app_ready")
@@ -67,7 +69,7 @@ class Welcome:
             context.pool.accept_watcher(conn)
         self._watchers.begin(conn, snapshot=message.snapshot)
 
-    def again(self, record: AgentRecord, message: AppReady) -> None:
+    def again(self, record: AgentRecord, message: AppReady, now: int) -> None:
         context = self._context
         if record.introduced_by == "app_ready":
             # Its session was settled by the first one; a repetition must not throw anything away.
@@ -77,6 +79,7 @@ class Welcome:
         # It came in with a heartbeat, and turns out to know app_ready, so terminate_app too.
         replies, _ = self._welcome(record, message)
         record.introduced_by = "app_ready"
+        keep(context, record, now)
         context.pool.accept(record.conn, record.agent_id, replies, notice_only=False)
 
     def _welcome(self, record: AgentRecord, message: AppReady) -> tuple[list[bytes], bool]:

@@ -18,11 +18,12 @@ from dscore import log
 from dscore.cli.errors import INTERRUPTED, OK, USAGE, CliError
 from dscore.cli.notify import Notifier
 from dscore.config import Config, load
-from dscore.errors import BindError, ConfigError
+from dscore.errors import BindError, ConfigError, StoreError
 from dscore.http.loopback import is_loopback
 from dscore.policy import Policy
 from dscore.policy.drain import Intent
 from dscore.server import Server
+from dscore.store import open_store
 
 Flags = Mapping[str, object]
 
@@ -64,7 +65,9 @@ class Service:
         self._path = path
         self._flags = flags
         self._notifier = Notifier()
-        self._server = Server(config, policy=_Announcing(self._notifier))
+        self._server = Server(
+            config, policy=_Announcing(self._notifier), store=open_store(config.store.path)
+        )
         self._starting: asyncio.Task[None] | None = None
         self._drains: set[asyncio.Task[None]] = set()
         self._interrupts = 0
@@ -99,6 +102,8 @@ class Service:
             return False
         except BindError as error:
             raise CliError(_bind_sentence(config, error)) from None
+        except StoreError as error:
+            raise CliError(str(error)) from None
         except ValueError as error:  # a setting that only the core can judge
             raise CliError(str(error), USAGE) from None
         return True
