@@ -1,3 +1,5 @@
+import pytest
+
 from dscore._core import CoreConfig
 from dscore.config import Config
 from dscore.core_settings import compare, core_settings
@@ -6,6 +8,36 @@ from dscore.core_settings import compare, core_settings
 def test_the_core_takes_the_defaults() -> None:
     config = CoreConfig(**core_settings(Config()))
     assert config.reactors >= 1
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "least", "most"),
+    [
+        ("listen", "backlog", 1, 65_535),
+        ("listen", "reactors", 1, 255),
+        ("socket", "max_message_size", 128, 1 << 30),
+        ("socket", "ping_interval", "10ms", "1d"),
+        ("socket", "ping_timeout", "10ms", "1d"),
+        ("limits", "connections", 1, 10_000_000),
+        ("limits", "accept_rate", 0.1, 10_000_000),
+        ("limits", "handshake_timeout", "10ms", "1d"),
+        ("limits", "max_errors", 1, 255),
+        ("limits", "header_size", 256, 1 << 20),
+        ("limits", "body_size", 0, 1 << 30),
+        ("limits", "outbox_bytes", 1024, 1 << 30),
+        ("limits", "fragments", 1, 1 << 20),
+        ("auth", "timeout", "10ms", "1d"),
+        ("shutdown", "close_timeout", "0s", "1d"),
+        ("monitoring", "offline_timeout", "31s", "1d"),
+        ("monitoring", "connection_check_interval", "10ms", "299s"),
+        ("monitoring", "health_check_interval", "10ms", "299s"),
+    ],
+)
+def test_the_core_takes_whatever_the_configuration_does(
+    section: str, name: str, least: object, most: object
+) -> None:
+    for value in (least, most):
+        CoreConfig(**core_settings(Config.model_validate({section: {name: value}})))
 
 
 def test_settings_go_to_the_core_in_milliseconds() -> None:

@@ -43,7 +43,8 @@ def core_settings(config: Config) -> dict[str, Any]:
         "auth_timeout": _ms(config.auth.timeout),
         "ping_interval": _ms(socket.ping_interval),
         "ping_timeout": _ms(socket.ping_timeout),
-        "close_timeout": _ms(config.shutdown.close_timeout),
+        # The core knows no zero: a millisecond is as good as not to wait.
+        "close_timeout": max(1, _ms(config.shutdown.close_timeout)),
         "next_heartbeat_in": _ms(monitoring.health_check_interval),
         "connection_check_interval": _ms(monitoring.connection_check_interval),
         "offline_timeout": _ms(monitoring.offline_timeout),

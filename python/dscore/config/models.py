@@ -27,8 +27,8 @@ from dscore.config.checks import (
 )
 from dscore.config.durations import format_duration
 
-Interval = Annotated[float, duration("10ms", "7d")]
-"""How often, or how long at most: never zero."""
+Interval = Annotated[float, duration("10ms", "1d")]
+"""How often, or how long at most: never zero, and a day at most, as in the core."""
 Wait = Annotated[float, duration("0s", "7d")]
 """How long to wait; zero means not at all."""
 Age = Annotated[float, duration("0s", "3650d")]
@@ -54,9 +54,9 @@ class ListenConfig(_Section):
     """Address or name. Beyond loopback only with tokens required, or with `--insecure`."""
     port: Annotated[int, whole(0, 65535)] = 8765
     """TCP port; 0 takes any free one."""
-    backlog: Annotated[int, whole(1, 1_000_000)] = 4096
+    backlog: Annotated[int, whole(1, 65_535)] = 4096
     """Connections the kernel keeps waiting to be accepted (it may cap this: net.core.somaxconn)."""
-    reactors: Annotated[int | Literal["auto"], whole_or_auto(1, 256)] = "auto"
+    reactors: Annotated[int | Literal["auto"], whole_or_auto(1, 255)] = "auto"
     """Threads that own the sockets; auto: one for each two processors."""
 
 
@@ -136,7 +136,7 @@ class ShutdownConfig(_Section):
     """How long an agent has to answer `terminate_app`."""
     max_extension: Wait = 20.0
     """How much more it can get with `termination_progress`."""
-    close_timeout: Wait = 2.0
+    close_timeout: Annotated[float, duration("0s", "1d")] = 2.0
     """How long closing handshakes may take at the end."""
     notice: Wait = 2.0
     """How long agents have to read `server_shutdown` before they are closed."""
@@ -183,7 +183,7 @@ class LimitsConfig(_Section):
     """New connections a second; those past it are accepted later, not refused. None: no limit."""
     handshake_timeout: Interval = 10.0
     """How long a request head may take."""
-    max_errors: Annotated[int, whole(1, 1_000_000)] = 10
+    max_errors: Annotated[int, whole(1, 255)] = 10
     """Refused messages within a minute before a connection is closed 1008."""
     header_size: Annotated[int, whole(256, 1 << 20)] = 16_384
     """Bytes of a request head; past it 431."""
@@ -191,7 +191,7 @@ class LimitsConfig(_Section):
     """Bytes of a request body; past it 413."""
     outbox_bytes: Annotated[int, whole(1024, _ONE_GIB)] = 1_048_576
     """Bytes queued for a peer that does not read; past it close 1013 `slow consumer`."""
-    fragments: Annotated[int, whole(1, 10_000_000)] = 4096
+    fragments: Annotated[int, whole(1, 1 << 20)] = 4096
     """Fragments of one message; past it close 1008."""
 
 
