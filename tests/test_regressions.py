@@ -1,10 +1,16 @@
 """What went wrong once, or could be made to from the network."""
 
+import asyncio
+import json
+
 import pytest
 
 import fake_core
 from dscore.chatter import LINES_A_SECOND
 from dscore.http.health import SAMPLE_SECONDS, SystemSampler
+from dscore.messages import Refusal, parse
+from dscore.messages.inbound import MAX_CONFIG
+from dscore.policy import Candidate, Policy
 from dscore.registry import WINDOW
 from fake_core import introduction, message
 from faked import FakeServer, eventually, running
@@ -70,3 +76,28 @@ async def test_answers_that_no_request_waits_for_do_not_fill_the_log(
     lines = [one.message for one in caplog.records if one.message.startswith("unmatched_answer")]
     assert len(lines) == LINES_A_SECOND + 1
     assert f"too_many_lines conn_id=1 lines={500 - LINES_A_SECOND}" in caplog.text
+
+
+def test_a_config_that_is_kept_of_every_agent_is_bounded() -> None:
+    # A thousand new ids with a megabyte each were a gigabyte, for as long as sessions last.
+    config = {"x": "y" * MAX_CONFIG}
+    ready = {"type": "app_ready", "instance_id": "a", "config": config}
+    with pytest.raises(Refusal, match=r"config is longer than 65536 bytes") as refused:
+        parse("app_ready", json.dumps(ready).encode())
+    assert refused.value.code == "bad_field"
+
+
+async def test_a_connection_has_one_watch_looked_at_at_a_time() -> None:
+    # Each was a task of its own for as long as authenticate took.
+    class Slow(Policy):
+        async def authenticate(self, candidate: Candidate) -> bool:
+            if candidate.role == "operator":
+                await asyncio.Event().wait()
+            return True
+
+    async with running(policy=Slow()) as server:
+        await server.introduce(1, "a")
+        await eventually(lambda: not server._tasks)
+        await server.happen(*[message(1, "watch")] * 5)
+        assert len(server._tasks) == 1
+        assert len(server.pool.named("refuse")) == 4

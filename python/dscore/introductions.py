@@ -36,6 +36,8 @@ class Introductions:
     def __init__(self, context: Context, welcome: Welcome) -> None:
         self._context = context
         self._welcome = welcome
+        self._judged: set[int] = set()
+        """Connections whose token an async authenticate is looking at."""
 
     def opened(self, event: "Opened", now: int) -> None:
         self._context.registry.open(event.conn, event.peer, event.bearer)
@@ -70,6 +72,10 @@ class Introductions:
         if not required and hook is None:
             self._let_in(conn, message, kind, now)
             return
+        if conn in self._judged:
+            # The core reads on behind the watch of one that is introduced; each would be a task.
+            self._refuse(conn, Refusal("forbidden", "an earlier watch is still looked at", kind))
+            return
         is_watch = isinstance(message, Watch)
         candidate = Candidate(
             role="operator" if is_watch else "agent",
@@ -96,6 +102,7 @@ class Introductions:
                 self._fail(conn, message, now)
                 return
             if inspect.isawaitable(verdict):
+                self._judged.add(conn)
                 work = self._judge_later(conn, message, candidate, verdict)
                 context.tasks.spawn(work, "authenticate")
             else:
@@ -115,6 +122,8 @@ class Introductions:
             allowed = bool(await asyncio.wait_for(verdict, context.config.auth.timeout))
         except Exception as raised:
             error = raised
+        finally:
+            self._judged.discard(conn)
         # Much may have happened meanwhile: the connection may have gone, a drain may have begun.
         is_newcomer = conn in context.registry.newcomers
         if not is_newcomer and conn not in context.registry.introduced:

@@ -20,6 +20,8 @@ MAX_AGENT_ID = 128
 MAX_TEXT = 256
 """Bytes of UTF-8 in any other text: an address, a timestamp, a search."""
 MAX_TOKEN = 1024
+MAX_CONFIG = 65_536
+"""Bytes of JSON in an agent's `config`: it is kept of every agent, long after it has gone."""
 
 
 class Refusal(Exception):
@@ -187,9 +189,12 @@ class _Fields:
         """An object as compact JSON; None when it is empty."""
         value = self.table(name)
         try:
-            return orjson.dumps(value) if value else None
+            text = orjson.dumps(value) if value else None
         except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes
             raise self._bad(name, "is nested too deeply") from None
+        if text is not None and len(text) > MAX_CONFIG:
+            raise self._bad(name, f"is longer than {MAX_CONFIG} bytes")
+        return text
 
     def moment(self, name: str) -> str | int | float | None:
         value = self._values.get(name)
