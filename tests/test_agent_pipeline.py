@@ -132,6 +132,33 @@ async def test_a_source_that_refuses_the_event_is_ended_all_the_same(bind: Bind)
     assert (await binding.stop()).complete
 
 
+async def test_a_source_bin_that_swallows_the_event_is_ended_all_the_same(
+    bind: Bind, tmp_path: Path
+) -> None:
+    """As DeepStream's RTSP sources do, which would reconnect after it."""
+    path = tmp_path / "recording"
+    pipeline = Gst.parse_launch(f"{MJPEG} location={path}")
+    camera = Gst.parse_bin_from_description(
+        "videotestsrc is-live=true ! identity name=gate ! queue", True
+    )
+    pipeline.add(camera)
+    camera.link(pipeline.get_by_name("encoder"))
+
+    def swallow(_: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
+        is_end = info.get_event().type == Gst.EventType.EOS
+        return Gst.PadProbeReturn.DROP if is_end else Gst.PadProbeReturn.OK
+
+    gate = camera.get_by_name("gate").get_static_pad("src")
+    gate.add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, swallow)
+    encoded = count_frames(pipeline, "encoder")
+    binding = bind(pipeline, stop_timeout=2.0)
+    await binding.start()
+    await until(grown(encoded, 5))
+    report = await binding.stop()
+    assert report.complete
+    assert len(recorded_frames(path, "matroskademux")) == len(encoded)
+
+
 async def test_a_paused_pipeline_is_played_to_its_end(bind: Bind, tmp_path: Path) -> None:
     path = tmp_path / "recording"
     pipeline = Gst.parse_launch(f"videotestsrc name=camera ! queue ! {MJPEG} location={path}")

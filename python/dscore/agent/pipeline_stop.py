@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dscore.agent import pipeline_walk as walk
 from dscore.agent.hooks import call, within
 from dscore.agent.log import Log
+from dscore.agent.pipeline_eos import end_source, flush_source
 from dscore.agent.pipeline_events import PipelineEvent, StopReport
 from dscore.agent.pipeline_gst import Gst
 from dscore.agent.termination import GRACEFUL
@@ -23,6 +24,10 @@ PROGRESS_SECONDS = 1.0
 """Between two words to whoever waits for the end; a quick end needs none."""
 EOS_SHARE = 0.8
 """Of the time there is, for the streams to end; the elements need some to stop."""
+SWALLOWED_SECONDS = 2.0
+"""Without a frame from a source bin that was told to end: then it has kept the end to itself."""
+SWALLOWED_SHARE = 0.4
+"""The same of a short time for the streams to end."""
 FAILED_GRACE_SECONDS = 1.0
 """A pipeline that has failed may never reach its end: its healthy branches get this long."""
 
@@ -109,10 +114,11 @@ class Stopping:
         """Lets every stream run to its end; says which did not."""
         eos, failed = self._ending.eos, self._ending.failed
         until = time.monotonic() + min(self._eos_timeout, EOS_SHARE * self._left())
-        # Each in a thread of its own: a source takes its end between two frames, and one that
-        # cannot get rid of its frame must not hold up the others.
+        # Each for itself: a source takes its end between two frames, and one that cannot get rid of
+        # its frame must not hold up the others.
+        patience = min(SWALLOWED_SECONDS, SWALLOWED_SHARE * self._eos_timeout)
         self._ends = [
-            (source, asyncio.create_task(call(_end, source)))
+            (source, asyncio.create_task(end_source(source, patience)))
             for source in walk.sources(self._pipeline)
         ]
         playing = asyncio.create_task(_play_if_paused(self._pipeline))
@@ -128,7 +134,7 @@ class Stopping:
         held = [source for source, end in self._ends if not end.done()]
         # As long as a source waits to take its end, it holds its state lock, and the change to NULL
         # would wait for it, while it waits for a sink that only NULL wakes up. A flush wakes it.
-        flushes = [asyncio.create_task(call(_flush, source)) for source in held]
+        flushes = [asyncio.create_task(call(flush_source, source)) for source in held]
         asking = asyncio.create_task(call(self._pipeline.set_state, Gst.State.NULL))
         in_time = await within(asking, self._left())
         for task in (*flushes, *(end for _, end in self._ends)):
@@ -176,20 +182,6 @@ async def _play_if_paused(pipeline: Gst.Pipeline) -> None:
     # Sinks in PAUSED wait with a frame in hand, and everything behind them.
     if pipeline.target_state == Gst.State.PAUSED:
         await call(pipeline.set_state, Gst.State.PLAYING)
-
-
-def _end(source: Gst.Element) -> None:
-    if source.send_event(Gst.Event.new_eos()):
-        return
-    # Not made from GstBaseSrc, and never taught this event: then it is said in its name.
-    taken = [pad.push_event(Gst.Event.new_eos()) for pad in source.srcpads]
-    if not any(taken):
-        _log.warning("eos_refused", element=source.get_name())
-
-
-def _flush(source: Gst.Element) -> None:
-    for pad in source.srcpads:
-        pad.push_event(Gst.Event.new_flush_start())
 
 
 async def first_of(*events: asyncio.Event, seconds: float | None = None) -> None:

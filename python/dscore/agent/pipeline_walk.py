@@ -50,7 +50,7 @@ def unended_sinks(pipeline: Gst.Bin) -> list[str]:
     return sorted(
         element.get_name()
         for element in _leaves(pipeline)
-        if element.numsrcpads == 0 and not all(map(_ended, _items(element.iterate_sink_pads())))
+        if element.numsrcpads == 0 and not all(map(has_ended, _items(element.iterate_sink_pads())))
     )
 
 
@@ -64,20 +64,21 @@ def stuck_ends(pipeline: Gst.Bin) -> list[str]:
             f"{upstream.name} → {element.name}"
             for element in _leaves(pipeline)
             for pad in _items(element.iterate_sink_pads())
-            if not _ended(pad)
+            if not has_ended(pad)
             and (upstream := _upstream(pad)) is not None
-            and all(_ended(before) for before in _items(upstream.iterate_sink_pads()))
+            and all(has_ended(before) for before in _items(upstream.iterate_sink_pads()))
         }
     )
+
+
+def has_ended(pad: Gst.Pad) -> bool:
+    """The end of its stream has come to this pad."""
+    return pad.get_sticky_event(Gst.EventType.EOS, 0) is not None
 
 
 def _leaves(pipeline: Gst.Bin) -> list[Gst.Element]:
     elements = _items(pipeline.iterate_recurse())
     return [element for element in elements if not isinstance(element, Gst.Bin)]
-
-
-def _ended(pad: Gst.Pad) -> bool:
-    return pad.get_sticky_event(Gst.EventType.EOS, 0) is not None
 
 
 def _upstream(pad: Gst.Pad) -> Gst.Element | None:

@@ -1,0 +1,63 @@
+"""The end of the stream for one source, however little it helps."""
+
+import asyncio
+import time
+
+from dscore.agent.hooks import call
+from dscore.agent.log import Log
+from dscore.agent.pipeline_gst import Gst
+from dscore.agent.pipeline_walk import has_ended
+
+POLL_SECONDS = 0.1
+
+_log = Log("dscore.agent.pipeline")
+
+
+async def end_source(source: Gst.Element, patience: float) -> None:
+    """Has a source or source bin end its stream after the frame that it is at.
+
+    Done when the end has been taken; it is on its way then.
+
+    Args:
+        source: Anything in which data begins.
+        patience: Seconds without a frame after which a bin that was told, but has not ended, gets
+            no more of it.
+    """
+    if await call(source.send_event, Gst.Event.new_eos()):
+        # What is no bin has nowhere to lose it.
+        if not isinstance(source, Gst.Bin) or await _came_out(source, patience):
+            return
+        # Source bins that reconnect by themselves, DeepStream's for RTSP among them, drop it.
+        _log.info("eos_swallowed", element=source.get_name())
+    # Not made from GstBaseSrc, and never taught this event, or a bin that keeps it to itself.
+    taken = [await call(pad.push_event, Gst.Event.new_eos()) for pad in source.srcpads]
+    if not any(taken):
+        _log.warning("eos_refused", element=source.get_name())
+
+
+def flush_source(source: Gst.Element) -> None:
+    """Frees whatever waits downstream of a source with its data in hand; the data is lost."""
+    for pad in source.srcpads:
+        pad.push_event(Gst.Event.new_flush_start())
+
+
+async def _came_out(source: Gst.Bin, patience: float) -> bool:
+    """Waits for the end at the pads of a bin; False: for so long not even a frame has come."""
+    last = time.monotonic()
+
+    def passes(_pad: Gst.Pad, _info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
+        nonlocal last
+        last = time.monotonic()
+        return Gst.PadProbeReturn.OK
+
+    probed = Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST
+    probes = [(pad, pad.add_probe(probed, passes)) for pad in source.srcpads]
+    try:
+        while not all(has_ended(pad) for pad, _ in probes):
+            if time.monotonic() - last >= patience:
+                return False
+            await asyncio.sleep(POLL_SECONDS)
+        return True
+    finally:
+        for pad, probe in probes:
+            pad.remove_probe(probe)

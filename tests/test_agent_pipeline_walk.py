@@ -1,0 +1,104 @@
+"""Looking into pipelines, whatever their elements do meanwhile."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+import pipelines
+from dscore.agent import pipeline_walk as walk
+from dscore.agent.pipeline_gst import Gst
+from waiting import wait_until
+
+
+def parse(launch: str) -> Gst.Pipeline:
+    return Gst.parse_launch(launch)
+
+
+def names(elements: list[Gst.Element]) -> set[str]:
+    return {element.get_name() for element in elements}
+
+
+def test_sources_are_those_of_the_top_level_bins_included() -> None:
+    pipeline = parse("videotestsrc name=plain ! fakesink appsrc name=fed ! fakesink")
+    camera = Gst.parse_bin_from_description("videotestsrc name=inner ! queue", True)
+    camera.set_name("camera")
+    pipeline.add(camera)
+    assert names(walk.sources(pipeline)) == {"plain", "fed", "camera"}
+
+
+def test_an_element_without_a_way_in_is_a_source_though_it_does_not_say_so() -> None:
+    pipeline = parse("tee name=pretender ! fakesink")
+    pretender = pipeline.get_by_name("pretender")
+    assert not walk.is_source(pretender)
+    pretender.remove_pad(pretender.get_static_pad("sink"))
+    assert walk.is_source(pretender)
+
+
+def test_nothing_changes_in_a_pipeline_at_rest() -> None:
+    pipeline = parse("videotestsrc ! fakesink")
+    assert walk.changing(pipeline) == []
+    assert walk.still_up(pipeline) == []
+
+
+@pytest.fixture
+def nested() -> Iterator[tuple[Gst.Pipeline, threading.Event]]:
+    """A pipeline whose element `deep`, two bins down, does not come back from READY to NULL."""
+    pipeline = parse("videotestsrc name=source ! queue ! fakesink name=sink")
+    outer, inner = Gst.Bin.new("outer"), Gst.Bin.new("inner")
+    entered, released = threading.Event(), threading.Event()
+
+    class Deep(Gst.Element):  # type: ignore[misc]
+        def do_change_state(self, change: Gst.StateChange) -> Gst.StateChangeReturn:
+            if change == Gst.StateChange.READY_TO_NULL:
+                entered.set()
+                released.wait()
+            return Gst.StateChangeReturn.SUCCESS
+
+    inner.add(Deep(name="deep"))
+    outer.add(inner)
+    pipeline.add(outer)
+    pipeline.set_state(Gst.State.READY)
+    asking = threading.Thread(target=pipeline.set_state, args=(Gst.State.NULL,))
+    asking.start()
+    try:
+        assert entered.wait(10)
+        yield pipeline, released
+    finally:
+        released.set()
+        asking.join(10)
+        pipeline.set_state(Gst.State.NULL)
+
+
+def test_what_hangs_is_found_in_the_innermost_bin(
+    nested: tuple[Gst.Pipeline, threading.Event],
+) -> None:
+    pipeline, released = nested
+    assert walk.changing(pipeline) == ["deep"]
+    assert "deep" in walk.still_up(pipeline)
+    released.set()
+    wait_until(lambda: walk.changing(pipeline) == [], "rest")
+
+
+def test_a_stuck_end_is_found_through_the_pads_of_bins() -> None:
+    pipeline = parse("videotestsrc is-live=true name=source ! queue name=before")
+    recorder = Gst.parse_bin_from_description("fakesink name=slow async=false", True)
+    pipeline.add(recorder)
+    pipeline.get_by_name("before").link(recorder)
+    try:
+        with pipelines.hanging(pipeline, "slow") as sink:
+            pipeline.set_state(Gst.State.PLAYING)
+            assert sink.hangs.wait(10)
+            pipeline.get_by_name("source").send_event(Gst.Event.new_eos())
+            wait_until(lambda: walk.stuck_ends(pipeline) == ["before → slow"], "stuck end")
+            assert walk.unended_sinks(pipeline) == ["slow"]
+        wait_until(lambda: walk.unended_sinks(pipeline) == [], "end")
+        assert walk.stuck_ends(pipeline) == []
+    finally:
+        pipeline.set_state(Gst.State.NULL)
+
+
+def test_the_names_of_a_bin_are_those_of_all_in_it() -> None:
+    camera = Gst.parse_bin_from_description("videotestsrc name=inner ! queue name=buffer", True)
+    camera.set_name("camera")
+    assert walk.names(camera) == {"camera", "inner", "buffer"}
