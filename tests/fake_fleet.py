@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dscore.errors import NotConnectedError, UnknownAgentError
+from dscore.store import StoreHealth
 
 
 @dataclass
@@ -19,6 +20,8 @@ class FakeAgent:
     connected_at: float | None = 1_700_000_000.0
     last_heartbeat: float | None = None
     config: dict[str, Any] | None = None
+    undelivered: int = 0
+    dropped: int = 0
 
 
 @dataclass
@@ -89,6 +92,7 @@ class FakeFleet:
         self.status: FakeStatus | None = None
         self.outcome = "acked"
         self.mute = 0
+        self.store = StoreHealth(is_ok=True)
 
     def set_maintenance(self, *, enabled: bool) -> None:
         self.maintenance = enabled
@@ -105,6 +109,9 @@ class FakeFleet:
 
     def agent(self, agent_id: str) -> FakeAgent | None:
         return self.by_id.get(agent_id)
+
+    def store_health(self) -> StoreHealth:
+        return self.store
 
     def core_stats(self) -> dict[str, int]:
         return {"connections": 4, "heartbeats_total": 7, "bytes_sent_total": 99, "outbox_bytes": 3}

@@ -126,6 +126,7 @@ async def test_any_id_can_be_named(agent_id: str) -> None:
     async with client_of(fleet) as client:
         document = (await client.get(path)).json()
         assert (document["id"], document["config"]) == (agent_id, {"streams": 4})
+        assert (document["undelivered"], document["dropped"]) == (0, 0)
         assert (await client.post(f"{path}/terminate")).status_code == 200
         assert (await client.post(f"{path}/message", json={"type": "x"})).status_code == 202
         assert (await client.delete(path)).status_code == 204

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from dscore.http.health import SAMPLE_SECONDS, SystemSampler, health_document
+from dscore.store import StoreHealth
 from fake_fleet import FakeFleet
 from test_http_app import client_of
 
@@ -29,6 +30,21 @@ async def test_health_has_every_field_of_section_8() -> None:
     assert 0 < document["system"]["memory_usage"] <= 100
     assert document["system"]["uptime"] == 12.5
     assert document["maintenance"] is False
+    assert document["store"] == {"status": "ok", "reason": None, "waiting": 0, "lost": 0}
+
+
+async def test_health_stays_ok_and_says_so_when_nothing_can_be_kept() -> None:
+    fleet = FakeFleet()
+    fleet.store = StoreHealth(is_ok=False, reason="disk is full", waiting=7, lost_total=2)
+    async with client_of(fleet) as client:
+        answer = await client.get("/deepstream/health")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+    assert answer.json()["store"] == {
+        "status": "failing",
+        "reason": "disk is full",
+        "waiting": 7,
+        "lost": 2,
+    }
 
 
 @pytest.mark.parametrize("status", [503, 200])

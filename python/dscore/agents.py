@@ -22,6 +22,13 @@ class Termination(NamedTuple):
     latency_ms: float
 
 
+class Outbox(NamedTuple):
+    """What waits for an agent that is away."""
+
+    waiting: int
+    dropped: int
+
+
 class Agent:
     """One agent, as long as it is known. Made on demand and cheap: two handles of the same agent
     are equal."""
@@ -92,6 +99,16 @@ class Agent:
         """The `config` of its app_ready."""
         config = self._record.config
         return None if config is None else orjson.loads(config)
+
+    @property
+    def undelivered(self) -> int:
+        """Messages that wait for it in its outbox."""
+        return self._server.outbox(self.id).waiting
+
+    @property
+    def dropped(self) -> int:
+        """Messages that its outbox had no room for, in this session."""
+        return self._server.outbox(self.id).dropped
 
     def send(self, message: Mapping[str, Any] | bytes) -> bool:
         """Sends a message; while the agent is away it waits in its outbox.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 
 from dscore import _core
-from dscore.agents import Agent, Termination
+from dscore.agents import Agent, Outbox, Termination
 from dscore.auth import Tokens
 from dscore.config import Config
 from dscore.context import GATE_REASONS, Context
@@ -32,7 +32,7 @@ from dscore.policy import Policy
 from dscore.policy.drain import DrainReport, DrainStatus, Intent
 from dscore.policy.liveness import Liveness
 from dscore.registry import AgentRecord, Counts, Registry
-from dscore.store import MemoryStore, Store
+from dscore.store import MemoryStore, Store, StoreHealth
 from dscore.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -377,7 +377,19 @@ class Server:
             **context.pool.stats().as_dict(),
             **asdict(context.counters),
             "hook_errors_total": context.hooks.errors_total,
+            **_store_stats(context.store),
         }
+
+    def store_health(self) -> StoreHealth:
+        """Whether what is kept gets to where it outlives the process."""
+        return self._store.health()
+
+    def outbox(self, agent_id: str) -> Outbox:
+        """What waits for an agent."""
+        session = self._store.get(agent_id)
+        if session is None:
+            return Outbox(0, 0)
+        return Outbox(len(session.outbox or ()), session.dropped)
 
     def close_connection(self, conn: int, code: int, reason: str) -> None:
         """Begins the closing handshake of a connection, if it is still there."""
@@ -423,6 +435,18 @@ class Server:
             return report
         finally:
             self._finished.set()
+
+
+def _store_stats(store: Store) -> dict[str, int]:
+    health = store.health()
+    return {
+        "sessions": len(store),
+        "undelivered_messages": store.undelivered(),
+        "store_failing": not health.is_ok,
+        "store_waiting": health.waiting,
+        "store_written_total": health.written_total,
+        "store_lost_total": health.lost_total,
+    }
 
 
 def _read_tokens(config: Config) -> tuple[Tokens, Tokens]:

@@ -85,7 +85,14 @@ def _agents(fleet: Fleet) -> APIRouter:
     @routes.get("/agents/{agent_id}", summary="One agent", response_model=models.AgentDetail)
     async def show_agent(agent_id: AgentId) -> Response:
         agent = _known(fleet, agent_id)
-        return _json({**agent_document(agent), "config": agent.config})
+        return _json(
+            {
+                **agent_document(agent),
+                "config": agent.config,
+                "undelivered": agent.undelivered,
+                "dropped": agent.dropped,
+            }
+        )
 
     return routes
 

@@ -39,6 +39,15 @@ class SystemHealth(BaseModel):
     uptime: float
 
 
+class StorageHealth(BaseModel):
+    """What is kept: "failing" while nothing can be written, and the server goes on without."""
+
+    status: Literal["ok", "failing"]
+    reason: str | None
+    waiting: int
+    lost: int
+
+
 class Health(BaseModel):
     """The health document (PROTOCOL.md §8)."""
 
@@ -48,6 +57,7 @@ class Health(BaseModel):
     websocket: WebSocketHealth
     system: SystemHealth
     maintenance: bool
+    store: StorageHealth
 
 
 class ProbeAnswer(BaseModel):
@@ -136,7 +146,7 @@ def health_document(fleet: Fleet, sampler: SystemSampler) -> bytes:
     """The health document as JSON. Nothing awaits between the readings, so they belong together."""
     counts = fleet.counts()
     cpu, memory = sampler.sample()
-    is_draining = fleet.is_draining
+    is_draining, store = fleet.is_draining, fleet.store_health()
     return orjson.dumps(
         {
             "status": "shutting_down" if is_draining else "ok",
@@ -154,6 +164,12 @@ def health_document(fleet: Fleet, sampler: SystemSampler) -> bytes:
                 "uptime": round(fleet.uptime, 3),
             },
             "maintenance": fleet.maintenance,
+            "store": {
+                "status": "ok" if store.is_ok else "failing",
+                "reason": store.reason,
+                "waiting": store.waiting,
+                "lost": store.lost_total,
+            },
         }
     )
 

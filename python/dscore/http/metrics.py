@@ -32,6 +32,12 @@ _HELP = {
     "events_queued": "Events that wait for Python.",
     "reading_paused_total": "Times that a reactor stopped reading because Python was behind.",
     "outbox_bytes": "Bytes queued for peers that have not read them yet.",
+    "sessions": "Sessions kept, of agents that are connected or may come back.",
+    "undelivered_messages": "Messages that wait for agents that are away.",
+    "store_failing": "1 while nothing can be written to the store.",
+    "store_waiting": "Changes that are not written yet.",
+    "store_written_total": "Changes written to the store.",
+    "store_lost_total": "Timeline entries dropped because the store could not take them.",
     "turns_total": "Turns of the reactors' loops.",
 }
 # Prometheus wants the unit last, before _total.

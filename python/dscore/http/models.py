@@ -25,9 +25,11 @@ class AgentSummary(BaseModel):
 
 
 class AgentDetail(AgentSummary):
-    """One agent, with the `config` of its app_ready."""
+    """One agent, with the `config` of its app_ready and its outbox."""
 
     config: dict[str, Any] | None
+    undelivered: int = Field(description="Messages that wait for it.")
+    dropped: int = Field(description="Messages that had to be dropped in this session.")
 
 
 class AgentPage(BaseModel):
