@@ -150,6 +150,13 @@ fn decode_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Protoco
     Ok(Some((len, rest)))
 }
 
+/// Appends a frame that is a whole message, as a server sends it: unmasked.
+pub fn encode_message(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+    out.reserve(MAX_HEADER + payload.len());
+    encode_header(opcode, true, payload.len() as u64, None, out);
+    out.extend_from_slice(payload);
+}
+
 /// Appends a header; `len` bytes of payload, masked with the same key, must follow.
 pub fn encode_header(
     opcode: Opcode,

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use dscore_proto::ProtocolError;
-use dscore_proto::frame::{FrameHeader, MAX_HEADER, Opcode, decode_header, encode_header};
+use dscore_proto::frame::{
+    FrameHeader, MAX_HEADER, Opcode, decode_header, encode_header, encode_message,
+};
 use proptest::prelude::*;
 
 const KEY: Option<[u8; 4]> = Some(*b"mask");
@@ -60,6 +62,13 @@ fn literal_headers_read_and_write() {
         assert_eq!(decode_header(bytes), Ok(Some((header, bytes.len()))));
         assert_eq!(encoded(&header), bytes);
     }
+}
+
+#[test]
+fn a_whole_message_is_the_example_of_rfc_6455_5_7() {
+    let mut out = b"before".to_vec();
+    encode_message(Opcode::Text, b"Hello", &mut out);
+    assert_eq!(out, b"before\x81\x05Hello");
 }
 
 #[test]

@@ -357,8 +357,7 @@ fn text_frame(text: &[u8]) -> PyResult<Arc<[u8]>> {
 }
 
 fn framed(opcode: Opcode, payload: &[u8]) -> Arc<[u8]> {
-    let mut frame = Vec::with_capacity(payload.len() + frame::MAX_HEADER);
-    frame::encode_header(opcode, true, payload.len() as u64, None, &mut frame);
-    frame.extend_from_slice(payload);
+    let mut frame = Vec::new();
+    frame::encode_message(opcode, payload, &mut frame);
     frame.into()
 }

@@ -2,7 +2,8 @@
 //!
 //! A walk goes through the table once, a bounded number of peers a turn, so that acks and heartbeats are read while it
 //! lasts. Each peer that is there at the start and stays is met exactly once. The message of terminate_app is one
-//! frame whose id is cut out: for each agent 36 bytes are filled in, nothing is allocated.
+//! frame whose id is cut out: for each agent 36 bytes are filled in, and nothing is framed or escaped again. What is
+//! allocated is the note of what the agent owes.
 
 use dscore_proto::agent::{self, TERMINATE_HEAD};
 use dscore_proto::frame::{self, Opcode};
@@ -154,7 +155,7 @@ impl TerminateFrame {
         let mut tail = Vec::new();
         agent::encode_terminate_tail(reason, &mut tail);
         let length = TERMINATE_HEAD.len() + Hyphenated::LENGTH + tail.len();
-        let mut bytes = Vec::with_capacity(length + 14);
+        let mut bytes = Vec::with_capacity(frame::MAX_HEADER + length);
         frame::encode_header(Opcode::Text, true, length as u64, None, &mut bytes);
         bytes.extend_from_slice(TERMINATE_HEAD);
         let id_at = bytes.len();

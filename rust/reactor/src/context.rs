@@ -81,14 +81,7 @@ impl Context {
         self.text.clear();
         let timestamp = self.timestamp.at(self.now_ms, self.of_day);
         write(timestamp, &mut self.text);
-        frame::encode_header(
-            Opcode::Text,
-            true,
-            self.text.len() as u64,
-            None,
-            &mut self.out,
-        );
-        self.out.extend_from_slice(&self.text);
+        frame::encode_message(Opcode::Text, &self.text, &mut self.out);
         self.stats.messages_sent_total += 1;
     }
 
@@ -112,8 +105,7 @@ impl Context {
             );
             let frame = &mut self.heartbeat_response.frame;
             frame.clear();
-            frame::encode_header(Opcode::Text, true, self.text.len() as u64, None, frame);
-            frame.extend_from_slice(&self.text);
+            frame::encode_message(Opcode::Text, &self.text, frame);
             self.heartbeat_response.at_ms = Some(self.now_ms);
         }
         self.out.extend_from_slice(&self.heartbeat_response.frame);

@@ -310,7 +310,7 @@ impl HttpPeer {
         matches!(self.state, State::Reading) && self.input.is_empty() && !self.fresh
     }
 
-    /// Whether input is wanted: while a request waits for its answer, one head's worth of the next at most; while an
+    /// Whether input is wanted: while a request waits for its answer, one read's worth of the next at most; while an
     /// answer waits for the socket, nothing: whoever asks on and on and takes no answer would fill our memory.
     pub(crate) fn wants_read(&self, output_waits: bool) -> bool {
         match self.state {

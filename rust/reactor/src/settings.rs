@@ -63,11 +63,11 @@ pub struct Settings {
     pub max_errors: u8,
     /// Bytes that may wait for a socket.
     pub outbox_bytes: usize,
-    /// For a complete request.
+    /// For the head of the first request.
     pub handshake_timeout: u64,
     /// From the upgrade to an accepted introduction.
     pub auth_timeout: u64,
-    /// An HTTP connection may idle that long between two requests.
+    /// An HTTP connection may idle that long between two requests, and a request's body take that long to come.
     pub keep_alive_timeout: u64,
     /// Between two transport pings.
     pub ping_interval: u64,

@@ -211,8 +211,7 @@ impl Server {
 
 pub fn text_frame(text: &str) -> Arc<[u8]> {
     let mut bytes = Vec::new();
-    frame::encode_header(Opcode::Text, true, text.len() as u64, None, &mut bytes);
-    bytes.extend_from_slice(text.as_bytes());
+    frame::encode_message(Opcode::Text, text.as_bytes(), &mut bytes);
     bytes.into()
 }
 
