@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use dscore_proto::http;
+
 use crate::sys::{Accepted, Listener, Socket};
 
 /// Newcomers taken in one turn: more would make those who are in wait.
@@ -9,8 +11,8 @@ const BATCH: usize = 64;
 /// After want of memory or descriptors the backlog keeps newcomers that long: the listener stays readable, and a loop
 /// that looked at once would spin.
 const PAUSE_MS: u64 = 100;
-/// Said to newcomers for whom no descriptor is left.
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 10\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+/// When newcomers may come again for whom no descriptor was left.
+const RETRY_AFTER_S: u32 = 10;
 
 /// The listening socket of a pool, owned by its first reactor.
 #[derive(Debug)]
@@ -107,7 +109,10 @@ impl Acceptor {
             return false;
         }
         let told = if let Accepted::Connection(socket, _) = self.listener.accept() {
-            socket.send(BUSY);
+            let mut refusal = Vec::new();
+            let detail = "too many connections";
+            http::error_response(503, detail, Some(RETRY_AFTER_S), &mut refusal);
+            socket.send(&refusal);
             socket.finish_sending();
             true
         } else {
