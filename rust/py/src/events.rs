@@ -5,92 +5,12 @@ use dscore_reactor::event::{self, Ending, Event, Initiator};
 use dscore_reactor::settings::Endpoint;
 use dscore_reactor::table::ConnId;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyString};
 
-/// A frozen class whose fields are all readable.
-macro_rules! event_class {
-    ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
-        #[pyclass(frozen, get_all, module = "dscore._core")]
-        pub(crate) struct $name {
-            $($field: $type),*
-        }
-
-        #[pymethods]
-        impl $name {
-            #[classattr]
-            fn __match_args__(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
-                PyTuple::new(py, [$(stringify!($field)),*])
-            }
-
-            fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-                let mut fields = Vec::new();
-                $(fields.push(format!(
-                    concat!(stringify!($field), "={}"),
-                    slf.getattr(stringify!($field))?.repr()?
-                ));)*
-                Ok(format!(concat!(stringify!($name), "({})"), fields.join(", ")))
-            }
-        }
-    };
-}
-
-event_class!(Opened { conn: u64, endpoint: Py<PyString>, path: String, peer: String, bearer: Option<String> });
-event_class!(Introduction { conn: u64, kind: Py<PyString>, text: Py<PyBytes> });
-event_class!(Message { conn: u64, kind: Py<PyString>, data: Py<PyBytes>, binary: bool });
-event_class!(Beat { conn: u64, kind: Py<PyString> });
-event_class!(Missed {
-    conn: u64,
-    misses: u32,
-    silent_ms: u64
-});
-event_class!(Answer {
-    conn: u64,
-    request_id: String,
-    status: String,
-    message: String
-});
-event_class!(Progress {
-    conn: u64,
-    request_id: String,
-    stage: String,
-    granted_ms: u64
-});
-event_class!(Outcome {
-    conn: u64,
-    request_id: String,
-    outcome: Py<PyString>,
-    latency_ms: f64,
-    message: String,
-    drain: bool,
-});
-event_class!(Closed {
-    conn: u64,
-    code: u16,
-    reason: String,
-    initiator: Py<PyString>,
-    cause: String,
-    answer: u16,
-    heartbeat_ms: u64,
-    rtt_us: u32,
-});
-event_class!(Drained { conn: u64 });
-event_class!(HttpRequest {
-    conn: u64,
-    method: String,
-    target: String,
-    version: Py<PyString>,
-    headers: Py<PyList>,
-    body: Py<PyBytes>,
-    peer: String,
-    peer_port: u16,
-});
-event_class!(HttpGone { conn: u64 });
-event_class!(LastSeen {
-    conns: Vec<u64>,
-    seen_ms: Vec<u64>,
-    heartbeat_ms: Vec<u64>,
-    rtt_us: Vec<u32>,
-});
+use crate::classes::{
+    Answer, Beat, Closed, Drained, HttpGone, HttpRequest, Introduction, LastSeen, Message, Missed,
+    Opened, Outcome, Progress,
+};
 
 /// Turns a whole batch.
 pub(crate) fn to_python<'py>(py: Python<'py>, batch: Vec<Event>) -> PyResult<Bound<'py, PyList>> {
@@ -105,102 +25,48 @@ fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
     match event {
         Event::Opened(opened) => any(py, convert_opened(py, *opened)),
         Event::Introduction { conn, kind, text } => {
-            let (kind, text) = (kind_name(py, kind), bytes(py, &text));
-            any(
-                py,
-                Introduction {
-                    conn: conn.to_u64(),
-                    kind,
-                    text,
-                },
-            )
+            let (conn, kind, text) = (conn.to_u64(), kind_name(py, kind), bytes(py, &text));
+            any(py, Introduction { conn, kind, text })
         }
         Event::Message {
             conn,
             kind,
             data,
             binary,
-        } => {
-            let kind = PyString::new(py, &kind).unbind();
-            any(
-                py,
-                Message {
-                    conn: conn.to_u64(),
-                    kind,
-                    data: bytes(py, &data),
-                    binary,
-                },
-            )
+        } => any(py, convert_message(py, conn, &kind, &data, binary)),
+        Event::Beat { conn, kind } => {
+            let (conn, kind) = (conn.to_u64(), kind_name(py, kind));
+            any(py, Beat { conn, kind })
         }
-        Event::Beat { conn, kind } => any(
-            py,
-            Beat {
-                conn: conn.to_u64(),
-                kind: kind_name(py, kind),
-            },
-        ),
         Event::Missed {
             conn,
             misses,
             silent_ms,
-        } => any(
-            py,
-            Missed {
-                conn: conn.to_u64(),
-                misses,
-                silent_ms,
-            },
-        ),
-        Event::Answer(answer) => any(
-            py,
-            Answer {
-                conn: answer.conn.to_u64(),
-                request_id: answer.request.to_string(),
-                status: answer.status,
-                message: answer.message,
-            },
-        ),
-        Event::Progress(progress) => any(
-            py,
-            Progress {
-                conn: progress.conn.to_u64(),
-                request_id: progress.request.to_string(),
-                stage: progress.stage,
-                granted_ms: progress.granted_ms,
-            },
-        ),
-        Event::Outcome(outcome) => any(py, convert_outcome(py, *outcome)),
-        Event::Closed(conn, closed) => any(py, convert_closed(py, conn, *closed)),
-        Event::Drained(conn) => any(
-            py,
-            Drained {
-                conn: conn.to_u64(),
-            },
-        ),
-        Event::HttpRequest(request) => any(py, convert_request(py, *request)?),
-        Event::HttpGone(conn) => any(
-            py,
-            HttpGone {
-                conn: conn.to_u64(),
-            },
-        ),
-        Event::LastSeen(seen) => {
-            let event::LastSeen {
-                conns,
-                seen_ms,
-                heartbeat_ms,
-                rtt_us,
-            } = *seen;
+        } => {
+            let conn = conn.to_u64();
             any(
                 py,
-                LastSeen {
-                    conns,
-                    seen_ms,
-                    heartbeat_ms,
-                    rtt_us,
+                Missed {
+                    conn,
+                    misses,
+                    silent_ms,
                 },
             )
         }
+        Event::Answer(answer) => any(py, convert_answer(*answer)),
+        Event::Progress(progress) => any(py, convert_progress(*progress)),
+        Event::Outcome(outcome) => any(py, convert_outcome(py, *outcome)),
+        Event::Closed(conn, closed) => any(py, convert_closed(py, conn, *closed)),
+        Event::Drained(conn) => {
+            let conn = conn.to_u64();
+            any(py, Drained { conn })
+        }
+        Event::HttpRequest(request) => any(py, convert_request(py, *request)?),
+        Event::HttpGone(conn) => {
+            let conn = conn.to_u64();
+            any(py, HttpGone { conn })
+        }
+        Event::LastSeen(seen) => any(py, convert_last_seen(*seen)),
     }
 }
 
@@ -215,6 +81,42 @@ fn convert_opened(py: Python<'_>, opened: event::Opened) -> Opened {
         path: opened.path,
         peer: opened.peer.ip().to_string(),
         bearer: opened.bearer,
+    }
+}
+
+fn convert_message(py: Python<'_>, conn: ConnId, kind: &str, data: &[u8], binary: bool) -> Message {
+    Message {
+        conn: conn.to_u64(),
+        kind: PyString::new(py, kind).unbind(),
+        data: bytes(py, data),
+        binary,
+    }
+}
+
+fn convert_answer(answer: event::Answer) -> Answer {
+    Answer {
+        conn: answer.conn.to_u64(),
+        request_id: answer.request.to_string(),
+        status: answer.status,
+        message: answer.message,
+    }
+}
+
+fn convert_progress(progress: event::Progress) -> Progress {
+    Progress {
+        conn: progress.conn.to_u64(),
+        request_id: progress.request.to_string(),
+        stage: progress.stage,
+        granted_ms: progress.granted_ms,
+    }
+}
+
+fn convert_last_seen(seen: event::LastSeen) -> LastSeen {
+    LastSeen {
+        conns: seen.conns,
+        seen_ms: seen.seen_ms,
+        heartbeat_ms: seen.heartbeat_ms,
+        rtt_us: seen.rtt_us,
     }
 }
 

@@ -5,10 +5,12 @@
     reason = "the boundary is documented once, in python/dscore/_core.pyi"
 )]
 
+mod classes;
 mod config;
 mod errors;
 mod events;
 mod pool;
+mod stats;
 mod wheel;
 
 use pyo3::prelude::*;
@@ -16,14 +18,16 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::config::CoreConfig;
-    #[pymodule_export]
-    use crate::events::{
+    use crate::classes::{
         Answer, Beat, Closed, Drained, HttpGone, HttpRequest, Introduction, LastSeen, Message,
         Missed, Opened, Outcome, Progress,
     };
     #[pymodule_export]
-    use crate::pool::{ReactorPool, Stats};
+    use crate::config::CoreConfig;
+    #[pymodule_export]
+    use crate::pool::ReactorPool;
+    #[pymodule_export]
+    use crate::stats::Stats;
     #[pymodule_export]
     use crate::wheel::Wheel;
 

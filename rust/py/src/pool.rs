@@ -17,24 +17,12 @@ use pyo3::types::PyList;
 use crate::config::CoreConfig;
 use crate::errors::{self, CoreError, ForkedError};
 use crate::events;
+use crate::stats::Stats;
 
 #[pyclass(frozen, module = "dscore._core")]
 pub(crate) struct ReactorPool {
     pool: dscore_reactor::ReactorPool,
     owner: u32,
-}
-
-/// Counters and gauges, read in one go.
-#[pyclass(frozen, module = "dscore._core")]
-pub(crate) struct Stats {
-    stats: dscore_reactor::Stats,
-}
-
-#[pymethods]
-impl Stats {
-    fn as_dict(&self) -> std::collections::BTreeMap<&'static str, u64> {
-        self.stats.entries().into_iter().collect()
-    }
 }
 
 #[pymethods]
@@ -289,9 +277,7 @@ impl ReactorPool {
     }
 
     fn stats(&self) -> Stats {
-        Stats {
-            stats: self.pool.stats(),
-        }
+        Stats::new(self.pool.stats())
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {

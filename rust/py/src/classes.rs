@@ -1,0 +1,89 @@
+//! The classes of events, as Python sees them. Documented in `_core.pyi`.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+
+/// A frozen class whose fields are all readable.
+macro_rules! event_class {
+    ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
+        #[pyclass(frozen, get_all, module = "dscore._core")]
+        pub(crate) struct $name {
+            $(pub(crate) $field: $type),*
+        }
+
+        #[pymethods]
+        impl $name {
+            #[classattr]
+            fn __match_args__(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+                PyTuple::new(py, [$(stringify!($field)),*])
+            }
+
+            fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+                let mut fields = Vec::new();
+                $(fields.push(format!(
+                    concat!(stringify!($field), "={}"),
+                    slf.getattr(stringify!($field))?.repr()?
+                ));)*
+                Ok(format!(concat!(stringify!($name), "({})"), fields.join(", ")))
+            }
+        }
+    };
+}
+
+event_class!(Opened { conn: u64, endpoint: Py<PyString>, path: String, peer: String, bearer: Option<String> });
+event_class!(Introduction { conn: u64, kind: Py<PyString>, text: Py<PyBytes> });
+event_class!(Message { conn: u64, kind: Py<PyString>, data: Py<PyBytes>, binary: bool });
+event_class!(Beat { conn: u64, kind: Py<PyString> });
+event_class!(Missed {
+    conn: u64,
+    misses: u32,
+    silent_ms: u64
+});
+event_class!(Answer {
+    conn: u64,
+    request_id: String,
+    status: String,
+    message: String
+});
+event_class!(Progress {
+    conn: u64,
+    request_id: String,
+    stage: String,
+    granted_ms: u64
+});
+event_class!(Outcome {
+    conn: u64,
+    request_id: String,
+    outcome: Py<PyString>,
+    latency_ms: f64,
+    message: String,
+    drain: bool,
+});
+event_class!(Closed {
+    conn: u64,
+    code: u16,
+    reason: String,
+    initiator: Py<PyString>,
+    cause: String,
+    answer: u16,
+    heartbeat_ms: u64,
+    rtt_us: u32,
+});
+event_class!(Drained { conn: u64 });
+event_class!(HttpRequest {
+    conn: u64,
+    method: String,
+    target: String,
+    version: Py<PyString>,
+    headers: Py<PyList>,
+    body: Py<PyBytes>,
+    peer: String,
+    peer_port: u16,
+});
+event_class!(HttpGone { conn: u64 });
+event_class!(LastSeen {
+    conns: Vec<u64>,
+    seen_ms: Vec<u64>,
+    heartbeat_ms: Vec<u64>,
+    rtt_us: Vec<u32>,
+});
