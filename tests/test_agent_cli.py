@@ -1,5 +1,6 @@
 """`dscore agent` as the program it is: signals, exit codes, its log, what it tells systemd."""
 
+import importlib.util
 import json
 import signal
 import socket
@@ -151,3 +152,48 @@ def test_systemd_hears_ready_and_stopping(agent: Start, tmp_path: Path) -> None:
         while manager.recv(200) != b"STOPPING=1":
             pass
         assert one.wait() == 0
+
+
+needs_gstreamer = pytest.mark.skipif(
+    importlib.util.find_spec("gi") is None, reason="no GStreamer for Python here: make setup-gst"
+)
+
+
+@needs_gstreamer
+@pytest.mark.parametrize(
+    ("pipeline", "exit_code", "sentence"),
+    [
+        ("videotestsrc num-buffers=3 ! fakesink", 0, "pipeline_eos"),
+        ("filesrc location=/no/such ! fakesink", 1, "the pipeline does not start"),
+        ("nonsense ! fakesink", 2, '--pipeline: no element "nonsense"'),
+    ],
+)
+def test_a_pipeline_that_is_over_ends_the_program(
+    agent: Start, pipeline: str, exit_code: int, sentence: str
+) -> None:
+    one = agent("--url", NOBODY, "--pipeline", pipeline)
+    assert one.wait() == exit_code
+    assert sentence in one.log
+
+
+@needs_gstreamer
+@pytest.mark.parametrize("by_server", [True, False])
+def test_told_to_stop_it_finishes_the_recording(
+    agent: Start, serving: Serving, tmp_path: Path, by_server: bool
+) -> None:
+    recording = tmp_path / "out.avi"
+    source = "videotestsrc is-live=true ! video/x-raw,width=32,height=32 ! jpegenc"
+    one = agent(
+        "--url",
+        serving.ws,
+        DSCORE_AGENT_PIPELINE=f"{source} ! avimux ! filesink location={recording}",
+    )
+    one.said("connected")
+    wait_until(lambda: recording.exists() and recording.stat().st_size > 4096, "frames", 20.0)
+    if by_server:
+        assert serving.stop() == 0
+    else:
+        one.signal(signal.SIGTERM)
+    assert one.wait() == 0
+    # The index is written last, at the end of the stream.
+    assert b"idx1" in recording.read_bytes()

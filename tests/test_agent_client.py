@@ -21,6 +21,7 @@ from dscore.agent import (
     Status,
     TerminateAnswer,
     TerminateRequest,
+    conversation,
 )
 from fake_server import SECONDS, FakeServer, Peer, until
 
@@ -203,6 +204,19 @@ async def test_a_heartbeat_response_is_an_ack_too() -> None:
     async with FakeServer() as server, start(server.config()) as one:
         peer = await server.accept()
         await peer.recv_type("app_ready")
+        await peer.send("heartbeat_response", status="ok", nextHeartbeatIn=60_000)
+        await until(lambda: one.agent.state is State.READY, "ack")
+
+
+async def test_without_an_ack_a_heartbeat_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Servers of document A acknowledge no first introduction (`compat.app_ready_ack`).
+    monkeypatch.setattr(conversation, "ACK_SECONDS", 0.02)
+    async with FakeServer() as server, start(server.config()) as one:
+        peer = await server.accept()
+        assert (await peer.recv())["type"] == "app_ready"
+        for _ in range(2):
+            assert (await peer.recv())["type"] == "heartbeat"
+        assert one.agent.state is State.INTRODUCING
         await peer.send("heartbeat_response", status="ok", nextHeartbeatIn=60_000)
         await until(lambda: one.agent.state is State.READY, "ack")
 

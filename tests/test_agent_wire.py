@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dscore.agent import AgentConfig
+from dscore.agent import AgentConfig, Exit, embed
 from dscore.agent.wire import (
     MESSAGE_LIMIT,
     ConnectError,
@@ -212,6 +212,17 @@ async def test_wss_with_a_given_ca(certificates: Path) -> None:
         assert (await peer.recv())["type"] == "secret"
         await peer.close(1000)
         await end_of(connection)
+
+
+async def test_a_whole_agent_over_tls_on_uvloop(certificates: Path) -> None:
+    async with FakeServer(server_tls(certificates)) as server:
+        agent = embed.start(server.config(ca_file=certificates / "cert.pem"))
+        peer = await server.acquaint()
+        await peer.send("terminate_app", request_id="r-1", reason="")
+        assert (await peer.recv())["status"] == "OK"
+        await peer.close(1000, "Client terminated")
+        assert await asyncio.to_thread(agent.join, SECONDS) == Exit.STOPPED
+        assert agent.status.health == "ok"
 
 
 async def test_wss_with_a_client_certificate(certificates: Path) -> None:

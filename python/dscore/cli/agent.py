@@ -102,28 +102,34 @@ class _Program:
                 await self._agent.close()
 
     async def _live(self) -> int:
-        if self._binding is None:
-            return await self._agent.wait()
-        from dscore.agent.pipeline import PipelineError
-
-        try:
-            await self._binding.start()
-        except PipelineError as error:
-            raise CliError(f"the pipeline does not start: {error}") from None
         told = asyncio.ensure_future(self._agent.wait())
-        over = asyncio.ensure_future(self._binding.wait())
-        await asyncio.wait({told, over}, return_when=asyncio.FIRST_COMPLETED)
+        if self._binding is None:
+            return await told
+        # Side by side: an element that hangs on its way to PLAYING must not keep us from stopping.
+        played = asyncio.ensure_future(self._play(self._binding))
+        await asyncio.wait({told, played}, return_when=asyncio.FIRST_COMPLETED)
         if self._agent.is_terminating:
             # The pipeline is over because the agent was told to stop it: how that went, it knows.
-            over.cancel()
+            played.cancel()
             return await told
         stopped = await self._binding.stop()
         if told.done():
-            over.cancel()
+            played.cancel()
             return told.result() if stopped.ok else Exit.FORCED
         told.cancel()
-        failed = over.result() is not None
-        return Exit.FAILED if failed or not stopped.ok else Exit.STOPPED
+        return Exit.STOPPED if await played and stopped.ok else Exit.FAILED
+
+    async def _play(self, binding: "PipelineBinding") -> bool:
+        """Plays the pipeline until it is over; False: it failed."""
+        from dscore.agent.pipeline import PipelineError
+
+        try:
+            await binding.start()
+        except PipelineError as error:
+            if self._agent.is_terminating:
+                return False
+            raise CliError(f"the pipeline does not start: {error}") from None
+        return await binding.wait() is None
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.add_signal_handler(signal.SIGTERM, self._agent.stop, "SIGTERM")
