@@ -290,6 +290,18 @@ async def test_an_element_that_hangs_at_the_start_is_named(bind: Bind) -> None:
         await starting
 
 
+async def test_stopped_while_it_starts_it_plays_to_its_end(bind: Bind, tmp_path: Path) -> None:
+    path = tmp_path / "recording"
+    binding = bind(f"{LIVE} ! {MJPEG} location={path}")
+    encoded = count_frames(binding.pipeline, "encoder")
+    starting = asyncio.create_task(binding.start())
+    await asyncio.sleep(0)
+    report = await binding.stop()
+    await starting
+    assert report.complete
+    assert len(recorded_frames(path, "matroskademux")) == len(encoded)
+
+
 async def test_progress_is_told_while_it_takes_long(bind: Bind) -> None:
     told: list[tuple[str, int]] = []
 

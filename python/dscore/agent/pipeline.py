@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
-from dscore.agent.hooks import Hook, HookQueue, call
+from dscore.agent.hooks import Hook, HookQueue, call, within
 from dscore.agent.log import Log
 from dscore.agent.pipeline_bus import BusReader, call_on, is_watched
 from dscore.agent.pipeline_events import Kind, PipelineError, PipelineEvent, StopReport
@@ -80,6 +80,7 @@ class PipelineBinding:
         self._bus: BusReader | None = None
         self._glib: GLibThread | None = None
         self._signals: list[int] = []
+        self._starting: asyncio.Task[Gst.StateChangeReturn] | None = None
         self._stopping: asyncio.Task[StopReport] | None = None
 
     def report_to(self, send: Callable[[dict[str, Any]], object], kinds: Collection[Kind]) -> None:
@@ -97,7 +98,11 @@ class PipelineBinding:
         self._attach()
         if self._embedded:
             return
-        if await call(self.pipeline.set_state, Gst.State.PLAYING) != Gst.StateChangeReturn.FAILURE:
+        self._starting = asyncio.create_task(call(self.pipeline.set_state, Gst.State.PLAYING))
+        started = await asyncio.shield(self._starting) != Gst.StateChangeReturn.FAILURE
+        if self._stopping is not None:
+            return  # Stopped before it played: no element is to blame for that.
+        if started:
             _log.info("pipeline_playing", pipeline=self.pipeline.get_name())
             return
         await self.stop()
@@ -185,6 +190,10 @@ class PipelineBinding:
 
     async def _stop(self, progress: Progress | None, deadline: float) -> StopReport:
         self._attach()
+        if self._starting is not None:
+            # Half started it would go to NULL as if no data had flowed, and then data may have.
+            patience = min(self._stop_timeout / 2, deadline - time.monotonic())
+            await within(asyncio.shield(self._starting), patience)
         stopping = Stopping(
             self.pipeline,
             self._ending,
