@@ -1,0 +1,316 @@
+"""A week of a small fleet, at one tick for half a minute: the real policy against the model.
+
+The clock is fake, the registry, the state table and the wheel are the real ones. What the core does
+with a connection (counting misses, closing at the timeout) is played here.
+"""
+
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Literal, get_args
+
+import pytest
+from hypothesis import example, given, note, settings
+from hypothesis import strategies as st
+
+from dscore import core
+from dscore.config import MonitoringConfig
+from dscore.policy.liveness import Liveness
+from dscore.registry import AgentRecord, Registry
+from liveness_model import Model, Rules, Told
+
+TICK = 30_000
+"""Milliseconds. Every default of document B is a multiple of it."""
+WEEK = 7 * 24 * 3600 * 1000 // TICK
+NAMES = ("a", "b", "c", "d")
+DOCUMENT_B = Rules(check=1, misses=3, heartbeat_grace=2, reconnection_grace=4, offline_timeout=10)
+
+What = Literal[
+    "app_ready",
+    "first_heartbeat",
+    "beat_once",
+    "check_response",
+    "beat_always",
+    "beat_seldom",
+    "fall_silent",
+    "lose",
+    "stale_end",
+    "ask",
+    "spare",
+    "terminate",
+    "remove",
+    "maintenance",
+    "restart",
+]
+
+
+@dataclass
+class Connection:
+    """What the core knows of one connection."""
+
+    name: str
+    heard_at: int | None = None
+    heartbeat_at: int | None = None
+    misses: int = 0
+
+
+class World:
+    """The real policy, with a fake core under it and a fake clock. Its processes come and go."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.now = 0
+        self.told: list[Told] = []
+        self._rules = rules
+        seconds = TICK // 1000
+        self._monitoring = MonitoringConfig(
+            health_check_interval=seconds * rules.check,
+            connection_check_interval=seconds * rules.check,
+            max_missed_heartbeats=rules.misses,
+            heartbeat_grace_period=seconds * rules.heartbeat_grace,
+            reconnection_grace_period=seconds * rules.reconnection_grace,
+            offline_timeout=seconds * rules.offline_timeout,
+        )
+        self._conns = count(1)
+        self._boot()
+
+    def _boot(self) -> None:
+        # The clock of a pool begins anew with its process.
+        self._booted_at = self.now
+        self.registry = Registry()
+        self.liveness = Liveness(core.Wheel(self._ms(self.now)), self._monitoring)
+        self.connections: dict[int, Connection] = {}
+
+    def _ms(self, tick: int) -> int:
+        return (tick - self._booted_at) * TICK + 1234
+
+    @property
+    def ms(self) -> int:
+        return self._ms(self.now)
+
+    def connect(self, name: str, *, heartbeat: bool) -> None:
+        conn = next(self._conns)
+        self.connections[conn] = Connection(name)
+        self.registry.open(conn, "10.0.0.1", None)
+        record, _ = self.registry.introduce_agent(conn, name, self.ms)
+        if record.state in ("reconnecting", "unknown"):
+            self.told.append((self.now, name, "back", None))
+        self._tell(record, self.liveness.introduced(record, self.ms))
+        if heartbeat:
+            record.last_heartbeat = self.ms
+            self._hear(self.connections[conn], heartbeat=True)
+
+    def hear(self, name: str, *, heartbeat: bool) -> None:
+        record = self.registry.agents[name]
+        connection = self.connections[record.conn]
+        # The core answers heartbeats, and speaks of one after a miss only.
+        if connection.misses:
+            self._tell(record, self.liveness.beat(record, self.ms, heartbeat=heartbeat))
+        self._hear(connection, heartbeat=heartbeat)
+
+    def _hear(self, connection: Connection, *, heartbeat: bool) -> None:
+        connection.heard_at, connection.misses = self.now, 0
+        if heartbeat:
+            connection.heartbeat_at = self.now
+
+    def lose(self, conn: int, *, timed_out: bool = False) -> None:
+        """A connection ends, an agent's own or one that was taken over."""
+        record, connection = self.registry.owner(conn), self.connections.pop(conn)
+        if record is not None:
+            if connection.heartbeat_at is not None:
+                record.last_heartbeat = self._ms(connection.heartbeat_at)
+            self.registry.release(record, self.ms)
+            lost = self.liveness.timed_out if timed_out else self.liveness.lost
+            self._tell(record, lost(record, self.ms))
+        self.registry.close(conn)
+
+    def end(self, name: str, reason: Literal["terminated", "operator"]) -> None:
+        record = self.registry.agents[name]
+        conn = record.conn
+        self.registry.release(record, self.ms)
+        self._tell(record, self.liveness.ended(record, reason, self.ms))
+        if reason == "operator":
+            self.registry.forget(record)
+        if conn:
+            self.lose(conn)
+
+    def set_maintenance(self, *, enabled: bool) -> None:
+        if enabled:
+            self.liveness.stop_clock(self.ms)
+            for conn in list(self.connections):
+                self.lose(conn)
+        else:
+            self.liveness.start_clock(self.ms)
+
+    def restart(self, down_for: int) -> None:
+        """kill -9, and a start after a while: what the store has is all that is left."""
+        stored = [
+            (record.agent_id, record.state, record.reason_code, self._heartbeat_tick(record))
+            for record in self.registry.agents.values()
+        ]
+        self.now += down_for
+        self._boot()
+        for agent_id, state, reason_code, heartbeat_at in stored:
+            record = self.registry.agents[agent_id] = AgentRecord(agent_id)
+            record.state, record.reason_code = state, reason_code
+            record.last_heartbeat = None if heartbeat_at is None else self._ms(heartbeat_at)
+            self.liveness.booted(record, self.ms)
+
+    def _heartbeat_tick(self, record: AgentRecord) -> int | None:
+        connection = self.connections.get(record.conn)
+        if connection is not None and connection.heartbeat_at is not None:
+            return connection.heartbeat_at
+        last = record.last_heartbeat
+        return None if last is None else self._booted_at + (last - 1234) // TICK
+
+    def settle(self) -> None:
+        for conn, connection in list(self.connections.items()):
+            if connection.heard_at is not None:
+                self._watch_silence(conn, connection, self.now - connection.heard_at)
+        deadline = self.liveness.next_deadline()
+        if deadline is not None and deadline <= self.ms:
+            for record in self.liveness.advance(self.ms):
+                self._tell(record, True)
+
+    def _watch_silence(self, conn: int, connection: Connection, silence: int) -> None:
+        if silence >= self._rules.offline_timeout:
+            self.lose(conn, timed_out=True)
+        elif silence // self._rules.check > connection.misses:
+            connection.misses += 1
+            record = self.registry.owner(conn)
+            if record is not None:
+                self._tell(record, self.liveness.missed(record, connection.misses, self.ms))
+
+    def _tell(self, record: AgentRecord, changed: bool) -> None:
+        if changed:
+            self.told.append((self.now, record.agent_id, record.status, record.reason_code))
+
+
+class Week:
+    """Both of them, living through the same."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.world = World(rules)
+        self.model = Model(rules)
+        self.habits: dict[str, int] = {}
+        """Who beats by itself, once in how many ticks."""
+
+    def tick(self) -> None:
+        self.world.now += 1
+        self.model.tick()
+        for name, every in self.habits.items():
+            if self.model.now % every == 0 and self._is_connected(name):
+                self._both("hear", name, heartbeat=True)
+
+    def happen(self, what: What, name: str, number: int) -> None:
+        """Something happens now, if it can."""
+        match what:
+            case "app_ready" | "first_heartbeat":
+                if not self.model.maintenance:
+                    self._both("connect", name, heartbeat=what == "first_heartbeat")
+            case "beat_always" | "beat_seldom":
+                self.habits[name] = 1 if what == "beat_always" else 2 + number
+            case "fall_silent":
+                self.habits.pop(name, None)
+            case "maintenance":
+                self._both("set_maintenance", enabled=not self.model.maintenance)
+            case "restart":
+                self._both("restart", number)
+            case "stale_end":
+                owners = {record.conn for record in self.world.registry.agents.values()}
+                for conn in [conn for conn in self.world.connections if conn not in owners]:
+                    self.world.lose(conn)
+            case "remove":
+                if name in self.model.agents:
+                    self._both("end", name, "operator")
+            case _:
+                if self._is_connected(name):
+                    self._happen_to_connected(what, name)
+
+    def _happen_to_connected(self, what: What, name: str) -> None:
+        record = self.world.registry.agents[name]
+        match what:
+            case "beat_once" | "check_response":
+                self._both("hear", name, heartbeat=what == "beat_once")
+            case "lose":
+                self.world.lose(record.conn)
+                self.model.lose(name)
+            case "ask":
+                self.world.liveness.asked(record, self.world.ms)
+            case "spare":
+                self.world.liveness.spared(record, self.world.ms)
+            case "terminate":
+                self._both("end", name, "terminated")
+
+    def compare(self) -> None:
+        """The same was told, and the same would be told to whoever asks."""
+        self.world.settle()
+        self.model.settle()
+        assert self.world.now == self.model.now
+        assert sorted(self.world.told, key=_order) == sorted(self.model.told, key=_order)
+        self.world.told.clear()
+        self.model.told.clear()
+        records = self.world.registry.agents
+        assert records.keys() == self.model.agents.keys()
+        for name, facts in self.model.agents.items():
+            record = records[name]
+            assert (record.status == "online") == facts.online
+            assert record.reason_code == facts.reason
+            assert bool(record.conn) == facts.connected
+            assert (record.state == "unknown") == (facts.online and facts.since_boot)
+            assert (record.state == "terminated") == (facts.reason == "terminated")
+
+    def _both(self, what: str, *args: Any, **named: Any) -> None:
+        getattr(self.world, what)(*args, **named)
+        getattr(self.model, what)(*args, **named)
+
+    def _is_connected(self, name: str) -> bool:
+        return name in self.model.agents and self.model.agents[name].connected
+
+
+def _order(told: Told) -> tuple[int, str]:
+    """Whom it concerns; the order for one agent is kept, for sorting is stable."""
+    return told[0], told[1]
+
+
+@st.composite
+def some_rules(draw: st.DrawFn) -> Rules:
+    check = draw(st.integers(1, 3))
+    return Rules(
+        check=check,
+        misses=draw(st.integers(1, 4)),
+        heartbeat_grace=draw(st.integers(0, 12)),
+        reconnection_grace=draw(st.integers(0, 8)),
+        offline_timeout=draw(st.integers(check + 1, 20)),
+    )
+
+
+GAPS = st.one_of(st.integers(0, 3), st.integers(0, 25), st.integers(0, 600))
+HAPPENINGS = st.tuples(
+    GAPS, st.sampled_from(get_args(What)), st.sampled_from(NAMES), st.integers(0, 9)
+)
+# A list is drawn about twice as long as it must be.
+HISTORIES = st.one_of(st.lists(HAPPENINGS), st.lists(HAPPENINGS, min_size=60, max_size=250))
+
+
+@pytest.mark.timeout(300)
+@settings(max_examples=25, deadline=None)
+@given(st.one_of(st.just(DOCUMENT_B), some_rules()), HISTORIES)
+@example(DOCUMENT_B, [(0, "first_heartbeat", "a", 0), (1, "restart", "a", 12)])
+@example(
+    DOCUMENT_B, [(0, "first_heartbeat", "a", 0), (2, "lose", "a", 0), (1, "maintenance", "", 0)]
+)
+def test_liveness_1_to_7_in_a_simulated_week_the_policy_does_what_the_rules_say(
+    rules: Rules, happenings: list[tuple[int, What, str, int]]
+) -> None:
+    week = Week(rules)
+    for gap, what, name, number in happenings:
+        for _ in range(gap):
+            week.tick()
+            week.compare()
+        note(f"{week.model.now}: {what} {name} {number}")
+        week.happen(what, name, number)
+        week.compare()
+        if week.model.now >= WEEK:
+            break
+    while week.model.now < WEEK:
+        week.tick()
+        week.compare()
