@@ -1,11 +1,13 @@
 """A fleet for the pages: what `dscore.http.ports.Fleet` asks for, set by hand."""
 
 import asyncio
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dscore.errors import NotConnectedError, UnknownAgentError
-from dscore.store import StoreHealth
+from dscore.recorder import Disconnect
+from dscore.store import Entry, StoreHealth
 
 
 @dataclass
@@ -22,6 +24,8 @@ class FakeAgent:
     config: dict[str, Any] | None = None
     undelivered: int = 0
     dropped: int = 0
+    rtt: float | None = None
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -74,6 +78,14 @@ class FakeStatus:
     report: FakeReport | None = None
 
 
+class FakeLag:
+    last = 0.002
+    sum = 0.5
+
+    def buckets(self) -> list[tuple[float, int]]:
+        return [(0.001, 3), (1.0, 4), (float("inf"), 5)]
+
+
 class FakeFleet:
     def __init__(self, *ids: str) -> None:
         self.by_id = {each: FakeAgent(each) for each in ids}
@@ -93,6 +105,15 @@ class FakeFleet:
         self.outcome = "acked"
         self.mute = 0
         self.store = StoreHealth(is_ok=True)
+        self.entries: dict[str, list[Entry]] = {}
+        self.ended: Counter[Disconnect] = Counter()
+        self.loop_lag = FakeLag()
+        self.stats = {
+            "connections": 4,
+            "heartbeats_total": 7,
+            "bytes_sent_total": 99,
+            "outbox_bytes": 3,
+        }
 
     def set_maintenance(self, *, enabled: bool) -> None:
         self.maintenance = enabled
@@ -114,7 +135,19 @@ class FakeFleet:
         return self.store
 
     def core_stats(self) -> dict[str, int]:
-        return {"connections": 4, "heartbeats_total": 7, "bytes_sent_total": 99, "outbox_bytes": 3}
+        return self.stats
+
+    async def timeline(
+        self, agent_id: str, *, limit: int, before: int | None = None
+    ) -> tuple[list[Entry], int | None]:
+        self._known(agent_id)
+        newest_first = self.entries.get(agent_id, [])[::-1]
+        rest = [entry for entry in newest_first if before is None or entry.number < before]
+        page = rest[:limit]
+        return page, page[-1].number if len(rest) > limit else None
+
+    def disconnects(self) -> list[tuple[Disconnect, int]]:
+        return list(self.ended.items())
 
     def send_message(self, agent_id: str, message: bytes) -> bool:
         agent = self._known(agent_id)

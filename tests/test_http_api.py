@@ -34,6 +34,7 @@ async def ids_of(client, **query: Any) -> list[str]:
 async def test_agents_are_listed_with_items_and_next_cursor() -> None:
     fleet = FakeFleet("b", "a")
     fleet.by_id["a"].last_heartbeat = 1_700_000_000.5
+    fleet.by_id["a"].rtt, fleet.by_id["a"].labels = 0.00125, {"site": "busan"}
     async with client_of(fleet) as client:
         document = (await client.get("/api/v1/agents")).json()
     assert document["next_cursor"] is None
@@ -47,8 +48,25 @@ async def test_agents_are_listed_with_items_and_next_cursor() -> None:
         "ip": "10.0.0.1",
         "connected_at": "2023-11-14T22:13:20.000Z",
         "last_heartbeat": "2023-11-14T22:13:20.500Z",
+        "rtt_ms": 1.25,
+        "labels": {"site": "busan"},
     }
     assert [item["id"] for item in document["items"]] == ["a", "b"]
+
+
+async def test_filters_by_reason_dialect_and_label() -> None:
+    fleet = FakeFleet("a", "b", "c")
+    a, b, c = fleet.by_id.values()
+    a.reason_code, b.dialect = "reconnect_timeout", "socketio"
+    b.labels, c.labels = {"site": "busan", "line": "3"}, {"site": "seoul"}
+    async with client_of(fleet) as client:
+        assert await ids_of(client, reason="reconnect_timeout") == ["a"]
+        assert await ids_of(client, dialect="socketio") == ["b"]
+        assert await ids_of(client, label="site=busan") == ["b"]
+        assert await ids_of(client, label="site") == ["b", "c"]
+        assert await ids_of(client, label=["site", "line=3"]) == ["b"]
+        assert await ids_of(client, label="line=4") == []
+        assert await ids_of(client, label=["site=seoul", "line"]) == []
 
 
 @pytest.mark.parametrize(
@@ -248,14 +266,17 @@ async def test_maintenance_is_read_and_switched() -> None:
 
 async def test_status_sums_it_up() -> None:
     fleet = FakeFleet("a", "b", "c")
-    fleet.by_id["c"].status = "offline"
+    fleet.by_id["c"].status = fleet.by_id["c"].state = "offline"
     fleet.by_id["c"].connected = False
     async with client_of(fleet) as client:
         document = (await client.get("/api/v1/status")).json()
         assert document["status"] == "ok"
         assert document["address"] == "127.0.0.1:8765"
         assert document["connections"] == {"total": 4, "authenticated": 2, "unauthenticated": 2}
-        assert document["agents"] == {"total": 3, "online": 2, "offline": 1}
+        states = {"connected": 2, "offline": 1}
+        assert document["agents"] == {"total": 3, "online": 2, "offline": 1, "states": states}
+        assert document["store"]["status"] == "ok"
+        assert document["loop_lag_ms"] == 2.0
         assert document["core"]["heartbeats_total"] == 7
         fleet.maintenance = True
         assert (await client.get("/api/v1/status")).json()["status"] == "maintenance"

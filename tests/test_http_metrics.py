@@ -2,6 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from dscore.recorder import Disconnect
 from fake_fleet import FakeFleet, FakeStatus
 from test_http_app import client_of
 
@@ -26,10 +27,38 @@ async def test_connections_by_state() -> None:
 
 async def test_agents_by_status() -> None:
     fleet = FakeFleet("a", "b", "c")
-    fleet.by_id["c"].status = "offline"
+    fleet.by_id["c"].status = fleet.by_id["c"].state = "offline"
     samples = await scrape(fleet)
-    assert samples["dscore_agents", (("status", "online"),)] == 2
-    assert samples["dscore_agents", (("status", "offline"),)] == 1
+    assert samples["dscore_agents", (("state", "connected"), ("status", "online"))] == 2
+    assert samples["dscore_agents", (("state", "offline"), ("status", "offline"))] == 1
+    assert samples["dscore_agents", (("state", "late"), ("status", "online"))] == 0
+
+
+async def test_disconnects_by_reason_code_and_initiator() -> None:
+    fleet = FakeFleet()
+    fleet.ended[Disconnect("ping_timeout", "1011", "server")] = 3
+    samples = await scrape(fleet)
+    labels = (("code", "1011"), ("initiator", "server"), ("reason", "ping_timeout"))
+    assert samples["dscore_disconnects_total", labels] == 3
+
+
+async def test_lateness_of_heartbeats_and_of_the_loop_are_histograms() -> None:
+    fleet = FakeFleet()
+    fleet.stats |= {
+        "heartbeats_late_10_ms_total": 5,
+        "heartbeats_late_1000_ms_total": 2,
+        "heartbeats_late_more_total": 1,
+        "heartbeats_late_sum_ms_total": 90_500,
+    }
+    samples = await scrape(fleet)
+    heartbeats, loop = "dscore_heartbeat_lateness_seconds", "dscore_loop_lag_seconds"
+    assert samples[f"{heartbeats}_bucket", (("le", "0.1"),)] == 5
+    assert samples[f"{heartbeats}_bucket", (("le", "1.0"),)] == 7
+    assert samples[f"{heartbeats}_bucket", (("le", "+Inf"),)] == 8
+    assert (samples[f"{heartbeats}_count", ()], samples[f"{heartbeats}_sum", ()]) == (8, 90.5)
+    assert samples[f"{loop}_bucket", (("le", "1.0"),)] == 4
+    assert samples[f"{loop}_count", ()] == 5
+    assert not any(name.startswith("dscore_heartbeats_late") for name, _ in samples)
 
 
 async def test_core_figures_keep_their_kind_and_get_base_units() -> None:

@@ -10,7 +10,6 @@ They come from the network, so whatever is too much or no string is left out, ne
 they are never labels of a metric.
 """
 
-from collections.abc import Iterable
 from sys import intern
 from typing import TypeAlias
 
@@ -41,14 +40,6 @@ def read_labels(config: bytes | None) -> Labels:
 
 def as_dict(labels: Labels) -> dict[str, str]:
     return {name: value for name, _, value in (label.partition("=") for label in labels)}
-
-
-def match(labels: Labels, wanted: Iterable[str]) -> bool:
-    """Whether all that is wanted is there: `name=value`, or `name` for any value."""
-    return all(
-        one in labels if "=" in one else any(label.startswith(f"{one}=") for label in labels)
-        for one in wanted
-    )
 
 
 def _fits(name: str, value: object) -> bool:

@@ -10,6 +10,7 @@ from dscore.context import Context
 from dscore.conversations import Conversations
 from dscore.dispatch import Dispatch
 from dscore.introductions import Introductions
+from dscore.loop_lag import LoopLag
 from dscore.terminations import Terminations
 from dscore.timers import Timers
 from dscore.watchers import Watchers
@@ -36,6 +37,7 @@ class Parts:
     timers: Timers
     watchers: Watchers
     backlog: Backlog
+    loop_lag: LoopLag
 
     async def stop(self) -> None:
         """Lets what is in progress end, and closes everything, the pool last."""
@@ -45,6 +47,7 @@ class Parts:
             await self.context.tasks.close(GRACE)
             await self.context.store.close()
         finally:
+            self.loop_lag.close()
             self.timers.close()
             self.backlog.close()
             self.context.pool.close()
@@ -84,4 +87,5 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
     )
     urgent = frozenset({core.HttpRequest, core.HttpGone, core.Drained})
     backlog = Backlog(context.pool, loop, dispatch.batch, urgent)
-    return Parts(context, pages, bridge, dispatch, terminations, timers, watchers, backlog)
+    lag = LoopLag(loop)
+    return Parts(context, pages, bridge, dispatch, terminations, timers, watchers, backlog, lag)

@@ -27,12 +27,14 @@ from dscore.errors import DrainingError, NotConnectedError, UnknownAgentError
 from dscore.hooks import Hooks
 from dscore.keeping import boot
 from dscore.log import get_logger
+from dscore.loop_lag import LoopLag
 from dscore.parts import Parts, assemble
 from dscore.policy import Policy
 from dscore.policy.drain import DrainReport, DrainStatus, Intent
 from dscore.policy.liveness import Liveness
+from dscore.recorder import Disconnect, read_timeline
 from dscore.registry import AgentRecord, Counts, Registry
-from dscore.store import MemoryStore, Store, StoreHealth
+from dscore.store import Entry, MemoryStore, Store, StoreHealth
 from dscore.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -258,6 +260,23 @@ class Server:
         record = self._registry.agents.get(agent_id)
         return None if record is None else Agent(self, record)
 
+    async def timeline(
+        self, agent_id: str, *, limit: int = 100, before: int | None = None
+    ) -> tuple[list[Entry], int | None]:
+        """What happened to an agent, newest first: what `dscore.recorder` wrote.
+
+        Args:
+            before: what an earlier call gave for the page after its own.
+
+        Returns:
+            The entries, and the `before` of the next page if there is one.
+
+        Raises:
+            UnknownAgentError: no such agent.
+        """
+        self._record(agent_id)
+        return await read_timeline(self._store, agent_id, limit=limit, before=before)
+
     def send_message(self, agent_id: str, message: Mapping[str, Any] | bytes) -> bool:
         """Sends a message to an agent; while it is away the message waits in its outbox.
 
@@ -390,6 +409,15 @@ class Server:
         if session is None:
             return Outbox(0, 0)
         return Outbox(len(session.outbox or ()), session.dropped)
+
+    def disconnects(self) -> list[tuple[Disconnect, int]]:
+        """How often connections of agents have ended, and how."""
+        return list(self._running.context.recorder.disconnects.items())
+
+    @property
+    def loop_lag(self) -> LoopLag:
+        """How late the event loop is with what is due."""
+        return self._running.loop_lag
 
     def close_connection(self, conn: int, code: int, reason: str) -> None:
         """Begins the closing handshake of a connection, if it is still there."""

@@ -51,6 +51,8 @@ def describe(kind: str, data: Document) -> str:
 
 def span(seconds: float) -> str:
     """A duration for people."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s".replace(".0 ", " ")
     if seconds < TOO_LONG:

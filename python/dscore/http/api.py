@@ -8,33 +8,29 @@ import asyncio
 import os
 from contextlib import suppress
 from typing import Annotated, Any, TypeAlias
-from urllib.parse import unquote
 
 import orjson
-from fastapi import APIRouter, Depends, HTTPException, Path, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi import Query as QueryParam
 from starlette.responses import Response
 
 from dscore._core import __version__
 from dscore.errors import NotConnectedError, UnknownAgentError
-from dscore.http import models
-from dscore.http.documents import agent_document, count_agents, drain_document
+from dscore.http import events, models
+from dscore.http.agent_id import AgentId
+from dscore.http.documents import (
+    agent_document,
+    count_agents,
+    drain_document,
+    store_document,
+)
 from dscore.http.gate import API
-from dscore.http.listing import CursorError, Query, Sort, page
+from dscore.http.listing import CursorError, Query, Sort, page, parse_labels
 from dscore.http.ports import AgentView, DrainReportView, Fleet, Status
 
 MAX_LIMIT = 1000
 MAX_WAIT = 300.0
 """Seconds that a call may be held open until the drain has ended."""
-
-
-def _agent_id(
-    agent_id: Annotated[str, Path(description="Percent-encoded: a slash is %2F.", max_length=4096)],
-) -> str:
-    try:
-        return unquote(agent_id, errors="strict")
-    except UnicodeDecodeError:
-        raise HTTPException(400, "The agent id is not UTF-8.") from None
 
 
 Wait: TypeAlias = Annotated[
@@ -45,7 +41,7 @@ Wait: TypeAlias = Annotated[
         description="Seconds to wait for the drain to end, then answer.",
     ),
 ]
-AgentId: TypeAlias = Annotated[str, Depends(_agent_id)]
+Name: TypeAlias = Annotated[str | None, QueryParam(max_length=64)]
 
 
 def router(fleet: Fleet) -> APIRouter:
@@ -53,6 +49,7 @@ def router(fleet: Fleet) -> APIRouter:
     routes = APIRouter(prefix=API)
     routes.include_router(_agents(fleet))
     routes.include_router(_one_agent(fleet))
+    routes.include_router(events.router(fleet))
     routes.include_router(_server(fleet))
     routes.include_router(_drain(fleet))
     return routes
@@ -64,7 +61,18 @@ def _agents(fleet: Fleet) -> APIRouter:
     @routes.get("/agents", summary="Agents, page by page", response_model=models.AgentPage)
     async def list_agents(
         status: Status | None = None,
-        state: Annotated[str | None, QueryParam(max_length=64)] = None,
+        state: Name = None,
+        reason: Annotated[
+            str | None, QueryParam(max_length=64, description="The reason_code.")
+        ] = None,
+        dialect: Name = None,
+        label: Annotated[
+            list[str],
+            QueryParam(
+                max_length=16,
+                description="`name=value`, or `name` for any value; all that are given must fit.",
+            ),
+        ] = [],  # noqa: B006 -- FastAPI copies it
         q: Annotated[
             str | None, QueryParam(max_length=128, description="Part of the id or the address.")
         ] = None,
@@ -74,7 +82,17 @@ def _agents(fleet: Fleet) -> APIRouter:
             str | None, QueryParam(max_length=4096, description="next_cursor of the page before.")
         ] = None,
     ) -> Response:
-        query = Query(status=status, state=state, q=q, sort=sort, limit=limit, cursor=cursor)
+        query = Query(
+            status=status,
+            state=state,
+            reason=reason,
+            dialect=dialect,
+            labels=parse_labels(label),
+            q=q,
+            sort=sort,
+            limit=limit,
+            cursor=cursor,
+        )
         try:
             agents, next_cursor = page(fleet.agents(), query)
         except CursorError as error:
@@ -180,6 +198,8 @@ def _server(fleet: Fleet) -> APIRouter:
                     "unauthenticated": counts.unauthenticated,
                 },
                 "agents": count_agents(fleet),
+                "store": store_document(fleet.store_health()),
+                "loop_lag_ms": round(fleet.loop_lag.last * 1000, 3),
                 "core": dict(fleet.core_stats()),
             }
         )

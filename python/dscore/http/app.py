@@ -27,6 +27,7 @@ _REFUSALS = {
 _PARTICULAR = {
     ("get", f"{API}/agents"): {"400": "The cursor does not fit."},
     ("get", f"{API}/agents/{{agent_id}}"): {"404": "Unknown agent."},
+    ("get", f"{API}/agents/{{agent_id}}/events"): {"404": "Unknown agent."},
     ("delete", f"{API}/agents/{{agent_id}}"): {"404": "Unknown agent."},
     ("post", f"{API}/agents/{{agent_id}}/message"): {
         "404": "Unknown agent.",

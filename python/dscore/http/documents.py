@@ -1,9 +1,13 @@
 """What the pages say of agents and of a drain, as plain dicts ready for JSON."""
 
+from collections import Counter
 from typing import Any
 
-from dscore.http.ports import AgentView, DrainStatusView, Fleet
+import orjson
+
+from dscore.http.ports import AgentView, DrainStatusView, EntryView, Fleet, StoreHealthView
 from dscore.messages import timestamp
+from dscore.why import describe
 
 OUTCOMES = ("acked", "failed", "timed_out", "vanished", "notified", "pending")
 
@@ -20,6 +24,8 @@ def agent_document(agent: AgentView) -> dict[str, Any]:
         "ip": agent.ip,
         "connected_at": _time(agent.connected_at),
         "last_heartbeat": _time(agent.last_heartbeat),
+        "rtt_ms": None if agent.rtt is None else round(agent.rtt * 1000, 3),
+        "labels": agent.labels,
     }
 
 
@@ -40,11 +46,42 @@ def drain_document(status: DrainStatusView | None) -> dict[str, Any]:
     return document
 
 
-def count_agents(fleet: Fleet) -> dict[str, int]:
-    """Agents known, by status."""
-    statuses = [agent.status for agent in fleet.agents()]
-    online = statuses.count("online")
-    return {"total": len(statuses), "online": online, "offline": len(statuses) - online}
+def entry_document(entry: EntryView) -> dict[str, Any]:
+    """An entry of an agent's timeline."""
+    data = orjson.loads(entry.data)
+    return {
+        "number": entry.number,
+        "at": timestamp(entry.at / 1000),
+        "kind": entry.kind,
+        "text": describe(entry.kind, data),
+        "data": data,
+    }
+
+
+def store_document(health: StoreHealthView) -> dict[str, Any]:
+    """Whether what is kept gets to where it outlives the process."""
+    return {
+        "status": "ok" if health.is_ok else "failing",
+        "reason": health.reason,
+        "waiting": health.waiting,
+        "lost": health.lost_total,
+    }
+
+
+def count_agents(fleet: Fleet) -> dict[str, Any]:
+    """Agents known, by status and by state."""
+    kinds = Counter((agent.status, agent.state) for agent in fleet.agents())
+    statuses: Counter[str] = Counter()
+    states: Counter[str] = Counter()
+    for (status, state), count in kinds.items():
+        statuses[status] += count
+        states[state] += count
+    return {
+        "total": statuses.total(),
+        "online": statuses["online"],
+        "offline": statuses["offline"],
+        "states": dict(sorted(states.items())),
+    }
 
 
 def _time(seconds: float | None) -> str | None:

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from dscore.http.documents import store_document
 from dscore.http.gate import HEALTH
 from dscore.http.ports import Fleet
 from dscore.messages import timestamp_now
@@ -146,7 +147,7 @@ def health_document(fleet: Fleet, sampler: SystemSampler) -> bytes:
     """The health document as JSON. Nothing awaits between the readings, so they belong together."""
     counts = fleet.counts()
     cpu, memory = sampler.sample()
-    is_draining, store = fleet.is_draining, fleet.store_health()
+    is_draining = fleet.is_draining
     return orjson.dumps(
         {
             "status": "shutting_down" if is_draining else "ok",
@@ -164,12 +165,7 @@ def health_document(fleet: Fleet, sampler: SystemSampler) -> bytes:
                 "uptime": round(fleet.uptime, 3),
             },
             "maintenance": fleet.maintenance,
-            "store": {
-                "status": "ok" if store.is_ok else "failing",
-                "reason": store.reason,
-                "waiting": store.waiting,
-                "lost": store.lost_total,
-            },
+            "store": store_document(fleet.store_health()),
         }
     )
 

@@ -6,7 +6,7 @@ go between two pages neither repeat nor hide others.
 
 import heapq
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
 
@@ -40,15 +40,26 @@ class Query:
     """Which agents, in which order, how many.
 
     Attributes:
+        reason: The reason_code.
+        labels: Each with its value, or with None where any value fits.
         q: Part of the id or of the address, in any case.
     """
 
     status: str | None = None
     state: str | None = None
+    reason: str | None = None
+    dialect: str | None = None
+    labels: tuple[tuple[str, str | None], ...] = ()
     q: str | None = None
     sort: str = "id"
     limit: int = 100
     cursor: str | None = None
+
+
+def parse_labels(wanted: Iterable[str]) -> tuple[tuple[str, str | None], ...]:
+    """Labels as they are asked for: `name=value`, or `name`."""
+    parts = (each.partition("=") for each in wanted)
+    return tuple((name, value if sign else None) for name, sign, value in parts)
 
 
 def page(agents: Iterable[AgentView], query: Query) -> tuple[list[AgentView], str | None]:
@@ -76,8 +87,20 @@ def _fitting(agents: Iterable[AgentView], query: Query) -> Iterator[AgentView]:
             continue
         if query.state is not None and agent.state != query.state:
             continue
+        if query.reason is not None and agent.reason_code != query.reason:
+            continue
+        if query.dialect is not None and agent.dialect != query.dialect:
+            continue
+        if query.labels and not _has_labels(agent.labels, query.labels):
+            continue
         if needle is None or needle in agent.id.casefold() or needle in (agent.ip or ""):
             yield agent
+
+
+def _has_labels(labels: Mapping[str, str], wanted: Iterable[tuple[str, str | None]]) -> bool:
+    return all(
+        name in labels if value is None else labels.get(name) == value for name, value in wanted
+    )
 
 
 def _after(

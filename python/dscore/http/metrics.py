@@ -1,24 +1,35 @@
 """Prometheus metrics, read from the fleet when asked for. None has a label per agent."""
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import Final, get_args
 
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from dscore._core import __version__
-from dscore.http.documents import OUTCOMES, count_agents
+from dscore.http.documents import OUTCOMES
 from dscore.http.gate import METRICS
 from dscore.http.ports import Fleet
+from dscore.registry import ONLINE_STATES, State
 
 _HELP = {
     "http_connections": "Open HTTP connections that are no WebSocket.",
     "accepted_total": "Connections accepted.",
     "refused_total": "Connections refused: over a limit, or at a closed gate.",
     "handshake_failures_total": "WebSocket upgrades that were not valid.",
+    "missed_heartbeats_total": "Intervals in which a heartbeat was due and none came.",
+    "sessions_restored_total": "Introductions that took up an earlier session.",
+    "takeovers_total": "Connections that took over from another one of the same agent.",
     "messages_received_total": "Messages received from WebSocket peers.",
     "messages_sent_total": "Messages sent to WebSocket peers.",
     "bytes_received_total": "Bytes received.",
@@ -42,8 +53,11 @@ _HELP = {
 }
 # Prometheus wants the unit last, before _total.
 _RENAMED = {"bytes_received_total": "received_bytes_total", "bytes_sent_total": "sent_bytes_total"}
-# Told with a label instead.
+# Told with a label, or as a histogram, instead.
 _SKIPPED = frozenset(("connections", "connections_unauthenticated"))
+_LATE = "heartbeats_late_"
+LATENESS_BOUNDS_MS: Final = (10, 100, 1000, 5000, 15000, 60000)
+STATES: Final = get_args(State)
 
 
 def router(fleet: Fleet) -> APIRouter:
@@ -79,8 +93,10 @@ class FleetCollector(Collector):
         yield from self._connections()
         yield self._agents()
         yield from self._phase()
+        yield self._disconnects()
+        yield from self._lateness()
         for name, value in self._fleet.core_stats().items():
-            if name not in _SKIPPED:
+            if name not in _SKIPPED and not name.startswith(_LATE):
                 yield _core_metric(name, value)
 
     def _connections(self) -> Iterator[Metric]:
@@ -93,13 +109,46 @@ class FleetCollector(Collector):
         yield connections
 
     def _agents(self) -> Metric:
-        counts = count_agents(self._fleet)
         agents = GaugeMetricFamily(
-            "dscore_agents", "Agents known, connected or not.", labels=["status"]
+            "dscore_agents", "Agents known, connected or not.", labels=["state", "status"]
         )
-        for status in ("online", "offline"):
-            agents.add_metric([status], counts[status])
+        # All of them, also those that are zero: a series that comes and goes makes gaps in graphs.
+        counts = Counter(agent.state for agent in self._fleet.agents())
+        for state in STATES:
+            status = "online" if state in ONLINE_STATES else "offline"
+            agents.add_metric([state, status], counts[state])
         return agents
+
+    def _disconnects(self) -> Metric:
+        disconnects = CounterMetricFamily(
+            "dscore_disconnects_total",
+            "Connections of agents that have ended.",
+            labels=["reason", "code", "initiator"],
+        )
+        for kind, count in self._fleet.disconnects():
+            disconnects.add_metric([kind.reason, kind.code, kind.initiator], count)
+        return disconnects
+
+    def _lateness(self) -> Iterator[Metric]:
+        lag = self._fleet.loop_lag
+        yield HistogramMetricFamily(
+            "dscore_loop_lag_seconds",
+            "How late the Python loop was, measured every second.",
+            buckets=[(_bound(bound), count) for bound, count in lag.buckets()],
+            sum_value=lag.sum,
+        )
+        stats = self._fleet.core_stats()
+        buckets, count = [], 0
+        for bound_ms in LATENESS_BOUNDS_MS:
+            count += stats.get(f"{_LATE}{bound_ms}_ms_total", 0)
+            buckets.append((_bound(bound_ms / 1000), count))
+        buckets.append(("+Inf", count + stats.get(f"{_LATE}more_total", 0)))
+        yield HistogramMetricFamily(
+            "dscore_heartbeat_lateness_seconds",
+            "How long after they were due heartbeats came.",
+            buckets=buckets,
+            sum_value=stats.get(f"{_LATE}sum_ms_total", 0) / 1000,
+        )
 
     def _phase(self) -> Iterator[Metric]:
         fleet = self._fleet
@@ -128,6 +177,10 @@ class FleetCollector(Collector):
             for outcome in OUTCOMES:
                 drain.add_metric([outcome], getattr(status, outcome))
             yield drain
+
+
+def _bound(seconds: float) -> str:
+    return "+Inf" if seconds == float("inf") else str(seconds)
 
 
 def _core_metric(name: str, value: int) -> Metric:

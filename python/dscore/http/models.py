@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dscore.http.health import StorageHealth
 from dscore.http.ports import Intent, Outcome, Status
 
 MAX_TIMEOUT = 86_400.0
@@ -22,6 +23,8 @@ class AgentSummary(BaseModel):
     ip: str | None
     connected_at: str | None
     last_heartbeat: str | None
+    rtt_ms: float | None = Field(description="The last ping and its pong.")
+    labels: dict[str, str] = Field(description="`labels` in the config of its app_ready.")
 
 
 class AgentDetail(AgentSummary):
@@ -37,6 +40,27 @@ class AgentPage(BaseModel):
 
     items: list[AgentSummary]
     next_cursor: str | None = Field(description="Gets the next page; null on the last one.")
+
+
+class TimelineEntry(BaseModel):
+    """Something that happened to an agent, or to the server meanwhile."""
+
+    number: int
+    at: str
+    kind: str
+    text: str = Field(description="The same in words.")
+    data: dict[str, Any]
+
+
+class Timeline(BaseModel):
+    """What happened to one agent, newest first."""
+
+    agent: AgentSummary
+    sentence: str | None = Field(
+        description="Why the agent is what it is; null on all pages but the first."
+    )
+    items: list[TimelineEntry]
+    next_cursor: str | None
 
 
 class TerminateRequest(BaseModel):
@@ -120,6 +144,7 @@ class AgentCounts(BaseModel):
     total: int
     online: int
     offline: int
+    states: dict[str, int]
 
 
 class StatusDocument(BaseModel):
@@ -132,4 +157,6 @@ class StatusDocument(BaseModel):
     uptime: float
     connections: ConnectionCounts
     agents: AgentCounts
+    store: StorageHealth
+    loop_lag_ms: float = Field(description="How late the Python loop was when last measured.")
     core: dict[str, int] = Field(description="Counters and gauges of the reactors.")

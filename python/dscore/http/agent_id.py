@@ -1,0 +1,18 @@
+"""The agent id in a path."""
+
+from typing import Annotated, TypeAlias
+from urllib.parse import unquote
+
+from fastapi import Depends, HTTPException, Path
+
+
+def _agent_id(
+    agent_id: Annotated[str, Path(description="Percent-encoded: a slash is %2F.", max_length=4096)],
+) -> str:
+    try:
+        return unquote(agent_id, errors="strict")
+    except UnicodeDecodeError:
+        raise HTTPException(400, "The agent id is not UTF-8.") from None
+
+
+AgentId: TypeAlias = Annotated[str, Depends(_agent_id)]

@@ -1,0 +1,65 @@
+"""The timeline of one agent, and the sentence that it comes to (`dscore.why`)."""
+
+from datetime import datetime, timezone
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, HTTPException
+from fastapi import Query as QueryParam
+from starlette.responses import Response
+
+from dscore.errors import UnknownAgentError
+from dscore.http import models
+from dscore.http.agent_id import AgentId
+from dscore.http.documents import agent_document, entry_document
+from dscore.http.ports import Fleet
+from dscore.why import clock, sentence
+
+MAX_LIMIT = 1000
+
+
+def router(fleet: Fleet) -> APIRouter:
+    """`/agents/{agent_id}/events` of a fleet."""
+    routes = APIRouter(tags=["agents"])
+
+    @routes.get(
+        "/agents/{agent_id}/events",
+        summary="What happened to one agent, newest first",
+        response_model=models.Timeline,
+    )
+    async def events(
+        agent_id: AgentId,
+        limit: Annotated[int, QueryParam(ge=1, le=MAX_LIMIT)] = 100,
+        cursor: Annotated[
+            str | None, QueryParam(max_length=32, description="next_cursor of the page before.")
+        ] = None,
+    ) -> Response:
+        before = None if cursor is None else _number(cursor)
+        try:
+            entries, next_before = await fleet.timeline(agent_id, limit=limit, before=before)
+        except UnknownAgentError:
+            raise HTTPException(404, f"No agent has the id {agent_id!r}.") from None
+        # Read after the wait, so that it is no older than the entries.
+        agent = fleet.agent(agent_id)
+        if agent is None:
+            raise HTTPException(404, f"No agent has the id {agent_id!r}.")
+        shown, items = agent_document(agent), [entry_document(entry) for entry in entries]
+        utc = timezone.utc
+        document = {
+            "agent": shown,
+            # A later page does not have what the sentence is about.
+            "sentence": sentence(shown, items, clock(datetime.now(utc), utc))
+            if before is None
+            else None,
+            "items": items,
+            "next_cursor": None if next_before is None else str(next_before),
+        }
+        return Response(orjson.dumps(document), media_type="application/json")
+
+    return routes
+
+
+def _number(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise HTTPException(400, "The cursor is not one that this server gave.")
+    return int(cursor)
