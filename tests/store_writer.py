@@ -1,0 +1,61 @@
+"""Writes to a store without end, for a test that kills it: `python store_writer.py PATH`.
+
+Each round changes everything at once, so that a half-written round shows; when a round is safe on
+disk its number is printed.
+"""
+
+import asyncio
+import sys
+
+from dscore.store import Seen, Session, StoredAgent
+from dscore.store.sqlite import SqliteStore
+
+AGENTS = 200
+
+
+async def write(path: str) -> None:
+    store = SqliteStore(path)
+    kept = await store.start()
+    number = max((stored.generation for stored, _ in kept.agents), default=0)
+    while True:
+        number += 1
+        write_round(store, number)
+        if number % 5 == 0:
+            while store.health().waiting:  # noqa: ASYNC110 -- the store tells nobody
+                await asyncio.sleep(0.001)
+            print(number, flush=True)
+        await asyncio.sleep(0)
+
+
+def write_round(store: SqliteStore, number: int) -> None:
+    seen: list[Seen] = []
+    for index in range(AGENTS):
+        agent_id = f"agent-{index:03}"
+        store.keep(
+            StoredAgent(
+                agent_id,
+                "online",
+                "connected",
+                None,
+                "127.0.0.1",
+                "raw",
+                number,
+                "app_ready",
+                number,
+                number,
+                b'{"labels":{}}',
+            )
+        )
+        session = store.get(agent_id) or Session()
+        store.take_outbox(agent_id)
+        session.last_close = number
+        store.put(agent_id, session)
+        store.queue(agent_id, b"%d" % number, limit=9, max_bytes=999)
+        store.append(agent_id, number, "connected", b"{}")
+        seen.append((agent_id, number, None))
+    store.seen(seen)
+    store.prune(0)
+
+
+if __name__ == "__main__":
+    asyncio.run(write(sys.argv[1]))

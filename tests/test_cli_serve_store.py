@@ -1,0 +1,172 @@
+"""`serve` and its `--store`: restarts, kill -9, a disk that takes nothing, a file it cannot use."""
+
+import asyncio
+import json
+import resource
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving import Serving
+from waiting import wait_until
+from wire import Wire, agent
+
+Serve = Callable[..., Serving]
+# What comes back after a restart must be there in time on a busy machine too.
+GRACE = {"DSCORE_MONITORING__RECONNECTION_GRACE_PERIOD": "20s"}
+# Above anything that the server's log, in its own file, may grow to here.
+FILE_LIMIT = 256 * 1024
+
+
+def health(serving: Serving) -> dict[str, Any]:
+    _, body = serving.get("/deepstream/health")
+    document: dict[str, Any] = json.loads(body)
+    return document
+
+
+def metrics(serving: Serving) -> list[str]:
+    return serving.get("/metrics")[1].decode().splitlines()
+
+
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    db = sqlite3.connect(path)
+    try:
+        return db.execute(query).fetchall()
+    finally:
+        db.close()
+
+
+def message(serving: Serving, agent_id: str, **fields: object) -> None:
+    path = f"/api/v1/agents/{agent_id}/message"
+    status, body = serving.request("POST", path, {"type": "note", **fields})
+    assert status == 202, body
+
+
+async def notes(one: Wire, count: int) -> list[Any]:
+    return [(await one.recv_type("note"))["n"] for _ in range(count)]
+
+
+def limit_files(serving: Serving, size: int) -> None:
+    """No file of that process may grow past a size: what it meets is a full disk."""
+    _, hard = resource.prlimit(serving.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(serving.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGUSR1])
+async def test_a_fleet_comes_back_to_a_restarted_server(
+    serve: Serve, tmp_path: Path, end: signal.Signals
+) -> None:
+    store = str(tmp_path / "fleet.db")
+    serving = await asyncio.to_thread(serve, "--store", store, env=GRACE)
+    async with agent(serving.ws, "here", config={"n": 1}), agent(serving.ws, "away"):
+        pass
+    await asyncio.to_thread(wait_until, lambda: not health(serving)["connected_instances"], "leave")
+    for n in range(3):
+        await asyncio.to_thread(message, serving, "away", n=n)
+    async with agent(serving.ws, "here", reconnection=True):
+        await asyncio.to_thread(
+            wait_until, lambda: not health(serving)["store"]["waiting"], "write"
+        )
+        serving.process.send_signal(end)
+        await asyncio.to_thread(serving.wait)
+    serving = await asyncio.to_thread(serve, "--store", store, env=GRACE)
+    restored = serving.wait_for_log("fleet_restored")
+    assert (restored["agents"], restored["online"], restored["sessions"]) == (2, 2, 2)
+    async with agent(serving.ws, "watcher", introduce=False) as watcher:
+        await watcher.send("watch")
+        async with (
+            agent(serving.ws, "here", introduce=False) as here,
+            agent(serving.ws, "away", introduce=False) as away,
+        ):
+            assert (await here.introduce(reconnection=True))["session_restored"] is True
+            assert (await away.introduce(reconnection=True))["session_restored"] is True
+            assert await notes(away, 3) == [0, 1, 2]
+            answer = await asyncio.to_thread(serving.get, "/api/v1/agents/here")
+            assert json.loads(answer[1])["config"] == {"n": 1}
+        heard = [await watcher.recv_type("client_reconnected") for _ in range(2)]
+        assert {one["clientName"] for one in heard} == {"here", "away"}
+        assert not [one for one in watcher.kept if one["type"] == "client_status_changed"]
+
+
+async def test_a_drain_leaves_everything_on_disk(serve: Serve, tmp_path: Path) -> None:
+    store = tmp_path / "fleet.db"
+    serving = await asyncio.to_thread(serve, "--store", str(store))
+    async with agent(serving.ws, "a-1") as one:
+        serving.process.send_signal(signal.SIGTERM)
+        await one.answer(await one.recv_type("terminate_app"))
+        await one.closed()
+    assert await asyncio.to_thread(serving.wait) == 0
+    assert rows(store, "SELECT agent_id, status, state, reason_code FROM agents") == [
+        ("a-1", "offline", "terminated", "terminated")
+    ]
+    assert rows(store, "SELECT * FROM sessions") == []
+    assert rows(store, "SELECT id, name, ip, status FROM clients") == [
+        ("a-1", "a-1", "127.0.0.1", "offline")
+    ]
+
+
+async def test_a_full_disk_stops_nobody_and_is_caught_up(serve: Serve, tmp_path: Path) -> None:
+    store = tmp_path / "fleet.db"
+    serving = await asyncio.to_thread(serve, "--store", str(store))
+    async with agent(serving.ws, "away"):
+        pass
+    limit_files(serving, FILE_LIMIT)
+    await asyncio.to_thread(wait_until, lambda: not health(serving)["connected_instances"], "leave")
+    await asyncio.to_thread(message, serving, "away", n=0, padding="x" * FILE_LIMIT)
+    await asyncio.to_thread(
+        wait_until, lambda: health(serving)["store"]["status"] == "failing", "failure"
+    )
+    assert health(serving)["status"] == "ok"
+    assert health(serving)["store"]["reason"]
+    assert "dscore_store_failing 1.0" in metrics(serving)
+    assert serving.wait_for_log("store_failing")["level"] == "error"
+    async with agent(serving.ws, "newcomer") as newcomer:
+        assert (await newcomer.beat())["status"] == "ok"
+        await asyncio.to_thread(message, serving, "away", n=1)
+        limit_files(serving, resource.RLIM_INFINITY)
+        await asyncio.to_thread(
+            wait_until, lambda: health(serving)["store"]["status"] == "ok", "recovery", 20.0
+        )
+        serving.wait_for_log("store_recovered")
+        assert "dscore_store_failing 0.0" in metrics(serving)
+        assert "dscore_store_lost_total 0.0" in metrics(serving)
+        assert rows(store, "SELECT agent_id FROM agents") == [("away",), ("newcomer",)]
+    async with agent(serving.ws, "away", reconnection=True) as away:
+        assert await notes(away, 2) == [0, 1]
+
+
+def test_memory_leaves_no_file(serve: Serve, tmp_path: Path) -> None:
+    serving = serve("--store", ":memory:", directory=tmp_path)
+    assert health(serving)["store"]["status"] == "ok"
+    assert serving.stop() == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["serve.log"]
+
+
+def test_the_default_is_a_file_where_it_runs(serve: Serve, tmp_path: Path) -> None:
+    assert serve(directory=tmp_path).stop() == 0
+    assert (tmp_path / "dscore.db").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all, " * 100])
+def test_a_store_that_cannot_be_used_is_one_line_and_exit_1(
+    serve: Serve, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "no-such" / "fleet.db"
+    if content:
+        path.parent.mkdir()
+        path.write_bytes(content)
+    serving = serve("--store", str(path), ready=False)
+    assert serving.wait() == 1
+    assert str(path) in serving.log.splitlines()[-1]
+
+
+def test_a_store_in_use_is_refused(serve: Serve, tmp_path: Path) -> None:
+    path = str(tmp_path / "fleet.db")
+    serve("--store", path)
+    second = serve("--store", path, ready=False)
+    assert second.wait() == 1
+    assert "another server" in second.log

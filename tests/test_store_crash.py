@@ -1,0 +1,63 @@
+"""What is left of a store whose process was killed in the middle of everything."""
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import store_writer
+from dscore.store.memory import TIMELINE_LENGTH
+
+KILLS = 8
+
+
+def test_kill_9_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "dscore.db"
+    chance = random.Random(4711)
+    safe = 0
+    for _ in range(KILLS):
+        safe = max(safe, run_and_kill(path, chance.uniform(0.01, 0.4)))
+        assert look_into(path) >= safe, "a round that was safe is gone"
+    assert safe > 0
+
+
+def run_and_kill(path: Path, seconds: float) -> int:
+    """Lets the writer write for a while after its first safe round; the last safe one."""
+    command = [sys.executable, store_writer.__file__, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        first = int(writer.stdout.readline())
+        # Not a wait for anything: the moment is what is random here.
+        time.sleep(seconds)
+        writer.send_signal(signal.SIGKILL)
+        rest = writer.stdout.read()
+    # The last line may be half a number.
+    return max([first, *map(int, rest[: rest.rfind("\n") + 1].split())])
+
+
+def look_into(path: Path) -> int:
+    """The round in the file: the same in every table."""
+    db = sqlite3.connect(path)
+    try:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        [(number, agents)] = db.execute("SELECT generation, count(*) FROM agents GROUP BY 1")
+        assert agents == store_writer.AGENTS
+        for column in (
+            "seen_at FROM last_seen",
+            "last_close FROM sessions",
+            "CAST(message AS INTEGER) FROM outbox",
+        ):
+            assert db.execute(f"SELECT DISTINCT {column}").fetchall() == [(number,)]
+        assert db.execute("SELECT count(*) FROM outbox").fetchone() == (agents,)
+        assert db.execute("SELECT max(at) FROM events").fetchone() == (number,)
+        [(longest,)] = db.execute(
+            "SELECT max(n) FROM (SELECT count(*) AS n FROM events GROUP BY agent_id)"
+        )
+        assert longest <= TIMELINE_LENGTH
+    finally:
+        db.close()
+    assert isinstance(number, int)
+    return number
