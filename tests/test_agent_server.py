@@ -18,6 +18,7 @@ import pytest
 from dscore.agent import Agent, AgentConfig, Exit, ReconnectPolicy, State, Status, TerminateAnswer
 from fake_server import until
 from serving import Serving, clean_environment
+from waiting import wait_until
 
 Serve = Callable[..., Serving]
 
@@ -180,19 +181,19 @@ async def test_messages_go_both_ways_and_wait_for_who_is_away(serving: Serving) 
 
 async def test_heartbeats_keep_an_agent_online(serve: Serve) -> None:
     environ = {
-        "DSCORE_MONITORING__HEALTH_CHECK_INTERVAL": "100ms",
-        "DSCORE_MONITORING__CONNECTION_CHECK_INTERVAL": "200ms",
+        "DSCORE_MONITORING__HEALTH_CHECK_INTERVAL": "200ms",
+        "DSCORE_MONITORING__CONNECTION_CHECK_INTERVAL": "400ms",
         "DSCORE_MONITORING__MAX_MISSED_HEARTBEATS": "1",
-        "DSCORE_MONITORING__HEARTBEAT_GRACE_PERIOD": "100ms",
-        "DSCORE_MONITORING__OFFLINE_TIMEOUT": "600ms",
+        "DSCORE_MONITORING__HEARTBEAT_GRACE_PERIOD": "400ms",
+        "DSCORE_MONITORING__OFFLINE_TIMEOUT": "1500ms",
     }
     serving = await asyncio.to_thread(serve, env=environ)
     async with connected(serving) as (agent, _):
-        await asyncio.sleep(1.0)  # Longer than any of these; nothing may have happened.
+        # So many take longer than any of these times.
+        await asyncio.to_thread(wait_until, lambda: heartbeats(serving) >= 10, "heartbeats", 20.0)
         assert agent.status.last_close_code == 0
         [one] = json.loads((await asyncio.to_thread(serving.get, "/api/v1/agents"))[1])["items"]
         assert one["status"] == "online"
-        await until(lambda: heartbeats(serving) >= 5, "heartbeats")
 
 
 def heartbeats(serving: Serving) -> float:
