@@ -120,6 +120,42 @@ async def test_a_long_drain_gets_the_time_it_asks_for(serve: Serve) -> None:
         assert await asyncio.to_thread(serving.wait) == 0
 
 
+@pytest.mark.parametrize(
+    "launch",
+    [
+        "appsrc ! fakesink",
+        f"{CAMERA} ! identity error-after=2 ! fakesink",
+        "videotestsrc num-buffers=2 ! fakesink",
+    ],
+    ids=["preroll", "failed", "ended"],
+)
+async def test_a_pipeline_that_does_not_play_is_no_obstacle(serving: Serving, launch: str) -> None:
+    async with playing(serving, launch) as (_, binding, run):
+        if "appsrc" not in launch:
+            await asyncio.wait_for(binding.wait(), 10)
+        began = time.monotonic()
+        serving.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(run, 15) == Exit.STOPPED
+        assert time.monotonic() - began < 4.0
+        assert await asyncio.to_thread(serving.wait) == 0
+
+
+async def test_told_twice_it_stops_once_and_answers(serving: Serving) -> None:
+    """An operator asks, and while the pipeline takes its time, so does a drain."""
+    launch = "videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink sync=true"
+    async with playing(serving, launch, hard_timeout=3.0) as (agent, _, run):
+        path = "/api/v1/agents/camera-1/terminate"
+        asking = asyncio.create_task(
+            asyncio.to_thread(serving.request, "POST", path, {}, None, 20.0)
+        )
+        await until(lambda: agent.is_terminating, "order")
+        serving.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(run, 15) == Exit.STOPPED
+        status, body = await asking
+        assert (status, json.loads(body)["outcome"]) == (200, "acked")
+        assert await asyncio.to_thread(serving.wait) == 0
+
+
 async def test_a_sink_that_hangs_is_named_to_the_server(serving: Serving) -> None:
     launch = f"{CAMERA} ! queue ! fakesink name=stuck async=false"
     async with playing(serving, launch, hard_timeout=1.5) as (_, binding, run):
