@@ -131,7 +131,8 @@ class Stopping:
 
     async def _halt(self) -> list[str]:
         """Asks for the state NULL; returns which elements did not reach it."""
-        held = [source for source, end in self._ends if not end.done()]
+        has_ended = self._ending.eos.is_set()
+        held = [source for source, end in self._ends if not (has_ended or end.done())]
         # As long as a source waits to take its end, it holds its state lock, and the change to NULL
         # would wait for it, while it waits for a sink that only NULL wakes up. A flush wakes it.
         flushes = [asyncio.create_task(call(flush_source, source)) for source in held]
