@@ -8,7 +8,7 @@ import pytest
 
 from dscore.cli import run
 
-COMMANDS = ["serve", "status", "agents", "drain", "terminate", "maintenance", "config"]
+COMMANDS = ["serve", "status", "agents", "why", "drain", "terminate", "maintenance", "config"]
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +41,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["serve", "--port", "http"], "--port"),
         (["agents", "--limit", "0"], "--limit"),
         (["agents", "--status", "away"], "--status"),
+        (["agents", "--dialect", "klingon"], "--dialect"),
+        (["agents", "--watch", "--json"], "--watch"),
+        (["agents", "--watch"], "needs a terminal"),
+        (["why"], "agent"),
         (["drain", "--intent", "stop"], "--intent"),
         (["drain", "--timeout", "soon"], "--timeout"),
         (["config"], "see dscore config --help"),

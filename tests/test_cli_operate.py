@@ -1,6 +1,7 @@
 """The operator's commands, through the real client and the real pages, over a fake fleet."""
 
 import asyncio
+import re
 import socket
 import sys
 import threading
@@ -15,6 +16,7 @@ from dscore.auth import Tokens
 from dscore.cli import client as client_module
 from dscore.cli import run, shutdown
 from dscore.http.app import build_app
+from dscore.store import Entry, StoreHealth
 from fake_fleet import FakeAgent, FakeFleet
 
 DEADLINE = 10.0
@@ -137,8 +139,20 @@ def test_status_in_words_and_as_json(invoke: Invoke, serving: Serve) -> None:
     assert code == 0
     assert "ok, up 12 s" in out
     assert "2: 1 online, 1 offline" in out
+    assert "loop         2.0 ms late" in out
+    assert "store        ok" in out
     code, out, _ = invoke("status", "--json")
     assert orjson.loads(out)["agents"]["total"] == 2
+
+
+def test_status_names_unusual_states_and_a_store_that_fails(invoke: Invoke, serving: Serve) -> None:
+    fleet = FakeFleet("a", "b", "c")
+    fleet.by_id["b"].state, fleet.by_id["c"].state = "late", "reconnecting"
+    fleet.store = StoreHealth(is_ok=False, reason="disk full", waiting=1200, lost_total=3)
+    serving(fleet)
+    out = invoke("status")[1]
+    assert "3: 3 online, 0 offline (1 late, 1 reconnecting)" in out
+    assert "failing: disk full; 1,200 changes wait, 3 entries lost" in out
 
 
 def test_status_of_a_draining_server_is_its_drain(
@@ -202,6 +216,11 @@ def test_agents_hands_its_filters_on(invoke: Invoke, serving: Serve) -> None:
     ]
     out = invoke("agents", "--json", "--status", "offline")[1]
     assert [item["id"] for item in orjson.loads(out)["items"]] == ["cam-2"]
+    fleet.by_id["box"].labels = {"site": "busan", "line": "3"}
+    out = invoke("agents", "--json", "--label", "site=busan", "-l", "line")[1]
+    assert [item["id"] for item in orjson.loads(out)["items"]] == ["box"]
+    assert orjson.loads(invoke("agents", "--json", "--dialect", "socketio")[1])["items"] == []
+    assert orjson.loads(invoke("agents", "--json", "--reason", "operator")[1])["items"] == []
     code, _, err = invoke("agents", "--sort", "age")
     assert code == 1
     assert "query.sort" in err
@@ -366,3 +385,73 @@ def test_terminate_used_wrongly(invoke: Invoke, arguments: list[str]) -> None:
     code, _, err = invoke("terminate", *arguments)
     assert code == 2
     assert err.count("\n") == 1
+
+
+LOST = {
+    "code": 1006,
+    "answer": 0,
+    "reason": "",
+    "initiator": "network",
+    "cause": "",
+    "ip": "10.0.3.4",
+    "lasted_ms": 5000,
+    "rtt_us": None,
+    "stale": False,
+}
+
+
+@pytest.fixture
+def lost() -> FakeFleet:
+    fleet = FakeFleet("agent-17")
+    agent = fleet.by_id["agent-17"]
+    agent.status = agent.state = "offline"
+    agent.reason_code, agent.connected = "reconnect_timeout", False
+    story = [("disconnected", LOST), ("offline", {"reason_code": "reconnect_timeout"})]
+    fleet.entries["agent-17"] = [
+        Entry(number, "agent-17", 1_700_000_000_000 + 120_000 * number, kind, orjson.dumps(data))
+        for number, (kind, data) in enumerate(story)
+    ]
+    return fleet
+
+
+def test_why_is_one_sentence_and_the_timeline(
+    invoke: Invoke, serving: Serve, lost: FakeFleet
+) -> None:
+    serving(lost)
+    code, out, _ = invoke("why", "agent-17")
+    first, empty, *timeline = out.splitlines()
+    assert (code, empty) == (0, "")
+    assert re.fullmatch(
+        r"agent-17 is offline since [-\d]+ [:\d]+: its connection from 10\.0\.3\.4 was lost "
+        r"without a close frame, it did not come back within 120 s; it never sent a heartbeat",
+        first,
+    )
+    assert [line.split("  ")[2].split(",")[0] for line in timeline] == [
+        "its connection was lost without a close frame",
+        "offline: reconnect_timeout",
+    ]
+
+
+def test_why_as_json_is_the_page(invoke: Invoke, serving: Serve, lost: FakeFleet) -> None:
+    serving(lost)
+    document = orjson.loads(invoke("why", "agent-17", "--json", "--limit", "1")[1])
+    assert document["sentence"].startswith("agent-17 is offline since 2023-11-14 22:15:20Z")
+    assert [item["kind"] for item in document["items"]] == ["offline"]
+
+
+def test_why_of_an_unknown_agent_is_exit_1(invoke: Invoke, serving: Serve) -> None:
+    serving(FakeFleet())
+    code, out, err = invoke("why", "nobody")
+    assert (code, out) == (1, "")
+    assert err == "dscore: no agent has the id 'nobody'\n"
+
+
+def test_what_an_agent_says_cannot_write_to_the_terminal(
+    invoke: Invoke, serving: Serve, lost: FakeFleet
+) -> None:
+    evil = {**LOST, "initiator": "peer", "code": 1000, "reason": "\x1b[2J"}
+    lost.entries["agent-17"][0] = lost.entries["agent-17"][0]._replace(data=orjson.dumps(evil))
+    serving(lost)
+    out = invoke("why", "agent-17")[1]
+    assert "\x1b" not in out
+    assert r"1000 \x1b[2J" in out

@@ -73,6 +73,13 @@ class AgentStatus(str, Enum):
     offline = "offline"
 
 
+class Dialect(str, Enum):
+    """How an agent speaks."""
+
+    raw = "raw"
+    socketio = "socketio"
+
+
 class LogLevel(str, Enum):
     """How much is written to the log."""
 
@@ -218,6 +225,22 @@ def agents(
     state: Annotated[
         str | None, typer.Option(metavar="STATE", help="Only agents in this state.")
     ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Only agents offline for this reason.")
+    ] = None,
+    dialect: Annotated[
+        Dialect | None,
+        typer.Option(metavar="raw|socketio", help="Only agents that speak this dialect."),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            "-l",
+            metavar="NAME[=VALUE]",
+            help="Only agents with this label in their config; may be given several times.",
+        ),
+    ] = None,
     q: Annotated[
         str | None,
         typer.Option("--q", "-q", metavar="TEXT", help="Only agents with this in id or address."),
@@ -232,6 +255,10 @@ def agents(
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many. [default: all]")
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", "-w", help="Show them live until ctrl-C.", show_default=False),
+    ] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     json: Json = False,
@@ -240,10 +267,45 @@ def agents(
     from dscore.cli import operate
     from dscore.cli.client import Client
 
-    wanted = {"status": only.value if only else None, "state": state, "q": q, "sort": sort}
+    if watch and json:
+        raise CliError("--watch is for people; poll --json instead", USAGE)
+    wanted = {
+        "status": only.value if only else None,
+        "state": state,
+        "reason": reason,
+        "dialect": dialect.value if dialect else None,
+        "label": label or None,
+        "q": q,
+        "sort": sort,
+    }
     query = {name: value for name, value in wanted.items() if value is not None}
     with Client(url, token) as client:
+        if watch:
+            from dscore.cli.watch import watch as run
+
+            return run(client, query, limit=limit)
         return operate.agents(client, query, limit=limit, as_json=json)
+
+
+@app.command()
+def why(
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="An agent's id.")],
+    limit: Annotated[
+        int, typer.Option(min=1, max=1000, metavar="N", help="Entries of the timeline.")
+    ] = 20,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> int:
+    """Tell in one sentence why an agent is what it is, and show what happened to it.
+
+    Exits with 1 if there is no such agent.
+    """
+    from dscore.cli.client import Client
+    from dscore.cli.why import why as run
+
+    with Client(url, token) as client:
+        return run(client, agent, limit=limit, as_json=json)
 
 
 @app.command()

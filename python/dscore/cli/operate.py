@@ -8,6 +8,7 @@ from dscore.cli.client import Client, RefusedError
 from dscore.cli.errors import OK
 
 PAGE = 1000
+AGENT_HEADINGS = ("ID", "STATUS", "STATE", "ADDRESS", "ROUND TRIP", "CONNECTED", "LAST HEARTBEAT")
 
 
 def status(client: Client, *, as_json: bool) -> int:
@@ -33,14 +34,31 @@ def _show_status(url: str, document: dict[str, Any]) -> None:
     words = document["status"].replace("_", " ")
     show.line(f"{url}: {words}, up {show.span(document['uptime'])}")
     show.line(f"  server       dscore {document['version']}, pid {document['pid']}")
-    show.line(
-        f"  agents       {agents['total']:,}: "
-        f"{agents['online']:,} online, {agents['offline']:,} offline"
-    )
+    show.line(f"  agents       {fleet_line(agents)}")
     show.line(
         f"  connections  {connections['total']:,}: {connections['authenticated']:,} "
         f"authenticated, {connections['unauthenticated']:,} unauthenticated"
     )
+    show.line(f"  loop         {document['loop_lag_ms']:.1f} ms late when last measured")
+    show.line(f"  store        {_store_line(document['store'])}")
+
+
+def fleet_line(agents: dict[str, Any]) -> str:
+    """A fleet in words: its size, its statuses, and the states that are worth a look."""
+    line = f"{agents['total']:,}: {agents['online']:,} online, {agents['offline']:,} offline"
+    usual = ("connected", "offline")
+    others = [
+        f"{count:,} {state}" for state, count in agents["states"].items() if state not in usual
+    ]
+    return f"{line} ({', '.join(others)})" if others else line
+
+
+def _store_line(store: dict[str, Any]) -> str:
+    waiting = f"{store['waiting']:,} changes wait"
+    if store["status"] == "ok":
+        return f"ok, {waiting}" if store["waiting"] else "ok"
+    lost = f", {store['lost']:,} entries lost" if store["lost"] else ""
+    return f"{store['status']}: {show.printable(store['reason'] or '')}; {waiting}{lost}"
 
 
 def progress_of(drain: dict[str, Any]) -> str:
@@ -59,20 +77,21 @@ def agents(client: Client, query: dict[str, Any], *, limit: int | None, as_json:
         show.json({"items": items, "next_cursor": next_cursor})
         return OK
     now = datetime.now(timezone.utc)
-    rows = (
-        (
-            item["id"],
-            item["status"],
-            item["reason_code"] or item["state"],
-            item["ip"] or "-",
-            show.ago(item["connected_at"], now),
-            show.ago(item["last_heartbeat"], now),
-        )
-        for item in items
-    )
-    headings = ("ID", "STATUS", "STATE", "ADDRESS", "CONNECTED", "LAST HEARTBEAT")
-    show.table(headings, rows, red="offline")
+    show.table(AGENT_HEADINGS, (agent_row(item, now) for item in items), red="offline")
     return OK
+
+
+def agent_row(item: dict[str, Any], now: datetime) -> tuple[str, ...]:
+    """An agent under `AGENT_HEADINGS`."""
+    return (
+        item["id"],
+        item["status"],
+        item["reason_code"] or item["state"],
+        item["ip"] or "-",
+        "-" if item["rtt_ms"] is None else f"{item['rtt_ms']:.1f} ms",
+        show.ago(item["connected_at"], now),
+        show.ago(item["last_heartbeat"], now),
+    )
 
 
 def list_agents(

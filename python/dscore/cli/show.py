@@ -44,12 +44,19 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, red: str = 
     console = Console(
         file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False
     )
-    grid = Table(box=None, pad_edge=False, header_style="bold")
+    console.print(grid(headings, rows, red=red))
+
+
+def grid(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, red: str = "", fold: bool = True
+) -> Table:
+    """Rows under headings. Cells that are too wide are folded, or cut to keep a row in its line."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        grid.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold" if fold else "ellipsis", no_wrap=not fold)
     for row in rows:
-        grid.add_row(*(Text(printable(cell), "red" if cell == red else "") for cell in row))
-    console.print(grid)
+        table.add_row(*(Text(printable(cell), "red" if cell == red else "") for cell in row))
+    return table
 
 
 def printable(text: str) -> str:

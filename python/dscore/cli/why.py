@@ -1,0 +1,27 @@
+"""`dscore why`: what an agent is, why, and what happened before."""
+
+from datetime import datetime
+
+from dscore.cli import show
+from dscore.cli.client import Client, agent_path
+from dscore.cli.errors import OK
+from dscore.why import clock, sentence
+
+
+def why(client: Client, agent_id: str, *, limit: int, as_json: bool) -> int:
+    """Tells it in one sentence, then the newest entries of the timeline, the last one last."""
+    path = agent_path(agent_id, "/events")
+    document = client.call("GET", path, query={"limit": limit})
+    if as_json:
+        show.json(document)
+        return OK
+    # The server tells it in UTC: here it is the time of the wall that the reader looks at.
+    now = datetime.now().astimezone()
+    on_the_wall = clock(now, now.tzinfo) if now.tzinfo else str
+    items = document["items"]
+    show.line(show.printable(sentence(document["agent"], items, on_the_wall)))
+    if items:
+        show.line("")
+    for item in reversed(items):
+        show.line(f"  {on_the_wall(item['at'])}  {show.printable(item['text'])}")
+    return OK
