@@ -109,11 +109,15 @@ class Model:
             if facts.connected:
                 if facts.heard_at is not None:
                     self._silence(name, facts, self.now - facts.heard_at)
-            elif facts.online and facts.away_for >= self.rules.reconnection_grace:
-                if facts.since_boot:
-                    self._offline(name, self._why_unknown(facts))
-                elif not self._is_young(facts):
-                    self._offline(name, "reconnect_timeout")
+            elif facts.online and not self.maintenance:
+                self._absence(name, facts)
+
+    def _absence(self, name: str, facts: Facts) -> None:
+        if facts.away_for >= self.rules.reconnection_grace:
+            if facts.since_boot:
+                self._offline(name, self._why_unknown(facts))
+            elif not self._is_young(facts):
+                self._offline(name, "reconnect_timeout")
 
     def _silence(self, name: str, facts: Facts, silence: int) -> None:
         rules = self.rules
