@@ -16,7 +16,7 @@ AGENTS = 200
 async def write(path: str) -> None:
     store = SqliteStore(path)
     kept = await store.start()
-    number = max((stored.generation for stored, _ in kept.agents), default=0)
+    number = max((stored.generation for stored in kept.agents), default=0)
     while True:
         number += 1
         write_round(store, number)
@@ -44,6 +44,8 @@ def write_round(store: SqliteStore, number: int) -> None:
                 number,
                 number,
                 b'{"labels":{}}',
+                None,
+                None,
             )
         )
         session = store.get(agent_id) or Session()

@@ -19,10 +19,8 @@ Connect = Callable[[str], sqlite3.Connection]
 
 
 def agent(agent_id: str, **fields: object) -> StoredAgent:
-    row = StoredAgent(
-        agent_id, "online", "connected", None, "10.0.0.1", "raw", 1, "app_ready", 1000, 2000, None
-    )
-    return row._replace(**fields)
+    words = ("online", "connected", None, "10.0.0.1", "raw", 1, "app_ready")
+    return StoredAgent(agent_id, *words, 1000, 2000, None, None, None)._replace(**fields)
 
 
 @pytest.fixture
@@ -94,24 +92,23 @@ async def test_an_agent_comes_back_as_it_was_last(path: Path) -> None:
     last = agent("a", status="offline", state="offline", reason_code="no_connection", config=b"{}")
     async with opened(path) as (store, _):
         store.keep(agent("a"))
-        store.keep(last)
         store.seen([("a", 5000, 4000), ("b", 6000, None)])
+        store.keep(last)
         store.keep(agent("b", changed_at=1))
     kept = await kept_in(path)
     assert kept.agents == [
-        (agent("b", changed_at=1), ("b", 6000, None)),
-        (last, ("a", 5000, 4000)),
+        agent("b", changed_at=1, seen_at=6000),
+        last._replace(seen_at=5000, heartbeat_at=4000),
     ]
     assert kept.alive_at is not None
 
 
 async def test_news_without_a_heartbeat_leave_the_last_one(path: Path) -> None:
     async with opened(path) as (store, _):
-        store.keep(agent("a"))
-        store.seen([("a", 5000, 4000)])
+        store.keep(agent("a", seen_at=5000, heartbeat_at=4000))
         await written(store)
         store.seen([("a", 7000, None)])
-    assert (await kept_in(path)).agents[0][1] == ("a", 7000, 4000)
+    assert (await kept_in(path)).agents == [agent("a", seen_at=7000, heartbeat_at=4000)]
 
 
 async def test_a_session_comes_back_with_its_outbox_in_order(path: Path) -> None:
@@ -174,7 +171,7 @@ async def test_one_forgotten_and_met_again_at_once_is_kept(path: Path) -> None:
         store.keep(agent("a", config=b"1"))
         store.forget(["a"])
         store.keep(agent("a", config=b"2"))
-    assert [stored.config for stored, _ in (await kept_in(path)).agents] == [b"2"]
+    assert [stored.config for stored in (await kept_in(path)).agents] == [b"2"]
 
 
 async def test_a_timeline_is_read_across_restarts_and_before_it_is_written(path: Path) -> None:
@@ -240,7 +237,7 @@ async def test_a_fleet_is_written_in_few_statements_and_comes_back(path: Path) -
             store.put(name, Session())
         store.seen((name, 1, None) for name in names)
     kept = await kept_in(path)
-    assert sorted(stored.agent_id for stored, _ in kept.agents) == names
+    assert sorted(stored.agent_id for stored in kept.agents) == names
     assert len(kept.sessions) == len(names)
 
 
@@ -276,7 +273,7 @@ async def test_goes_on_without_a_disk_and_catches_up(
         await written(store)
         assert store.health() == (True, None, 0, 0, store.health().written_total)
     async with opened(path) as (store, kept):
-        assert [stored.agent_id for stored, _ in kept.agents] == ["a"]
+        assert [stored.agent_id for stored in kept.agents] == ["a"]
         assert store.take_outbox("a") == [b"2"]
         assert store.get("filler") is None
 
@@ -312,7 +309,7 @@ async def test_a_row_that_cannot_be_written_holds_nobody_up(path: Path) -> None:
         await written(store)
         assert store.health().lost_total == 1
         store.keep(agent("b"))
-    assert [stored.agent_id for stored, _ in (await kept_in(path)).agents] == ["b"]
+    assert [stored.agent_id for stored in (await kept_in(path)).agents] == ["b"]
 
 
 async def test_no_two_servers_use_one_file(path: Path) -> None:

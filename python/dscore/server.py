@@ -125,10 +125,9 @@ class Server:
             pool.close()
             raise
         try:
-            kept = await self._store.start()
             await parts.bridge.startup()
             # Last, so that nobody's time to come back has begun before anybody could.
-            boot(context, kept)
+            await boot(context)
             parts.timers.rearm(pool.now_ms())
             pool.start()
         except BaseException:

@@ -30,6 +30,7 @@ class Batch:
     def __init__(self) -> None:
         self.agents: dict[str, StoredAgent | None] = {}
         self.seen: dict[str, Seen | None] = {}
+        """Apart from the agents: the last word on one may have no news of this."""
         self.sessions: dict[str, SessionRow | None] = {}
         self.messages: dict[int, tuple[int, str, bytes]] = {}
         """Messages that joined an outbox, by number."""

@@ -17,7 +17,7 @@ from typing import NamedTuple, TextIO, TypeVar
 from dscore.errors import StoreError
 from dscore.store.batch import Batch
 from dscore.store.memory import TIMELINE_LENGTH
-from dscore.store.rows import Entry, Seen, Session, StoredAgent
+from dscore.store.rows import Entry, Session, StoredAgent
 from dscore.store.schema import TooNewError, migrate
 
 ROWS = 128
@@ -55,7 +55,7 @@ T = TypeVar("T")
 class Loaded(NamedTuple):
     """All that a file held, timelines excepted."""
 
-    agents: list[tuple[StoredAgent, Seen | None]]
+    agents: list[StoredAgent]
     sessions: dict[str, Session]
     alive_at: int | None
     last_message: int
@@ -82,7 +82,7 @@ class Database:
             self._take_lock()
             db = self._connection()
             loaded = Loaded(
-                list(_agents(db)),
+                _agents(db),
                 _sessions(db),
                 *db.execute(
                     "SELECT (SELECT alive_at FROM process), "
@@ -191,14 +191,12 @@ def _connect(path: str) -> sqlite3.Connection:
     return db
 
 
-def _agents(db: sqlite3.Connection) -> Iterator[tuple[StoredAgent, Seen | None]]:
+def _agents(db: sqlite3.Connection) -> list[StoredAgent]:
     rows = db.execute(
         "SELECT agents.*, seen_at, heartbeat_at FROM agents LEFT JOIN last_seen USING (agent_id) "
         "ORDER BY changed_at"
     )
-    for row in rows:
-        seen = None if row[-2] is None else (row[0], row[-2], row[-1])
-        yield StoredAgent._make(row[:-2]), seen
+    return list(map(StoredAgent._make, rows.fetchall()))
 
 
 def _sessions(db: sqlite3.Connection) -> dict[str, Session]:
@@ -241,7 +239,9 @@ def _replace(
 ) -> None:
     for part in _parts(agent_id for agent_id, row in rows.items() if row is None):
         db.execute(f"DELETE FROM {table} WHERE agent_id IN ({_marks(len(part))})", part)
-    _insert(db, table, (row for row in rows.values() if row is not None))
+    # What an agent has besides its own columns is in `last_seen`.
+    width = _COLUMNS[table]
+    _insert(db, table, (row[:width] for row in rows.values() if row is not None))
 
 
 def _insert(db: sqlite3.Connection, table: str, rows: Iterable[Sequence[object]]) -> None:

@@ -8,8 +8,7 @@ from dscore.messages import ReasonCode, Status
 
 
 class StoredAgent(NamedTuple):
-    """An agent as it is remembered. When it was last seen is kept apart (`Seen`): it changes for
-    everyone all the time, this seldom."""
+    """An agent as it is remembered."""
 
     agent_id: str
     status: Status
@@ -26,17 +25,21 @@ class StoredAgent(NamedTuple):
     """When this was written down."""
     config: bytes | None
     """The `config` of its app_ready, JSON."""
+    seen_at: int | None
+    """When there was last something from it; None: no news of that."""
+    heartbeat_at: int | None
+    """When it last sent a heartbeat; None: never, or no news of that."""
 
 
 Seen: TypeAlias = tuple[str, int, int | None]
-"""When there was last something from an agent: its id; a frame of any kind; a heartbeat (None: none
-yet, or no news of any). A plain tuple, for there are many at a time."""
+"""The news that a whole fleet makes all the time, as in `StoredAgent`: agent id, seen_at,
+heartbeat_at."""
 
 
 class Kept(NamedTuple):
     """What an earlier process left behind."""
 
-    agents: list[tuple[StoredAgent, Seen | None]]
+    agents: list[StoredAgent]
     """By the time of their last change, oldest first."""
     sessions: "dict[str, Session]"
     alive_at: int | None

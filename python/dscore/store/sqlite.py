@@ -85,6 +85,8 @@ class SqliteStore(Sessions):
 
     def keep(self, agent: StoredAgent) -> None:
         self._batch.agents[agent.agent_id] = agent
+        if agent.seen_at is not None:
+            self._batch.seen[agent.agent_id] = (agent.agent_id, agent.seen_at, agent.heartbeat_at)
         self._changed()
 
     def forget(self, agent_ids: Iterable[str]) -> None:
