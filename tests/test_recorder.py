@@ -1,5 +1,6 @@
 """What is written into the timelines, by events on a fake core."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -96,6 +97,17 @@ async def test_a_termination_is_one_entry_with_its_end() -> None:
     assert [kind for kind, _ in told] == ["connected", "refused", "progress", "terminated"]
     assert len(told[1][1]["message"]) == 200
     assert told[3][1] == {"latency_ms": 35.0, "drain": False}
+
+
+async def test_an_operators_wish_is_told_before_its_outcome() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        wish = asyncio.create_task(server.terminate("a"))
+        await eventually(lambda: server.pool.named("terminate"))
+        request_id = server.pool.named("terminate")[0][2]
+        await server.happen(Outcome(1, request_id, "failed", message="x", drain=False))
+        await wish
+        assert await kinds(server, "a") == ["connected", "asked", "unterminated"]
 
 
 async def test_a_termination_that_came_to_nothing_says_how() -> None:

@@ -320,7 +320,9 @@ class Server:
             raise NotConnectedError(agent_id)
         seconds = self._timeout(timeout)
         parts, pool = self._running, self._running.context.pool
-        parts.context.liveness.asked(record, pool.now_ms())
+        now = pool.now_ms()
+        parts.context.recorder.asked(record, now)
+        parts.context.liveness.asked(record, now)
         return await parts.terminations.terminate(pool, record.conn, seconds)
 
     async def remove(self, agent_id: str) -> None:
