@@ -62,6 +62,7 @@ class CoreConfig:
         accept_rate: float = 0.0,
         max_errors: int = 10,
         outbox_bytes: int = 1_048_576,
+        input_bytes: int = 268_435_456,
         handshake_timeout: int = 10_000,
         auth_timeout: int = 10_000,
         keep_alive_timeout: int = 75_000,
@@ -87,6 +88,8 @@ class CoreConfig:
             max_connections: 0 means what the descriptor limit allows, less a reserve.
             accept_rate: new connections accepted in a second; 0 means no limit. Those past it are
                 accepted later.
+            input_bytes: messages and requests that have not come whole, of all connections
+                together; who exceeds it is turned away, 1013 or 503.
             heartbeat_message: the `message` of `heartbeat_response`.
             introduce_by_heartbeat: False refuses `heartbeat` and `reconnection_success` of
                 strangers `not_introduced` (where `auth.required` is on, only app_ready and watch
@@ -269,7 +272,7 @@ class Stats:
         refused_total, handshake_failures_total, messages_received_total, messages_sent_total,
         bytes_received_total, bytes_sent_total, heartbeats_total, errors_total,
         unmatched_acks_total, slow_consumers_total, ping_timeouts_total, accept_errors_total,
-        events_queued, reading_paused_total, outbox_bytes, turns_total.
+        events_queued, reading_paused_total, outbox_bytes, input_bytes, turns_total.
         """
 
 @final

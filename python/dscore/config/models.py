@@ -191,6 +191,9 @@ class LimitsConfig(_Section):
     """Bytes of a request body; past it 413."""
     outbox_bytes: Annotated[int, whole(1024, _ONE_GIB)] = 1_048_576
     """Bytes queued for a peer that does not read; past it close 1013 `slow consumer`."""
+    input_bytes: Annotated[int, whole(1 << 20, 1 << 40)] = 268_435_456
+    """Bytes of messages and requests that have not come whole, of all connections together; who
+    exceeds it is turned away, 1013 or 503."""
     fragments: Annotated[int, whole(1, 1 << 20)] = 4096
     """Fragments of one message; past it close 1008."""
 

@@ -43,6 +43,7 @@ _HELP = {
     "events_queued": "Events that wait for Python.",
     "reading_paused_total": "Times that a reactor stopped reading because Python was behind.",
     "outbox_bytes": "Bytes queued for peers that have not read them yet.",
+    "input_bytes": "Bytes held of messages and requests that have not come whole.",
     "sessions": "Sessions kept, of agents that are connected or may come back.",
     "undelivered_messages": "Messages that wait for agents that are away.",
     "store_failing": "1 while nothing can be written to the store.",

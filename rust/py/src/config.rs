@@ -45,7 +45,7 @@ impl CoreConfig {
     #[pyo3(signature = (
         *, host = "127.0.0.1", port = 0, backlog = 4096, reactors = 0, endpoints = None, origins = vec!["*".to_owned()],
         subprotocols = vec![], max_message_size = 1_000_000, max_fragments = 4096, max_header_size = 16_384,
-        max_body_size = 1_000_000, max_connections = 0, accept_rate = 0.0, max_errors = 10, outbox_bytes = 1_048_576,
+        max_body_size = 1_000_000, max_connections = 0, accept_rate = 0.0, max_errors = 10, outbox_bytes = 1_048_576, input_bytes = 268_435_456,
         handshake_timeout = 10_000, auth_timeout = 10_000, keep_alive_timeout = 75_000, ping_interval = 30_000,
         ping_timeout = 120_000, close_timeout = 2_000, next_heartbeat_in = 30_000, connection_check_interval = 30_000,
         offline_timeout = 300_000, heartbeat_message = "heartbeat received", introduce_by_heartbeat = true,
@@ -71,6 +71,7 @@ impl CoreConfig {
         accept_rate: f64,
         max_errors: u64,
         outbox_bytes: u64,
+        input_bytes: u64,
         handshake_timeout: u64,
         auth_timeout: u64,
         keep_alive_timeout: u64,
@@ -96,6 +97,10 @@ impl CoreConfig {
             given => given,
         };
         let max_connections = size("max_connections", max_connections, 1, 16_000_000)?;
+        let reactors = match reactors {
+            0 => default_reactors(),
+            given => size("reactors", given, 1, 255)?,
+        };
         let settings = Settings {
             endpoints: parse_endpoints(endpoints)?,
             origins,
@@ -110,6 +115,7 @@ impl CoreConfig {
             accept_rate,
             max_errors: size("max_errors", max_errors, 1, 255)? as u8,
             outbox_bytes: size("outbox_bytes", outbox_bytes, 1_024, 1 << 30)?,
+            input_bytes: bounded("input_bytes", input_bytes, 1 << 20, 1 << 40)? / reactors as u64,
             handshake_timeout: duration("handshake_timeout", handshake_timeout)?,
             auth_timeout: duration("auth_timeout", auth_timeout)?,
             keep_alive_timeout: duration("keep_alive_timeout", keep_alive_timeout)?,
@@ -130,10 +136,7 @@ impl CoreConfig {
             backlog: bounded("backlog", backlog, 1, 65_535)? as u32,
             event_queue: size("event_queue", event_queue, 16, 1 << 22)?,
             settings,
-            reactors: match reactors {
-                0 => default_reactors(),
-                given => size("reactors", given, 1, 255)?,
-            },
+            reactors,
             max_connections,
         })
     }

@@ -320,6 +320,23 @@ impl HttpPeer {
         }
     }
 
+    /// Bytes of input that are held until the rest of it comes, or its turn.
+    pub(crate) fn held_input(&self) -> usize {
+        let body = match &self.state {
+            State::ReadingBody(partial) => partial.request.body.capacity(),
+            _ => 0,
+        };
+        self.input.capacity() + body
+    }
+
+    /// All peers together hold too much input.
+    pub(crate) fn turn_away(&mut self, cx: &mut Context) {
+        if matches!(self.state, State::Reading | State::ReadingBody(_)) {
+            cx.stats.refused_total += 1;
+            self.refuse(503, "too many unfinished requests; try again later", cx);
+        }
+    }
+
     /// Keeps input for later; at the end there is no later.
     pub(crate) fn keep(&mut self, input: &[u8]) {
         if !matches!(self.state, State::Closing { .. }) {

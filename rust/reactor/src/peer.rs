@@ -22,6 +22,8 @@ pub(crate) struct Peer {
     pub(crate) socket: Socket,
     pub(crate) stage: Stage,
     output: Output,
+    /// Bytes of input held, as last counted.
+    held_input: u32,
     /// What epoll was last told.
     pub(crate) interest: Interest,
     /// Watched by the lobby's poller: not a WebSocket yet.
@@ -49,6 +51,7 @@ impl Peer {
             socket,
             stage: Stage::Http(Box::new(http)),
             output: Output::default(),
+            held_input: 0,
             interest: Interest::READ,
             in_lobby: true,
             timer: None,
@@ -141,6 +144,31 @@ impl Peer {
     /// Bytes that wait for the socket.
     pub(crate) fn output_bytes(&self) -> usize {
         self.output.bytes()
+    }
+
+    /// Input that is held until the rest of it comes, as last counted.
+    pub(crate) fn held_input(&self) -> u64 {
+        self.held_input.into()
+    }
+
+    /// Counts the input that is held. Whoever makes it too much for all is the one that is turned away.
+    pub(crate) fn count_input(&mut self, cx: &mut Context) {
+        let held = match &self.stage {
+            Stage::Http(http) => http.held_input(),
+            Stage::WebSocket(websocket) => websocket.held_input(),
+        };
+        // No message or body may be that long.
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        let grew = held > self.held_input;
+        cx.stats.input_bytes += u64::from(held);
+        cx.stats.input_bytes -= u64::from(self.held_input);
+        self.held_input = held;
+        if grew && cx.stats.input_bytes > cx.settings.input_bytes && !self.finished {
+            match &mut self.stage {
+                Stage::Http(http) => http.turn_away(cx),
+                Stage::WebSocket(websocket) => websocket.turn_away(cx),
+            }
+        }
     }
 
     /// What epoll should watch.
@@ -259,6 +287,6 @@ mod tests {
     #[test]
     fn an_idle_peer_is_small() {
         // Of 320 bytes that a reactor may spend on an idle agent; the others hold its timer and its id.
-        assert!(size_of::<Peer>() <= 224, "{} bytes", size_of::<Peer>());
+        assert!(size_of::<Peer>() <= 232, "{} bytes", size_of::<Peer>());
     }
 }

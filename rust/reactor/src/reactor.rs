@@ -243,6 +243,7 @@ impl Reactor {
             self.cx.out.clear();
             return;
         };
+        peer.count_input(&mut self.cx);
         peer.transmit(&mut self.cx);
         peer.finish_if_done();
         if peer.finished {
@@ -294,6 +295,7 @@ impl Reactor {
         }
         self.own.drop_load();
         self.cx.stats.outbox_bytes -= peer.output_bytes() as u64;
+        self.cx.stats.input_bytes -= peer.held_input();
         match peer.stage {
             Stage::WebSocket(websocket) => websocket.bury(conn, &mut self.cx),
             Stage::Http(http) => {

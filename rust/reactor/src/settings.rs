@@ -63,6 +63,9 @@ pub struct Settings {
     pub max_errors: u8,
     /// Bytes that may wait for a socket.
     pub outbox_bytes: usize,
+    /// Bytes of messages and requests that have not come whole, of all peers of a reactor together: each may send a
+    /// part of a large one and stop.
+    pub input_bytes: u64,
     /// For the head of the first request.
     pub handshake_timeout: u64,
     /// From the upgrade to an accepted introduction.

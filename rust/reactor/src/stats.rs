@@ -32,6 +32,8 @@ stats! {
     http_connections,
     /// Bytes that wait for sockets.
     outbox_bytes,
+    /// Bytes held of messages and requests that have not come whole.
+    input_bytes,
     /// Events that wait for Python.
     events_queued,
     /// Sockets accepted.

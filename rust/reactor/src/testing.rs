@@ -82,6 +82,7 @@ fn settings() -> Settings {
         accept_rate: 0.0,
         max_errors: 100,
         outbox_bytes: 1_000,
+        input_bytes: 1_000_000,
         handshake_timeout: 1_000,
         auth_timeout: 1_000,
         keep_alive_timeout: 1_000,

@@ -94,6 +94,20 @@ impl WebSocketPeer {
         }
     }
 
+    /// Bytes of input that are held until the rest of it comes, or its turn.
+    pub(crate) fn held_input(&self) -> usize {
+        self.connection.buffered() + self.kept.capacity()
+    }
+
+    /// All peers together hold too much input.
+    pub(crate) fn turn_away(&mut self, cx: &mut Context) {
+        if self.is_open() {
+            cx.stats.refused_total += 1;
+            let reason = "too many unfinished messages";
+            self.close(&Farewell::new(CloseCode::TRY_AGAIN_LATER, reason, ""), cx);
+        }
+    }
+
     /// True if input was read that nobody looked at yet.
     pub(crate) fn has_kept(&self) -> bool {
         !self.kept.is_empty()

@@ -15,7 +15,7 @@ use dscore_reactor::command::{Command, Response};
 use dscore_reactor::event::Event;
 use dscore_reactor::settings::Settings;
 use dscore_reactor::table::ConnId;
-use support::{Client, PATIENCE, Server, connect, settings};
+use support::{Client, PATIENCE, Server, connect, exchange, settings};
 
 /// More than the kernel takes for a socket that nobody reads.
 const LARGE: usize = 32 << 20;
@@ -143,4 +143,42 @@ fn an_agents_own_words_are_cut() {
         _ => None,
     });
     assert_eq!(length, 1_024);
+}
+
+/// Each connection may hold a part of a large message: 18,000 of them held 18 GB.
+#[test]
+fn unfinished_messages_and_requests_are_bounded_for_all_together() {
+    let mut server = Server::start(Settings {
+        input_bytes: 150_000,
+        ..settings()
+    });
+    let (mut lives, _) = server.agent("lives");
+    // The head of a masked text message of 90,000 bytes, and all but the last of them.
+    let mut unfinished = b"\x81\xff\0\0\0\0\0\x01\x5f\x90\0\0\0\0".to_vec();
+    unfinished.extend_from_slice(&[b' '; 89_999]);
+    let mut holds = Client::open(server.address(), "/ws");
+    holds.stream.write_all(&unfinished).unwrap();
+    server.stats_when("first part held", |stats| stats.input_bytes >= 89_999);
+    let mut too_much = Client::open(server.address(), "/ws");
+    too_much.stream.write_all(&unfinished).unwrap();
+    assert_eq!(
+        too_much.close_frame(),
+        (1013, "too many unfinished messages".into())
+    );
+    lives.send(r#"{"type":"heartbeat","clientName":"lives"}"#);
+    assert!(lives.text().contains("heartbeat_response"));
+    drop((holds, too_much));
+    server.stats_when("nothing held", |stats| stats.input_bytes == 0);
+}
+
+#[test]
+fn an_unfinished_request_too_many_is_answered_503() {
+    let server = Server::start(Settings {
+        input_bytes: 5_000,
+        ..settings()
+    });
+    let body = " ".repeat(9_999);
+    let request = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n{body}");
+    let answer = exchange(server.address(), request.as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
 }

@@ -48,6 +48,7 @@ pub fn settings() -> Settings {
         accept_rate: 0.0,
         max_errors: 3,
         outbox_bytes: 64 * 1024,
+        input_bytes: 1 << 20,
         handshake_timeout: 60_000,
         auth_timeout: 60_000,
         keep_alive_timeout: 60_000,
