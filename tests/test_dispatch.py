@@ -195,3 +195,16 @@ async def test_a_request_whose_client_left_is_not_answered() -> None:
             fake_core.HttpRequest(50, "GET", "/deepstream/health"), fake_core.HttpGone(50)
         )
         assert server.pool.named("respond") == []
+
+
+async def test_the_last_heartbeat_of_a_terminated_agent_is_kept() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        beat = server.pool.now_ms() + 1
+        await server.happen(
+            Outcome(1, "r", "acked", drain=False),
+            Closed(1, 1000, "Client terminated", "server", heartbeat_ms=beat),
+        )
+        agent = server.agent("a")
+        assert agent is not None
+        assert (agent.state, agent.last_heartbeat) == ("terminated", server.unix_time(beat))

@@ -156,6 +156,8 @@ def test_an_agent_of_which_nothing_is_known_yet() -> None:
     said = why(agent("online", "unknown"), (5, "started", {"version": "1"}))
     assert said.startswith("agent-17 is not back yet since the server started at 12:00:05Z")
     assert why(agent("online", "unknown")).startswith("agent-17 is not back yet since the server")
+    said = why(agent("online", "unknown"), LOST, (5, "started", {"version": "1"}))
+    assert "; before, its connection from 10.0.3.4 was lost without a close frame;" in said
 
 
 def test_an_offline_agent_whose_timeline_has_aged_out() -> None:

@@ -195,12 +195,24 @@ class Dispatch:
         # A stale connection's end never touches its successor: then `owner` is None.
         if record is not None:
             self._lost(record, event, now)
+        elif event.heartbeat_ms:
+            self._heard_before_it_went(event, now)
         context.registry.close(conn)
         self._terminations.closed(conn)
         if context.draining is not None:
             context.draining.closed(conn)
         if context.registry.is_empty():
             context.emptied.set()
+
+    def _heard_before_it_went(self, event: "Closed", now: int) -> None:
+        """The last heartbeat of an agent that was let go, terminated, before its connection
+        ended."""
+        record = self._context.registry.introduced.get(event.conn)
+        if type(record) is not AgentRecord or record.state != "terminated":
+            return
+        if record.last_heartbeat is None or record.last_heartbeat < event.heartbeat_ms:
+            record.last_heartbeat = event.heartbeat_ms
+            keep(self._context, record, now)
 
     def _lost(self, record: AgentRecord, event: "Closed", now: int) -> None:
         context = self._context

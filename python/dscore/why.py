@@ -73,7 +73,10 @@ def _online(agent: Document, entries: Sequence[Document], clock: Clock) -> str:
     if state == "unknown":
         started = _newest(entries, "started")
         since = "" if started is None else f" at {clock(started['at'])}"
-        return f"not back yet since the server started{since}, and still has time for that"
+        lost_how = "" if lost is None else f"; before, its connection{_from(lost)} {_end(lost)}"
+        return (
+            f"not back yet since the server started{since}, and still has time for that{lost_how}"
+        )
     where = f"connected{_from(agent)} since {clock(agent['connected_at'])}"
     missed = _newest(entries, "missed")
     if state == "late" and missed is not None:
