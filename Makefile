@@ -29,7 +29,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst build release fmt lint test bench bench-quick fuzz compliance check lock clean
+.PHONY: help serve setup setup-gst build release fmt lint test bench bench-quick soak fuzz compliance check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -80,6 +80,10 @@ bench: setup ## all benches: micro benches, then the servers side by side (bench
 bench-quick: setup ## the benches at a small size, to see that they work; the numbers mean little
 	cargo bench -p dscore-benches --locked -- --quick
 	$(PY) -m benches --quick $(ARGS)
+
+soak: setup ## the fleet tests that take minutes: kill -9 in the middle, mass disconnects, 18,000 at once
+	cargo build --release --locked --quiet -p dscore-load
+	$(PY) -m pytest tests/fleet -s $(ARGS)
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each; one target: ARGS=frame
 	@PYTHON="$(PYTHON)" scripts/tools

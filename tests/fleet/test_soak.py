@@ -4,88 +4,20 @@ One watcher listens all the time, as a page would: it comes back to the second p
 do. What it was told, what the pages list and what the store has on disk must agree in the end.
 """
 
-import asyncio
 import json
 import sqlite3
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from websockets.exceptions import WebSocketException
 
 from fleet import Fleet
+from page import connected, figures, watching
 from serving import Serving
 from waiting import wait_until
-from wire import agent
 
 Serve = Callable[..., Serving]
 StartFleet = Callable[..., Fleet]
-
-
-class Page:
-    """A watcher on a thread of its own, for as long as its processes live and between them."""
-
-    def __init__(self, url: str) -> None:
-        self.offline: list[dict[str, Any]] = []
-        """Whoever was said to be offline, by a snapshot or by a change."""
-        self.snapshots: list[int] = []
-        """Agents in each snapshot so far, one for each time it has come."""
-        self._url = url
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._watch()))
-        self._thread.start()
-
-    async def _watch(self) -> None:
-        while not self._closing.is_set():
-            with suppress(OSError, WebSocketException):
-                async with agent(self._url, "page", introduce=False) as one:
-                    await one.send("watch", snapshot=True)
-                    self.snapshots.append(0)
-                    while not self._closing.is_set():
-                        with suppress(TimeoutError):
-                            self._note(await one.recv(0.2))
-            await asyncio.sleep(0.05)
-
-    def _note(self, message: dict[str, Any]) -> None:
-        self.snapshots[-1] += bool(message.get("snapshot"))
-        if message.get("status") == "offline":
-            self.offline.append(message)
-
-    def listen(self, seconds: float) -> None:
-        """Lets time pass, unless somebody is said to be offline."""
-        until = time.monotonic() + seconds
-        wait_until(lambda: self.offline or time.monotonic() > until, "end", seconds + 10)
-        assert self.offline == []
-
-    def close(self) -> None:
-        self._closing.set()
-        self._thread.join()
-
-
-@contextmanager
-def watching(serving: Serving) -> Iterator[Page]:
-    page = Page(serving.ws)
-    try:
-        yield page
-    finally:
-        page.close()
-
-
-def figures(serving: Serving) -> dict[str, int]:
-    status, body = serving.get("/api/v1/status")
-    assert status == 200
-    core: dict[str, int] = json.loads(body)["core"]
-    return core
-
-
-def connected(serving: Serving) -> int:
-    """Agents and watchers."""
-    _, body = serving.get("/deepstream/health")
-    return int(json.loads(body)["websocket"]["authenticated_connections"])
 
 
 def listed(serving: Serving) -> dict[str, tuple[str, bool]]:
@@ -154,4 +86,5 @@ def test_liveness_5_a_beating_fleet_is_never_offline_though_its_server_is_killed
     report = fleet.stop()
     print(f"\nheartbeats, an outage included: {report['heartbeats']}")
     assert report["protocol_errors"]["count"] == 0, report
+    wait_until(lambda: connected(second) == 0, "empty server")
     assert second.stop() == 0
