@@ -51,6 +51,18 @@ async def test_its_pages_join_and_only_the_first_has_the_sentence() -> None:
     assert sentences[1:] == [None, None]
 
 
+async def test_a_short_page_has_the_sentence_of_the_whole() -> None:
+    fleet = fleet_with("offline", "maintenance", "maintenance")
+    fleet.by_id["a/b"].status = "offline"
+    data = {"enabled": True, "reason_code": "operator"}
+    fleet.entries["a/b"] = [one._replace(data=orjson.dumps(data)) for one in fleet.entries["a/b"]]
+    async with client_of(fleet) as client:
+        query = {"limit": "1"}
+        document = (await client.get("/api/v1/agents/a%2Fb/events", params=query)).json()
+    assert "offline since 2023-11-14 22:13:20Z: an operator removed it" in document["sentence"]
+    assert (len(document["items"]), document["next_cursor"]) == (1, "3")
+
+
 async def test_an_unknown_agent_has_none() -> None:
     async with client_of(FakeFleet()) as client:
         assert_problem(await client.get("/api/v1/agents/nobody/events"), 404)

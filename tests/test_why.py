@@ -101,6 +101,17 @@ def test_an_agent_that_is_back() -> None:
     assert "since 12:16:40Z, after it was offline for 14 min;" in said
 
 
+def test_an_absence_before_the_last_one_is_not_told() -> None:
+    said = why(
+        agent("online", "connected", connected=True, connected_at=at(5000)),
+        (131, "offline", {"reason_code": "reconnect_timeout"}),
+        (1000, *CONNECTED[1:]),
+        (4990, "disconnected", closed()),
+        (5000, *CONNECTED[1:]),
+    )
+    assert "after it was offline" not in said
+
+
 def test_a_late_agent() -> None:
     missed = (90.0, "missed", {"misses": 3, "silent_ms": 90_000})
     assert (

@@ -12,6 +12,8 @@ Document: TypeAlias = Mapping[str, Any]
 Clock: TypeAlias = Callable[[str], str]
 """Makes a time for people of a timestamp."""
 
+CONTEXT: Final = 50
+"""Entries that a sentence needs at hand: what an agent was through since it was last well."""
 TOO_LONG: Final = 600
 """Seconds from which on a duration is told in minutes and hours: up to there in the unit that
 settings have."""
@@ -83,12 +85,23 @@ def _online(agent: Document, entries: Sequence[Document], clock: Clock) -> str:
         return f"late: {where}, but {_missed(missed)}"
     if state == "terminating":
         return f"terminating: {where}, and was asked to stop its application"
-    back = _newest(entries, "online", "connected")
-    before = _newest(entries, "offline", "terminated")
-    if back is not None and before is not None and before["number"] < back["number"]:
-        away = span((_parse(back["at"]) - _parse(before["at"])).total_seconds())
-        return f"online: {where}, after it was offline for {away}"
-    return f"online: {where}"
+    return f"online: {where}{_after_absence(entries)}"
+
+
+def _after_absence(entries: Sequence[Document]) -> str:
+    """How long it was offline, if it came back from that and not from something since."""
+    offline = _newest(entries, "offline", "terminated")
+    if offline is None:
+        return ""
+    came = [
+        entry
+        for entry in entries
+        if entry["kind"] in ("online", "connected") and entry["number"] > offline["number"]
+    ]
+    if len(came) != 1:
+        return ""
+    away = (_parse(came[0]["at"]) - _parse(offline["at"])).total_seconds()
+    return f", after it was offline for {span(away)}"
 
 
 def _offline(agent: Document, entries: Sequence[Document], clock: Clock) -> str | None:

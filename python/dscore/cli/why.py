@@ -5,16 +5,16 @@ from datetime import datetime
 from dscore.cli import show
 from dscore.cli.client import Client, agent_path
 from dscore.cli.errors import OK
-from dscore.why import clock, sentence
+from dscore.why import CONTEXT, clock, sentence
 
 
 def why(client: Client, agent_id: str, *, limit: int, as_json: bool) -> int:
     """Tells it in one sentence, then the newest entries of the timeline, the last one last."""
     path = agent_path(agent_id, "/events")
-    document = client.call("GET", path, query={"limit": limit})
     if as_json:
-        show.json(document)
+        show.json(client.call("GET", path, query={"limit": limit}))
         return OK
+    document = client.call("GET", path, query={"limit": max(limit, CONTEXT)})
     # The server tells it in UTC: here it is the time of the wall that the reader looks at.
     now = datetime.now().astimezone()
     on_the_wall = clock(now, now.tzinfo) if now.tzinfo else str
@@ -22,6 +22,6 @@ def why(client: Client, agent_id: str, *, limit: int, as_json: bool) -> int:
     show.line(show.printable(sentence(document["agent"], items, on_the_wall)))
     if items:
         show.line("")
-    for item in reversed(items):
+    for item in reversed(items[:limit]):
         show.line(f"  {on_the_wall(item['at'])}  {show.printable(item['text'])}")
     return OK

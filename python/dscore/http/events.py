@@ -13,7 +13,7 @@ from dscore.http import models
 from dscore.http.agent_id import AgentId
 from dscore.http.documents import agent_document, entry_document
 from dscore.http.ports import Fleet
-from dscore.why import clock, sentence
+from dscore.why import CONTEXT, clock, sentence
 
 MAX_LIMIT = 1000
 
@@ -35,8 +35,10 @@ def router(fleet: Fleet) -> APIRouter:
         ] = None,
     ) -> Response:
         before = None if cursor is None else _number(cursor)
+        # The sentence is the same however short the page is.
+        wanted = limit if before is not None else max(limit, CONTEXT)
         try:
-            entries, next_before = await fleet.timeline(agent_id, limit=limit, before=before)
+            entries, next_before = await fleet.timeline(agent_id, limit=wanted, before=before)
         except UnknownAgentError:
             raise HTTPException(404, f"No agent has the id {agent_id!r}.") from None
         # Read after the wait, so that it is no older than the entries.
@@ -44,6 +46,8 @@ def router(fleet: Fleet) -> APIRouter:
         if agent is None:
             raise HTTPException(404, f"No agent has the id {agent_id!r}.")
         shown, items = agent_document(agent), [entry_document(entry) for entry in entries]
+        if len(items) > limit:
+            next_before = items[limit - 1]["number"]
         utc = timezone.utc
         document = {
             "agent": shown,
@@ -51,7 +55,7 @@ def router(fleet: Fleet) -> APIRouter:
             "sentence": sentence(shown, items, clock(datetime.now(utc), utc))
             if before is None
             else None,
-            "items": items,
+            "items": items[:limit],
             "next_cursor": None if next_before is None else str(next_before),
         }
         return Response(orjson.dumps(document), media_type="application/json")
