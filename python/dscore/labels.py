@@ -10,7 +10,7 @@ They come from the network, so whatever is too much or no string is left out, ne
 they are never labels of a metric.
 """
 
-from sys import intern
+from functools import lru_cache
 from typing import TypeAlias
 
 import orjson
@@ -34,12 +34,18 @@ def read_labels(config: bytes | None) -> Labels:
     labels = orjson.loads(config).get("labels")
     if not isinstance(labels, dict):
         return ()
-    pairs = (intern(f"{name}={value}") for name, value in labels.items() if _fits(name, value))
+    pairs = (_shared(f"{name}={value}") for name, value in labels.items() if _fits(name, value))
     return tuple(sorted(pairs)[:MAX_LABELS])
 
 
 def as_dict(labels: Labels) -> dict[str, str]:
     return {name: value for name, _, value in (label.partition("=") for label in labels)}
+
+
+@lru_cache(maxsize=4096)
+def _shared(label: str) -> str:
+    # Not `sys.intern`: what that has seen is never freed by some Pythons (3.12), and peers choose it.
+    return label
 
 
 def _fits(name: str, value: object) -> bool:
