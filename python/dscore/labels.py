@@ -44,7 +44,7 @@ def as_dict(labels: Labels) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def _shared(label: str) -> str:
-    # Not `sys.intern`: what that has seen is never freed by some Pythons (3.12), and peers choose it.
+    # Not `sys.intern`: some Pythons (3.12) never free what that has seen, and peers choose it.
     return label
 
 
