@@ -92,10 +92,10 @@ def start_floor(programs: Programs, directory: Path) -> Server:
     return _start([str(programs.floor), str(port)], port, directory, _accepts)
 
 
-def start_dscore(programs: Programs, directory: Path) -> Server:
+def start_dscore(programs: Programs, directory: Path, store: str | Path = ":memory:") -> Server:
     """`python -m dscore serve` with its defaults; a full disk or a slow one is not the question."""
     port = _free_port()
-    words = ["-m", "dscore", "serve", "--port", str(port), "--store", ":memory:"]
+    words = ["-m", "dscore", "serve", "--port", str(port), "--store", str(store)]
     return _start([sys.executable, *words], port, directory, _is_ready)
 
 

@@ -36,6 +36,14 @@ METRICS = [
     Metric("beat_p50_ms", "heartbeat answered, p50, ms", 3),
     Metric("beat_p99_ms", "heartbeat answered, p99, ms", 3),
     Metric("beating_cpu_percent", "server CPU, % of a core", 2, "≤ 1 at 30 s"),
+    Metric("late_p50_ms", "late after the deadline, p50, ms", 1),
+    Metric("late_p99_ms", "late after the deadline, p99, ms", 1),
+    Metric("late_max_ms", "late after the deadline, max, ms", 1, "≤ 50"),
+    Metric("boot_s", "from the start of the process to ready, s", 2, "≤ 2"),
+    Metric("return_s", "all that come back introduced, s", 2),
+    Metric("page_ms", "a page of 100 agents, ms", 1, "≤ 50"),
+    Metric("slowest_page_ms", "the slowest of pages filtered, sorted or long, ms", 1),
+    Metric("absent_bytes", "memory per absent agent (PSS), bytes", 0),
 ]
 
 Figures = dict[str, float]

@@ -1,0 +1,172 @@
+"""How late is a grace period that ends, what does a fleet cost that is away, and how long a boot?
+
+Deadlines: 100,000 grace periods are armed, and a tenth of them ends in each second; late is what
+the policy's hook hears after the deadline (PROTOCOL.md §5 rule 8: 50 ms at most).
+
+Boot: a store knows 100,000 agents, of which 10,000 come back at once.
+"""
+
+import asyncio
+import gc
+import http.client
+import resource
+import time
+from contextlib import closing
+from pathlib import Path
+from statistics import median
+
+import uvloop
+
+import dscore
+from benches.contenders import Server, start_dscore
+from benches.fleet import Fleet
+from benches.ledger import Figures, Ledger
+from benches.noise import Busy
+from benches.programs import Programs
+from dscore import log
+from dscore.registry import AgentRecord
+from dscore.store import Session, StoredAgent
+from dscore.store.sqlite import SqliteStore
+
+KNOWN, QUICK_KNOWN = 100_000, 5_000
+SPREAD_MS = 10_000
+"""From the first deadline to the last."""
+OTHER_LISTINGS = ("?sort=-last_heartbeat", "?q=t-77&status=offline", "?limit=1000")
+
+
+def test_deadlines(ledger: Ledger, quick: bool) -> None:
+    armed = QUICK_KNOWN if quick else KNOWN
+    busy, cpu = Busy(), time.process_time()
+    lateness = uvloop.run(_end_graces(armed))
+    assert len(lateness) == armed
+    assert lateness[0] >= 0, "none is early"
+    figures = {
+        "late_p50_ms": lateness[armed // 2],
+        "late_p99_ms": lateness[armed * 99 // 100],
+        "late_max_ms": lateness[-1],
+        "others": busy.share_of_others(time.process_time() - cpu),
+    }
+    ledger.record(f"Deadlines, {armed} grace periods armed", "dscore", figures)
+
+
+async def _end_graces(armed: int) -> list[float]:
+    """How late each of them was, in milliseconds, sorted."""
+    lateness: list[float] = []
+    deadlines: dict[str, int] = {}
+    ended = asyncio.Event()
+
+    class Listening(dscore.Policy):
+        def on_status_change(self, agent: dscore.Agent, status: str, why: str | None) -> None:
+            lateness.append(pool.now_ms() - deadlines[agent.id])
+            if len(lateness) == armed:
+                ended.set()
+
+    grace_ms = 60_000
+    settings = {
+        "listen": {"port": 0},
+        "store": {"path": ":memory:"},
+        "monitoring": {"reconnection_grace_period": grace_ms / 1000},
+        "log": {"level": "warning"},
+    }
+    config = dscore.Config.model_validate(settings)
+    log.configure(config.log)
+    async with dscore.Server(config, policy=Listening()) as server:
+        context = server._running.context
+        pool = context.pool
+        first = pool.now_ms() + armed // 15  # by then they are armed: it takes some µs each
+        for number in range(armed):
+            record = AgentRecord(f"agent-{number}")
+            deadline = first + number * SPREAD_MS // armed
+            context.liveness.introduced(record, 0)
+            context.liveness.lost(record, deadline - grace_ms)
+            deadlines[record.agent_id] = deadline
+        gc.collect()
+        gc.freeze()  # as `serve` does with the fleet it knows from its store
+        server._running.timers.rearm(pool.now_ms())
+        assert pool.now_ms() < first, "too slow to arm: the first ones are late already"
+        await ended.wait()
+    return sorted(lateness)
+
+
+def test_boot(ledger: Ledger, programs: Programs, quick: bool, tmp_path: Path) -> None:
+    known = QUICK_KNOWN if quick else KNOWN
+    online = known // 10
+    store = tmp_path / "bench.db"
+    nobody = start_dscore(programs, tmp_path, store)
+    empty = nobody.pss_bytes()
+    _stop(nobody)
+    asyncio.run(_fill(store, known, online))
+    busy, cpu = Busy(), _cpu_seconds()
+    began = time.monotonic()
+    server = start_dscore(programs, tmp_path, store)
+    figures: Figures = {"boot_s": time.monotonic() - began}
+    fleet = None
+    try:
+        figures["absent_bytes"] = (server.pss_bytes() - empty) / known
+        fleet = Fleet(programs.load, server.url, agents=online)
+        introduced = fleet.wait_for("introduced")
+        assert introduced["count"] == online, server.log
+        figures["return_s"] = introduced["seconds"]
+        figures["page_ms"] = _listing_ms(server, "")
+        figures["slowest_page_ms"] = max(_listing_ms(server, query) for query in OTHER_LISTINGS)
+    finally:
+        if fleet is not None:
+            fleet.close()
+        _stop(server)
+    figures["others"] = busy.share_of_others(_cpu_seconds() - cpu)
+    ledger.record(f"Boot, {known} agents known, {online} of them come back", "dscore", figures)
+
+
+async def _fill(path: Path, known: int, online: int) -> None:
+    """What an earlier process may have left: agents of today, few of them online."""
+    now = round(time.time() * 1000)
+    store = SqliteStore(str(path))
+    await store.start()
+    for number in range(known):
+        is_online = number < online
+        store.keep(
+            StoredAgent(
+                agent_id=f"agent-{number}",
+                status="online" if is_online else "offline",
+                state="connected" if is_online else "offline",
+                reason_code=None if is_online else "reconnect_timeout",
+                ip=f"10.0.{number // 250 % 250}.{number % 250}",
+                dialect="raw",
+                generation=1,
+                introduced_by="app_ready",
+                connected_at=now,
+                changed_at=now,
+                config=None,
+                seen_at=now,
+                heartbeat_at=now,
+            )
+        )
+        if is_online:
+            store.put(f"agent-{number}", Session())
+    await store.close()
+
+
+def _listing_ms(server: Server, query: str) -> float:
+    """How long the pages take to list some agents, as a client sees it."""
+    port = int(server.url.rpartition(":")[2].partition("/")[0])
+    times = []
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        for _ in range(15):
+            began = time.monotonic()
+            connection.request("GET", f"/api/v1/agents{query}")
+            response = connection.getresponse()
+            response.read()
+            times.append((time.monotonic() - began) * 1000)
+            assert response.status == 200
+    return median(times)
+
+
+def _stop(server: Server) -> None:
+    server.terminate()
+    server.wait()
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of all it started that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
