@@ -7,6 +7,7 @@ import pytest
 import fake_core
 from dscore.policy import Policy
 from dscore.policy.drain import DrainReport
+from dscore.registry import WINDOW
 from fake_core import Closed, Outcome, introduction, message
 from faked import FakeServer, eventually, running
 
@@ -47,6 +48,33 @@ async def test_drain_3_watchers_get_server_shutdown_and_agents_terminate_app() -
         assert first["timestamp"].endswith("Z")
         await server.happen(Outcome(1, "r", "acked"))
         await drain
+
+
+async def test_drain_a_watcher_hears_of_every_agent_before_it_is_closed() -> None:
+    agents = 5 * WINDOW
+    async with running() as server:
+        for conn in range(1, agents + 1):
+            ready = introduction(conn, "app_ready", instance_id=f"a{conn}")
+            server.pool.push(fake_core.Opened(conn), ready)
+        await server.happen()
+        await server.watch(9_999)
+        drain = await begin(server)
+        server.pool.push(*(Outcome(conn, "r", "acked") for conn in range(1, agents + 1)))
+        await drain
+        told = server.told(9_999, "client_status_changed")
+        assert {one["id"] for one in told} == {f"a{conn}" for conn in range(1, agents + 1)}
+        assert {one["reason_code"] for one in told} == {"terminated"}
+
+
+async def test_drain_does_not_wait_long_for_a_watcher_that_does_not_read() -> None:
+    async with running({"shutdown": {"close_timeout": 0.05}}) as server:
+        await server.watch(9_999)
+        server.pool.deaf.add(9_999)
+        for number in range(WINDOW):
+            await server.introduce(10_000 + number, "a")
+            await server.remove("a")
+        drain = await begin(server)
+        await asyncio.wait_for(drain, 5)
 
 
 async def test_drain_3_an_agent_that_watches_gets_both() -> None:

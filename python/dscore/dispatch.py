@@ -198,6 +198,7 @@ class Dispatch:
         elif event.heartbeat_ms:
             self._heard_before_it_went(event, now)
         context.registry.close(conn)
+        self._watchers.closed()
         self._terminations.closed(conn)
         if context.draining is not None:
             context.draining.closed(conn)

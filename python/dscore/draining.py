@@ -88,6 +88,8 @@ class Draining:
             else:
                 drain.advance("settled")
         self._watchers.progress(drain.status())
+        # What became of the last agents is news for longer than their connections last.
+        await self._watchers.catch_up(context.config.shutdown.close_timeout)
         drain.advance("emptied" if await self._close_rest() else "cut")
         report = drain.finish(context.pool.now_ms())
         _log.info("drain_finished", **report.as_dict())

@@ -124,6 +124,10 @@ class Watcher:
         self.behind: dict[str, Change] = {}
         """Agents of which it has something to be told yet, the one that changed last at the end."""
 
+    @property
+    def is_behind(self) -> bool:
+        return self.wants_snapshot or self.snapshot is not None or bool(self.behind)
+
 
 class Change(NamedTuple):
     """What a watcher has not been told of an agent."""

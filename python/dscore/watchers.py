@@ -14,6 +14,7 @@ when it has read that, and it has its credit back.
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 
 from dscore.context import Context
@@ -35,6 +36,8 @@ class Watchers:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._moved = asyncio.Event()
+        """Set whenever somebody may have caught up."""
 
     def begin(self, conn: int, *, snapshot: bool) -> None:
         """A connection watches from here on, and is sent the present state of all that fits its
@@ -53,6 +56,16 @@ class Watchers:
         if watcher is not None:
             watcher.credit = WINDOW
             self._catch_up(conn, watcher)
+            self._moved.set()
+
+    def closed(self) -> None:
+        """A connection has ended."""
+        self._moved.set()
+
+    async def catch_up(self, seconds: float) -> None:
+        """Waits until everybody has been told everything, or for so long."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._until_nobody_is_behind(), seconds)
 
     def announce(self, record: AgentRecord) -> None:
         """An agent's status has changed: the policy hears of it too."""
@@ -91,6 +104,11 @@ class Watchers:
         everybody = self._context.config.monitoring.broadcast_to_agents
         conns = list(registry.introduced if everybody else registry.watchers)
         self._context.pool.send_many(conns, message.dump())
+
+    async def _until_nobody_is_behind(self) -> None:
+        while any(watcher.is_behind for watcher in self._context.registry.watchers.values()):
+            self._moved.clear()
+            await self._moved.wait()
 
     def _begin_snapshot(self, conn: int, watcher: Watcher) -> None:
         is_watching = self._context.registry.watchers.get(conn) is watcher
