@@ -1,0 +1,71 @@
+"""What a user would pick instead: the same small service on other people's libraries.
+
+Each is an idiomatic program of its own, started with a port, and optional: `python -m benches.peers`
+builds what the machine has the tools for and names what it leaves out.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PEERS_DIRECTORY = Path(__file__).parent
+BUILD = PEERS_DIRECTORY.parent / "build" / "peers"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One program."""
+
+    name: str
+    command: tuple[Path | str, ...]
+    """The port follows."""
+    made_by: str
+    """The recipe of `build.py`, and its tool."""
+    packages: tuple[str, ...] = ()
+    """Of a Python peer, beside those that all of them have."""
+
+    @property
+    def is_built(self) -> bool:
+        return (BUILD / f"{self.name}.built").exists()
+
+
+def _python(name: str, *packages: str) -> Peer:
+    environment = BUILD / "python" / name
+    program = PEERS_DIRECTORY / "python" / f"serve_{name}.py"
+    return Peer(name, (environment / "bin" / "python", program), "python", packages)
+
+
+def _rust(name: str, program: str) -> Peer:
+    return Peer(name, (BUILD / "rust" / "release" / program,), "cargo")
+
+
+# Exact versions: figures of two machines are of the same libraries. Cargo.lock, go.sum and
+# package.json do the same for the others.
+UVLOOP = "uvloop==0.23.0"
+EVERY_PYTHON = ("orjson==3.13.0",)
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        _rust("fastwebsockets", "fastwebsockets"),
+        _rust("tokio-tungstenite", "tungstenite"),
+        Peer("gws", (BUILD / "gws",), "go"),
+        Peer("ws", ("node", BUILD / "node" / "serve.js"), "npm"),
+        _python("picows", "picows==2.3.1", UVLOOP),
+        _python("socketify", "socketify==0.0.31"),
+        _python("aiohttp", "aiohttp==3.14.5", UVLOOP),
+        _python("websockets", "websockets==17.4", UVLOOP),
+        _python(
+            "fastapi",
+            "fastapi==0.165.0",
+            "uvicorn==0.54.0",
+            "httptools==0.9.0",
+            "websockets==17.4",
+            UVLOOP,
+        ),
+    )
+}
+
+
+def built() -> list[str]:
+    """The names of those that can be measured here."""
+    return [name for name, peer in PEERS.items() if peer.is_built]
