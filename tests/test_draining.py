@@ -58,8 +58,13 @@ async def test_drain_a_watcher_hears_of_every_agent_before_it_is_closed() -> Non
             server.pool.push(fake_core.Opened(conn), ready)
         await server.happen()
         await server.watch(9_999)
+        server.pool.deaf.add(9_999)
         drain = await begin(server)
-        server.pool.push(*(Outcome(conn, "r", "acked") for conn in range(1, agents + 1)))
+        await server.happen(*(Outcome(conn, "r", "acked") for conn in range(1, agents + 1)))
+        await eventually(lambda: server.told(9_999, "drain_progress")[-1]["pending"] == 0)
+        assert server.pool.named("close_all") == [], "it has not read all of it"
+        server.pool.deaf.clear()
+        server.pool.push(fake_core.Drained(9_999))
         await drain
         told = server.told(9_999, "client_status_changed")
         assert {one["id"] for one in told} == {f"a{conn}" for conn in range(1, agents + 1)}
