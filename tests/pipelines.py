@@ -16,10 +16,10 @@ pytest.importorskip(
     exc_type=ImportError,
 )
 
-from dscore.agent.pipeline_gst import Gst
+from dscore.agent.pipeline.gst import Gst
 
 with warnings.catch_warnings():
-    # As in pipeline_gst.
+    # As in dscore.agent.pipeline.gst.
     warnings.simplefilter("ignore")
     import gi
 

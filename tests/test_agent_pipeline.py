@@ -14,8 +14,9 @@ import pytest_asyncio
 
 import pipelines
 from dscore.agent.pipeline import PipelineBinding, PipelineError, PipelineEvent
-from dscore.agent.pipeline_gst import GLib, Gst
+from dscore.agent.pipeline.gst import GLib, Gst
 from dscore.agent.termination import GRACEFUL, TerminateRequest
+from fake_server import until
 from pipelines import count_frames, grown, hanging, recorded_frames
 
 LIVE = "videotestsrc is-live=true name=camera ! video/x-raw,width=160,height=120,framerate=30/1"
@@ -310,10 +311,13 @@ async def test_progress_is_told_while_it_takes_long(bind: Bind) -> None:
         raise ConnectionError("whoever asked has left")
 
     binding = bind(
-        "videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink sync=true",
+        "videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink name=sink sync=true",
         stop_timeout=2.2,
     )
+    frames = count_frames(binding.pipeline, "sink", "sink")
     await binding.start()
+    # Before the first frame its end would be at once.
+    await until(grown(frames, 1), "frame")
     assert (await binding.stop(progress)).ok
     assert [stage for stage, _ in told] == ["eos", "eos"]
     assert 9000 > told[0][1] > told[1][1] > 0

@@ -1,10 +1,14 @@
 """What of a pipeline's events gets to the server."""
 
+import dataclasses
 from typing import Any
 
-from dscore.agent.pipeline_events import PipelineEvent, StopReport
-from dscore.agent.pipeline_report import EVENTS_PER_SECOND, Reporter
-from dscore.errors import DscoreError
+import pytest
+
+import pipelines  # noqa: F401 (without GStreamer nothing of the package can be imported)
+from dscore.agent import Agent, AgentConfig
+from dscore.agent.events import PipelineEvent, StopReport
+from dscore.agent.pipeline.report import EVENTS_PER_SECOND, Reporter
 
 WARNING = PipelineEvent(kind="warning", source="lens", message="dirty", details={"code": 1})
 
@@ -42,11 +46,13 @@ def test_a_flood_is_cut_and_counted() -> None:
     assert [message.get("kept_back") for message in sent[-2:]] == [7, None]
 
 
-def test_an_agent_that_cannot_send_is_no_fault_of_the_pipeline() -> None:
-    def refuse(_: dict[str, Any]) -> None:
-        raise DscoreError("not ready")
-
-    Reporter(refuse, ["warning"]).see(WARNING)
+@pytest.mark.parametrize("details", [{"uri": "\udcff"}, {"debug": "x" * 2_000_000}])
+def test_an_event_that_makes_no_message_is_no_fault_of_the_pipeline(
+    details: dict[str, str],
+) -> None:
+    agent = Agent(AgentConfig())
+    Reporter(agent.send, ["warning"]).see(dataclasses.replace(WARNING, details=details))
+    assert agent.status.queued == 0
 
 
 def test_a_report_makes_the_answer() -> None:

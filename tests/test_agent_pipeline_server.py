@@ -17,7 +17,7 @@ import pytest
 import pipelines
 from dscore.agent import Agent, AgentConfig, Exit, ReconnectPolicy, State
 from dscore.agent.pipeline import PipelineBinding
-from dscore.agent.pipeline_gst import Gst
+from dscore.agent.pipeline.gst import Gst
 from fake_server import until
 from pipelines import Frame, count_frames, decoded_frames, grown, hanging, recorded_frames
 from serving import Serving, clean_environment

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 import pipelines
-from dscore.agent import pipeline_walk as walk
-from dscore.agent.pipeline_gst import Gst
+from dscore.agent.pipeline import walk
+from dscore.agent.pipeline.gst import Gst
 from waiting import wait_until
 
 

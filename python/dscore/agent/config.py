@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from dscore.agent import ini
+from dscore.agent.events import Kind
 from dscore.agent.identity import default_instance_id
-from dscore.agent.pipeline_events import Kind
 from dscore.agent.reconnect import ReconnectPolicy
 from dscore.errors import ConfigError
 

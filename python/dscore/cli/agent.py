@@ -13,6 +13,7 @@ import uvloop
 
 from dscore import log
 from dscore.agent import Agent, AgentConfig, Exit, load
+from dscore.agent.events import PipelineError
 from dscore.agent.metrics import serve_metrics
 from dscore.cli.errors import INTERRUPTED, USAGE, CliError
 from dscore.cli.notify import Notifier
@@ -121,8 +122,6 @@ class _Program:
 
     async def _play(self, binding: "PipelineBinding") -> bool:
         """Plays the pipeline until it is over; False: it failed."""
-        from dscore.agent.pipeline import PipelineError
-
         try:
             await binding.start()
         except PipelineError as error:
@@ -158,7 +157,7 @@ class _Program:
 
 def _bind(pipeline: str, config: AgentConfig) -> "PipelineBinding":
     try:
-        from dscore.agent.pipeline import PipelineBinding, PipelineError
+        from dscore.agent.pipeline import PipelineBinding
     except ImportError as error:
         raise CliError(
             f"--pipeline needs GStreamer for Python ({error}); install python3-gi and "

@@ -16,19 +16,17 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
+from dscore.agent.events import Kind, PipelineError, PipelineEvent, StopReport
 from dscore.agent.hooks import Hook, HookQueue, call, within
 from dscore.agent.log import Log
-from dscore.agent.pipeline_bus import BusReader, call_on, is_watched
-from dscore.agent.pipeline_events import Kind, PipelineError, PipelineEvent, StopReport
-from dscore.agent.pipeline_glib import GLibThread, is_turned_elsewhere
-from dscore.agent.pipeline_gst import GLib, Gst
-from dscore.agent.pipeline_report import Reporter
-from dscore.agent.pipeline_stop import Ending, Progress, Stopping, first_of
-from dscore.agent.pipeline_walk import is_source
+from dscore.agent.pipeline.bus import BusReader, call_on, is_watched
+from dscore.agent.pipeline.glib import GLibThread, is_turned_elsewhere
+from dscore.agent.pipeline.gst import GLib, Gst
+from dscore.agent.pipeline.report import Reporter
+from dscore.agent.pipeline.stop import Ending, Progress, Stopping, first_of
+from dscore.agent.pipeline.walk import is_source
 from dscore.agent.status import Exit
 from dscore.agent.termination import TerminateAnswer, TerminateRequest
-
-__all__ = ["PipelineBinding", "PipelineError", "PipelineEvent", "StopReport"]
 
 ANSWER_SECONDS = 1.0
 """Of the hard timeout: for the answer to get out, and for the process to end by itself."""

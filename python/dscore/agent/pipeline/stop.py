@@ -10,12 +10,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from dscore.agent import pipeline_walk as walk
+from dscore.agent.events import PipelineEvent, StopReport
 from dscore.agent.hooks import call, within
 from dscore.agent.log import Log
-from dscore.agent.pipeline_eos import end_source, flush_source
-from dscore.agent.pipeline_events import PipelineEvent, StopReport
-from dscore.agent.pipeline_gst import Gst
+from dscore.agent.pipeline import walk
+from dscore.agent.pipeline.eos import end_source, flush_source
+from dscore.agent.pipeline.gst import Gst
 from dscore.agent.termination import GRACEFUL
 
 Progress = Callable[[str, int], Awaitable[object]]

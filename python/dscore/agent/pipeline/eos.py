@@ -5,8 +5,8 @@ import time
 
 from dscore.agent.hooks import call
 from dscore.agent.log import Log
-from dscore.agent.pipeline_gst import Gst
-from dscore.agent.pipeline_walk import has_ended
+from dscore.agent.pipeline.gst import Gst
+from dscore.agent.pipeline.walk import has_ended
 
 POLL_SECONDS = 0.1
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from dscore.agent.pipeline_gst import GLib
+from dscore.agent.pipeline.gst import GLib
 
 
 class GLibThread:

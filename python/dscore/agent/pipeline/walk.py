@@ -5,7 +5,7 @@ Nothing here waits for an element: all of it works while one of them hangs.
 
 from typing import Any
 
-from dscore.agent.pipeline_gst import Gst
+from dscore.agent.pipeline.gst import Gst
 
 
 def sources(pipeline: Gst.Bin) -> list[Gst.Element]:

@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
+from dscore.agent.events import Kind, PipelineEvent
 from dscore.agent.log import Log
-from dscore.agent.pipeline_events import Kind, PipelineEvent
-from dscore.errors import DscoreError
 
 EVENTS_PER_SECOND = 10
 """An element in trouble may warn a thousand times a second; the link has more to carry."""
@@ -54,5 +53,6 @@ class Reporter:
             self._kept_back = 0
         try:
             self._send(message)
-        except DscoreError as error:
+        except ValueError as error:
+            # Too long, or with something in it that is not JSON: elements say what they like.
             _log.debug("pipeline_event_not_sent", kind=event.kind, cause=error)

@@ -10,8 +10,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from dscore.agent.pipeline_events import Kind, PipelineEvent
-from dscore.agent.pipeline_gst import GLib, Gst
+from dscore.agent.events import Kind, PipelineEvent
+from dscore.agent.pipeline.gst import GLib, Gst
 
 MESSAGES_PER_TURN = 100
 """So that an element that floods its bus cannot keep the loop from its other work."""
