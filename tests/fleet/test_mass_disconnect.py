@@ -69,7 +69,9 @@ def test_a_mass_disconnect_and_return_is_linear_and_delays_no_heartbeat(
     assert costs[many] < 1.5 * costs[few]
     assert heartbeats["failed"] == 0
     # The kernel ends 16,000 connections in one go, on the processors that the fleets and the server
-    # share: in all of it an answer waits its turn for about 0.1 s, once.
-    assert heartbeats["latency_ms"]["p99"] < 250
+    # share: an answer waits for its turn among them, 0.1 s on a quiet machine, and no longer than
+    # until the next heartbeat is due on a busy one.
+    assert heartbeats["latency_ms"]["p50"] < 10
+    assert heartbeats["latency_ms"]["max"] < 1000
     wait_until(lambda: connected(serving) == 0, "empty server")
     assert serving.stop() == 0
