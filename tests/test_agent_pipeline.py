@@ -26,14 +26,6 @@ MJPEG = "jpegenc name=encoder ! matroskamux ! filesink"
 Bind = Callable[..., PipelineBinding]
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Waits for a condition without holding up the loop."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        await asyncio.sleep(0.01)
-
-
 @pytest_asyncio.fixture
 async def bind() -> AsyncIterator[Bind]:
     """Makes bindings, all of which are stopped afterwards."""
@@ -67,7 +59,7 @@ async def test_every_frame_of_a_live_camera_is_in_the_recording(
     taken = count_frames(binding.pipeline, "camera")
     encoded = count_frames(binding.pipeline, "encoder")
     await binding.start()
-    await until(grown(taken, 15))
+    await until(grown(taken, 15), "frames")
     report = await binding.stop()
     assert report.ok
     assert report.complete
@@ -85,7 +77,7 @@ async def test_a_file_that_is_played_fast_is_ended_where_it_was(bind: Bind, tmp_
     taken = count_frames(binding.pipeline, "camera")
     encoded = count_frames(binding.pipeline, "encoder")
     await binding.start()
-    await until(grown(taken, 100))
+    await until(grown(taken, 100), "frames")
     report = await binding.stop()
     assert report.complete
     assert len(encoded) == len(taken)
@@ -154,7 +146,7 @@ async def test_a_source_bin_that_swallows_the_event_is_ended_all_the_same(
     encoded = count_frames(pipeline, "encoder")
     binding = bind(pipeline, stop_timeout=2.0)
     await binding.start()
-    await until(grown(encoded, 5))
+    await until(grown(encoded, 5), "frames")
     report = await binding.stop()
     assert report.complete
     assert len(recorded_frames(path, "matroskademux")) == len(encoded)
@@ -167,7 +159,7 @@ async def test_a_paused_pipeline_is_played_to_its_end(bind: Bind, tmp_path: Path
     encoded = count_frames(pipeline, "encoder")
     await binding.start()
     pipeline.set_state(Gst.State.PAUSED)
-    await until(grown(encoded, 1))
+    await until(grown(encoded, 1), "frames")
     assert (await binding.stop()).complete
     assert len(recorded_frames(path, "matroskademux")) == len(encoded)
 
@@ -224,7 +216,7 @@ async def test_the_healthy_branch_of_a_failed_pipeline_keeps_its_recording(
     encoded = count_frames(binding.pipeline, "encoder")
     await binding.start()
     assert await asyncio.wait_for(binding.wait(), 10) is not None
-    await until(grown(encoded, 10))
+    await until(grown(encoded, 10), "frames")
     assert (await binding.stop()).ok
     assert len(recorded_frames(path, "matroskademux")) == len(encoded)
 
@@ -237,7 +229,7 @@ async def test_a_stream_without_an_end_is_named_and_given_up(bind: Bind) -> None
     )
     late = binding.pipeline.get_by_name("late")
     await binding.start()
-    await until(lambda: late.current_state == Gst.State.PLAYING)
+    await until(lambda: late.current_state == Gst.State.PLAYING, "state")
     report = await binding.stop()
     assert report.ok
     assert not report.complete
@@ -254,7 +246,7 @@ async def test_a_sink_that_hangs_is_named(bind: Bind) -> None:
     )
     with hanging(binding.pipeline, "stuck") as sink:
         await binding.start()
-        await until(sink.hangs.is_set)
+        await until(sink.hangs.is_set, "hanging sink")
         began = time.monotonic()
         report = await binding.stop()
         assert time.monotonic() - began < 1.5
@@ -263,7 +255,7 @@ async def test_a_sink_that_hangs_is_named(bind: Bind) -> None:
         assert "stuck" in report.message
         assert "fine" not in report.message
     # Released, the thread that asks for NULL gets it: nothing is left behind.
-    await until(lambda: binding.pipeline.current_state == Gst.State.NULL)
+    await until(lambda: binding.pipeline.current_state == Gst.State.NULL, "state")
 
 
 async def test_an_element_that_hangs_at_the_start_is_named(bind: Bind) -> None:
@@ -282,7 +274,7 @@ async def test_an_element_that_hangs_at_the_start_is_named(bind: Bind) -> None:
     binding = bind(pipeline, stop_timeout=0.2, hard_timeout=1.5)
     starting = asyncio.create_task(binding.start())
     try:
-        await until(entered.is_set)
+        await until(entered.is_set, "hanging element")
         report = await binding.stop()
         assert not report.ok
         assert "stuck" in report.message
@@ -354,10 +346,10 @@ async def test_faults_and_streams_become_events(bind: Bind) -> None:
     extra.set_name("extra")
     pipeline.add(extra)
     extra.sync_state_with_parent()
-    await until(lambda: ("stream_added", "extra") in seen())
+    await until(lambda: ("stream_added", "extra") in seen(), "stream event")
     extra.set_state(Gst.State.NULL)
     pipeline.remove(extra)
-    await until(lambda: ("stream_removed", "extra") in seen())
+    await until(lambda: ("stream_removed", "extra") in seen(), "stream event")
 
     fault = GLib.Error.new_literal(Gst.stream_error_quark(), "lens is dirty", 1)
     sink.post_message(Gst.Message.new_warning(sink, fault, "wipe it"))
@@ -365,13 +357,13 @@ async def test_faults_and_streams_become_events(bind: Bind) -> None:
     structure.set_value("source-id", 7)
     structure.set_value("sensor-id", "door")
     sink.post_message(Gst.Message.new_element(sink, structure))
-    await until(lambda: len(events) >= 4)
+    await until(lambda: len(events) >= 4, "events")
     warning, added = events[2:4]
     assert (warning.kind, warning.message) == ("warning", "lens is dirty")
     assert warning.details["debug"] == "wipe it"
     assert (added.kind, added.details) == ("stream_added", {"source_id": 7, "sensor_id": "door"})
     await binding.stop()
-    await until(lambda: seen()[-1] == ("eos", pipeline.get_name()))
+    await until(lambda: seen()[-1] == ("eos", pipeline.get_name()), "end of stream")
 
 
 async def test_events_are_reported_where_wanted(bind: Bind) -> None:
@@ -379,7 +371,7 @@ async def test_events_are_reported_where_wanted(bind: Bind) -> None:
     binding = bind("videotestsrc num-buffers=2 ! identity error-after=2 name=broken ! fakesink")
     binding.report_to(sent.append, ["error"])
     await binding.start()
-    await until(lambda: sent)
+    await until(lambda: sent, "report")
     assert sent[0]["type"] == "pipeline_event"
     assert (sent[0]["kind"], sent[0]["source"]) == ("error", "broken")
 
@@ -414,9 +406,9 @@ async def test_a_program_keeps_the_messages_of_its_bus(bind: Bind) -> None:
         await binding.start()
         assert pipeline.current_state == Gst.State.NULL, "it plays its pipeline itself"
         pipeline.set_state(Gst.State.PLAYING)
-        await until(lambda: pipeline.current_state == Gst.State.PLAYING)
+        await until(lambda: pipeline.current_state == Gst.State.PLAYING, "state")
         assert (await binding.stop()).complete
-        await until(lambda: "eos" in theirs)
+        await until(lambda: "eos" in theirs, "end of stream")
         assert "state-changed" in theirs
         assert [event.kind for event in events] == ["eos"]
     finally:
@@ -430,7 +422,7 @@ async def test_elements_that_need_a_glib_loop_have_one(bind: Bind) -> None:
     binding = bind("videotestsrc is-live=true ! fakesink")
     await binding.start()
     GLib.idle_add(lambda: called.set())
-    await until(called.is_set)
+    await until(called.is_set, "call")
 
 
 async def test_the_loop_never_waits_for_an_element(bind: Bind) -> None:
@@ -453,7 +445,7 @@ async def test_the_loop_never_waits_for_an_element(bind: Bind) -> None:
     watching = asyncio.create_task(watch())
     with hanging(binding.pipeline, "stuck") as sink:
         await binding.start()
-        await until(sink.hangs.is_set)
+        await until(sink.hangs.is_set, "hanging sink")
         await binding.stop()
     watching.cancel()
     assert max(gaps) < 0.5
@@ -468,6 +460,6 @@ async def test_nothing_is_left_after_many_pipelines() -> None:
     for _ in range(30):
         async with PipelineBinding("videotestsrc is-live=true ! fakesink"):
             pass
-    await until(lambda: threading.active_count() <= threads)
+    await until(lambda: threading.active_count() <= threads, "ended threads")
     gc.collect()
     assert psutil.Process().num_fds() <= descriptors
