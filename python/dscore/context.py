@@ -60,19 +60,19 @@ class Context:
     counters: Counters = field(default_factory=Counters)
     chatter: Chatter = field(default_factory=Chatter)
     recorder: Recorder = field(init=False)
-    clock_offset: float = 0.0
-    """Unix seconds less the pool's clock. Read anew now and then, for somebody may set the system's
+    clock_offset_ms: int = 0
+    """Unix time less the pool's clock. Read anew now and then, for somebody may set the system's
     clock."""
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.store, self.registry, self.unix)
 
     def read_clocks(self) -> None:
-        self.clock_offset = time.time() - self.pool.now_ms() / 1000
+        self.clock_offset_ms = round(time.time() * 1000) - self.pool.now_ms()
 
     def unix(self, now: int) -> float:
         """A time of the pool's clock in Unix seconds."""
-        return now / 1000 + self.clock_offset
+        return (now + self.clock_offset_ms) / 1000
 
     def agent(self, record: AgentRecord) -> "Agent":
         from dscore.agents import Agent

@@ -255,7 +255,7 @@ class Dispatch:
 
     def _last_seen(self, event: "LastSeen", now: int) -> None:
         introduced = self._context.registry.introduced
-        offset = round(self._context.clock_offset * 1000)
+        offset = self._context.clock_offset_ms
         heard: list[Seen] = []
         for conn, seen_ms, heartbeat_ms, rtt_us in zip(
             event.conns, event.seen_ms, event.heartbeat_ms, event.rtt_us, strict=True

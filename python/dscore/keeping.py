@@ -4,12 +4,10 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from sys import intern
 from typing import cast
 
 from dscore.context import Context
 from dscore.log import get_logger
-from dscore.messages import ReasonCode
 from dscore.registry import AgentRecord, Dialect, State
 from dscore.store import Kept, StoredAgent
 
@@ -22,7 +20,7 @@ def keep(context: Context, record: AgentRecord, now: int, *, is_heard: bool = Fa
     Args:
         is_heard: something came from it just now.
     """
-    offset, last = round(context.clock_offset * 1000), record.last_heartbeat
+    offset, last = context.clock_offset_ms, record.last_heartbeat
     context.store.keep(
         StoredAgent(
             record.agent_id,
@@ -52,7 +50,7 @@ async def boot(context: Context) -> None:
     began = time.monotonic()
     with _no_collections():
         kept = await context.store.start()
-        now, offset = context.pool.now_ms(), round(context.clock_offset * 1000)
+        now, offset = context.pool.now_ms(), context.clock_offset_ms
         for stored in kept.agents:
             record = _restored(stored, offset)
             context.registry.remember(record, stored.changed_at - offset)
@@ -82,13 +80,11 @@ def _no_collections() -> Iterator[None]:
 
 def _restored(stored: StoredAgent, offset: int) -> AgentRecord:
     record = AgentRecord(stored.agent_id)
-    # Of each of these there are few, and a fleet of agents that have them.
-    record.state = cast(State, intern(stored.state))
-    if stored.reason_code is not None:
-        record.reason_code = cast(ReasonCode, intern(stored.reason_code))
-    record.ip = intern(stored.ip)
-    record.dialect = cast(Dialect, intern(stored.dialect))
-    record.introduced_by = intern(stored.introduced_by)
+    record.state = cast(State, stored.state)
+    record.reason_code = stored.reason_code
+    record.ip = stored.ip
+    record.dialect = cast(Dialect, stored.dialect)
+    record.introduced_by = stored.introduced_by
     record.generation = stored.generation
     # On this process's clock, so mostly negative.
     record.connected_at = stored.connected_at - offset

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import chain, islice
-from typing import NamedTuple, TextIO, TypeVar
+from sys import intern
+from typing import NamedTuple, TextIO, TypeVar, cast
 
 from dscore.errors import StoreError
+from dscore.messages import ReasonCode, Status
 from dscore.store.batch import Batch
 from dscore.store.memory import TIMELINE_LENGTH
 from dscore.store.rows import Entry, Session, StoredAgent
@@ -196,7 +198,31 @@ def _agents(db: sqlite3.Connection) -> list[StoredAgent]:
         "SELECT agents.*, seen_at, heartbeat_at FROM agents LEFT JOIN last_seen USING (agent_id) "
         "ORDER BY changed_at"
     )
-    return list(map(StoredAgent._make, rows.fetchall()))
+    # A row brings its own copy of every word; a fleet needs one of each.
+    return [
+        StoredAgent(
+            agent_id,
+            cast(Status, intern(status)),
+            intern(state),
+            cast(ReasonCode, intern(reason_code)) if reason_code else None,
+            intern(ip),
+            intern(dialect),
+            generation,
+            intern(introduced_by),
+            *rest,
+        )
+        for (
+            agent_id,
+            status,
+            state,
+            reason_code,
+            ip,
+            dialect,
+            generation,
+            introduced_by,
+            *rest,
+        ) in rows
+    ]
 
 
 def _sessions(db: sqlite3.Connection) -> dict[str, Session]:
