@@ -1,7 +1,9 @@
-"""What the benches share: options, built programs, and the ledger that is written at the end."""
+"""What the benches share: options, built programs, and the ledgers that are kept meanwhile."""
 
-from collections.abc import Callable, Iterator
+import resource
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -9,11 +11,13 @@ import pytest
 from benches.contenders import CONTENDERS
 from benches.ledger import Ledger
 from benches.noise import machine
+from benches.pictures import draw
 from benches.programs import Programs, build
 from benches.round import Round
+from benches.tables import markdown
 
 RESULTS = Path(__file__).parent / "results"
-LEDGER = pytest.StashKey[Ledger]()
+LEDGERS = pytest.StashKey[dict[str, Ledger]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,21 +26,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--agents", type=int, action="append", help="fleet size; may be repeated")
     group.addoption("--rounds", type=int, help="rounds of each server")
     names = ",".join(CONTENDERS)
-    group.addoption("--contenders", default=names, help=f"servers to measure [{names}]")
+    group.addoption("--contenders", help=f"servers to measure, of {names} [those of each bench]")
     group.addoption("--processes", type=int, default=1, help="processes of the fleet [1]")
-    group.addoption("--results", default="run", help="name of the files under benches/results")
+    group.addoption("--results", default="run", help="folder under benches/results [run]")
+    group.addoption("--resume", action="store_true", help="leave out rounds that are there already")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[LEDGER] = Ledger(machine())
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    ledger = config.stash[LEDGER]
-    if ledger.benches:
-        table = ledger.write(RESULTS, config.getoption("--results"))
-        terminalreporter.section(str(table))
-        terminalreporter.write(ledger.markdown())
+    config.stash[LEDGERS] = {}
+    # A fleet needs a descriptor for each agent; the servers and the fleet inherit the limit.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -45,15 +45,60 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     config, bench = metafunc.config, metafunc.module
     quick = config.getoption("--quick")
-    sizes = config.getoption("--agents") or ([500] if quick else bench.AGENTS)
+    sizes = config.getoption("--agents") or (bench.QUICK_AGENTS if quick else bench.AGENTS)
     rounds = config.getoption("--rounds") or (bench.QUICK_ROUNDS if quick else bench.ROUNDS)
+    chosen = config.getoption("--contenders")
     turns = [
         pytest.param(agents, contender, id=f"{agents}-{number}-{contender}")
         for agents in sizes
         for number in range(rounds)
-        for contender in config.getoption("--contenders").split(",")
+        for contender in (chosen.split(",") if chosen else bench.CONTENDERS)
     ]
     metafunc.parametrize(("agents", "contender"), turns)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Opens the ledgers, and leaves out what they have."""
+    done = [item for item in items if item.name in _ledger(config, item).done]
+    if done:
+        config.hook.pytest_deselected(items=done)
+        items[:] = [item for item in items if item not in done]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call" and report.passed:
+        _ledger(item.config, item).keep(item.name)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for ledger in config.stash[LEDGERS].values():
+        if ledger.done:
+            table = ledger.path.with_suffix(".md")
+            table.write_text(markdown(ledger))
+            pictures = draw(ledger)
+            terminalreporter.section(str(table))
+            terminalreporter.write(table.read_text())
+            terminalreporter.write("".join(f"{picture}\n" for picture in pictures))
+
+
+def _ledger(config: pytest.Config, item: pytest.Item) -> Ledger:
+    assert isinstance(item, pytest.Function)
+    module: ModuleType = item.module
+    name = module.__name__.rpartition(".")[2].removeprefix("test_")
+    ledgers = config.stash[LEDGERS]
+    if name not in ledgers:
+        path = RESULTS / config.getoption("--results") / f"{name}.json"
+        ledger = ledgers[name] = Ledger(path, machine())
+        if left_out := getattr(module, "LEFT_OUT", None):
+            ledger.machine["not built, left out"] = ", ".join(left_out)
+        if config.getoption("--resume"):
+            ledger.resume()
+    return ledgers[name]
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +108,7 @@ def programs() -> Programs:
 
 @pytest.fixture
 def ledger(request: pytest.FixtureRequest) -> Ledger:
-    return request.config.stash[LEDGER]
+    return _ledger(request.config, request.node)
 
 
 @pytest.fixture

@@ -10,8 +10,10 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from benches.peers import PEERS
 from benches.programs import Programs
 
 # Importing takes time on a busy machine; a drain has its own deadlines, well below this one.
@@ -92,17 +94,29 @@ def start_floor(programs: Programs, directory: Path) -> Server:
     return _start([str(programs.floor), str(port)], port, directory, _accepts)
 
 
-def start_dscore(programs: Programs, directory: Path, store: str | Path = ":memory:") -> Server:
+def start_dscore(
+    programs: Programs, directory: Path, store: str | Path = ":memory:", *, reactors: str = "auto"
+) -> Server:
     """`python -m dscore serve` with its defaults; a full disk or a slow one is not the question."""
     port = _free_port()
-    words = ["-m", "dscore", "serve", "--port", str(port), "--store", str(store)]
-    return _start([sys.executable, *words], port, directory, _is_ready)
+    words = ["--port", str(port), "--store", str(store), "--reactors", reactors]
+    return _start([sys.executable, "-m", "dscore", "serve", *words], port, directory, _is_ready)
 
 
-# A peer needs a function here and a name: everything else is the same for all.
+def start_peer(name: str, programs: Programs, directory: Path) -> Server:
+    """One of `peers/`."""
+    port = _free_port()
+    command = [*map(str, PEERS[name].command), str(port)]
+    return _start(command, port, directory, _accepts)
+
+
+# A contender needs a function here and a name: everything else is the same for all.
 CONTENDERS: dict[str, Callable[[Programs, Path], Server]] = {
     "floor": start_floor,
     "dscore": start_dscore,
+    "dscore-1": partial(start_dscore, reactors="1"),
+    "dscore-2": partial(start_dscore, reactors="2"),
+    **{name: partial(start_peer, name) for name in PEERS},
 }
 
 

@@ -11,14 +11,26 @@ def machine() -> dict[str, str]:
     """What a reader of the figures must know."""
     cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
     models = (line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name"))
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    commit = _git("rev-parse", "--short", "HEAD")
+    # The tables that a run writes do not change what it measures.
+    changed = _git("status", "--porcelain", "--", ".", ":!benches/results")
     return {
         "processor": f"{os.cpu_count()} x {next(models, platform.machine())}",
         "system": f"Linux {platform.release()}, Python {platform.python_version()}",
-        "commit": commit or "unknown",
+        "commit": f"{commit or 'unknown'}{', with changes' if changed else ''}",
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     }
+
+
+def _git(*words: str) -> str:
+    git = ["git", "-C", str(Path(__file__).parents[1]), *words]
+    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def slab_bytes() -> int:
+    """What the kernel's own objects take, sockets among them, on the whole machine."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Slab:"))
 
 
 class Busy:

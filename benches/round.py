@@ -6,7 +6,7 @@ from pathlib import Path
 from benches.contenders import CONTENDERS, Exit
 from benches.fleet import Event, Fleet
 from benches.ledger import Figures
-from benches.noise import Busy
+from benches.noise import Busy, slab_bytes
 from benches.programs import Programs
 
 
@@ -22,14 +22,16 @@ class Round:
             options: of the fleet, beside the number of agents.
         """
         self.agents = agents
-        self.figures: Figures = {}
+        self.figures: Figures = {"agents": agents}
         self._busy = Busy()
         self._own_cpu = time.process_time()
         self.server = CONTENDERS[contender](programs, directory)
         try:
             memory, cpu = self.server.pss_bytes(), self.server.cpu_seconds()
+            kernel = slab_bytes()
             self.fleet = Fleet(programs.load, self.server.url, agents=agents, **options)
             self._storm(memory, cpu)
+            self.figures["kernel_bytes"] = (slab_bytes() - kernel) / agents / 2
         except BaseException:
             self.close()
             raise

@@ -10,7 +10,9 @@ import pytest
 from benches.ledger import Ledger
 from benches.round import Round
 
+CONTENDERS = ["floor", "dscore"]
 AGENTS = [10_000]
+QUICK_AGENTS = [500]
 ROUNDS = 3
 QUICK_ROUNDS = 1
 SECONDS = 10.0

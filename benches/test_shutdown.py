@@ -12,7 +12,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benches.ledger import Ledger
 from benches.round import Round
 
+CONTENDERS = ["floor", "dscore"]
 AGENTS = [1_000, 5_000, 10_000]
+QUICK_AGENTS = [500]
 ROUNDS = 7
 QUICK_ROUNDS = 2
 
