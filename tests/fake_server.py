@@ -7,7 +7,8 @@
         await peer.acknowledge()
         await peer.close(1001, "Server shutting down gracefully")
 
-It answers `/deepstream/health` with `health`, on the same port.
+It answers `/deepstream/health` with `health`, on the same port. With `dialect="socketio"` it says
+all of that in Socket.IO.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from dscore.agent import AgentConfig, ReconnectPolicy
+from dscore.agent.config import PATHS, Dialect
 
 # Every wait of a test ends; nothing on loopback takes this long.
 SECONDS = 10.0
@@ -34,15 +36,38 @@ Message = dict[str, Any]
 class Peer:
     """The server's end of one connection."""
 
-    def __init__(self, socket: ServerConnection) -> None:
+    def __init__(self, socket: ServerConnection, dialect: Dialect = "raw") -> None:
         self.socket = socket
         self.introduction: Message = {}
+        self.auth: str = ""
+        """What came with the Socket.IO CONNECT."""
+        self._dialect = dialect
+
+    async def recv_text(self) -> str:
+        """The next text message as it is."""
+        text = await asyncio.wait_for(self.socket.recv(), SECONDS)
+        assert isinstance(text, str)
+        return text
 
     async def recv(self) -> Message:
         """The next message."""
-        message = json.loads(await asyncio.wait_for(self.socket.recv(), SECONDS))
+        text = await self.recv_text()
+        if self._dialect == "socketio":
+            assert text[:2] == "42", text
+            name, argument = json.loads(text[2:])
+            return {"type": name, **argument}
+        message = json.loads(text)
         assert isinstance(message, dict)
         return message
+
+    async def invite(self) -> None:
+        """What Engine.IO and Socket.IO say before the first event."""
+        limits = {"pingInterval": 25000, "pingTimeout": 20000, "maxPayload": 1000000}
+        await self.socket.send("0" + json.dumps({"sid": "e-1", "upgrades": [], **limits}))
+        text = await self.recv_text()
+        assert text[:2] == "40", text
+        self.auth = text[2:]
+        await self.socket.send('40{"sid":"s-1"}')
 
     async def recv_type(self, type_name: str) -> Message:
         """The next message of this type; those before it are dropped."""
@@ -52,6 +77,9 @@ class Peer:
 
     async def send(self, type_name: str, **fields: object) -> None:
         """Sends one message of this type."""
+        if self._dialect == "socketio":
+            await self.socket.send("42" + json.dumps([type_name, fields]))
+            return
         await self.socket.send(json.dumps({"type": type_name, **fields}))
 
     async def acknowledge(self, **fields: object) -> Message:
@@ -82,13 +110,17 @@ class Peer:
 class FakeServer:
     """Listens on a loopback port of its own."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext | None = None, *, dialect: Dialect = "raw", invites: bool = True
+    ) -> None:
         self.health: Message | None = {"status": "ok"}
         """What the health page says; None: nothing at all."""
         self.looks = 0
         """How often it was asked."""
         self.port = 0
         self._tls = tls
+        self._dialect: Dialect = dialect
+        self._invites = invites and dialect == "socketio"
         self._peers: asyncio.Queue[Peer] = asyncio.Queue()
         self._server: Server | None = None
         self._leaving = asyncio.Event()
@@ -96,12 +128,20 @@ class FakeServer:
     @property
     def url(self) -> str:
         """Where agents connect."""
-        return f"{'wss' if self._tls else 'ws'}://localhost:{self.port}/deepstream/ws"
+        return f"{'wss' if self._tls else 'ws'}://localhost:{self.port}{PATHS[self._dialect]}"
 
     def config(self, **fields: Any) -> AgentConfig:
         """Settings of an agent that comes here, without waits that a test would have to sit out."""
         quick = ReconnectPolicy(base=0.01, restart_delay=0.01, shutdown_delay=0.01, jitter=False)
-        return AgentConfig(**{"url": self.url, "instance_id": "a-1", "reconnect": quick, **fields})
+        return AgentConfig(
+            **{
+                "url": self.url,
+                "dialect": self._dialect,
+                "instance_id": "a-1",
+                "reconnect": quick,
+                **fields,
+            }
+        )
 
     async def accept(self) -> Peer:
         """The next connection."""
@@ -140,7 +180,10 @@ class FakeServer:
         await self._server.wait_closed()
 
     async def _handle(self, socket: ServerConnection) -> None:
-        await self._peers.put(Peer(socket))
+        peer = Peer(socket, self._dialect)
+        if self._invites:
+            await peer.invite()
+        await self._peers.put(peer)
         await socket.wait_closed()
 
     async def _answer(self, socket: ServerConnection, request: Request) -> Response | None:

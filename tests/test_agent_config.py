@@ -209,6 +209,34 @@ def test_the_health_page_is_beside_the_address_for_agents(
     assert (config.url, config.health_url) == (agents, health)
 
 
+def test_socketio_has_an_address_of_its_own_and_the_same_health_page() -> None:
+    config = AgentConfig(url="wss://h/edge/socket.io/?site=north", dialect="socketio")
+    assert config.connect_url == "wss://h/edge/socket.io/?site=north&EIO=4&transport=websocket"
+    assert config.health_url == "https://h/edge/deepstream/health"
+    config = AgentConfig(url="ws://h:1", dialect="socketio")
+    assert config.connect_url == "ws://h:1/socket.io/?EIO=4&transport=websocket"
+    assert config.health_url == "http://h:1/deepstream/health"
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"dialect": "mqtt"}, "command line: dialect: must be raw or socketio, not 'mqtt'"),
+        (
+            {"dialect": "socketio", "url": "ws://h/deepstream/ws"},
+            "command line: url: /deepstream/ws is for dialect=raw; leave the path out",
+        ),
+        (
+            {"url": "ws://h/socket.io"},
+            "command line: url: /socket.io/ is for dialect=socketio; leave the path out",
+        ),
+    ],
+)
+def test_a_dialect_that_does_not_fit_is_said(flags: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        load(flags=flags)
+
+
 def test_a_token_is_not_shown() -> None:
     assert "s3cret" not in repr(AgentConfig(token="s3cret"))
 

@@ -168,7 +168,6 @@ TABLE = {
     (Phase.WAITING, "due"): Phase.ATTEMPTING,
     (Phase.ATTEMPTING, "refused"): Phase.WAITING,
     (Phase.ATTEMPTING, "opened"): Phase.CONNECTED,
-    (Phase.ATTEMPTING, "hinted"): Phase.ATTEMPTING,
     (Phase.CONNECTED, "hinted"): Phase.CONNECTED,
     (Phase.CONNECTED, "closed"): Phase.WAITING,
     (Phase.CONNECTED, "closed for good"): Phase.STOPPED,

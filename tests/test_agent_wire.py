@@ -16,7 +16,6 @@ from dscore.agent.wire import (
     ConnectError,
     Connection,
     End,
-    RawDialect,
     open_connection,
     tls_context,
 )
@@ -39,9 +38,11 @@ async def pair(
 
 
 async def connect(config: AgentConfig, arrived: list[bytes]) -> Connection:
-    return await open_connection(
+    connection = await open_connection(
         config, tls_context(config), on_message=arrived.append, on_writable=lambda: None
     )
+    connection.begin()
+    return connection
 
 
 async def end_of(connection: Connection) -> End:
@@ -56,6 +57,23 @@ async def test_fragments_become_one_message() -> None:
         await peer.close(1000)
         await end_of(connection)
     assert arrived == [b"one-two-three", b"next"]
+
+
+async def test_what_comes_along_with_the_upgrade_waits_until_somebody_listens() -> None:
+    arrived: list[bytes] = []
+    async with FakeServer() as server:
+        connection = await open_connection(
+            server.config(), None, on_message=arrived.append, on_writable=lambda: None
+        )
+        peer = await server.accept()
+        await peer.socket.send("early")
+        await asyncio.wait_for(await peer.socket.ping(), SECONDS)
+        assert arrived == []
+        connection.begin()
+        await peer.socket.send("late")
+        await peer.close(1000)
+        await end_of(connection)
+    assert arrived == [b"early", b"late"]
 
 
 async def test_answers_pings_between_the_fragments() -> None:
@@ -251,12 +269,3 @@ def test_a_file_that_is_no_certificate_names_its_setting(tmp_path: Path, field: 
     config = AgentConfig(url="wss://localhost", **{field: tmp_path / "empty.pem"})
     with pytest.raises(ConfigError, match=f"{field}: cannot use"):
         tls_context(config)
-
-
-def test_the_raw_dialect_is_json_with_a_type() -> None:
-    dialect = RawDialect()
-    assert dialect.encode({"type": "work", "n": 1}) == b'{"type":"work","n":1}'
-    assert dialect.decode(b'{"type": "work", "n": 1}') == {"type": "work", "n": 1}
-    for text in (b"", b"[]", b'{"type": 1}', b"\xff"):
-        with pytest.raises(ValueError, match=r".*"):
-            dialect.decode(text)

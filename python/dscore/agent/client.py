@@ -20,6 +20,7 @@ from typing import Any
 from dscore.agent import health, statelog
 from dscore.agent.config import AgentConfig
 from dscore.agent.conversation import CONTROL, Conversation
+from dscore.agent.dialect import Dialect, RawDialect, SocketIoDialect
 from dscore.agent.health import Health, Look
 from dscore.agent.hooks import Hook, HookQueue
 from dscore.agent.log import Log
@@ -32,7 +33,6 @@ from dscore.agent.wire import (
     ConnectError,
     Connection,
     End,
-    RawDialect,
     open_connection,
     tls_context,
 )
@@ -70,7 +70,9 @@ class Agent:
         self._on_message = on_message
         self._on_state = on_state
         self._random = random
-        self._dialect = RawDialect()
+        self._dialect: Dialect = (
+            RawDialect() if config.dialect == "raw" else SocketIoDialect(config.token)
+        )
         self._outbox = Outbox(config.outbox_limit)
         self._hooks = HookQueue()
         self._reconnector = Reconnector(config.reconnect, random)

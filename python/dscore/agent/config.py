@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import orjson
@@ -21,7 +21,9 @@ from dscore.agent.reconnect import ReconnectPolicy
 from dscore.errors import ConfigError
 
 DEFAULT_URL = "ws://127.0.0.1:8765/deepstream/ws"
-DEFAULT_PATH = "/deepstream/ws"
+Dialect = Literal["raw", "socketio"]
+PATHS: Mapping[Dialect, str] = {"raw": "/deepstream/ws", "socketio": "/socket.io/"}
+"""Where the server speaks which dialect; longer ones begin with where a proxy has put it."""
 VARIABLES = "DSCORE_AGENT_"
 LONGEST_ID = 128
 """Bytes; the server refuses longer ones."""
@@ -33,7 +35,9 @@ class AgentConfig:
     """How one agent behaves. Times are in seconds.
 
     Attributes:
-        url: Where the server listens for agents, ws:// or wss://.
+        url: Where the server listens for agents, ws:// or wss://; without a path it is the
+            dialect's.
+        dialect: How messages are written: "raw" is a JSON object each, "socketio" is Socket.IO.
         instance_id: The agent's name, alone in the fleet.
         token: Shown to the server, where it wants one.
         ca_file: Certificates to trust instead of the system's, for wss.
@@ -58,7 +62,8 @@ class AgentConfig:
         ConfigError: A value cannot be used; says which.
     """
 
-    url: str = DEFAULT_URL
+    url: str = "ws://127.0.0.1:8765"
+    dialect: Dialect = "raw"
     instance_id: str = field(default_factory=default_instance_id)
     token: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
@@ -80,7 +85,9 @@ class AgentConfig:
 
     def __post_init__(self) -> None:
         self._check("url", _url)
+        self._check("dialect", _dialect)
         self._check("instance_id", _instance_id)
+        self._complete_url()
         if self.key_file is not None and self.cert_file is None:
             raise ConfigError("key_file: a key needs its cert_file")
 
@@ -90,16 +97,35 @@ class AgentConfig:
         except ValueError as error:
             raise ConfigError(f"{name}: {error}") from None
 
+    def _complete_url(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.path in ("", "/"):
+            object.__setattr__(self, "url", parts._replace(path=PATHS[self.dialect]).geturl())
+        for dialect, path in PATHS.items():
+            if dialect != self.dialect and parts.path.rstrip("/").endswith(path.rstrip("/")):
+                raise ConfigError(f"url: {path} is for dialect={dialect}; leave the path out")
+
     @property
     def is_secure(self) -> bool:
         """The connection is encrypted."""
         return self.url.startswith("wss:")
 
     @property
+    def connect_url(self) -> str:
+        """The address with what the dialect adds to it."""
+        if self.dialect == "raw":
+            return self.url
+        parts = urlsplit(self.url)
+        query = "&".join(filter(None, (parts.query, "EIO=4&transport=websocket")))
+        return parts._replace(query=query).geturl()
+
+    @property
     def health_url(self) -> str:
-        """The health page beside the address for agents."""
+        """The health page of the same server, behind the same proxy."""
         parts = urlsplit(self.url)
         parent = parts.path.rstrip("/").rpartition("/")[0]
+        if self.dialect == "socketio":
+            parent += "/deepstream"
         scheme = "https" if self.is_secure else "http"
         return f"{scheme}://{parts.netloc}{parent}/health"
 
@@ -263,7 +289,13 @@ def _url(text: str) -> str:
         fits = False
     if not fits:
         raise ValueError(f"must be an address such as {DEFAULT_URL}, not {text!r}")
-    return text if parts.path not in ("", "/") else f"{parts.scheme}://{parts.netloc}{DEFAULT_PATH}"
+    return text
+
+
+def _dialect(text: str) -> str:
+    if text not in PATHS:
+        raise ValueError(f"must be {' or '.join(PATHS)}, not {text!r}")
+    return text
 
 
 def _instance_id(text: str) -> str:
@@ -284,6 +316,7 @@ _SETTINGS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "server_shutdown_retry_delay_sec": (_seconds, "reconnect.shutdown_delay"),
     # Ours.
     "url": (_url, "url"),
+    "dialect": (_dialect, "dialect"),
     "instance_id": (_instance_id, "instance_id"),
     "token": (_text, "token"),
     "token_file": (_token_file, "token"),

@@ -10,13 +10,16 @@ from datetime import datetime, timezone
 from typing import Any, ClassVar, Protocol
 
 from dscore.agent.config import AgentConfig
+from dscore.agent.dialect import Dialect
 from dscore.agent.log import Log
-from dscore.agent.wire import Connection, Dialect
+from dscore.agent.wire import Connection
 
 HEARTBEAT_SECONDS = 30.0
 """Until the server names another time: reconnection_ack does not."""
 ACK_SECONDS = 5.0
 """Without an ack after so long a heartbeat asks: servers may be set to send no app_ready_ack."""
+INVITATION_SECONDS = 20.0
+"""For the dialect's own words, where it has some before the introduction."""
 SHORTEST_HEARTBEAT = 0.05
 LONGEST_HEARTBEAT = 3600.0
 
@@ -62,11 +65,13 @@ class Conversation:
         self._connection: Connection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._interval = HEARTBEAT_SECONDS
+        self._introduction: dict[str, Any] | None = None
+        """What is said first; None: it was said."""
         self.is_acknowledged = False
         """The server has taken the agent in."""
 
     def begin(self, connection: Connection, *, reconnection: bool, last_close_code: int) -> None:
-        """Introduces the agent.
+        """Introduces the agent, as soon as the dialect allows.
 
         Args:
             connection: Just opened.
@@ -75,15 +80,18 @@ class Conversation:
         """
         self._connection = connection
         token = {} if self._config.token is None else {"token": self._config.token}
-        self.send(
-            "app_ready",
-            instance_id=self._config.instance_id,
-            reconnection=reconnection,
-            last_close_code=last_close_code,
-            config=self._config.app_config,
+        self._introduction = {
+            "instance_id": self._config.instance_id,
+            "reconnection": reconnection,
+            "last_close_code": last_close_code,
+            "config": self._config.app_config,
             **token,
-        )
-        self._arm(ACK_SECONDS)
+        }
+        if self._dialect.begins_at_once:
+            self._introduce()
+        else:
+            self._arm(INVITATION_SECONDS)
+        connection.begin()
 
     def end(self) -> None:
         """Says no more."""
@@ -101,15 +109,33 @@ class Conversation:
     def receive(self, text: bytes) -> None:
         """Takes a message's bytes. What makes no sense is logged and leaves no trace."""
         try:
-            message = self._dialect.decode(text)
+            packet = self._dialect.decode(text)
         except ValueError as error:
             _log.warning("message_ignored", reason=str(error))
             return
+        if packet.reply is not None and self._connection is not None:
+            self._connection.send(packet.reply)
+        if packet.begins:
+            self._introduce()
+        if packet.ends is not None and self._connection is not None:
+            # The server's close frame may be on its way already: its code counts then.
+            _log.info("dismissed", reason=packet.ends)
+            self._connection.close(1000, "dismissed")
+        if packet.message is not None:
+            self._hear(packet.message)
+
+    def _hear(self, message: dict[str, Any]) -> None:
         answer = self._answers.get(message["type"])
         if answer is None:
             self._owner.received(message)
         else:
             answer(self, message)
+
+    def _introduce(self) -> None:
+        introduction, self._introduction = self._introduction, None
+        if introduction is not None:
+            self.send("app_ready", **introduction)
+            self._arm(ACK_SECONDS)
 
     def _acked(self, message: Mapping[str, Any]) -> None:
         self._heartbeat_in(message)
@@ -152,6 +178,9 @@ class Conversation:
         self._arm(self._interval)
 
     def _beat(self) -> None:
+        if self._introduction is not None and self._connection is not None:
+            self._connection.close(1000, "no invitation")
+            return
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         self.send(
             "heartbeat",

@@ -6,7 +6,6 @@ The machine: a phase, an event, the next phase.
     WAITING     due         ATTEMPTING
     ATTEMPTING  refused     WAITING     no connection came of it; n grows by one
     ATTEMPTING  opened      CONNECTED   the WebSocket is open
-    ATTEMPTING  hinted      ATTEMPTING  the upgrade was overtaken by what came with it
     CONNECTED   hinted      CONNECTED   the server said when to come back
     CONNECTED   closed      WAITING     n is 0 if the connection lived long enough, else one more
     CONNECTED   closed      STOPPED     with a code that means: stay away
@@ -143,7 +142,6 @@ class Reconnector:
             Seconds to wait before the next one.
         """
         self._pass(Phase.ATTEMPTING, Phase.WAITING)
-        self._hint = None
         self.attempt += 1
         return self._policy.delay(row, self.attempt, self._random)
 
@@ -154,8 +152,7 @@ class Reconnector:
 
     def hinted(self, seconds: float) -> None:
         """The server said how long to stay away after the close."""
-        if self.phase is not Phase.ATTEMPTING:
-            self._pass(Phase.CONNECTED, Phase.CONNECTED)
+        self._pass(Phase.CONNECTED, Phase.CONNECTED)
         self._hint = min(max(seconds, 0.0), HINT_LIMIT)
 
     def closed(self, code: int, reason: str, now: float) -> float | None:

@@ -9,10 +9,9 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import orjson
 from picows import (
     WSError,
     WSFrame,
@@ -56,42 +55,6 @@ class ConnectError(Exception):
     """No connection came of it; the message says why."""
 
 
-class Dialect(Protocol):
-    """How a message looks inside a WebSocket text message."""
-
-    def encode(self, message: Mapping[str, Any]) -> bytes:
-        """Bytes of a message.
-
-        Raises:
-            ValueError: It is none: no object with a string `type`, or not JSON.
-        """
-
-    def decode(self, text: bytes) -> dict[str, Any]:
-        """The message in these bytes.
-
-        Raises:
-            ValueError: There is none.
-        """
-
-
-class RawDialect:
-    """Each text message is one JSON object with a string `type`."""
-
-    def encode(self, message: Mapping[str, Any]) -> bytes:
-        if not isinstance(message, Mapping) or not isinstance(message.get("type"), str):
-            raise ValueError("a message is an object with a string 'type'")
-        try:
-            return orjson.dumps(dict(message))
-        except TypeError as error:
-            raise ValueError(f"a message must be JSON: {error}") from None
-
-    def decode(self, text: bytes) -> dict[str, Any]:
-        message = orjson.loads(text)
-        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            raise ValueError("a message is an object with a string 'type'")
-        return message
-
-
 def tls_context(config: AgentConfig) -> ssl.SSLContext | None:
     """What wss and https need; None for an address without encryption.
 
@@ -132,6 +95,8 @@ class Connection(WSListener):
         self._transport: WSTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._fragments = bytearray()
+        self._early: list[bytes] | None = []
+        """Messages that came before `begin`; None: that was."""
         self._paused = False
         self._open = False
         self._end = End(CUT, "")
@@ -147,6 +112,12 @@ class Connection(WSListener):
     def is_writable(self) -> bool:
         """A message sent now would not wait behind many others."""
         return self._open and not self._paused
+
+    def begin(self) -> None:
+        """From now on messages are handed over, first those that came along with the upgrade."""
+        early, self._early = self._early or [], None
+        for message in early:
+            self._on_message(message)
 
     def send(self, message: bytes) -> None:
         """Sends a text message; on a connection that is closing it is lost."""
@@ -202,7 +173,7 @@ class Connection(WSListener):
             return
         payload = frame.get_payload_as_bytes()
         if frame.fin and not self._fragments:
-            self._on_message(payload)
+            self._deliver(payload)
             return
         self._fragments += payload
         if len(self._fragments) > MESSAGE_LIMIT:
@@ -210,7 +181,13 @@ class Connection(WSListener):
         elif frame.fin:
             message = bytes(self._fragments)
             self._fragments.clear()
+            self._deliver(message)
+
+    def _deliver(self, message: bytes) -> None:
+        if self._early is None:
             self._on_message(message)
+        else:
+            self._early.append(message)
 
     def _closed_by_server(self, transport: WSTransport, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else NO_CODE
@@ -251,12 +228,12 @@ async def open_connection(
     on_message: Callable[[bytes], None],
     on_writable: Callable[[], None],
 ) -> Connection:
-    """Connects and upgrades.
+    """Connects and upgrades; `begin` comes next.
 
     Args:
         config: The address, the times of pings.
         tls: For wss.
-        on_message: Takes each message's bytes.
+        on_message: Takes each message's bytes, once the connection was told to `begin`.
         on_writable: Called when a full connection takes messages again.
 
     Raises:
@@ -274,7 +251,7 @@ async def open_connection(
     opening = asyncio.ensure_future(
         ws_connect(
             listener,
-            config.url,
+            config.connect_url,
             ssl_context=tls,
             websocket_handshake_timeout=UPGRADE_SECONDS,
             logger_name=_log_of_picows,

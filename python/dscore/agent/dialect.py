@@ -1,0 +1,131 @@
+"""How a message looks inside a WebSocket text message, in both dialects of the wire contract.
+
+Bytes in, packets out: nothing here has a state or a socket.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+SHAPE = "a message is an object with a string 'type'"
+
+
+class Packet(NamedTuple):
+    """What a text message of the server asks for."""
+
+    message: dict[str, Any] | None = None
+    """What it says to the agent."""
+    reply: bytes | None = None
+    """What the dialect itself answers, at once."""
+    begins: bool = False
+    """The server is ready for the introduction."""
+    ends: str | None = None
+    """The server wants no more of this connection; its words."""
+
+
+class Dialect(Protocol):
+    """One way to say the same things."""
+
+    begins_at_once: bool
+    """The introduction waits for no packet of the server."""
+
+    def encode(self, message: Mapping[str, Any]) -> bytes:
+        """Bytes of a message.
+
+        Raises:
+            ValueError: It is none: no object with a string `type`, or not JSON.
+        """
+
+    def decode(self, text: bytes) -> Packet:
+        """What these bytes ask for.
+
+        Raises:
+            ValueError: They make no sense.
+        """
+
+
+class RawDialect:
+    """Each text message is one JSON object with a string `type`."""
+
+    begins_at_once = True
+
+    def encode(self, message: Mapping[str, Any]) -> bytes:
+        _type_of(message)
+        return _dump(dict(message))
+
+    def decode(self, text: bytes) -> Packet:
+        message = orjson.loads(text)
+        _type_of(message)
+        return Packet(message)
+
+
+class SocketIoDialect:
+    """Engine.IO v4 and Socket.IO v5 over a WebSocket: `type` is the event, the rest its argument.
+
+    No polling: an agent has no browser's reason to begin with it. Keeping alive is the server's
+    part, and of every frame; namespaces, acks and binary are of no use here.
+    """
+
+    begins_at_once = False
+
+    def __init__(self, token: str | None = None) -> None:
+        """Says nothing yet.
+
+        Args:
+            token: Shown when it connects, where servers look for it before any event.
+        """
+        self._auth = b"" if token is None else orjson.dumps({"token": token})
+
+    def encode(self, message: Mapping[str, Any]) -> bytes:
+        kind = _type_of(message)
+        rest = {name: value for name, value in message.items() if name != "type"}
+        return b"42" + _dump([kind, rest])
+
+    def decode(self, text: bytes) -> Packet:
+        kind, content = text[:1], text[1:]
+        if kind == b"4":
+            return self._decode_socket(content[:1], content[1:])
+        if kind == b"0":  # open
+            return Packet(reply=b"40" + self._auth)
+        if kind == b"1":  # close
+            return Packet(ends="the server closes")
+        if kind == b"2":  # ping; a pong carries what the ping did
+            return Packet(reply=b"3" + content)
+        if kind == b"6":  # noop
+            return Packet()
+        raise ValueError("no Engine.IO packet for a client")
+
+    def _decode_socket(self, kind: bytes, content: bytes) -> Packet:
+        if kind == b"0":  # connect
+            return Packet(begins=True)
+        if kind == b"1":  # disconnect
+            return Packet(ends="the server disconnects")
+        if kind == b"2":  # event
+            return Packet(_event(content.lstrip(b"0123456789")))
+        if kind == b"4":  # connect error
+            return Packet(ends=f"the server refuses: {content.decode(errors='replace')}")
+        raise ValueError("no Socket.IO packet for this client")
+
+
+def _event(content: bytes) -> dict[str, Any]:
+    event = orjson.loads(content)
+    if not isinstance(event, list) or not event or not isinstance(event[0], str):
+        raise ValueError("an event is an array that begins with its name")
+    argument = event[1] if len(event) == 2 else {}
+    if len(event) > 2 or not isinstance(argument, dict):
+        raise ValueError("an event has one object as its argument")
+    return {**argument, "type": event[0]}
+
+
+def _type_of(message: Any) -> str:
+    if isinstance(message, Mapping) and isinstance(kind := message.get("type"), str):
+        return kind
+    raise ValueError(SHAPE)
+
+
+def _dump(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:
+        raise ValueError(f"a message must be JSON: {error}") from None
