@@ -26,7 +26,10 @@ use crate::table::{ConnId, Table};
 use crate::wheel::Wheel;
 
 /// Sockets looked at in one turn.
-const READY: usize = 256;
+const READY: usize = 512;
+/// Those among them whose peer has gone: closing is dear, and when thousands go at once (a switch that lost its power)
+/// the heartbeats of those who stay must not stand in line behind them.
+const ENDED: usize = 64;
 /// The same while a walk is under way: the fleet is to hear of a drain before its first answers are counted.
 const READY_DURING_WALK: usize = 32;
 /// The receive buffer, shared by all peers of a reactor.
@@ -169,12 +172,16 @@ impl Reactor {
     }
 
     fn serve_sockets(&mut self, ready: &ReadyList, paused: bool) {
+        let mut ended = 0;
         for (token, readiness) in ready.iter() {
+            ended += usize::from(readiness.ended);
             match token {
                 WAKER => self.own.commands.reactor.waker.clear(),
                 LISTENER if !paused => self.accept(),
                 // Its own sockets were asked already.
                 LISTENER | LOBBY => {}
+                // It stays ready, and is reported again.
+                _ if readiness.ended && ended > ENDED => {}
                 token => self.serve_socket(ConnId::from_u64(token), readiness, paused),
             }
         }

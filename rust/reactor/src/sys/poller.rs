@@ -7,10 +7,12 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
+const HUNG_UP: epoll::EventFlags = epoll::EventFlags::ERR.union(epoll::EventFlags::HUP);
+
 /// What a descriptor is watched for. Errors and hang-ups are always reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
-    /// Report when there is something to read.
+    /// Report when there is something to read, and when the peer has shut its side.
     pub read: bool,
     /// Report when there is room to write.
     pub write: bool,
@@ -25,7 +27,7 @@ impl Interest {
 
     fn flags(self) -> epoll::EventFlags {
         let mut flags = epoll::EventFlags::empty();
-        flags.set(epoll::EventFlags::IN, self.read);
+        flags.set(epoll::EventFlags::IN | epoll::EventFlags::RDHUP, self.read);
         flags.set(epoll::EventFlags::OUT, self.write);
         flags
     }
@@ -40,6 +42,8 @@ pub struct Readiness {
     pub writable: bool,
     /// The socket has failed or both directions are shut: a read will say which.
     pub hung_up: bool,
+    /// The peer sends no more, be it that it shut its side or as above; input may still wait before the end.
+    pub ended: bool,
 }
 
 /// One epoll instance.
@@ -141,7 +145,8 @@ impl ReadyList {
             let readiness = Readiness {
                 readable: flags.contains(epoll::EventFlags::IN),
                 writable: flags.contains(epoll::EventFlags::OUT),
-                hung_up: flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP),
+                hung_up: flags.intersects(HUNG_UP),
+                ended: flags.intersects(HUNG_UP | epoll::EventFlags::RDHUP),
             };
             (data.u64(), readiness)
         })
