@@ -3,14 +3,19 @@
 //! `S` is what a peer keeps to send to an agent, cheap to clone.
 
 use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub const GOODBYE: &str = "Client terminated";
 const NEXT_HEARTBEAT_MS: u32 = 30_000;
+const BACKLOG: u32 = 4096;
 
 /// The registry of one server, and the requests it waits for.
 pub struct Exchange<S> {
@@ -38,9 +43,14 @@ pub enum Answer {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Heard {
-    AppReady { instance_id: String },
+    AppReady {
+        instance_id: String,
+    },
     Heartbeat,
-    AppTerminated { request_id: String, status: String },
+    AppTerminated {
+        request_id: String,
+        status: String,
+    },
     #[serde(other)]
     Other,
 }
@@ -136,7 +146,9 @@ impl<S: Clone> Exchange<S> {
         state.draining = true;
         state.told = state.agents.len();
         let mut orders = Vec::with_capacity(state.told);
-        let State { agents, waiting, .. } = &mut *state;
+        let State {
+            agents, waiting, ..
+        } = &mut *state;
         for (id, sender) in agents {
             let request_id = Uuid::new_v4().to_string();
             let order = Said::TerminateApp {
@@ -170,15 +182,18 @@ impl<S: Clone> Exchange<S> {
     }
 }
 
-/// The port on the command line.
-pub fn port() -> u16 {
+/// Listens on the port of the command line, with room for a fleet that comes back all at once.
+pub fn listen() -> io::Result<TcpListener> {
     let word = std::env::args().nth(1);
-    word.and_then(|word| word.parse().ok()).unwrap_or(0)
+    let port = word.and_then(|word| word.parse().ok()).unwrap_or(0);
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    socket.listen(BACKLOG)
 }
 
 /// Ends when the process is told to.
-pub async fn stopped() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
+pub async fn stopped() -> io::Result<()> {
     signal(SignalKind::terminate())?.recv().await;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use dscore_bench_peers::{Answer, Exchange, GOODBYE, port, stopped};
+use dscore_bench_peers::{Answer, Exchange, GOODBYE, listen, stopped};
 use fastwebsockets::upgrade::{UpgradeFut, upgrade};
 use fastwebsockets::{
     FragmentCollectorRead, Frame, OpCode, Payload, WebSocketError, WebSocketWrite,
@@ -27,7 +27,7 @@ type Agents = Exchange<Writer>;
 #[tokio::main]
 async fn main() -> io::Result<ExitCode> {
     let exchange = Arc::new(Agents::new());
-    let listener = TcpListener::bind(("127.0.0.1", port())).await?;
+    let listener = listen()?;
     tokio::select! {
         ended = accept(&listener, &exchange) => ended?,
         ended = stopped() => ended?,

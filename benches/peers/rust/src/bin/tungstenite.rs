@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use dscore_bench_peers::{Answer, Exchange, GOODBYE, port, stopped};
+use dscore_bench_peers::{Answer, Exchange, GOODBYE, listen, stopped};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -18,7 +18,7 @@ type Agents = Exchange<UnboundedSender<String>>;
 #[tokio::main]
 async fn main() -> io::Result<ExitCode> {
     let exchange = Arc::new(Agents::new());
-    let listener = TcpListener::bind(("127.0.0.1", port())).await?;
+    let listener = listen()?;
     tokio::select! {
         ended = accept(&listener, &exchange) => ended?,
         ended = stopped() => ended?,
