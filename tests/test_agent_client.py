@@ -23,6 +23,7 @@ from dscore.agent import (
     TerminateRequest,
     conversation,
 )
+from dscore.agent.termination import REQUEST_LIMIT
 from fake_server import SECONDS, FakeServer, Peer, until
 
 REAL_WAITS = ReconnectPolicy(jitter=False)
@@ -277,6 +278,16 @@ async def crash(_: TerminateRequest) -> None:
     raise RuntimeError("no such pipeline")
 
 
+async def cancelled(_: TerminateRequest) -> None:
+    worker = asyncio.ensure_future(asyncio.sleep(SECONDS))
+    worker.cancel()
+    await worker
+
+
+def leave(_: TerminateRequest) -> None:
+    raise SystemExit(0)
+
+
 @pytest.mark.parametrize(
     ("hook", "status", "message"),
     [
@@ -286,6 +297,8 @@ async def crash(_: TerminateRequest) -> None:
         (refuse_ok, "ERROR", "filesink0 hangs"),
         (lambda request: refuse_ok(request), "ERROR", "filesink0 hangs"),
         (crash, "ERROR", "no such pipeline"),
+        (cancelled, "ERROR", "the hook was cancelled"),
+        (leave, "ERROR", "the hook raised SystemExit(0)"),
     ],
 )
 async def test_the_hook_decides_the_answer(hook: Any, status: str, message: str) -> None:
@@ -338,6 +351,53 @@ async def test_progress_reaches_the_server_while_the_application_stops() -> None
             "need_ms": 1500,
         }
         assert (await peer.recv())["type"] == "app_terminated"
+
+
+async def test_a_flood_of_requests_is_answered_within_measure() -> None:
+    go_on = asyncio.Event()
+
+    async def stop(_: TerminateRequest) -> None:
+        await go_on.wait()
+
+    async with FakeServer() as server, start(server.config(), on_terminate=stop):
+        peer = await server.acquaint()
+        await peer.send("terminate_app", request_id="x" * 100_000, reason="")
+        for n in range(2 * REQUEST_LIMIT):
+            await peer.send("terminate_app", request_id=f"r-{n}", reason="x" * 1000)
+        await peer.send("connection_check")
+        await peer.recv_type("connection_check_response")
+        go_on.set()
+        answers = [await peer.recv() for _ in range(REQUEST_LIMIT)]
+        assert [one["request_id"] for one in answers] == [f"r-{n}" for n in range(REQUEST_LIMIT)]
+        # It leaves all the same, and nothing more was said.
+        await peer.close(1000, "Client terminated")
+
+
+WRONG = [None, True, -1, 0, 1e400, 2**63, "x" * 1000, [], {"a": []}]
+
+
+async def test_wrong_types_in_every_field_leave_no_trace(caplog: pytest.LogCaptureFixture) -> None:
+    fields = {
+        "app_ready_ack": ("status", "session_restored", "server_status", "nextHeartbeatIn"),
+        "reconnection_ack": ("status", "session_restored", "server_status"),
+        "heartbeat_response": ("status", "message", "nextHeartbeatIn"),
+        "connection_check": ("client_name", "timestamp", "expect_response_within"),
+        "server_shutdown": ("message", "timestamp", "reconnectAfter"),
+        "error": ("code", "message", "request_type"),
+    }
+    seen: list[dict[str, Any]] = []
+    async with FakeServer() as server, start(server.config(), on_message=seen.append) as one:
+        peer = await server.acquaint()
+        for type_name, names in fields.items():
+            for name in names:
+                for value in WRONG:
+                    await peer.send(type_name, **{name: value})
+        await peer.send("terminate_app", request_id=None, reason=[])
+        await peer.socket.send("[" * 1_000_000)
+        await peer.send("work", n=1)
+        await until(lambda: {"type": "work", "n": 1} in seen, "message")
+        assert (one.agent.state, one.agent.is_terminating) == (State.READY, False)
+    assert max(len(record.getMessage()) for record in caplog.records) < 3000
 
 
 async def test_terminated_twice_it_stops_once_and_answers_both() -> None:

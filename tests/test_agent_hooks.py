@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dscore.agent.hooks import PENDING_LIMIT, HookQueue, call, within
+from dscore.agent.hooks import PENDING_BYTES, PENDING_LIMIT, HookError, HookQueue, call, within
 from fake_server import SECONDS, until
 
 
@@ -51,6 +51,51 @@ async def test_what_a_hook_raises_comes_back() -> None:
 
     with pytest.raises(LookupError, match="gone"):
         await call(fail)
+
+
+@pytest.mark.parametrize("raised", [SystemExit(1), KeyboardInterrupt(), StopIteration()])
+async def test_what_would_end_its_thread_in_silence_comes_back_as_an_error(
+    raised: BaseException,
+) -> None:
+    def leave() -> None:
+        raise raised
+
+    with pytest.raises(HookError, match=type(raised).__name__):
+        await asyncio.wait_for(call(leave), SECONDS)
+
+
+async def test_a_hook_that_is_cancelled_does_not_hold_up_those_after_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    done: list[int] = []
+
+    async def await_a_cancelled_task() -> None:
+        worker = asyncio.ensure_future(asyncio.sleep(SECONDS))
+        worker.cancel()
+        await worker
+
+    queue = HookQueue()
+    queue.put(await_a_cancelled_task)
+    queue.put(done.append, 1)
+    await until(lambda: done, "call")
+    await queue.close()
+    assert "the hook was cancelled" in caplog.text
+
+
+async def test_a_hook_that_hangs_does_not_fill_the_memory() -> None:
+    released = threading.Event()
+    called: list[str] = []
+    queue = HookQueue()
+    queue.put(released.wait, SECONDS)
+    await until(lambda: _hook_threads(), "call")
+    queue.put(called.append, "too big", size=PENDING_BYTES + 1)
+    queue.put(called.append, "fits", size=PENDING_BYTES)
+    queue.put(called.append, "no room left", size=1)
+    released.set()
+    await queue.close()
+    queue.put(called.append, "room again", size=PENDING_BYTES)
+    await queue.close()
+    assert called == ["fits", "room again"]
 
 
 async def test_a_hook_that_outlives_its_loop_harms_nobody() -> None:

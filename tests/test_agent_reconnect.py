@@ -118,6 +118,13 @@ def test_a_hint_does_not_bring_back_who_shall_stay_away() -> None:
     assert one.closed(4409, "taken over", NOW) is None
 
 
+@pytest.mark.parametrize("seconds", [0.0, -5.0])
+def test_no_hint_brings_a_fleet_back_without_a_pause(seconds: float) -> None:
+    one = connected()
+    one.hinted(seconds)
+    assert one.closed(1001, "", NOW + 60) == 1
+
+
 def test_no_hint_sends_an_agent_away_for_good() -> None:
     one = connected()
     one.hinted(1e9)

@@ -1,6 +1,7 @@
 """One WebSocket of the agent: what arrives, how it is kept alive, how it ends, TLS."""
 
 import asyncio
+import gc
 import ssl
 import subprocess
 import time
@@ -121,6 +122,19 @@ async def test_a_cut_is_1006() -> None:
         assert await end_of(connection) == End(1006, "")
 
 
+async def test_a_frame_that_breaks_the_rules_ends_it_and_leaves_no_loose_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with pair() as (connection, peer):
+        peer.socket.transport.write(b"\x83\x00")
+        assert (await end_of(connection)).code == 1006
+        del connection
+    gc.collect()
+    await asyncio.sleep(0)
+    assert "invalid opcode" in caplog.text
+    assert "never retrieved" not in caplog.text
+
+
 async def test_its_own_close_waits_for_the_other_half() -> None:
     async with pair() as (connection, peer):
         connection.close(1001, "agent stopped")
@@ -173,6 +187,8 @@ async def test_nobody_there_is_a_connect_error() -> None:
         await connect(AgentConfig(url="ws://127.0.0.1:1"), [])
     with pytest.raises(ConnectError):
         await connect(AgentConfig(url="ws://host.invalid:1"), [])
+    with pytest.raises(ConnectError, match="label"):
+        await connect(AgentConfig(url="ws://no..name:1"), [])
 
 
 @pytest.mark.parametrize(

@@ -225,8 +225,8 @@ class Agent:
             self._reconnector.hinted(reconnect_after)
         self._set_server_leaving(leaving=True)
 
-    def received(self, message: dict[str, Any]) -> None:
-        self._hooks.put(self._on_message, message)
+    def received(self, message: dict[str, Any], size: int) -> None:
+        self._hooks.put(self._on_message, message, size=size)
 
     async def _live(self, tls: ssl.SSLContext | None) -> None:
         """Connects, and comes back, until the server wants no more of it."""

@@ -22,6 +22,8 @@ INVITATION_SECONDS = 20.0
 """For the dialect's own words, where it has some before the introduction."""
 SHORTEST_HEARTBEAT = 0.05
 LONGEST_HEARTBEAT = 3600.0
+LONGEST_REQUEST_ID = 256
+"""Characters; a UUID has 36, and each is kept until it is answered."""
 
 CONTROL = frozenset(
     {
@@ -51,8 +53,8 @@ class Owner(Protocol):
     def server_leaves(self, reconnect_after: float | None) -> None:
         """The server is going away; seconds to stay away after the close, if it said so."""
 
-    def received(self, message: dict[str, Any]) -> None:
-        """A message for the application."""
+    def received(self, message: dict[str, Any], size: int) -> None:
+        """A message for the application, and its bytes on the wire."""
 
 
 class Conversation:
@@ -122,14 +124,15 @@ class Conversation:
             _log.info("dismissed", reason=packet.ends)
             self._connection.close(1000, "dismissed")
         if packet.message is not None:
-            self._hear(packet.message)
+            self._hear(packet.message, len(text))
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _hear(self, message: dict[str, Any], size: int) -> None:
         answer = self._answers.get(message["type"])
-        if answer is None:
-            self._owner.received(message)
-        else:
+        if answer is not None:
             answer(self, message)
+        # What it is refused for is the application's business too.
+        if answer is None or message["type"] == "error":
+            self._owner.received(message, size)
 
     def _introduce(self) -> None:
         introduction, self._introduction = self._introduction, None
@@ -156,8 +159,8 @@ class Conversation:
 
     def _asked_to_terminate(self, message: Mapping[str, Any]) -> None:
         request_id, reason = message.get("request_id"), message.get("reason")
-        if not isinstance(request_id, str):
-            _log.warning("message_ignored", reason="terminate_app without a request_id")
+        if not isinstance(request_id, str) or len(request_id) > LONGEST_REQUEST_ID:
+            _log.warning("message_ignored", reason="terminate_app without a usable request_id")
             return
         self._owner.asked_to_terminate(request_id, reason if isinstance(reason, str) else "")
 
@@ -166,10 +169,9 @@ class Conversation:
         _log.info("server_leaves", reason=message.get("message"), reconnect_after=after)
         self._owner.server_leaves(after)
 
-    def _complained(self, message: dict[str, Any]) -> None:
+    def _complained(self, message: Mapping[str, Any]) -> None:
         code, text, about = (message.get(key) for key in ("code", "message", "request_type"))
         _log.warning("message_refused", code=code, reason=text, request_type=about)
-        self._owner.received(message)
 
     def _heartbeat_in(self, message: Mapping[str, Any]) -> None:
         seconds = _milliseconds(message.get("nextHeartbeatIn"))

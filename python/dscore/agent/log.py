@@ -9,6 +9,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+LONGEST = 500
+"""Characters of a value: some come from the network."""
+
 
 class Log:
     """The logger of one module."""
@@ -49,9 +52,17 @@ class Log:
     ) -> None:
         if not self._logger.isEnabledFor(level):
             return
+        fields = {name: _cut(value) for name, value in fields.items()}
         words = [event, *(f"{name}={_shown(value)}" for name, value in fields.items())]
-        extra = {"event": event, "fields": dict(fields)}
+        extra = {"event": event, "fields": fields}
         self._logger.log(level, "%s", " ".join(words), extra=extra, exc_info=error)
+
+
+def _cut(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _shown(value: object) -> str:

@@ -151,9 +151,13 @@ class Reconnector:
         self._opened_at = now
 
     def hinted(self, seconds: float) -> None:
-        """The server said how long to stay away after the close."""
+        """The server said how long to stay away after the close.
+
+        Less than the first wait of the table is not done: a server that sends everybody off with 0
+        would have them at its door without a pause.
+        """
         self._pass(Phase.CONNECTED, Phase.CONNECTED)
-        self._hint = min(max(seconds, 0.0), HINT_LIMIT)
+        self._hint = min(max(seconds, self._policy.base), HINT_LIMIT)
 
     def closed(self, code: int, reason: str, now: float) -> float | None:
         """The connection has ended.

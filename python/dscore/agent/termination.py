@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from dscore.agent.hooks import Hook, call, within
+from dscore.agent.hooks import Hook, call, failure, within
 from dscore.agent.log import Log
 
 OK = "OK"
@@ -129,7 +129,7 @@ async def _ask(hook: Hook | None, request: TerminateRequest) -> TerminateAnswer:
     stopping = asyncio.ensure_future(call(hook, request))
     if not await within(stopping, request.deadline - time.monotonic()):
         return TerminateAnswer(ERROR, "the application did not stop in time")
-    if (error := stopping.exception()) is not None:
+    if (error := failure(stopping)) is not None:
         _log.error("hook_failed", hook="on_terminate", error=error)
         return TerminateAnswer(ERROR, str(error) or type(error).__name__)
     return _answer(stopping.result())

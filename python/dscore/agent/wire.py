@@ -94,6 +94,7 @@ class Connection(WSListener):
         self._last_seen = self._loop.time()
         self._transport: WSTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._fragments = bytearray()
         self._early: list[bytes] | None = []
         """Messages that came before `begin`; None: that was."""
@@ -141,6 +142,7 @@ class Connection(WSListener):
         self._open = True
         self._last_seen = self._loop.time()
         self._timer = self._loop.call_later(self._ping_interval, self._keep_alive)
+        self._watch = self._loop.create_task(_watch(transport))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         self._last_seen = self._loop.time()
@@ -221,6 +223,12 @@ class Connection(WSListener):
             self._timer = None
 
 
+async def _watch(transport: WSTransport) -> None:
+    # What the server did wrong is in the log already; unasked for, asyncio would write it again.
+    with contextlib.suppress(Exception):
+        await transport.wait_disconnected()
+
+
 async def open_connection(
     config: AgentConfig,
     tls: ssl.SSLContext | None,
@@ -268,7 +276,8 @@ async def open_connection(
         raise
     except asyncio.TimeoutError:
         raise ConnectError("no answer in time") from None
-    except (OSError, WSError, WSInvalidURL) as error:
+    except (OSError, WSError, WSInvalidURL, UnicodeError) as error:
+        # UnicodeError: a name that no name server could know, such as `a..b`.
         raise ConnectError(str(error) or type(error).__name__) from None
     if connection is None:
         raise ConnectError("the server closed the connection during the upgrade")

@@ -1,0 +1,36 @@
+"""Lines of the agent, in the standard `logging` of whatever program it is in."""
+
+import logging
+
+import pytest
+
+from dscore.agent.log import LONGEST, Log
+
+LOG = Log("dscore.agent.test")
+
+
+def said(caplog: pytest.LogCaptureFixture) -> logging.LogRecord:
+    [record] = caplog.records
+    return record
+
+
+def test_a_line_reads_well_and_keeps_its_parts(caplog: pytest.LogCaptureFixture) -> None:
+    LOG.warning("refused", code=1008, reason="bad token", path=None)
+    record = said(caplog)
+    assert record.getMessage() == "refused code=1008 reason='bad token' path=None"
+    assert record.__dict__["event"] == "refused"
+    assert record.__dict__["fields"] == {"code": 1008, "reason": "bad token", "path": None}
+
+
+def test_nothing_from_the_network_breaks_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    LOG.warning("refused", reason="a\nb\x1b[2J")
+    assert said(caplog).getMessage() == r"refused reason='a\nb\x1b[2J'"
+
+
+@pytest.mark.parametrize("value", ["x" * 100_000, ["x"] * 100_000, {"x" * 100_000: 1}])
+def test_a_value_is_no_longer_than_a_few_lines(
+    caplog: pytest.LogCaptureFixture, value: object
+) -> None:
+    LOG.warning("refused", reason=value)
+    assert len(said(caplog).getMessage()) < LONGEST + 50
+    assert len(said(caplog).__dict__["fields"]["reason"]) == LONGEST + 1
