@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dscore.errors import NotConnectedError, UnknownAgentError
-from dscore.recorder import Disconnect
+from dscore.server.recorder import Disconnect
 from dscore.store import Entry, StoreHealth
 
 

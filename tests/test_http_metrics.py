@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from dscore.recorder import Disconnect
+from dscore.server.recorder import Disconnect
 from fake_fleet import FakeFleet, FakeStatus
 from test_http_app import client_of
 

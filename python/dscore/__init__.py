@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dscore import core
     from dscore._core import __version__
-    from dscore.agents import Agent, Termination
     from dscore.config import Config
     from dscore.errors import (
         AgentError,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     )
     from dscore.policy import Candidate, Policy
     from dscore.policy.drain import DrainReport, DrainStatus
-    from dscore.server import Server
+    from dscore.server import Agent, Server, Termination
     from dscore.store import MemoryStore, Session, Store, open_store
 
 __all__ = [
@@ -62,7 +61,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Agent": "agents",
+    "Agent": "server",
     "Candidate": "policy",
     "Config": "config",
     "DrainReport": "policy.drain",
@@ -72,7 +71,7 @@ _HOMES = {
     "Server": "server",
     "Session": "store",
     "Store": "store",
-    "Termination": "agents",
+    "Termination": "server",
     "__version__": "_core",
     "open_store": "store",
 }

@@ -8,8 +8,8 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from dscore.agents import Agent
     from dscore.policy.drain import DrainReport
+    from dscore.server.agents import Agent
 
 __all__ = ["Candidate", "Policy"]
 

@@ -2,7 +2,8 @@
 
 The truth is in memory, where every call but the `async` ones is answered at once; a store that
 writes to disk writes behind. What a session is for, and when it ends, is decided elsewhere
-(`dscore.policy.admission`); so is what becomes of an agent after a restart (`dscore.keeping`).
+(`dscore.policy.admission`); so is what becomes of an agent after a restart
+(`dscore.server.keeping`).
 """
 
 from collections.abc import Iterable, Sequence

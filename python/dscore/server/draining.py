@@ -5,13 +5,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dscore.context import Context
 from dscore.log import get_logger
 from dscore.messages import ServerShutdown, timestamp
 from dscore.policy.drain import Drain, DrainReport, Intent, OutcomeName, reconnect_window_ms
 from dscore.registry import AgentRecord
+from dscore.server.context import Context
+from dscore.server.watchers import Watchers
 from dscore.texts import text
-from dscore.watchers import Watchers
 
 if TYPE_CHECKING:
     from dscore._core import Outcome

@@ -3,7 +3,7 @@ from contextlib import suppress
 
 import pytest
 
-from dscore.tasks import Tasks
+from dscore.server.tasks import Tasks
 from faked import eventually
 
 
@@ -67,7 +67,7 @@ async def test_close_lets_a_task_end_by_itself() -> None:
 async def test_close_does_not_wait_for_a_task_that_is_deaf(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("dscore.tasks.DEAF_AFTER", 0.01)
+    monkeypatch.setattr("dscore.server.tasks.DEAF_AFTER", 0.01)
     go_on = asyncio.Event()
 
     async def work() -> None:

@@ -5,7 +5,6 @@ import inspect
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dscore.context import GATE_REASONS, Context
 from dscore.log import get_logger
 from dscore.messages import (
     AppReady,
@@ -19,8 +18,9 @@ from dscore.messages import (
 )
 from dscore.policy import Candidate
 from dscore.policy.admission import has_token
+from dscore.server.context import GATE_REASONS, Context
+from dscore.server.welcome import Welcome
 from dscore.texts import text
-from dscore.welcome import Welcome
 
 if TYPE_CHECKING:
     from dscore._core import Introduction, Opened

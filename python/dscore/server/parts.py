@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from dscore.backlog import Backlog
-from dscore.context import Context
-from dscore.conversations import Conversations
-from dscore.dispatch import Dispatch
-from dscore.introductions import Introductions
-from dscore.loop_lag import LoopLag
-from dscore.terminations import Terminations
-from dscore.timers import Timers
-from dscore.watchers import Watchers
-from dscore.welcome import Welcome
+from dscore.server.backlog import Backlog
+from dscore.server.context import Context
+from dscore.server.conversations import Conversations
+from dscore.server.dispatch import Dispatch
+from dscore.server.introductions import Introductions
+from dscore.server.loop_lag import LoopLag
+from dscore.server.terminations import Terminations
+from dscore.server.timers import Timers
+from dscore.server.watchers import Watchers
+from dscore.server.welcome import Welcome
 
 if TYPE_CHECKING:
     from dscore.http.asgi import App, Bridge

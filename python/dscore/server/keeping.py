@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-from dscore.context import Context
 from dscore.log import get_logger
 from dscore.registry import AgentRecord, Dialect, State
+from dscore.server.context import Context
 from dscore.store import Kept, StoredAgent
 
 _log = get_logger("dscore.store")

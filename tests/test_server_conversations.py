@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 import fake_core
-from dscore.agents import Agent
-from dscore.hooks import MAX_WAITING
 from dscore.policy import Policy
+from dscore.server.agents import Agent
+from dscore.server.hooks import MAX_WAITING
 from fake_core import Message, introduction, message
 from faked import FakeServer, eventually, running
 

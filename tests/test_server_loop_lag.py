@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from dscore import loop_lag
-from dscore.loop_lag import LoopLag
+from dscore.server import loop_lag
+from dscore.server.loop_lag import LoopLag
 from faked import eventually
 
 

@@ -1,9 +1,9 @@
 import asyncio
 
-from dscore.agents import Agent
-from dscore.hooks import Hooks
 from dscore.policy import Candidate, Policy
-from dscore.tasks import Tasks
+from dscore.server.agents import Agent
+from dscore.server.hooks import Hooks
+from dscore.server.tasks import Tasks
 from faked import eventually
 
 

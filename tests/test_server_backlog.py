@@ -3,9 +3,9 @@ from typing import cast
 
 import pytest
 
-from dscore import backlog as backlog_module
 from dscore import core
-from dscore.backlog import Backlog
+from dscore.server import backlog as backlog_module
+from dscore.server.backlog import Backlog
 from fake_core import CoreConfig, HttpGone, HttpRequest, Opened, ReactorPool
 from faked import eventually
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from dscore.agents import Termination
+from dscore.server.agents import Termination
 
 if TYPE_CHECKING:
     from dscore._core import Outcome, ReactorPool

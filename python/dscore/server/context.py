@@ -6,21 +6,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from dscore.chatter import Chatter
-from dscore.recorder import Recorder
 from dscore.registry import AgentRecord, Registry
+from dscore.server.agents import Agent
+from dscore.server.chatter import Chatter
+from dscore.server.recorder import Recorder
 
 if TYPE_CHECKING:
     from dscore._core import Gate, ReactorPool
-    from dscore.agents import Agent
     from dscore.auth import Tokens
     from dscore.config import Config
-    from dscore.draining import Draining
-    from dscore.hooks import Hooks
     from dscore.policy.liveness import Liveness
     from dscore.server import Server
+    from dscore.server.draining import Draining
+    from dscore.server.hooks import Hooks
+    from dscore.server.tasks import Tasks
     from dscore.store import Store
-    from dscore.tasks import Tasks
 
 GATE_REASONS: dict[Literal["draining", "maintenance"], str] = {
     "draining": "Server shutting down",
@@ -74,9 +74,7 @@ class Context:
         """A time of the pool's clock in Unix seconds."""
         return (now + self.clock_offset_ms) / 1000
 
-    def agent(self, record: AgentRecord) -> "Agent":
-        from dscore.agents import Agent
-
+    def agent(self, record: AgentRecord) -> Agent:
         return Agent(self.server, record)
 
     async def wait_until_empty(self, timeout: float) -> bool:

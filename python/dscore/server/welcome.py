@@ -2,8 +2,6 @@
 
 import time
 
-from dscore.context import Context
-from dscore.keeping import keep
 from dscore.log import get_logger
 from dscore.messages import (
     AppReady,
@@ -17,8 +15,10 @@ from dscore.messages import (
 )
 from dscore.policy.admission import open_session
 from dscore.registry import AgentRecord
+from dscore.server.context import Context
+from dscore.server.keeping import keep
+from dscore.server.watchers import Watchers
 from dscore.texts import text
-from dscore.watchers import Watchers
 
 _log = get_logger("dscore.admission")
 

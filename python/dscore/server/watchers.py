@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 
-from dscore.context import Context
 from dscore.messages import (
     ClientReconnected,
     ClientStatusChanged,
@@ -28,6 +27,7 @@ from dscore.messages import (
 )
 from dscore.policy.drain import DrainStatus
 from dscore.registry import WINDOW, AgentRecord, Change, Watcher
+from dscore.server.context import Context
 from dscore.texts import text
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from dscore.recorder import Disconnect
+from dscore.server.recorder import Disconnect
 from fake_core import Answer, Beat, Closed, Missed, Opened, Outcome, Progress
 from faked import FakeServer, eventually, running
 

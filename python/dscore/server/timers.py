@@ -3,10 +3,10 @@
 import asyncio
 import time
 
-from dscore.context import Context
-from dscore.keeping import keep
 from dscore.log import get_logger
-from dscore.watchers import Watchers
+from dscore.server.context import Context
+from dscore.server.keeping import keep
+from dscore.server.watchers import Watchers
 
 SLICE = 512
 """Grace periods that end in one turn of the loop: about 10 ms."""

@@ -1,11 +1,4 @@
-"""The server: owns the pool and the parts that decide, and is what a program, the pages and the
-command line talk to.
-
-Everything runs on one event loop. The parts, in the order a connection meets them: `dispatch` (each
-event to its part), `introductions` (may it come in), `welcome` (it does), `conversations` (what it
-says), `timers` (how long it may be away), `terminations` and `draining` (how it ends); `watchers`
-hear of it all, and `context` is what they share.
-"""
+"""The `Server` itself: it owns the pool and the parts, and does what it is asked."""
 
 import asyncio
 import time
@@ -17,25 +10,25 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 
 from dscore import _core
-from dscore.agents import Agent, Outbox, Termination
 from dscore.auth import Tokens
 from dscore.config import Config
-from dscore.context import GATE_REASONS, Context
-from dscore.core_settings import Reloaded, compare, core_settings
-from dscore.draining import Draining
 from dscore.errors import DrainingError, NotConnectedError, UnknownAgentError
-from dscore.hooks import Hooks
-from dscore.keeping import boot
 from dscore.log import get_logger
-from dscore.loop_lag import LoopLag
-from dscore.parts import Parts, assemble
 from dscore.policy import Policy
 from dscore.policy.drain import DrainReport, DrainStatus, Intent
 from dscore.policy.liveness import Liveness
-from dscore.recorder import Disconnect, read_timeline
 from dscore.registry import AgentRecord, Counts, Registry
+from dscore.server.agents import Agent, Outbox, Termination
+from dscore.server.context import GATE_REASONS, Context
+from dscore.server.core_settings import Reloaded, compare, core_settings
+from dscore.server.draining import Draining
+from dscore.server.hooks import Hooks
+from dscore.server.keeping import boot
+from dscore.server.loop_lag import LoopLag
+from dscore.server.parts import Parts, assemble
+from dscore.server.recorder import Disconnect, read_timeline
+from dscore.server.tasks import Tasks
 from dscore.store import Entry, MemoryStore, Store, StoreHealth
-from dscore.tasks import Tasks
 
 if TYPE_CHECKING:
     from dscore._core import Gate, ReactorPool
@@ -262,7 +255,7 @@ class Server:
     async def timeline(
         self, agent_id: str, *, limit: int = 100, before: int | None = None
     ) -> tuple[list[Entry], int | None]:
-        """What happened to an agent, newest first: what `dscore.recorder` wrote.
+        """What happened to an agent, newest first: what `dscore.server.recorder` wrote.
 
         Args:
             before: what an earlier call gave for the page after its own.

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from dscore.log import get_logger
 from dscore.policy import Policy
-from dscore.tasks import Tasks
+from dscore.server.tasks import Tasks
 
 if TYPE_CHECKING:
-    from dscore.agents import Agent
+    from dscore.server.agents import Agent
 
 MAX_WAITING = 1000
 """Messages of one connection that may wait for an async on_message."""

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fake_core
-from dscore import watchers as watchers_module
 from dscore.config import Config
 from dscore.messages import WatchFilter
 from dscore.registry import WINDOW, AgentRecord, Registry
-from dscore.watchers import Watchers
+from dscore.server import watchers as watchers_module
+from dscore.server.watchers import Watchers
 from fake_core import introduction, message
 from faked import FakeServer, eventually, running
 

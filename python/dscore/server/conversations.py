@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from dscore.context import Context
-from dscore.introductions import Introductions
 from dscore.log import get_logger
 from dscore.messages import (
     AppReady,
@@ -17,9 +15,11 @@ from dscore.messages import (
 )
 from dscore.policy.admission import Reaction, react
 from dscore.registry import AgentRecord
+from dscore.server.context import Context
+from dscore.server.introductions import Introductions
+from dscore.server.watchers import Watchers
+from dscore.server.welcome import Welcome
 from dscore.texts import text
-from dscore.watchers import Watchers
-from dscore.welcome import Welcome
 
 if TYPE_CHECKING:
     from dscore._core import Message

@@ -2,7 +2,7 @@ import pytest
 
 from dscore._core import CoreConfig
 from dscore.config import Config
-from dscore.core_settings import compare, core_settings
+from dscore.server.core_settings import compare, core_settings
 
 
 def test_the_core_takes_the_defaults() -> None:

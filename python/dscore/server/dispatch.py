@@ -5,17 +5,17 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from dscore.context import Context
-from dscore.conversations import Conversations
-from dscore.introductions import Introductions
-from dscore.keeping import keep
 from dscore.log import get_logger
 from dscore.policy.admission import leave_session
 from dscore.registry import AgentRecord
+from dscore.server.context import Context
+from dscore.server.conversations import Conversations
+from dscore.server.introductions import Introductions
+from dscore.server.keeping import keep
+from dscore.server.terminations import Terminations
+from dscore.server.timers import Timers
+from dscore.server.watchers import Watchers
 from dscore.store import Seen
-from dscore.terminations import Terminations
-from dscore.timers import Timers
-from dscore.watchers import Watchers
 
 if TYPE_CHECKING:
     from dscore._core import (

@@ -4,8 +4,8 @@ import logging
 import pytest
 
 import fake_core
-from dscore.agents import Agent
 from dscore.policy import Policy
+from dscore.server.agents import Agent
 from fake_core import Answer, Beat, Closed, LastSeen, Missed, Opened, Outcome, Progress
 from faked import FakeServer, eventually, running
 
