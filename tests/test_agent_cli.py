@@ -107,6 +107,10 @@ def test_taken_over_it_exits_with_4(agent: Start, serving: Serving) -> None:
     first.said("connected")
     agent(*words).said("connected")
     assert first.wait() == 4
+    assert (first.said("refused")["agent_id"], first.said("refused")["reason"]) == (
+        "x",
+        "taken over",
+    )
 
 
 def test_the_file_the_variables_and_the_flags(agent: Start, tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """What the agent makes of the health page."""
 
 import asyncio
+import re
 import time
 
 import pytest
 
-from dscore.agent.health import BODY_LIMIT, Health, check, judge
+from dscore.agent.health import BODY_LIMIT, Health, Look, check, judge
 from fake_server import FakeServer
 
 
@@ -38,7 +39,7 @@ async def test_asks_the_page() -> None:
 async def test_nobody_there_is_unreachable() -> None:
     look = await check("http://127.0.0.1:1/deepstream/health", 5.0, None)
     assert look.health is Health.UNREACHABLE
-    assert "connect" in look.reason.lower()
+    assert look.reason == "Connection refused"
     look = await check("http://host.invalid/health", 5.0, None)
     assert look.health is Health.UNREACHABLE
 
@@ -62,6 +63,13 @@ async def test_the_status_code_does_not_matter() -> None:
     assert await asked(head + b'{"status":"shutting_down"}', seconds=5.0) is Health.SHUTTING_DOWN
 
 
+async def test_another_page_is_named_with_its_status() -> None:
+    answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n<h1>no</h"
+    look = await looked(answer, seconds=5.0)
+    assert look.health is Health.UNREACHABLE
+    assert re.search(r"http://.*/health is no health document \(HTTP 404\)", look.reason)
+
+
 async def test_a_page_that_trickles_in_has_one_timeout_for_all_of_it() -> None:
     began = time.monotonic()
     trickle = [b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b" "] * 50]
@@ -70,6 +78,10 @@ async def test_a_page_that_trickles_in_has_one_timeout_for_all_of_it() -> None:
 
 
 async def asked(*answer: bytes, seconds: float) -> Health:
+    return (await looked(*answer, seconds=seconds)).health
+
+
+async def looked(*answer: bytes, seconds: float) -> Look:
     """What is made of an answer that comes in these pieces, 20 ms apart."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,4 +99,4 @@ async def asked(*answer: bytes, seconds: float) -> Health:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        return (await check(f"http://127.0.0.1:{port}/health", seconds, None)).health
+        return await check(f"http://127.0.0.1:{port}/health", seconds, None)

@@ -5,6 +5,7 @@ import gc
 import ssl
 import subprocess
 import time
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from dscore.agent.wire import (
     tls_context,
 )
 from dscore.errors import ConfigError
-from fake_server import SECONDS, FakeServer, Peer
+from fake_server import SECONDS, FakeServer, Peer, until
 
 
 @asynccontextmanager
@@ -128,9 +129,9 @@ async def test_a_frame_that_breaks_the_rules_ends_it_and_leaves_no_loose_error(
     async with pair() as (connection, peer):
         peer.socket.transport.write(b"\x83\x00")
         assert (await end_of(connection)).code == 1006
-        del connection
-    gc.collect()
-    await asyncio.sleep(0)
+        gone = weakref.ref(connection)
+    del connection
+    await until(lambda: gc.collect() >= 0 and gone() is None, "collected connection")
     assert "invalid opcode" in caplog.text
     assert "never retrieved" not in caplog.text
 

@@ -242,8 +242,13 @@ class Agent:
             if self._stopping is not None:
                 return
             self._reconnector.due()
-        if self._stopping is None:
-            self._finish(Exit.STOPPED if self._last_end.code == 1000 else Exit.REFUSED)
+        if self._stopping is not None:
+            return
+        if self._last_end.code == 1000:
+            self._finish(Exit.STOPPED)
+        else:
+            _log.error("refused", agent_id=self.config.instance_id, reason=self._last_end.reason)
+            self._finish(Exit.REFUSED)
 
     async def _attempt(self, tls: ssl.SSLContext | None) -> float | None:
         """One attempt, and the connection that comes of it.
@@ -255,7 +260,8 @@ class Agent:
         if self.config.health_check_enabled and (
             (look := await self._look(tls)).health is not Health.OK
         ):
-            _log.info("server_not_ready", health=look.health.value, reason=look.reason)
+            url, word = self.config.health_url, look.health.value
+            _log.warning("server_not_ready", url=url, health=word, reason=look.reason)
             leaving = self._health is Health.SHUTTING_DOWN
             return self._reconnector.refused(Row.SHUTTING_DOWN if leaving else Row.OTHER)
         try:
@@ -263,7 +269,7 @@ class Agent:
                 self.config, tls, on_message=self._conversation.receive, on_writable=self._flush
             )
         except ConnectError as error:
-            _log.info("connection_failed", url=self.config.url, reason=str(error))
+            _log.warning("connection_failed", url=self.config.url, reason=str(error))
             return self._reconnector.refused()
         now = time.monotonic()
         self._reconnector.opened(now)

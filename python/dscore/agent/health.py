@@ -1,6 +1,8 @@
 """What the server's health page says, as far as an agent cares."""
 
 import asyncio
+import errno
+import os
 import ssl
 from collections.abc import Mapping
 from enum import Enum
@@ -18,6 +20,9 @@ _FAILURES = (
     httpcore.TimeoutException,
     httpcore.UnsupportedProtocol,
 )
+
+
+_NO_DOCUMENT = "{} is no health document (HTTP {}): is this the address of a dscore server?"
 
 
 class Health(str, Enum):
@@ -48,19 +53,20 @@ async def check(url: str, timeout: float, tls: ssl.SSLContext | None) -> Look:
     """
     try:
         # All of it is bounded, not each read: a page that trickles in is no answer either.
-        document = await asyncio.wait_for(_document(url, tls), timeout)
+        status, body = await asyncio.wait_for(_page(url, tls), timeout)
     except asyncio.TimeoutError:
         return Look(Health.UNREACHABLE, f"no answer within {timeout:g} s")
     except (*_FAILURES, OSError, ValueError) as error:
-        return Look(Health.UNREACHABLE, str(error) or type(error).__name__)
-    health = judge(document)
-    return Look(health, "it says so" if health is not Health.UNREACHABLE else "not understood")
+        return Look(Health.UNREACHABLE, _cause(error))
+    health = _read(body)
+    reason = "it says so" if health is not Health.UNREACHABLE else _NO_DOCUMENT.format(url, status)
+    return Look(health, reason)
 
 
-async def _document(url: str, tls: ssl.SSLContext | None) -> Any:
-    # A client for each look: it leaves no socket behind. The status code says nothing that the
-    # document does not. httpcore and not httpx: it writes no line into the program's log for each
-    # look, and takes no proxy of the environment, as the WebSocket does not.
+async def _page(url: str, tls: ssl.SSLContext | None) -> tuple[int, bytes]:
+    # A client for each look: it leaves no socket behind. httpcore and not httpx: it writes no line
+    # into the program's log for each look, and takes no proxy of the environment, as the WebSocket
+    # does not.
     async with (
         httpcore.AsyncConnectionPool(ssl_context=tls) as pool,
         pool.stream("GET", url, headers=[("accept", "application/json")]) as answer,
@@ -70,7 +76,27 @@ async def _document(url: str, tls: ssl.SSLContext | None) -> Any:
             body += chunk
             if len(body) > BODY_LIMIT:
                 raise ValueError("the health document is too long")
-    return orjson.loads(body)
+    return answer.status, bytes(body)
+
+
+def _cause(error: BaseException) -> str:
+    """What happened, without the "all attempts failed" around it."""
+    while isinstance(error.__cause__ or error.__context__, OSError):
+        error = error.__cause__ or error.__context__ or error
+    # TLS has numbers of its own.
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        if error.errno in errno.errorcode:
+            return os.strerror(error.errno)
+        return error.strerror or str(error)
+    return str(error) or type(error).__name__
+
+
+def _read(body: bytes) -> Health:
+    # The status code says nothing that the document does not.
+    try:
+        return judge(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return Health.UNREACHABLE
 
 
 def judge(document: Any) -> Health:
