@@ -386,6 +386,35 @@ def maintenance(
         return operate.maintenance(client, enabled=enabled, as_json=json)
 
 
+@app.command()
+def bench(
+    agents: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=25_000, metavar="N", help="Size of the fleet. [default: 10000, or what fits]"
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Repetitions.")] = 5,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=64,
+            metavar="N",
+            help="Processes of the fleet. [default: half the processors]",
+        ),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Measure on this machine how fast a server stops a fleet. Takes a minute.
+
+    Starts servers of its own on loopback, with agents that answer at once; touches no other.
+    """
+    from dscore.cli.bench import bench as run
+
+    return run(agents, rounds, processes, as_json=json)
+
+
 @config_app.command("check")
 def check(config: ConfigPath = None, json: Json = False) -> int:
     """Check the configuration, and show each setting and where it comes from."""
