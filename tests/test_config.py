@@ -452,9 +452,9 @@ def test_compare_parts_what_is_live_from_what_needs_a_restart() -> None:
         "listen.reactors",
         "socket.transports",
         "socket.allow_eio3",
-        "limits.connections",
-        "limits.accept_rate",
+        "socket.cors_origins",
         "store.path",
+        "health.status_code_when_draining",
         "log.format",
     }
     assert not compare(new, new)

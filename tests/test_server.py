@@ -219,20 +219,41 @@ async def test_reload_applies_what_it_can_and_names_the_rest() -> None:
             "monitoring": {"health_check_interval": 5, "reconnection_grace_period": 1},
             "auth": {"required": True, "tokens": ["t"]},
         }
-        reloaded = server.reload(Config.model_validate(changed))
-        assert set(reloaded.applied) == {
+        changes = server.reload(Config.model_validate(changed))
+        assert set(changes.live) == {
             "monitoring.health_check_interval",
             "monitoring.reconnection_grace_period",
             "auth.required",
             "auth.tokens",
         }
-        assert reloaded.needs_restart == ["listen.port"]
+        assert changes.needs_restart == ("listen.port",)
         (settings,) = server.pool.named("configure")[0]
         assert settings["next_heartbeat_in"] == 5_000
         await server.introduce(1, "a")
         assert server.pool.closes(1) == [(1008, "authentication failed")]
         await server.introduce(2, "a", token="t")
         assert server.told(2)[0]["nextHeartbeatIn"] == 5_000
+
+
+async def test_reload_leaves_what_needs_a_restart_as_it_is_and_names_it_again() -> None:
+    async with running() as server:
+        changed = {
+            "socket": {"cors_origins": ["https://a.example"]},
+            "health": {"status_code_when_draining": 500},
+            "store": {"retention": "1d"},
+            "limits": {"connections": 5},
+        }
+        changes = server.reload(Config.model_validate(changed))
+        assert set(changes.live) == {"store.retention", "limits.connections"}
+        assert server.config.store.retention == 86_400
+        (settings,) = server.pool.named("configure")[0]
+        assert settings["max_connections"] == 5
+        assert settings["origins"] == server.config.socket.cors_origins == ("*",)
+        waiting = {"socket.cors_origins", "health.status_code_when_draining"}
+        assert set(changes.needs_restart) == waiting
+        again = server.reload(Config.model_validate(changed))
+        assert again.live == ()
+        assert set(again.needs_restart) == waiting
 
 
 async def test_reload_with_an_unreadable_token_file_changes_nothing(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from dscore._core import CoreConfig
 from dscore.config import Config
-from dscore.server.core_settings import compare, core_settings
+from dscore.server.core_settings import core_settings
 
 
 def test_the_core_takes_the_defaults() -> None:
@@ -57,12 +57,3 @@ def test_settings_go_to_the_core_in_milliseconds() -> None:
     assert (settings["accept_rate"], settings["max_connections"]) == (100.0, 50)
     assert settings["heartbeat_message"] == "하트비트 수신 완료"
     assert settings["introduce_by_heartbeat"] is False
-
-
-def test_what_did_not_change_is_not_named() -> None:
-    assert compare(Config(), Config()) == ([], [])
-
-
-def test_the_address_and_the_store_need_a_restart() -> None:
-    new = Config.model_validate({"listen": {"host": "::1"}, "store": {"path": ":memory:"}})
-    assert compare(Config(), new).needs_restart == ["listen.host", "store.path"]

@@ -6,8 +6,12 @@ import secrets
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dscore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dscore.config import AuthConfig
 
 MAX_TOKEN_BYTES = 1024
 """A longer candidate is refused without being hashed: a peer decides how long it is."""
@@ -70,6 +74,19 @@ class Tokens:
     def _digest(self, token: str) -> bytes:
         # surrogatepass: a header may hold bytes that are not UTF-8; they must miss, not raise.
         return blake2b(token.encode(errors="surrogatepass"), key=self._key).digest()
+
+
+def read_tokens(auth: AuthConfig) -> tuple[Tokens, Tokens]:
+    """The tokens of agents, and those of operators.
+
+    Raises:
+        ConfigError: as `Tokens.from_settings`.
+    """
+    operators = "auth.operator_token_file"
+    return (
+        Tokens.from_settings(auth.token_file, auth.tokens),
+        Tokens.from_settings(auth.operator_token_file, auth.operator_tokens, setting=operators),
+    )
 
 
 def _read(path: Path, setting: str) -> list[str]:

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from dscore.auth import Tokens
+from dscore.auth import read_tokens
 from dscore.cli import show
 from dscore.cli.errors import OK
-from dscore.config import Config, load, rows
+from dscore.config import load, rows
 
 
 def check(path: Path | None, *, as_json: bool) -> int:
@@ -16,7 +16,7 @@ def check(path: Path | None, *, as_json: bool) -> int:
         ConfigError: Something is wrong with it.
     """
     loaded = load(path, environ=os.environ)
-    read_tokens(loaded.config)
+    read_tokens(loaded.config.auth)
     for warning in loaded.warnings:
         show.complain(f"warning: {warning}")
     if as_json:
@@ -25,20 +25,6 @@ def check(path: Path | None, *, as_json: bool) -> int:
     table = ((row.key, _written(row.value), row.origin) for row in rows(loaded))
     show.table(("SETTING", "VALUE", "FROM"), table)
     return OK
-
-
-def read_tokens(config: Config) -> tuple[Tokens, Tokens]:
-    """The tokens of agents and of operators.
-
-    Raises:
-        ConfigError: A token file cannot be used.
-    """
-    auth = config.auth
-    agents = Tokens.from_settings(auth.token_file, auth.tokens)
-    operators = Tokens.from_settings(
-        auth.operator_token_file, auth.operator_tokens, setting="auth.operator_token_file"
-    )
-    return agents, operators
 
 
 def _written(value: object) -> str:

@@ -167,13 +167,13 @@ class Service:
             return
         try:
             loaded = load(self._path, flags=self._flags, environ=os.environ)
-            reloaded = self._server.reload(loaded.config)
+            changes = self._server.reload(loaded.config)
         except (ConfigError, ValueError) as error:
             _log.error("reload_failed", reason=str(error))
             return
         log.configure(loaded.config.log)
-        if reloaded.needs_restart:
-            _log.warning("reload_needs_restart", settings=reloaded.needs_restart)
+        if changes.needs_restart:
+            _log.warning("reload_needs_restart", settings=list(changes.needs_restart))
 
     def _write_report(self) -> None:
         status, path = self._server.drain_status(), self._server.config.shutdown.report

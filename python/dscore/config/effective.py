@@ -17,10 +17,10 @@ Plain: TypeAlias = str | int | float | bool | list[str] | None
 
 _AT_START_ONLY = frozenset(
     {
-        "limits.connections",
-        "limits.accept_rate",
+        "health.status_code_when_draining",
         "log.format",
         "socket.allow_eio3",
+        "socket.cors_origins",
         "socket.transports",
         "store.path",
     }

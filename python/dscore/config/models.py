@@ -70,7 +70,7 @@ class MonitoringConfig(_Section):
     connection_check_interval: Interval = 30.0
     """No heartbeat for this long is a miss, answered by a `connection_check`."""
     process_check_interval: Interval = 20.0
-    """How often the server looks at its own process (descriptors, memory, the loop's delay)."""
+    """How often it is read when agents were last heard of, and what is too old is dropped."""
     max_missed_heartbeats: Annotated[int, whole(1, 10_000)] = 3
     """So many misses, plus the grace period, make an agent offline."""
     heartbeat_grace_period: Wait = 60.0

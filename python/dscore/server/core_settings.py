@@ -1,6 +1,6 @@
-"""What the core is told of a configuration, and what of it can be changed while it runs."""
+"""What the core is told of a configuration."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from dscore.config import Config
 from dscore.texts import text
@@ -9,15 +9,6 @@ if TYPE_CHECKING:
     from dscore._core import Endpoint
 
 ENDPOINTS: "dict[str, Endpoint]" = {"/deepstream/ws": "raw"}
-
-_NEEDS_RESTART = ("listen.", "store.", "health.", "log.format", "socket.cors_")
-
-
-class Reloaded(NamedTuple):
-    """What a reload did, in names of settings like `monitoring.offline_timeout`."""
-
-    applied: list[str]
-    needs_restart: list[str]
 
 
 def core_settings(config: Config) -> dict[str, Any]:
@@ -54,23 +45,5 @@ def core_settings(config: Config) -> dict[str, Any]:
     }
 
 
-def compare(old: Config, new: Config) -> Reloaded:
-    """Which settings differ, sorted by whether a running server can take them over."""
-    before, after = _flat(old), _flat(new)
-    changed = [name for name in after if after[name] != before[name]]
-    return Reloaded(
-        [name for name in changed if not name.startswith(_NEEDS_RESTART)],
-        [name for name in changed if name.startswith(_NEEDS_RESTART)],
-    )
-
-
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
-
-
-def _flat(config: Config) -> dict[str, object]:
-    return {
-        f"{section}.{name}": value
-        for section, values in config.model_dump().items()
-        for name, value in values.items()
-    }

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 
 from dscore import _core
-from dscore.auth import Tokens
-from dscore.config import Config
+from dscore.auth import read_tokens
+from dscore.config import Changes, Config, compare, merge_live
 from dscore.errors import DrainingError, NotConnectedError, UnknownAgentError
 from dscore.log import get_logger
 from dscore.policy import Policy
@@ -20,7 +20,7 @@ from dscore.policy.liveness import Liveness
 from dscore.registry import AgentRecord, Counts, Registry
 from dscore.server.agents import Agent, Outbox, Termination
 from dscore.server.context import GATE_REASONS, Context
-from dscore.server.core_settings import Reloaded, compare, core_settings
+from dscore.server.core_settings import core_settings
 from dscore.server.draining import Draining
 from dscore.server.hooks import Hooks
 from dscore.server.keeping import boot
@@ -78,7 +78,7 @@ class Server:
         self._app = app
         # Not `or`: a store that is empty is falsy.
         self._store = MemoryStore() if store is None else store
-        self._tokens = _read_tokens(self._config)
+        self._tokens = read_tokens(self._config.auth)
         self._registry = Registry()
         self._tasks = Tasks()
         self._parts: Parts | None = None
@@ -364,24 +364,31 @@ class Server:
         draining = None if self._parts is None else self._parts.context.draining
         return None if draining is None else draining.drain.status()
 
-    def reload(self, config: Config) -> Reloaded:
+    def reload(self, config: Config) -> Changes:
         """Takes over what can be changed while running.
+
+        Returns:
+            The settings that differ: those that are in force now, those that wait for a restart.
 
         Raises:
             ConfigError: a token file cannot be read; nothing has changed then.
             ValueError: the core does not take a setting; nothing has changed then.
         """
         parts, context = self._running, self._running.context
-        reloaded = compare(self._config, config)
-        agent_tokens, operator_tokens = _read_tokens(config)
+        changes = compare(self._config, config)
+        # What needs a restart stays as it is everywhere: none of it may be in force by half.
+        config = merge_live(self._config, config)
+        agent_tokens, operator_tokens = read_tokens(config.auth)
         core_config = self._core.CoreConfig(**core_settings(config))
         context.pool.configure(core_config)
         context.config = self._config = config
         context.liveness.monitoring = config.monitoring
         context.agent_tokens = agent_tokens
         context.operator_tokens = parts.pages.tokens = operator_tokens
-        _log.info("config_reloaded", **reloaded._asdict())
-        return reloaded
+        _log.info(
+            "config_reloaded", applied=list(changes.live), needs_restart=list(changes.needs_restart)
+        )
+        return changes
 
     def core_stats(self) -> dict[str, int]:
         """Counters (names ending in `_total`) and gauges, the core's and ours."""
@@ -469,13 +476,3 @@ def _store_stats(store: Store) -> dict[str, int]:
         "store_written_total": health.written_total,
         "store_lost_total": health.lost_total,
     }
-
-
-def _read_tokens(config: Config) -> tuple[Tokens, Tokens]:
-    """Those of agents, and those of operators."""
-    auth = config.auth
-    operators = "auth.operator_token_file"
-    return (
-        Tokens.from_settings(auth.token_file, auth.tokens),
-        Tokens.from_settings(auth.operator_token_file, auth.operator_tokens, setting=operators),
-    )
