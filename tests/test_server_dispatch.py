@@ -32,6 +32,18 @@ def state(server: FakeServer, agent_id: str) -> str:
     return agent.state
 
 
+async def test_removing_an_absent_agent_ends_no_connection_for_the_policy() -> None:
+    diary = Diary()
+    async with running(policy=diary) as server:
+        await server.introduce(1, "a")
+        await server.happen(Closed(1))
+        await eventually(lambda: ("disconnect", "a", 1006, "") in diary.pages)
+        before = len(diary.pages)
+        await server.remove("a")
+        await eventually(lambda: not server._tasks)
+        assert diary.pages[before:] == [("status", "a", "offline", "operator")]
+
+
 async def test_liveness_2_a_late_agent_is_offline_after_its_grace_and_back_with_a_beat() -> None:
     async with running(QUICK) as server:
         await server.watch(9)

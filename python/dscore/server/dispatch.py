@@ -87,10 +87,11 @@ class Dispatch:
         """The agent was terminated, or removed: offline at once, its session over, its connection
         let go."""
         context = self._context
+        had_connection = record.conn != 0
         context.registry.release(record, now)
         context.store.drop(record.agent_id)
         hooks = context.hooks
-        if hooks.on_disconnect is not None:
+        if had_connection and hooks.on_disconnect is not None:
             hooks.fire(hooks.on_disconnect, context.agent(record), code, reason)
         changed = context.liveness.ended(record, ending, now)
         keep(context, record, now, is_heard=record.state == "terminated")
