@@ -5,7 +5,6 @@ import pytest
 from dscore import errors
 from dscore.errors import (
     AgentError,
-    AgentGoneError,
     ConfigError,
     DrainingError,
     DscoreError,
@@ -23,7 +22,6 @@ from dscore.errors import (
         (StoreError, (DscoreError,)),
         (UnknownAgentError, (AgentError, DscoreError, LookupError)),
         (NotConnectedError, (AgentError, DscoreError)),
-        (AgentGoneError, (AgentError, DscoreError)),
     ],
 )
 def test_error_is_caught_as_its_bases(error: type, bases: tuple[type, ...]) -> None:

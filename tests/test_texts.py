@@ -33,7 +33,6 @@ def test_both_languages_take_the_same_fields(key: Key) -> None:
         ("heartbeat_failed", "하트비트 처리 중 오류 발생"),
         ("server_shutdown", "서버가 종료됩니다. 잠시 후 재연결을 시도해주세요."),
         ("server_running", "서버가 정상 동작 중입니다."),
-        ("server_status_failed", "서버 상태 조회 중 오류 발생"),
         ("reconnect_timeout", "재연결 타임아웃"),
         ("heartbeat_timeout", "하트비트 타임아웃"),
         ("no_connection", "연결 없음"),

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from dscore.config import Config
     from dscore.errors import (
         AgentError,
-        AgentGoneError,
         BindError,
         ConfigError,
         CoreError,
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Agent",
     "AgentError",
-    "AgentGoneError",
     "BindError",
     "Candidate",
     "Config",

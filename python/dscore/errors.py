@@ -6,8 +6,7 @@
     ├── StoreError                          what was kept cannot be read; says why, and the remedy
     └── AgentError                          about one agent, named by `agent_id`
         ├── UnknownAgentError (also LookupError)
-        ├── NotConnectedError               known, but it has no connection now
-        └── AgentGoneError                  its connection ended while it was waited for
+        └── NotConnectedError               known, but it has no connection now
     CoreError                               raised by the core, `dscore._core`
     ├── BindError (also OSError)            the listening address cannot be had
     ├── PoolClosedError                     the pool was closed, or its reactors have stopped
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentError",
-    "AgentGoneError",
     "BindError",
     "ConfigError",
     "CoreError",
@@ -91,12 +89,6 @@ class NotConnectedError(AgentError):
     """The agent is known, but has no connection now."""
 
     _sentence = "agent {!r} is not connected"
-
-
-class AgentGoneError(AgentError):
-    """The agent's connection ended while it was waited for."""
-
-    _sentence = "agent {!r} left before it answered"
 
 
 def __getattr__(name: str) -> Any:

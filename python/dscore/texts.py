@@ -18,7 +18,6 @@ Sentence: TypeAlias = Literal[
     "server_shutdown",
     "server_running",
     "server_shutting_down",
-    "server_status_failed",
     "unknown_client",
 ]
 Key: TypeAlias = Sentence | ReasonCode
@@ -29,7 +28,6 @@ _ENGLISH: dict[Key, str] = {
     "server_shutdown": "The server is shutting down. Please reconnect in a moment.",
     "server_running": "The server is running normally.",
     "server_shutting_down": "The server is shutting down.",
-    "server_status_failed": "the server status could not be read",
     "unknown_client": "unknown client: {client}",
     "reconnect_timeout": "reconnect timeout",
     "heartbeat_timeout": "heartbeat timeout",
@@ -49,7 +47,6 @@ _KOREAN: dict[Key, str] = {
     "server_shutdown": "서버가 종료됩니다. 잠시 후 재연결을 시도해주세요.",
     "server_running": "서버가 정상 동작 중입니다.",
     "server_shutting_down": "서버가 종료 중입니다.",
-    "server_status_failed": "서버 상태 조회 중 오류 발생",
     "unknown_client": "클라이언트를 찾을 수 없음: {client}",
     "reconnect_timeout": "재연결 타임아웃",
     "heartbeat_timeout": "하트비트 타임아웃",

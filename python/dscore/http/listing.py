@@ -8,7 +8,7 @@ import heapq
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Literal, TypeAlias, cast
 
 import orjson
 
@@ -26,7 +26,6 @@ Sort: TypeAlias = Literal[
     "last_heartbeat",
     "-last_heartbeat",
 ]
-SORTS: tuple[str, ...] = get_args(Sort)
 
 Key: TypeAlias = tuple[str | float, str]
 
