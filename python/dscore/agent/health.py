@@ -85,7 +85,7 @@ def _cause(error: BaseException) -> str:
         error = error.__cause__ or error.__context__ or error
     # TLS has numbers of its own.
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-        if error.errno in errno.errorcode:
+        if error.errno is not None and error.errno in errno.errorcode:
             return os.strerror(error.errno)
         return error.strerror or str(error)
     return str(error) or type(error).__name__
