@@ -83,7 +83,7 @@ bench-quick: setup ## the benches at a small size, to see that they work; the nu
 
 soak: setup ## the fleet tests that take minutes: kill -9 in the middle, mass disconnects, 18,000 at once
 	cargo build --release --locked --quiet -p dscore-load
-	$(PY) -m pytest tests/fleet -s $(ARGS)
+	$(PY) -m pytest tests/fleet -s -m "soak or slow or not slow" $(ARGS)
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each; one target: ARGS=frame
 	@PYTHON="$(PYTHON)" scripts/tools

@@ -100,7 +100,10 @@ def test_100000_connects_and_disconnects_leave_nothing(
     half = CHURN_WAVES // 2
     early, late = measured[half - 3 : half], measured[-3:]
     assert min(pss for pss, _ in late) - min(pss for pss, _ in early) < GROWTH_MIB
-    assert min(fds for _, fds in late) <= min(fds for _, fds in early), "descriptors"
+    # The connection of the last look at the server may still be on its way out.
+    before = min(fds for _, fds in early)
+    process = psutil.Process(serving.pid)
+    wait_until(lambda: process.num_fds() <= before, "as few descriptors as before")
     assert serving.stop() == 0
 
 

@@ -46,7 +46,7 @@ def stored(path: Path) -> dict[str, str]:
     ("agents", "seconds"),
     [
         (1_000, 15),
-        pytest.param(10_000, 60, marks=[pytest.mark.slow, pytest.mark.timeout(240)]),
+        pytest.param(10_000, 60, marks=[pytest.mark.soak, pytest.mark.timeout(240)]),
     ],
 )
 def test_liveness_5_a_beating_fleet_is_never_offline_though_its_server_is_killed(

@@ -27,6 +27,7 @@ async def test_the_document_word_for_word() -> None:
                 "is_shutting_down": False,
             },
             "maintenance": False,
+            "store": {"status": "ok", "reason": None, "waiting": 0, "lost": 0},
         }
 
 
