@@ -15,9 +15,7 @@ from dscore.messages import (
     ClientReconnected,
     ClientStatusChanged,
     ClientStatusRequest,
-    ConnectionCheck,
     DrainProgress,
-    ErrorMessage,
     Heartbeat,
     HeartbeatResponse,
     ReconnectionAck,
@@ -25,8 +23,6 @@ from dscore.messages import (
     Refusal,
     ServerShutdown,
     ServerStatusResponse,
-    TerminateApp,
-    Unwatch,
     Watch,
     WatchFilter,
     parse,
@@ -36,7 +32,6 @@ from dscore.messages import (
 )
 
 NOW = "2026-01-31T12:00:00.000Z"
-UUID = "6f1c0c5e-2a34-4a6e-9f0a-0d6a3c0a7b11"
 
 OUTBOUND = {
     AppReadyAck(session_restored=False, next_heartbeat_in=30_000): (
@@ -55,14 +50,6 @@ OUTBOUND = {
         '{"type":"heartbeat_response","status":"error","timestamp":"2026-01-31T12:00:00.000Z",'
         '"message":"하트비트 처리 중 오류 발생","shouldReconnect":true}'
     ).encode(),
-    ConnectionCheck("cam-1", NOW): (
-        b'{"type":"connection_check","client_name":"cam-1",'
-        b'"timestamp":"2026-01-31T12:00:00.000Z","expect_response_within":30000}'
-    ),
-    TerminateApp(UUID): (
-        b'{"type":"terminate_app","request_id":"6f1c0c5e-2a34-4a6e-9f0a-0d6a3c0a7b11",'
-        b'"reason":"Server shutting down"}'
-    ),
     ServerShutdown("bye", NOW, 5000): (
         b'{"type":"server_shutdown","message":"bye","timestamp":"2026-01-31T12:00:00.000Z",'
         b'"reconnectAfter":5000}'
@@ -74,10 +61,6 @@ OUTBOUND = {
     ServerStatusResponse("error", NOW, "unknown"): (
         b'{"type":"server_status_response","serverStatus":"error",'
         b'"timestamp":"2026-01-31T12:00:00.000Z","message":"unknown"}'
-    ),
-    ErrorMessage("bad_json", "no"): b'{"type":"error","code":"bad_json","message":"no"}',
-    ErrorMessage("forbidden", "no", "watch"): (
-        b'{"type":"error","code":"forbidden","message":"no","request_type":"watch"}'
     ),
     ClientStatusChanged("cam-1", "online", None, None, NOW): (
         b'{"type":"client_status_changed","id":"cam-1","name":"cam-1","status":"online",'
@@ -156,7 +139,6 @@ def test_app_ready_with_an_empty_config_keeps_nothing() -> None:
 def test_small_messages() -> None:
     assert message("reconnection_success", clientName="a") == ReconnectionSuccess("a")
     assert message("client_status_request", clientName="a") == ClientStatusRequest("a")
-    assert message("unwatch") == Unwatch()
     assert message("watch", filter={"status": "offline", "q": "cam"}, snapshot=True) == Watch(
         WatchFilter("offline", "cam"), snapshot=True
     )
@@ -222,17 +204,6 @@ def test_what_is_no_object_is_bad_json(text: bytes) -> None:
     with pytest.raises(Refusal) as caught:
         parse_object(text)
     assert caught.value.code == "bad_json"
-    assert caught.value.dump().startswith(b'{"type":"error","code":"bad_json","message":"')
-
-
-def test_refusal_is_an_error_message() -> None:
-    refused = Refusal("wrong_id", "this connection is cam-1", "app_ready")
-    assert orjson.loads(refused.dump()) == {
-        "type": "error",
-        "code": "wrong_id",
-        "message": "this connection is cam-1",
-        "request_type": "app_ready",
-    }
 
 
 def test_type_that_is_not_ours_is_for_the_caller() -> None:
@@ -264,7 +235,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 KINDS = st.sampled_from(
-    ["app_ready", "heartbeat", "reconnection_success", "client_status_request", "watch", "unwatch"]
+    ["app_ready", "heartbeat", "reconnection_success", "client_status_request", "watch"]
 )
 FIELDS = st.sampled_from(
     [

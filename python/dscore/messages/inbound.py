@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from dscore.messages.outbound import ErrorMessage, RefusalCode, Status
+from dscore.messages.outbound import RefusalCode, Status
 
 MAX_AGENT_ID = 128
 """Bytes of UTF-8 in an agent id."""
@@ -38,10 +38,6 @@ class Refusal(Exception):
         self.code: RefusalCode = code
         self.message = message
         self.request_type = request_type
-
-    def dump(self) -> bytes:
-        """The `error` message."""
-        return ErrorMessage(self.code, self.message, self.request_type).dump()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +102,7 @@ class Watch:
     token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unwatch:
-    """Ends the watching; the connection stays introduced."""
-
-
-Inbound: TypeAlias = (
-    AppReady | Heartbeat | ReconnectionSuccess | Watch | Unwatch | ClientStatusRequest
-)
+Inbound: TypeAlias = AppReady | Heartbeat | ReconnectionSuccess | Watch | ClientStatusRequest
 
 
 def parse(kind: str, text: bytes) -> Inbound:
@@ -258,15 +247,10 @@ def _watch(fields: _Fields) -> Watch:
     )
 
 
-def _unwatch(fields: _Fields) -> Unwatch:
-    return Unwatch()
-
-
 _READERS: dict[str, Callable[[_Fields], Inbound]] = {
     "app_ready": _app_ready,
     "heartbeat": _heartbeat,
     "reconnection_success": _reconnection_success,
     "client_status_request": _client_status_request,
     "watch": _watch,
-    "unwatch": _unwatch,
 }

@@ -1,8 +1,8 @@
 """What the server says to agents (PROTOCOL.md §3) and to watchers (§4).
 
-Each class has `dump`, the JSON text with its keys in the order of the protocol's tables. In the
-raw dialect heartbeat responses, connection checks and terminate_app are written by the core, the
-same words from templates; these classes say what they are.
+Each class has `dump`, the JSON text with its keys in the order of the protocol's tables.
+What is not here is written by the core: connection checks, terminate_app, errors, and the answers
+to all heartbeats but those that introduce an agent.
 """
 
 from __future__ import annotations
@@ -116,40 +116,6 @@ class HeartbeatResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionCheck:
-    """Asks an agent that has fallen silent for a sign of life."""
-
-    client_name: str
-    timestamp: str
-    expect_response_within: int = 30_000
-    """Milliseconds."""
-
-    def dump(self) -> bytes:
-        return orjson.dumps(
-            {
-                "type": "connection_check",
-                "client_name": self.client_name,
-                "timestamp": self.timestamp,
-                "expect_response_within": self.expect_response_within,
-            }
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class TerminateApp:
-    """Asks an agent to stop its application."""
-
-    request_id: str
-    """A UUID, distinct for every agent and every request."""
-    reason: str = "Server shutting down"
-
-    def dump(self) -> bytes:
-        return orjson.dumps(
-            {"type": "terminate_app", "request_id": self.request_id, "reason": self.reason}
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class ServerShutdown:
     """The server goes away, and says when to come back."""
 
@@ -193,21 +159,6 @@ class ServerStatusResponse:
             }
         return orjson.dumps(
             {"type": "server_status_response", "serverStatus": self.server_status, **answer}
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorMessage:
-    """A message was refused; its connection lives on."""
-
-    code: RefusalCode
-    message: str
-    request_type: str | None = None
-
-    def dump(self) -> bytes:
-        refused = {} if self.request_type is None else {"request_type": self.request_type}
-        return orjson.dumps(
-            {"type": "error", "code": self.code, "message": self.message, **refused}
         )
 
 
