@@ -20,8 +20,8 @@ from dscore.cli.notify import Notifier
 from dscore.config import Config, load
 from dscore.errors import BindError, ConfigError, StoreError
 from dscore.http.loopback import is_loopback
+from dscore.messages import Intent
 from dscore.policy import Policy
-from dscore.policy.drain import Intent
 from dscore.server import Server
 from dscore.store import open_store
 

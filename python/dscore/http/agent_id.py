@@ -1,4 +1,4 @@
-"""The agent id in a path."""
+"""The agent id in a path, and the answer to one that is nobody's."""
 
 from typing import Annotated, TypeAlias
 from urllib.parse import unquote
@@ -13,6 +13,10 @@ def _agent_id(
         return unquote(agent_id, errors="strict")
     except UnicodeDecodeError:
         raise HTTPException(400, "The agent id is not UTF-8.") from None
+
+
+def unknown_agent(agent_id: str) -> HTTPException:
+    return HTTPException(404, f"No agent has the id {agent_id!r}.")
 
 
 AgentId: TypeAlias = Annotated[str, Depends(_agent_id)]

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from dscore._core import __version__
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.http import events, models
-from dscore.http.agent_id import AgentId
+from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.documents import (
     agent_document,
     count_agents,
@@ -25,10 +25,10 @@ from dscore.http.documents import (
     store_document,
 )
 from dscore.http.gate import API
-from dscore.http.listing import CursorError, Query, Sort, page, parse_labels
-from dscore.http.ports import AgentView, DrainReportView, Fleet, Status
+from dscore.http.listing import MAX_LIMIT, CursorError, Query, Sort, page, parse_labels
+from dscore.http.ports import AgentView, DrainReportView, Fleet
+from dscore.messages import Status
 
-MAX_LIMIT = 1000
 MAX_WAIT = 300.0
 """Seconds that a call may be held open until the drain has ended."""
 
@@ -128,7 +128,7 @@ def _one_agent(fleet: Fleet) -> APIRouter:
         try:
             result = await fleet.terminate(agent_id, timeout=timeout)
         except UnknownAgentError:
-            raise _unknown(agent_id) from None
+            raise unknown_agent(agent_id) from None
         except NotConnectedError:
             raise HTTPException(409, f"Agent {agent_id!r} is not connected.") from None
         return _json(
@@ -149,7 +149,7 @@ def _one_agent(fleet: Fleet) -> APIRouter:
         try:
             await fleet.remove(agent_id)
         except UnknownAgentError:
-            raise _unknown(agent_id) from None
+            raise unknown_agent(agent_id) from None
         return Response(status_code=204)
 
     @routes.post(
@@ -169,7 +169,7 @@ def _one_agent(fleet: Fleet) -> APIRouter:
         try:
             delivered = fleet.send_message(agent_id, text)
         except UnknownAgentError:
-            raise _unknown(agent_id) from None
+            raise unknown_agent(agent_id) from None
         except NotConnectedError:
             detail = f"Agent {agent_id!r} is away, and has no session that could keep the message."
             raise HTTPException(409, detail) from None
@@ -278,12 +278,8 @@ def _phase(fleet: Fleet) -> str:
 def _known(fleet: Fleet, agent_id: str) -> AgentView:
     agent = fleet.agent(agent_id)
     if agent is None:
-        raise _unknown(agent_id)
+        raise unknown_agent(agent_id)
     return agent
-
-
-def _unknown(agent_id: str) -> HTTPException:
-    return HTTPException(404, f"No agent has the id {agent_id!r}.")
 
 
 def _json(document: Any, status: int = 200) -> Response:

@@ -10,12 +10,11 @@ from starlette.responses import Response
 
 from dscore.errors import UnknownAgentError
 from dscore.http import models
-from dscore.http.agent_id import AgentId
+from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.documents import agent_document, entry_document
+from dscore.http.listing import FOREIGN_CURSOR, MAX_LIMIT
 from dscore.http.ports import Fleet
 from dscore.why import CONTEXT, clock, sentence
-
-MAX_LIMIT = 1000
 
 
 def router(fleet: Fleet) -> APIRouter:
@@ -40,11 +39,11 @@ def router(fleet: Fleet) -> APIRouter:
         try:
             entries, next_before = await fleet.timeline(agent_id, limit=wanted, before=before)
         except UnknownAgentError:
-            raise HTTPException(404, f"No agent has the id {agent_id!r}.") from None
+            raise unknown_agent(agent_id) from None
         # Read after the wait, so that it is no older than the entries.
         agent = fleet.agent(agent_id)
         if agent is None:
-            raise HTTPException(404, f"No agent has the id {agent_id!r}.")
+            raise unknown_agent(agent_id)
         shown, items = agent_document(agent), [entry_document(entry) for entry in entries]
         if len(items) > limit:
             next_before = items[limit - 1]["number"]
@@ -65,5 +64,5 @@ def router(fleet: Fleet) -> APIRouter:
 
 def _number(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        raise HTTPException(400, "The cursor is not one that this server gave.")
+        raise HTTPException(400, FOREIGN_CURSOR)
     return int(cursor)

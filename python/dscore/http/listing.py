@@ -27,7 +27,13 @@ Sort: TypeAlias = Literal[
     "-last_heartbeat",
 ]
 
+MAX_LIMIT = 1000
+"""Items of a page."""
+
 Key: TypeAlias = tuple[str | float, str]
+
+
+FOREIGN_CURSOR = "The cursor is not one that this server gave."
 
 
 class CursorError(ValueError):
@@ -138,11 +144,11 @@ def _read_cursor(cursor: str, sort: str) -> Key:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         parts = orjson.loads(urlsafe_b64decode(padded))
     except ValueError:
-        raise CursorError("The cursor is not one that this server gave.") from None
+        raise CursorError(FOREIGN_CURSOR) from None
     value_type = (int, float) if sort.endswith(("connected_at", "last_heartbeat")) else str
     match parts:
         case [str(its_sort), value, str(agent_id)] if isinstance(value, value_type):
             if its_sort != sort:
                 raise CursorError(f"The cursor belongs to sort={its_sort}, not to sort={sort}.")
             return cast(Key, (value, agent_id))
-    raise CursorError("The cursor is not one that this server gave.")
+    raise CursorError(FOREIGN_CURSOR)

@@ -5,10 +5,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dscore.http.health import StorageHealth
-from dscore.http.ports import Intent, Outcome, Status
-
-MAX_TIMEOUT = 86_400.0
-"""A day, in seconds: a longer wait is a slip of the keyboard."""
+from dscore.messages import Intent, Status
+from dscore.policy.drain import MAX_TIMEOUT, OutcomeName
 
 
 class AgentSummary(BaseModel):
@@ -76,7 +74,7 @@ class TerminateRequest(BaseModel):
 class TerminateResult(BaseModel):
     """How it ended. Every outcome is a 200: only `acked` closed the connection."""
 
-    outcome: Outcome
+    outcome: OutcomeName
     request_id: str
     latency_ms: float
 

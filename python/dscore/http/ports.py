@@ -5,11 +5,9 @@ durations seconds, unless a name says otherwise.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 
-Intent: TypeAlias = Literal["terminate", "restart"]
-Outcome: TypeAlias = Literal["acked", "failed", "timed_out", "vanished", "notified"]
-Status: TypeAlias = Literal["online", "offline"]
+from dscore.messages import Intent
 
 
 class AgentView(Protocol):

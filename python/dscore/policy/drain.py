@@ -20,10 +20,14 @@ told: every agent has its terminate_app (or server_shutdown) on the way; settled
 from collections.abc import Iterable
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-Intent: TypeAlias = Literal["terminate", "restart"]
+from dscore.messages import Intent
+
 OutcomeName: TypeAlias = Literal["acked", "failed", "timed_out", "vanished", "notified"]
 DrainState: TypeAlias = Literal["telling", "waiting", "closing", "done"]
 Input: TypeAlias = Literal["told", "settled", "overdue", "emptied", "cut"]
+
+MAX_TIMEOUT: Final = 86_400.0
+"""Seconds that an agent may be given at most to answer: a longer wait is a slip of the keyboard."""
 
 TABLE: Final[dict[tuple[DrainState, Input], DrainState]] = {
     ("telling", "told"): "waiting",

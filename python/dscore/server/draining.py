@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dscore.log import get_logger
-from dscore.messages import ServerShutdown, timestamp
-from dscore.policy.drain import Drain, DrainReport, Intent, OutcomeName, reconnect_window_ms
+from dscore.messages import Intent, ServerShutdown, timestamp
+from dscore.policy.drain import Drain, DrainReport, OutcomeName, reconnect_window_ms
 from dscore.registry import AgentRecord
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers

@@ -14,8 +14,9 @@ from dscore.auth import read_tokens
 from dscore.config import Changes, Config, compare, merge_live
 from dscore.errors import DrainingError, NotConnectedError, UnknownAgentError
 from dscore.log import get_logger
+from dscore.messages import Intent
 from dscore.policy import Policy
-from dscore.policy.drain import DrainReport, DrainStatus, Intent
+from dscore.policy.drain import MAX_TIMEOUT, DrainReport, DrainStatus
 from dscore.policy.liveness import Liveness
 from dscore.registry import AgentRecord, Counts, Registry
 from dscore.server.agents import Agent, Outbox, Termination
@@ -33,9 +34,6 @@ from dscore.store import Entry, MemoryStore, Store, StoreHealth
 if TYPE_CHECKING:
     from dscore._core import Gate, ReactorPool
     from dscore.http.asgi import App
-
-MAX_TIMEOUT = 86_400
-"""Seconds."""
 
 _log = get_logger("dscore.server")
 
@@ -443,7 +441,7 @@ class Server:
         if seconds is None:
             return self._config.shutdown.timeout
         if not 0 <= seconds <= MAX_TIMEOUT:
-            raise ValueError(f"timeout: {seconds} is not between 0 and {MAX_TIMEOUT} seconds")
+            raise ValueError(f"timeout: {seconds} is not between 0 and {MAX_TIMEOUT:.0f} seconds")
         return seconds
 
     def _record(self, agent_id: str) -> AgentRecord:
