@@ -1,14 +1,25 @@
-"""What can be typed: names, options and their help. What is done is elsewhere."""
+"""What can be typed: commands, their options and help. What is done is elsewhere."""
 
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 
 from dscore.cli.errors import USAGE, CliError
-
-DEFAULT_URL = "http://127.0.0.1:8765"
+from dscore.cli.options import (
+    DEFAULT_URL,
+    AgentStatus,
+    ConfigPath,
+    Dialect,
+    Intent,
+    Json,
+    LogLevel,
+    Switch,
+    Timeout,
+    Token,
+    Url,
+    seconds,
+)
 
 app = typer.Typer(
     help="dscore keeps the connections of a fleet of edge agents: run the server, or operate one.",
@@ -20,73 +31,6 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=False)
 app.add_typer(config_app, name="config")
-
-Url: TypeAlias = Annotated[
-    str,
-    typer.Option("--url", envvar="DSCORE_URL", metavar="URL", help="The server to talk to."),
-]
-Token: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--token",
-        envvar="DSCORE_TOKEN",
-        metavar="TOKEN",
-        show_default=False,
-        help="The operator's token. The variable keeps it out of the list of processes.",
-    ),
-]
-Json: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print JSON, for programs.", show_default=False)
-]
-ConfigPath: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="Settings, a TOML file."),
-]
-Timeout: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--timeout",
-        metavar="TIME",
-        help="How long each agent has to answer: 30s, 2m, or seconds. [default: the server's]",
-    ),
-]
-
-
-class Intent(str, Enum):
-    """What a drain asks of the agents."""
-
-    terminate = "terminate"
-    restart = "restart"
-
-
-class Switch(str, Enum):
-    """On or off."""
-
-    on = "on"
-    off = "off"
-
-
-class AgentStatus(str, Enum):
-    """What watchers are told of an agent."""
-
-    online = "online"
-    offline = "offline"
-
-
-class Dialect(str, Enum):
-    """How an agent speaks."""
-
-    raw = "raw"
-    socketio = "socketio"
-
-
-class LogLevel(str, Enum):
-    """How much is written to the log."""
-
-    debug = "debug"
-    info = "info"
-    warning = "warning"
-    error = "error"
 
 
 @app.callback(invoke_without_command=True)
@@ -333,7 +277,7 @@ def drain(
     from dscore.cli import shutdown
     from dscore.cli.client import Client
 
-    wish = {"intent": intent.value if intent else None, "timeout": _seconds(timeout)}
+    wish = {"intent": intent.value if intent else None, "timeout": seconds(timeout)}
     with Client(url, token) as client:
         return shutdown.drain(client, wish, wait=wait, as_json=json)
 
@@ -361,10 +305,10 @@ def terminate(
 
     if bool(agent) == everyone:
         raise CliError("name the agents, or give --all; see dscore terminate --help", USAGE)
-    seconds = _seconds(timeout)
+    patience = seconds(timeout)
     with Client(url, token) as client:
         ids = agent or shutdown.everyone(client, ask=not yes)
-        return shutdown.terminate(client, ids, timeout=seconds, as_json=json)
+        return shutdown.terminate(client, ids, timeout=patience, as_json=json)
 
 
 @app.command()
@@ -421,14 +365,3 @@ def check(config: ConfigPath = None, json: Json = False) -> int:
     from dscore.cli.check import check as run
 
     return run(config, as_json=json)
-
-
-def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    from dscore.config import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise CliError(f"--timeout {text}: {error}", USAGE) from None

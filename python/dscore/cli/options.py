@@ -1,0 +1,94 @@
+"""Options that several commands have, and the words that options take."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from dscore.cli.errors import USAGE, CliError
+
+DEFAULT_URL = "http://127.0.0.1:8765"
+
+Url: TypeAlias = Annotated[
+    str,
+    typer.Option("--url", envvar="DSCORE_URL", metavar="URL", help="The server to talk to."),
+]
+Token: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        envvar="DSCORE_TOKEN",
+        metavar="TOKEN",
+        show_default=False,
+        help="The operator's token. The variable keeps it out of the list of processes.",
+    ),
+]
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print JSON, for programs.", show_default=False)
+]
+ConfigPath: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="Settings, a TOML file."),
+]
+Timeout: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout",
+        metavar="TIME",
+        help="How long each agent has to answer: 30s, 2m, or seconds. [default: the server's]",
+    ),
+]
+
+
+class Intent(str, Enum):
+    """What a drain asks of the agents."""
+
+    terminate = "terminate"
+    restart = "restart"
+
+
+class Switch(str, Enum):
+    """On or off."""
+
+    on = "on"
+    off = "off"
+
+
+class AgentStatus(str, Enum):
+    """What watchers are told of an agent."""
+
+    online = "online"
+    offline = "offline"
+
+
+class Dialect(str, Enum):
+    """How an agent speaks."""
+
+    raw = "raw"
+    socketio = "socketio"
+
+
+class LogLevel(str, Enum):
+    """How much is written to the log."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
+def seconds(text: str | None) -> float | None:
+    """What was typed for `Timeout`.
+
+    Raises:
+        CliError: it is no duration.
+    """
+    if text is None:
+        return None
+    from dscore.config import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise CliError(f"--timeout {text}: {error}", USAGE) from None
