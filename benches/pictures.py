@@ -87,7 +87,9 @@ def _panels(question: str, benches: Sequence[Rounds]) -> Iterator[str]:
     """A panel for each cost: lines over the size of the fleet, whose axes begin at nothing."""
     step = PANEL_WIDTH + PANEL_GAP
     height = HEAD + PANEL_HEIGHT + 70
-    yield from _begin(len(BY_SIZE) * step + PANEL_GAP, height, question, "over the size of the fleet")
+    yield from _begin(
+        len(BY_SIZE) * step + PANEL_GAP, height, question, "over the size of the fleet"
+    )
     for index, key in enumerate(BY_SIZE):
         yield from _panel(PANEL_GAP + index * step, KEYS[key], benches)
     yield from _legend(list(benches[0]), HEAD + PANEL_HEIGHT + 54)

@@ -1,4 +1,4 @@
-"""Does an agent of a large fleet cost what one of a small fleet costs? With one reactor, and two?"""
+"""Does an agent of a large fleet cost what one of a small one costs? With one reactor, and two?"""
 
 from collections.abc import Callable
 

@@ -1,7 +1,7 @@
 """What a user would pick instead: the same small service on other people's libraries.
 
-Each is an idiomatic program of its own, started with a port, and optional: `python -m benches.peers`
-builds what the machine has the tools for and names what it leaves out.
+Each is an idiomatic program of its own, started with a port, and optional: `python -m
+benches.peers` builds what the machine has the tools for and names what it leaves out.
 """
 
 from dataclasses import dataclass

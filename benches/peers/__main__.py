@@ -1,4 +1,4 @@
-"""`python -m benches.peers [NAME…]`: builds the peers under benches/build/peers, each if it can be."""
+"""`python -m benches.peers [NAME…]`: builds the peers, each if it can be, in benches/build."""
 
 import shutil
 import subprocess
@@ -80,7 +80,12 @@ def _fingerprint(peer: Peer) -> str:
 
 def _run(*words: Path | str, directory: Path = PEERS_DIRECTORY) -> None:
     subprocess.run(
-        words, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True
+        words,
+        cwd=directory,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""What every Python peer does with its agents' messages; what a library is for stays in its own file.
+"""What every Python peer does with its agents' messages; the library's part is in its own file.
 
 Nothing of the protocol beneath and no I/O: a peer hands in the text it received, with whatever the
 library calls a connection, and sends what it gets back.

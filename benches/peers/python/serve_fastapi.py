@@ -30,7 +30,7 @@ async def talk(socket: WebSocket) -> None:
 
 
 class Server(uvicorn.Server):
-    """By itself uvicorn closes every WebSocket 1012 on SIGTERM, before the application hears of it."""
+    """uvicorn alone closes every WebSocket 1012 before the application hears of SIGTERM."""
 
     _drain: "asyncio.Task[None] | None" = None
 

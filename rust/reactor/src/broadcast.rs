@@ -145,13 +145,14 @@ pub(crate) fn send_terminate(
 
 /// One terminate_app frame; only its id changes.
 #[derive(Debug)]
-pub(crate) struct TerminateFrame {
+pub struct TerminateFrame {
     bytes: Vec<u8>,
     id_at: usize,
 }
 
 impl TerminateFrame {
-    pub(crate) fn new(reason: &str) -> Self {
+    /// The template, with the reason in it.
+    pub fn new(reason: &str) -> Self {
         let mut tail = Vec::new();
         agent::encode_terminate_tail(reason, &mut tail);
         let length = TERMINATE_HEAD.len() + Hyphenated::LENGTH + tail.len();
@@ -165,7 +166,7 @@ impl TerminateFrame {
     }
 
     /// The frame with this id in it.
-    pub(crate) fn fill(&mut self, request: Uuid) -> &[u8] {
+    pub fn fill(&mut self, request: Uuid) -> &[u8] {
         if let Some(id) = self
             .bytes
             .get_mut(self.id_at..self.id_at + Hyphenated::LENGTH)

@@ -12,7 +12,7 @@
 
 mod acceptor;
 mod answer;
-mod broadcast;
+pub mod broadcast;
 pub mod command;
 mod context;
 mod end;
