@@ -78,6 +78,17 @@ async def test_answers_that_no_request_waits_for_do_not_fill_the_log(
     assert f"too_many_lines conn_id=1 lines={500 - LINES_A_SECOND}" in caplog.text
 
 
+async def test_how_much_was_left_out_is_told_though_nobody_says_another_word(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Only the next line of a later second told it, and after the last flood there is none.
+    async with running({"monitoring": {"process_check_interval": 0.05}}) as server:
+        await server.introduce(1, "a")
+        answer = message(1, "app_terminated", request_id="unknown", status="OK")
+        await server.happen(*[answer] * 500)
+        await eventually(lambda: "too_many_lines conn_id=1" in caplog.text)
+
+
 def test_a_config_that_is_kept_of_every_agent_is_bounded() -> None:
     # A thousand new ids with a megabyte each were a gigabyte, for as long as sessions last.
     config = {"x": "y" * MAX_CONFIG}

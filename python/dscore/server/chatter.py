@@ -18,13 +18,17 @@ class Chatter:
 
     def allows(self, conn: int, now: int) -> bool:
         """Whether one more is to be written; what is not is told of as a number, once a second."""
-        if now // 1000 != self._second:
-            self._begin_second(now // 1000)
+        self.settle(now)
         written = self._written.get(conn, 0) + 1
         self._written[conn] = written
         return written <= LINES_A_SECOND
 
-    def _begin_second(self, second: int) -> None:
+    def settle(self, now: int) -> None:
+        """Tells how much was left out in a second that is over. Called now and then as well: after
+        the last flood nobody may say another word."""
+        second = now // 1000
+        if second == self._second:
+            return
         for conn, written in self._written.items():
             if written > LINES_A_SECOND:
                 _log.warning("too_many_lines", conn_id=conn, lines=written - LINES_A_SECOND)

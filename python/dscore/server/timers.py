@@ -62,6 +62,7 @@ class Timers:
     def _sweep(self) -> None:
         context = self._context
         context.read_clocks()
+        context.chatter.settle(context.pool.now_ms())
         context.pool.read_last_seen()
         context.store.expire(time.time() - context.config.session.ttl)
         retention_ms = round(context.config.store.retention * 1000)
