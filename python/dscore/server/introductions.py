@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dscore.log import get_logger
@@ -76,15 +76,7 @@ class Introductions:
             # The core reads on behind the watch of one that is introduced; each would be a task.
             self._refuse(conn, Refusal("forbidden", "an earlier watch is still looked at", kind))
             return
-        is_watch = isinstance(message, Watch)
-        candidate = Candidate(
-            role="operator" if is_watch else "agent",
-            agent_id="" if isinstance(message, Watch) else message.agent_id,
-            ip=ip,
-            token=getattr(message, "token", None) or bearer,
-            introduced_by=kind,
-            reconnection=isinstance(message, AppReady) and message.reconnection,
-        )
+        candidate = _candidate(message, kind, ip, bearer)
         if not has_token(
             candidate,
             required=required,
@@ -95,18 +87,29 @@ class Introductions:
         elif hook is None:
             self._let_in(conn, message, kind, now)
         else:
-            try:
-                verdict = hook(candidate)
-            except Exception as error:
-                context.hooks.failed("authenticate", error)
-                self._fail(conn, message, now)
-                return
-            if inspect.isawaitable(verdict):
-                self._judged.add(conn)
-                work = self._judge_later(conn, message, candidate, verdict)
-                context.tasks.spawn(work, "authenticate")
-            else:
-                self._conclude(conn, message, candidate, bool(verdict), now)
+            self._ask(hook, conn, message, candidate, now)
+
+    def _ask(
+        self,
+        authenticate: Callable[..., Any],
+        conn: int,
+        message: IntroductionMessage,
+        candidate: Candidate,
+        now: int,
+    ) -> None:
+        context = self._context
+        try:
+            verdict = authenticate(candidate)
+        except Exception as error:
+            context.hooks.failed("authenticate", error)
+            self._fail(conn, message, now)
+            return
+        if inspect.isawaitable(verdict):
+            self._judged.add(conn)
+            work = self._judge_later(conn, message, candidate, verdict)
+            context.tasks.spawn(work, "authenticate")
+        else:
+            self._conclude(conn, message, candidate, bool(verdict), now)
 
     async def _judge_later(
         self,
@@ -197,3 +200,14 @@ class Introductions:
         cause = "shutdown" if gate == "draining" else ""
         self._context.pool.close_connection(conn, 1013, GATE_REASONS[gate], cause)
         return True
+
+
+def _candidate(message: IntroductionMessage, kind: str, ip: str, bearer: str | None) -> Candidate:
+    return Candidate(
+        role="operator" if isinstance(message, Watch) else "agent",
+        agent_id="" if isinstance(message, Watch) else message.agent_id,
+        ip=ip,
+        token=getattr(message, "token", None) or bearer,
+        introduced_by=kind,
+        reconnection=isinstance(message, AppReady) and message.reconnection,
+    )
