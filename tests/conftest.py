@@ -48,6 +48,13 @@ def serving(serve: Callable[..., Serving]) -> Serving:
     return serve()
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """The same for all tests of a module that leave it running: starting it costs a second."""
+    with Serving(directory=tmp_path_factory.mktemp("lasting")) as one:
+        yield one.wait_until_ready()
+
+
 @pytest.fixture(scope="session")
 def load_program() -> Path:
     """The built `dscore-load`."""

@@ -61,6 +61,13 @@ async def playing(
         await binding.stop()
 
 
+async def terminated(serving: Serving) -> tuple[int, str]:
+    """An operator asks the agent to stop: status and outcome."""
+    path = "/api/v1/agents/camera-1/terminate"
+    status, body = await asyncio.to_thread(serving.request, "POST", path, {}, None, 20.0)
+    return status, json.loads(body)["outcome"]
+
+
 def whole(path: Path, taken: list[Frame], encoded: list[Frame]) -> None:
     """The recording has every frame of the camera, as it was encoded, and plays to its end."""
     assert len(encoded) == len(taken)
@@ -87,7 +94,7 @@ async def test_a_drain_leaves_a_recording_without_a_frame_missing(
 
 
 async def test_terminated_by_an_operator_every_camera_is_recorded_to_its_end(
-    serving: Serving, tmp_path: Path
+    lasting: Serving, tmp_path: Path
 ) -> None:
     paths = [tmp_path / "live.mp4", tmp_path / "fast.mp4"]
     sources = [CAMERA, "videotestsrc name=file ! video/x-raw,width=160,height=120,framerate=30/1"]
@@ -99,12 +106,9 @@ async def test_terminated_by_an_operator_every_camera_is_recorded_to_its_end(
         (count_frames(pipeline, source), count_frames(pipeline, encoder))
         for source, encoder in (("camera", "encoder0"), ("file", "encoder1"))
     ]
-    async with playing(serving, pipeline) as (_, _, run):
+    async with playing(lasting, pipeline) as (_, _, run):
         await until(grown(counted[0][0], 10), "frames")
-        status, body = await asyncio.to_thread(
-            serving.request, "POST", "/api/v1/agents/camera-1/terminate", {}, None, 20.0
-        )
-        assert (status, json.loads(body)["outcome"]) == (200, "acked")
+        assert await terminated(lasting) == (200, "acked")
         assert await asyncio.wait_for(run, 15) == Exit.STOPPED
     for path, (taken, encoded) in zip(paths, counted, strict=True):
         whole(path, taken, encoded)
@@ -129,30 +133,25 @@ async def test_a_long_drain_gets_the_time_it_asks_for(serve: Serve) -> None:
     ],
     ids=["preroll", "failed", "ended"],
 )
-async def test_a_pipeline_that_does_not_play_is_no_obstacle(serving: Serving, launch: str) -> None:
-    async with playing(serving, launch) as (_, binding, run):
+async def test_a_pipeline_that_does_not_play_is_no_obstacle(lasting: Serving, launch: str) -> None:
+    async with playing(lasting, launch) as (_, binding, run):
         if "appsrc" not in launch:
             await asyncio.wait_for(binding.wait(), 10)
         began = time.monotonic()
-        serving.process.send_signal(signal.SIGTERM)
+        assert await terminated(lasting) == (200, "acked")
         assert await asyncio.wait_for(run, 15) == Exit.STOPPED
         assert time.monotonic() - began < 4.0
-        assert await asyncio.to_thread(serving.wait) == 0
 
 
 async def test_told_twice_it_stops_once_and_answers(serving: Serving) -> None:
     """An operator asks, and while the pipeline takes its time, so does a drain."""
     launch = "videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink sync=true"
     async with playing(serving, launch, hard_timeout=3.0) as (agent, _, run):
-        path = "/api/v1/agents/camera-1/terminate"
-        asking = asyncio.create_task(
-            asyncio.to_thread(serving.request, "POST", path, {}, None, 20.0)
-        )
+        asking = asyncio.create_task(terminated(serving))
         await until(lambda: agent.is_terminating, "order")
         serving.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(run, 15) == Exit.STOPPED
-        status, body = await asking
-        assert (status, json.loads(body)["outcome"]) == (200, "acked")
+        assert await asking == (200, "acked")
         assert await asyncio.to_thread(serving.wait) == 0
 
 
@@ -282,7 +281,7 @@ async def test_the_program_leaves_by_force_when_a_write_never_returns(
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     log_path = tmp_path / "agent.log"
     launch = f"videotestsrc is-live=true ! filesink name=stuck location={pipe} buffer-mode=2"
-    limits = ("pipeline_stop_timeout_sec=0.5", "graceful_shutdown_timeout_sec=2")
+    limits = ("pipeline_stop_timeout_sec=0.3", "graceful_shutdown_timeout_sec=1.2")
     arguments = ["--url", serving.ws, "--instance-id", "camera-1", "--pipeline", launch]
     arguments += [word for limit in limits for word in ("--set", limit)]
     try:

@@ -83,7 +83,7 @@ async def test_an_agent_that_fails_to_stop_is_told_truthfully(serving: Serving) 
 async def test_progress_buys_time_beyond_the_server_s_timeout(serve: Serve) -> None:
     async def stop(request: Any) -> None:
         await request.progress("eos", 3000)
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(0.5)
 
     serving = await asyncio.to_thread(serve, env={"DSCORE_SHUTDOWN__TIMEOUT": "300ms"})
     async with connected(serving, on_terminate=stop) as (_, run):
@@ -92,10 +92,10 @@ async def test_progress_buys_time_beyond_the_server_s_timeout(serve: Serve) -> N
         assert await asyncio.to_thread(serving.wait) == 0
 
 
-async def test_terminated_by_an_operator_the_server_goes_on(serving: Serving) -> None:
-    async with connected(serving) as (_, run):
+async def test_terminated_by_an_operator_the_server_goes_on(lasting: Serving) -> None:
+    async with connected(lasting) as (_, run):
         status, body = await asyncio.to_thread(
-            serving.request, "POST", "/api/v1/agents/a-1/terminate", {}
+            lasting.request, "POST", "/api/v1/agents/a-1/terminate", {}
         )
         assert (status, json.loads(body)["outcome"]) == (200, "acked")
         assert await asyncio.wait_for(run, 10) == Exit.STOPPED
@@ -140,18 +140,18 @@ async def test_1013_during_a_shutdown_backs_off(serve: Serve) -> None:
         holding.set()
 
 
-async def test_maintenance_keeps_agents_away_and_lets_them_back(serving: Serving) -> None:
-    async with connected(serving) as (agent, _):
+async def test_maintenance_keeps_agents_away_and_lets_them_back(lasting: Serving) -> None:
+    async with connected(lasting) as (agent, _):
         switch = "/api/v1/maintenance"
-        await asyncio.to_thread(serving.request, "POST", switch, {"enabled": True})
+        await asyncio.to_thread(lasting.request, "POST", switch, {"enabled": True})
         await until(lambda: agent.status.last_close_code == 1013, "close")
         assert agent.status.last_close_reason == "Server temporarily unavailable"
-        await asyncio.to_thread(serving.request, "POST", switch, {"enabled": False})
+        await asyncio.to_thread(lasting.request, "POST", switch, {"enabled": False})
         await back(agent)
 
 
-async def test_a_second_agent_of_that_name_takes_over(serving: Serving) -> None:
-    async with connected(serving) as (_, run), connected(serving):
+async def test_a_second_agent_of_that_name_takes_over(lasting: Serving) -> None:
+    async with connected(lasting) as (_, run), connected(lasting):
         assert await asyncio.wait_for(run, 10) == Exit.REFUSED
 
 
@@ -164,15 +164,15 @@ async def test_a_wrong_token_is_final(serve: Serve) -> None:
     assert await asyncio.wait_for(refused.run(), 10) == Exit.REFUSED
 
 
-async def test_messages_go_both_ways_and_wait_for_who_is_away(serving: Serving) -> None:
+async def test_messages_go_both_ways_and_wait_for_who_is_away(lasting: Serving) -> None:
     got: list[Any] = []
-    async with connected(serving, on_message=got.append) as (agent, _):
+    async with connected(lasting, on_message=got.append) as (agent, _):
         path = "/api/v1/agents/a-1/message"
-        await asyncio.to_thread(serving.request, "POST", path, {"type": "work", "n": 1})
+        await asyncio.to_thread(lasting.request, "POST", path, {"type": "work", "n": 1})
         await until(lambda: len(got) == 1, "message")
         agent._connection.abort("test")
         await until(lambda: agent.status.last_close_code == 1006, "cut")
-        await asyncio.to_thread(serving.request, "POST", path, {"type": "work", "n": 2})
+        await asyncio.to_thread(lasting.request, "POST", path, {"type": "work", "n": 2})
         await back(agent)
         await until(lambda: len(got) == 2, "message")
         assert agent.status.session_restored
@@ -181,11 +181,11 @@ async def test_messages_go_both_ways_and_wait_for_who_is_away(serving: Serving) 
 
 async def test_heartbeats_keep_an_agent_online(serve: Serve) -> None:
     environ = {
-        "DSCORE_MONITORING__HEALTH_CHECK_INTERVAL": "200ms",
-        "DSCORE_MONITORING__CONNECTION_CHECK_INTERVAL": "400ms",
+        "DSCORE_MONITORING__HEALTH_CHECK_INTERVAL": "100ms",
+        "DSCORE_MONITORING__CONNECTION_CHECK_INTERVAL": "200ms",
         "DSCORE_MONITORING__MAX_MISSED_HEARTBEATS": "1",
-        "DSCORE_MONITORING__HEARTBEAT_GRACE_PERIOD": "400ms",
-        "DSCORE_MONITORING__OFFLINE_TIMEOUT": "1500ms",
+        "DSCORE_MONITORING__HEARTBEAT_GRACE_PERIOD": "200ms",
+        "DSCORE_MONITORING__OFFLINE_TIMEOUT": "800ms",
     }
     serving = await asyncio.to_thread(serve, env=environ)
     async with connected(serving) as (agent, _):
@@ -216,10 +216,10 @@ async def test_a_server_killed_with_9_is_noticed_at_once_and_found_again(serve: 
         await until(lambda: agent.status.queued == 0, "flush")
 
 
-async def test_a_stopped_server_is_left_within_the_ping_timeout(serving: Serving) -> None:
+async def test_a_stopped_server_is_left_within_the_ping_timeout(lasting: Serving) -> None:
     times = {"ping_interval": 0.2, "ping_timeout": 0.3, "health_check_timeout": 0.2}
-    async with connected(serving, **times) as (agent, _):
-        serving.process.send_signal(signal.SIGSTOP)
+    async with connected(lasting, **times) as (agent, _):
+        lasting.process.send_signal(signal.SIGSTOP)
         try:
             began = time.monotonic()
             await until(lambda: agent.status.last_close_code == 1006, "end", 5.0)
@@ -228,7 +228,7 @@ async def test_a_stopped_server_is_left_within_the_ping_timeout(serving: Serving
             # The kernel still takes connections for it; the health page tells the truth.
             await until(lambda: agent.status.health == "unreachable", "look")
         finally:
-            serving.process.send_signal(signal.SIGCONT)
+            lasting.process.send_signal(signal.SIGCONT)
         await back(agent)
 
 

@@ -151,6 +151,7 @@ async def test_a_silent_server_is_left_after_ping_interval_and_timeout() -> None
         began = time.monotonic()
         assert await end_of(connection) == End(1006, "ping timeout")
         assert 0.1 <= time.monotonic() - began < 1.0
+        peer.socket.transport.resume_reading()
 
 
 async def test_pings_keep_a_quiet_connection() -> None:
