@@ -1,15 +1,16 @@
 """What the pages say of agents and of a drain, as plain dicts ready for JSON."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, Final, get_args
 
 import orjson
 
 from dscore.http.ports import AgentView, DrainStatusView, EntryView, Fleet, StoreHealthView
 from dscore.messages import timestamp
+from dscore.policy.drain import OutcomeName
 from dscore.why import describe
 
-OUTCOMES = ("acked", "failed", "timed_out", "vanished", "notified", "pending")
+OUTCOMES: Final[tuple[str, ...]] = (*get_args(OutcomeName), "pending")
 
 
 def agent_document(agent: AgentView) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Prometheus metrics, read from the fleet when asked for. None has a label per agent."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, get_args
 
 from fastapi import APIRouter, Request
@@ -95,8 +95,9 @@ class FleetCollector(Collector):
         yield self._agents()
         yield from self._phase()
         yield self._disconnects()
-        yield from self._lateness()
-        for name, value in self._fleet.core_stats().items():
+        stats = self._fleet.core_stats()
+        yield from self._lateness(stats)
+        for name, value in stats.items():
             if name not in _SKIPPED and not name.startswith(_LATE):
                 yield _core_metric(name, value)
 
@@ -130,7 +131,7 @@ class FleetCollector(Collector):
             disconnects.add_metric([kind.reason, kind.code, kind.initiator], count)
         return disconnects
 
-    def _lateness(self) -> Iterator[Metric]:
+    def _lateness(self, stats: Mapping[str, int]) -> Iterator[Metric]:
         lag = self._fleet.loop_lag
         yield HistogramMetricFamily(
             "dscore_loop_lag_seconds",
@@ -138,7 +139,6 @@ class FleetCollector(Collector):
             buckets=[(_bound(bound), count) for bound, count in lag.buckets()],
             sum_value=lag.sum,
         )
-        stats = self._fleet.core_stats()
         buckets, count = [], 0
         for bound_ms in LATENESS_BOUNDS_MS:
             count += stats.get(f"{_LATE}{bound_ms}_ms_total", 0)

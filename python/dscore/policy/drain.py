@@ -18,7 +18,7 @@ told: every agent has its terminate_app (or server_shutdown) on the way; settled
 """
 
 from collections.abc import Iterable
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from dscore.messages import Intent
 
@@ -93,9 +93,7 @@ class Drain:
         """Connection -> agent id, of those without an outcome."""
         self._started = now
         self._started_at = started_at
-        self._counts: dict[OutcomeName, int] = dict.fromkeys(
-            ("acked", "failed", "timed_out", "vanished", "notified"), 0
-        )
+        self._counts: dict[OutcomeName, int] = dict.fromkeys(get_args(OutcomeName), 0)
         self._latencies: list[float] = []
         self._not_acked: list[str] = []
 
