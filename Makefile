@@ -29,10 +29,10 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst build release fmt lint test bench bench-quick soak fuzz compliance check lock clean
+.PHONY: help serve setup setup-gst build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance check lock clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # Signals reach the server, and make waits for it. Make itself can only end with 0 or 2: the exit code of the server is in
 # its last line, or run `.venv/bin/dscore serve`.
@@ -73,7 +73,7 @@ check: setup ## what CI runs: formatting (check only), lint, test
 	$(PY) -m ruff format --check .
 	$(MAKE) --no-print-directory lint test
 
-bench: setup ## all benches: micro benches, then the servers side by side (benches/README.md)
+bench: setup ## all benches: micro benches, then the servers side by side (benches/README.md); half an hour
 	cargo bench -p dscore-benches --locked
 	$(PY) -m benches $(ARGS)
 
@@ -84,6 +84,16 @@ bench-quick: setup ## the benches at a small size, to see that they work; the nu
 soak: setup ## the fleet tests that take minutes: kill -9 in the middle, mass disconnects, 18,000 at once
 	cargo build --release --locked --quiet -p dscore-load
 	$(PY) -m pytest tests/fleet -s -m "soak or slow or not slow" $(ARGS)
+
+bench-peers: setup ## build other people's servers to compare with, each if the machine has its tools; some minutes
+	$(PY) -m benches.peers $(ARGS)
+
+# Ten minutes on a machine with nothing else to do. Stopped, it goes on where it was.
+bench-record: setup ## the README's table and pictures, in benches/results/record; others: ARGS="-k scaling"
+	$(PY) -m benches -k side_by_side --results record --resume $(ARGS)
+
+bench-instructions: setup ## instructions of the hot paths against benches/instructions.json (needs valgrind)
+	$(PY) -m benches.instructions $(ARGS)
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each; one target: ARGS=frame
 	@PYTHON="$(PYTHON)" scripts/tools

@@ -3,7 +3,8 @@
     python -m benches.instructions            # against instructions.json; exits 1 above 3 %
     python -m benches.instructions --record   # writes instructions.json: the change was wanted
 
-Needs valgrind. Counts depend on the compiler: they are compared only with those of the same one.
+Needs valgrind. Counts depend on the compiler, the C library and what the processor can: they are
+judged only beside those of the same ones.
 """
 
 import argparse
@@ -28,17 +29,18 @@ def main() -> int:
     if shutil.which("valgrind") is None:
         print("instructions: left out, valgrind is not on this machine")
         return 0
-    program, compiler = _build(), _compiler()
+    program, counted_with = _build(), _counted_with()
     names = subprocess.run([program], capture_output=True, text=True, check=True).stdout.split()
     counts = {name: _count(program, name) for name in names}
     if record:
-        content = {"compiler": compiler, "instructions": counts}
+        content = {"counted_with": counted_with, "instructions": counts}
         BASELINE.write_text(json.dumps(content, indent=2) + "\n")
         return 0
     baseline = json.loads(BASELINE.read_text())
     grown = _compare(baseline["instructions"], counts)
-    if baseline["compiler"] != compiler:
-        print(f"counted with {compiler}, the baseline with {baseline['compiler']}: not judged")
+    if baseline["counted_with"] != counted_with:
+        print(f"counted with {counted_with}, the baseline with {baseline['counted_with']}")
+        print("not judged: these are not the same")
         return 0
     if grown:
         print(f"more than {TOLERANCE:.0%} above the baseline: {', '.join(grown)}")
@@ -69,9 +71,11 @@ def _build() -> Path:
     return next(Path(one["executable"]) for one in artifacts if one.get("executable"))
 
 
-def _compiler() -> str:
+def _counted_with() -> str:
     told = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=True)
-    return f"{told.stdout.strip()}, {platform.machine()}"
+    avx2 = "avx2" in Path("/proc/cpuinfo").read_text().split()
+    libc = " ".join(platform.libc_ver())
+    return f"{told.stdout.strip()}, {libc}, {platform.machine()}{', avx2' if avx2 else ''}"
 
 
 def _count(program: Path, name: str) -> float:
