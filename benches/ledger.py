@@ -57,6 +57,10 @@ METRICS = {
         Metric("send_p99_us", "agent.send from the loop to the wire, p99, µs", 1, "≤ 100"),
         Metric("send_call_us", "the call of agent.send itself, µs", 2),
         Metric("event_us", "an event taken in a batch, µs", 2),
+        Metric("loop_introduction_us", "Python's thread per introduction, µs", 1),
+        Metric("reactor_introduction_us", "the reactor per introduction, µs", 1),
+        Metric("loop_drain_us", "Python's thread per agent drained, µs", 1),
+        Metric("reactor_drain_us", "the reactor per agent drained, µs", 1),
     ],
 }
 
