@@ -30,8 +30,8 @@ class Writer:
         """
         self._fd = fd
         self._lost_line = lost
-        self._lines: list[bytes] = []
-        self._size = 0
+        # One buffer, so that lines are not kept one by one in the larger ones they were made in.
+        self._lines = bytearray()
         self._lost = 0
         self._idle = False  # the thread has written all and waits to be told of more
         self._closing = False
@@ -46,11 +46,10 @@ class Writer:
     def write(self, line: bytes) -> None:
         """Takes one line, newline included. Never blocks, never raises."""
         with self._lock:
-            if self._size + len(line) > MAX_QUEUED:
+            if len(self._lines) + len(line) > MAX_QUEUED:
                 self._lost += 1
                 return
-            self._lines.append(line)
-            self._size += len(line)
+            self._lines += line
             if self._idle:
                 self._idle = False
                 self._changed.notify_all()
@@ -79,14 +78,13 @@ class Writer:
                     self._changed.wait()
                 if not self._lines:
                     return
-                lines, self._lines = self._lines, []
-                self._size = 0
+                lines, self._lines = self._lines, bytearray()
                 lost, self._lost = self._lost, 0
             self._write_block(lines, lost)
 
-    def _write_block(self, lines: list[bytes], lost: int) -> None:
+    def _write_block(self, lines: bytearray, lost: int) -> None:
         head = (b"\n" if self._torn else b"") + (self._lost_line(lost) if lost else b"")
-        block = head + b"".join(lines)
+        block = head + lines
         written = self._write_out(block)
         if written == len(block):
             self._torn = False

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from dscore.messages.outbound import RefusalCode, Status
+from dscore.packed import packed
 
 MAX_AGENT_ID = 128
 """Bytes of UTF-8 in an agent id."""
@@ -178,7 +179,7 @@ class _Fields:
         """An object as compact JSON; None when it is empty."""
         value = self.table(name)
         try:
-            text = orjson.dumps(value) if value else None
+            text = packed(value) if value else None
         except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes
             raise self._bad(name, "is nested too deeply") from None
         if text is not None and len(text) > MAX_CONFIG:

@@ -31,8 +31,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import orjson
-
+from dscore.packed import packed
 from dscore.registry import AgentRecord, Registry
 from dscore.store import Entry, Store
 
@@ -166,7 +165,7 @@ class Recorder:
         self._write(SERVER, now, kind, **data)
 
     def _write(self, agent_id: str, now: int, kind: str, **data: Any) -> None:
-        self._store.append(agent_id, self._ms(now), kind, orjson.dumps(data))
+        self._store.append(agent_id, self._ms(now), kind, packed(data))
 
     def _ms(self, now: int) -> int:
         return round(self._unix(now) * 1000)

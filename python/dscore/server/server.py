@@ -7,14 +7,13 @@ from dataclasses import asdict
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import orjson
-
 from dscore import _core
 from dscore.auth import read_tokens
 from dscore.config import Changes, Config, compare, merge_live
 from dscore.errors import DrainingError, NotConnectedError, UnknownAgentError
 from dscore.log import get_logger
 from dscore.messages import Intent
+from dscore.packed import packed
 from dscore.policy import Policy
 from dscore.policy.drain import MAX_TIMEOUT, DrainReport, DrainStatus
 from dscore.policy.liveness import Liveness
@@ -280,7 +279,7 @@ class Server:
             UnknownAgentError: no such agent.
             NotConnectedError: it is away, and no session of it is left that could keep the message.
         """
-        text = message if isinstance(message, bytes) else orjson.dumps(message)
+        text = message if isinstance(message, bytes) else packed(message)
         record, context = self._record(agent_id), self._running.context
         if record.conn:
             context.pool.send(record.conn, text)

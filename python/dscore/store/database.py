@@ -184,7 +184,7 @@ def _connect(path: str) -> sqlite3.Connection:
         # checkpointed; the file is whole after either.
         db.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; "
-            "PRAGMA cache_size = -8000; PRAGMA journal_size_limit = 16777216;"
+            "PRAGMA cache_size = -1000; PRAGMA journal_size_limit = 16777216;"
         )
         migrate(db)
     except BaseException:

@@ -90,7 +90,7 @@ class MemoryStore(Sessions):
 
     def __init__(self) -> None:
         super().__init__()
-        self._timelines: dict[str, deque[Entry]] = {}
+        self._timelines: dict[str, list[Entry]] = {}
         self._last_entry = 0
         self._forgotten_before = 0
 
@@ -115,7 +115,10 @@ class MemoryStore(Sessions):
         self._last_entry += 1
         timeline = self._timelines.get(agent_id)
         if timeline is None:
-            timeline = self._timelines[agent_id] = deque(maxlen=TIMELINE_LENGTH)
+            # A list: most timelines are short, and the least deque takes 760 bytes.
+            timeline = self._timelines[agent_id] = []
+        elif len(timeline) >= TIMELINE_LENGTH:
+            del timeline[0]
         timeline.append(Entry(self._last_entry, agent_id, at, kind, data))
 
     async def timeline(

@@ -23,7 +23,7 @@ use crate::sys::Listener;
 use crate::table::ConnId;
 
 /// Commands that may wait for a reactor; past it their giver waits.
-const COMMAND_QUEUE: usize = 16_384;
+const COMMAND_QUEUE: usize = 4_096;
 /// Connections of one `SendMany`: a reactor does a command in one go.
 const SEND_MANY: usize = 256;
 

@@ -34,6 +34,8 @@ const ENDED: usize = 64;
 const READY_DURING_WALK: usize = 32;
 /// The receive buffer, shared by all peers of a reactor.
 const BUFFER: usize = 256 * 1024;
+/// Peers that a reactor makes room for at most when it starts; with more it grows as it must.
+const ROOM: usize = 65_536;
 /// Milliseconds of one tick of the wheel: deadlines are at most this late by its doing (PROTOCOL.md §5 rule 8 allows
 /// 50), and peers that fall due together are served together.
 const TICK_MS: u64 = 8;
@@ -79,6 +81,7 @@ impl Reactor {
         acceptor: Option<Acceptor>,
         cx: Context,
     ) -> std::io::Result<Self> {
+        let room = cx.settings.max_connections.min(ROOM);
         let (poller, lobby) = (Poller::new()?, Poller::new()?);
         poller.add(&lobby, LOBBY, Interest::READ)?;
         lobby.add(&own.commands.reactor.waker, WAKER, Interest::READ)?;
@@ -92,8 +95,8 @@ impl Reactor {
             lobby,
             accepting: acceptor.is_some(),
             acceptor,
-            table: Table::new(number),
-            wheel: Wheel::new(0),
+            table: Table::with_capacity(number, room),
+            wheel: Wheel::with_capacity(0, room),
             walks: VecDeque::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             cx,

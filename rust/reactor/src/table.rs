@@ -75,10 +75,16 @@ pub struct Table<P> {
 impl<P> Table<P> {
     /// An empty table for the reactor of this number.
     pub fn new(reactor: u8) -> Self {
+        Self::with_capacity(reactor, 0)
+    }
+
+    /// The same, with room for so many peers: address space, which costs no memory before it is used. A table that
+    /// grows by moving leaves its former homes behind as holes.
+    pub fn with_capacity(reactor: u8, capacity: usize) -> Self {
         Self {
             reactor,
-            peers: Slab::new(),
-            generations: Vec::new(),
+            peers: Slab::with_capacity(capacity),
+            generations: Vec::with_capacity(capacity),
         }
     }
 

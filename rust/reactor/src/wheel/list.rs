@@ -19,11 +19,11 @@ struct Link {
 }
 
 impl<const N: usize> Lists<N> {
-    /// `N` empty lists.
-    pub(super) fn new() -> Self {
-        Self {
-            links: (0..N as NodeId).map(Link::to_itself).collect(),
-        }
+    /// `N` empty lists, with room for so many nodes.
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        let mut links = Vec::with_capacity(N + capacity);
+        links.extend((0..N as NodeId).map(Link::to_itself));
+        Self { links }
     }
 
     /// A new node that is in no list.
@@ -102,7 +102,7 @@ mod tests {
     const B: NodeId = 1;
 
     fn two_lists(a: &[NodeId], b: &[NodeId]) -> Lists<2> {
-        let mut lists = Lists::new();
+        let mut lists = Lists::with_capacity(0);
         let nodes = a.len() + b.len();
         for expected in 2..2 + nodes as NodeId {
             assert_eq!(lists.add_node(), expected);

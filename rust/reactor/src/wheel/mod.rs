@@ -109,12 +109,18 @@ struct Entry<T> {
 impl<T> Wheel<T> {
     /// An empty wheel whose present is `now`.
     pub fn new(now: u64) -> Self {
+        Self::with_capacity(now, 0)
+    }
+
+    /// The same, with room for so many entries: address space, which costs no memory before it is
+    /// used.
+    pub fn with_capacity(now: u64, capacity: usize) -> Self {
         Self {
             elapsed: now,
             occupied: Occupied::default(),
-            lists: Lists::new(),
-            entries: Vec::new(),
-            free: Vec::new(),
+            lists: Lists::with_capacity(capacity),
+            entries: Vec::with_capacity(capacity),
+            free: Vec::with_capacity(capacity),
         }
     }
 
