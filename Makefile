@@ -29,7 +29,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance check lock clean
+.PHONY: help serve setup setup-gst setup-browser build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ setup: $(RELEASE) ## virtual environment, locked tools, optimised editable build
 
 setup-gst: $(INSTALLED) ## GStreamer from the distribution, and `gi` for the environment: what the agent's pipelines need
 	@scripts/setup-gst $(PY)
+
+setup-browser: ## Chromium and its driver from the distribution, for the tests of the fleet page
+	@scripts/setup-browser
 
 build: $(DEBUG) ## debug build of the extension, in place
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from dscore._core import __version__
-from dscore.http import api, health, metrics, problems
+from dscore.http import api, health, metrics, page, problems
 from dscore.http.gate import API, DRAIN, OPENAPI, Gate, TokenCheck
 from dscore.http.ports import Fleet
 from dscore.http.types import App
@@ -56,7 +56,7 @@ def build_app(
         operator_tokens: Who may use the operator API. A reload sets `tokens` of what is returned.
         loopback: Whether only this machine can reach the listener. Then, and only then, the
             operator API is open without a token.
-        user_app: Gets every path that is not ours, and the lifespan.
+        user_app: Gets every path that is not ours, "/", and the lifespan.
         draining_status: The HTTP status of the health document during a drain.
         cors_origins: Origins whose pages may read the health document; "*" means all.
     """
@@ -75,6 +75,7 @@ def build_app(
     app.include_router(health.router(fleet, draining_status=draining_status, origins=cors_origins))
     app.include_router(metrics.router(fleet))
     app.include_router(api.router(fleet))
+    app.include_router(page.router())
     gate = Gate(
         app,
         user_app,

@@ -19,6 +19,7 @@ HEALTH = "/deepstream/health"
 PROBES = ("/livez", "/readyz", "/startupz")
 METRICS = "/metrics"
 OPENAPI = "/openapi.json"
+PAGE = "/"
 API = "/api/v1"
 DRAIN = f"{API}/drain"
 
@@ -41,7 +42,7 @@ class Gate:
 
     Args:
         ours: The pages of dscore.
-        theirs: The user's app, if there is one; it gets every path that is not ours.
+        theirs: The user's app, if there is one; it gets every path that is not ours, and "/".
         is_draining: Whether newcomers are turned away.
         tokens: The operator's tokens; none are set when it is None or empty.
         loopback: Whether only this machine can reach the listener.
@@ -60,6 +61,8 @@ class Gate:
         loopback: bool,
     ) -> None:
         self._ours = ours
+        # A user's app has a page of its own there.
+        self._ours_at = _OURS if theirs is not None else _OURS | {PAGE}
         self._theirs = theirs
         self._is_draining = is_draining
         self._loopback = loopback
@@ -77,7 +80,7 @@ class Gate:
         path: str = scope["path"]
         if self._is_draining() and path not in _OPEN_IN_A_DRAIN:
             await _draining()(scope, receive, send)
-        elif path in _OURS or path.startswith(f"{API}/"):
+        elif path in self._ours_at or path.startswith(f"{API}/"):
             await (self._refusal(scope, path) or self._our(scope))(scope, receive, send)
         elif self._theirs is not None:
             await self._theirs(scope, receive, send)

@@ -1,0 +1,63 @@
+"""The fleet page: one document with its styles and scripts inside, and nothing from elsewhere.
+
+Made once, from the files in `page/`, so that a browser that could get it has all of it: a page that
+was opened during a drain does not lack its half. It holds no data; what it shows it asks for as
+every other watcher and operator does.
+"""
+
+import re
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from dscore.http.gate import PAGE
+
+_LINK = re.compile(r'<link rel="stylesheet" href="([\w.]+)">')
+_SCRIPT = re.compile(r'<script src="([\w.]+)"></script>')
+
+
+def router() -> APIRouter:
+    """The page."""
+    routes = APIRouter()
+    document, policy = _assemble(Path(__file__).with_name("page"))
+    headers = {
+        "cache-control": "no-cache",
+        "content-security-policy": policy,
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+    }
+
+    @routes.get(PAGE, include_in_schema=False)
+    async def page() -> Response:
+        return Response(document, 200, headers, "text/html")
+
+    return routes
+
+
+def _assemble(folder: Path) -> tuple[bytes, str]:
+    """The document, and the policy that lets run in it what is ours and nothing else.
+
+    An agent's id is text that a stranger chose. Should one ever get into the markup, no script of
+    its own runs: those that may are named by their hashes.
+    """
+    allowed: dict[str, list[str]] = {"script": [], "style": []}
+
+    def inline(name: str, tag: str) -> str:
+        text = (folder / name).read_text("utf-8")
+        digest = b64encode(sha256(text.encode()).digest()).decode()
+        allowed[tag].append(f"'sha256-{digest}'")
+        return f"<{tag}>{text}</{tag}>"
+
+    document = (folder / "index.html").read_text("utf-8")
+    document = _LINK.sub(lambda found: inline(found[1], "style"), document)
+    document = _SCRIPT.sub(lambda found: inline(found[1], "script"), document)
+    policy = (
+        f"default-src 'none'; script-src {' '.join(allowed['script'])}; "
+        f"style-src {' '.join(allowed['style'])}; img-src data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'"
+    )
+    return document.encode(), policy
