@@ -155,15 +155,14 @@ async def test_told_twice_it_stops_once_and_answers(serving: Serving) -> None:
         assert await asyncio.to_thread(serving.wait) == 0
 
 
-async def test_a_sink_that_hangs_is_named_to_the_server(serving: Serving) -> None:
+async def test_a_sink_that_hangs_is_named_to_the_server(lasting: Serving) -> None:
     launch = f"{CAMERA} ! queue ! fakesink name=stuck async=false"
-    async with playing(serving, launch, hard_timeout=1.5) as (_, binding, run):
+    async with playing(lasting, launch, hard_timeout=1.5) as (_, binding, run):
         with hanging(binding.pipeline, "stuck") as sink:
             await until(sink.hangs.is_set, "hanging sink")
-            serving.process.send_signal(signal.SIGTERM)
+            assert await terminated(lasting) == (200, "failed")
             assert await asyncio.wait_for(run, 5) == Exit.FORCED
-    assert await asyncio.to_thread(serving.wait) == 3
-    assert "stuck did not reach the state NULL" in serving.log
+    assert "stuck did not reach the state NULL" in lasting.log
 
 
 async def test_the_connection_may_go_while_the_pipeline_stops(
@@ -249,53 +248,29 @@ def program(log_path: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes
         process.wait()
 
 
-def is_known(serving: Serving) -> bool:
-    """The server has the agent."""
-    return b"camera-1" in serving.get("/deepstream/health")[1]
-
-
-async def test_the_program_records_until_the_server_ends_it(
-    serving: Serving, tmp_path: Path
-) -> None:
-    path, settings = tmp_path / "out.mp4", tmp_path / "websocket_config.txt"
-    settings.write_text(f"[websocket]\nurl={serving.ws}\ninstance_id=camera-1\n")
-    launch = f"videotestsrc is-live=true ! x264enc ! mp4mux ! filesink location={path}"
-    arguments = ["--config", str(settings), "--pipeline", launch]
-    with program(tmp_path / "agent.log", *arguments) as process:
-        await until(lambda: path.exists() and path.stat().st_size > 0, "recording", 30.0)
-        await until(lambda: is_known(serving), "agent", 30.0)
-        serving.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(process.wait, 20) == 0
-    assert await asyncio.to_thread(serving.wait) == 0
-    frames = recorded_frames(path, "qtdemux")
-    assert len(decoded_frames(path)) == len(frames) > 0
-    assert pipelines.duration_seconds(path) == pytest.approx(len(frames) / 30, abs=0.05)
-
-
 async def test_the_program_leaves_by_force_when_a_write_never_returns(
-    serving: Serving, tmp_path: Path
+    lasting: Serving, tmp_path: Path
 ) -> None:
     """A pipe that nobody empties hangs as a stale network drive does: no signal gets it out."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     log_path = tmp_path / "agent.log"
-    launch = f"videotestsrc is-live=true ! filesink name=stuck location={pipe} buffer-mode=2"
+    launch = f"videotestsrc is-live=true ! filesink name=pipe location={pipe} buffer-mode=2"
     limits = ("pipeline_stop_timeout_sec=0.3", "graceful_shutdown_timeout_sec=1.2")
-    arguments = ["--url", serving.ws, "--instance-id", "camera-1", "--pipeline", launch]
+    arguments = ["--url", lasting.ws, "--instance-id", "camera-1", "--pipeline", launch]
     arguments += [word for limit in limits for word in ("--set", limit)]
     try:
         with program(log_path, *arguments) as process:
             await until(
-                lambda: "camera-1" in serving.get("/deepstream/health")[1].decode(), "a", 30
+                lambda: "camera-1" in lasting.get("/deepstream/health")[1].decode(), "a", 30
             )
             await until(lambda: "pipeline_playing" in log_path.read_text(), "pipeline")
             began = time.monotonic()
-            serving.process.send_signal(signal.SIGTERM)
+            assert await terminated(lasting) == (200, "failed")
             assert await asyncio.to_thread(process.wait, 20) == Exit.FORCED
             assert time.monotonic() - began < 3.0
     finally:
         os.close(reader)
-    assert await asyncio.to_thread(serving.wait) == 3
-    assert "stuck did not reach the state NULL" in serving.log
-    assert "stuck did not reach the state NULL" in log_path.read_text()
+    assert "pipe did not reach the state NULL" in lasting.log
+    assert "pipe did not reach the state NULL" in log_path.read_text()
