@@ -9,6 +9,9 @@ import uvloop
 from exchange import BACKLOG, CLOSE, GOODBYE, HOST, Exchange
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
+READ_BUFFER = 4096
+"""Of each connection; the default of 16 KiB is not for fleets with short messages."""
+
 exchange: Exchange[WSTransport]
 
 
@@ -36,7 +39,9 @@ async def serve(port: int) -> int:
     exchange = Exchange()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    server = await picows.ws_create_server(lambda _: Agent(), HOST, port, backlog=BACKLOG)
+    server = await picows.ws_create_server(
+        lambda _: Agent(), HOST, port, read_buffer_init_size=READ_BUFFER, backlog=BACKLOG
+    )
     await stop.wait()
     for transport, text in exchange.terminate():
         transport.send(WSMsgType.TEXT, text)

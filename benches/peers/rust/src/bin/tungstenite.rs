@@ -8,10 +8,13 @@ use dscore_bench_peers::{Answer, Exchange, GOODBYE, listen, stopped};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio_tungstenite::accept_async;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::accept_async_with_config;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
+
+/// Of each connection; the default of 128 KiB is not for fleets with short messages.
+const READ_BUFFER: usize = 4096;
 
 type Agents = Exchange<UnboundedSender<String>>;
 
@@ -45,7 +48,8 @@ async fn accept(listener: &TcpListener, exchange: &Arc<Agents>) -> io::Result<()
 }
 
 async fn talk(stream: TcpStream, exchange: &Agents, id: &mut Option<String>) -> Result<(), Error> {
-    let mut socket = accept_async(stream).await?;
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+    let mut socket = accept_async_with_config(stream, Some(config)).await?;
     let (sender, mut orders) = unbounded_channel();
     loop {
         tokio::select! {
