@@ -128,7 +128,7 @@ def test_the_file_the_variables_and_the_flags(agent: Start, tmp_path: Path) -> N
     ("arguments", "sentence"),
     [
         (("--url", "http://x"), "command line: url: must be an address"),
-        (("--set", "ulr=ws://x"), "ulr: did you mean url?"),
+        (("--set", "ulr=ws://x"), "ulr: unknown setting, did you mean url?"),
         (("--set", "nonsense"), "--set nonsense: write --set key=value"),
         (("--config", "/no/such"), "cannot read /no/such: no such file"),
         (("--log-level", "loud"), "'loud' is not one of"),

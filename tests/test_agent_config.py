@@ -164,7 +164,7 @@ def test_a_variable_or_a_flag_is_named(path: Path) -> None:
         load(flags={"ulr": "ws://x"}, environ={"DSCORE_AGENT_PING_TIMEOUT": "1", "PATH": "/"})
     assert caught.value.problems == (
         "DSCORE_AGENT_PING_TIMEOUT: did you mean DSCORE_AGENT_PING_TIMEOUT_SEC?",
-        "ulr: did you mean url?",
+        "ulr: unknown setting, did you mean url?",
     )
     with pytest.raises(ConfigError, match="DSCORE_AGENT_METRICS_PORT: metrics_port: must be"):
         load(environ={"DSCORE_AGENT_METRICS_PORT": "65536"})

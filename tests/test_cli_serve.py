@@ -163,6 +163,7 @@ def test_an_address_of_another_machine_is_one_line_and_exit_1() -> None:
         ([], {"DSCORE_LISTEN__PROT": "1"}, "DSCORE_LISTEN__PORT"),
         ([], {"DSCORE_AUTH__TOKEN_FILE": "/no/such"}, "auth.token_file"),
         (["--host", "0.0.0.0"], {}, "--insecure"),
+        ([], {"DSCORE_AUTH__REQUIRED": "true"}, "auth.token_file"),
         (["--host", "::"], {}, "--insecure"),
     ],
 )

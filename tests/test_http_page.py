@@ -87,7 +87,10 @@ def rows(browser: Browser) -> list[str]:
 
 
 @in_a_browser
-def test_it_shows_agents_as_they_come_and_go(serving: Serving, browser: Browser) -> None:
+def test_it_shows_agents_as_they_come_and_go(
+    serve: Callable[..., Serving], browser: Browser
+) -> None:
+    serving = serve(env={"DSCORE_MONITORING__PROCESS_CHECK_INTERVAL": "1s"})
     with introduce(serving, "cam-1"), introduce(serving, "<b>cam-2</b>") as second:
         browser.open(serving.url)
         browser.wait_for_text("#connection", "live")

@@ -204,7 +204,7 @@ def _winners(
                 problems.append(f"{name}: did you mean {VARIABLES}{_nearest(key).upper()}?")
     for key, value in flags.items():
         if key not in _SETTINGS:
-            problems.append(f"{key}: did you mean {_nearest(key)}?")
+            problems.append(f"{key}: unknown setting, did you mean {_nearest(key)}?")
         elif value is not None:
             choose(key, value, "command line")
     return chosen.values()

@@ -145,6 +145,8 @@ def _refused(answer: httpx.Response, url: str) -> CliError:
         status = f"{answer.status_code} {answer.reason_phrase}".strip()
         detail = f"{url} answered {status}, not like a dscore server; check --url"
     detail = " ".join(detail.split()).rstrip(".")
+    if answer.status_code == 404 and urlsplit(url).path:
+        detail = f"{detail}; check --url, {url}: it needs no path"
     if answer.status_code == 401:
         detail = f"{detail}; give it with --token or DSCORE_TOKEN"
     return RefusedError(f"{detail[:1].lower()}{detail[1:]}", answer.status_code)

@@ -89,7 +89,8 @@ def agent_row(item: dict[str, Any], now: datetime) -> tuple[str, ...]:
         item["reason_code"] or item["state"],
         item["ip"] or "-",
         "-" if item["rtt_ms"] is None else f"{item['rtt_ms']:.1f} ms",
-        show.ago(item["connected_at"], now),
+        # Of one that is away it is when its last connection began: that is no news here.
+        show.ago(item["connected_at"], now) if item["connected"] else "-",
         show.ago(item["last_heartbeat"], now),
     )
 

@@ -38,6 +38,8 @@ def drain(client: Client, wish: dict[str, Any], *, wait: bool, as_json: bool) ->
             if bar:
                 _follow(client, ended, bar)
             report = ended.result()
+            # A small fleet is gone before anybody has looked.
+            bar.update(report["total"], report["total"])
         except KeyboardInterrupt:
             sentence = "stopped waiting; the drain goes on, dscore status tells how far it is"
             raise CliError(sentence, INTERRUPTED) from None
