@@ -27,7 +27,8 @@ from dscore.http.documents import (
 from dscore.http.gate import API
 from dscore.http.listing import MAX_LIMIT, CursorError, Query, Sort, page, parse_labels
 from dscore.http.ports import AgentView, DrainReportView, Fleet
-from dscore.messages import Status
+from dscore.messages import ReasonCode, Status
+from dscore.registry import Dialect, State
 
 MAX_WAIT = 300.0
 """Seconds that a call may be held open until the drain has ended."""
@@ -41,7 +42,6 @@ Wait: TypeAlias = Annotated[
         description="Seconds to wait for the drain to end, then answer.",
     ),
 ]
-Name: TypeAlias = Annotated[str | None, QueryParam(max_length=64)]
 
 
 def router(fleet: Fleet) -> APIRouter:
@@ -61,11 +61,9 @@ def _agents(fleet: Fleet) -> APIRouter:
     @routes.get("/agents", summary="Agents, page by page", response_model=models.AgentPage)
     async def list_agents(
         status: Status | None = None,
-        state: Name = None,
-        reason: Annotated[
-            str | None, QueryParam(max_length=64, description="The reason_code.")
-        ] = None,
-        dialect: Name = None,
+        state: State | None = None,
+        reason: Annotated[ReasonCode | None, QueryParam(description="The reason_code.")] = None,
+        dialect: Dialect | None = None,
         label: Annotated[
             list[str],
             QueryParam(
