@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 import pytest
@@ -95,7 +96,9 @@ NO_PIPELINE = ("asyncio", "example")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     """All of them, started beside one server, which is drained once it knows them all."""
     root = tmp_path_factory.mktemp("docs")
-    (root / "dscore").write_text(f'#!/bin/sh\nexec {sys.executable} -W error -m dscore "$@"\n')
+    (root / "dscore").write_text(
+        f'#!/bin/sh\nexec {quote(sys.executable)} -W error -m dscore "$@"\n'
+    )
     (root / "dscore").chmod(0o755)
     with Serving(directory=root) as server, ExitStack() as running:
         server.wait_until_ready()

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_help_loads_no_web_framework() -> None:
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    command = f"{sys.executable} -m dscore config check | head -n 1; echo ${{PIPESTATUS[0]}}"
+    command = f"{quote(sys.executable)} -m dscore config check | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stderr == ""
     assert done.stdout.startswith("SETTING")
