@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::event::Event;
 use crate::handle::{Handle, Shared};
 use crate::peer::{Peer, Stage};
+use crate::settings::Gate;
 use crate::sys::{Interest, Poller, Readiness, ReadyList};
 use crate::table::{ConnId, Table};
 use crate::wheel::Wheel;
@@ -175,6 +176,11 @@ impl Reactor {
     }
 
     fn serve_sockets(&mut self, ready: &ReadyList, paused: bool) {
+        // In a drain everybody goes, and the sooner the better.
+        let most = match self.cx.gate {
+            Gate::Draining => READY,
+            Gate::Open | Gate::Maintenance => ENDED,
+        };
         let mut ended = 0;
         for (token, readiness) in ready.iter() {
             ended += usize::from(readiness.ended);
@@ -184,7 +190,7 @@ impl Reactor {
                 // Its own sockets were asked already.
                 LISTENER | LOBBY => {}
                 // It stays ready, and is reported again.
-                _ if readiness.ended && ended > ENDED => {}
+                _ if readiness.ended && ended > most => {}
                 token => self.serve_socket(ConnId::from_u64(token), readiness, paused),
             }
         }
