@@ -54,14 +54,6 @@ class Logger(BoundLoggerBase):
     def error(self, event: str, **fields: Any) -> None:
         self._process_event("error", event, fields)
 
-    def _process_event(self, method: str, event: str | None, fields: dict[str, Any]) -> Any:
-        # What structlog's own does for processors as simple as ours, without its detours: a drain
-        # writes a line about each agent.
-        line: Any = {**self._context, "event": event, **fields}
-        for process in self._processors:
-            line = process(None, method, line)
-        return line
-
     def exception(self, event: str, **fields: Any) -> None:
         """An error, with the traceback of the exception being handled."""
         self._process_event("error", event, {"exc_info": True, **fields})
@@ -90,7 +82,7 @@ def configure(config: LogConfig, *, fd: int = _STDOUT) -> None:
         return render(None, "warning", event)
 
     writer = _output.writer = Writer(fd, lost=lines_lost)
-    _output.pipeline[:] = [_with_traceback, render, _written_to(writer)]
+    _output.pipeline[:] = [format_exc_info, render, _written_to(writer)]
     logging.root.addHandler(_OTHERS)
     atexit.register(close)
 
@@ -133,10 +125,6 @@ class _OthersHandler(logging.Handler):
         logger = get_logger(record.name)
         say = logger.error if record.levelno >= logging.ERROR else logger.warning
         say(message, exc_info=record.exc_info)
-
-
-def _with_traceback(_: Any, method: str, event: EventDict) -> EventDict:
-    return format_exc_info(None, method, event) if "exc_info" in event else event
 
 
 def _to_standard_logging(_: Any, method: str, event: EventDict) -> str:
