@@ -31,7 +31,8 @@ class ForkedError(CoreError):
     """The pool was made in another process: reactor threads do not survive a fork. Make a pool of
     your own."""
 
-Endpoint: TypeAlias = Literal["raw", "plain"]
+Endpoint: TypeAlias = Literal["raw", "plain", "socketio", "plain-engineio", "plain-socketio"]
+Transport: TypeAlias = Literal["websocket", "polling"]
 Gate: TypeAlias = Literal["open", "draining", "maintenance"]
 Initiator: TypeAlias = Literal["peer", "server", "network"]
 OutcomeName: TypeAlias = Literal["acked", "failed", "timed_out", "vanished", "notified"]
@@ -63,8 +64,13 @@ class CoreConfig:
         max_errors: int = 10,
         outbox_bytes: int = 1_048_576,
         input_bytes: int = 268_435_456,
+        transports: Sequence[Transport] = ...,
+        allow_eio3: bool = True,
+        cors_methods: Sequence[str] = ...,
+        namespaces: Sequence[str] = (),
         handshake_timeout: int = 10_000,
         auth_timeout: int = 10_000,
+        connect_timeout: int = 60_000,
         keep_alive_timeout: int = 75_000,
         ping_interval: int = 30_000,
         ping_timeout: int = 120_000,
@@ -82,18 +88,30 @@ class CoreConfig:
             reactors: threads; 0 means one for each two processors, at least one.
             endpoints: exact path -> what speaks there. "raw": agents (PROTOCOL.md, dialect raw).
                 "plain": bare WebSocket messages, each handed over as a `Message` event. Default:
-                `{"/deepstream/ws": "raw"}`.
+                `{"/deepstream/ws": "raw"}`. The others speak Engine.IO, over polling and WebSocket,
+                and are written with their trailing slash. "socketio": agents (PROTOCOL.md, dialect
+                socketio). "plain-engineio": bare Engine.IO messages, "plain-socketio": bare
+                Socket.IO events, each a `Message` too.
             origins: values of `Origin` let in; "*" (the default) lets in all. A request without one
                 is no browser's and is let in.
+            transports: what Engine.IO may go over; default both. With "polling" alone no session is
+                upgraded.
+            allow_eio3: take Engine.IO 3, so Socket.IO 2, too.
+            cors_methods: what a page of another origin may use for polling; default GET and POST.
+            namespaces: Socket.IO namespaces taken beside "/", each beginning with "/". A CONNECT to
+                any other is answered `Invalid namespace`.
             max_connections: 0 means what the descriptor limit allows, less a reserve.
             accept_rate: new connections accepted in a second; 0 means no limit. Those past it are
                 accepted later.
             input_bytes: messages and requests that have not come whole, of all connections
                 together; who exceeds it is turned away, 1013 or 503.
+            auth_timeout: how long a connection may be nobody. On a socketio endpoint it counts only
+                where `introduce_by_heartbeat` is off (document B's pages never say who they are).
+            connect_timeout: how long an Engine.IO session may be without a Socket.IO namespace.
             heartbeat_message: the `message` of `heartbeat_response`.
             introduce_by_heartbeat: False refuses `heartbeat` and `reconnection_success` of
                 strangers `not_introduced` (where `auth.required` is on, only app_ready and watch
-                can carry a token).
+                can carry a token), unless the `auth` of a socketio CONNECT has a string `token`.
             event_queue: events a reactor may be ahead of Python before it stops reading from its
                 sockets.
         """
@@ -103,7 +121,8 @@ class CoreConfig:
 
 @final
 class Opened:
-    """A WebSocket was upgraded on a `raw` or `plain` endpoint."""
+    """A conversation has begun: a WebSocket was upgraded, or an Engine.IO session was opened by
+    either transport. It keeps its number when a session goes from polling to WebSocket."""
 
     conn: int
     endpoint: Endpoint
@@ -111,27 +130,71 @@ class Opened:
     peer: str
     """The peer's address, IPv4-mapped IPv6 written as IPv4."""
     bearer: str | None
-    """The token of `Authorization: Bearer` on the upgrade."""
+    """The token of `Authorization: Bearer` on the upgrade, or on the first request of a session."""
+    transport: Transport
+    """What it began with."""
+
+@final
+class Connected:
+    """A Socket.IO client has joined a namespace, and was told so. Nothing is sent in a namespace
+    before that."""
+
+    conn: int
+    namespace: str
+    auth: bytes
+    """The JSON object of its CONNECT; `{}` if it sent none."""
+
+@final
+class Left:
+    """A Socket.IO client has left a namespace (`plain-socketio` endpoints; on an agents' endpoint
+    leaving "/" ends the connection, and leaving another one is nobody's news)."""
+
+    conn: int
+    namespace: str
 
 @final
 class Introduction:
-    """A raw connection that is nobody yet says who it is. It is not read again until Python answers
-    with `accept`, `accept_watcher`, `refuse` or `close_connection`."""
+    """A connection that is nobody yet (or only watches and may introduce itself) says who it is. It
+    is not read again until Python answers with `accept`, `accept_watcher`, `refuse` or
+    `close_connection`."""
 
     conn: int
     kind: Literal["app_ready", "heartbeat", "reconnection_success", "watch"]
     text: bytes
-    """The message, one JSON object (checked to be one, with a string `type`)."""
+    """The message, one JSON object (checked to be one, with a string `type`), in either dialect."""
 
 @final
 class Message:
-    """A message of a type the core leaves to policy, or any message of a `plain` endpoint."""
+    """A message of a type the core leaves to policy, or any message of a `plain…` endpoint."""
 
     conn: int
     kind: str
-    """Its `type`; "" on a plain endpoint."""
+    """Its `type`; the event's name on Socket.IO endpoints; "" on plain and plain-engineio ones."""
     data: bytes
+    """The message. socketio: one JSON object with its `type`, as in the raw dialect, whatever the
+    namespace; plain-socketio: the whole JSON array, the name first. Both with placeholders
+    `{"_placeholder": true, "num": n}`, unchecked, where attachments belong."""
     binary: bool
+    """Whether `data` is binary: plain and plain-engineio endpoints only."""
+    namespace: str
+    """"/" or one of the `namespaces`; "" where there are none. The types of PROTOCOL.md §2 mean
+    something in "/" only."""
+    ack: int | None
+    """The id under which the client waits for `send_ack`. None where it does not, or where the core
+    has answered already: the types of PROTOCOL.md §2 in "/" are acked at once with `[]`."""
+    attachments: list[bytes]
+
+@final
+class Reply:
+    """A client has acked a `send_event` with an id. The id is what the client says: it may be
+    unknown, or used up."""
+
+    conn: int
+    id: int
+    namespace: str
+    data: bytes
+    """A JSON array, with placeholders as in `Message`."""
+    attachments: list[bytes]
 
 @final
 class Beat:
@@ -186,7 +249,8 @@ class Outcome:
 
 @final
 class Closed:
-    """A WebSocket has ended and its descriptor is closed: exactly one for each `Opened`."""
+    """A conversation has ended and its descriptor, if it has one, is closed: exactly one for each
+    `Opened`."""
 
     conn: int
     code: int
@@ -212,8 +276,8 @@ class Drained:
 
 @final
 class HttpRequest:
-    """A complete HTTP request that is no WebSocket upgrade. Answer it with `respond`; the next one
-    of this connection is read after that."""
+    """A complete HTTP request that is no WebSocket upgrade, and none for Engine.IO. Answer it with
+    `respond`; the next one of this connection is read after that."""
 
     conn: int
     method: str
@@ -246,8 +310,11 @@ class LastSeen:
 
 Event: TypeAlias = (
     Opened
+    | Connected
+    | Left
     | Introduction
     | Message
+    | Reply
     | Beat
     | Missed
     | Answer
@@ -314,25 +381,73 @@ class ReactorPool:
                 notice time only.
         """
 
-    def accept_watcher(self, conn: int, replies: Sequence[bytes] = ()) -> None:
-        """Lets a watcher through: introduced, with no agent id, never told to terminate."""
+    def accept_watcher(
+        self, conn: int, replies: Sequence[bytes] = (), *, may_introduce: bool = False
+    ) -> None:
+        """Lets a watcher through: introduced, with no agent id, never told to terminate.
+
+        Args:
+            may_introduce: it need not have asked, and watches until it is somebody: an
+                `Introduction` follows on whatever introduces a stranger here, and `accept` makes it
+                an agent; refused, it goes on watching. It has no deadline to introduce itself.
+        """
 
     def refuse(self, conn: int, code: str, message: str, request_type: str | None = None) -> None:
         """Sends `error`, counts it against limits.max_errors, and lets the connection be read
         again."""
 
     def send(self, conn: int, text: bytes, *, notify: bool = False) -> None:
-        """Sends one text message. The bytes must be valid UTF-8 (checked, `ValueError`)."""
+        """Sends one text message. The bytes must be valid UTF-8 (checked, `ValueError`).
+
+        To a socketio connection it goes as an event of "/" named by its `type`, with the rest as
+        the one argument, so it must be one JSON object with a string `type`: anything else is
+        dropped and counted.
+        """
+
+    def send_event(
+        self,
+        conn: int,
+        data: bytes,
+        *,
+        namespace: str = "/",
+        id: int | None = None,
+        attachments: Sequence[bytes] = (),
+        notify: bool = False,
+    ) -> None:
+        """Sends one Socket.IO event; dropped on a connection that does not speak it, or that has
+        not joined the namespace.
+
+        Args:
+            data: a JSON array that begins with the event's name, with placeholders
+                `{"_placeholder": true, "num": n}` where attachments belong.
+            id: what the client's ack is to come back with, as a `Reply`.
+        """
+
+    def send_ack(
+        self,
+        conn: int,
+        id: int,
+        data: bytes,
+        *,
+        namespace: str = "/",
+        attachments: Sequence[bytes] = (),
+    ) -> None:
+        """Answers a `Message` that has an `ack`, with a JSON array of the ack's arguments."""
 
     def send_binary(self, conn: int, data: bytes, *, notify: bool = False) -> None:
-        """Sends one binary message (plain endpoints)."""
+        """Sends one binary message (plain and plain-engineio endpoints)."""
 
     def send_many(self, conns: Sequence[int], text: bytes) -> None:
         """Sends the same text message to many connections; it is framed once."""
 
     def close_connection(self, conn: int, code: int, reason: str, cause: str = "") -> None:
         """Begins the closing handshake; `cause` comes back in `Closed`. A code that may not be sent
-        is a `ValueError`."""
+        is a `ValueError`.
+
+        Over Engine.IO the transport ends: a WebSocket with the code, polling with a close packet.
+        1000, 1008 and 4409 send a Socket.IO DISCONNECT first, which keeps client libraries from
+        coming back by themselves.
+        """
 
     def close_all(self, code: int, reason: str, cause: str = "", *, spread_ms: int = 0) -> None:
         """Closes every WebSocket that is not closing yet, evenly over `spread_ms`; idle HTTP
@@ -356,7 +471,9 @@ class ReactorPool:
 
     def set_gate(self, gate: Gate) -> None:
         """What newcomers get: in; upgraded and closed 1013 `Server shutting down`; the same with
-        `Server temporarily unavailable`. HTTP is let through: what it may do is policy's."""
+        `Server temporarily unavailable`. A session that would begin with polling gets 503 with
+        Retry-After; requests of one that is open go on. Other HTTP is let through: what it may do
+        is policy's."""
 
     def respond(
         self,
@@ -381,8 +498,9 @@ class ReactorPool:
         """Asks each reactor for one `LastSeen` event."""
 
     def configure(self, config: CoreConfig) -> None:
-        """Takes over limits and times for what comes from here on; address, backlog, reactors and
-        endpoints stay."""
+        """Takes over limits and times for what comes from here on; address, backlog, reactors,
+        endpoints and namespaces stay. An Engine.IO session keeps the ping times that its handshake
+        told it."""
 
     def stats(self) -> Stats: ...
     def close(self) -> None:
