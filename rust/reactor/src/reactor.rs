@@ -149,9 +149,14 @@ impl Reactor {
             std::thread::sleep(PAUSED_NAP);
             timeout = Some(Duration::ZERO);
         }
+        lobby.clear();
+        let mut waited = self.poller.wait(ready, timeout);
+        // A list that is full may have no room left for the news that somebody waits in the lobby.
+        if ready.is_full() || ready.iter().any(|(token, _)| token == LOBBY) {
+            waited = waited.and(self.lobby.wait(lobby, Some(Duration::ZERO)));
+        }
         // A poller that fails is broken for good; the turn goes on with what needs none.
-        let waited = self.poller.wait(ready, timeout);
-        if waited.is_err() || self.lobby.wait(lobby, Some(Duration::ZERO)).is_err() {
+        if waited.is_err() {
             std::thread::sleep(PAUSED_NAP);
         }
         commands.reactor.get_up();

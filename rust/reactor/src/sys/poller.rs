@@ -107,7 +107,7 @@ impl Poller {
     /// # Errors
     /// None that a correct program can see; kept so that a broken one does not spin.
     pub fn wait(&self, ready: &mut ReadyList, timeout: Option<Duration>) -> Result<(), Errno> {
-        ready.events.clear();
+        ready.clear();
         let timeout = timeout.map(|t| Timespec {
             tv_sec: i64::try_from(t.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: t.subsec_nanos().into(),
@@ -136,6 +136,16 @@ impl ReadyList {
         Self {
             events: Vec::with_capacity(capacity),
         }
+    }
+
+    /// Forgets what was found.
+    pub fn clear(&mut self) {
+        self.events.clear();
+    }
+
+    /// Whether more may be ready than was found.
+    pub fn is_full(&self) -> bool {
+        self.events.len() == self.events.capacity()
     }
 
     /// Each descriptor that is ready: its token and for what.
