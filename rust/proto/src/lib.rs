@@ -11,18 +11,23 @@
 //!    codes may be sent.
 //! 4. [`agent`] scans a text message for what the core acts on itself.
 //!
+//! Messages of the socketio dialect pass through [`engineio`] and [`socketio`] on their way to
+//! [`agent`], from WebSocket messages or from the bodies of polls.
+//!
 //! Faults of the peer ([`ProtocolError`]) and of the caller ([`UsageError`]) are separate types.
 //! Nothing the peer sends can panic or cost more memory than the limits say.
 
 pub mod agent;
 pub mod close;
 pub mod connection;
+pub mod engineio;
 pub mod error;
 pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod mask;
 pub mod message;
+pub mod socketio;
 pub mod utf8;
 
 pub use close::CloseCode;
