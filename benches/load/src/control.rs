@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rustix::event::{EventfdFlags, eventfd};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::clock::now_ns;
+
+/// As the raw dialect has it: an object with its `type`.
+pub(crate) type Message = Map<String, Value>;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Command {
@@ -17,8 +20,8 @@ pub(crate) enum Command {
     Heartbeats(bool),
     /// This many agents cut their connections.
     Vanish(usize),
-    /// Every agent sends this text.
-    Message(String),
+    /// Every agent sends this.
+    Message(Message),
     Stop,
 }
 
@@ -39,12 +42,10 @@ impl Command {
                 .parse()
                 .map(Self::Vanish)
                 .map_err(|e| format!("vanish {n}: {e}")),
-            ("message", "") => Ok(Self::Message(r#"{"type":"load_note"}"#.to_owned())),
-            ("message", text) => match serde_json::from_str::<serde_json::Map<String, Value>>(text)
-            {
-                Ok(_) => Ok(Self::Message(text.to_owned())),
-                Err(e) => Err(format!("message: {e}")),
-            },
+            ("message", "") => Self::parse(r#"message {"type":"load_note"}"#),
+            ("message", text) => serde_json::from_str(text)
+                .map(Self::Message)
+                .map_err(|e| format!("message: {e}")),
             ("stop", "") => Ok(Self::Stop),
             _ => Err(format!("no such command: {line}")),
         }
@@ -56,7 +57,7 @@ impl Command {
             Self::Trigger(ns) => format!("trigger {ns}\n"),
             Self::Heartbeats(on) => format!("heartbeats {}\n", if *on { "on" } else { "off" }),
             Self::Vanish(n) => format!("vanish {n}\n"),
-            Self::Message(text) => format!("message {text}\n"),
+            Self::Message(message) => format!("message {}\n", json!(message)),
             Self::Stop => "stop\n".to_owned(),
         }
     }
@@ -127,7 +128,7 @@ fn read_commands(stop_at_end: bool, deliver: &Deliver) {
                     return;
                 }
             }
-            Err(sentence) => emit(&serde_json::json!({"event": "error", "message": sentence})),
+            Err(sentence) => emit(&json!({"event": "error", "message": sentence})),
         }
     }
     if stop_at_end {

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::agent::{Agent, Phase, Todo};
 use crate::beats::Beats;
 use crate::clock::{Alarm, as_ns, cpu_seconds, now_ns};
-use crate::control::{Command, Inbox, emit};
+use crate::control::{Command, Inbox, Message, emit};
 use crate::options::{Options, Role};
 use crate::peer::Peer;
 use crate::socket;
@@ -323,7 +323,8 @@ impl<'a> Fleet<'a> {
             Timer::Introduction if peer.under_way => self.fail(slot, "not introduced in time"),
             Timer::Introduction => {}
             Timer::Answer => {
-                peer.agent.answer(&mut self.tally, &mut self.out);
+                peer.agent
+                    .answer(self.options, &mut self.tally, &mut self.out);
                 peer.flush(&mut self.out);
             }
             Timer::End if peer.agent.phase == Phase::Closing => {
@@ -374,7 +375,7 @@ impl<'a> Fleet<'a> {
                     self.switch_heartbeats();
                 }
                 Command::Vanish(n) => self.vanish(n),
-                Command::Message(text) => self.say_all(&text),
+                Command::Message(message) => self.say_all(&message),
                 Command::Stop => self.tally.stopped = true,
             }
         }
@@ -392,13 +393,14 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    fn say_all(&mut self, text: &str) {
+    fn say_all(&mut self, message: &Message) {
+        let text = self.options.dialect.translate(message);
         for peer in self
             .peers
             .iter_mut()
             .filter(|peer| peer.agent.phase == Phase::Open)
         {
-            peer.agent.say(text, &mut self.out);
+            peer.agent.say(&text, &mut self.out);
             peer.flush(&mut self.out);
         }
     }

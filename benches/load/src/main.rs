@@ -4,18 +4,20 @@
 //! every terminate_app, and tells what it saw in one report. Heartbeats run in an open loop, with latencies from their
 //! intended times, so that a slow server cannot hide by slowing its fleet down.
 //!
-//! Reading order: `options`, `message`, `agent`, `fleet`, `tally`, `processes`.
+//! Reading order: `options`, `message`, `dialect`, `agent`, `fleet`, `tally`, `processes`.
 
 mod agent;
 mod beats;
 mod clock;
 mod control;
+mod dialect;
 mod fleet;
 mod message;
 mod options;
 mod peer;
 mod processes;
 mod socket;
+mod socketio;
 mod tally;
 mod timers;
 

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use crate::dialect::Dialect;
+
 /// The text form of a UUID, as it must be sent back.
 pub(crate) type RequestId = [u8; 36];
 
@@ -21,12 +23,20 @@ pub(crate) enum Heard {
     },
     Refused(String),
     Unknown(String),
+    /// The rest is of the socketio dialect alone: the handshake of Engine.IO, a CONNECT that was answered, a ping, a
+    /// DISCONNECT, a packet that asks for nothing.
+    Opened,
+    Connected,
+    Pinged,
+    Disconnected,
+    Nothing,
 }
 
 #[derive(Deserialize)]
 struct Fields<'a> {
+    /// In an event it is the name before the object.
     #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
+    kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
     status: Option<Cow<'a, str>>,
     session_restored: Option<bool>,
@@ -51,22 +61,39 @@ struct Fields<'a> {
     code: Option<Cow<'a, str>>,
 }
 
+#[derive(Deserialize)]
+struct Event<'a>(#[serde(borrow)] Cow<'a, str>, #[serde(borrow)] Fields<'a>);
+
 /// Reads one text message.
 ///
 /// # Errors
 /// A sentence that says what is wrong with it.
 pub(crate) fn parse(text: &str) -> Result<Heard, String> {
-    let fields: Fields<'_> =
+    let mut fields: Fields<'_> =
+        serde_json::from_str(text).map_err(|e| format!("{e} in {text:.200}"))?;
+    let kind = fields.kind.take().unwrap_or_default();
+    fields
+        .check(&kind)
+        .ok_or_else(|| format!("a field is missing or wrong in {text:.200}"))
+}
+
+/// Reads the content of one event: its name and its one object.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub(crate) fn parse_event(text: &str) -> Result<Heard, String> {
+    let Event(kind, fields) =
         serde_json::from_str(text).map_err(|e| format!("{e} in {text:.200}"))?;
     fields
-        .check()
+        .check(&kind)
         .ok_or_else(|| format!("a field is missing or wrong in {text:.200}"))
 }
 
 impl Fields<'_> {
-    fn check(self) -> Option<Heard> {
+    fn check(self, kind: &str) -> Option<Heard> {
         let ok = self.status.as_deref() == Some("ok");
-        match &*self.kind {
+        match kind {
+            "" => None,
             "app_ready_ack" => {
                 self.session_restored?;
                 self.next_heartbeat_in?;
@@ -129,24 +156,41 @@ fn matches_shape(text: &str, shape: &str, is_digit: impl Fn(u8) -> bool) -> bool
             .all(|(b, want)| if want == b'0' { is_digit(b) } else { b == want })
 }
 
-pub(crate) fn app_ready(id: &str, reconnection: bool, last_close_code: u16) -> String {
-    format!(
-        r#"{{"type":"app_ready","instance_id":"{id}","reconnection":{reconnection},"last_close_code":{last_close_code},"config":{{}}}}"#
+pub(crate) fn app_ready(
+    dialect: Dialect,
+    id: &str,
+    reconnection: bool,
+    last_close_code: u16,
+) -> String {
+    dialect.text(
+        "app_ready",
+        format_args!(
+            r#""instance_id":"{id}","reconnection":{reconnection},"last_close_code":{last_close_code},"config":{{}}"#
+        ),
     )
 }
 
-pub(crate) fn heartbeat(id: &str) -> String {
-    format!(r#"{{"type":"heartbeat","clientName":"{id}"}}"#)
+pub(crate) fn heartbeat(dialect: Dialect, id: &str) -> String {
+    dialect.text("heartbeat", format_args!(r#""clientName":"{id}""#))
 }
 
-pub(crate) fn connection_check_response(id: &str) -> String {
-    format!(r#"{{"type":"connection_check_response","client_name":"{id}"}}"#)
+pub(crate) fn connection_check_response(dialect: Dialect, id: &str) -> String {
+    dialect.text(
+        "connection_check_response",
+        format_args!(r#""client_name":"{id}""#),
+    )
 }
 
-pub(crate) fn app_terminated(request: &RequestId, status: &str, message: &str) -> String {
+pub(crate) fn app_terminated(
+    dialect: Dialect,
+    request: &RequestId,
+    status: &str,
+    message: &str,
+) -> String {
     let request = String::from_utf8_lossy(request);
-    format!(
-        r#"{{"type":"app_terminated","request_id":"{request}","status":"{status}","message":"{message}"}}"#
+    dialect.text(
+        "app_terminated",
+        format_args!(r#""request_id":"{request}","status":"{status}","message":"{message}""#),
     )
 }
 

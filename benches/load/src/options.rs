@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use crate::dialect::Dialect;
+use crate::socketio;
+
 pub(crate) const HELP: &str = "\
 dscore-load: a fleet of agents against one server, driven by lines on stdin, telling JSON lines on stdout.
 
   --url URL                 ws://HOST:PORT/PATH of the server (required)
+  --dialect NAME            raw: JSON objects; socketio: Socket.IO 5 over Engine.IO 4, by WebSocket alone [raw]
   --agents N                how many agents [100]
   --processes N             spread them over N processes [1]
   --prefix TEXT             agent ids are TEXT0, TEXT1, … [agent-]
@@ -39,6 +43,7 @@ pub(crate) struct Options {
     /// `HOST:PORT` as written, for the `Host` header.
     pub(crate) host: String,
     pub(crate) path: String,
+    pub(crate) dialect: Dialect,
     pub(crate) agents: usize,
     pub(crate) processes: usize,
     /// Which of the `processes` this one is; `None` in the one that was started by hand.
@@ -108,6 +113,7 @@ impl Options {
             match name.to_owned().as_str() {
                 "help" => return Ok(None),
                 "url" => url = Some(args.value()?.string()?),
+                "dialect" => it.dialect = args.value()?.parse_with(dialect)?,
                 "agents" => it.agents = args.value()?.parse_with(|v| between(v, 1, 1_000_000))?,
                 "processes" => it.processes = args.value()?.parse_with(|v| between(v, 1, 64))?,
                 "part" => it.part = Some(args.value()?.parse()?),
@@ -151,6 +157,9 @@ impl Options {
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         self.host = host.to_owned();
         self.path = if path.is_empty() { "/" } else { path }.to_owned();
+        if self.dialect == Dialect::Socketio {
+            self.path = format!("{}?{}", self.path, socketio::QUERY);
+        }
         let found = host
             .to_socket_addrs()
             .map_err(|e| format!("--url: {host}: {e}"))?;
@@ -177,6 +186,7 @@ impl Default for Options {
             server: SocketAddr::from(([127, 0, 0, 1], 0)),
             host: String::new(),
             path: String::new(),
+            dialect: Dialect::Raw,
             agents: 100,
             processes: 1,
             part: None,
@@ -226,6 +236,14 @@ fn prefix(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("must be at most 100 letters, digits and any of -_.:".to_owned())
+    }
+}
+
+fn dialect(text: &str) -> Result<Dialect, String> {
+    match text {
+        "raw" => Ok(Dialect::Raw),
+        "socketio" => Ok(Dialect::Socketio),
+        _ => Err("must be raw or socketio".to_owned()),
     }
 }
 
@@ -298,5 +316,12 @@ mod tests {
         assert!(read(&["--agent", "5"]).is_err());
         assert!(read(&["--mute", "101%"]).is_err());
         assert!(read(&["--prefix", "a\"b"]).is_err());
+        assert!(read(&["--dialect", "stomp"]).is_err());
+    }
+
+    #[test]
+    fn asks_for_the_transport_that_the_dialect_needs() {
+        let options = read(&["--dialect", "socketio"]).unwrap();
+        assert_eq!(options.path, "/deepstream/ws?EIO=4&transport=websocket");
     }
 }

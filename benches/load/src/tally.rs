@@ -39,6 +39,8 @@ pub(crate) struct Tally {
     pub(crate) answered_error: u64,
     pub(crate) vanished: u64,
     pub(crate) server_shutdown: u64,
+    /// DISCONNECTs of Socket.IO.
+    pub(crate) disconnects: u64,
 
     /// When each close frame, or the end without one, came.
     pub(crate) ends: Vec<u64>,
@@ -109,6 +111,7 @@ impl Tally {
         self.answered_error += other.answered_error;
         self.vanished += other.vanished;
         self.server_shutdown += other.server_shutdown;
+        self.disconnects += other.disconnects;
         self.ends.extend(other.ends);
         for (mine, its) in [
             (&mut self.close_codes, other.close_codes),
@@ -176,6 +179,7 @@ impl Tally {
                 "vanished": self.vanished,
             },
             "server_shutdown_received": self.server_shutdown,
+            "disconnects_received": self.disconnects,
             "closes": {
                 "codes": self.close_codes,
                 "reasons": self.close_reasons,
