@@ -154,9 +154,8 @@ class Left:
 
 @final
 class Introduction:
-    """A connection that is nobody yet (or only watches and may introduce itself) says who it is. It
-    is not read again until Python answers with `accept`, `accept_watcher`, `refuse` or
-    `close_connection`."""
+    """A connection that is nobody yet says who it is. It is not read again until Python answers
+    with `accept`, `accept_watcher`, `refuse` or `close_connection`."""
 
     conn: int
     kind: Literal["app_ready", "heartbeat", "reconnection_success", "watch"]
@@ -381,16 +380,12 @@ class ReactorPool:
                 notice time only.
         """
 
-    def accept_watcher(
-        self, conn: int, replies: Sequence[bytes] = (), *, may_introduce: bool = False
-    ) -> None:
-        """Lets a watcher through: introduced, with no agent id, never told to terminate.
+    def accept_watcher(self, conn: int, replies: Sequence[bytes] = ()) -> None:
+        """Lets a watcher through: introduced, with no agent id, never told to terminate."""
 
-        Args:
-            may_introduce: it need not have asked, and watches until it is somebody: an
-                `Introduction` follows on whatever introduces a stranger here, and `accept` makes it
-                an agent; refused, it goes on watching. It has no deadline to introduce itself.
-        """
+    def lift_deadline(self, conn: int) -> None:
+        """`auth_timeout` does not count for this connection: it may be nobody as long as it likes,
+        and introduce itself whenever it likes. Nothing else changes, also if it is asking now."""
 
     def refuse(self, conn: int, code: str, message: str, request_type: str | None = None) -> None:
         """Sends `error`, counts it against limits.max_errors, and lets the connection be read
