@@ -4,8 +4,10 @@ The only home of the wire's camelCase names: `inbound` has what agents and watch
 `outbound` what they are told. Both dialects use the same objects.
 """
 
+from dscore.messages.attachments import attach, detach
 from dscore.messages.inbound import (
     MAX_AGENT_ID,
+    MAX_TOKEN,
     AppReady,
     ClientStatusRequest,
     Heartbeat,
@@ -36,6 +38,7 @@ from dscore.messages.outbound import (
 
 __all__ = [
     "MAX_AGENT_ID",
+    "MAX_TOKEN",
     "AppReady",
     "AppReadyAck",
     "ClientReconnected",
@@ -56,6 +59,8 @@ __all__ = [
     "Status",
     "Watch",
     "WatchFilter",
+    "attach",
+    "detach",
     "parse",
     "parse_object",
     "timestamp",
