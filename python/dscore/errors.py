@@ -6,7 +6,12 @@
     ├── StoreError                          what was kept cannot be read; says why, and the remedy
     └── AgentError                          about one agent, named by `agent_id`
         ├── UnknownAgentError (also LookupError)
-        └── NotConnectedError               known, but it has no connection now
+        ├── NotConnectedError               known, but it has no connection now
+        └── RequestError                    it was asked, and what it said cannot be read
+            ├── NoAcksError                 it speaks the raw dialect, which has no acks
+            ├── TooManyRequestsError        too many wait for its acks already
+            ├── RequestTimeoutError (also TimeoutError)
+            └── ConnectionLostError (also ConnectionError)
     CoreError                               raised by the core, `dscore._core`
     ├── BindError (also OSError)            the listening address cannot be had
     ├── PoolClosedError                     the pool was closed, or its reactors have stopped
@@ -30,13 +35,18 @@ __all__ = [
     "AgentError",
     "BindError",
     "ConfigError",
+    "ConnectionLostError",
     "CoreError",
     "DrainingError",
     "DscoreError",
     "ForkedError",
+    "NoAcksError",
     "NotConnectedError",
     "PoolClosedError",
+    "RequestError",
+    "RequestTimeoutError",
     "StoreError",
+    "TooManyRequestsError",
     "UnknownAgentError",
 ]
 
@@ -89,6 +99,36 @@ class NotConnectedError(AgentError):
     """The agent is known, but has no connection now."""
 
     _sentence = "agent {!r} is not connected"
+
+
+class RequestError(AgentError):
+    """A request to an agent came to nothing. By itself: its ack cannot be read."""
+
+    _sentence = "the ack of agent {!r} cannot be read"
+
+
+class NoAcksError(RequestError):
+    """The agent is connected over the raw dialect, which has no acks."""
+
+    _sentence = "agent {!r} speaks the raw dialect, which has no acks: send it a message"
+
+
+class TooManyRequestsError(RequestError):
+    """As many requests as may wait for acks of the agent wait already."""
+
+    _sentence = "too many requests wait for acks of agent {!r}"
+
+
+class RequestTimeoutError(RequestError, TimeoutError):
+    """The agent has not acked in time. What it says later is dropped."""
+
+    _sentence = "agent {!r} has not acked in time"
+
+
+class ConnectionLostError(RequestError, ConnectionError):
+    """The connection ended before the agent acked: nobody knows whether it has got the request."""
+
+    _sentence = "the connection of agent {!r} ended before it acked"
 
 
 def __getattr__(name: str) -> Any:
