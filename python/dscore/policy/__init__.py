@@ -4,7 +4,8 @@
 passed in, and nothing in them waits.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Policy"]
 
 Hook: TypeAlias = Awaitable[None] | None
+Answer: TypeAlias = Awaitable[Any] | Any
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Candidate(NamedTuple):
@@ -25,10 +28,14 @@ class Candidate(NamedTuple):
     """"" for an operator."""
     ip: str
     token: str | None
-    """From the message, else from `Authorization: Bearer` of the upgrade."""
+    """From the message, else from the `auth` of a Socket.IO CONNECT, else from `Authorization:
+    Bearer` of the upgrade."""
     introduced_by: str
-    """The `type` of its message."""
+    """The `type` of its message; "connect" for a Socket.IO connection that has said nothing yet
+    (`socketio.watch_on_connect`)."""
     reconnection: bool
+    auth: Mapping[str, Any] = _NOTHING
+    """The whole `auth` of a Socket.IO CONNECT; empty in the raw dialect."""
 
 
 class Policy:
@@ -39,19 +46,36 @@ class Policy:
     heartbeats, acks or deadlines: those are the core's). A hook that raises is logged and changes
     nothing else. Messages of one agent are handled in order, one at a time, also when `on_message`
     is async.
+
+    Attributes:
+        namespaces: Socket.IO namespaces that are taken beside "/", such as `("/telemetry",)`. A
+            client that asks for any other is told `Invalid namespace`.
     """
 
+    namespaces: Sequence[str] = ()
+
     def authenticate(self, candidate: Candidate) -> bool | Awaitable[bool]:
-        """Whether to let it in, after the tokens of the configuration. It has `auth.timeout` to
-        answer.
+        """Whether to let it in, after the tokens of the configuration. It has as long as the
+        connection has to introduce itself: what is left of `auth.timeout`.
 
         An agent that is not let in is closed 1008 `authentication failed` and does not come back by
         itself.
         """
         return True
 
-    def on_message(self, agent: "Agent", kind: str, message: dict[str, Any]) -> Hook:
-        """A message of a type that dscore does not know."""
+    def on_message(self, agent: "Agent", kind: str, message: dict[str, Any]) -> Answer:
+        """A message of a type that dscore does not know.
+
+        Over Socket.IO attachments are `bytes` where they were put in. What is returned is the
+        argument of the ack if the agent asked for one, and may hold `bytes` too; a hook that raises
+        acks with nothing. In the raw dialect what is returned is dropped.
+        """
+
+    def on_namespace_message(
+        self, agent: "Agent", namespace: str, kind: str, message: dict[str, Any]
+    ) -> Answer:
+        """The same for any event in one of the `namespaces`. Nothing there has a meaning to dscore;
+        who has not introduced itself in "/" is refused."""
 
     def on_connect(self, agent: "Agent") -> Hook:
         """An agent was introduced."""

@@ -14,6 +14,9 @@ The table, a cell is what to do. Heartbeats of agents never get here: the core a
 | termination_progress  | not_introduced | ignore       | not_introduced |
 | other                 | not_introduced | hand_over    | not_introduced |
 
+In Socket.IO's other namespaces every message is "other". To the core a connection that only watches
+until it introduces itself (`socketio.watch_on_connect`) is a newcomer.
+
 introduce: find out whether it may, then it is this agent's connection; acknowledge: the ack again,
     if the id is the same; welcome_back: watchers hear of it, once; ignore: no request of its
     connection waits for this answer (§10), it is only logged; hand_over: the policy's
@@ -89,9 +92,14 @@ TABLE: Final[dict[tuple[Sender, Kind], Reaction]] = {
 _KINDS: Final[dict[str, Kind]] = {kind: kind for _, kind in TABLE if kind != "other"}
 
 
-def react(sender: Sender, kind: str) -> Reaction:
-    """What a message of this `type` asks for, coming from there."""
-    reaction = TABLE.get((sender, _KINDS.get(kind, "other")))
+def react(sender: Sender, kind: str, namespace: str = "") -> Reaction:
+    """What a message of this `type` asks for, coming from there.
+
+    Args:
+        namespace: Socket.IO's; "" in the raw dialect.
+    """
+    known = _KINDS.get(kind, "other") if namespace in ("", "/") else "other"
+    reaction = TABLE.get((sender, known))
     if reaction is None:
         raise RuntimeError(f"admission: {kind} of an introduced agent is the core's to answer")
     return reaction
