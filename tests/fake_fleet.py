@@ -115,6 +115,10 @@ class FakeFleet:
             "outbox_bytes": 3,
         }
 
+    def dialects(self) -> dict[str, int]:
+        spoken = Counter(agent.dialect for agent in self.by_id.values() if agent.connected)
+        return {"raw": spoken["raw"], "socketio": spoken["socketio"]}
+
     def set_maintenance(self, *, enabled: bool) -> None:
         self.maintenance = enabled
 

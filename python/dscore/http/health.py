@@ -32,6 +32,13 @@ class WebSocketHealth(BaseModel):
     is_shutting_down: bool
 
 
+class DialectsHealth(BaseModel):
+    """Agents that are connected, by the dialect they speak."""
+
+    raw: int
+    socketio: int
+
+
 class SystemHealth(BaseModel):
     """The machine: processor and memory in percent; the server's uptime in seconds."""
 
@@ -56,6 +63,7 @@ class Health(BaseModel):
     timestamp: str
     connected_instances: list[str]
     websocket: WebSocketHealth
+    dialects: DialectsHealth
     system: SystemHealth
     maintenance: bool
     store: StorageHealth
@@ -159,6 +167,7 @@ def health_document(fleet: Fleet, sampler: SystemSampler) -> bytes:
                 "unauthenticated_connections": counts.unauthenticated,
                 "is_shutting_down": is_draining,
             },
+            "dialects": fleet.dialects(),
             "system": {
                 "cpu_usage": cpu,
                 "memory_usage": memory,

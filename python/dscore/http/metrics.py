@@ -29,9 +29,12 @@ _HELP = {
     "handshake_failures_total": "WebSocket upgrades that were not valid.",
     "missed_heartbeats_total": "Intervals in which a heartbeat was due and none came.",
     "sessions_restored_total": "Introductions that took up an earlier session.",
+    "agents_crowded_out_total": "Absent agents forgotten early because there were too many.",
+    "requests_waiting": "Requests to agents that wait for an ack.",
+    "unmatched_replies_total": "Acks of requests that are unknown, or over.",
     "takeovers_total": "Connections that took over from another one of the same agent.",
-    "messages_received_total": "Messages received from WebSocket peers.",
-    "messages_sent_total": "Messages sent to WebSocket peers.",
+    "messages_received_total": "Messages received from agents and watchers.",
+    "messages_sent_total": "Messages sent to agents and watchers.",
     "bytes_received_total": "Bytes received.",
     "bytes_sent_total": "Bytes sent.",
     "heartbeats_total": "Heartbeats received.",
@@ -93,6 +96,7 @@ class FleetCollector(Collector):
         """Reads the fleet once."""
         yield from self._connections()
         yield self._agents()
+        yield self._dialects()
         yield from self._phase()
         yield self._disconnects()
         stats = self._fleet.core_stats()
@@ -104,7 +108,9 @@ class FleetCollector(Collector):
     def _connections(self) -> Iterator[Metric]:
         counts = self._fleet.counts()
         connections = GaugeMetricFamily(
-            "dscore_connections", "Open WebSocket connections.", labels=["state"]
+            "dscore_connections",
+            "Open connections: WebSockets, and Socket.IO sessions that are polling.",
+            labels=["state"],
         )
         connections.add_metric(["authenticated"], counts.authenticated)
         connections.add_metric(["unauthenticated"], counts.unauthenticated)
@@ -119,6 +125,14 @@ class FleetCollector(Collector):
         for state in STATES:
             status = "online" if state in ONLINE_STATES else "offline"
             agents.add_metric([state, status], counts[state])
+        return agents
+
+    def _dialects(self) -> Metric:
+        agents = GaugeMetricFamily(
+            "dscore_connected_agents", "Agents that are connected.", labels=["dialect"]
+        )
+        for dialect, count in self._fleet.dialects().items():
+            agents.add_metric([dialect], count)
         return agents
 
     def _disconnects(self) -> Metric:
