@@ -46,6 +46,20 @@ class Opened:
     path: str = "/deepstream/ws"
     peer: str = "10.0.0.1"
     bearer: str | None = None
+    transport: str = "websocket"
+
+
+@dataclass
+class Connected:
+    conn: int
+    namespace: str = "/"
+    auth: bytes = b"{}"
+
+
+@dataclass
+class Left:
+    conn: int
+    namespace: str = "/"
 
 
 @dataclass
@@ -61,6 +75,18 @@ class Message:
     kind: str
     data: bytes
     binary: bool = False
+    namespace: str = ""
+    ack: int | None = None
+    attachments: list[bytes] = field(default_factory=list)
+
+
+@dataclass
+class Reply:
+    conn: int
+    id: int
+    namespace: str
+    data: bytes
+    attachments: list[bytes] = field(default_factory=list)
 
 
 @dataclass
@@ -252,6 +278,32 @@ class ReactorPool:
         self.commands.append(("send", conn, text))
         if notify and conn not in self.deaf:
             self.push(Drained(conn))
+
+    def send_event(
+        self,
+        conn: int,
+        data: bytes,
+        *,
+        namespace: str = "/",
+        id: int | None = None,
+        attachments: Sequence[bytes] = (),
+        notify: bool = False,
+    ) -> None:
+        self.commands.append(("send_event", conn, json.loads(data), namespace, id, attachments))
+
+    def send_ack(
+        self,
+        conn: int,
+        id: int,
+        data: bytes,
+        *,
+        namespace: str = "/",
+        attachments: Sequence[bytes] = (),
+    ) -> None:
+        self.commands.append(("send_ack", conn, id, json.loads(data), namespace, attachments))
+
+    def lift_deadline(self, conn: int) -> None:
+        self.commands.append(("lift_deadline", conn))
 
     def send_many(self, conns: Sequence[int], text: bytes) -> None:
         self.commands.append(("send_many", list(conns), text))
