@@ -1,8 +1,8 @@
 """Who is known and who is connected: plain data, no clock, no socket.
 
 An agent is one `AgentRecord`, found by its id for as long as it is remembered; its connection is a
-number of the core's. Every open WebSocket is in exactly one of `newcomers` and `introduced`, so
-total = authenticated + unauthenticated holds in every reading.
+number of the core's. Every open connection, a WebSocket or a Socket.IO session, is in exactly one
+of `newcomers` and `introduced`, so total = authenticated + unauthenticated holds in every reading.
 
 Invariant: a record owns the connection `record.conn`, and only that one. Connection numbers are
     never reused, so a stale connection's end is told from its successor's by comparing them;
@@ -99,23 +99,33 @@ class AgentRecord:
 
 
 class Newcomer:
-    """A WebSocket that is nobody yet."""
+    """A connection that is nobody yet."""
 
-    __slots__ = ("bearer", "ip")
+    __slots__ = ("auth", "dialect", "ip", "opened_at", "token")
 
-    def __init__(self, ip: str, bearer: str | None) -> None:
+    def __init__(self, ip: str, token: str | None, dialect: Dialect, opened_at: int) -> None:
         self.ip = ip
-        self.bearer = bearer
+        self.token = token
+        """What it has shown before it says who it is: the bearer of its upgrade, or the token of
+        its Socket.IO CONNECT."""
+        self.dialect: Dialect = dialect
+        self.opened_at = opened_at
+        """Milliseconds of the pool's clock."""
+        self.auth: bytes | None = None
+        """The JSON object of its Socket.IO CONNECT, if somebody will ask for it."""
 
 
 class Watcher:
     """A connection that wants to be told of agents."""
 
-    __slots__ = ("behind", "credit", "filter", "ip", "snapshot", "wants_snapshot")
+    __slots__ = ("behind", "credit", "filter", "ip", "newcomer", "snapshot", "wants_snapshot")
 
-    def __init__(self, ip: str, filter: WatchFilter) -> None:
+    def __init__(self, ip: str, filter: WatchFilter, newcomer: Newcomer | None = None) -> None:
         self.ip = ip
         self.filter = filter
+        self.newcomer = newcomer
+        """Who it still is to the core: it watches until it introduces itself. None: it asked to
+        watch, and stays a watcher."""
         self.credit = WINDOW
         """Messages it may be sent before the core must say that it has read them."""
         self.wants_snapshot = False
@@ -152,7 +162,7 @@ class Counts(NamedTuple):
 
 
 class Registry:
-    """Agents by id, WebSockets by connection."""
+    """Agents by id, and who is on each connection."""
 
     def __init__(self) -> None:
         self.agents: dict[str, AgentRecord] = {}
@@ -166,13 +176,28 @@ class Registry:
         self._absent: dict[str, int] = {}
         """Agent id -> when it lost its connection, oldest first."""
 
-    def open(self, conn: int, ip: str, bearer: str | None) -> None:
+    def open(
+        self,
+        conn: int,
+        ip: str,
+        bearer: str | None,
+        *,
+        dialect: Dialect = "raw",
+        now: int = 0,
+    ) -> None:
         # A fleet behind one address, or one loopback test, keeps one string.
-        self.newcomers[conn] = Newcomer(sys.intern(ip), bearer)
+        self.newcomers[conn] = Newcomer(sys.intern(ip), bearer, dialect, now)
+
+    def newcomer(self, conn: int) -> Newcomer | None:
+        """Whoever may introduce itself on this connection; None: somebody did, or it has gone."""
+        newcomer = self.newcomers.get(conn)
+        if newcomer is None and (watcher := self.watchers.get(conn)) is not None:
+            return watcher.newcomer
+        return newcomer
 
     def introduce_agent(self, conn: int, agent_id: str, now: int) -> Introduced:
         """Makes `conn` this agent's connection."""
-        newcomer = self.newcomers.pop(conn)
+        newcomer = self._take_newcomer(conn)
         record = self.agents.get(agent_id)
         if record is None:
             record = self.agents[agent_id] = AgentRecord(agent_id)
@@ -182,6 +207,7 @@ class Registry:
         record.conn = conn
         record.generation += 1
         record.ip = newcomer.ip
+        record.dialect = newcomer.dialect
         record.connected_at = now
         record.reported_back = False
         self.introduced[conn] = record
@@ -192,15 +218,21 @@ class Registry:
         self.agents[record.agent_id] = record
         self._absent[record.agent_id] = left
 
-    def watch(self, conn: int, filter: WatchFilter) -> None:
+    def watch(self, conn: int, filter: WatchFilter, *, until_introduced: bool = False) -> None:
         """Makes `conn` a watcher: a newcomer becomes one, an agent's connection is one besides, a
-        filter is replaced."""
+        filter is replaced.
+
+        Args:
+            until_introduced: a newcomer that has not asked for it, and may still become an agent.
+        """
         if (watcher := self.watchers.get(conn)) is not None:
             watcher.filter = filter
+            watcher.newcomer = None
             return
         newcomer = self.newcomers.pop(conn, None)
         who = self.introduced.get(conn)
-        watcher = Watcher(newcomer.ip if newcomer else who.ip if who else "", filter)
+        ip = newcomer.ip if newcomer else who.ip if who else ""
+        watcher = Watcher(ip, filter, newcomer if until_introduced else None)
         self.watchers[conn] = watcher
         if type(who) is not AgentRecord:
             self.introduced[conn] = watcher
@@ -252,9 +284,48 @@ class Registry:
             if type(who) is AgentRecord and who.conn == conn:
                 yield who
 
+    def conns(self) -> list[int]:
+        """Every open connection."""
+        return [*self.introduced, *self.newcomers]
+
+    def everybody(self, *, strangers: bool) -> list[int]:
+        """Every introduced connection.
+
+        Args:
+            strangers: Socket.IO connections that are nobody yet too: document B's pages only
+                listen.
+        """
+        conns = list(self.introduced)
+        if strangers:
+            conns += [conn for conn, who in self.newcomers.items() if who.dialect == "socketio"]
+        return conns
+
+    def dialects(self) -> dict[Dialect, int]:
+        """How many agents are connected over each."""
+        counts: dict[Dialect, int] = {"raw": 0, "socketio": 0}
+        for record in self.connected():
+            counts[record.dialect] += 1
+        return counts
+
+    def is_full(self, agent_id: str) -> bool:
+        """Whether an agent of this id is one too many, unless another one is forgotten for it."""
+        return len(self._absent) >= MAX_ABSENT and agent_id not in self.agents
+
+    def longest_absent(self) -> AgentRecord:
+        """Who lost its connection first, of those who have none."""
+        return self.agents[next(iter(self._absent))]
+
     def is_empty(self) -> bool:
-        """Whether no WebSocket is open."""
+        """Whether no connection is open."""
         return not self.introduced and not self.newcomers
+
+    def _take_newcomer(self, conn: int) -> Newcomer:
+        newcomer = self.newcomers.pop(conn, None)
+        if newcomer is None:
+            newcomer = self.watchers.pop(conn).newcomer
+            if newcomer is None:
+                raise KeyError(conn)
+        return newcomer
 
     def counts(self) -> Counts:
         authenticated, unauthenticated = len(self.introduced), len(self.newcomers)

@@ -202,6 +202,14 @@ class Liveness:
         """It was terminated, or removed by an operator: offline at once, without grace."""
         return self._step(record, "terminated" if ending == "terminated" else "removed", now)
 
+    def cut_short(self, record: AgentRecord, now: int) -> bool:
+        """Ends the grace period of an agent that has gone, if it has one, before its time."""
+        if record.grace is None:
+            return False
+        self._change_grace(record, "cancel", now)
+        reason = self._reason_after_boot(record, now) if record.state == "unknown" else None
+        return self._step(record, "grace_over", now, reason)
+
     def advance(self, now: int, limit: int | None = None) -> list[AgentRecord]:
         """Ends the grace periods that are due, at most `limit` of them: thousands may have begun in
         the same moment. `next_deadline` says at once when there are more.

@@ -7,7 +7,7 @@ import orjson
 
 from dscore.labels import as_dict
 from dscore.messages import ReasonCode, Status
-from dscore.registry import AgentRecord, State
+from dscore.registry import AgentRecord, Dialect, State
 
 if TYPE_CHECKING:
     from dscore.policy.drain import OutcomeName
@@ -69,7 +69,8 @@ class Agent:
         return self._record.ip
 
     @property
-    def dialect(self) -> str:
+    def dialect(self) -> Dialect:
+        """Of its connection, or of the last one."""
         return self._record.dialect
 
     @property
@@ -110,20 +111,53 @@ class Agent:
         """Messages that its outbox had no room for, in this session."""
         return self._server.outbox(self.id).dropped
 
-    def send(self, message: Mapping[str, Any] | bytes) -> bool:
+    def send(self, message: Mapping[str, Any] | bytes, *, namespace: str = "/") -> bool:
         """Sends a message; while the agent is away it waits in its outbox.
+
+        `bytes` anywhere in it are attachments. Those, and what is meant for another namespace, only
+        a Socket.IO connection can take, and they do not wait.
 
         Args:
             message: an object with a string `type`, or its JSON text.
+            namespace: of Socket.IO; what is sent in one that the agent has not joined is dropped.
 
         Returns:
             Whether it is on its way now.
 
         Raises:
             UnknownAgentError: it is not known any more.
-            NotConnectedError: it is away, and no session of it is left that could keep the message.
+            NotConnectedError: it is away, and no session of it is left that could keep the message,
+                or the message cannot wait.
+            ValueError: it is no message, or none for the raw dialect.
         """
-        return self._server.send_message(self.id, message)
+        return self._server.send_message(self.id, message, namespace=namespace)
+
+    async def request(
+        self, event: str, data: Any = None, *, namespace: str = "/", timeout: float | None = None
+    ) -> Any:
+        """Sends an event over Socket.IO, and waits until the agent acks it.
+
+        Args:
+            event: its name.
+            data: its argument: JSON, with `bytes` anywhere in it. None: it has none.
+            timeout: seconds; 30 if left out.
+
+        Returns:
+            What the agent acks with: None for nothing, a list for several arguments.
+
+        Raises:
+            UnknownAgentError: it is not known any more.
+            NotConnectedError: it has no connection now.
+            NoAcksError: its connection speaks the raw dialect.
+            RequestTimeoutError: it has not acked in time.
+            ConnectionLostError: its connection ended before it has.
+            TooManyRequestsError: a thousand wait for its acks already.
+            RequestError: the base of these four; itself: the ack cannot be read.
+            ValueError: `data` is no JSON.
+        """
+        return await self._server.request(
+            self.id, event, data, namespace=namespace, timeout=timeout
+        )
 
     async def terminate(self, *, timeout: float | None = None) -> Termination:
         """Asks the agent to stop its application, and waits for the outcome.

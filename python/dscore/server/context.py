@@ -36,6 +36,7 @@ class Counters:
     sessions_restored_total: int = 0
     authentication_failures_total: int = 0
     outbox_dropped_total: int = 0
+    agents_crowded_out_total: int = 0
 
 
 @dataclass(slots=True)
@@ -55,8 +56,10 @@ class Context:
     operator_tokens: "Tokens"
     gate: "Gate" = "open"
     draining: "Draining | None" = None
+    sent_away: frozenset[int] = frozenset()
+    """Connections that maintenance has begun to close; numbers are never used again."""
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the last WebSocket has closed."""
+    """Set when the last connection has closed."""
     counters: Counters = field(default_factory=Counters)
     chatter: Chatter = field(default_factory=Chatter)
     recorder: Recorder = field(init=False)
@@ -77,8 +80,12 @@ class Context:
     def agent(self, record: AgentRecord) -> Agent:
         return Agent(self.server, record)
 
+    def everybody(self) -> list[int]:
+        """Whoever hears what is meant for all: not those of whom a token is expected first."""
+        return self.registry.everybody(strangers=not self.config.auth.required)
+
     async def wait_until_empty(self, timeout: float) -> bool:
-        """Whether no WebSocket is left, in the end or in time."""
+        """Whether no connection is left, in the end or in time."""
         if not self.registry.is_empty():
             self.emptied.clear()
             with suppress(asyncio.TimeoutError):

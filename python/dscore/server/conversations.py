@@ -1,5 +1,6 @@
 """What is said after the introduction, as far as the core leaves it to us."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dscore.log import get_logger
@@ -9,6 +10,8 @@ from dscore.messages import (
     Refusal,
     ServerStatusResponse,
     Watch,
+    attach,
+    detach,
     parse,
     parse_object,
     timestamp,
@@ -16,6 +19,7 @@ from dscore.messages import (
 from dscore.policy.admission import Reaction, react
 from dscore.registry import AgentRecord
 from dscore.server.context import Context
+from dscore.server.hooks import Call
 from dscore.server.introductions import Introductions
 from dscore.server.watchers import Watchers
 from dscore.server.welcome import Welcome
@@ -40,30 +44,28 @@ class Conversations:
 
     def message(self, event: "Message", now: int) -> None:
         """Any other message that is not the core's."""
-        registry, conn, kind = self._context.registry, event.conn, event.kind
+        registry, conn = self._context.registry, event.conn
+        kind, namespace = event.kind, event.namespace
         if conn in registry.newcomers:
-            record, reaction = None, react("newcomer", kind)
+            record, reaction = None, react("newcomer", kind, namespace)
         elif type(who := registry.introduced.get(conn)) is AgentRecord:
             if who.conn != conn:
                 return  # it was taken over, or is being closed: what it says counts no more
-            record, reaction = who, react("agent", kind)
+            record, reaction = who, react("agent", kind, namespace)
         else:
-            record, reaction = None, react("watcher", kind)
+            record, reaction = None, react("watcher", kind, namespace)
         try:
-            self._obey(reaction, conn, record, kind, event.data, now)
+            self._obey(reaction, event, record, now)
         except Refusal as refusal:
             code, why = refusal.code, refusal.message
-            self._context.pool.refuse(conn, code, why, refusal.request_type)
+            self._context.pool.refuse(conn, code, why, refusal.request_type or kind)
+            if event.ack is not None:
+                self._ack(event, None)
 
     def _obey(
-        self,
-        reaction: Reaction,
-        conn: int,
-        record: AgentRecord | None,
-        kind: str,
-        data: bytes,
-        now: int,
+        self, reaction: Reaction, event: "Message", record: AgentRecord | None, now: int
     ) -> None:
+        conn, kind, data = event.conn, event.kind, event.data
         match reaction:
             case "acknowledge" | "welcome_back":
                 assert record is not None
@@ -78,7 +80,7 @@ class Conversations:
                 watch = parse(kind, data)
                 assert isinstance(watch, Watch)
                 who = self._context.registry.introduced.get(conn)
-                self._introductions.judge(conn, watch, kind, who.ip if who else "", None, now)
+                self._introductions.judge(conn, watch, kind, who.ip if who else "", now)
             case "unwatch":
                 self._context.registry.watchers.pop(conn, None)
             case "answer":
@@ -90,8 +92,7 @@ class Conversations:
                 self._unmatched(record, kind, data, now)
             case "hand_over":
                 assert record is not None
-                if self._context.hooks.on_message is not None:
-                    self._hand_over(record, kind, parse_object(data, kind))
+                self._hand_over(event, record)
             case "not_introduced":
                 raise Refusal("not_introduced", "introduce an agent first", kind)
             case "wrong_id":
@@ -112,11 +113,34 @@ class Conversations:
             request_id=str(message.get("request_id"))[:36],
         )
 
-    def _hand_over(self, record: AgentRecord, kind: str, message: dict[str, Any]) -> None:
+    def _hand_over(self, event: "Message", record: AgentRecord) -> None:
+        """To the policy, whose answer is the ack if one was asked for."""
         context, conn = self._context, record.conn
-        if not context.hooks.message(conn, context.agent(record), kind, message):
+        in_namespace = event.namespace not in ("", "/")
+        hook = context.hooks.on_namespace_message if in_namespace else context.hooks.on_message
+        ack = None if event.ack is None else partial(self._ack, event)
+        if hook is None:
+            if ack is not None:
+                ack(None)
+            return
+        message = attach(parse_object(event.data, event.kind), event.attachments)
+        place = (event.namespace,) if in_namespace else ()
+        call = Call(hook, (context.agent(record), *place, event.kind, message), ack)
+        if not context.hooks.message(conn, call):
             _log.warning("agent_too_fast", agent_id=record.agent_id, conn_id=conn)
             context.pool.close_connection(conn, 1008, "too many messages")
+
+    def _ack(self, event: "Message", answer: Any) -> None:
+        """Whoever waits for an ack gets one, whatever has become of the message."""
+        assert event.ack is not None
+        try:
+            data, attachments = detach([] if answer is None else [answer])
+        except ValueError as error:
+            self._context.hooks.failed("on_message", error)
+            data, attachments = b"[]", []
+        self._context.pool.send_ack(
+            event.conn, event.ack, data, namespace=event.namespace, attachments=attachments
+        )
 
     def _answer_status(self, conn: int, agent_id: str, now: int) -> None:
         context = self._context

@@ -1,5 +1,6 @@
 """What the core is told of a configuration."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dscore.config import Config
@@ -8,11 +9,15 @@ from dscore.texts import text
 if TYPE_CHECKING:
     from dscore._core import Endpoint
 
-ENDPOINTS: "dict[str, Endpoint]" = {"/deepstream/ws": "raw"}
+ENDPOINTS: "dict[str, Endpoint]" = {"/deepstream/ws": "raw", "/socket.io/": "socketio"}
 
 
-def core_settings(config: Config) -> dict[str, Any]:
-    """The keyword arguments of `CoreConfig`."""
+def core_settings(config: Config, namespaces: Sequence[str] = ()) -> dict[str, Any]:
+    """The keyword arguments of `CoreConfig`.
+
+    Args:
+        namespaces: of Socket.IO, beside "/".
+    """
     listen, socket, limits = config.listen, config.socket, config.limits
     monitoring = config.monitoring
     return {
@@ -22,6 +27,10 @@ def core_settings(config: Config) -> dict[str, Any]:
         "reactors": 0 if listen.reactors == "auto" else listen.reactors,
         "endpoints": ENDPOINTS,
         "origins": socket.cors_origins,
+        "transports": socket.transports,
+        "allow_eio3": socket.allow_eio3,
+        "cors_methods": socket.cors_methods,
+        "namespaces": tuple(namespaces),
         "max_message_size": socket.max_message_size,
         "max_fragments": limits.fragments,
         "max_header_size": limits.header_size,
@@ -33,6 +42,7 @@ def core_settings(config: Config) -> dict[str, Any]:
         "input_bytes": limits.input_bytes,
         "handshake_timeout": _ms(limits.handshake_timeout),
         "auth_timeout": _ms(config.auth.timeout),
+        "connect_timeout": _ms(socket.connect_timeout),
         "ping_interval": _ms(socket.ping_interval),
         "ping_timeout": _ms(socket.ping_timeout),
         # The core knows no zero: a millisecond is as good as not to wait.

@@ -12,6 +12,8 @@ from dscore.server.context import Context
 from dscore.server.conversations import Conversations
 from dscore.server.introductions import Introductions
 from dscore.server.keeping import keep
+from dscore.server.onlookers import Onlookers
+from dscore.server.requests import Requests
 from dscore.server.terminations import Terminations
 from dscore.server.timers import Timers
 from dscore.server.watchers import Watchers
@@ -47,7 +49,9 @@ class Dispatch:
         *,
         introductions: Introductions,
         conversations: Conversations,
+        onlookers: Onlookers,
         terminations: Terminations,
+        requests: Requests,
         watchers: Watchers,
         timers: Timers,
         bridge: "Bridge",
@@ -55,12 +59,15 @@ class Dispatch:
         self._context = context
         self._watchers = watchers
         self._terminations = terminations
+        self._requests = requests
         self._timers = timers
         self._bridge = bridge
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             core.Opened: introductions.opened,
+            core.Connected: onlookers.connected,
             core.Introduction: introductions.introduction,
             core.Message: conversations.message,
+            core.Reply: requests.reply,
             core.Beat: self._beat,
             core.Missed: self._missed,
             core.Answer: self._answer,
@@ -201,6 +208,7 @@ class Dispatch:
         context.registry.close(conn)
         self._watchers.closed()
         self._terminations.closed(conn)
+        self._requests.closed(conn)
         if context.draining is not None:
             context.draining.closed(conn)
         if context.registry.is_empty():

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
 from dscore.policy.drain import Drain, DrainReport, OutcomeName, reconnect_window_ms
-from dscore.registry import AgentRecord
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 from dscore.texts import text
@@ -53,10 +52,12 @@ class Draining:
                 round(settings.max_extension * 1000),
             )
         context.liveness.stop_clock(now)
+        # Whom maintenance is sending away just now is told nothing, and is not missed.
+        agents = [r for r in context.registry.connected() if r.conn not in context.sent_away]
         if intent == "terminate":
-            for record in context.registry.connected():
+            for record in agents:
                 context.liveness.asked(record, now)
-        self.drain.count_in((r.conn, r.agent_id) for r in context.registry.connected())
+        self.drain.count_in((record.conn, record.agent_id) for record in agents)
         context.recorder.server("drain", now, intent=intent)
         _log.info("drain_started", intent=intent, total=self.drain.total)
 
@@ -97,15 +98,13 @@ class Draining:
         return report
 
     async def _announce(self) -> None:
-        """server_shutdown: to watchers, in a restart to everyone; each with a slot of its own to
-        come back in."""
+        """server_shutdown: to watchers and every Socket.IO connection, in a restart to everyone;
+        each with a slot of its own to come back in."""
         context, drain = self._context, self.drain
         introduced, newcomers = context.registry.introduced, context.registry.newcomers
-        if drain.intent == "restart":
-            conns = [*introduced, *newcomers]
-        else:
-            conns = [conn for conn, who in introduced.items() if type(who) is not AgentRecord]
-            conns += [conn for conn in context.registry.watchers if conn in drain.pending]
+        conns = context.registry.conns()
+        if drain.intent == "terminate":
+            conns = [conn for conn in conns if self._listens(conn)]
         window = reconnect_window_ms(context.config.shutdown.reconnect_window, len(conns))
         message = text(context.config.log.language, "server_shutdown")
         for index, conn in enumerate(conns):
@@ -119,6 +118,15 @@ class Draining:
             context.pool.send(conn, told.dump())
             if drain.intent == "restart":
                 drain.settle(conn, "notified")
+
+    def _listens(self, conn: int) -> bool:
+        """Whether server_shutdown means something here even if agents are to stop. Document B's
+        agents, and its pages that never introduce themselves, know nothing else."""
+        registry = self._context.registry
+        if (newcomer := registry.newcomers.get(conn)) is not None:
+            return newcomer.dialect == "socketio"
+        record = registry.owner(conn)
+        return conn in registry.watchers or (record is not None and record.dialect == "socketio")
 
     async def _wait_for_outcomes(self) -> None:
         """Until every agent has its outcome. The core sees to the deadlines; this is in case it

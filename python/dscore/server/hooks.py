@@ -7,19 +7,27 @@ and goes no further.
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple, TypeAlias
 
 from dscore.log import get_logger
 from dscore.policy import Policy
 from dscore.server.tasks import Tasks
 
-if TYPE_CHECKING:
-    from dscore.server.agents import Agent
-
 MAX_WAITING = 1000
 """Messages of one connection that may wait for an async on_message."""
 
 _log = get_logger("dscore.policy")
+
+Hook: TypeAlias = Callable[..., Any]
+
+
+class Call(NamedTuple):
+    """A message for a hook."""
+
+    hook: Hook
+    args: tuple[object, ...]
+    ack: Callable[[Any], None] | None
+    """Takes what the hook returned, None if it raised. None: the agent has asked for no ack."""
 
 
 class Hooks:
@@ -27,17 +35,18 @@ class Hooks:
 
     def __init__(self, policy: Policy, tasks: Tasks) -> None:
         self._tasks = tasks
-        self._waiting: dict[int, deque[tuple[Agent, str, dict[str, Any]]]] = {}
+        self._waiting: dict[int, deque[Call]] = {}
         self.errors_total = 0
         self.authenticate = _overridden(policy, "authenticate")
         self.on_message = _overridden(policy, "on_message")
+        self.on_namespace_message = _overridden(policy, "on_namespace_message")
         self.on_connect = _overridden(policy, "on_connect")
         self.on_disconnect = _overridden(policy, "on_disconnect")
         self.on_status_change = _overridden(policy, "on_status_change")
         self.on_drain = _overridden(policy, "on_drain")
         self.on_drained = _overridden(policy, "on_drained")
 
-    def fire(self, hook: Callable[..., Any] | None, *args: object) -> None:
+    def fire(self, hook: Hook | None, *args: object) -> None:
         """Calls a hook whose result does not matter; an async one goes on by itself."""
         if hook is None:
             return
@@ -45,57 +54,61 @@ class Hooks:
         if inspect.isawaitable(result):
             self._tasks.spawn(self._finish(hook, result), hook.__name__)
 
-    def message(self, conn: int, agent: "Agent", kind: str, message: dict[str, Any]) -> bool:
-        """Hands a message to on_message, after the earlier ones of its connection.
+    def message(self, conn: int, call: Call) -> bool:
+        """Hands a message to its hook, after the earlier ones of its connection.
 
         Returns:
             False if too many wait already: it was not taken.
         """
-        hook = self.on_message
-        if hook is None:
-            return True
         waiting = self._waiting.get(conn)
         if waiting is not None:
             if len(waiting) >= MAX_WAITING:
                 return False
-            waiting.append((agent, kind, message))
+            waiting.append(call)
             return True
-        result = self._call(hook, (agent, kind, message))
+        result = self._call(call.hook, call.args)
         if inspect.isawaitable(result):
             self._waiting[conn] = deque()
-            self._tasks.spawn(self._work_off(conn, hook, result), "on_message")
+            self._tasks.spawn(self._work_off(conn, call, result), call.hook.__name__)
+        elif call.ack is not None:
+            call.ack(result)
         return True
 
     def failed(self, name: str, error: Exception) -> None:
         self.errors_total += 1
         _log.error("hook_failed", hook=name, exc_info=error)
 
-    def _call(self, hook: Callable[..., Any], args: tuple[object, ...]) -> Any:
+    def _call(self, hook: Hook, args: tuple[object, ...]) -> Any:
         try:
             return hook(*args)
         except Exception as error:
             self.failed(hook.__name__, error)
             return None
 
-    async def _finish(self, hook: Callable[..., Any], result: Awaitable[Any]) -> None:
+    async def _finish(self, hook: Hook, result: Awaitable[Any]) -> Any:
         try:
-            await result
+            return await result
         except Exception as error:
             self.failed(hook.__name__, error)
+            return None
 
-    async def _work_off(self, conn: int, hook: Callable[..., Any], result: Awaitable[Any]) -> None:
+    async def _work_off(self, conn: int, call: Call, result: Any) -> None:
         waiting = self._waiting[conn]
         try:
-            await self._finish(hook, result)
-            while waiting:
-                following = self._call(hook, waiting.popleft())
-                if inspect.isawaitable(following):
-                    await self._finish(hook, following)
+            while True:
+                if inspect.isawaitable(result):
+                    result = await self._finish(call.hook, result)
+                if call.ack is not None:
+                    call.ack(result)
+                if not waiting:
+                    return
+                call = waiting.popleft()
+                result = self._call(call.hook, call.args)
         finally:
             del self._waiting[conn]
 
 
-def _overridden(policy: Policy, name: str) -> Callable[..., Any] | None:
+def _overridden(policy: Policy, name: str) -> Hook | None:
     """The hook, unless it is the base class's own."""
-    hook: Callable[..., Any] = getattr(policy, name)
+    hook: Hook = getattr(policy, name)
     return None if getattr(hook, "__func__", None) is getattr(Policy, name) else hook

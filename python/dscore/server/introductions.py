@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,7 +19,9 @@ from dscore.messages import (
 )
 from dscore.policy import Candidate
 from dscore.policy.admission import has_token
+from dscore.registry import Newcomer
 from dscore.server.context import GATE_REASONS, Context
+from dscore.server.onlookers import read_auth
 from dscore.server.welcome import Welcome
 from dscore.texts import text
 
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
     from dscore._core import Introduction, Opened
 
 IntroductionMessage: TypeAlias = AppReady | Heartbeat | ReconnectionSuccess | Watch
+
+MARGIN = 0.5
+"""Seconds, or a tenth of `auth.timeout`, that an async authenticate has less than the core gives
+its connection: the verdict must not cross the core's own."""
 
 _log = get_logger("dscore.admission")
 
@@ -40,11 +47,17 @@ class Introductions:
         """Connections whose token an async authenticate is looking at."""
 
     def opened(self, event: "Opened", now: int) -> None:
-        self._context.registry.open(event.conn, event.peer, event.bearer)
+        self._context.registry.open(
+            event.conn,
+            event.peer,
+            event.bearer,
+            dialect="socketio" if event.endpoint == "socketio" else "raw",
+            now=now,
+        )
 
     def introduction(self, event: "Introduction", now: int) -> None:
         """The first message of a newcomer: the core reads no further until it is answered."""
-        newcomer = self._context.registry.newcomers.get(event.conn)
+        newcomer = self._context.registry.newcomer(event.conn)
         if newcomer is None or self._is_gate_shut(event.conn):
             return
         try:
@@ -53,7 +66,7 @@ class Introductions:
             self._refuse(event.conn, refusal)
             return
         if isinstance(message, AppReady | Heartbeat | ReconnectionSuccess | Watch):
-            self.judge(event.conn, message, event.kind, newcomer.ip, newcomer.bearer, now)
+            self.judge(event.conn, message, event.kind, newcomer.ip, now, newcomer)
         else:
             raise RuntimeError(f"the core took {event.kind} for an introduction")
 
@@ -63,10 +76,14 @@ class Introductions:
         message: IntroductionMessage,
         kind: str,
         ip: str,
-        bearer: str | None,
         now: int,
+        newcomer: Newcomer | None = None,
     ) -> None:
-        """Lets somebody in or not; with an async authenticate, in a while."""
+        """Lets somebody in or not; with an async authenticate, in a while.
+
+        Args:
+            newcomer: None: somebody who was let in before, and wants to watch.
+        """
         context = self._context
         required, hook = context.config.auth.required, context.hooks.authenticate
         if not required and hook is None:
@@ -76,7 +93,7 @@ class Introductions:
             # The core reads on behind the watch of one that is introduced; each would be a task.
             self._refuse(conn, Refusal("forbidden", "an earlier watch is still looked at", kind))
             return
-        candidate = _candidate(message, kind, ip, bearer)
+        candidate = _candidate(message, kind, ip, newcomer)
         if not has_token(
             candidate,
             required=required,
@@ -106,7 +123,11 @@ class Introductions:
             return
         if inspect.isawaitable(verdict):
             self._judged.add(conn)
-            work = self._judge_later(conn, message, candidate, verdict)
+            newcomer, patience = context.registry.newcomer(conn), context.config.auth.timeout
+            if newcomer is not None:
+                left = self._seconds_left(newcomer, now) - min(MARGIN, patience / 10)
+                patience = min(patience, left)
+            work = self._judge_later(conn, message, candidate, verdict, patience)
             context.tasks.spawn(work, "authenticate")
         else:
             self._conclude(conn, message, candidate, bool(verdict), now)
@@ -117,21 +138,22 @@ class Introductions:
         message: IntroductionMessage,
         candidate: Candidate,
         verdict: Awaitable[Any],
+        patience: float,
     ) -> None:
         context = self._context
         error: Exception | None = None
         allowed = False
         try:
-            allowed = bool(await asyncio.wait_for(verdict, context.config.auth.timeout))
+            allowed = bool(await asyncio.wait_for(verdict, patience))
         except Exception as raised:
             error = raised
         finally:
             self._judged.discard(conn)
         # Much may have happened meanwhile: the connection may have gone, a drain may have begun.
-        is_newcomer = conn in context.registry.newcomers
+        is_newcomer = context.registry.newcomer(conn) is not None
         if not is_newcomer and conn not in context.registry.introduced:
             return
-        if is_newcomer and self._is_gate_shut(conn):
+        if conn in context.sent_away or (is_newcomer and self._is_gate_shut(conn)):
             return
         if isinstance(error, asyncio.TimeoutError):
             self._turn_away(conn, candidate, "authentication timeout")
@@ -157,8 +179,20 @@ class Introductions:
     def _let_in(self, conn: int, message: IntroductionMessage, kind: str, now: int) -> None:
         if isinstance(message, Watch):
             self._welcome.watcher(conn, message)
-        else:
+            return
+        newcomer = self._context.registry.newcomer(conn)
+        # The core has closed it by now, and says so soon. Let in, it would take over an agent that
+        # lives, and then go.
+        if newcomer is not None and self._seconds_left(newcomer, now) > 0:
             self._welcome.agent(conn, message, kind, now)
+
+    def _seconds_left(self, newcomer: Newcomer, now: int) -> float:
+        """Until the core closes a connection that has not introduced itself; it knows of a
+        connection before we do."""
+        auth = self._context.config.auth
+        if newcomer.dialect == "socketio" and not auth.required:
+            return math.inf
+        return auth.timeout - (now - newcomer.opened_at) / 1000
 
     def _turn_away(
         self, conn: int, candidate: Candidate, why: str = "authentication failed"
@@ -202,12 +236,16 @@ class Introductions:
         return True
 
 
-def _candidate(message: IntroductionMessage, kind: str, ip: str, bearer: str | None) -> Candidate:
+def _candidate(
+    message: IntroductionMessage, kind: str, ip: str, newcomer: Newcomer | None
+) -> Candidate:
+    shown, auth = (None, None) if newcomer is None else (newcomer.token, newcomer.auth)
     return Candidate(
         role="operator" if isinstance(message, Watch) else "agent",
         agent_id="" if isinstance(message, Watch) else message.agent_id,
         ip=ip,
-        token=getattr(message, "token", None) or bearer,
+        token=getattr(message, "token", None) or shown,
         introduced_by=kind,
         reconnection=isinstance(message, AppReady) and message.reconnection,
+        auth=read_auth(auth),
     )

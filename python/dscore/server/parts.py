@@ -11,6 +11,9 @@ from dscore.server.conversations import Conversations
 from dscore.server.dispatch import Dispatch
 from dscore.server.introductions import Introductions
 from dscore.server.loop_lag import LoopLag
+from dscore.server.onlookers import Onlookers
+from dscore.server.outgoing import Outgoing
+from dscore.server.requests import Requests
 from dscore.server.terminations import Terminations
 from dscore.server.timers import Timers
 from dscore.server.watchers import Watchers
@@ -34,6 +37,8 @@ class Parts:
     bridge: "Bridge"
     dispatch: Dispatch
     terminations: Terminations
+    requests: Requests
+    outgoing: Outgoing
     timers: Timers
     watchers: Watchers
     backlog: Backlog
@@ -70,7 +75,7 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
     )
     bridge = Bridge(context.pool, pages)
     watchers = Watchers(context)
-    terminations = Terminations()
+    terminations, requests = Terminations(), Requests()
     loop = asyncio.get_running_loop()
     timers = Timers(context, watchers, loop)
     welcome = Welcome(context, watchers)
@@ -80,7 +85,9 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
         core,
         introductions=introductions,
         conversations=Conversations(context, introductions, welcome, watchers),
+        onlookers=Onlookers(context, watchers),
         terminations=terminations,
+        requests=requests,
         watchers=watchers,
         timers=timers,
         bridge=bridge,
@@ -88,4 +95,16 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
     urgent = frozenset({core.HttpRequest, core.HttpGone, core.Drained})
     backlog = Backlog(context.pool, loop, dispatch.batch, urgent)
     lag = LoopLag(loop)
-    return Parts(context, pages, bridge, dispatch, terminations, timers, watchers, backlog, lag)
+    return Parts(
+        context=context,
+        pages=pages,
+        bridge=bridge,
+        dispatch=dispatch,
+        terminations=terminations,
+        requests=requests,
+        outgoing=Outgoing(context, requests),
+        timers=timers,
+        watchers=watchers,
+        backlog=backlog,
+        loop_lag=lag,
+    )

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,11 +13,10 @@ from dscore.config import Changes, Config, compare, merge_live
 from dscore.errors import DrainingError, NotConnectedError, UnknownAgentError
 from dscore.log import get_logger
 from dscore.messages import Intent
-from dscore.packed import packed
 from dscore.policy import Policy
 from dscore.policy.drain import MAX_TIMEOUT, DrainReport, DrainStatus
 from dscore.policy.liveness import Liveness
-from dscore.registry import AgentRecord, Counts, Registry
+from dscore.registry import AgentRecord, Counts, Dialect, Registry
 from dscore.server.agents import Agent, Outbox, Termination
 from dscore.server.context import GATE_REASONS, Context
 from dscore.server.core_settings import core_settings
@@ -25,13 +24,14 @@ from dscore.server.draining import Draining
 from dscore.server.hooks import Hooks
 from dscore.server.keeping import boot
 from dscore.server.loop_lag import LoopLag
+from dscore.server.outgoing import Audience, Message
 from dscore.server.parts import Parts, assemble
 from dscore.server.recorder import Disconnect, read_timeline
 from dscore.server.tasks import Tasks
 from dscore.store import Entry, MemoryStore, Store, StoreHealth
 
 if TYPE_CHECKING:
-    from dscore._core import Gate, ReactorPool
+    from dscore._core import CoreConfig, Gate, ReactorPool
     from dscore.http.asgi import App
 
 _log = get_logger("dscore.server")
@@ -78,6 +78,7 @@ class Server:
         self._tokens = read_tokens(self._config.auth)
         self._registry = Registry()
         self._tasks = Tasks()
+        self._begun = False
         self._parts: Parts | None = None
         self._started_at: float | None = None
         self._closing = False
@@ -92,9 +93,15 @@ class Server:
             BindError: the address cannot be had.
             StoreError: what was kept cannot be read.
             LifespanError: the app said that it cannot start.
+            ValueError: the core does not take a setting, or a namespace of the policy.
+            RuntimeError: it was started before; a server is started once.
         """
+        if self._begun:
+            raise RuntimeError("this server was started before: make another one")
         core = self._core
-        pool: ReactorPool = core.ReactorPool(core.CoreConfig(**core_settings(self._config)))
+        pool: ReactorPool = core.ReactorPool(self._core_config(self._config))
+        # Not before: an address that could not be had may be tried again.
+        self._begun = True
         try:
             agent_tokens, operator_tokens = self._tokens
             context = Context(
@@ -225,6 +232,7 @@ class Server:
         context.gate = "maintenance" if enabled else "open"
         context.pool.set_gate(context.gate)
         if enabled:
+            context.sent_away = frozenset(context.registry.conns())
             context.liveness.stop_clock(now)
             context.pool.close_all(1013, GATE_REASONS["maintenance"])
         else:
@@ -234,8 +242,12 @@ class Server:
         _log.info("maintenance", enabled=enabled)
 
     def counts(self) -> Counts:
-        """WebSockets, in one reading."""
+        """Connections, in one reading."""
         return self._registry.counts()
+
+    def dialects(self) -> dict[Dialect, int]:
+        """How many agents are connected over each dialect."""
+        return self._registry.dialects()
 
     def connected_ids(self) -> list[str]:
         return [record.agent_id for record in self._registry.connected()]
@@ -266,35 +278,53 @@ class Server:
         self._record(agent_id)
         return await read_timeline(self._store, agent_id, limit=limit, before=before)
 
-    def send_message(self, agent_id: str, message: Mapping[str, Any] | bytes) -> bool:
-        """Sends a message to an agent; while it is away the message waits in its outbox.
-
-        Args:
-            message: an object with a string `type`, or its JSON text.
-
-        Returns:
-            Whether it is on its way now.
+    def send_message(self, agent_id: str, message: Message, *, namespace: str = "/") -> bool:
+        """Sends a message to an agent; while it is away the message waits in its outbox. See
+        `Agent.send`.
 
         Raises:
             UnknownAgentError: no such agent.
-            NotConnectedError: it is away, and no session of it is left that could keep the message.
+            NotConnectedError: it is away, and no session of it is left that could keep the message,
+                or the message cannot wait.
+            ValueError: it is no message, or none for the raw dialect.
         """
-        text = message if isinstance(message, bytes) else packed(message)
-        record, context = self._record(agent_id), self._running.context
-        if record.conn:
-            context.pool.send(record.conn, text)
-            return True
-        if self._store.get(agent_id) is None:
-            raise NotConnectedError(agent_id)
-        context.counters.outbox_dropped_total += self._store.queue(
-            agent_id,
-            text,
-            limit=self._config.session.outbox_limit,
-            # It is all sent at once when the agent is back: that must not make a slow consumer of
-            # it.
-            max_bytes=self._config.limits.outbox_bytes // 2,
-        )
-        return False
+        return self._running.outgoing.send(self._record(agent_id), message, namespace)
+
+    def broadcast(self, message: Message, *, to: Audience = "agents") -> int:
+        """Sends a message to many at once, in either dialect; nobody's outbox keeps it.
+
+        Args:
+            message: an object with a string `type`, or its JSON text; no `bytes` in it.
+            to: "agents" that are connected; "watchers"; "all": both, and where no tokens are
+                required the Socket.IO connections that are nobody (document B's pages).
+
+        Returns:
+            To how many it is on its way.
+
+        Raises:
+            ValueError: it is no message, or has attachments.
+        """
+        return self._running.outgoing.broadcast(message, to)
+
+    async def request(
+        self,
+        agent_id: str,
+        event: str,
+        data: Any = None,
+        *,
+        namespace: str = "/",
+        timeout: float | None = None,
+    ) -> Any:
+        """Sends an event over Socket.IO, and waits for its ack. See `Agent.request`.
+
+        Raises:
+            UnknownAgentError: no such agent.
+            NotConnectedError: it has no connection now.
+            RequestError: there is no ack, or none that can be read.
+            ValueError: `data` is no JSON.
+        """
+        outgoing, record = self._running.outgoing, self._record(agent_id)
+        return await outgoing.request(record, event, data, namespace=namespace, timeout=timeout)
 
     async def terminate(self, agent_id: str, *, timeout: float | None = None) -> Termination:
         """Asks one agent to stop its application, and waits for the outcome; `shutdown.timeout` at
@@ -376,8 +406,7 @@ class Server:
         # What needs a restart stays as it is everywhere: none of it may be in force by half.
         config = merge_live(self._config, config)
         agent_tokens, operator_tokens = read_tokens(config.auth)
-        core_config = self._core.CoreConfig(**core_settings(config))
-        context.pool.configure(core_config)
+        context.pool.configure(self._core_config(config))
         context.config = self._config = config
         context.liveness.monitoring = config.monitoring
         context.agent_tokens = agent_tokens
@@ -394,6 +423,8 @@ class Server:
             **context.pool.stats().as_dict(),
             **asdict(context.counters),
             "hook_errors_total": context.hooks.errors_total,
+            "requests_waiting": len(self._running.requests),
+            "unmatched_replies_total": self._running.requests.unmatched_total,
             **_store_stats(context.store),
         }
 
@@ -434,6 +465,11 @@ class Server:
     @property
     def _gate(self) -> "Gate | None":
         return None if self._parts is None else self._parts.context.gate
+
+    def _core_config(self, config: Config) -> "CoreConfig":
+        settings = core_settings(config, self._policy.namespaces)
+        core_config: CoreConfig = self._core.CoreConfig(**settings)
+        return core_config
 
     def _timeout(self, seconds: float | None) -> float:
         """How long an agent has to answer terminate_app."""

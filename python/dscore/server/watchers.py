@@ -100,10 +100,10 @@ class Watchers:
             notified=status.notified,
             pending=status.pending,
         )
-        registry = self._context.registry
-        everybody = self._context.config.monitoring.broadcast_to_agents
-        conns = list(registry.introduced if everybody else registry.watchers)
-        self._context.pool.send_many(conns, message.dump())
+        context = self._context
+        everybody = context.config.monitoring.broadcast_to_agents
+        conns = context.everybody() if everybody else list(context.registry.watchers)
+        context.pool.send_many(conns, message.dump())
 
     async def _until_nobody_is_behind(self) -> None:
         while any(watcher.is_behind for watcher in self._context.registry.watchers.values()):
@@ -136,7 +136,7 @@ class Watchers:
                 if watcher.credit and not watcher.wants_snapshot:
                     self._catch_up(conn, watcher)
         if context.config.monitoring.broadcast_to_agents:
-            conns += [conn for conn in registry.introduced if conn not in registry.watchers]
+            conns += [conn for conn in context.everybody() if conn not in registry.watchers]
         if conns:
             for message in self._messages(change):
                 context.pool.send_many(conns, message)

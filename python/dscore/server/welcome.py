@@ -35,6 +35,8 @@ class Welcome:
         self, conn: int, message: AppReady | Heartbeat | ReconnectionSuccess, kind: str, now: int
     ) -> None:
         context = self._context
+        if context.registry.is_full(message.agent_id):
+            self._make_room(now)
         record, previous = context.registry.introduce_agent(conn, message.agent_id, now)
         if previous:
             context.counters.takeovers_total += 1
@@ -63,11 +65,21 @@ class Welcome:
 
     def watcher(self, conn: int, message: Watch) -> None:
         context = self._context
-        is_new = conn in context.registry.newcomers
+        is_new = context.registry.newcomer(conn) is not None
         context.registry.watch(conn, message.filter)
         if is_new:
             context.pool.accept_watcher(conn)
         self._watchers.begin(conn, snapshot=message.snapshot)
+
+    def _make_room(self, now: int) -> None:
+        """For one more id: ids come from the network, and each could be a new one."""
+        context = self._context
+        record = context.registry.longest_absent()
+        if context.liveness.cut_short(record, now):
+            self._watchers.announce(record)
+        context.registry.forget(record)
+        context.store.forget([record.agent_id])
+        context.counters.agents_crowded_out_total += 1
 
     def again(self, record: AgentRecord, message: AppReady, now: int) -> None:
         context = self._context

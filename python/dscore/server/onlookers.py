@@ -1,0 +1,108 @@
+"""Socket.IO connections at their CONNECT: the token they show, and those that watch from then on.
+
+Document B's pages only listen. With `socketio.watch_on_connect` every Socket.IO connection is a
+watcher until it introduces itself; where tokens are required, only one that shows an operator's. To
+the core such a connection is nobody yet, so that a heartbeat of it is an introduction like any
+other.
+"""
+
+import inspect
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from dscore.messages import MAX_TOKEN, WatchFilter
+from dscore.policy import Candidate
+from dscore.policy.admission import has_token
+from dscore.registry import Newcomer
+from dscore.server.context import Context
+from dscore.server.watchers import Watchers
+
+if TYPE_CHECKING:
+    from dscore._core import Connected
+
+MAX_AUTH = 4096
+"""Bytes of an `auth` that is looked at: it may be kept as long as its connection is nobody."""
+
+
+class Onlookers:
+    """Knows of every CONNECT; decides nothing that `policy.admission` does not."""
+
+    def __init__(self, context: Context, watchers: Watchers) -> None:
+        self._context = context
+        self._watchers = watchers
+
+    def connected(self, event: "Connected", now: int) -> None:
+        """A client has joined a namespace. Only "/" has a meaning to us."""
+        context = self._context
+        newcomer = context.registry.newcomers.get(event.conn)
+        if newcomer is None or event.namespace != "/":
+            return
+        auth = read_auth(event.auth)
+        token = auth.get("token")
+        if isinstance(token, str) and 0 < len(token) <= MAX_TOKEN:
+            newcomer.token = token
+        if auth and context.hooks.authenticate is not None:
+            newcomer.auth = event.auth
+        if context.config.socketio.watch_on_connect and context.gate == "open":
+            self._judge(event.conn, newcomer)
+
+    def _judge(self, conn: int, newcomer: Newcomer) -> None:
+        """Makes it a watcher if it may be one. If not, it has not asked: nothing is said."""
+        context, hook = self._context, self._context.hooks.authenticate
+        candidate = Candidate(
+            role="operator",
+            agent_id="",
+            ip=newcomer.ip,
+            token=newcomer.token,
+            introduced_by="connect",
+            reconnection=False,
+            auth=read_auth(newcomer.auth),
+        )
+        allowed = has_token(
+            candidate,
+            required=context.config.auth.required,
+            agents=context.agent_tokens,
+            operators=context.operator_tokens,
+        )
+        if not allowed:
+            return
+        verdict: Any = True
+        if hook is not None:
+            try:
+                verdict = hook(candidate)
+            except Exception as error:
+                context.hooks.failed("authenticate", error)
+                return
+        if inspect.isawaitable(verdict):
+            context.tasks.spawn(self._judge_later(conn, verdict), "authenticate")
+        elif verdict:
+            self._watch(conn)
+
+    async def _judge_later(self, conn: int, verdict: Awaitable[Any]) -> None:
+        try:
+            allowed = await verdict
+        except Exception as error:
+            self._context.hooks.failed("authenticate", error)
+            return
+        # Meanwhile it may have gone, introduced itself, or been sent away.
+        if allowed and conn in self._context.registry.newcomers and self._context.gate == "open":
+            self._watch(conn)
+
+    def _watch(self, conn: int) -> None:
+        context = self._context
+        context.registry.watch(conn, WatchFilter(), until_introduced=True)
+        context.pool.lift_deadline(conn)
+        self._watchers.begin(conn, snapshot=False)
+
+
+def read_auth(auth: bytes | None) -> dict[str, Any]:
+    """The `auth` of a CONNECT; one that is too long, or no object, counts as none."""
+    if auth is None or len(auth) > MAX_AUTH:
+        return {}
+    try:
+        value = orjson.loads(auth)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,132 @@
+"""What is said to agents and watchers on somebody's behalf: one, many, or one that must answer."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import orjson
+
+from dscore.errors import NoAcksError, NotConnectedError
+from dscore.messages import detach
+from dscore.packed import compact
+from dscore.registry import AgentRecord
+from dscore.server.context import Context
+from dscore.server.requests import TIMEOUT, Requests
+
+Message: TypeAlias = Mapping[str, Any] | bytes
+"""An object with a string `type`, or its JSON text."""
+Audience: TypeAlias = Literal["agents", "watchers", "all"]
+
+SHAPE = "a message is an object with a string 'type'"
+
+
+class Outgoing:
+    """Finds out which dialect can take what; the core writes it down."""
+
+    def __init__(self, context: Context, requests: Requests) -> None:
+        self._context = context
+        self._requests = requests
+
+    def send(self, record: AgentRecord, message: Message, namespace: str) -> bool:
+        """Sends a message, or keeps it for when the agent is back.
+
+        Returns:
+            Whether it is on its way now.
+
+        Raises:
+            NotConnectedError: the agent is away, and the message cannot wait.
+            ValueError: it is no message, or none for the agent's dialect.
+        """
+        context = self._context
+        text, is_whole = _dump(message)
+        if not is_whole or namespace != "/":
+            self._send_event(record, message, namespace)
+            return True
+        if record.conn:
+            context.pool.send(record.conn, text)
+            return True
+        if context.store.get(record.agent_id) is None:
+            raise NotConnectedError(record.agent_id)
+        context.counters.outbox_dropped_total += context.store.queue(
+            record.agent_id,
+            compact(text),
+            limit=context.config.session.outbox_limit,
+            # It is all sent at once when the agent is back: that must not make a slow consumer of
+            # it.
+            max_bytes=context.config.limits.outbox_bytes // 2,
+        )
+        return False
+
+    def broadcast(self, message: Message, to: Audience) -> int:
+        """Sends a message to many.
+
+        Returns:
+            To how many.
+
+        Raises:
+            ValueError: it is no message, or has attachments.
+        """
+        context = self._context
+        text, is_whole = _dump(message)
+        if not is_whole:
+            raise ValueError("a broadcast carries no bytes: not every dialect can")
+        if to == "agents":
+            conns = [record.conn for record in context.registry.connected()]
+        else:
+            conns = list(context.registry.watchers) if to == "watchers" else context.everybody()
+        context.pool.send_many(conns, text)
+        return len(conns)
+
+    async def request(
+        self, record: AgentRecord, event: str, data: Any, *, namespace: str, timeout: float | None
+    ) -> Any:
+        """Sends an event, and waits for its ack.
+
+        Raises:
+            NotConnectedError: the agent is away.
+            RequestError: there is no ack, or none that can be read.
+            ValueError: `data` is no JSON.
+        """
+        if not record.conn:
+            raise NotConnectedError(record.agent_id)
+        if record.dialect != "socketio":
+            raise NoAcksError(record.agent_id)
+        return await self._requests.request(
+            self._context.pool,
+            record.conn,
+            record.agent_id,
+            [event] if data is None else [event, data],
+            namespace=namespace,
+            timeout=TIMEOUT if timeout is None else timeout,
+        )
+
+    def _send_event(self, record: AgentRecord, message: Message, namespace: str) -> None:
+        """What only a Socket.IO connection can take."""
+        if not record.conn:
+            raise NotConnectedError(record.agent_id)
+        if record.dialect != "socketio":
+            raise ValueError(
+                f"agent {record.agent_id!r} speaks the raw dialect, which has neither attachments "
+                "nor namespaces: leave out what is bytes, or write it as text"
+            )
+        fields = _loads(message) if isinstance(message, bytes) else dict(message)
+        data, attachments = detach([fields.pop("type"), fields])
+        self._context.pool.send_event(
+            record.conn, data, namespace=namespace, attachments=attachments
+        )
+
+
+def _dump(message: Message) -> tuple[bytes, bool]:
+    """The JSON text of a message, and whether that is all of it: nothing in it is bytes."""
+    if isinstance(message, bytes):
+        return message, True
+    if not isinstance(message.get("type"), str):
+        raise ValueError(SHAPE)
+    text, attachments = detach(message)
+    return text, not attachments
+
+
+def _loads(text: bytes) -> dict[str, Any]:
+    message = orjson.loads(text)  # what it raises is a ValueError
+    if isinstance(message, dict) and isinstance(message.get("type"), str):
+        return message
+    raise ValueError(SHAPE)

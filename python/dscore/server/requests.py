@@ -1,0 +1,95 @@
+"""Requests to agents: an event with an id, and whoever waits for the ack that names it."""
+
+import asyncio
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from dscore.errors import (
+    ConnectionLostError,
+    RequestError,
+    RequestTimeoutError,
+    TooManyRequestsError,
+)
+from dscore.messages import Refusal, attach, detach
+
+if TYPE_CHECKING:
+    from dscore._core import ReactorPool, Reply
+
+TIMEOUT = 30.0
+"""Seconds an agent has to ack, unless the caller says otherwise: what a connection_check gives."""
+MAX_WAITING = 1000
+"""Requests of one connection that may wait for their acks."""
+
+
+class Requests:
+    """Matches each ack to its caller. Every request ends: with the ack, in time, or with its
+    connection."""
+
+    def __init__(self) -> None:
+        self._ids = count(1)
+        self._waiting: dict[int, dict[int, tuple[str, str, asyncio.Future[Any]]]] = {}
+        """Connection -> request id -> agent id, namespace, who waits."""
+        self.unmatched_total = 0
+        """Acks of requests that are unknown, or over."""
+
+    async def request(
+        self,
+        pool: "ReactorPool",
+        conn: int,
+        agent_id: str,
+        event: list[Any],
+        *,
+        namespace: str,
+        timeout: float,
+    ) -> Any:
+        """Sends an event, and waits for its ack.
+
+        Raises:
+            RequestError: there will be none.
+            ValueError: the event is no JSON but for the bytes in it.
+        """
+        data, attachments = detach(event)
+        requests = self._waiting.setdefault(conn, {})
+        if len(requests) >= MAX_WAITING:
+            raise TooManyRequestsError(agent_id)
+        number = next(self._ids)
+        answer = asyncio.get_running_loop().create_future()
+        requests[number] = agent_id, namespace, answer
+        try:
+            pool.send_event(conn, data, namespace=namespace, id=number, attachments=attachments)
+            return await asyncio.wait_for(answer, timeout)
+        except asyncio.TimeoutError:
+            raise RequestTimeoutError(agent_id) from None
+        finally:
+            requests.pop(number, None)
+            if not requests:
+                self._waiting.pop(conn, None)
+
+    def reply(self, event: "Reply", now: int) -> None:
+        requests = self._waiting.get(event.conn, {})
+        agent_id, namespace, answer = requests.get(event.id, ("", None, None))
+        if answer is None or answer.done() or event.namespace != namespace:
+            self.unmatched_total += 1
+            return
+        try:
+            answer.set_result(_argument(attach(orjson.loads(event.data), event.attachments)))
+        except (orjson.JSONDecodeError, Refusal):
+            answer.set_exception(RequestError(agent_id))
+
+    def closed(self, conn: int) -> None:
+        """A connection has ended."""
+        for agent_id, _, answer in self._waiting.get(conn, {}).values():
+            if not answer.done():
+                answer.set_exception(ConnectionLostError(agent_id))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+
+def _argument(arguments: list[Any]) -> Any:
+    """What an ack says: nothing, one thing, or several."""
+    if len(arguments) > 1:
+        return arguments
+    return arguments[0] if arguments else None
