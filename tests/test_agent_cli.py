@@ -111,6 +111,9 @@ def test_taken_over_it_exits_with_4(agent: Start, lasting: Serving) -> None:
         "x",
         "taken over",
     )
+    assert first.log.splitlines()[-1] == (
+        "dscore: another agent has taken over the name x: give each an instance-id of its own"
+    )
 
 
 def test_the_file_the_variables_and_the_flags(agent: Start, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from dscore import log
 from dscore.agent import Agent, AgentConfig, Exit, load
 from dscore.agent.events import PipelineError
 from dscore.agent.metrics import serve_metrics
+from dscore.cli import PROGRAM
 from dscore.cli.errors import INTERRUPTED, USAGE, CliError
 from dscore.cli.notify import Notifier
 from dscore.config import LogConfig
@@ -26,6 +27,9 @@ Level = Literal["debug", "info", "warning", "error"]
 
 OURS = frozenset({"DSCORE_AGENT_CONFIG", "DSCORE_AGENT_PIPELINE", "DSCORE_AGENT_LOG_LEVEL"})
 """Variables of the command line's own options, which are no settings."""
+
+TAKEN_OVER = 4409
+"""The close code of a connection whose agent came in by another one."""
 
 _log = log.get_logger("dscore.agent")
 
@@ -49,11 +53,15 @@ def agent(
     config = load(path, flags=flags, environ=environ)
     log.configure(LogConfig(level=level))
     _forward_records(level)
+    program = _Program(config, pipeline)
     try:
-        code = uvloop.run(_Program(config, pipeline).run())
+        code = uvloop.run(program.run())
     except BaseException:
         log.flush()
         raise
+    if code == Exit.REFUSED:
+        log.flush()
+        print(f"{PROGRAM}: {program.refusal}", file=sys.stderr)
     _exit(code)
 
 
@@ -84,6 +92,16 @@ class _Program:
         self._agent = Agent(config, on_terminate=on_terminate)
         if self._binding is not None:
             self._binding.report_to(self._agent.send, config.pipeline_reports)
+
+    @property
+    def refusal(self) -> str:
+        """Why the server does not want it back, and what to do."""
+        name, status = self._config.instance_id, self._agent.status
+        if status.last_close_code == TAKEN_OVER:
+            return (
+                f"another agent has taken over the name {name}: give each an instance-id of its own"
+            )
+        return f"the server does not want {name} ({status.last_close_reason}): check its token"
 
     async def run(self) -> int:
         """Lives until the agent or the pipeline is over.
