@@ -274,7 +274,13 @@ async def test_status_sums_it_up() -> None:
         assert document["address"] == "127.0.0.1:8765"
         assert document["connections"] == {"total": 4, "authenticated": 2, "unauthenticated": 2}
         states = {"connected": 2, "offline": 1}
-        assert document["agents"] == {"total": 3, "online": 2, "offline": 1, "states": states}
+        assert document["agents"] == {
+            "total": 3,
+            "online": 2,
+            "offline": 1,
+            "states": states,
+            "dialects": {"raw": 2, "socketio": 0},
+        }
         assert document["store"]["status"] == "ok"
         assert document["loop_lag_ms"] == 2.0
         assert document["core"]["heartbeats_total"] == 7

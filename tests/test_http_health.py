@@ -20,6 +20,7 @@ async def test_health_has_every_field_of_section_8() -> None:
     assert document["timestamp"].endswith("Z")
     assert len(document["timestamp"]) == len("2026-01-01T00:00:00.000Z")
     assert document["connected_instances"] == ["a", "b", "c"]
+    assert document["dialects"] == {"raw": 3, "socketio": 0}
     assert document["websocket"] == {
         "total_connections": 5,
         "authenticated_connections": 3,

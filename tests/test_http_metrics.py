@@ -34,6 +34,15 @@ async def test_agents_by_status() -> None:
     assert samples["dscore_agents", (("state", "late"), ("status", "online"))] == 0
 
 
+async def test_connected_agents_by_dialect() -> None:
+    fleet = FakeFleet("a", "b", "c")
+    fleet.by_id["b"].dialect = "socketio"
+    fleet.by_id["c"].connected = False
+    samples = await scrape(fleet)
+    assert samples["dscore_connected_agents", (("dialect", "raw"),)] == 1
+    assert samples["dscore_connected_agents", (("dialect", "socketio"),)] == 1
+
+
 async def test_disconnects_by_reason_code_and_initiator() -> None:
     fleet = FakeFleet()
     fleet.ended[Disconnect("ping_timeout", "1011", "server")] = 3

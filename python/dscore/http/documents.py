@@ -70,7 +70,7 @@ def store_document(health: StoreHealthView) -> dict[str, Any]:
 
 
 def count_agents(fleet: Fleet) -> dict[str, Any]:
-    """Agents known, by status and by state."""
+    """Agents known, by status and by state, and those connected, by dialect."""
     kinds = Counter((agent.status, agent.state) for agent in fleet.agents())
     statuses: Counter[str] = Counter()
     states: Counter[str] = Counter()
@@ -82,6 +82,7 @@ def count_agents(fleet: Fleet) -> dict[str, Any]:
         "online": statuses["online"],
         "offline": statuses["offline"],
         "states": dict(sorted(states.items())),
+        "dialects": fleet.dialects(),
     }
 
 

@@ -143,6 +143,7 @@ class AgentCounts(BaseModel):
     online: int
     offline: int
     states: dict[str, int]
+    dialects: dict[str, int] = Field(description="Those that are connected.")
 
 
 class StatusDocument(BaseModel):
