@@ -2,11 +2,11 @@
 
 Everything runs on one event loop. The parts, in the order a connection meets them: `dispatch` (each
 event to its part), `onlookers` (a Socket.IO page that says nothing), `introductions` (may it come
-in), `welcome` (it does), `conversations` (what it says), `outgoing` and `requests` (what it is told,
-and asked), `timers` (how long it may be away), `terminations` and `draining` (how it ends);
+in), `welcome` (it does), `conversations` (what it says), `outgoing` and `requests` (what it is
+told and asked), `timers` (how long it may be away), `terminations` and `draining` (how it ends);
 `watchers` hear of it all, `recorder` and `keeping` write it down, and `context` is what they share.
-`parts` wires them, `server` owns them all. Which dialect a connection speaks matters to few of them:
-the core makes the same messages of both.
+`parts` wires them, `server` owns them all. Few of them ask which dialect a connection speaks: the
+core makes the same messages of both.
 """
 
 from dscore.server.agents import Agent, Outbox, Termination

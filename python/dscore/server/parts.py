@@ -55,6 +55,7 @@ class Parts:
             self.loop_lag.close()
             self.timers.close()
             self.backlog.close()
+            self.requests.close()
             self.context.pool.close()
 
 

@@ -78,6 +78,11 @@ class Requests:
         except (orjson.JSONDecodeError, Refusal):
             answer.set_exception(RequestError(agent_id))
 
+    def close(self) -> None:
+        """The server stops: what has no ack by now gets none."""
+        for conn in self._waiting:
+            self.closed(conn)
+
     def closed(self, conn: int) -> None:
         """A connection has ended."""
         for agent_id, _, answer in self._waiting.get(conn, {}).values():
