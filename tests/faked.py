@@ -33,6 +33,11 @@ class FakeServer(Server):
         ready = introduction(conn, "app_ready", instance_id=agent_id, **fields)
         await self.happen(fake_core.Opened(conn), ready)
 
+    async def join(self, conn: int, auth: bytes = b"{}") -> None:
+        """A Socket.IO client connects to "/"."""
+        opened = fake_core.Opened(conn, endpoint="socketio", path="/socket.io/")
+        await self.happen(opened, fake_core.Connected(conn, "/", auth))
+
     async def watch(self, conn: int, **fields: object) -> None:
         await self.happen(fake_core.Opened(conn), introduction(conn, "watch", **fields))
 

@@ -6,10 +6,15 @@ from dscore import errors
 from dscore.errors import (
     AgentError,
     ConfigError,
+    ConnectionLostError,
     DrainingError,
     DscoreError,
+    NoAcksError,
     NotConnectedError,
+    RequestError,
+    RequestTimeoutError,
     StoreError,
+    TooManyRequestsError,
     UnknownAgentError,
 )
 
@@ -22,6 +27,10 @@ from dscore.errors import (
         (StoreError, (DscoreError,)),
         (UnknownAgentError, (AgentError, DscoreError, LookupError)),
         (NotConnectedError, (AgentError, DscoreError)),
+        (NoAcksError, (RequestError, AgentError)),
+        (TooManyRequestsError, (RequestError,)),
+        (RequestTimeoutError, (RequestError, TimeoutError)),
+        (ConnectionLostError, (RequestError, ConnectionError)),
     ],
 )
 def test_error_is_caught_as_its_bases(error: type, bases: tuple[type, ...]) -> None:

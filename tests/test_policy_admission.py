@@ -32,6 +32,13 @@ def test_types_of_others_are_the_policys() -> None:
     assert react("agent", "app_terminated_") == "hand_over"
 
 
+def test_in_another_namespace_our_types_are_anybodys() -> None:
+    assert react("agent", "heartbeat", "/x") == "hand_over"
+    assert react("newcomer", "app_ready", "/x") == "not_introduced"
+    assert react("watcher", "watch", "/x") == "not_introduced"
+    assert react("newcomer", "watch", "/") == "watch"
+
+
 @pytest.mark.parametrize(
     ("role", "token", "required", "allowed"),
     [

@@ -272,6 +272,15 @@ def test_thousands_of_graces_that_end_at_once_are_ended_in_slices(liveness: Live
     assert [record.state for record in records[2:4]] == ["connected", "reconnecting"]
 
 
+def test_a_grace_can_be_cut_short(liveness: Liveness, record: AgentRecord) -> None:
+    assert not liveness.cut_short(record, 0), "it is connected"
+    liveness.lost(record, 0)
+    assert liveness.cut_short(record, 1)
+    assert (record.state, record.reason_code) == ("offline", "reconnect_timeout")
+    assert not liveness.cut_short(record, 2)
+    assert liveness.next_deadline() is None
+
+
 def test_graces_that_wait_for_their_turn_wait_through_a_maintenance(liveness: Liveness) -> None:
     records = [put_into(liveness, "reconnecting") for _ in range(2)]
     liveness.advance(120 * S, 1)

@@ -27,6 +27,17 @@ async def test_start_and_close_once_and_for_all() -> None:
     assert await server.wait() == 0
 
 
+async def test_a_server_is_started_once() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="started before"):
+                await server.start()
+        assert server.connected_ids() == ["a"]
+    with pytest.raises(RuntimeError, match="started before"):
+        await server.start()
+
+
 async def test_before_the_start_nothing_is_ready() -> None:
     server = FakeServer()
     assert (server.is_started, server.is_ready, server.is_draining) == (False, False, False)

@@ -1,6 +1,7 @@
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 
 import fake_core
@@ -170,3 +171,118 @@ async def test_an_event_that_fails_does_not_lose_the_rest_of_its_batch() -> None
         broken = Message(1, "detections", None)  # type: ignore[arg-type]
         await server.happen(broken, message(1, "detections"))
         assert len(listener.heard) == 1
+
+
+class Answering(Policy):
+    """Answers each message with what the test says; in a namespace with that name."""
+
+    namespaces = ("/x",)
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+        self.heard: list[dict[str, Any]] = []
+
+    def on_message(self, agent: Agent, kind: str, message: dict[str, Any]) -> Any:
+        self.heard.append(message)
+        return self.answer
+
+    def on_namespace_message(
+        self, agent: Agent, namespace: str, kind: str, message: dict[str, Any]
+    ) -> Any:
+        self.heard.append(message)
+        return f"{agent.id} {namespace} {kind}"
+
+
+def event(
+    kind: str, *, ack: int | None = None, namespace: str = "/", files: Any = (), **fields: Any
+) -> Message:
+    """A Socket.IO event of connection 1."""
+    text = orjson.dumps({**fields, "type": kind})
+    return Message(1, kind, text, namespace=namespace, ack=ack, attachments=list(files))
+
+
+async def introduce_socketio(server: FakeServer) -> None:
+    await server.join(1)
+    await server.happen(introduction(1, "heartbeat", clientName="a"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "argument", "attachments"),
+    [
+        (None, [], []),
+        ("ok", ["ok"], []),
+        ([1, 2], [[1, 2]], []),
+        ({"jpeg": b"\xff"}, [{"jpeg": {"_placeholder": True, "num": 0}}], [b"\xff"]),
+    ],
+)
+async def test_what_on_message_returns_is_the_acks_argument(
+    answer: Any, argument: list[Any], attachments: list[bytes]
+) -> None:
+    async with running(policy=Answering(answer)) as server:
+        await introduce_socketio(server)
+        await server.happen(event("shot", ack=7), event("shot"))
+        assert server.pool.named("send_ack") == [(1, 7, argument, "/", attachments)]
+
+
+async def test_an_async_on_message_acks_each_message_in_order() -> None:
+    class Slow(Policy):
+        async def on_message(self, agent: Agent, kind: str, message: dict[str, Any]) -> int:
+            await asyncio.sleep(0)
+            return int(message["n"])
+
+    async with running(policy=Slow()) as server:
+        await introduce_socketio(server)
+        await server.happen(*(event("shot", ack=n, n=10 * n) for n in range(3)))
+        await eventually(lambda: len(server.pool.named("send_ack")) == 3)
+        acks = [(number, argument) for _, number, argument, *_ in server.pool.named("send_ack")]
+        assert acks == [(0, [0]), (1, [10]), (2, [20])]
+
+
+async def test_whoever_waits_for_an_ack_gets_one() -> None:
+    class Broken(Policy):
+        async def on_message(self, agent: Agent, kind: str, message: dict[str, Any]) -> Any:
+            if kind == "raises":
+                raise LookupError
+            return {1}  # no JSON
+
+    for policy in (None, Broken()):
+        async with running(policy=policy) as server:
+            await introduce_socketio(server)
+            await server.happen(event("raises", ack=1), event("nonsense", ack=2))
+            await eventually(lambda: len(server.pool.named("send_ack")) == 2)
+            assert server.pool.named("send_ack") == [(1, 1, [], "/", []), (1, 2, [], "/", [])]
+            assert server.core_stats()["hook_errors_total"] == (0 if policy is None else 2)
+
+
+async def test_on_message_sees_bytes_where_attachments_were() -> None:
+    policy = Answering()
+    async with running(policy=policy) as server:
+        await introduce_socketio(server)
+        placeholder = {"_placeholder": True, "num": 0}
+        await server.happen(event("shot", files=[b"\xff"], jpeg=placeholder))
+        assert policy.heard == [{"type": "shot", "jpeg": b"\xff"}]
+        await server.happen(event("shot", ack=3, files=[b"\xff"], a={**placeholder, "num": 1}))
+        assert refusals(server) == [(1, "bad_field", "shot")]
+        assert server.pool.named("send_ack") == [(1, 3, [], "/", [])]
+
+
+async def test_another_namespace_has_a_hook_of_its_own_whatever_the_event() -> None:
+    policy = Answering()
+    async with running(policy=policy) as server:
+        assert server.pool.config.settings["namespaces"] == ("/x",)
+        await introduce_socketio(server)
+        await server.happen(event("heartbeat", namespace="/x", ack=1, clientName="b"))
+        assert policy.heard == [{"clientName": "b", "type": "heartbeat"}]
+        assert server.pool.named("send_ack") == [(1, 1, ["a /x heartbeat"], "/x", [])]
+
+
+@pytest.mark.parametrize("watches", [False, True])
+async def test_nobody_speaks_in_a_namespace_before_the_introduction(*, watches: bool) -> None:
+    policy = Answering()
+    settings = {"socketio": {"watch_on_connect": watches}}
+    async with running(settings, policy=policy) as server:
+        await server.join(1)
+        await server.happen(event("app_ready", namespace="/x", ack=1, instance_id="a"))
+        assert refusals(server) == [(1, "not_introduced", "app_ready")]
+        assert server.pool.named("send_ack") == [(1, 1, [], "/x", [])]
+        assert policy.heard == []

@@ -18,6 +18,9 @@ def test_the_core_takes_the_defaults() -> None:
         ("socket", "max_message_size", 128, 1 << 30),
         ("socket", "ping_interval", "10ms", "1d"),
         ("socket", "ping_timeout", "10ms", "1d"),
+        ("socket", "connect_timeout", "10ms", "1d"),
+        ("socket", "transports", ["polling"], ["websocket", "polling"]),
+        ("socket", "cors_methods", [], ["GET", "POST", "PUT"]),
         ("limits", "connections", 1, 10_000_000),
         ("limits", "accept_rate", 0.1, 10_000_000),
         ("limits", "handshake_timeout", "10ms", "1d"),
@@ -57,3 +60,25 @@ def test_settings_go_to_the_core_in_milliseconds() -> None:
     assert (settings["accept_rate"], settings["max_connections"]) == (100.0, 50)
     assert settings["heartbeat_message"] == "하트비트 수신 완료"
     assert settings["introduce_by_heartbeat"] is False
+
+
+def test_document_bs_socket_section_goes_to_the_core() -> None:
+    socket = {
+        "cors": {"origin": "*", "methods": ["GET", "POST"]},
+        "pingInterval": 25_000,
+        "pingTimeout": 60_000,
+        "transports": ["websocket", "polling"],
+        "allowEIO3": True,
+        "maxHttpBufferSize": 1e6,
+        "connectTimeout": 45_000,
+    }
+    settings = core_settings(Config.model_validate({"socket": socket}), ["/x"])
+    assert settings["endpoints"]["/socket.io/"] == "socketio"
+    assert {name: settings[name] for name in ("origins", "cors_methods", "transports")} == {
+        "origins": ("*",),
+        "cors_methods": ("GET", "POST"),
+        "transports": ("websocket", "polling"),
+    }
+    assert (settings["ping_interval"], settings["ping_timeout"]) == (25_000, 60_000)
+    assert (settings["connect_timeout"], settings["max_message_size"]) == (45_000, 1_000_000)
+    assert (settings["allow_eio3"], settings["namespaces"]) == (True, ("/x",))

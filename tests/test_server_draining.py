@@ -341,3 +341,51 @@ async def test_a_drain_that_fails_is_exit_code_1(monkeypatch: pytest.MonkeyPatch
 
 async def _fail() -> None:
     raise LookupError
+
+
+async def test_drain_3_every_socketio_connection_gets_server_shutdown_introduced_or_not() -> None:
+    async with running() as server:
+        await server.introduce(1, "raw")
+        await server.happen(fake_core.Opened(2))
+        await server.join(3)
+        await server.happen(introduction(3, "app_ready", instance_id="sio"))
+        await server.join(4)
+        await server.happen(introduction(4, "heartbeat", clientName="b"))
+        await server.join(5)
+        drain = await begin(server)
+        await server.happen(*(Outcome(conn, "r", "acked") for conn in (1, 3, 4)))
+        report = await drain
+        told = [conn for conn in range(1, 6) if server.told(conn, "server_shutdown")]
+        assert told == [3, 4, 5]
+        assert (report.total, report.acked) == (3, 3)
+
+
+async def test_restart_is_the_same_for_both_dialects() -> None:
+    settings = {"shutdown": {"notice": 0.01, "reconnect_window": 8}}
+    async with running(settings) as server:
+        await server.introduce(1, "raw")
+        await server.join(2)
+        await server.happen(introduction(2, "heartbeat", clientName="sio"))
+        await server.happen(fake_core.Opened(3))
+        await server.join(4)
+        report = await server.drain(intent="restart")
+        slots = [server.told(conn, "server_shutdown")[0]["reconnectAfter"] for conn in (1, 2, 3, 4)]
+        assert slots == [5_000, 7_000, 9_000, 11_000]
+        assert (report.total, report.notified) == (2, 2)
+
+
+@pytest.mark.parametrize("intent", ["terminate", "restart"])
+async def test_drain_whom_maintenance_sends_away_is_not_missed(intent: Any) -> None:
+    async with running({"shutdown": {"notice": 0.01}}) as server:
+        await server.introduce(1, "a")
+        open_now = set(server.pool.open)
+        server.pool.open.clear()  # its closing handshake takes a while
+        server.set_maintenance(enabled=True)
+        server.set_maintenance(enabled=False)
+        await server.introduce(2, "b")
+        drain = await begin(server, intent=intent)
+        assert server.pool.named("close_all")[0][0] == 1013
+        server.pool.open |= open_now
+        await server.happen(Closed(1, 1013), Outcome(2, "r", "acked"))
+        report = await drain
+        assert (report.total, report.vanished, report.exit_code) == (1, 0, 0)

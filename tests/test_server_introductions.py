@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import fake_core
+from dscore import registry
 from dscore.policy import Candidate, Policy
 from fake_core import introduction
 from faked import eventually, running
@@ -313,3 +314,86 @@ async def test_a_heartbeat_gets_the_outbox_after_its_response() -> None:
         server.send_message("b", {"type": "one"})
         await server.happen(fake_core.Opened(2), introduction(2, "heartbeat", clientName="b"))
         assert [one["type"] for one in server.told(2)] == ["heartbeat_response", "one"]
+
+
+async def test_an_authenticate_that_ends_too_late_takes_nobodys_place() -> None:
+    door = Door()
+    async with running({"auth": {"timeout": "10s"}}, policy=door) as server:
+        door.verdict.set_result(True)
+        await server.introduce(1, "a")
+        await eventually(lambda: server.connected_ids() == ["a"])
+        door.verdict = asyncio.get_running_loop().create_future()
+        await server.introduce(2, "a")
+        server.pool.clock_skip = 10_000  # the core has begun to close it, and says so in a moment
+        door.verdict.set_result(True)
+        await eventually(lambda: len(door.asked) == 2)
+        await server.happen()
+        assert server.pool.closes(1) == []
+        assert [command[0] for command in server.pool.named("accept")] == [1]
+
+
+async def test_an_authenticate_has_what_is_left_of_the_connections_time() -> None:
+    door = Door()
+    async with running({"auth": {"timeout": "10s"}}, policy=door) as server:
+        await server.happen(fake_core.Opened(1))
+        server.pool.clock_skip = 9_600
+        await server.happen(introduction(1, "app_ready", instance_id="a"))
+        await eventually(lambda: server.pool.closes(1))
+        assert server.pool.closes(1) == [(1008, "authentication timeout")]
+
+
+async def test_a_socketio_connection_may_introduce_itself_at_any_time() -> None:
+    door = Door()
+    async with running({"auth": {"timeout": "10s"}}, policy=door) as server:
+        await server.join(1)
+        server.pool.clock_skip = 3_600_000
+        await server.happen(introduction(1, "heartbeat", clientName="a"))
+        door.verdict.set_result(True)
+        await eventually(lambda: server.connected_ids() == ["a"])
+
+
+async def test_whom_maintenance_sends_away_is_not_let_in_when_it_is_over() -> None:
+    door = Door()
+    async with running(policy=door) as server:
+        await server.introduce(1, "a")
+        server.pool.open.clear()
+        server.set_maintenance(enabled=True)
+        server.set_maintenance(enabled=False)
+        door.verdict.set_result(True)
+        await server.happen()
+        assert server.pool.named("accept") == []
+
+
+async def test_liveness_7_takeover_across_dialects() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        await server.join(2)
+        await server.happen(introduction(2, "heartbeat", clientName="a"))
+        assert server.pool.closes(1) == [(4409, "taken over")]
+        agent = server.agent("a")
+        assert agent is not None
+        assert (agent.dialect, server.dialects()) == ("socketio", {"raw": 0, "socketio": 1})
+        await server.introduce(3, "a")
+        assert server.pool.closes(2) == [(4409, "taken over")]
+        assert server.dialects() == {"raw": 1, "socketio": 0}
+
+
+async def test_new_ids_crowd_out_the_longest_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "MAX_ABSENT", 2)
+    async with running() as server:
+        await server.watch(99)
+        for conn in range(1, 8):
+            await server.introduce(conn, f"a{conn}")
+            await server.happen(fake_core.Closed(conn))
+            assert len(list(server.agents())) <= 3
+        known = [agent.id for agent in server.agents()]
+        assert known == ["a6", "a7"]
+        offline = [
+            (one["name"], one["reason_code"])
+            for one in server.told(99, "client_status_changed")
+            if one["status"] == "offline"
+        ]
+        assert offline == [(f"a{conn}", "reconnect_timeout") for conn in range(1, 6)]
+        assert server.core_stats()["agents_crowded_out_total"] == 5
+        await server.introduce(8, "a6")
+        assert [agent.id for agent in server.agents()] == known, "it is known: nobody has to go"
