@@ -102,7 +102,8 @@ class SocketConfig(_Section):
     """Transport of both dialects (document B's `socket`)."""
 
     ping_interval: Interval = 30.0
-    """How often a connection is pinged."""
+    """How often a connection is pinged. A Socket.IO session keeps the two times that it was told
+    when it began."""
     ping_timeout: Interval = 120.0
     """Nothing at all from a peer for ping_interval + ping_timeout: close 1011 `ping timeout`."""
     connect_timeout: Interval = 60.0
