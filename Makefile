@@ -29,7 +29,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance check lock clean
+.PHONY: help serve setup setup-gst setup-browser build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -104,6 +104,10 @@ fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each; one target: ARGS=fram
 
 compliance: setup ## Autobahn's cases 1-7, 9 and 10 against a real echo server (tests/compliance/README.md)
 	$(PY) -m tests.compliance $(ARGS)
+
+compliance-socketio: setup ## a public Engine.IO or Socket.IO protocol suite you have fetched: SUITE=folder (needs Node)
+	@test -n "$(SUITE)" || { echo 'which suite? make compliance-socketio SUITE=folder' >&2; exit 1; }
+	$(PY) tests/compliance/socketio_app.py --suite "$(SUITE)"
 
 lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
