@@ -93,7 +93,7 @@ bench-peers: setup ## build other people's servers to compare with, each if the 
 
 # Ten minutes on a machine with nothing else to do. Stopped, it goes on where it was.
 bench-record: setup ## the README's table and pictures, in benches/results/record; others: ARGS="-k scaling"
-	$(PY) -m benches -k side_by_side --results record --resume $(ARGS)
+	$(PY) -m benches -k "test_side_by_side or test_socketio" --results record --resume $(ARGS)
 
 bench-instructions: setup ## instructions of the hot paths against benches/instructions.json (needs valgrind)
 	$(PY) -m benches.instructions $(ARGS)
