@@ -384,7 +384,11 @@ proptest! {
 
     /// Cut off anywhere, a packet is an error or a packet, never a panic.
     #[test]
-    fn survives_every_cut(namespace in "(/[a-zé?]{1,8},)?", id in "[0-9]{0,17}", data in r#"\["[a-zé]{0,9}"\]"#) {
+    fn survives_every_cut(
+        namespace in "(/[a-zé?]{1,8},)?",
+        id in "[0-9]{0,17}",
+        data in r#"\["[a-zé]{0,9}"\]"#,
+    ) {
         for head in ["2", "3", "51-", "612-"] {
             let text = format!("{head}{namespace}{id}{data}");
             for (cut, _) in text.char_indices() {
