@@ -29,7 +29,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,9 @@ setup-gst: $(INSTALLED) ## GStreamer from the distribution, and `gi` for the env
 
 setup-browser: ## Chromium and its driver from the distribution, for the tests of the fleet page
 	@scripts/setup-browser
+
+setup-clients: ## npm's Socket.IO clients, as locked, for the tests of that dialect
+	@scripts/setup-clients
 
 build: $(DEBUG) ## debug build of the extension, in place
 
@@ -116,7 +119,7 @@ lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (needs uv)
 	    --output-file requirements.lock
 
 clean: ## remove the environment and everything that was built
-	rm -rf $(VENV) target rust/fuzz/target python/dscore/_core*.so
+	rm -rf $(VENV) target tests/clients/node_modules rust/fuzz/target python/dscore/_core*.so
 
 # An interpreter that has gone away (a dangling link) counts as missing, and what hung on it is made again.
 $(PY):
