@@ -135,6 +135,8 @@ class Session:
         self.opened = opened
         self.sid = str(opened["sid"])
         self.path = path
+        # What came behind the open packet, and was not asked for yet.
+        self.kept: list[str] = []
 
     @property
     def target(self) -> str:
@@ -145,6 +147,9 @@ class Session:
 
     async def packets(self) -> list[str]:
         """What one poll brings; fails when the session has ended."""
+        if self.kept:
+            kept, self.kept = self.kept, []
+            return kept
         answer = await self.poll()
         assert answer.status == 200, answer
         assert answer.headers["content-type"].lower() == "text/plain; charset=utf-8"
@@ -262,13 +267,15 @@ class Here:
         return self._pool
 
     async def open(self, eio: int = 4, query: str = "", **headers: str) -> Session:
-        """A new session over polling, its open packet read and nothing else."""
+        """A new session over polling, its open packet read."""
         target = f"{self.path}?EIO={eio}&transport=polling{query}"
         answer = await fetch(self.port, "GET", target, headers=headers)
         assert answer.status == 200, answer
-        packet = split_payload(answer.text, eio)[0]
+        packet, *kept = split_payload(answer.text, eio)
         assert packet[0] == "0", packet
-        return Session(self.port, self.path, eio, json.loads(packet[1:]))
+        session = Session(self.port, self.path, eio, json.loads(packet[1:]))
+        session.kept = kept
+        return session
 
     @asynccontextmanager
     async def socket(self, eio: int = 4, query: str = "") -> AsyncIterator[Socket]:
