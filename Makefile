@@ -29,7 +29,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,9 @@ setup-gst: $(INSTALLED) ## GStreamer from the distribution, and `gi` for the env
 
 setup-browser: ## Chromium and its driver from the distribution, for the tests of the fleet page
 	@scripts/setup-browser
+
+setup-clients: ## npm's Socket.IO clients, as locked, for the tests of that dialect
+	@scripts/setup-clients
 
 build: $(DEBUG) ## debug build of the extension, in place
 
@@ -93,7 +96,7 @@ bench-peers: setup ## build other people's servers to compare with, each if the 
 
 # Ten minutes on a machine with nothing else to do. Stopped, it goes on where it was.
 bench-record: setup ## the README's table and pictures, in benches/results/record; others: ARGS="-k scaling"
-	$(PY) -m benches -k side_by_side --results record --resume $(ARGS)
+	$(PY) -m benches -k "test_side_by_side or test_socketio" --results record --resume $(ARGS)
 
 bench-instructions: setup ## instructions of the hot paths against benches/instructions.json (needs valgrind)
 	$(PY) -m benches.instructions $(ARGS)
@@ -105,6 +108,10 @@ fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each; one target: ARGS=fram
 compliance: setup ## Autobahn's cases 1-7, 9 and 10 against a real echo server (tests/compliance/README.md)
 	$(PY) -m tests.compliance $(ARGS)
 
+compliance-socketio: setup ## a public Engine.IO or Socket.IO protocol suite you have fetched: SUITE=folder (needs Node)
+	@test -n "$(SUITE)" || { echo 'which suite? make compliance-socketio SUITE=folder' >&2; exit 1; }
+	$(PY) tests/compliance/socketio_app.py --suite "$(SUITE)"
+
 lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
 	uv pip compile --quiet --universal --python-version 3.10 --no-python-downloads --group dev pyproject.toml --upgrade \
@@ -112,7 +119,7 @@ lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (needs uv)
 	    --output-file requirements.lock
 
 clean: ## remove the environment and everything that was built
-	rm -rf $(VENV) target rust/fuzz/target python/dscore/_core*.so
+	rm -rf $(VENV) target tests/clients/node_modules rust/fuzz/target python/dscore/_core*.so
 
 # An interpreter that has gone away (a dangling link) counts as missing, and what hung on it is made again.
 $(PY):

@@ -14,7 +14,9 @@ use std::time::Duration;
 use dscore_benches::{ask, per_item, timed};
 use dscore_proto::agent;
 use dscore_proto::connection::{Connection, Limits, Role};
+use dscore_proto::engineio::{PayloadFormat, next_packet};
 use dscore_proto::error::UsageError;
+use dscore_proto::socketio::{canonical, decode as decode_packet, encode_event, event};
 
 /// What one receive brings at most.
 const BUFFER: usize = 64 << 10;
@@ -26,6 +28,9 @@ const LIMITS: Limits = Limits {
     max_message_size: 1 << 20,
     max_fragments: 1024,
 };
+
+/// Events of a round.
+const EVENTS: usize = 20_000;
 
 const HEARTBEAT: &str = concat!(
     r#"{"type":"heartbeat","clientName":"deepstream-0042","timestamp":"2025-01-01T00:00:00.000Z","#,
@@ -59,6 +64,17 @@ fn main() {
     ask("What does it cost to tell what an agent's message is, and whose?");
     scan("heartbeat", HEARTBEAT);
     scan("a user's, with 4 KiB of data", &user_message());
+
+    ask("What does the socketio dialect add to that?");
+    take_event("heartbeat", HEARTBEAT);
+    take_event("a user's, with 4 KiB of data", &user_message());
+    make_event("heartbeat, its type in front", HEARTBEAT);
+    make_event(
+        "heartbeat, with an escape",
+        &HEARTBEAT.replace("RUN", "\\u0052UN"),
+    );
+    poll("a POST of 100 heartbeats, v4", PayloadFormat::V4);
+    poll("a POST of 100 heartbeats, v3", PayloadFormat::V3Text);
 }
 
 /// Decodes a buffer full of the frame that `send` writes.
@@ -111,6 +127,57 @@ fn scan(label: &str, message: &str) {
         timed(|| {
             for _ in 0..MESSAGES {
                 black_box(agent::scan(black_box(message)).unwrap().agent_id().ok());
+            }
+        })
+    });
+}
+
+/// From the Socket.IO packet to the canonical message.
+fn take_event(label: &str, message: &str) {
+    let mut packet = b"2".to_vec();
+    encode_event(message, &mut packet).unwrap();
+    let packet = String::from_utf8(packet).unwrap();
+    let mut out = Vec::with_capacity(2 * packet.len());
+    per_item(&format!("in: {label}"), EVENTS, || {
+        timed(|| {
+            for _ in 0..EVENTS {
+                out.clear();
+                let packet = decode_packet(black_box(&packet)).unwrap();
+                canonical(&event(packet.data).unwrap(), &mut out).unwrap();
+            }
+        })
+    });
+}
+
+/// From the canonical message to the event.
+fn make_event(label: &str, message: &str) {
+    let mut out = Vec::with_capacity(2 * message.len());
+    per_item(&format!("out: {label}"), EVENTS, || {
+        timed(|| {
+            for _ in 0..EVENTS {
+                out.clear();
+                encode_event(black_box(message), &mut out).unwrap();
+            }
+        })
+    });
+}
+
+fn poll(label: &str, format: PayloadFormat) {
+    const PACKETS: usize = 100;
+    const BODIES: usize = 200;
+    let packet = match format {
+        PayloadFormat::V4 => format!("42{HEARTBEAT}\u{1e}"),
+        _ => format!("{}:42{HEARTBEAT}", HEARTBEAT.len() + 2),
+    };
+    let body = packet.repeat(PACKETS);
+    let body = body.trim_end_matches('\u{1e}').as_bytes();
+    per_item(&format!("{label}, a packet"), PACKETS * BODIES, || {
+        timed(|| {
+            for _ in 0..BODIES {
+                let mut at = 0;
+                while let Some(packet) = next_packet(black_box(body), &mut at, format).unwrap() {
+                    black_box(packet);
+                }
             }
         })
     });

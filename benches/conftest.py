@@ -96,6 +96,8 @@ def _ledger(config: pytest.Config, item: pytest.Item) -> Ledger:
         ledger = ledgers[name] = Ledger(path, machine())
         if left_out := getattr(module, "LEFT_OUT", None):
             ledger.machine["not built, left out"] = ", ".join(left_out)
+        if aims := getattr(module, "AIMS", None):
+            ledger.machine["aims"] = aims
         if config.getoption("--resume"):
             ledger.resume()
     return ledgers[name]

@@ -19,6 +19,8 @@ from benches.programs import Programs
 # Importing takes time on a busy machine; a drain has its own deadlines, well below this one.
 READY_SECONDS = 30.0
 EXIT_SECONDS = 60.0
+# Of a dialect's endpoint (PROTOCOL.md §1), the same on all servers.
+PATHS = {"raw": "/deepstream/ws", "socketio": "/socket.io/"}
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,12 @@ class Exit:
 class Server:
     """One running server."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", port: int, log: Path, dialect: str = "raw"
+    ) -> None:
         self.pid = process.pid
-        self.url = f"ws://127.0.0.1:{port}/deepstream/ws"
+        self.dialect = dialect
+        self.url = f"ws://127.0.0.1:{port}{PATHS[dialect]}"
         self._process = process
         self._log = log
 
@@ -95,19 +100,25 @@ def start_floor(programs: Programs, directory: Path) -> Server:
 
 
 def start_dscore(
-    programs: Programs, directory: Path, store: str | Path = ":memory:", *, reactors: str = "auto"
+    programs: Programs,
+    directory: Path,
+    store: str | Path = ":memory:",
+    *,
+    reactors: str = "auto",
+    dialect: str = "raw",
 ) -> Server:
     """`python -m dscore serve` with its defaults; a full disk or a slow one is not the question."""
     port = _free_port()
     words = ["--port", str(port), "--store", str(store), "--reactors", reactors]
-    return _start([sys.executable, "-m", "dscore", "serve", *words], port, directory, _is_ready)
+    command = [sys.executable, "-m", "dscore", "serve", *words]
+    return _start(command, port, directory, _is_ready, dialect)
 
 
 def start_peer(name: str, programs: Programs, directory: Path) -> Server:
     """One of `peers/`."""
     port = _free_port()
-    command = [*map(str, PEERS[name].command), str(port)]
-    return _start(command, port, directory, _accepts)
+    peer = PEERS[name]
+    return _start([*map(str, peer.command), str(port)], port, directory, _accepts, peer.dialect)
 
 
 # A contender needs a function here and a name: everything else is the same for all.
@@ -116,18 +127,23 @@ CONTENDERS: dict[str, Callable[[Programs, Path], Server]] = {
     "dscore": start_dscore,
     "dscore-1": partial(start_dscore, reactors="1"),
     "dscore-2": partial(start_dscore, reactors="2"),
+    "dscore-socketio": partial(start_dscore, dialect="socketio"),
     **{name: partial(start_peer, name) for name in PEERS},
 }
 
 
 def _start(
-    command: list[str], port: int, directory: Path, is_ready: Callable[[int], bool]
+    command: list[str],
+    port: int,
+    directory: Path,
+    is_ready: Callable[[int], bool],
+    dialect: str = "raw",
 ) -> Server:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DSCORE_")}
     path = directory / "server.log"
     with path.open("wb") as log:
         process = subprocess.Popen(command, cwd=directory, env=kept, stdout=log, stderr=log)
-    server = Server(process, port, path)
+    server = Server(process, port, path, dialect)
     deadline = time.monotonic() + READY_SECONDS
     while not is_ready(port):
         code = process.poll()

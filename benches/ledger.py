@@ -55,6 +55,8 @@ METRICS = {
     "The boundary": [
         Metric("send_p50_us", "agent.send from the loop to the wire, p50, µs", 1),
         Metric("send_p99_us", "agent.send from the loop to the wire, p99, µs", 1, "≤ 100"),
+        Metric("seen_p50_us", "agent.send until another process has read it, p50, µs", 1),
+        Metric("seen_p99_us", "agent.send until another process has read it, p99, µs", 1),
         Metric("send_call_us", "the call of agent.send itself, µs", 2),
         Metric("event_us", "an event taken in a batch, µs", 2),
         Metric("loop_introduction_us", "Python's thread per introduction, µs", 1),

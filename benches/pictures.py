@@ -42,7 +42,7 @@ def draw(ledger: Ledger) -> list[Path]:
     """Writes the pictures beside the ledger."""
     drawn = {}
     for rounds in ledger.benches.values():
-        if ledger.path.stem != "side_by_side":
+        if ledger.path.stem not in ("side_by_side", "socketio"):
             continue
         for key, question in QUESTIONS.items():
             if all(key in figures for each in rounds.values() for figures in each):
@@ -67,7 +67,7 @@ def _bars(question: str, metric: Metric, rounds: Rounds) -> Iterator[str]:
     for row, (name, spread) in enumerate(spreads.items()):
         y = HEAD + row * (BAR + GAP)
         middle = y + BAR / 2
-        colour = OUR_COLOUR if name == OURS else OTHER_COLOUR
+        colour = OUR_COLOUR if name.startswith(OURS) else OTHER_COLOUR
         low, high = LEFT + max(0, spread.low) * scale, LEFT + max(0, spread.high) * scale
         figures = "{1:,.{0}f} ({2:,.{0}f} to {3:,.{0}f})".format(
             metric.digits, spread.middle, spread.low, spread.high

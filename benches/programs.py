@@ -1,4 +1,4 @@
-"""Builds what a bench needs: the floor and the fleet. Takes no time when they are up to date."""
+"""Builds what a bench needs: the floors and the fleet. Takes no time when they are up to date."""
 
 import json
 import subprocess
@@ -14,19 +14,20 @@ class Programs:
     """The built programs."""
 
     floor: Path
+    handoff: Path
     load: Path
 
 
 def build() -> Programs:
-    return Programs(floor=_build_floor(), load=_build_load())
+    return Programs(floor=_compiled("floor"), handoff=_compiled("handoff"), load=_build_load())
 
 
-def _build_floor() -> Path:
+def _compiled(name: str) -> Path:
+    """One of `floor/`."""
     BUILD.mkdir(exist_ok=True)
-    floor = BUILD / "floor"
-    source = BENCHES / "floor" / "floor.c"
-    subprocess.run(["cc", "-O3", "-march=native", "-o", floor, source], check=True)
-    return floor
+    program, source = BUILD / name, BENCHES / "floor" / f"{name}.c"
+    subprocess.run(["cc", "-O3", "-march=native", "-pthread", "-o", program, source], check=True)
+    return program
 
 
 def _build_load() -> Path:

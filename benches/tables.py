@@ -1,4 +1,4 @@
-"""The ledger as Markdown. Two or three servers stand side by side, more below each other."""
+"""The ledger as Markdown. Few servers stand side by side, more below each other."""
 
 from collections.abc import Iterator
 from statistics import median
@@ -14,7 +14,8 @@ def markdown(ledger: Ledger) -> str:
     lines = ["Median (least to greatest of the rounds); ratios are of medians.", ""]
     lines += [f"- {key}: {value}" for key, value in ledger.machine.items()]
     for bench, rounds in ledger.benches.items():
-        tables = _columns(rounds) if len(rounds) <= SIDE_BY_SIDE else _rows(rounds)
+        wide = len(rounds) > SIDE_BY_SIDE or (len(rounds) > 1 and BASE not in rounds)
+        tables = _rows(rounds) if wide else _columns(rounds)
         lines += ["", f"## {bench}", "", *tables, "", _noise(rounds)]
     return "\n".join(lines) + "\n"
 

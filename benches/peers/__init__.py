@@ -19,19 +19,25 @@ class Peer:
     command: tuple[Path | str, ...]
     """The port follows."""
     made_by: str
-    """The recipe of `build.py`, and its tool."""
+    """The recipe of `__main__.py`, and its tool."""
     packages: tuple[str, ...] = ()
     """Of a Python peer, beside those that all of them have."""
+    dialect: str = "raw"
+    """What it speaks: raw or socketio."""
 
     @property
     def is_built(self) -> bool:
         return (BUILD / f"{self.name}.built").exists()
 
 
-def _python(name: str, *packages: str) -> Peer:
+def _python(name: str, *packages: str, dialect: str = "raw") -> Peer:
     environment = BUILD / "python" / name
-    program = PEERS_DIRECTORY / "python" / f"serve_{name}.py"
-    return Peer(name, (environment / "bin" / "python", program), "python", packages)
+    program = PEERS_DIRECTORY / "python" / f"serve_{name.removeprefix('python-')}.py"
+    return Peer(name, (environment / "bin" / "python", program), "python", packages, dialect)
+
+
+def _node(name: str, program: str, *, dialect: str = "raw") -> Peer:
+    return Peer(name, ("node", BUILD / "node" / program), "npm", dialect=dialect)
 
 
 def _rust(name: str, program: str) -> Peer:
@@ -39,7 +45,7 @@ def _rust(name: str, program: str) -> Peer:
 
 
 # Exact versions: figures of two machines are of the same libraries. Cargo.lock, go.sum and
-# package.json do the same for the others.
+# package-lock.json do the same for the others.
 UVLOOP = "uvloop==0.23.0"
 EVERY_PYTHON = ("orjson==3.13.0",)
 
@@ -49,7 +55,7 @@ PEERS = {
         _rust("fastwebsockets", "fastwebsockets"),
         _rust("tokio-tungstenite", "tungstenite"),
         Peer("gws", (BUILD / "gws",), "go"),
-        Peer("ws", ("node", BUILD / "node" / "serve.js"), "npm"),
+        _node("ws", "serve.js"),
         _python("picows", "picows==2.3.1", UVLOOP),
         _python("socketify", "socketify==0.0.31"),
         _python("aiohttp", "aiohttp==3.14.5", UVLOOP),
@@ -62,10 +68,26 @@ PEERS = {
             "websockets==17.4",
             UVLOOP,
         ),
+        _node("socket.io", "serve_socketio.js", dialect="socketio"),
+        _python(
+            "python-socketio",
+            "python-socketio==5.18.1",
+            "python-engineio==4.15.1",
+            "uvicorn==0.54.0",
+            "httptools==0.9.0",
+            "websockets==17.4",
+            UVLOOP,
+            dialect="socketio",
+        ),
     )
 }
 
 
-def built() -> list[str]:
+def speaking(dialect: str) -> list[str]:
+    """The names of those that speak it, built or not."""
+    return [name for name, peer in PEERS.items() if peer.dialect == dialect]
+
+
+def built(dialect: str) -> list[str]:
     """The names of those that can be measured here."""
-    return [name for name, peer in PEERS.items() if peer.is_built]
+    return [name for name in speaking(dialect) if PEERS[name].is_built]

@@ -34,7 +34,7 @@ def make_go(peer: Peer) -> None:
 def make_npm(peer: Peer) -> None:
     # Node looks for modules beside the program.
     shutil.copytree(PEERS_DIRECTORY / "node", BUILD / "node", dirs_exist_ok=True)
-    words = ("install", "--no-package-lock", "--no-audit", "--no-fund", "--silent")
+    words = ("ci", "--no-audit", "--no-fund", "--silent")
     _run("npm", *words, directory=BUILD / "node")
 
 

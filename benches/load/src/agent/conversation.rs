@@ -1,5 +1,7 @@
 //! What an agent says, and what it does with each message it hears.
 
+use dscore_proto::close::CloseCode;
+
 use super::{Agent, Phase, Todo};
 use crate::message::{self, Heard, RequestId};
 use crate::options::{Options, Role};
@@ -29,6 +31,9 @@ impl Agent {
             Heard::Disconnected => {
                 self.disconnected = true;
                 tally.disconnects += 1;
+                // As the client libraries do once their last namespace is gone. Some servers leave the close to them; for
+                // the others the two close frames cross.
+                let _ = self.connection.send_close(CloseCode::NORMAL, "", out);
             }
             Heard::Refused(code) => count(&mut tally.refusals, &code, 1),
             Heard::Acknowledged if self.phase == Phase::Introducing => {

@@ -1,0 +1,102 @@
+"""What the tests with real clients share."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+import dscore
+from protocol.support import Running, Settings, eventually
+from socketio_clients import JAVASCRIPT, LIBRARIES, TRANSPORTS, Client, Clients
+from socketio_dialect.cable import Cable
+
+Transports = Sequence[str] | None
+
+KINDS = [
+    pytest.param(library, transports, id=f"{library}-{name}")
+    for library in LIBRARIES
+    for name, transports in TRANSPORTS.items()
+]
+every_kind = pytest.mark.parametrize(("library", "transports"), KINDS)
+"""Each library with each way to connect."""
+every_library = pytest.mark.parametrize("library", LIBRARIES)
+every_transport = pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
+
+QUICK = {"shutdown": {"timeout": 0.6, "notice": 0.3, "close_timeout": 0.5}}
+TOKENS = {
+    "auth": {"required": True, "tokens": ["agent-secret"], "operator_tokens": ["operator-secret"]}
+}
+
+
+def merged(*all_settings: Settings) -> Settings:
+    """Settings of several sections."""
+    return {section: keys for settings in all_settings for section, keys in settings.items()}
+
+
+def base(here: Running) -> str:
+    """Where Socket.IO clients connect; the path /socket.io/ is their own default."""
+    return f"http://127.0.0.1:{here.port}"
+
+
+def ends_as(transports: Transports) -> str:
+    """The transport that such a client has in the end."""
+    return "polling" if transports == ["polling"] else "websocket"
+
+
+def tells_close_codes(library: str, transports: Transports) -> bool:
+    """Whether the code of a close frame can be learnt: python-socketio forgets it at a DISCONNECT,
+    and polling has none."""
+    return library in JAVASCRIPT and ends_as(transports) == "websocket"
+
+
+async def one_of_each(
+    clients: Clients, url: str, *, quick: bool = True, prefix: str = ""
+) -> list[Client]:
+    """An introduced client of every kind, with its own name."""
+    return list(
+        await asyncio.gather(
+            *(
+                clients.introduce(
+                    library, url, transports, name=f"{prefix}{library}-{way}", quick=quick
+                )
+                for library in LIBRARIES
+                for way, transports in TRANSPORTS.items()
+            )
+        )
+    )
+
+
+async def is_connected(here: Running, name: str) -> bool:
+    known = here.server.agent(name)
+    return known is not None and known.connected
+
+
+async def stays_away(one: Client, witness: Client, cable: Cable) -> None:
+    """That it does not come back: not even while another one, of the same library and through the
+    same cable, has come back twice."""
+    for _ in range(2):
+        cable.cut()
+        assert not (await witness.disconnected()).for_good
+        await witness.connected()
+    assert not one.has("connect")
+    assert not one.has("reconnect_attempt")
+
+
+class Echo(dscore.Policy):
+    """Sends every message back, and remembers it."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, Any]] = []
+
+    def on_message(self, agent: dscore.Agent, kind: str, message: dict[str, Any]) -> None:
+        self.heard.append(message)
+        agent.send(message)
+
+
+async def all_connected(here: Running, names: Sequence[str]) -> None:
+    async def they_are() -> bool:
+        _, document = await here.health()
+        return set(names) <= set(document["connected_instances"])
+
+    await eventually(they_are, 30)

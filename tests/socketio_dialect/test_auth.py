@@ -1,0 +1,166 @@
+"""Tokens of real clients: in the auth payload of the CONNECT, or in app_ready for major 2."""
+
+import pytest
+
+from protocol.support import running
+from socketio_clients import LIBRARIES, TRANSPORTS, Clients, app_ready
+from socketio_dialect.cable import cable_to
+from socketio_dialect.support import (
+    TOKENS,
+    Transports,
+    base,
+    every_kind,
+    is_connected,
+    merged,
+    stays_away,
+    tells_close_codes,
+)
+from wire import agent
+
+GOOD = {"token": "agent-secret"}
+with_payload = pytest.mark.parametrize(
+    ("library", "transports"),
+    [
+        pytest.param(library, transports, id=f"{library}-{name}")
+        for library in LIBRARIES
+        if library != "js-2"
+        for name, transports in TRANSPORTS.items()
+    ],
+)
+
+
+@with_payload
+async def test_a_token_in_the_payload_lets_a_heartbeat_introduce(
+    clients: Clients, library: str, transports: Transports
+) -> None:
+    async with running(TOKENS) as here, cable_to(here.port) as cable:
+        one = await clients.introduce(library, cable.url, transports, auth=GOOD)
+        assert await is_connected(here, "b-1")
+        # And again, when the library comes back by itself.
+        cable.cut()
+        await one.connected()
+        await one.message("heartbeat_response")
+
+
+@with_payload
+async def test_a_token_in_the_payload_is_enough_for_app_ready(
+    clients: Clients, library: str, transports: Transports
+) -> None:
+    async with running(TOKENS) as here:
+        greeting = app_ready("a-1")
+        await clients.introduce(library, base(here), transports, auth=GOOD, greeting=greeting)
+        assert await is_connected(here, "a-1")
+
+
+@every_kind
+async def test_a_token_in_app_ready(clients: Clients, library: str, transports: Transports) -> None:
+    async with running(TOKENS) as here:
+        greeting = app_ready("a-1", **GOOD)
+        await clients.introduce(library, base(here), transports, greeting=greeting)
+        assert await is_connected(here, "a-1")
+
+
+@with_payload
+@pytest.mark.parametrize("token", ["wrong", "operator-secret", ""])
+async def test_a_wrong_token_in_the_payload_sends_it_away(
+    clients: Clients, library: str, transports: Transports, token: str
+) -> None:
+    async with running(TOKENS) as here, cable_to(here.port) as cable:
+        witness = await clients.introduce(library, cable.url, transports, name="witness", auth=GOOD)
+        one = await clients.begin(library, cable.url, transports, auth={"token": token})
+        await one.connected()
+        assert (await one.disconnected()).for_good
+        if tells_close_codes(library, ["websocket"]) and transports == ["websocket"]:
+            assert await one.close_code() == 1008
+        await stays_away(one, witness, cable)
+        assert here.server.agent("b-1") is None
+
+
+@every_kind
+async def test_a_wrong_token_in_app_ready_sends_it_away(
+    clients: Clients, library: str, transports: Transports
+) -> None:
+    async with running(TOKENS) as here, cable_to(here.port) as cable:
+        good = app_ready("witness", **GOOD)
+        witness = await clients.introduce(library, cable.url, transports, greeting=good)
+        one = await clients.connect(library, cable.url, transports, greeting=[])
+        await one.emit("app_ready", {"instance_id": "a-1", "token": "wrong"})
+        assert (await one.disconnected()).for_good
+        if tells_close_codes(library, transports):
+            assert await one.close_code() == 1008
+        await stays_away(one, witness, cable)
+        assert here.server.agent("a-1") is None
+
+
+@every_kind
+async def test_without_a_token_a_heartbeat_introduces_nobody(
+    clients: Clients, library: str, transports: Transports
+) -> None:
+    async with running(TOKENS) as here:
+        one = await clients.connect(library, base(here), transports)
+        error = await one.message("error")
+        assert (error["code"], error["request_type"]) == ("not_introduced", "heartbeat")
+        assert here.server.agent("b-1") is None
+        await one.emit("app_ready", {"instance_id": "b-1", **GOOD})
+        await one.message("app_ready_ack")
+
+
+@every_kind
+async def test_where_a_token_is_required_there_is_a_deadline(
+    clients: Clients, library: str, transports: Transports
+) -> None:
+    quick = {"auth": {**TOKENS["auth"], "timeout": 0.5}}
+    async with running(merged(quick)) as here, cable_to(here.port) as cable:
+        good = app_ready("witness", **GOOD)
+        witness = await clients.introduce(library, cable.url, transports, greeting=good)
+        one = await clients.connect(library, cable.url, transports, greeting=[])
+        assert (await one.disconnected()).for_good
+        if tells_close_codes(library, transports):
+            assert await one.close_code() == 1008
+        await stays_away(one, witness, cable)
+
+
+@every_kind
+async def test_watching_needs_the_operators_token(
+    clients: Clients, library: str, transports: Transports
+) -> None:
+    async with running(TOKENS) as here:
+        page = await clients.connect(library, base(here), transports, name="page", greeting=[])
+        await page.emit("watch", {})
+        error = await page.message("error")
+        assert (error["code"], error["request_type"]) == ("forbidden", "watch")
+        assert await page.call("watch", {"token": "operator-secret"}) == []
+        async with agent(here.ws, "a-1", **GOOD):
+            assert (await page.message("client_status_changed"))["id"] == "a-1"
+
+
+@with_payload
+async def test_an_operators_token_in_the_payload(
+    clients: Clients, library: str, transports: Transports
+) -> None:
+    async with running(TOKENS) as here:
+        page = await clients.connect(
+            library,
+            base(here),
+            transports,
+            name="page",
+            greeting=[],
+            auth={"token": "operator-secret"},
+        )
+        assert await page.call("watch", {}) == []
+        async with agent(here.ws, "a-1", **GOOD):
+            assert (await page.message("client_status_changed"))["id"] == "a-1"
+
+
+@every_kind
+async def test_watch_on_connect_needs_the_operators_token_too(
+    clients: Clients, library: str, transports: Transports
+) -> None:
+    settings = merged(TOKENS, {"socketio": {"watch_on_connect": True}})
+    async with running(settings) as here:
+        page = await clients.connect(library, base(here), transports, name="page", greeting=[])
+        async with agent(here.ws, "a-1", **GOOD):
+            assert await page.call("client_status_request", {"clientName": "a-1"}) == []
+            await page.message("server_status_response")
+        assert page.heard("client_status_changed") == []
+        assert page.heard("error") == []
