@@ -30,7 +30,7 @@ from dscore.errors import (
         (NoAcksError, (RequestError, AgentError)),
         (TooManyRequestsError, (RequestError,)),
         (RequestTimeoutError, (RequestError, TimeoutError)),
-        (ConnectionLostError, (RequestError, ConnectionError)),
+        (ConnectionLostError, (RequestError, NotConnectedError, ConnectionError)),
     ],
 )
 def test_error_is_caught_as_its_bases(error: type, bases: tuple[type, ...]) -> None:

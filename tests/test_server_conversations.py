@@ -254,6 +254,14 @@ async def test_whoever_waits_for_an_ack_gets_one() -> None:
             assert server.core_stats()["hook_errors_total"] == (0 if policy is None else 2)
 
 
+async def test_a_type_of_ours_that_the_core_has_not_acked_is_acked_with_nothing() -> None:
+    async with running() as server:
+        await server.join(1)
+        await server.happen(introduction(1, "watch"))
+        await server.happen(event("unwatch", ack=4), event("unwatch"))
+        assert server.pool.named("send_ack") == [(1, 4, [], "/", [])]
+
+
 async def test_on_message_sees_bytes_where_attachments_were() -> None:
     policy = Answering()
     async with running(policy=policy) as server:

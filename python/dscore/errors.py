@@ -11,7 +11,7 @@
             ├── NoAcksError                 it speaks the raw dialect, which has no acks
             ├── TooManyRequestsError        too many wait for its acks already
             ├── RequestTimeoutError (also TimeoutError)
-            └── ConnectionLostError (also ConnectionError)
+            └── ConnectionLostError (also NotConnectedError, ConnectionError)
     CoreError                               raised by the core, `dscore._core`
     ├── BindError (also OSError)            the listening address cannot be had
     ├── PoolClosedError                     the pool was closed, or its reactors have stopped
@@ -125,7 +125,7 @@ class RequestTimeoutError(RequestError, TimeoutError):
     _sentence = "agent {!r} has not acked in time"
 
 
-class ConnectionLostError(RequestError, ConnectionError):
+class ConnectionLostError(RequestError, NotConnectedError, ConnectionError):
     """The connection ended before the agent acked: nobody knows whether it has got the request."""
 
     _sentence = "the connection of agent {!r} ended before it acked"

@@ -55,12 +55,16 @@ class Conversations:
         else:
             record, reaction = None, react("watcher", kind, namespace)
         try:
+            if reaction == "hand_over":
+                assert record is not None
+                self._hand_over(event, record)
+                return
             self._obey(reaction, event, record, now)
         except Refusal as refusal:
             code, why = refusal.code, refusal.message
             self._context.pool.refuse(conn, code, why, refusal.request_type or kind)
-            if event.ack is not None:
-                self._ack(event, None)
+        if event.ack is not None:
+            self._ack(event, None)
 
     def _obey(
         self, reaction: Reaction, event: "Message", record: AgentRecord | None, now: int
@@ -90,15 +94,12 @@ class Conversations:
             case "ignore":
                 assert record is not None
                 self._unmatched(record, kind, data, now)
-            case "hand_over":
-                assert record is not None
-                self._hand_over(event, record)
             case "not_introduced":
                 raise Refusal("not_introduced", "introduce an agent first", kind)
             case "wrong_id":
                 raise Refusal("wrong_id", "this connection is a watcher", kind)
-            case "introduce":
-                raise RuntimeError(f"the core hands over {kind} of a newcomer as an introduction")
+            case "introduce" | "hand_over":
+                raise RuntimeError(f"{kind} is no message of a conversation: {reaction}")
 
     def _unmatched(self, record: AgentRecord, kind: str, data: bytes, now: int) -> None:
         message = parse_object(data, kind)
