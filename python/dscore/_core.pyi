@@ -67,7 +67,7 @@ class CoreConfig:
         transports: Sequence[Transport] = ...,
         allow_eio3: bool = True,
         cors_methods: Sequence[str] = ...,
-        namespaces: Sequence[str] = (),
+        namespaces: Sequence[str] = ...,
         handshake_timeout: int = 10_000,
         auth_timeout: int = 10_000,
         connect_timeout: int = 60_000,
@@ -98,8 +98,8 @@ class CoreConfig:
                 upgraded.
             allow_eio3: take Engine.IO 3, so Socket.IO 2, too.
             cors_methods: what a page of another origin may use for polling; default GET and POST.
-            namespaces: Socket.IO namespaces taken beside "/", each beginning with "/". A CONNECT to
-                any other is answered `Invalid namespace`.
+            namespaces: Socket.IO namespaces taken beside "/", each beginning with "/"; default
+                none. A CONNECT to any other is answered `Invalid namespace`.
             max_connections: 0 means what the descriptor limit allows, less a reserve.
             accept_rate: new connections accepted in a second; 0 means no limit. Those past it are
                 accepted later.
