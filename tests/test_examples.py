@@ -1,5 +1,6 @@
 """Each example as its reader would run it."""
 
+import asyncio
 import json
 import re
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import socketio
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -126,3 +128,33 @@ def test_bare_core_inside_an_asyncio_program() -> None:
             process.send_signal(signal.SIGTERM)
             assert close_code(connection) == 1001
         assert stop(process)[0] == 0
+
+
+async def test_socketio_policy() -> None:
+    with example("socketio_policy.py") as (process, address):
+        camera = socketio.AsyncClient(reconnection=False)
+        heard: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
+        camera.on("take_snapshot", lambda wish: {"jpeg": bytes(wish["width"])})
+        for event in ("news", "server_shutdown"):
+            camera.on(event, lambda *said, event=event: heard.put_nowait((event, *said)))
+        await camera.connect(f"http://{address}", namespaces=["/", "/telemetry"])
+        await camera.emit("heartbeat", {"clientName": "cam-1"})
+        answer = await camera.call("picture", {"jpeg": b"\xff" * 7}, timeout=SECONDS)
+        assert answer == {"bytes": 7}
+        await camera.emit("reading", {"celsius": 41}, namespace="/telemetry")
+        # An ack of the namespace: the reading has been printed before.
+        await camera.call("reading", {"celsius": 42}, namespace="/telemetry", timeout=SECONDS)
+        assert process.stdout is not None
+        lines = [await asyncio.to_thread(process.stdout.readline) for _ in range(3)]
+        process.send_signal(signal.SIGTERM)
+        for expected in ("news", "server_shutdown"):
+            event, said = await asyncio.wait_for(heard.get(), SECONDS)
+            assert event == expected
+        assert said["reconnectAfter"] == 5000
+        await asyncio.wait_for(camera.wait(), SECONDS)
+        assert (await asyncio.to_thread(process.wait, SECONDS)) == 0
+    assert sorted(lines) == [
+        "cam-1 /telemetry reading: {'celsius': 41, 'type': 'reading'}\n",
+        "cam-1 /telemetry reading: {'celsius': 42, 'type': 'reading'}\n",
+        "cam-1 sent a snapshot of 640 bytes\n",
+    ]
