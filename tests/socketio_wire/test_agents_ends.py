@@ -49,11 +49,11 @@ async def test_9_1000_client_terminated(carrier: str) -> None:
 
 @each_carrier
 async def test_9_1001_when_the_server_closes(carrier: str) -> None:
-    async with running({"shutdown": {"close_timeout": 0.5}}) as here:
-        async with agent(here, carrier) as one:
-            closing = asyncio.create_task(here.server.close())
-            await one.closes(1001, "Server shutting down gracefully", sent_away=False)
-            await closing
+    settings = {"shutdown": {"close_timeout": 0.5}}
+    async with running(settings) as here, agent(here, carrier) as one:
+        closing = asyncio.create_task(here.server.close())
+        await one.closes(1001, "Server shutting down gracefully", sent_away=False)
+        await closing
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ async def test_9_1002_malformed_packets(carrier: str, packet: str) -> None:
         await gone(here)
 
 
-async def test_9_1002_a_frame_that_breaks_rfc_6455() -> None:
+async def test_9_1002_a_packetthat_breaks_rfc_6455() -> None:
     async with running() as here, agent(here, "websocket") as one:
         raw_socket(one).socket.transport.write(b"\x81\x02{}")
         assert (await one.closed())[0] == 1002
@@ -93,13 +93,13 @@ async def test_9_1007_invalid_utf_8() -> None:
 
 @pytest.mark.parametrize("carrier", ["websocket", "upgraded"])
 async def test_9_1009_too_big(carrier: str) -> None:
-    async with running({"socket": {"max_message_size": 1000}}) as here:
-        async with agent(here, carrier) as one:
-            frame_ = '42["note",{"x":"%s"}]'
-            await one.packet(frame_ % ("x" * (1000 - len(frame_) + 2)))
-            await one.beat()
-            await one.packet(frame_ % ("x" * (1001 - len(frame_) + 2)))
-            assert (await one.closed())[0] == 1009
+    settings = {"socket": {"max_message_size": 1000}}
+    async with running(settings) as here, agent(here, carrier) as one:
+        packet = '42["note",{"x":"%s"}]'
+        await one.packet(packet % ("x" * (1000 - len(packet) + 2)))
+        await one.beat()
+        await one.packet(packet % ("x" * (1001 - len(packet) + 2)))
+        assert (await one.closed())[0] == 1009
 
 
 @each_carrier
@@ -115,7 +115,11 @@ async def test_9_1011_ping_timeout(carrier: str) -> None:
 @each_carrier
 async def test_9_1011_heartbeat_timeout(carrier: str) -> None:
     settings = {
-        "monitoring": {"offline_timeout": 0.4, "connection_check_interval": 0.1},
+        "monitoring": {
+            "health_check_interval": 0.1,
+            "connection_check_interval": 0.1,
+            "offline_timeout": 0.5,
+        },
     }
     async with running(settings) as here, agent(here, carrier) as one:
         await one.closes(1011, "heartbeat timeout", sent_away=False)
@@ -123,13 +127,16 @@ async def test_9_1011_heartbeat_timeout(carrier: str) -> None:
 
 
 async def test_9_1013_over_the_limit_of_connections() -> None:
-    async with running({"limits": {"connections": 2}}) as here:
-        async with agent(here, "polling", "b-1"), agent(here, "websocket", "b-2"):
-            async with websocket(here.port, PATH, "EIO=4&transport=websocket") as late:
-                assert await late.closed() == 1013
-            answer = await fetch(here.port, "GET", f"{PATH}?EIO=4&transport=polling")
-            assert answer.status == 503
-            assert (await here.health())[0] == 200
+    async with (
+        running({"limits": {"connections": 2}}) as here,
+        agent(here, "polling", "b-1"),
+        agent(here, "websocket", "b-2"),
+    ):
+        async with websocket(here.port, PATH, "EIO=4&transport=websocket") as late:
+            assert await late.closed() == 1013
+        answer = await fetch(here.port, "GET", f"{PATH}?EIO=4&transport=polling")
+        assert answer.status == 503
+        assert (await here.health())[0] == 200
 
 
 @each_carrier
@@ -250,15 +257,15 @@ async def test_10_bytes_in_a_message_of_the_contract_hurt_nobody(carrier: str) -
 
 
 async def test_10_a_polling_body_over_the_limit_is_413_and_the_end() -> None:
-    async with running({"socket": {"max_message_size": 1000}}) as here:
-        async with agent(here, "polling") as one:
-            assert isinstance(one.carrier, Session)
-            fitting = '42["note",{"x":"' + "x" * 981 + '"}]'
-            assert len(fitting) == 1000
-            await one.carrier.say(fitting)
-            assert (await one.carrier.post("4" + "x" * 1000)).status == 413
-            await one.carrier.is_gone()
-            await gone(here)
+    settings = {"socket": {"max_message_size": 1000}}
+    async with running(settings) as here, agent(here, "polling") as one:
+        assert isinstance(one.carrier, Session)
+        fitting = '42["note",{"x":"' + "x" * 981 + '"}]'
+        assert len(fitting) == 1000
+        await one.carrier.say(fitting)
+        assert (await one.carrier.post("4" + "x" * 1000)).status == 413
+        await one.carrier.is_gone()
+        await gone(here)
 
 
 @each_carrier
