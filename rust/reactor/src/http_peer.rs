@@ -75,7 +75,7 @@ enum Asked {
 #[derive(Debug)]
 pub(crate) enum Became {
     /// A WebSocket: with the input that is its own, and why it is turned away, if it is.
-    WebSocket(Conversation, Vec<u8>, Option<&'static str>),
+    WebSocket(Box<Conversation>, Vec<u8>, Option<&'static str>),
     /// Another reactor's, which has the session that it asks for.
     Elsewhere(u8),
 }
@@ -142,7 +142,7 @@ impl HttpPeer {
                     cx.stats.http_connections -= 1;
                     let input = rest.get(count..).unwrap_or_default().to_vec();
                     let turned_away = self.turned_away(cx.gate);
-                    return Some(Became::WebSocket(websocket, input, turned_away));
+                    return Some(Became::WebSocket(Box::new(websocket), input, turned_away));
                 }
                 Ok(Step::Elsewhere(reactor)) => {
                     self.input = rest.to_vec();

@@ -123,7 +123,7 @@ impl Peer {
             Stage::Http(http) if !self.output.is_empty() => http.keep(input),
             Stage::Http(http) => match http.on_data(conn, input, cx) {
                 Some(Became::WebSocket(websocket, mut rest, turned_away)) => {
-                    self.begin_conversation(conn, websocket, turned_away, cx);
+                    self.begin_conversation(conn, *websocket, turned_away, cx);
                     self.on_data(conn, &mut rest, cx);
                 }
                 Some(Became::Elsewhere(reactor)) => self.moves_to = Some(reactor),

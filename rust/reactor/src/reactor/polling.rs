@@ -45,11 +45,13 @@ impl Reactor {
                 self.serve_request(request);
             }
             let now_ms = self.cx.now_ms;
-            let Some((_, session)) = self.to_speak_to.pop_front_if(|(at_ms, _)| *at_ms <= now_ms)
-            else {
-                return;
-            };
-            self.speak_to(session);
+            match self.to_speak_to.front() {
+                Some(&(at_ms, session)) if at_ms <= now_ms => {
+                    self.to_speak_to.pop_front();
+                    self.speak_to(session);
+                }
+                _ => return,
+            }
         }
     }
 
