@@ -94,7 +94,7 @@ soak: setup ## the fleet tests that take minutes: kill -9 in the middle, mass di
 bench-peers: setup ## build other people's servers to compare with, each if the machine has its tools; some minutes
 	$(PY) -m benches.peers $(ARGS)
 
-# Ten minutes on a machine with nothing else to do. Stopped, it goes on where it was.
+# A quarter of an hour on a machine with nothing else to do. Stopped, it goes on where it was.
 bench-record: setup ## the README's table and pictures, in benches/results/record; others: ARGS="-k scaling"
 	$(PY) -m benches -k "test_side_by_side or test_socketio" --results record --resume $(ARGS)
 

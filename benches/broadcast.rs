@@ -13,6 +13,7 @@ use std::hint::black_box;
 use dscore_benches::{ask, per_item, timed};
 use dscore_proto::connection::{Connection, Role};
 use dscore_reactor::broadcast::TerminateFrame;
+use dscore_reactor::dialect::Form;
 use uuid::Uuid;
 
 const AGENTS: usize = 18_000;
@@ -27,7 +28,7 @@ fn main() {
     per_item("the id, filled into the template", AGENTS, || {
         timed(|| {
             for _ in 0..AGENTS {
-                black_box(frame.fill(Uuid::new_v4()));
+                black_box(frame.fill(Form::Bare, Uuid::new_v4()));
             }
         })
     });

@@ -16,6 +16,7 @@ use dscore_proto::agent;
 use dscore_proto::connection::{Connection, Event, Limits, Role};
 use dscore_proto::mask::apply_mask;
 use dscore_reactor::broadcast::TerminateFrame;
+use dscore_reactor::dialect::Form;
 use dscore_reactor::outbox::Outbox;
 use dscore_reactor::wheel::{Key, Wheel};
 use uuid::Uuid;
@@ -148,6 +149,6 @@ fn outbox(count: usize) {
 fn fill(count: usize) {
     let mut frame = TerminateFrame::new("Server shutting down");
     for number in 0..count {
-        black_box(frame.fill(Uuid::from_u128(number as u128)));
+        black_box(frame.fill(Form::Bare, Uuid::from_u128(number as u128)));
     }
 }

@@ -278,10 +278,12 @@ class Here:
         return session
 
     @asynccontextmanager
-    async def socket(self, eio: int = 4, query: str = "") -> AsyncIterator[Socket]:
+    async def socket(
+        self, eio: int = 4, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Socket]:
         """A new session over WebSocket, its open packet read."""
-        query = f"EIO={eio}&transport=websocket{query}"
-        async with websocket(self.port, self.path, query) as one:
+        query = f"EIO={eio}&transport=websocket"
+        async with websocket(self.port, self.path, query, headers) as one:
             packet = await one.recv()
             assert isinstance(packet, str)
             assert packet[0] == "0", packet

@@ -30,9 +30,40 @@ macro_rules! event_class {
     };
 }
 
-event_class!(Opened { conn: u64, endpoint: Py<PyString>, path: String, peer: String, bearer: Option<String> });
+event_class!(Opened {
+    conn: u64,
+    endpoint: Py<PyString>,
+    path: String,
+    peer: String,
+    bearer: Option<String>,
+    transport: Py<PyString>,
+});
+event_class!(Connected {
+    conn: u64,
+    namespace: String,
+    auth: Py<PyBytes>
+});
+event_class!(Left {
+    conn: u64,
+    namespace: String
+});
 event_class!(Introduction { conn: u64, kind: Py<PyString>, text: Py<PyBytes> });
-event_class!(Message { conn: u64, kind: Py<PyString>, data: Py<PyBytes>, binary: bool });
+event_class!(Message {
+    conn: u64,
+    kind: Py<PyString>,
+    data: Py<PyBytes>,
+    binary: bool,
+    namespace: Py<PyString>,
+    ack: Option<u64>,
+    attachments: Py<PyList>,
+});
+event_class!(Reply {
+    conn: u64,
+    id: u64,
+    namespace: String,
+    data: Py<PyBytes>,
+    attachments: Py<PyList>,
+});
 event_class!(Beat { conn: u64, kind: Py<PyString> });
 event_class!(Missed {
     conn: u64,

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use dscore_proto::connection::Limits;
+use dscore_proto::socketio;
 use dscore_reactor::settings::{Endpoint, ListenSettings, Settings};
 use dscore_reactor::sys;
 use pyo3::exceptions::PyValueError;
@@ -47,7 +48,9 @@ impl CoreConfig {
         subprotocols = vec![], max_message_size = 1_000_000, max_fragments = 4096, max_header_size = 16_384,
         max_body_size = 1_000_000, max_connections = 0, accept_rate = 0.0, max_errors = 10, outbox_bytes = 1_048_576, input_bytes = 268_435_456,
         handshake_timeout = 10_000, auth_timeout = 10_000, keep_alive_timeout = 75_000, ping_interval = 30_000,
-        ping_timeout = 120_000, close_timeout = 2_000, next_heartbeat_in = 30_000, connection_check_interval = 30_000,
+        ping_timeout = 120_000, close_timeout = 2_000, connect_timeout = 60_000,
+        transports = vec!["polling".to_owned(), "websocket".to_owned()], allow_eio3 = true,
+        cors_methods = vec!["GET".to_owned(), "POST".to_owned()], namespaces = vec![], next_heartbeat_in = 30_000, connection_check_interval = 30_000,
         offline_timeout = 300_000, heartbeat_message = "heartbeat received", introduce_by_heartbeat = true,
         event_queue = 16_384,
     ))]
@@ -78,6 +81,11 @@ impl CoreConfig {
         ping_interval: u64,
         ping_timeout: u64,
         close_timeout: u64,
+        connect_timeout: u64,
+        transports: Vec<String>,
+        allow_eio3: bool,
+        cors_methods: Vec<String>,
+        namespaces: Vec<String>,
         next_heartbeat_in: u64,
         connection_check_interval: u64,
         offline_timeout: u64,
@@ -121,6 +129,12 @@ impl CoreConfig {
             keep_alive_timeout: duration("keep_alive_timeout", keep_alive_timeout)?,
             ping_interval: duration("ping_interval", ping_interval)?,
             ping_timeout: duration("ping_timeout", ping_timeout)?,
+            connect_timeout: duration("connect_timeout", connect_timeout)?,
+            polling: has_transport(&transports, "polling")?,
+            websocket: has_transport(&transports, "websocket")?,
+            allow_eio3,
+            cors_methods: checked("cors_methods", cors_methods, is_method)?,
+            namespaces: checked("namespaces", namespaces, is_namespace)?,
             close_timeout: duration("close_timeout", close_timeout)?,
             next_heartbeat_in: duration("next_heartbeat_in", next_heartbeat_in)?,
             connection_check_interval: duration(
@@ -165,6 +179,43 @@ fn duration(field: &str, value: u64) -> PyResult<u64> {
     bounded(field, value, 1, MOST_MS)
 }
 
+/// Whether a transport is among those that are spoken.
+fn has_transport(transports: &[String], name: &str) -> PyResult<bool> {
+    let unknown = transports
+        .iter()
+        .find(|transport| !matches!(transport.as_str(), "polling" | "websocket"));
+    match unknown {
+        Some(unknown) => Err(PyValueError::new_err(format!(
+            "transports: {unknown:?} is neither 'polling' nor 'websocket'"
+        ))),
+        None if transports.is_empty() => Err(PyValueError::new_err(
+            "transports: there must be one at least",
+        )),
+        None => Ok(transports.iter().any(|transport| transport == name)),
+    }
+}
+
+fn checked(field: &str, values: Vec<String>, is_fit: fn(&str) -> bool) -> PyResult<Vec<String>> {
+    match values.iter().find(|value| !is_fit(value)) {
+        Some(unfit) => Err(PyValueError::new_err(format!(
+            "{field}: {unfit:?} cannot be one"
+        ))),
+        None => Ok(values),
+    }
+}
+
+fn is_method(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+fn is_namespace(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b',' | b'?');
+    name.len() > 1
+        && name.len() <= socketio::MAX_NAMESPACE
+        && name.starts_with('/')
+        && name.bytes().all(is_plain)
+}
+
 fn resolve(host: &str, port: u16) -> PyResult<SocketAddr> {
     let unknown = |why: String| {
         PyValueError::new_err(format!("host: {host:?} is no address to listen on: {why}"))
@@ -189,13 +240,12 @@ fn parse_endpoints(
                 "endpoints: the path {path:?} does not begin with '/'"
             )));
         }
-        match kind.as_str() {
-            "raw" => Ok((path, Endpoint::Raw)),
-            "plain" => Ok((path, Endpoint::Plain)),
-            _ => Err(PyValueError::new_err(format!(
-                "endpoints: {kind:?} is neither 'raw' nor 'plain'"
-            ))),
-        }
+        let endpoint = Endpoint::from_name(&kind).ok_or_else(|| {
+            PyValueError::new_err(format!(
+                "endpoints: {kind:?} is none of 'raw', 'socketio', 'plain', 'plain-engineio', 'plain-socketio'"
+            ))
+        })?;
+        Ok((path, endpoint))
     };
     endpoints.into_iter().map(parse).collect()
 }

@@ -1,15 +1,14 @@
 //! A batch of Rust events to Python objects, in one visit to the interpreter.
 
 use dscore_proto::agent::Kind;
-use dscore_reactor::event::{self, Ending, Event, Initiator};
-use dscore_reactor::settings::Endpoint;
+use dscore_reactor::event::{self, Ending, Event, EventParts, Initiator, TransportKind};
 use dscore_reactor::table::ConnId;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::classes::{
-    Answer, Beat, Closed, Drained, HttpGone, HttpRequest, Introduction, LastSeen, Message, Missed,
-    Opened, Outcome, Progress,
+    Answer, Beat, Closed, Connected, Drained, HttpGone, HttpRequest, Introduction, LastSeen, Left,
+    Message, Missed, Opened, Outcome, Progress, Reply,
 };
 
 /// Turns a whole batch.
@@ -33,7 +32,18 @@ fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
             kind,
             data,
             binary,
-        } => any(py, convert_message(py, conn, &kind, &data, binary)),
+            parts,
+        } => any(py, convert_message(py, conn, &kind, &data, binary, parts)?),
+        Event::Connected {
+            conn,
+            namespace,
+            auth,
+        } => any(py, convert_connected(py, conn, &namespace, &auth)),
+        Event::Left { conn, namespace } => {
+            let (conn, namespace) = (conn.to_u64(), namespace.into());
+            any(py, Left { conn, namespace })
+        }
+        Event::Reply(reply) => any(py, convert_reply(py, *reply)?),
         Event::Beat { conn, kind } => {
             let (conn, kind) = (conn.to_u64(), kind_name(py, kind));
             any(py, Beat { conn, kind })
@@ -71,26 +81,62 @@ fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
 }
 
 fn convert_opened(py: Python<'_>, opened: event::Opened) -> Opened {
-    let endpoint = match opened.endpoint {
-        Endpoint::Raw => pyo3::intern!(py, "raw"),
-        Endpoint::Plain => pyo3::intern!(py, "plain"),
+    let transport = match opened.transport {
+        TransportKind::WebSocket => pyo3::intern!(py, "websocket"),
+        TransportKind::Polling => pyo3::intern!(py, "polling"),
     };
     Opened {
         conn: opened.conn.to_u64(),
-        endpoint: endpoint.clone().unbind(),
+        endpoint: PyString::intern(py, opened.endpoint.name()).unbind(),
+        transport: transport.clone().unbind(),
         path: opened.path,
         peer: opened.peer.ip().to_string(),
         bearer: opened.bearer,
     }
 }
 
-fn convert_message(py: Python<'_>, conn: ConnId, kind: &str, data: &[u8], binary: bool) -> Message {
-    Message {
+fn convert_message(
+    py: Python<'_>,
+    conn: ConnId,
+    kind: &str,
+    data: &[u8],
+    binary: bool,
+    parts: Option<Box<EventParts>>,
+) -> PyResult<Message> {
+    let parts = parts.unwrap_or_default();
+    Ok(Message {
         conn: conn.to_u64(),
         kind: PyString::new(py, kind).unbind(),
         data: bytes(py, data),
         binary,
+        namespace: PyString::new(py, &parts.namespace).unbind(),
+        ack: parts.ack,
+        attachments: attachments(py, &parts)?,
+    })
+}
+
+fn convert_connected(py: Python<'_>, conn: ConnId, namespace: &str, auth: &[u8]) -> Connected {
+    Connected {
+        conn: conn.to_u64(),
+        namespace: namespace.into(),
+        auth: bytes(py, if auth.is_empty() { b"{}" } else { auth }),
     }
+}
+
+fn convert_reply(py: Python<'_>, reply: event::Reply) -> PyResult<Reply> {
+    let attachments = attachments(py, &reply.parts)?;
+    Ok(Reply {
+        conn: reply.conn.to_u64(),
+        id: reply.id,
+        namespace: reply.parts.namespace.into(),
+        data: bytes(py, &reply.data),
+        attachments,
+    })
+}
+
+fn attachments(py: Python<'_>, parts: &EventParts) -> PyResult<Py<PyList>> {
+    let attachments = parts.attachments.iter();
+    Ok(PyList::new(py, attachments.map(|data| PyBytes::new(py, data)))?.unbind())
 }
 
 fn convert_answer(answer: event::Answer) -> Answer {

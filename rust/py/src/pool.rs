@@ -5,8 +5,10 @@ use std::sync::Arc;
 use dscore_proto::agent::{self, RefusalCode};
 use dscore_proto::close::CloseCode;
 use dscore_proto::frame::{self, Opcode};
+use dscore_proto::socketio::{self, Kind};
 use dscore_reactor::command::{
-    Command, Farewell, Outgoing, ReactorCommand, Response, ResponsePart, TerminateAll,
+    Command, Farewell, Outgoing, OutgoingPacket, ReactorCommand, Response, ResponsePart,
+    TerminateAll,
 };
 use dscore_reactor::settings::Gate;
 use dscore_reactor::table::ConnId;
@@ -101,6 +103,10 @@ impl ReactorPool {
         )
     }
 
+    fn lift_deadline(&self, py: Python<'_>, conn: u64) -> PyResult<()> {
+        self.give(py, conn, Command::LiftDeadline)
+    }
+
     #[pyo3(signature = (conn, code, message, request_type = None))]
     fn refuse(
         &self,
@@ -132,6 +138,36 @@ impl ReactorPool {
     #[pyo3(signature = (conn, data, *, notify = false))]
     fn send_binary(&self, py: Python<'_>, conn: u64, data: &[u8], notify: bool) -> PyResult<()> {
         self.send_frame(py, conn, framed(Opcode::Binary, data), notify)
+    }
+
+    #[pyo3(signature = (conn, data, *, namespace = "/", id = None, attachments = vec![], notify = false))]
+    #[expect(clippy::too_many_arguments, reason = "the parts of an event")]
+    fn send_event(
+        &self,
+        py: Python<'_>,
+        conn: u64,
+        data: &[u8],
+        namespace: &str,
+        id: Option<u64>,
+        attachments: Vec<Vec<u8>>,
+        notify: bool,
+    ) -> PyResult<()> {
+        let packet = packet(Kind::Event, namespace, id, data, attachments, notify)?;
+        self.give(py, conn, Command::SendPacket(Box::new(packet)))
+    }
+
+    #[pyo3(signature = (conn, id, data, *, namespace = "/", attachments = vec![]))]
+    fn send_ack(
+        &self,
+        py: Python<'_>,
+        conn: u64,
+        id: u64,
+        data: &[u8],
+        namespace: &str,
+        attachments: Vec<Vec<u8>>,
+    ) -> PyResult<()> {
+        let packet = packet(Kind::Ack, namespace, Some(id), data, attachments, false)?;
+        self.give(py, conn, Command::SendPacket(Box::new(packet)))
     }
 
     fn send_many(&self, py: Python<'_>, conns: Vec<u64>, text: &[u8]) -> PyResult<()> {
@@ -330,6 +366,33 @@ fn farewell(code: u16, reason: &str, cause: &str) -> PyResult<Farewell> {
         PyValueError::new_err(format!("code: {code} may not be sent in a close frame"))
     })?;
     Ok(Farewell::new(code, reason, cause))
+}
+
+fn packet(
+    kind: Kind,
+    namespace: &str,
+    id: Option<u64>,
+    data: &[u8],
+    attachments: Vec<Vec<u8>>,
+    notify: bool,
+) -> PyResult<OutgoingPacket> {
+    let is_array = |text: &&str| socketio::is_array(text);
+    let data = std::str::from_utf8(data).ok().filter(is_array);
+    let data = data.ok_or_else(|| PyValueError::new_err("data: not a JSON array"))?;
+    if attachments.len() > socketio::MAX_ATTACHMENTS {
+        return Err(PyValueError::new_err(format!(
+            "attachments: more than {}",
+            socketio::MAX_ATTACHMENTS
+        )));
+    }
+    Ok(OutgoingPacket {
+        kind,
+        namespace: namespace.into(),
+        id,
+        data: data.into(),
+        attachments: attachments.into_iter().map(Into::into).collect(),
+        notify,
+    })
 }
 
 fn frames(texts: &[Vec<u8>]) -> PyResult<Vec<Arc<[u8]>>> {

@@ -6,17 +6,17 @@
 //! allocated is the note of what the agent owes.
 
 use dscore_proto::agent::{self, TERMINATE_HEAD};
-use dscore_proto::frame::{self, Opcode};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use crate::command::{Farewell, TerminateAll};
 use crate::context::Context;
+use crate::conversation::Conversation;
+use crate::dialect::Form;
 use crate::peer::{Peer, Stage};
 use crate::session::Who;
 use crate::table::ConnId;
 use crate::termination::Termination;
-use crate::websocket_peer::WebSocketPeer;
 
 /// Peers met in one turn: some milliseconds' work, so that nobody else waits longer.
 pub(crate) const SLICE: usize = 512;
@@ -76,21 +76,21 @@ impl Walk {
     /// What the walk does with one peer.
     pub(crate) fn visit(&mut self, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
         match (&mut self.task, &mut peer.stage) {
-            (Task::Terminate { order, frame }, Stage::WebSocket(websocket)) => {
-                terminate_in_drain(conn, websocket, order, frame, self.began_ms, cx);
+            (Task::Terminate { order, frame }, Stage::Conversation(conversation)) => {
+                terminate_in_drain(conn, conversation, order, frame, self.began_ms, cx);
             }
-            (Task::Terminate { .. }, Stage::Http(_)) => {}
+            (Task::Terminate { .. }, Stage::Http(_)) | (_, Stage::Probe(_)) => {}
             (
                 Task::Close {
                     farewell,
                     spread_ms,
                     of,
                 },
-                Stage::WebSocket(websocket),
+                Stage::Conversation(conversation),
             ) => {
                 let slot = *spread_ms * self.met.min(*of) / *of;
                 self.met += 1;
-                websocket.close_at(self.began_ms + slot, farewell, cx);
+                conversation.close_at(self.began_ms + slot, farewell, cx);
             }
             (Task::Close { .. }, Stage::Http(http)) => peer.finished |= http.is_idle(),
         }
@@ -99,16 +99,16 @@ impl Walk {
 
 fn terminate_in_drain(
     conn: ConnId,
-    websocket: &mut WebSocketPeer,
+    conversation: &mut Conversation,
     order: &TerminateAll,
     frame: &mut TerminateFrame,
     began_ms: u64,
     cx: &mut Context,
 ) {
-    if !matches!(websocket.session.who, Who::Agent(_)) || !websocket.is_open() {
+    if !matches!(conversation.session.who, Who::Agent(_)) || !conversation.is_open() {
         return;
     }
-    let notice = websocket.session.notice_only;
+    let notice = conversation.session.notice_only;
     let deadline = began_ms
         + if notice {
             order.notice_ms
@@ -124,53 +124,77 @@ fn terminate_in_drain(
         sent_us: cx.now_us,
         refused: None,
     };
-    send_terminate(conn, websocket, termination, frame, cx);
+    send_terminate(conn, conversation, termination, frame, cx);
 }
 
 /// Sends terminate_app to one open agent and notes what it owes.
 pub(crate) fn send_terminate(
     conn: ConnId,
-    websocket: &mut WebSocketPeer,
+    conversation: &mut Conversation,
     termination: Termination,
     frame: &mut TerminateFrame,
     cx: &mut Context,
 ) {
     let request = termination.request;
-    let terminations = websocket.session.terminations.get_or_insert_default();
+    let terminations = conversation.session.terminations.get_or_insert_default();
     if terminations.add(conn, termination, cx) {
         cx.stats.terminates_total += 1;
-        cx.send_frame(frame.fill(request));
+        cx.send_frame(frame.fill(conversation.session.dialect.form(), request));
     }
 }
 
-/// One terminate_app frame; only its id changes.
+/// One terminate_app frame for each form; only its id changes.
 #[derive(Debug)]
 pub struct TerminateFrame {
+    bare: Template,
+    event: Template,
+}
+
+/// A frame, and where its id stands.
+#[derive(Debug)]
+struct Template {
     bytes: Vec<u8>,
     id_at: usize,
 }
 
 impl TerminateFrame {
-    /// The template, with the reason in it.
+    /// The templates, with the reason in them.
     pub fn new(reason: &str) -> Self {
-        let mut tail = Vec::new();
-        agent::encode_terminate_tail(reason, &mut tail);
-        let length = TERMINATE_HEAD.len() + Hyphenated::LENGTH + tail.len();
-        let mut bytes = Vec::with_capacity(frame::MAX_HEADER + length);
-        frame::encode_header(Opcode::Text, true, length as u64, None, &mut bytes);
-        bytes.extend_from_slice(TERMINATE_HEAD);
-        let id_at = bytes.len();
-        bytes.extend_from_slice(&[b'0'; Hyphenated::LENGTH]);
-        bytes.extend_from_slice(&tail);
-        Self { bytes, id_at }
+        let mut text = TERMINATE_HEAD.to_vec();
+        text.extend_from_slice(&PLACE_OF_ID);
+        agent::encode_terminate_tail(reason, &mut text);
+        Self {
+            bare: Template::new(Form::Bare, &text),
+            event: Template::new(Form::Event, &text),
+        }
     }
 
     /// The frame with this id in it.
-    pub fn fill(&mut self, request: Uuid) -> &[u8] {
-        if let Some(id) = self
-            .bytes
-            .get_mut(self.id_at..self.id_at + Hyphenated::LENGTH)
-        {
+    pub fn fill(&mut self, form: Form, request: Uuid) -> &[u8] {
+        match form {
+            Form::Bare | Form::Packet(_) => self.bare.fill(request),
+            Form::Event => self.event.fill(request),
+        }
+    }
+}
+
+/// Stands before the reason in every form, so that a reason with the same bytes is not taken for it.
+const PLACE_OF_ID: [u8; Hyphenated::LENGTH] = [b'0'; Hyphenated::LENGTH];
+
+impl Template {
+    fn new(form: Form, text: &[u8]) -> Self {
+        let mut bytes = Vec::new();
+        form.encode_text(text, &mut bytes);
+        let id_at = bytes
+            .windows(PLACE_OF_ID.len())
+            .position(|window| window == PLACE_OF_ID)
+            .unwrap_or_default();
+        Self { bytes, id_at }
+    }
+
+    fn fill(&mut self, request: Uuid) -> &[u8] {
+        let place = self.id_at..self.id_at + PLACE_OF_ID.len();
+        if let Some(id) = self.bytes.get_mut(place) {
             request.hyphenated().encode_lower(id);
         }
         &self.bytes
@@ -185,14 +209,20 @@ mod tests {
     fn the_frame_holds_the_id_and_escapes_the_reason() {
         let mut frame = TerminateFrame::new("say \"bye\"");
         let id = Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef);
-        let bytes = frame.fill(id);
-        assert_eq!(bytes[0], 0x81);
-        assert_eq!(usize::from(bytes[1]), bytes.len() - 2);
-        assert_eq!(
-            std::str::from_utf8(&bytes[2..]).ok(),
-            Some(
-                r#"{"type":"terminate_app","request_id":"01234567-89ab-4def-8123-456789abcdef","reason":"say \"bye\""}"#
-            )
-        );
+        for (form, expected) in [
+            (
+                Form::Bare,
+                r#"{"type":"terminate_app","request_id":"01234567-89ab-4def-8123-456789abcdef","reason":"say \"bye\""}"#,
+            ),
+            (
+                Form::Event,
+                r#"42["terminate_app",{"request_id":"01234567-89ab-4def-8123-456789abcdef","reason":"say \"bye\""}]"#,
+            ),
+        ] {
+            let bytes = frame.fill(form, id);
+            assert_eq!(bytes[0], 0x81);
+            assert_eq!(usize::from(bytes[1]), bytes.len() - 2);
+            assert_eq!(std::str::from_utf8(&bytes[2..]).ok(), Some(expected));
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dscore_proto::close::CloseCode;
+use dscore_proto::socketio::Kind;
 use uuid::Uuid;
 
 use crate::settings::{Gate, Settings};
@@ -24,6 +25,8 @@ pub enum Command {
         /// Frames to send before anything else.
         replies: Vec<Arc<[u8]>>,
     },
+    /// It may stay nobody as long as it likes.
+    LiftDeadline,
     /// Send `error`, count it, read on.
     Refuse {
         /// The `error` frame.
@@ -31,6 +34,8 @@ pub enum Command {
     },
     /// Send one message.
     Send(Outgoing),
+    /// Send one Socket.IO packet; dropped where that is not spoken.
+    SendPacket(Box<OutgoingPacket>),
     /// Begin the closing handshake.
     Close(Box<Farewell>),
     /// Report the next heartbeat or connection_check_response.
@@ -112,6 +117,23 @@ pub struct TerminateAll {
 pub struct Outgoing {
     /// One whole frame.
     pub frame: Arc<[u8]>,
+    /// Whether [`Event::Drained`](crate::event::Event::Drained) shall follow.
+    pub notify: bool,
+}
+
+/// A Socket.IO event or acknowledgement to send.
+#[derive(Clone, Debug)]
+pub struct OutgoingPacket {
+    /// [`Kind::Event`] or [`Kind::Ack`].
+    pub kind: Kind,
+    /// "/", or one that the client has joined.
+    pub namespace: Box<str>,
+    /// Of an event: the client is asked for an acknowledgement. Of an acknowledgement: the event's.
+    pub id: Option<u64>,
+    /// A JSON array.
+    pub data: Box<str>,
+    /// Binary data, in the order of the placeholders.
+    pub attachments: Vec<Box<[u8]>>,
     /// Whether [`Event::Drained`](crate::event::Event::Drained) shall follow.
     pub notify: bool,
 }

@@ -1,13 +1,15 @@
 //! What every handler of one turn shares: the time, the settings, the way out.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dscore_proto::agent;
-use dscore_proto::frame::{self, Opcode};
 
+use crate::dialect::Form;
 use crate::event::Event;
 use crate::queue::Outlet;
+use crate::session_request::SessionRequest;
 use crate::settings::{Gate, Settings};
 use crate::stats::Stats;
 use crate::table::ConnId;
@@ -18,18 +20,27 @@ pub(crate) struct Context {
     pub(crate) now_ms: u64,
     pub(crate) now_us: u64,
     of_day: SystemTime,
+    /// Which reactor this is, and of how many.
+    pub(crate) reactor: u8,
+    pub(crate) reactors: u8,
     pub(crate) settings: Arc<Settings>,
     pub(crate) gate: Gate,
     pub(crate) stats: Stats,
     pub(crate) events: Outlet,
+    /// What sockets ask of sessions that are not their own.
+    pub(crate) requests: VecDeque<SessionRequest>,
     /// Bytes for the peer at hand; whoever fills it must let the reactor settle that peer before the next.
     pub(crate) out: Vec<u8>,
     /// A message being written, before it is framed.
     text: Vec<u8>,
+    /// A message being heard, in the words of every dialect.
+    pub(crate) said: Vec<u8>,
     timestamp: Timestamp,
     /// The `message` of every heartbeat_response, as a JSON string.
     heartbeat_message: String,
     heartbeat_response: StampedFrame,
+    /// The same as a Socket.IO event.
+    heartbeat_event: StampedFrame,
 }
 
 impl Context {
@@ -38,15 +49,20 @@ impl Context {
             now_ms: 0,
             now_us: 0,
             of_day: SystemTime::UNIX_EPOCH,
+            reactor: 0,
+            reactors: 1,
             settings: settings.clone(),
             gate: Gate::default(),
             stats: Stats::default(),
             events,
+            requests: VecDeque::new(),
             out: Vec::new(),
             text: Vec::new(),
+            said: Vec::new(),
             timestamp: Timestamp::default(),
             heartbeat_message: String::new(),
             heartbeat_response: StampedFrame::default(),
+            heartbeat_event: StampedFrame::default(),
         };
         context.configure(settings);
         context
@@ -65,6 +81,12 @@ impl Context {
         self.heartbeat_message = String::from_utf8_lossy(&quoted).into_owned();
         self.settings = settings;
         self.heartbeat_response = StampedFrame::default();
+        self.heartbeat_event = StampedFrame::default();
+    }
+
+    /// Whether another reactor has this connection, if any has.
+    pub(crate) fn is_elsewhere(&self, conn: ConnId) -> bool {
+        conn.reactor() != self.reactor && conn.reactor() < self.reactors
     }
 
     pub(crate) fn tell(&mut self, event: Event) {
@@ -77,11 +99,11 @@ impl Context {
     }
 
     /// Queues one text message for the peer at hand, written by `write`.
-    pub(crate) fn send_text(&mut self, write: impl FnOnce(&str, &mut Vec<u8>)) {
+    pub(crate) fn send_text(&mut self, form: Form, write: impl FnOnce(&str, &mut Vec<u8>)) {
         self.text.clear();
         let timestamp = self.timestamp.at(self.now_ms, self.of_day);
         write(timestamp, &mut self.text);
-        frame::encode_message(Opcode::Text, &self.text, &mut self.out);
+        form.encode_text(&self.text, &mut self.out);
         self.stats.messages_sent_total += 1;
     }
 
@@ -92,8 +114,12 @@ impl Context {
     }
 
     /// Queues a heartbeat_response: the same bytes for every agent that beats in the same millisecond.
-    pub(crate) fn send_heartbeat_response(&mut self) {
-        if self.heartbeat_response.at_ms != Some(self.now_ms) {
+    pub(crate) fn send_heartbeat_response(&mut self, form: Form) {
+        let response = match form {
+            Form::Event => &mut self.heartbeat_event,
+            Form::Bare | Form::Packet(_) => &mut self.heartbeat_response,
+        };
+        if response.at_ms != Some(self.now_ms) {
             self.text.clear();
             let timestamp = self.timestamp.at(self.now_ms, self.of_day);
             let next_ms = self.settings.next_heartbeat_in;
@@ -103,12 +129,11 @@ impl Context {
                 next_ms,
                 &mut self.text,
             );
-            let frame = &mut self.heartbeat_response.frame;
-            frame.clear();
-            frame::encode_message(Opcode::Text, &self.text, frame);
-            self.heartbeat_response.at_ms = Some(self.now_ms);
+            response.frame.clear();
+            form.encode_text(&self.text, &mut response.frame);
+            response.at_ms = Some(self.now_ms);
         }
-        self.out.extend_from_slice(&self.heartbeat_response.frame);
+        self.out.extend_from_slice(&response.frame);
         self.stats.messages_sent_total += 1;
         self.stats.heartbeats_total += 1;
     }

@@ -36,13 +36,24 @@ pub enum Ending {
     Notified,
 }
 
-/// A WebSocket was upgraded.
+/// What carries the messages of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportKind {
+    /// A WebSocket.
+    WebSocket,
+    /// HTTP requests, one after the other; an upgrade makes it a WebSocket, and nobody is told.
+    Polling,
+}
+
+/// A WebSocket was upgraded, or an Engine.IO session began.
 #[derive(Debug)]
 pub struct Opened {
     /// Its name from here on.
     pub conn: ConnId,
     /// Who speaks there.
     pub endpoint: Endpoint,
+    /// What its messages come by, so far.
+    pub transport: TransportKind,
     /// The path it asked for.
     pub path: String,
     /// Where it comes from.
@@ -126,6 +137,37 @@ pub struct Closed {
     pub rtt_us: u32,
 }
 
+/// What only a Socket.IO event has.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct EventParts {
+    /// "/", or one of those that are taken.
+    pub namespace: Box<str>,
+    /// Its sender waits for an acknowledgement with this id.
+    pub ack: Option<u64>,
+    /// Binary data, in the order of the placeholders.
+    pub attachments: Vec<Box<[u8]>>,
+}
+
+impl EventParts {
+    /// Of all attachments.
+    pub(crate) fn bytes(&self) -> usize {
+        self.attachments.iter().map(|data| data.len()).sum()
+    }
+}
+
+/// A Socket.IO client has acknowledged an event.
+#[derive(Debug)]
+pub struct Reply {
+    /// Whose.
+    pub conn: ConnId,
+    /// Of the event.
+    pub id: u64,
+    /// What it says, a JSON array.
+    pub data: Box<[u8]>,
+    /// Of the event; binary data.
+    pub parts: EventParts,
+}
+
 /// A complete HTTP request.
 #[derive(Debug)]
 pub struct HttpRequest {
@@ -161,8 +203,26 @@ pub struct LastSeen {
 /// What a reactor tells.
 #[derive(Debug)]
 pub enum Event {
-    /// A WebSocket was upgraded.
+    /// A WebSocket was upgraded, or an Engine.IO session began.
     Opened(Box<Opened>),
+    /// A Socket.IO client has joined a namespace, and was told so.
+    Connected {
+        /// Whose.
+        conn: ConnId,
+        /// "/", or one of those that are taken.
+        namespace: Box<str>,
+        /// What it gave for its authentication: a JSON object, or nothing.
+        auth: Box<[u8]>,
+    },
+    /// A Socket.IO client has left a namespace of a plain endpoint.
+    Left {
+        /// Whose.
+        conn: ConnId,
+        /// Which.
+        namespace: Box<str>,
+    },
+    /// A Socket.IO client has acknowledged an event.
+    Reply(Box<Reply>),
     /// A stranger says who it is; it is not read again until that is answered.
     Introduction {
         /// Whose.
@@ -176,12 +236,14 @@ pub enum Event {
     Message {
         /// Whose.
         conn: ConnId,
-        /// Its `type`, empty on a plain endpoint.
+        /// Its `type`, or the name of its event; empty for bare messages.
         kind: Box<str>,
         /// The whole message.
         data: Box<[u8]>,
         /// Whether it was a binary message.
         binary: bool,
+        /// Of a Socket.IO event, the rest of it.
+        parts: Option<Box<EventParts>>,
     },
     /// The sign of life that was asked for.
     Beat {

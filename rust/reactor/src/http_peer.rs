@@ -1,4 +1,4 @@
-//! A socket that speaks HTTP: requests to the app, and the upgrade that makes it a WebSocket.
+//! A socket that speaks HTTP: requests to the app or to an Engine.IO session, and the upgrade that makes it a WebSocket.
 //!
 //! | state | a request is complete | a response begins | whole response | further part | last part | deadline |
 //! |---|---|---|---|---|---|---|
@@ -15,17 +15,22 @@
 
 use std::net::SocketAddr;
 
-use dscore_proto::close::CloseCode;
+use dscore_proto::connection::{Connection, Role};
+use dscore_proto::engineio::{HandshakeError, Query};
 use dscore_proto::handshake::{self, UpgradeRules};
 use dscore_proto::http::{self, BodyReader, Head, HttpError};
 
 use crate::answer::{Answer, Exchange};
-use crate::command::{Farewell, Response};
+use crate::command::Response;
 use crate::context::Context;
-use crate::event::{Event, HttpRequest, Opened};
+use crate::conversation::Conversation;
+use crate::dialect::Dialect;
+use crate::event::{Event, HttpRequest, Opened, TransportKind};
+use crate::session_request::{self, SessionRequest};
 use crate::settings::{Endpoint, Gate};
+use crate::sid::Sid;
 use crate::table::ConnId;
-use crate::websocket_peer::WebSocketPeer;
+use crate::transport::Transport;
 
 /// One HTTP connection.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub(crate) struct HttpPeer {
     /// Its first request is not complete yet.
     fresh: bool,
     deadline: u64,
+    /// The Engine.IO session that has its request.
+    pub(crate) session: Option<ConnId>,
 }
 
 #[derive(Debug)]
@@ -46,8 +53,8 @@ enum State {
     Reading,
     /// The head was read, the body is coming.
     ReadingBody(Box<PartialRequest>),
-    /// The app has the request.
-    Asked(Exchange),
+    /// The app has the request, or an Engine.IO session.
+    Asked(Exchange, Asked),
     /// The head of the response is out.
     Answering(Answer),
     /// Everything is said.
@@ -56,10 +63,28 @@ enum State {
     },
 }
 
+/// Who answers a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    App,
+    /// A session of this endpoint.
+    Session(Endpoint),
+}
+
+/// What a connection is, when it is no longer an HTTP connection of this reactor.
+#[derive(Debug)]
+pub(crate) enum Became {
+    /// A WebSocket: with the input that is its own, and why it is turned away, if it is.
+    WebSocket(Box<Conversation>, Vec<u8>, Option<&'static str>),
+    /// Another reactor's, which has the session that it asks for.
+    Elsewhere(u8),
+}
+
 /// A request whose body is coming.
 #[derive(Debug)]
 struct PartialRequest {
     request: HttpRequest,
+    asked: Asked,
     reader: BodyReader,
     exchange: Exchange,
 }
@@ -71,7 +96,9 @@ enum Step {
     /// The head took so many bytes; look at the rest.
     Consumed(usize),
     /// A WebSocket from here on.
-    Upgraded(usize, WebSocketPeer),
+    Upgraded(usize, Conversation),
+    /// Another reactor's from here on, head and all.
+    Elsewhere(u8),
 }
 
 impl HttpPeer {
@@ -85,16 +112,17 @@ impl HttpPeer {
             input: Vec::new(),
             fresh: true,
             deadline,
+            session: None,
         }
     }
 
-    /// Acts on `input`; returns the WebSocket this became, and the input that is its own.
+    /// Acts on `input`; returns what this became, unless it goes on as it is.
     pub(crate) fn on_data(
         &mut self,
         conn: ConnId,
         input: &[u8],
         cx: &mut Context,
-    ) -> Option<(WebSocketPeer, Vec<u8>)> {
+    ) -> Option<Became> {
         // Nearly always a request comes whole, and is read where it lies.
         let kept;
         let bytes = if self.input.is_empty() {
@@ -112,9 +140,16 @@ impl HttpPeer {
                 Ok(Step::Wait) => break,
                 Ok(Step::Upgraded(count, websocket)) => {
                     cx.stats.http_connections -= 1;
-                    return Some((websocket, rest.get(count..).unwrap_or_default().to_vec()));
+                    let input = rest.get(count..).unwrap_or_default().to_vec();
+                    let turned_away = self.turned_away(cx.gate);
+                    return Some(Became::WebSocket(Box::new(websocket), input, turned_away));
+                }
+                Ok(Step::Elsewhere(reactor)) => {
+                    self.input = rest.to_vec();
+                    return Some(Became::Elsewhere(reactor));
                 }
                 Err(error) => {
+                    self.give_up_request(error, cx);
                     self.refuse(error.status(), &error.to_string(), cx);
                     return None;
                 }
@@ -146,7 +181,7 @@ impl HttpPeer {
                     Step::Consumed(consumed)
                 })
             }
-            State::Asked(_) | State::Answering(_) => Ok(Step::Wait),
+            State::Asked(..) | State::Answering(_) => Ok(Step::Wait),
             State::Closing { .. } if bytes.is_empty() => Ok(Step::Wait),
             State::Closing { .. } => Ok(Step::Consumed(bytes.len())),
         }
@@ -159,13 +194,39 @@ impl HttpPeer {
         length: usize,
         cx: &mut Context,
     ) -> Result<Step, HttpError> {
-        if let Some(endpoint) = cx.settings.endpoint(head.path()) {
-            return Ok(match self.upgrade(conn, head, endpoint, cx) {
-                Some(websocket) => Step::Upgraded(length, websocket),
-                None => Step::Consumed(length),
-            });
-        }
-        let reader = BodyReader::new(head.body()?, cx.settings.max_body_size)?;
+        let asked = match cx.settings.endpoint(head.path()) {
+            None => Asked::App,
+            Some(endpoint) if endpoint.speaks_engine_io() => {
+                let sid = Query::of(head.target).sid.and_then(Sid::parse);
+                if let Some(sid) = sid.filter(|sid| cx.is_elsewhere(sid.conn)) {
+                    return Ok(Step::Elsewhere(sid.conn.reactor()));
+                }
+                if head.wants_upgrade() {
+                    return Ok(self.upgrade_engine_io(conn, head, length, endpoint, cx));
+                }
+                Asked::Session(endpoint)
+            }
+            Some(endpoint) => {
+                let Some(accept) = self.accept(head, cx) else {
+                    return Ok(Step::Consumed(length));
+                };
+                cx.out.extend_from_slice(&accept);
+                let dialect = Dialect::Raw;
+                let websocket = self.open(conn, head, endpoint, dialect, cx);
+                return Ok(Step::Upgraded(length, websocket));
+            }
+        };
+        let max_body_size = match asked {
+            Asked::App => cx.settings.max_body_size,
+            Asked::Session(_) => cx.settings.messages.max_message_size,
+        };
+        let reader = match BodyReader::new(head.body()?, max_body_size) {
+            Ok(reader) => reader,
+            Err(error) => {
+                end_session(asked, head.target, error, cx);
+                return Err(error);
+            }
+        };
         if head.expects_continue() && !reader.done() {
             cx.out.extend_from_slice(http::CONTINUE);
         }
@@ -195,6 +256,7 @@ impl HttpPeer {
         let complete = reader.done();
         self.state = State::ReadingBody(Box::new(PartialRequest {
             request,
+            asked,
             reader,
             exchange,
         }));
@@ -210,47 +272,130 @@ impl HttpPeer {
         let State::ReadingBody(reading) = std::mem::replace(&mut self.state, State::Reading) else {
             return;
         };
-        self.state = State::Asked(reading.exchange);
-        self.fresh = false;
-        self.deadline = u64::MAX;
+        self.wait_for_answer(reading.exchange, reading.asked);
         cx.stats.http_requests_total += 1;
-        cx.tell(Event::HttpRequest(Box::new(reading.request)));
+        let request = Box::new(reading.request);
+        match reading.asked {
+            Asked::App => cx.tell(Event::HttpRequest(request)),
+            Asked::Session(endpoint) => {
+                cx.requests
+                    .push_back(SessionRequest::Http(endpoint, request));
+            }
+        }
     }
 
-    fn upgrade(
-        &mut self,
-        conn: ConnId,
-        head: &Head<'_>,
-        endpoint: Endpoint,
-        cx: &mut Context,
-    ) -> Option<WebSocketPeer> {
-        let settings = cx.settings.clone();
+    fn wait_for_answer(&mut self, exchange: Exchange, asked: Asked) {
+        self.state = State::Asked(exchange, asked);
+        self.fresh = false;
+        self.deadline = u64::MAX;
+    }
+
+    /// The request at hand cannot be read to its end.
+    fn give_up_request(&self, error: HttpError, cx: &mut Context) {
+        if let State::ReadingBody(reading) = &self.state {
+            end_session(reading.asked, &reading.request.target, error, cx);
+        }
+    }
+
+    /// The answer to a WebSocket's handshake; one that is bad is refused.
+    fn accept(&mut self, head: &Head<'_>, cx: &mut Context) -> Option<Vec<u8>> {
         let rules = UpgradeRules {
-            origins: &settings.origins,
-            subprotocols: &settings.subprotocols,
+            origins: &cx.settings.origins,
+            subprotocols: &cx.settings.subprotocols,
         };
         match handshake::accept(head, &rules) {
-            Ok(accept) => accept.encode(&mut cx.out),
+            Ok(accept) => {
+                let mut answer = Vec::new();
+                accept.encode(&mut answer);
+                Some(answer)
+            }
             Err(error) => {
                 cx.stats.handshake_failures_total += 1;
                 self.refuse(error.status(), &error.to_string(), cx);
-                return None;
+                None
             }
         }
-        let mut websocket = WebSocketPeer::new(endpoint, cx);
+    }
+
+    /// A conversation on the WebSocket that this becomes.
+    fn open(
+        &self,
+        conn: ConnId,
+        head: &Head<'_>,
+        endpoint: Endpoint,
+        dialect: Dialect,
+        cx: &mut Context,
+    ) -> Conversation {
+        let transport = Transport::WebSocket(Connection::new(Role::Server));
+        let websocket = Conversation::new(endpoint, transport, dialect, cx);
         cx.tell(Event::Opened(Box::new(Opened {
             conn,
             endpoint,
+            transport: TransportKind::WebSocket,
             path: head.path().into(),
             peer: self.peer,
-            bearer: bearer(head),
+            bearer: head.header("authorization").and_then(bearer),
         })));
-        if let Some(reason) = self.turned_away(cx.gate) {
-            cx.stats.refused_total += 1;
-            let farewell = Farewell::new(CloseCode::TRY_AGAIN_LATER, reason, "");
-            websocket.close(&farewell, cx);
-        }
-        Some(websocket)
+        websocket
+    }
+
+    /// A WebSocket for Engine.IO: a session of its own, or one to take over a session that polls.
+    fn upgrade_engine_io(
+        &mut self,
+        conn: ConnId,
+        head: &Head<'_>,
+        length: usize,
+        endpoint: Endpoint,
+        cx: &mut Context,
+    ) -> Step {
+        let exchange = Exchange {
+            keep_alive: false,
+            head_only: false,
+            version: head.version,
+        };
+        let query = Query::of(head.target);
+        let revision = match cx.settings.revision(&query) {
+            Ok(_) if query.transport != Some("websocket") || !cx.settings.websocket => {
+                Err(HandshakeError::UnknownTransport)
+            }
+            judged => judged,
+        };
+        let revision = match revision {
+            Ok(revision) => revision,
+            Err(error) => {
+                cx.stats.handshake_failures_total += 1;
+                self.wait_for_answer(exchange, Asked::Session(endpoint));
+                self.respond(&session_request::refusal(error, Vec::new()), cx);
+                return Step::Consumed(length);
+            }
+        };
+        let Some(accept) = self.accept(head, cx) else {
+            return Step::Consumed(length);
+        };
+        let Some(sid) = query.sid else {
+            cx.out.extend_from_slice(&accept);
+            let dialect = Dialect::new(endpoint, revision, cx.now_ms, &cx.settings);
+            return Step::Upgraded(length, self.open(conn, head, endpoint, dialect, cx));
+        };
+        self.wait_for_answer(exchange, Asked::Session(endpoint));
+        cx.requests.push_back(SessionRequest::Upgrade {
+            http: conn,
+            endpoint,
+            sid: Sid::parse(sid),
+            revision,
+            accept,
+        });
+        Step::Consumed(length)
+    }
+
+    /// The input that belongs to whatever this connection is from here on.
+    pub(crate) fn take_input(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.input)
+    }
+
+    /// Where it comes from, and whether it came when the connection limit was reached.
+    pub(crate) fn origin(&self) -> (SocketAddr, bool) {
+        (self.peer, self.over_limit)
     }
 
     /// Why a newcomer is closed 1013, if it is. A refused upgrade would read as 1006 in a browser (PROTOCOL.md §6.2).
@@ -265,7 +410,7 @@ impl HttpPeer {
 
     /// Starts the response. Bytes that may not go into a head are the app's fault: 500.
     pub(crate) fn respond(&mut self, response: &Response, cx: &mut Context) {
-        let State::Asked(exchange) = self.state else {
+        let State::Asked(exchange, _) = self.state else {
             return;
         };
         match Answer::begin(exchange, response, &mut cx.out) {
@@ -295,9 +440,25 @@ impl HttpPeer {
         }
     }
 
+    /// The connection has gone: so has a session whose POST it was in the middle of.
+    pub(crate) fn bury(&self, conn: ConnId, cx: &mut Context) {
+        cx.stats.http_connections -= 1;
+        if self.is_asked() {
+            cx.tell(Event::HttpGone(conn));
+        }
+        if let State::ReadingBody(reading) = &self.state
+            && let Some(sid) = session_of(reading.asked, &reading.request.target)
+        {
+            cx.requests.push_back(SessionRequest::Cut(sid));
+        }
+    }
+
     /// True while the app has a request of this connection.
     pub(crate) fn is_asked(&self) -> bool {
-        matches!(self.state, State::Asked(_) | State::Answering(_))
+        matches!(
+            self.state,
+            State::Asked(_, Asked::App) | State::Answering(_)
+        )
     }
 
     /// True when the next request may be in what was read already.
@@ -315,7 +476,7 @@ impl HttpPeer {
     pub(crate) fn wants_read(&self, output_waits: bool) -> bool {
         match self.state {
             State::Reading | State::ReadingBody(_) => !output_waits,
-            State::Asked(_) | State::Answering(_) => self.input.is_empty(),
+            State::Asked(..) | State::Answering(_) => self.input.is_empty(),
             State::Closing { .. } => true,
         }
     }
@@ -397,9 +558,23 @@ impl HttpPeer {
     }
 }
 
+/// A body over the limit ends the session that it was for (PROTOCOL.md §10).
+fn end_session(asked: Asked, target: &str, error: HttpError, cx: &mut Context) {
+    if let (Some(sid), HttpError::BodyTooLarge) = (session_of(asked, target), error) {
+        cx.requests.push_back(SessionRequest::TooBig(sid));
+    }
+}
+
+fn session_of(asked: Asked, target: &str) -> Option<Sid> {
+    match asked {
+        Asked::App => None,
+        Asked::Session(_) => Query::of(target).sid.and_then(Sid::parse),
+    }
+}
+
 /// The token of `Authorization: Bearer …` (RFC 6750 §2.1).
-fn bearer(head: &Head<'_>) -> Option<String> {
-    let value = std::str::from_utf8(head.header("authorization")?).ok()?;
+pub(crate) fn bearer(value: &[u8]) -> Option<String> {
+    let value = std::str::from_utf8(value).ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme
         .eq_ignore_ascii_case("bearer")
@@ -407,109 +582,4 @@ fn bearer(head: &Head<'_>) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Bench, CONN, table_rows};
-
-    fn in_state(state: &str, bench: &mut Bench) -> HttpPeer {
-        let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let mut peer = HttpPeer::new(address, false, &mut bench.cx);
-        match state {
-            "reading" => hears(&mut peer, "GET / HTTP", bench),
-            "reading body" => hears(
-                &mut peer,
-                "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n",
-                bench,
-            ),
-            "closing" => hears(&mut peer, "nonsense\r\n\r\n", bench),
-            _ => {
-                hears(&mut peer, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", bench);
-                if state != "asked" {
-                    peer.respond(&response(state == "answering"), &mut bench.cx);
-                }
-            }
-        }
-        peer
-    }
-
-    fn hears(peer: &mut HttpPeer, input: &str, bench: &mut Bench) {
-        let upgraded = peer.on_data(CONN, input.as_bytes(), &mut bench.cx);
-        assert!(upgraded.is_none());
-    }
-
-    fn response(more: bool) -> Response {
-        Response {
-            status: 200,
-            headers: vec![],
-            body: b"x".to_vec(),
-            more,
-            notify: false,
-        }
-    }
-
-    fn state(peer: &HttpPeer) -> &'static str {
-        match peer.state {
-            State::Reading if peer.is_idle() => "idle",
-            State::Reading => "reading",
-            State::ReadingBody(_) => "reading body",
-            State::Asked(_) => "asked",
-            State::Answering(_) => "answering",
-            State::Closing { .. } => "closing",
-        }
-    }
-
-    /// Where the event of this column leads, in the words of the table.
-    fn next(from: &str, column: usize) -> &'static str {
-        let mut bench = Bench::new();
-        let mut peer = in_state(from, &mut bench);
-        assert_eq!(state(&peer), from);
-        match column {
-            1 => {
-                let rest = match from {
-                    "reading" => "/1.1\r\nHost: x\r\n\r\n",
-                    "reading body" => "x",
-                    _ => "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-                };
-                hears(&mut peer, rest, &mut bench);
-            }
-            2 => peer.respond(&response(true), &mut bench.cx),
-            3 => peer.respond(&response(false), &mut bench.cx),
-            4 => peer.respond_more(b"x", true, &mut bench.cx),
-            5 => peer.respond_more(b"x", false, &mut bench.cx),
-            _ if peer.deadline() == u64::MAX => return "—",
-            _ => {
-                bench.pass(peer.deadline() - bench.cx.now_ms);
-                if peer.on_timer(&mut bench.cx) {
-                    return "given up";
-                }
-            }
-        }
-        state(&peer)
-    }
-
-    #[test]
-    fn states_follow_each_other_as_the_documented_table_says() {
-        let rows = table_rows(include_str!("http_peer.rs"));
-        assert_eq!(rows.len(), 6);
-        for row in rows {
-            for (column, expected) in row.iter().enumerate().skip(1) {
-                assert_eq!(next(row[0], column), *expected, "{row:?}, column {column}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_refused_upgrade_keeps_nothing_of_what_came_with_it() {
-        let mut bench = Bench::new();
-        let mut peer = in_state("closing", &mut bench);
-        assert!(peer.input.is_empty());
-        let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        peer = HttpPeer::new(address, false, &mut bench.cx);
-        hears(
-            &mut peer,
-            "GET /ws HTTP/1.1\r\nHost: x\r\n\r\nand much more",
-            &mut bench,
-        );
-        assert_eq!((state(&peer), peer.input.len()), ("closing", 0));
-    }
-}
+mod tests;

@@ -2,8 +2,9 @@
 //!
 //! A [`ReactorPool`] is a listening socket and N threads. What crosses threads is plain data in [`event`]: commands go
 //! in, events come out. Inside, each thread runs the loop of `reactor.rs` over the peers in its table; a peer speaks
-//! HTTP (`http_peer.rs`) until an upgrade makes it a WebSocket (`websocket_peer.rs`), on which somebody introduces
-//! himself (`session.rs`, `raw.rs`).
+//! HTTP (`http_peer.rs`) until it is a conversation (`conversation.rs`), in which somebody introduces himself
+//! (`session.rs`, `agents.rs`) in some dialect (`dialect.rs`, `engine_io.rs`, `socket_io.rs`). Whoever polls has a
+//! conversation too, and no socket (`transport.rs`, `reactor/polling.rs`).
 //!
 //! Linux only. Nothing here decides: what may come in, and what an ending means, is the business of whoever takes the
 //! events.
@@ -11,11 +12,15 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
+mod agents;
 mod answer;
 pub mod broadcast;
 pub mod command;
 mod context;
+mod conversation;
+pub mod dialect;
 mod end;
+mod engine_io;
 pub mod event;
 mod handle;
 mod http_peer;
@@ -23,18 +28,21 @@ pub mod outbox;
 mod output;
 mod peer;
 mod pool;
+mod probe;
 mod queue;
-mod raw;
 mod reactor;
 mod session;
+mod session_request;
 pub mod settings;
+mod sid;
+mod socket_io;
 mod stats;
 pub mod sys;
 pub mod table;
 mod termination;
 #[cfg(test)]
 mod testing;
-mod websocket_peer;
+mod transport;
 pub mod wheel;
 
 pub use pool::ReactorPool;

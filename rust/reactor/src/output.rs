@@ -68,7 +68,7 @@ impl Output {
     /// Sends one frame that others get as well: what does not go at once waits without being copied.
     pub(crate) fn send_shared(
         &mut self,
-        socket: &Socket,
+        socket: Option<&Socket>,
         frame: &Arc<[u8]>,
         marks: Marks,
         cx: &mut Context,
@@ -78,10 +78,10 @@ impl Output {
         })
     }
 
-    /// Sends whole frames, or bytes of HTTP.
+    /// Sends whole frames, or bytes of HTTP. Without a socket they wait until they are taken.
     pub(crate) fn send(
         &mut self,
-        socket: &Socket,
+        socket: Option<&Socket>,
         bytes: &[u8],
         marks: Marks,
         cx: &mut Context,
@@ -91,15 +91,15 @@ impl Output {
 
     fn send_with(
         &mut self,
-        socket: &Socket,
+        socket: Option<&Socket>,
         bytes: &[u8],
         marks: Marks,
         cx: &mut Context,
         push: impl FnOnce(&mut Outbox),
     ) -> Sending {
-        let sent = match self.waiting {
-            Some(_) => 0,
-            None => match socket.send(bytes) {
+        let sent = match (&self.waiting, socket) {
+            (Some(_), _) | (_, None) => 0,
+            (None, Some(socket)) => match socket.send(bytes) {
                 Sent::Bytes(sent) => sent,
                 Sent::Broken(error) => return Sending::Broken(error),
             },
@@ -154,6 +154,25 @@ impl Output {
             self.waiting = None;
         }
         Ok(caught_up)
+    }
+
+    /// Takes all that waits, to send it some other way. True beside it when somebody wanted to know.
+    pub(crate) fn take(&mut self, cx: &mut Context) -> (Vec<u8>, bool) {
+        let Some(mut waiting) = self.waiting.take() else {
+            return (Vec::new(), false);
+        };
+        let mut bytes = Vec::with_capacity(waiting.outbox.bytes());
+        while !waiting.outbox.is_empty() {
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            let count = waiting.outbox.io_slices(&mut pieces);
+            let before = bytes.len();
+            for piece in &pieces[..count] {
+                bytes.extend_from_slice(piece);
+            }
+            waiting.outbox.consume(bytes.len() - before);
+        }
+        cx.stats.outbox_bytes -= bytes.len() as u64;
+        (bytes, waiting.notify)
     }
 
     /// Wants to know when what waits is down to the low mark. False if it is already.

@@ -1,39 +1,59 @@
 //! One socket: what speaks on it, the bytes that wait for it, its times.
 //!
-//! A peer begins with HTTP and may become a WebSocket. Handlers leave their output in [`Context::out`]; `transmit` brings
+//! A peer begins with HTTP and may become a conversation. One that polls has no socket: what it says waits for a poll,
+//! until a WebSocket takes over and its socket comes here. Handlers leave their output in [`Context::out`]; `transmit` brings
 //! it to the socket. Whatever a handler did, the reactor then settles the peer: see `Reactor::settle`.
-
-use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use crate::context::Context;
+use crate::conversation::Conversation;
+use crate::dialect::{Dialect, SharedFrame};
+use crate::engine_io::EngineIo;
 use crate::event::Event;
-use crate::http_peer::HttpPeer;
+use crate::http_peer::{Became, HttpPeer};
 use crate::output::{Marks, Output, Sending};
+use crate::probe::{Phase, Probe};
+use crate::session_request::SessionRequest;
 use crate::sys::{Interest, Received, Socket};
 use crate::table::ConnId;
-use crate::websocket_peer::WebSocketPeer;
+use crate::transport::{Polling, Push, Transport};
 use crate::wheel::Key;
+
+/// How long a poll with packets to fetch is kept, for what is said together is to go out together; and how long a new
+/// WebSocket is given to listen.
+const MOMENT_MS: u64 = 2;
 
 /// Everything a reactor knows of one socket. Small: ten thousands of them idle.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) socket: Socket,
+    /// None for whoever polls.
+    pub(crate) socket: Option<Socket>,
     pub(crate) stage: Stage,
     output: Output,
     /// Bytes of input held, as last counted.
     held_input: u32,
     /// What epoll was last told.
     pub(crate) interest: Interest,
-    /// Watched by the lobby's poller: not a WebSocket yet.
-    pub(crate) in_lobby: bool,
+    /// Who watches the socket.
+    pub(crate) watched: Option<Watcher>,
     /// The one timer of this peer, and when it fires. It may fire early for the peer's present needs, never late.
     pub(crate) timer: Option<(Key, u64)>,
     /// When anything last came in.
     pub(crate) last_seen: u64,
+    /// The reactor that is to have this socket instead.
+    pub(crate) moves_to: Option<u8>,
     /// The socket has failed, or there is nothing left to do on it.
     pub(crate) finished: bool,
+}
+
+/// A poller of the reactor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watcher {
+    /// For conversations.
+    Main,
+    /// For all else.
+    Lobby,
 }
 
 /// What speaks on a socket.
@@ -42,27 +62,43 @@ pub(crate) enum Stage {
     /// Requests, the upgrade among them.
     Http(Box<HttpPeer>),
     /// Messages.
-    WebSocket(WebSocketPeer),
+    Conversation(Conversation),
+    /// A WebSocket that wants to take over a session.
+    Probe(Box<Probe>),
 }
 
 impl Peer {
+    /// A newcomer.
     pub(crate) fn new(socket: Socket, http: HttpPeer, now_ms: u64) -> Self {
+        Self::with(Some(socket), Stage::Http(Box::new(http)), now_ms)
+    }
+
+    /// A session that polls.
+    pub(crate) fn polling(conversation: Conversation, now_ms: u64) -> Self {
+        Self::with(None, Stage::Conversation(conversation), now_ms)
+    }
+
+    fn with(socket: Option<Socket>, stage: Stage, now_ms: u64) -> Self {
         Self {
             socket,
-            stage: Stage::Http(Box::new(http)),
+            stage,
             output: Output::default(),
             held_input: 0,
             interest: Interest::READ,
-            in_lobby: true,
+            watched: None,
             timer: None,
             last_seen: now_ms,
+            moves_to: None,
             finished: false,
         }
     }
 
     /// Reads once into `buffer` and lets the stage act on it.
     pub(crate) fn on_readable(&mut self, conn: ConnId, buffer: &mut [u8], cx: &mut Context) {
-        match self.socket.receive(buffer) {
+        let Some(socket) = &self.socket else {
+            return;
+        };
+        match socket.receive(buffer) {
             Received::Bytes(count) => {
                 self.last_seen = cx.now_ms;
                 cx.stats.bytes_received_total += count as u64;
@@ -83,45 +119,194 @@ impl Peer {
             self.transmit(cx);
         }
         match &mut self.stage {
-            Stage::WebSocket(websocket) => websocket.on_data(conn, input, cx),
+            Stage::Conversation(conversation) => conversation.on_data(conn, input, cx),
             Stage::Http(http) if !self.output.is_empty() => http.keep(input),
-            Stage::Http(http) => {
-                if let Some((mut websocket, mut rest)) = http.on_data(conn, input, cx) {
-                    websocket.on_data(conn, &mut rest, cx);
-                    self.stage = Stage::WebSocket(websocket);
+            Stage::Http(http) => match http.on_data(conn, input, cx) {
+                Some(Became::WebSocket(websocket, mut rest, turned_away)) => {
+                    self.begin_conversation(conn, *websocket, turned_away, cx);
+                    self.on_data(conn, &mut rest, cx);
+                }
+                Some(Became::Elsewhere(reactor)) => self.moves_to = Some(reactor),
+                None => {}
+            },
+            Stage::Probe(probe) => {
+                let before = probe.phase;
+                probe.on_data(input, cx);
+                if probe.phase != before && probe.phase != Phase::Refused {
+                    cx.requests.push_back(SessionRequest::Probe(conn));
                 }
             }
         }
+    }
+
+    /// This HTTP connection is a WebSocket from here on.
+    fn begin_conversation(
+        &mut self,
+        conn: ConnId,
+        mut websocket: Conversation,
+        turned_away: Option<&str>,
+        cx: &mut Context,
+    ) {
+        // A client that hears us in one piece with the answer to its upgrade may not be listening yet.
+        let is_early = websocket.session.dialect.speaks_first() && turned_away.is_none();
+        if !is_early {
+            websocket.greet(conn, turned_away, cx);
+        }
+        self.stage = Stage::Conversation(websocket);
+    }
+
+    /// This HTTP connection becomes a WebSocket that wants to take over a session.
+    pub(crate) fn become_probe(
+        &mut self,
+        conn: ConnId,
+        session: ConnId,
+        is_welcome: bool,
+        cx: &mut Context,
+    ) {
+        let Stage::Http(http) = &mut self.stage else {
+            return;
+        };
+        let mut input = http.take_input();
+        let mut probe = Box::new(Probe::new(session, cx));
+        if !is_welcome {
+            probe.refuse(cx);
+        }
+        self.stage = Stage::Probe(probe);
+        self.on_data(conn, &mut input, cx);
+    }
+
+    /// What is known of an Engine.IO session, if this is one.
+    pub(crate) fn engine_io(&self) -> Option<&EngineIo> {
+        match &self.stage {
+            Stage::Conversation(conversation) => match &conversation.session.dialect {
+                Dialect::EngineIo(engine) => Some(engine),
+                Dialect::Raw => None,
+            },
+            Stage::Http(_) | Stage::Probe(_) => None,
+        }
+    }
+
+    /// What is known of a session that polls, if this is one.
+    pub(crate) fn as_polling(&mut self) -> Option<&mut Polling> {
+        match &mut self.stage {
+            Stage::Conversation(conversation) => conversation.transport.polling(),
+            Stage::Http(_) | Stage::Probe(_) => None,
+        }
+    }
+
+    /// When this session is to be spoken to, if that was not said before: a request of it waits for an answer, or it was
+    /// not greeted yet.
+    pub(crate) fn speak_at(&mut self, now_ms: u64) -> Option<u64> {
+        let has_packets = !self.output.is_empty();
+        let Stage::Conversation(conversation) = &mut self.stage else {
+            return None;
+        };
+        let polling = match &mut conversation.transport {
+            Transport::Polling(polling) => polling,
+            Transport::WebSocket(_) => {
+                let is_news = conversation.session.dialect.is_to_be_greeted();
+                return is_news.then_some(now_ms + MOMENT_MS);
+            }
+        };
+        let is_urgent = polling.push.as_ref().is_some_and(Push::is_done)
+            || (polling.poll.is_some() && (polling.is_upgrading || !polling.is_open()));
+        let answer_at = if is_urgent {
+            now_ms
+        } else if has_packets && polling.poll.is_some() {
+            now_ms + MOMENT_MS
+        } else {
+            return None;
+        };
+        let is_news = polling.answer_at.is_none_or(|at| answer_at < at);
+        is_news.then(|| *polling.answer_at.insert(answer_at))
+    }
+
+    /// Nothing waits to be sent.
+    pub(crate) fn has_sent_all(&self) -> bool {
+        self.output.is_empty()
+    }
+
+    /// True for a session that polls and has no packets left that it was sent so: a client that moves on has had its
+    /// last POST answered.
+    pub(crate) fn can_move_to_websocket(&self) -> bool {
+        match &self.stage {
+            Stage::Conversation(conversation) => {
+                conversation.is_open()
+                    && !conversation.has_kept()
+                    && matches!(conversation.transport, Transport::Polling(_))
+            }
+            Stage::Http(_) | Stage::Probe(_) => false,
+        }
+    }
+
+    /// Takes all frames that wait, for a poll.
+    pub(crate) fn take_frames(&mut self, conn: ConnId, cx: &mut Context) -> Vec<u8> {
+        let (frames, notify) = self.output.take(cx);
+        cx.stats.bytes_sent_total += frames.len() as u64;
+        if notify {
+            cx.tell(Event::Drained(conn));
+        }
+        frames
+    }
+
+    /// A WebSocket has taken over: its socket is this session's, and so is the input behind the upgrade.
+    /// Returns what was known of it while it polled.
+    pub(crate) fn take_over(
+        &mut self,
+        conn: ConnId,
+        socket: Socket,
+        probe: Probe,
+        cx: &mut Context,
+    ) -> Option<Box<Polling>> {
+        let Stage::Conversation(conversation) = &mut self.stage else {
+            return None;
+        };
+        let mut polling = conversation.transport.become_websocket(probe.connection)?;
+        polling.probe = None;
+        self.socket = Some(socket);
+        self.last_seen = cx.now_ms;
+        let mut input = probe.kept;
+        conversation.on_data(conn, &mut input, cx);
+        Some(polling)
     }
 
     /// Brings `cx.out` to the socket, or as much of it as goes; the rest waits.
     pub(crate) fn transmit(&mut self, cx: &mut Context) {
         if !cx.out.is_empty() && !self.finished {
             let out = std::mem::take(&mut cx.out);
-            let sending = self.output.send(&self.socket, &out, self.marks(cx), cx);
+            let marks = self.marks(cx);
+            let sending = self.output.send(self.socket.as_ref(), &out, marks, cx);
             cx.out = out;
             self.after_sending(sending, cx);
         }
         cx.out.clear();
     }
 
-    /// Sends one message that others get as well, if this is a WebSocket that still takes them.
-    pub(crate) fn send_shared(&mut self, frame: &Arc<[u8]>, cx: &mut Context) {
-        if self.finished
-            || !matches!(&self.stage, Stage::WebSocket(websocket) if websocket.takes_messages())
-        {
+    /// Sends one message that others get as well, if this is a conversation that still takes them.
+    pub(crate) fn send_shared(&mut self, frame: &mut SharedFrame, cx: &mut Context) {
+        let form = match &self.stage {
+            Stage::Conversation(conversation) if conversation.takes_messages() => {
+                conversation.session.dialect.form()
+            }
+            _ => return,
+        };
+        if self.finished {
             return;
         }
         cx.stats.messages_sent_total += 1;
+        let (frame, marks) = (frame.in_form(form), self.marks(cx));
         let sending = self
             .output
-            .send_shared(&self.socket, frame, self.marks(cx), cx);
+            .send_shared(self.socket.as_ref(), frame, marks, cx);
         self.after_sending(sending, cx);
     }
 
     /// Sends what waits, after the socket said that it has room.
     pub(crate) fn on_writable(&mut self, conn: ConnId, cx: &mut Context) {
-        match self.output.flush(&self.socket, self.marks(cx), cx) {
+        let Some(socket) = &self.socket else {
+            return;
+        };
+        match self.output.flush(socket, self.marks(cx), cx) {
             Ok(true) => cx.tell(Event::Drained(conn)),
             Ok(false) => {}
             Err(error) => self.break_off(error),
@@ -155,7 +340,8 @@ impl Peer {
     pub(crate) fn count_input(&mut self, cx: &mut Context) {
         let held = match &self.stage {
             Stage::Http(http) => http.held_input(),
-            Stage::WebSocket(websocket) => websocket.held_input(),
+            Stage::Conversation(conversation) => conversation.held_input(),
+            Stage::Probe(probe) => probe.held_input(),
         };
         // No message or body may be that long.
         let held = u32::try_from(held).unwrap_or(u32::MAX);
@@ -166,7 +352,8 @@ impl Peer {
         if grew && cx.stats.input_bytes > cx.settings.input_bytes && !self.finished {
             match &mut self.stage {
                 Stage::Http(http) => http.turn_away(cx),
-                Stage::WebSocket(websocket) => websocket.turn_away(cx),
+                Stage::Conversation(conversation) => conversation.turn_away(cx),
+                Stage::Probe(probe) => probe.refuse(cx),
             }
         }
     }
@@ -175,7 +362,8 @@ impl Peer {
     pub(crate) fn wanted_interest(&self) -> Interest {
         let read = match &self.stage {
             Stage::Http(http) => http.wants_read(!self.output.is_empty()),
-            Stage::WebSocket(websocket) => websocket.wants_read(),
+            Stage::Conversation(conversation) => conversation.wants_read(),
+            Stage::Probe(_) => true,
         };
         Interest {
             read,
@@ -183,16 +371,22 @@ impl Peer {
         }
     }
 
-    /// True once a WebSocket waits to be watched by the other poller.
-    pub(crate) fn leaves_lobby(&self) -> bool {
-        self.in_lobby && matches!(self.stage, Stage::WebSocket(_))
+    /// Who should watch the socket.
+    pub(crate) fn wanted_watcher(&self) -> Watcher {
+        match self.stage {
+            Stage::Conversation(_) => Watcher::Main,
+            Stage::Http(_) | Stage::Probe(_) => Watcher::Lobby,
+        }
     }
 
     /// When something is to be done for this peer though nothing comes in; `u64::MAX` for never.
     pub(crate) fn next_deadline(&self, cx: &Context) -> u64 {
         let stage = match &self.stage {
             Stage::Http(http) => http.deadline(),
-            Stage::WebSocket(websocket) => websocket.next_deadline(self.last_seen, &cx.settings),
+            Stage::Conversation(conversation) => {
+                conversation.next_deadline(self.last_seen, &cx.settings)
+            }
+            Stage::Probe(probe) => probe.deadline,
         };
         stage.min(self.stall_deadline(cx))
     }
@@ -200,8 +394,8 @@ impl Peer {
     /// Does what is due.
     pub(crate) fn on_timer(&mut self, conn: ConnId, cx: &mut Context) {
         if self.stall_deadline(cx) <= cx.now_ms {
-            if let Stage::WebSocket(websocket) = &mut self.stage {
-                websocket.give_up_slow_consumer(cx);
+            if let Stage::Conversation(conversation) = &mut self.stage {
+                conversation.give_up_slow_consumer(cx);
             }
             self.finished = true;
             return;
@@ -212,7 +406,8 @@ impl Peer {
                 http.postpone(cx);
                 false
             }
-            Stage::WebSocket(websocket) => websocket.on_timer(conn, self.last_seen, cx),
+            Stage::Conversation(conversation) => conversation.on_timer(conn, self.last_seen, cx),
+            Stage::Probe(probe) => probe.on_timer(cx),
         };
         self.finished |= done;
     }
@@ -224,11 +419,14 @@ impl Peer {
         }
         let (half, whole) = match &mut self.stage {
             Stage::Http(http) => (http.is_over(), false),
-            Stage::WebSocket(websocket) => (websocket.is_failed(), websocket.is_closed()),
+            Stage::Conversation(conversation) => {
+                (conversation.is_failed(), conversation.is_closed())
+            }
+            Stage::Probe(probe) => (false, probe.is_closed()),
         };
-        if half {
+        if half && let Some(socket) = &self.socket {
             // Closing now would reset the connection while input is unread, and destroy our last words on their way.
-            self.socket.finish_sending();
+            socket.finish_sending();
         }
         self.finished = whole;
     }
@@ -245,7 +443,7 @@ impl Peer {
         let high = match self.stage {
             // A response is as long as the app made it; the app is held back by `Drained`.
             Stage::Http(_) => usize::MAX,
-            Stage::WebSocket(_) => cx.settings.outbox_bytes,
+            Stage::Conversation(_) | Stage::Probe(_) => cx.settings.outbox_bytes,
         };
         Marks {
             high,
@@ -262,8 +460,8 @@ impl Peer {
     }
 
     fn break_off(&mut self, error: Errno) {
-        if let Stage::WebSocket(websocket) = &mut self.stage {
-            websocket.fail_terminations(&format!("send failed: {error}"));
+        if let Stage::Conversation(conversation) = &mut self.stage {
+            conversation.fail_terminations(&format!("send failed: {error}"));
         }
         self.finished = true;
     }
@@ -271,8 +469,8 @@ impl Peer {
     /// The peer does not read: what waits is dropped but for the frame on its way, and a close frame follows.
     fn on_overflow(&mut self, cx: &mut Context) {
         cx.out.clear();
-        if let Stage::WebSocket(websocket) = &mut self.stage
-            && websocket.close_slow_consumer(cx)
+        if let Stage::Conversation(conversation) = &mut self.stage
+            && conversation.close_slow_consumer(cx)
         {
             let last_words = std::mem::take(&mut cx.out);
             self.output.cut_short(&last_words, cx);
@@ -287,6 +485,6 @@ mod tests {
     #[test]
     fn an_idle_peer_is_small() {
         // Of 320 bytes that a reactor may spend on an idle agent; the others hold its timer and its id.
-        assert!(size_of::<Peer>() <= 232, "{} bytes", size_of::<Peer>());
+        assert!(size_of::<Peer>() <= 240, "{} bytes", size_of::<Peer>());
     }
 }

@@ -190,19 +190,21 @@ pub(crate) enum Order {
     SendMany(Vec<ConnId>, Arc<[u8]>),
     /// The owner is done with all it was told before this mark.
     Settled(ConnId),
-    /// Another reactor accepted a socket for this one.
+    /// Another reactor has a socket for this one.
     Adopt(Newcomer),
     /// End the thread.
     Stop,
 }
 
-/// A socket that was just accepted.
+/// A socket that was just accepted, or that asks for a session of this reactor's.
 #[derive(Debug)]
 pub(crate) struct Newcomer {
     pub(crate) socket: Socket,
     pub(crate) address: SocketAddr,
     /// The connection limit was reached: it is only turned away.
     pub(crate) over_limit: bool,
+    /// What another reactor has read of it already.
+    pub(crate) input: Vec<u8>,
 }
 
 /// The owner's end of one reactor's command queue; shared by every thread that gives commands.

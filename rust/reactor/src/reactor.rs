@@ -1,6 +1,6 @@
 //! The loop of one thread.
 //!
-//! A turn: *wait → sockets → newcomers → commands → timers → walks → hand over*. Each step is bounded, so that none can
+//! A turn: *wait → sockets → newcomers → commands → timers → walks → polls → hand over*. Each step is bounded, so that none can
 //! starve the others: ready sockets by the poller's capacity, one read each; newcomers by the acceptor's batch;
 //! commands by `commands::BATCH`; walks by a slice. After a handler has worked on a peer, `settle` brings its output to
 //! the socket and its interest and timer up to date; that is the only place where peers end.
@@ -10,17 +10,19 @@
 
 mod commands;
 mod newcomers;
+mod polling;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustix::io::Errno;
+
 use crate::acceptor::Acceptor;
 use crate::broadcast::{SLICE, Walk};
 use crate::context::Context;
-use crate::event::Event;
 use crate::handle::{Handle, Shared};
-use crate::peer::{Peer, Stage};
+use crate::peer::{Peer, Stage, Watcher};
 use crate::settings::Gate;
 use crate::sys::{Interest, Poller, Readiness, ReadyList};
 use crate::table::{ConnId, Table};
@@ -65,6 +67,8 @@ pub(crate) struct Reactor {
     table: Table<Peer>,
     wheel: Wheel<ConnId>,
     walks: VecDeque<Walk>,
+    /// Sessions that are to be spoken to, and when.
+    to_speak_to: VecDeque<(u64, ConnId)>,
     buffer: Box<[u8]>,
     cx: Context,
     /// The last turn's figures were not published: the next turn must not be long in coming.
@@ -80,7 +84,7 @@ impl Reactor {
         own: Arc<Handle>,
         shared: Arc<Shared>,
         acceptor: Option<Acceptor>,
-        cx: Context,
+        mut cx: Context,
     ) -> std::io::Result<Self> {
         let room = cx.settings.max_connections.min(ROOM);
         let (poller, lobby) = (Poller::new()?, Poller::new()?);
@@ -89,6 +93,7 @@ impl Reactor {
         if let Some(acceptor) = &acceptor {
             lobby.add(acceptor.listener(), LISTENER, Interest::READ)?;
         }
+        (cx.reactor, cx.reactors) = (number, shared.handles.len() as u8);
         Ok(Self {
             own,
             shared,
@@ -99,6 +104,7 @@ impl Reactor {
             table: Table::with_capacity(number, room),
             wheel: Wheel::with_capacity(0, room),
             walks: VecDeque::new(),
+            to_speak_to: VecDeque::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             cx,
             unpublished: false,
@@ -130,6 +136,7 @@ impl Reactor {
         self.serve_commands();
         self.serve_timers();
         self.walk();
+        self.serve_sessions();
         self.hand_over();
     }
 
@@ -174,7 +181,8 @@ impl Reactor {
             .acceptor
             .as_ref()
             .and_then(|acceptor| acceptor.resume_ms);
-        let next_ms = [timer, accept].into_iter().flatten().min()?;
+        let answer = self.to_speak_to.front().map(|&(at_ms, _)| at_ms);
+        let next_ms = [timer, accept, answer].into_iter().flatten().min()?;
         Some(Duration::from_micros(
             (next_ms * 1_000).saturating_sub(now_us),
         ))
@@ -271,26 +279,24 @@ impl Reactor {
             self.remove(conn);
             return;
         }
-        let interest = peer.wanted_interest();
-        let token = conn.to_u64();
-        let watched = if peer.leaves_lobby() {
-            peer.in_lobby = false;
-            let left = self.lobby.delete(&peer.socket);
-            left.and_then(|()| self.poller.add(&peer.socket, token, interest))
-        } else if interest == peer.interest {
-            Ok(())
-        } else if peer.in_lobby {
-            self.lobby.modify(&peer.socket, token, interest)
-        } else {
-            self.poller.modify(&peer.socket, token, interest)
-        };
-        if watched.is_err() {
+        if let Some(reactor) = peer.moves_to {
+            self.hand_on(conn, reactor);
+            return;
+        }
+        if let Some(at_ms) = peer.speak_at(self.cx.now_ms) {
+            // Those that cannot wait stand in front: the queue stays in the order of its times.
+            if at_ms <= self.cx.now_ms {
+                self.to_speak_to.push_front((at_ms, conn));
+            } else {
+                self.to_speak_to.push_back((at_ms, conn));
+            }
+        }
+        if watch(peer, conn, &self.lobby, &self.poller).is_err() {
             // The kernel is out of memory for it. A peer that is not watched would never be heard again.
             peer.finished = true;
             self.remove(conn);
             return;
         }
-        peer.interest = interest;
         let deadline = peer.next_deadline(&self.cx);
         match peer.timer {
             // Fires early enough; then it is armed again. Traffic thus never moves a timer.
@@ -318,15 +324,44 @@ impl Reactor {
         self.cx.stats.outbox_bytes -= peer.output_bytes() as u64;
         self.cx.stats.input_bytes -= peer.held_input();
         match peer.stage {
-            Stage::WebSocket(websocket) => websocket.bury(conn, &mut self.cx),
-            Stage::Http(http) => {
-                self.cx.stats.http_connections -= 1;
-                if http.is_asked() {
-                    self.cx.tell(Event::HttpGone(conn));
+            Stage::Conversation(conversation) => {
+                if let Some(polling) = conversation.bury(conn, &mut self.cx) {
+                    self.answer_last(*polling);
                 }
             }
+            Stage::Http(http) => {
+                http.bury(conn, &mut self.cx);
+                if let Some(session) = http.session {
+                    self.abandon(session, conn);
+                }
+            }
+            Stage::Probe(probe) => self.forget_probe(probe.session, conn),
         }
     }
+}
+
+/// Lets the right poller watch a socket for the right things.
+fn watch(peer: &mut Peer, conn: ConnId, lobby: &Poller, main: &Poller) -> Result<(), Errno> {
+    let (interest, watcher) = (peer.wanted_interest(), peer.wanted_watcher());
+    let Some(socket) = &peer.socket else {
+        return Ok(());
+    };
+    let token = conn.to_u64();
+    let poller = |watcher| match watcher {
+        Watcher::Main => main,
+        Watcher::Lobby => lobby,
+    };
+    match peer.watched {
+        Some(now) if now == watcher && interest == peer.interest => return Ok(()),
+        Some(now) if now == watcher => poller(now).modify(socket, token, interest)?,
+        Some(former) => {
+            poller(former).delete(socket)?;
+            poller(watcher).add(socket, token, interest)?;
+        }
+        None => poller(watcher).add(socket, token, interest)?,
+    }
+    (peer.watched, peer.interest) = (Some(watcher), interest);
+    Ok(())
 }
 
 impl Drop for Reactor {

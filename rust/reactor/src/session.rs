@@ -8,13 +8,16 @@
 //! | watcher | agent | watcher | watcher |
 //! | plain | plain | plain | plain |
 //!
-//! A stranger asks by what it says: see [`crate::raw`]. It is not read again until it is answered.
+//! A stranger asks by what it says: see [`crate::agents`]. It is not read again until it is answered.
+
+use std::fmt::Display;
 
 use dscore_proto::agent::{self, Kind};
 use dscore_proto::close::CloseCode;
 
 use crate::command::Farewell;
 use crate::context::Context;
+use crate::dialect::Dialect;
 use crate::event::Event;
 use crate::settings::{Endpoint, Settings};
 use crate::table::ConnId;
@@ -39,6 +42,19 @@ pub(crate) enum Verdict {
     Go,
     /// End the connection.
     Close(Farewell),
+    /// The peer has said that it ends the connection, in its dialect.
+    Left,
+}
+
+impl Verdict {
+    /// The peer broke the rules of its dialect.
+    pub(crate) fn violation(what: &(impl Display + ?Sized)) -> Self {
+        Self::Close(Farewell::new(
+            CloseCode::PROTOCOL_ERROR,
+            what.to_string(),
+            "protocol_error",
+        ))
+    }
 }
 
 /// Who is on a WebSocket.
@@ -60,6 +76,7 @@ pub(crate) enum Who {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) who: Who,
+    pub(crate) dialect: Dialect,
     /// The agent never sent app_ready.
     pub(crate) notice_only: bool,
     /// Tell of the next sign of life.
@@ -79,12 +96,15 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(endpoint: Endpoint, now_ms: u64) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, dialect: Dialect, now_ms: u64) -> Self {
+        let who = if endpoint.has_agents() {
+            Who::Stranger(now_ms)
+        } else {
+            Who::Plain
+        };
         Self {
-            who: match endpoint {
-                Endpoint::Raw => Who::Stranger(now_ms),
-                Endpoint::Plain => Who::Plain,
-            },
+            who,
+            dialect,
             notice_only: false,
             hear_next_beat: false,
             ahead: 0,
@@ -110,6 +130,33 @@ impl Session {
         self.ahead += length + MESSAGE_COST;
         if self.is_ahead() && !was_ahead {
             cx.ask_to_settle(conn);
+        }
+    }
+
+    /// Hands over a bare message.
+    pub(crate) fn hand_over(
+        &mut self,
+        conn: ConnId,
+        data: &[u8],
+        binary: bool,
+        cx: &mut Context,
+    ) -> Verdict {
+        cx.tell(Event::Message {
+            conn,
+            kind: "".into(),
+            data: data.into(),
+            binary,
+            parts: None,
+        });
+        self.count_ahead(conn, data.len(), cx);
+        Verdict::Go
+    }
+
+    /// Whether a binary message may come next.
+    pub(crate) fn expects_binary(&self) -> bool {
+        match &self.dialect {
+            Dialect::Raw => self.who == Who::Plain,
+            Dialect::EngineIo(engine) => engine.expects_binary(),
         }
     }
 
@@ -161,6 +208,13 @@ impl Session {
         }
     }
 
+    /// A stranger may stay one as long as it likes.
+    pub(crate) fn lift_deadline(&mut self) {
+        if let Who::Stranger(since) | Who::Asking(_, since) = &mut self.who {
+            *since = u64::MAX;
+        }
+    }
+
     /// Counts one `error` reply; the last one allowed ends the connection.
     pub(crate) fn count_error(&mut self, cx: &mut Context) -> Verdict {
         cx.stats.errors_total += 1;
@@ -199,7 +253,12 @@ impl Session {
         let Ok(sent) = payload.try_into().map(u64::from_be_bytes) else {
             return;
         };
-        if let Some(rtt_us) = cx.now_us.checked_sub(sent) {
+        self.measure_round_trip(sent, cx);
+    }
+
+    /// What was sent at `sent_us` was answered just now.
+    pub(crate) fn measure_round_trip(&mut self, sent_us: u64, cx: &Context) {
+        if let Some(rtt_us) = cx.now_us.checked_sub(sent_us) {
             self.rtt_us = u32::try_from(rtt_us).unwrap_or(u32::MAX).max(1);
         }
     }
@@ -207,15 +266,25 @@ impl Session {
     /// When this person's silence, or an unanswered request, leads to something.
     pub(crate) fn next_deadline(&self, settings: &Settings) -> u64 {
         let own = match &self.who {
-            Who::Stranger(since) | Who::Asking(_, since) => since + settings.auth_timeout,
+            Who::Stranger(since) | Who::Asking(_, since) => self.introduce_by(*since, settings),
             Who::Agent(_) if self.last_beat > 0 => self
                 .next_check
                 .min(self.last_beat + settings.offline_timeout),
             Who::Agent(_) | Who::Watcher | Who::Plain => u64::MAX,
         };
+        let own = own.min(self.dialect.deadline());
         match &self.terminations {
             Some(terminations) => own.min(terminations.next_deadline()),
             None => own,
+        }
+    }
+
+    /// When a stranger must be somebody. Pages of document B never introduce themselves: over Socket.IO that is asked
+    /// only of those who need a token (PROTOCOL.md §2).
+    fn introduce_by(&self, since: u64, settings: &Settings) -> u64 {
+        match self.dialect {
+            Dialect::EngineIo(_) if settings.introduce_by_heartbeat => u64::MAX,
+            Dialect::Raw | Dialect::EngineIo(_) => since.saturating_add(settings.auth_timeout),
         }
     }
 
@@ -226,9 +295,13 @@ impl Session {
         {
             return Verdict::Close(farewell);
         }
+        if self.dialect.deadline() <= cx.now_ms {
+            let reason = "no Socket.IO CONNECT in time";
+            return Verdict::Close(Farewell::new(CloseCode::POLICY, reason, ""));
+        }
         match &self.who {
             Who::Stranger(since) | Who::Asking(_, since)
-                if since + cx.settings.auth_timeout <= cx.now_ms =>
+                if self.introduce_by(*since, &cx.settings) <= cx.now_ms =>
             {
                 Verdict::Close(Farewell::new(
                     CloseCode::POLICY,
@@ -257,7 +330,7 @@ impl Session {
             self.misses += 1;
             self.next_check = cx.now_ms + cx.settings.connection_check_interval;
             cx.stats.missed_heartbeats_total += 1;
-            cx.send_text(|timestamp, out| {
+            cx.send_text(self.dialect.form(), |timestamp, out| {
                 agent::encode_connection_check(agent_id, timestamp, EXPECT_RESPONSE_WITHIN_MS, out);
             });
             cx.tell(Event::Missed {
@@ -293,7 +366,7 @@ mod tests {
         for row in rows {
             for (answer, expected) in row[1..].iter().enumerate() {
                 let mut bench = Bench::new();
-                let mut session = Session::new(Endpoint::Raw, 0);
+                let mut session = Session::new(Endpoint::Raw, Dialect::Raw, 0);
                 session.who = somebody(row[0]);
                 bench.cx.stats.connections_unauthenticated = session.is_stranger().into();
                 match answer {

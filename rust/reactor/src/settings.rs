@@ -5,14 +5,62 @@
 use std::net::SocketAddr;
 
 use dscore_proto::connection::Limits;
+use dscore_proto::engineio::{HandshakeError, Query, Revision};
 
-/// Who speaks on a path.
+/// Who speaks on a path, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// Agents and watchers, one JSON object a message (PROTOCOL.md, dialect raw).
     Raw,
+    /// Agents and watchers, one Socket.IO event a message (PROTOCOL.md, dialect socketio).
+    SocketIo,
     /// Bare WebSocket messages, handed over as they come.
     Plain,
+    /// Bare Engine.IO messages, handed over as they come.
+    PlainEngineIo,
+    /// Bare Socket.IO events, handed over as they come.
+    PlainSocketIo,
+}
+
+impl Endpoint {
+    const NAMES: [(Self, &'static str); 5] = [
+        (Self::Raw, "raw"),
+        (Self::SocketIo, "socketio"),
+        (Self::Plain, "plain"),
+        (Self::PlainEngineIo, "plain-engineio"),
+        (Self::PlainSocketIo, "plain-socketio"),
+    ];
+
+    /// The endpoint of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut names = Self::NAMES.into_iter();
+        names
+            .find(|(_, known)| *known == name)
+            .map(|(endpoint, _)| endpoint)
+    }
+
+    /// Its name in a configuration.
+    pub fn name(self) -> &'static str {
+        let mut names = Self::NAMES.into_iter();
+        names
+            .find(|(endpoint, _)| *endpoint == self)
+            .map_or("", |(_, name)| name)
+    }
+
+    /// Whether those who speak there are agents and watchers, of whom the core knows more than their messages.
+    pub fn has_agents(self) -> bool {
+        matches!(self, Self::Raw | Self::SocketIo)
+    }
+
+    /// Whether Engine.IO is spoken there: over polling too.
+    pub fn speaks_engine_io(self) -> bool {
+        !matches!(self, Self::Raw | Self::Plain)
+    }
+
+    /// Whether Socket.IO is spoken there.
+    pub fn speaks_socket_io(self) -> bool {
+        matches!(self, Self::SocketIo | Self::PlainSocketIo)
+    }
 }
 
 /// What newcomers get.
@@ -45,7 +93,7 @@ pub struct ListenSettings {
 pub struct Settings {
     /// Exact path -> who speaks there.
     pub endpoints: Vec<(String, Endpoint)>,
-    /// `Origin` values let in; "*" lets in all.
+    /// `Origin` values let in, and told so where a page polls; "*" lets in all.
     pub origins: Vec<String>,
     /// Subprotocols offered, the preferred first.
     pub subprotocols: Vec<String>,
@@ -76,6 +124,18 @@ pub struct Settings {
     pub ping_interval: u64,
     /// How much longer than `ping_interval` a peer may be silent.
     pub ping_timeout: u64,
+    /// From the Engine.IO handshake to the first Socket.IO CONNECT.
+    pub connect_timeout: u64,
+    /// Whether Engine.IO is spoken over polling.
+    pub polling: bool,
+    /// Whether Engine.IO is spoken over WebSocket, and polling is upgraded to it.
+    pub websocket: bool,
+    /// Whether clients of Engine.IO's third revision are let in.
+    pub allow_eio3: bool,
+    /// Methods that pages of other origins may use to poll.
+    pub cors_methods: Vec<String>,
+    /// Socket.IO namespaces that are taken beside "/".
+    pub namespaces: Vec<String>,
     /// For the peer's half of a closing handshake.
     pub close_timeout: u64,
     /// `nextHeartbeatIn` of a heartbeat_response.
@@ -86,7 +146,9 @@ pub struct Settings {
     pub offline_timeout: u64,
     /// The `message` of a heartbeat_response, as plain text.
     pub heartbeat_message: String,
-    /// Whether a heartbeat or reconnection_success introduces a stranger.
+    /// Whether a heartbeat or reconnection_success introduces a stranger. Where it does not, it does so all the same for
+    /// one who gave a token with its Socket.IO CONNECT; and only there a Socket.IO connection must introduce itself in
+    /// time.
     pub introduce_by_heartbeat: bool,
 }
 
@@ -97,6 +159,18 @@ impl Settings {
             .iter()
             .find(|(known, _)| known == path)
             .map(|&(_, endpoint)| endpoint)
+    }
+
+    /// The revision of Engine.IO that a request asks for.
+    ///
+    /// # Errors
+    /// It is none that is spoken here.
+    pub fn revision(&self, query: &Query<'_>) -> Result<Revision, HandshakeError> {
+        match query.revision() {
+            Some(Revision::V3) if !self.allow_eio3 => None,
+            revision => revision,
+        }
+        .ok_or(HandshakeError::UnsupportedVersion)
     }
 
     /// How long a peer may be silent before it counts as dead (PROTOCOL.md §5 rule 3).

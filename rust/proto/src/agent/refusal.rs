@@ -83,6 +83,14 @@ impl Refusal {
         }
     }
 
+    /// The same, for a reason of its own.
+    pub fn because(code: RefusalCode, sentence: &'static str) -> Self {
+        Self {
+            sentence,
+            ..Self::new(code)
+        }
+    }
+
     pub(super) fn syntax(column: usize) -> Self {
         let sentence = "the message is not valid JSON";
         Self {

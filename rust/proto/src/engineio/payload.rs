@@ -10,6 +10,9 @@ use super::{Packet, PacketError, Revision};
 /// Between the packets of a payload in v4.
 const SEPARATOR: u8 = 0x1e;
 
+/// In v3 the type of a packet stands before binary data as a number.
+const V3_MESSAGE: u8 = 4;
+
 /// Behind the length of a packet in a binary payload of v3.
 const LENGTH_END: u8 = 0xff;
 
@@ -26,13 +29,14 @@ pub enum PayloadFormat {
 }
 
 impl PayloadFormat {
-    /// The format of a request's body, by its Content-Type.
+    /// The format of a request's body, by its Content-Type; v4 knows no binary one.
     #[must_use]
-    pub fn of(revision: Revision, content_type: Option<&[u8]>) -> Self {
-        match revision {
-            Revision::V4 => Self::V4,
-            Revision::V3 if content_type.is_some_and(is_octet_stream) => Self::V3Binary,
-            Revision::V3 => Self::V3Text,
+    pub fn of(revision: Revision, content_type: Option<&[u8]>) -> Option<Self> {
+        match (revision, content_type.is_some_and(is_octet_stream)) {
+            (Revision::V4, true) => None,
+            (Revision::V4, false) => Some(Self::V4),
+            (Revision::V3, true) => Some(Self::V3Binary),
+            (Revision::V3, false) => Some(Self::V3Text),
         }
     }
 }
@@ -171,20 +175,19 @@ pub enum Part<'a> {
     Binary(&'a [u8]),
 }
 
-/// Writes the body of a poll's answer. Binary data goes as base64, which every client reads, and
-/// which spares v3 its binary form.
+/// Writes the body of a poll's answer. In text binary data goes as base64.
 #[derive(Debug)]
 pub struct PayloadWriter<'a> {
-    revision: Revision,
+    format: PayloadFormat,
     out: &'a mut Vec<u8>,
     is_first: bool,
 }
 
 impl<'a> PayloadWriter<'a> {
     /// Appends to `out`, which may hold something else already.
-    pub fn new(revision: Revision, out: &'a mut Vec<u8>) -> Self {
+    pub fn new(format: PayloadFormat, out: &'a mut Vec<u8>) -> Self {
         Self {
-            revision,
+            format,
             out,
             is_first: true,
         }
@@ -196,22 +199,35 @@ impl<'a> PayloadWriter<'a> {
     /// escape it. JSON never holds one.
     pub fn push(&mut self, part: Part<'_>) {
         let is_first = std::mem::replace(&mut self.is_first, false);
-        match self.revision {
-            Revision::V4 if is_first => {}
-            Revision::V4 => self.out.push(SEPARATOR),
-            Revision::V3 => self.push_length(part),
+        match self.format {
+            PayloadFormat::V4 if is_first => {}
+            PayloadFormat::V4 => self.out.push(SEPARATOR),
+            PayloadFormat::V3Text => self.push_length(part),
+            PayloadFormat::V3Binary => self.push_binary_length(part),
         }
-        match part {
-            Part::Text(text) => self.out.extend_from_slice(text.as_bytes()),
-            Part::Binary(data) => {
-                let head: &[u8] = match self.revision {
-                    Revision::V4 => b"b",
-                    Revision::V3 => b"b4",
-                };
-                self.out.extend_from_slice(head);
-                self.push_base64(data);
+        let (data, in_base64) = match (part, self.format) {
+            (Part::Text(text), _) => return self.out.extend_from_slice(text.as_bytes()),
+            (Part::Binary(data), PayloadFormat::V4) => (data, "b"),
+            (Part::Binary(data), PayloadFormat::V3Text) => (data, "b4"),
+            (Part::Binary(data), PayloadFormat::V3Binary) => {
+                self.out.push(V3_MESSAGE);
+                return self.out.extend_from_slice(data);
             }
-        }
+        };
+        self.out.extend_from_slice(in_base64.as_bytes());
+        self.push_base64(data);
+    }
+
+    fn push_binary_length(&mut self, part: Part<'_>) {
+        let (form, len) = match part {
+            Part::Text(text) => (0, text.len()),
+            Part::Binary(data) => (1, 1 + data.len()),
+        };
+        self.out.push(form);
+        let digits = len.to_string().into_bytes();
+        self.out
+            .extend(digits.into_iter().map(|digit| digit - b'0'));
+        self.out.push(LENGTH_END);
     }
 
     fn push_length(&mut self, part: Part<'_>) {

@@ -14,6 +14,8 @@ pub struct Query<'a> {
     pub transport: Option<&'a str>,
     /// `sid`, unless it is empty: a request without one begins a session.
     pub sid: Option<&'a str>,
+    /// `b64`: the client cannot take binary data over polling.
+    pub wants_base64: bool,
     /// `j`: the client wants its answers as JavaScript.
     pub has_jsonp: bool,
 }
@@ -39,6 +41,10 @@ impl<'a> Query<'a> {
                 "EIO" => &mut query.revision,
                 "transport" => &mut query.transport,
                 "sid" => &mut query.sid,
+                "b64" => {
+                    query.wants_base64 = true;
+                    continue;
+                }
                 "j" => {
                     query.has_jsonp = true;
                     continue;

@@ -8,13 +8,15 @@ use super::Reactor;
 use crate::broadcast::{TerminateFrame, Walk, send_terminate};
 use crate::command::{Command, ReactorCommand};
 use crate::context::Context;
+use crate::conversation::Conversation;
+use crate::dialect::SharedFrame;
 use crate::event::{Ending, Event, LastSeen, Outcome};
 use crate::peer::{Peer, Stage};
 use crate::queue::Order;
 use crate::session::{Verdict, Who};
+use crate::socket_io;
 use crate::table::ConnId;
 use crate::termination::Termination;
-use crate::websocket_peer::WebSocketPeer;
 
 /// Taken in one turn.
 const BATCH: usize = 1024;
@@ -28,7 +30,7 @@ impl Reactor {
             match order {
                 Order::Peer(conn, command) => self.serve_command(conn, command),
                 Order::Reactor(command) => self.serve_reactor_command(command),
-                Order::SendMany(conns, frame) => self.send_many(conns, &frame),
+                Order::SendMany(conns, frame) => self.send_many(conns, frame),
                 Order::Settled(conn) => self.release(conn),
                 Order::Adopt(newcomer) => self.adopt(newcomer),
                 Order::Stop => self.stopping = true,
@@ -66,10 +68,11 @@ impl Reactor {
         }
     }
 
-    fn send_many(&mut self, conns: Vec<ConnId>, frame: &Arc<[u8]>) {
+    fn send_many(&mut self, conns: Vec<ConnId>, frame: Arc<[u8]>) {
+        let mut frame = SharedFrame::new(frame);
         for conn in conns {
             if let Some(peer) = self.table.get_mut(conn) {
-                peer.send_shared(frame, &mut self.cx);
+                peer.send_shared(&mut frame, &mut self.cx);
             }
             self.settle(conn);
         }
@@ -78,9 +81,9 @@ impl Reactor {
     /// Reads on where the owner has had its turn, and lets a close frame go that was withheld until then.
     fn release(&mut self, conn: ConnId) {
         if let Some(peer) = self.table.get_mut(conn)
-            && let Stage::WebSocket(websocket) = &mut peer.stage
+            && let Stage::Conversation(conversation) = &mut peer.stage
         {
-            websocket.release(&mut self.cx);
+            conversation.release(&mut self.cx);
             resume(conn, peer, &mut self.cx);
         }
         self.settle(conn);
@@ -89,13 +92,13 @@ impl Reactor {
     fn last_seen(&self) -> LastSeen {
         let mut last_seen = LastSeen::default();
         for (conn, peer) in self.table.iter() {
-            if let Stage::WebSocket(websocket) = &peer.stage {
+            if let Stage::Conversation(conversation) = &peer.stage {
                 last_seen.conns.push(conn.to_u64());
                 last_seen.seen_ms.push(peer.last_seen);
                 last_seen
                     .heartbeat_ms
-                    .push(websocket.session.last_heartbeat);
-                last_seen.rtt_us.push(websocket.session.rtt_us);
+                    .push(conversation.session.last_heartbeat);
+                last_seen.rtt_us.push(conversation.session.rtt_us);
             }
         }
         last_seen
@@ -106,14 +109,23 @@ impl Reactor {
 fn apply(command: Command, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
     match (command, &mut peer.stage) {
         (Command::Abort, _) => peer.finished = true,
-        (Command::Send(outgoing), Stage::WebSocket(_)) => {
-            peer.send_shared(&outgoing.frame, cx);
+        (Command::Send(outgoing), Stage::Conversation(_)) => {
+            peer.send_shared(&mut SharedFrame::new(outgoing.frame), cx);
             if outgoing.notify {
                 peer.notify_when_drained(conn, cx);
             }
         }
-        (command, Stage::WebSocket(websocket)) => {
-            apply_to_websocket(command, conn, websocket, cx);
+        (Command::SendPacket(packet), Stage::Conversation(conversation)) => {
+            if conversation.is_open() {
+                socket_io::send(&conversation.session, &packet, cx);
+            }
+            if packet.notify {
+                peer.transmit(cx);
+                peer.notify_when_drained(conn, cx);
+            }
+        }
+        (command, Stage::Conversation(conversation)) => {
+            apply_to_conversation(command, conn, conversation, cx);
             resume(conn, peer, cx);
         }
         (Command::Respond(response), Stage::Http(http)) => {
@@ -125,7 +137,7 @@ fn apply(command: Command, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
             after_response(part.notify, conn, peer, cx);
         }
         // Meant for a WebSocket that this connection has not become, or for a request it has not made.
-        (_, Stage::Http(_)) => {}
+        (_, Stage::Http(_) | Stage::Probe(_)) => {}
     }
 }
 
@@ -142,45 +154,46 @@ fn miss(command: &Command, conn: ConnId, cx: &mut Context) {
     }
 }
 
-fn apply_to_websocket(
+fn apply_to_conversation(
     command: Command,
     conn: ConnId,
-    websocket: &mut WebSocketPeer,
+    conversation: &mut Conversation,
     cx: &mut Context,
 ) {
     match command {
         // Too late: the closing has begun, and its end will be told.
-        Command::Accept { .. } | Command::AcceptWatcher { .. } if !websocket.is_open() => {}
+        Command::Accept { .. } | Command::AcceptWatcher { .. } if !conversation.is_open() => {}
         Command::Accept {
             agent_id,
             replies,
             notice_only,
         } => {
-            websocket.session.become_agent(agent_id, notice_only, cx);
-            send_all(websocket, &replies, cx);
+            conversation.session.become_agent(agent_id, notice_only, cx);
+            send_all(conversation, &replies, cx);
         }
         Command::AcceptWatcher { replies } => {
-            websocket.session.become_watcher(cx);
-            send_all(websocket, &replies, cx);
+            conversation.session.become_watcher(cx);
+            send_all(conversation, &replies, cx);
         }
+        Command::LiftDeadline => conversation.session.lift_deadline(),
         Command::Refuse { frame } => {
-            websocket.session.stay_stranger();
-            websocket.send(&frame, cx);
-            if let Verdict::Close(farewell) = websocket.session.count_error(cx) {
-                websocket.close(&farewell, cx);
+            conversation.session.stay_stranger();
+            conversation.send(&frame, cx);
+            if let Verdict::Close(farewell) = conversation.session.count_error(cx) {
+                conversation.close(&farewell, cx);
             }
         }
-        Command::Close(farewell) => websocket.close(&farewell, cx),
-        Command::HearNextBeat => websocket.session.hear_next_beat = true,
+        Command::Close(farewell) => conversation.close(&farewell, cx),
+        Command::HearNextBeat => conversation.session.hear_next_beat = true,
         Command::Terminate {
             request,
             timeout_ms,
             reason,
         } => {
-            terminate_one(conn, websocket, request, timeout_ms, &reason, cx);
+            terminate_one(conn, conversation, request, timeout_ms, &reason, cx);
         }
         // Done already, for either stage.
-        Command::Send(_) | Command::Abort => {}
+        Command::Send(_) | Command::SendPacket(_) | Command::Abort => {}
         // Meant for a request that this connection made before it became a WebSocket: there is none.
         Command::Respond(_) | Command::RespondMore(_) => {}
     }
@@ -188,13 +201,13 @@ fn apply_to_websocket(
 
 fn terminate_one(
     conn: ConnId,
-    websocket: &mut WebSocketPeer,
+    conversation: &mut Conversation,
     request: Uuid,
     timeout_ms: u64,
     reason: &str,
     cx: &mut Context,
 ) {
-    if !websocket.is_open() || !matches!(websocket.session.who, Who::Agent(_)) {
+    if !conversation.is_open() || !matches!(conversation.session.who, Who::Agent(_)) {
         cannot_terminate(
             conn,
             request,
@@ -216,7 +229,7 @@ fn terminate_one(
     };
     send_terminate(
         conn,
-        websocket,
+        conversation,
         termination,
         &mut TerminateFrame::new(reason),
         cx,
@@ -234,23 +247,23 @@ fn cannot_terminate(conn: ConnId, request: Uuid, ending: Ending, why: &str, cx: 
     })));
 }
 
-fn send_all(websocket: &mut WebSocketPeer, frames: &[Arc<[u8]>], cx: &mut Context) {
+fn send_all(conversation: &mut Conversation, frames: &[Arc<[u8]>], cx: &mut Context) {
     for frame in frames {
-        websocket.send(frame, cx);
+        conversation.send(frame, cx);
     }
 }
 
 /// Goes on with input that was kept back while an introduction, or too many messages, waited for the owner.
 fn resume(conn: ConnId, peer: &mut Peer, cx: &mut Context) {
-    if let Stage::WebSocket(websocket) = &mut peer.stage
-        && websocket.has_kept()
+    if let Stage::Conversation(conversation) = &mut peer.stage
+        && conversation.has_kept()
     {
         peer.on_data(conn, &mut [], cx);
     }
 }
 
 /// Goes on with a request that came while another waited for its answer.
-fn after_response(notify: bool, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
+pub(super) fn after_response(notify: bool, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
     if let Stage::Http(http) = &peer.stage
         && http.has_input()
     {

@@ -71,6 +71,7 @@ impl Reactor {
             socket,
             address,
             over_limit: total >= self.cx.settings.max_connections,
+            input: Vec::new(),
         };
         let fewest = handles.iter().min_by_key(|handle| handle.load());
         let least = fewest.unwrap_or(&self.own);
@@ -88,19 +89,14 @@ impl Reactor {
     }
 
     /// Takes a newcomer in; its place was counted by whoever handed it out.
-    pub(super) fn adopt(&mut self, newcomer: Newcomer) {
+    pub(super) fn adopt(&mut self, mut newcomer: Newcomer) {
         let http = HttpPeer::new(newcomer.address, newcomer.over_limit, &mut self.cx);
         let peer = Peer::new(newcomer.socket, http, self.cx.now_ms);
         let conn = self.table.insert(peer);
-        let Some(peer) = self.table.get_mut(conn) else {
-            return;
-        };
-        if self
-            .lobby
-            .add(&peer.socket, conn.to_u64(), Interest::READ)
-            .is_err()
+        if let Some(peer) = self.table.get_mut(conn)
+            && !newcomer.input.is_empty()
         {
-            peer.finished = true;
+            peer.on_data(conn, &mut newcomer.input, &mut self.cx);
         }
         self.settle(conn);
     }

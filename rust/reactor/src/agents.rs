@@ -1,4 +1,4 @@
-//! The raw dialect: what a text message on an agents' endpoint means to the core (PROTOCOL.md §2, §10).
+//! What a message on an agents' endpoint means to the core, in whatever dialect it came (PROTOCOL.md §2, §10).
 //!
 //! | type | stranger | agent | watcher |
 //! |---|---|---|---|
@@ -19,29 +19,31 @@ use dscore_proto::close::CloseCode;
 
 use crate::command::Farewell;
 use crate::context::Context;
-use crate::event::Event;
+use crate::event::{Event, EventParts};
 use crate::session::{Session, Verdict, Who};
 use crate::table::ConnId;
 
-/// One text message.
+/// One message, and what else its event had: taken, if the message is handed over and its type is none of ours.
 pub(crate) fn on_text(
     session: &mut Session,
     conn: ConnId,
     text: &str,
+    parts: &mut Option<Box<EventParts>>,
     cx: &mut Context,
 ) -> Verdict {
     let scanned = match agent::scan(text) {
         Ok(scanned) => scanned,
         Err(refusal) => return refuse(session, &refusal, None, cx),
     };
-    match &session.who {
+    let verdict = match &session.who {
         Who::Agent(_) => on_agent(session, conn, &scanned, text, cx),
         Who::Stranger(since) => {
             let since = *since;
             on_stranger(session, since, conn, &scanned, text, cx)
         }
-        Who::Asking(..) | Who::Watcher | Who::Plain => hand_over(session, conn, &scanned, text, cx),
-    }
+        Who::Asking(..) | Who::Watcher | Who::Plain => None,
+    };
+    verdict.unwrap_or_else(|| hand_over(session, conn, &scanned, text, parts, cx))
 }
 
 /// A binary message, where text is due.
@@ -53,6 +55,13 @@ pub(crate) fn on_binary() -> Verdict {
     ))
 }
 
+/// The same, of one who polls: it is told, and may go on.
+pub(crate) fn refuse_binary(session: &mut Session, cx: &mut Context) -> Verdict {
+    let refusal = Refusal::because(RefusalCode::BadJson, "text messages only");
+    refuse(session, &refusal, None, cx)
+}
+
+/// What a stranger's message leads to; `None` where it is to be handed over.
 fn on_stranger(
     session: &mut Session,
     since: u64,
@@ -60,16 +69,18 @@ fn on_stranger(
     scanned: &Scanned<'_>,
     text: &str,
     cx: &mut Context,
-) -> Verdict {
+) -> Option<Verdict> {
     let asks = match scanned.kind {
         Kind::AppReady | Kind::Watch => true,
-        Kind::Heartbeat | Kind::ReconnectionSuccess => cx.settings.introduce_by_heartbeat,
-        Kind::ClientStatusRequest => return hand_over(session, conn, scanned, text, cx),
+        Kind::Heartbeat | Kind::ReconnectionSuccess => {
+            cx.settings.introduce_by_heartbeat || session.dialect.has_token()
+        }
+        Kind::ClientStatusRequest => return None,
         _ => false,
     };
     if !asks {
         let refusal = Refusal::new(RefusalCode::NotIntroduced);
-        return refuse(session, &refusal, Some(scanned), cx);
+        return Some(refuse(session, &refusal, Some(scanned), cx));
     }
     session.who = Who::Asking(scanned.kind, since);
     cx.tell(Event::Introduction {
@@ -77,27 +88,28 @@ fn on_stranger(
         kind: scanned.kind,
         text: text.as_bytes().into(),
     });
-    Verdict::Go
+    Some(Verdict::Go)
 }
 
+/// What an agent's message leads to; `None` where it is to be handed over.
 fn on_agent(
     session: &mut Session,
     conn: ConnId,
     scanned: &Scanned<'_>,
     text: &str,
     cx: &mut Context,
-) -> Verdict {
+) -> Option<Verdict> {
     let matched = match scanned.kind {
         Kind::Heartbeat | Kind::ConnectionCheckResponse => {
-            return on_beat(session, conn, scanned, cx);
+            return Some(on_beat(session, conn, scanned, cx));
         }
         Kind::AppTerminated => on_app_terminated(session, conn, scanned, cx),
         Kind::TerminationProgress => {
             on_progress(session, conn, scanned, cx).map(|found| (found, false))
         }
-        _ => return hand_over(session, conn, scanned, text, cx),
+        _ => return None,
     };
-    match matched {
+    Some(match matched {
         Err(refusal) => refuse(session, &refusal, Some(scanned), cx),
         Ok((true, false)) => {
             // The owner is told of these answers too, to log them.
@@ -111,9 +123,9 @@ fn on_agent(
         )),
         Ok((false, _)) => {
             cx.stats.unmatched_acks_total += 1;
-            hand_over(session, conn, scanned, text, cx)
+            return None;
         }
-    }
+    })
 }
 
 fn on_beat(
@@ -137,7 +149,7 @@ fn on_beat(
     }
     session.beat(scanned.kind, cx);
     if scanned.kind == Kind::Heartbeat {
-        cx.send_heartbeat_response();
+        cx.send_heartbeat_response(session.dialect.form());
     }
     if std::mem::take(&mut session.hear_next_beat) {
         cx.tell(Event::Beat {
@@ -186,14 +198,15 @@ fn on_progress(
     Ok(terminations.extend(conn, &request, need_ms, &stage, cx))
 }
 
-fn refuse(
+/// Sends `error`, and counts it.
+pub(crate) fn refuse(
     session: &mut Session,
     refusal: &Refusal,
     scanned: Option<&Scanned<'_>>,
     cx: &mut Context,
 ) -> Verdict {
     let request_type = scanned.map(|scanned| &*scanned.type_name);
-    cx.send_text(|_, out| {
+    cx.send_text(session.dialect.form(), |_, out| {
         agent::encode_error(refusal.code, &refusal.to_string(), request_type, out)
     });
     session.count_error(cx)
@@ -204,16 +217,22 @@ fn hand_over(
     conn: ConnId,
     scanned: &Scanned<'_>,
     text: &str,
+    parts: &mut Option<Box<EventParts>>,
     cx: &mut Context,
 ) -> Verdict {
-    let kind = scanned.type_name.as_ref().into();
+    let parts = match scanned.kind {
+        Kind::Other => parts.take(),
+        _ => None,
+    };
+    let length = text.len() + parts.as_ref().map_or(0, |parts| parts.bytes());
     cx.tell(Event::Message {
         conn,
-        kind,
+        kind: scanned.type_name.as_ref().into(),
         data: text.as_bytes().into(),
         binary: false,
+        parts,
     });
-    session.count_ahead(conn, text.len(), cx);
+    session.count_ahead(conn, length, cx);
     Verdict::Go
 }
 
@@ -222,6 +241,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::dialect::Dialect;
     use crate::settings::Endpoint;
     use crate::termination::{Termination, Terminations};
     use crate::testing::{Bench, CONN, table_rows};
@@ -239,7 +259,7 @@ mod tests {
     fn outcome(who: Who, kind: &str, introduces: bool) -> &'static str {
         let mut bench = Bench::new();
         std::sync::Arc::make_mut(&mut bench.cx.settings).introduce_by_heartbeat = introduces;
-        let mut session = Session::new(Endpoint::Raw, 0);
+        let mut session = Session::new(Endpoint::Raw, Dialect::Raw, 0);
         session.who = who;
         let mut terminations = Terminations::default();
         let termination = Termination {
@@ -254,7 +274,7 @@ mod tests {
         assert!(terminations.add(CONN, termination, &mut bench.cx));
         session.terminations = Some(Box::new(terminations));
         assert_eq!(
-            on_text(&mut session, CONN, &text(kind), &mut bench.cx),
+            on_text(&mut session, CONN, &text(kind), &mut None, &mut bench.cx),
             Verdict::Go
         );
         match (&*bench.told(), &*bench.written()) {
@@ -269,7 +289,7 @@ mod tests {
 
     #[test]
     fn messages_lead_where_the_documented_table_says() {
-        let rows = table_rows(include_str!("raw.rs"));
+        let rows = table_rows(include_str!("agents.rs"));
         assert_eq!(rows.len(), 7);
         for row in rows {
             for kind in row[0].split(", ") {

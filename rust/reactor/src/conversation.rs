@@ -1,6 +1,6 @@
-//! A WebSocket in a reactor: its protocol state, who is on it, and every deadline that follows from that.
+//! A conversation with one peer: what carries it, who is there, and every deadline that follows from that.
 //!
-//! What a text message means on a raw endpoint is in [`crate::raw`]. This file knows how a connection lives and ends:
+//! What a message means is in [`crate::dialect`] and behind it. This file knows how a conversation lives and ends:
 //!
 //! | phase | we close | they close | they break the protocol | owner is done | deadline |
 //! |---|---|---|---|---|---|
@@ -11,28 +11,33 @@
 //!
 //! One that has failed was told so and is shut for sending; its input is only waited out. On a plain endpoint the close
 //! frame that says so is withheld until the owner has answered what came before. Closed means that nothing is left but
-//! output; the peer that holds this then ends.
+//! output; the peer that holds this then ends. A polling session is closed as soon as we have closed it, and ends when a
+//! poll has fetched what was still to be said.
 
 use dscore_proto::ProtocolError;
 use dscore_proto::close::CloseCode;
-use dscore_proto::connection::{Connection, Event as Incoming, MAX_LEFTOVER, Role, State};
+use dscore_proto::connection::{Event as Incoming, MAX_LEFTOVER, State};
+use dscore_proto::engineio::{self, Packet};
 
+use crate::agents;
 use crate::command::Farewell;
 use crate::context::Context;
+use crate::dialect::{self, Dialect, Form};
 use crate::end::End;
+use crate::engine_io;
 use crate::event::{Closed, Ended, Event, Initiator};
-use crate::raw;
 use crate::session::{Session, Verdict, Who};
 use crate::settings::{Endpoint, Settings};
 use crate::table::ConnId;
+use crate::transport::{Polling, Transport};
 
 /// The `reason_code` of one that does not read.
 const SLOW_CONSUMER: &str = "slow_consumer";
 
-/// One WebSocket.
+/// One conversation.
 #[derive(Debug)]
-pub(crate) struct WebSocketPeer {
-    connection: Connection,
+pub(crate) struct Conversation {
+    pub(crate) transport: Transport,
     pub(crate) session: Session,
     /// Input that was read and not looked at: a part of a frame, or what came after an introduction that is not
     /// answered yet.
@@ -43,17 +48,33 @@ pub(crate) struct WebSocketPeer {
     end: Option<Box<End>>,
 }
 
-impl WebSocketPeer {
-    pub(crate) fn new(endpoint: Endpoint, cx: &mut Context) -> Self {
+impl Conversation {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        transport: Transport,
+        dialect: Dialect,
+        cx: &mut Context,
+    ) -> Self {
         cx.stats.connections += 1;
-        cx.stats.connections_unauthenticated += u64::from(endpoint == Endpoint::Raw);
+        cx.stats.connections_unauthenticated += u64::from(endpoint.has_agents());
         Self {
-            connection: Connection::new(Role::Server),
-            session: Session::new(endpoint, cx.now_ms),
+            transport,
+            session: Session::new(endpoint, dialect, cx.now_ms),
             kept: Vec::new(),
             next_ping: cx.now_ms + cx.settings.ping_interval,
             planned: None,
             end: None,
+        }
+    }
+
+    /// What the dialect says before anything else; and at once a farewell to one who is turned away.
+    pub(crate) fn greet(&mut self, conn: ConnId, turned_away: Option<&str>, cx: &mut Context) {
+        let is_polling = matches!(self.transport, Transport::Polling(_));
+        engine_io::greet(&mut self.session, conn, is_polling, cx);
+        if let Some(reason) = turned_away {
+            cx.stats.refused_total += 1;
+            let farewell = Farewell::new(CloseCode::TRY_AGAIN_LATER, reason, "");
+            self.close(&farewell, cx);
         }
     }
 
@@ -64,12 +85,12 @@ impl WebSocketPeer {
 
     /// Neither side has begun to close.
     pub(crate) fn is_open(&self) -> bool {
-        self.connection.state() == State::Open
+        self.transport.state() == State::Open
     }
 
     /// Both close frames went their ways: nothing is left to do once output is sent.
     pub(crate) fn is_closed(&self) -> bool {
-        self.connection.is_closed() && !self.is_failed() && !self.withholds_close()
+        self.transport.state() == State::Closed && !self.is_failed() && !self.withholds_close()
     }
 
     /// The peer broke the protocol and was told so.
@@ -77,9 +98,9 @@ impl WebSocketPeer {
         self.end.as_ref().is_some_and(|end| end.has_failed())
     }
 
-    /// Whether messages may still be sent: until our close frame goes out.
+    /// Whether messages may be sent: until our close frame goes out, and as soon as they would be understood.
     pub(crate) fn takes_messages(&self) -> bool {
-        self.is_open() || self.withholds_close()
+        (self.is_open() || self.withholds_close()) && self.session.dialect.is_ready()
     }
 
     fn withholds_close(&self) -> bool {
@@ -96,7 +117,7 @@ impl WebSocketPeer {
 
     /// Bytes of input that are held until the rest of it comes, or its turn.
     pub(crate) fn held_input(&self) -> usize {
-        self.connection.buffered() + self.kept.capacity()
+        self.transport.buffered() + self.kept.capacity() + self.session.dialect.held_input()
     }
 
     /// All peers together hold too much input.
@@ -110,11 +131,14 @@ impl WebSocketPeer {
 
     /// True if input was read that nobody looked at yet.
     pub(crate) fn has_kept(&self) -> bool {
-        !self.kept.is_empty()
+        !self.kept.is_empty() || self.transport.has_unread()
     }
 
     /// Acts on `input`, after what was kept of earlier input.
     pub(crate) fn on_data(&mut self, conn: ConnId, input: &mut [u8], cx: &mut Context) {
+        if self.session.dialect.speaks_first() && !input.is_empty() {
+            self.greet(conn, None, cx);
+        }
         // Nearly always nothing was kept, and messages are read where they lie.
         if self.kept.is_empty() {
             let consumed = self.consume(conn, input, cx);
@@ -129,37 +153,106 @@ impl WebSocketPeer {
         self.kept = kept;
     }
 
-    /// Takes events out of `input` until it is used up or an introduction must be answered first.
+    /// Takes messages out of `input` until it is used up or an introduction must be answered first.
     fn consume(&mut self, conn: ConnId, input: &mut [u8], cx: &mut Context) -> usize {
         let mut at = 0;
         while self.wants_read() {
-            let limits = cx.settings.messages;
-            let before = cx.out.len();
-            let polled = self
-                .connection
-                .poll_event(input, &mut at, &limits, &mut cx.out);
-            match polled {
-                Ok(None) => break,
-                Ok(Some(event)) => match on_event(&mut self.session, conn, event, cx) {
-                    Ok(Verdict::Go) => {}
-                    Ok(Verdict::Close(farewell)) => self.close(&farewell, cx),
-                    Err(ended) => _ = self.end(ended, cx),
-                },
-                Err(violation) => self.fail(conn, violation, before, cx),
+            let goes_on = match self.transport {
+                Transport::WebSocket(_) => self.consume_frames(conn, input, &mut at, cx),
+                Transport::Polling(_) => self.consume_packet(conn, cx),
+            };
+            if !goes_on {
+                break;
             }
         }
         at
     }
 
+    /// The next event of a WebSocket. False when there is none.
+    fn consume_frames(
+        &mut self,
+        conn: ConnId,
+        input: &mut [u8],
+        at: &mut usize,
+        cx: &mut Context,
+    ) -> bool {
+        let Transport::WebSocket(connection) = &mut self.transport else {
+            return false;
+        };
+        let (limits, before) = (cx.settings.messages, cx.out.len());
+        match connection.poll_event(input, at, &limits, &mut cx.out) {
+            Ok(None) => return false,
+            Ok(Some(event)) => match on_event(&mut self.session, conn, event, cx) {
+                Ok(verdict) => self.obey(verdict, cx),
+                Err(ended) => _ = self.end(ended, cx),
+            },
+            Err(violation) => self.fail(conn, violation, before, cx),
+        }
+        true
+    }
+
+    /// The next packet of a request's body. False when there is none.
+    fn consume_packet(&mut self, conn: ConnId, cx: &mut Context) -> bool {
+        let Transport::Polling(polling) = &mut self.transport else {
+            return false;
+        };
+        let is_open = polling.is_open();
+        let Some(mut push) = polling.push.take() else {
+            return false;
+        };
+        let verdict = match engineio::next_packet(&push.body, &mut push.at, push.format) {
+            _ if !is_open => None,
+            Ok(None) => None,
+            // A WebSocket is closed for it; whoever polls is told (PROTOCOL.md §10).
+            Ok(Some(Packet::Binary(_))) if !self.session.expects_binary() => {
+                Some(agents::refuse_binary(&mut self.session, cx))
+            }
+            Ok(Some(packet)) => {
+                cx.stats.messages_received_total += 1;
+                Some(engine_io::on_packet(&mut self.session, conn, &packet, cx))
+            }
+            Err(error) => Some(Verdict::violation(&error)),
+        };
+        push.is_bad |= matches!(verdict, Some(Verdict::Close(_)));
+        if verdict.is_none() || push.is_bad {
+            push.at = push.body.len();
+        }
+        let goes_on = verdict.is_some();
+        if let Transport::Polling(polling) = &mut self.transport {
+            polling.push = Some(push);
+        }
+        self.obey(verdict.unwrap_or(Verdict::Go), cx);
+        goes_on
+    }
+
+    fn obey(&mut self, verdict: Verdict, cx: &mut Context) {
+        match verdict {
+            Verdict::Go => {}
+            Verdict::Close(farewell) => self.close(&farewell, cx),
+            Verdict::Left => {
+                self.transport.leave(&mut cx.out);
+                self.end(Ended::by_peer(None, ""), cx);
+            }
+        }
+    }
+
     /// Begins the closing handshake, unless it has begun.
     pub(crate) fn close(&mut self, farewell: &Farewell, cx: &mut Context) {
-        if self
-            .connection
-            .send_close(farewell.code, &farewell.reason, &mut cx.out)
-            .is_err()
-        {
+        if !self.is_open() {
             return;
         }
+        if let Dialect::EngineIo(engine) = &self.session.dialect
+            && matches!(
+                farewell.code,
+                CloseCode::NORMAL | CloseCode::POLICY | CloseCode::TAKEN_OVER
+            )
+        {
+            // PROTOCOL.md §6: from these, and no others, a client library is not to come back by itself.
+            engine.say_goodbye(cx);
+        }
+        let _is_open = self
+            .transport
+            .close(farewell.code, &farewell.reason, &mut cx.out);
         self.end(Ended::by_us(farewell), cx);
     }
 
@@ -191,10 +284,14 @@ impl WebSocketPeer {
         self.end(Ended::without_close(Initiator::Server, SLOW_CONSUMER), cx);
     }
 
-    /// Queues a message that is framed already; dropped if the closing has begun.
+    /// Queues a message that is framed as it is; dropped if the closing has begun.
     pub(crate) fn send(&mut self, frame: &[u8], cx: &mut Context) {
         if self.takes_messages() {
-            cx.send_frame(frame);
+            cx.stats.messages_sent_total += 1;
+            match self.session.dialect.form() {
+                Form::Bare => cx.out.extend_from_slice(frame),
+                form => form.reframe(frame, &mut cx.out),
+            }
         }
     }
 
@@ -205,8 +302,9 @@ impl WebSocketPeer {
         }
     }
 
-    /// The last words about this connection: outcomes of what still waited, then its end.
-    pub(crate) fn bury(mut self, conn: ConnId, cx: &mut Context) {
+    /// The last words about this connection: outcomes of what still waited, then its end. Returns what was known of a
+    /// session that polled.
+    pub(crate) fn bury(mut self, conn: ConnId, cx: &mut Context) -> Option<Box<Polling>> {
         if let Some(mut terminations) = self.session.terminations.take() {
             terminations.vanish(conn, cx);
         }
@@ -223,6 +321,10 @@ impl WebSocketPeer {
             rtt_us: self.session.rtt_us,
         };
         cx.tell(Event::Closed(conn, Box::new(closed)));
+        match self.transport {
+            Transport::WebSocket(_) => None,
+            Transport::Polling(polling) => Some(polling),
+        }
     }
 
     /// When something is to be done though nothing comes in.
@@ -255,20 +357,31 @@ impl WebSocketPeer {
                 &Farewell::new(CloseCode::INTERNAL, "ping timeout", "ping_timeout"),
                 cx,
             );
-            return false;
+            // Of a session that nobody polls nobody will fetch the news.
+            return self
+                .transport
+                .polling()
+                .is_some_and(|polling| polling.poll.is_none());
         }
         if self.next_ping <= cx.now_ms {
-            cx.stats.pings_total += 1;
             self.next_ping = cx.now_ms + cx.settings.ping_interval;
-            // The time of sending comes back in the pong: the round trip needs no memory of ours.
-            let _closing_already = self
-                .connection
-                .send_ping(&cx.now_us.to_be_bytes(), &mut cx.out);
+            self.ping(cx);
         }
-        if let Verdict::Close(farewell) = self.session.on_timer(conn, cx) {
-            self.close(&farewell, cx);
-        }
+        let verdict = self.session.on_timer(conn, cx);
+        self.obey(verdict, cx);
         false
+    }
+
+    fn ping(&mut self, cx: &mut Context) {
+        match (&mut self.session.dialect, &mut self.transport) {
+            (Dialect::EngineIo(engine), _) => engine.ping(cx),
+            (Dialect::Raw, Transport::WebSocket(connection)) => {
+                cx.stats.pings_total += 1;
+                // The time of sending comes back in the pong: the round trip needs no memory of ours.
+                let _closing_already = connection.send_ping(&cx.now_us.to_be_bytes(), &mut cx.out);
+            }
+            (Dialect::Raw, Transport::Polling(_)) => {}
+        }
     }
 
     /// The peer broke the protocol; the close frame that says so begins at `from` in the output.
@@ -295,7 +408,7 @@ impl WebSocketPeer {
     }
 }
 
-/// What one event of the protocol leads to; `Err` is the peer's close.
+/// What one event of a WebSocket leads to; `Err` is the peer's close.
 fn on_event(
     session: &mut Session,
     conn: ConnId,
@@ -305,17 +418,11 @@ fn on_event(
     match event {
         Incoming::Text(text) => {
             cx.stats.messages_received_total += 1;
-            Ok(match session.who {
-                Who::Plain => hand_over(session, conn, text.as_bytes(), false, cx),
-                _ => raw::on_text(session, conn, text, cx),
-            })
+            Ok(dialect::on_text(session, conn, text, cx))
         }
         Incoming::Binary(data) => {
             cx.stats.messages_received_total += 1;
-            Ok(match session.who {
-                Who::Plain => hand_over(session, conn, data, true, cx),
-                _ => raw::on_binary(),
-            })
+            Ok(dialect::on_binary(session, conn, data, cx))
         }
         Incoming::Ping(_) => Ok(Verdict::Go),
         Incoming::Pong(payload) => {
@@ -326,25 +433,10 @@ fn on_event(
     }
 }
 
-fn hand_over(
-    session: &mut Session,
-    conn: ConnId,
-    data: &[u8],
-    binary: bool,
-    cx: &mut Context,
-) -> Verdict {
-    cx.tell(Event::Message {
-        conn,
-        kind: "".into(),
-        data: data.into(),
-        binary,
-    });
-    session.count_ahead(conn, data.len(), cx);
-    Verdict::Go
-}
-
 #[cfg(test)]
 mod tests {
+    use dscore_proto::connection::{Connection, Role};
+
     use super::*;
     use crate::testing::{Bench, CONN, table_rows};
 
@@ -355,12 +447,13 @@ mod tests {
         Farewell::new(CloseCode::NORMAL, "", "")
     }
 
-    fn hears(peer: &mut WebSocketPeer, frame: &[u8], bench: &mut Bench) {
+    fn hears(peer: &mut Conversation, frame: &[u8], bench: &mut Bench) {
         peer.on_data(CONN, &mut frame.to_vec(), &mut bench.cx);
     }
 
-    fn in_phase(phase: &str, endpoint: Endpoint, bench: &mut Bench) -> WebSocketPeer {
-        let mut peer = WebSocketPeer::new(endpoint, &mut bench.cx);
+    fn in_phase(phase: &str, endpoint: Endpoint, bench: &mut Bench) -> Conversation {
+        let transport = Transport::WebSocket(Connection::new(Role::Server));
+        let mut peer = Conversation::new(endpoint, transport, Dialect::Raw, &mut bench.cx);
         match phase {
             "open" => {}
             "closing" => peer.close(&farewell(), &mut bench.cx),
@@ -372,7 +465,7 @@ mod tests {
         peer
     }
 
-    fn phase(peer: &WebSocketPeer) -> &'static str {
+    fn phase(peer: &Conversation) -> &'static str {
         match (peer.withholds_close(), peer.is_failed(), peer.is_closed()) {
             (true, false, false) => "withholding",
             (false, true, false) => "failed",
@@ -410,7 +503,7 @@ mod tests {
 
     #[test]
     fn phases_follow_each_other_as_the_documented_table_says() {
-        let rows = table_rows(include_str!("websocket_peer.rs"));
+        let rows = table_rows(include_str!("conversation.rs"));
         assert_eq!(rows.len(), 4);
         for row in rows {
             for (column, expected) in row.iter().enumerate().skip(1) {

@@ -1,0 +1,214 @@
+//! Engine.IO on a connection: what its packets mean, whatever brought them.
+//!
+//! | packet | revision 4 | revision 3 |
+//! |---|---|---|
+//! | message | a message | a message |
+//! | ping | a violation | answered |
+//! | pong | the answer to ours | a violation |
+//! | close | the end | the end |
+//! | noop | nothing | nothing |
+//! | open, upgrade | a violation | a violation |
+//!
+//! An upgrade is a violation here because it belongs to the WebSocket that is not the session's yet: see
+//! [`crate::probe`].
+
+use dscore_proto::engineio::{Open, Packet, Revision};
+use dscore_proto::frame::{self, Opcode};
+
+use uuid::Uuid;
+
+use crate::context::Context;
+use crate::dialect::{Dialect, Form};
+use crate::session::{Session, Verdict};
+use crate::settings::{Endpoint, Settings};
+use crate::sid::Sid;
+use crate::socket_io::{self, SocketIo};
+use crate::table::ConnId;
+
+/// What is known of one Engine.IO session, but for what carries it.
+#[derive(Debug)]
+pub(crate) struct EngineIo {
+    pub(crate) revision: Revision,
+    pub(crate) endpoint: Endpoint,
+    /// What its client calls it, but for the connection's own number.
+    pub(crate) secret: [u8; 16],
+    greeting: Greeting,
+    /// When a Socket.IO client must have joined a namespace; `u64::MAX` once it has.
+    pub(crate) connect_by: u64,
+    /// When the last ping went out; 0 for none that is not answered.
+    pinged_us: u64,
+    /// None where messages are bare.
+    pub(crate) socket_io: Option<SocketIo>,
+}
+
+/// Whether the session was told that it has begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Greeting {
+    #[default]
+    Unsaid,
+    Planned,
+    Said,
+}
+
+impl EngineIo {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        revision: Revision,
+        now_ms: u64,
+        settings: &Settings,
+    ) -> Self {
+        let secret = Uuid::new_v4().into_bytes();
+        let socket_io = endpoint.speaks_socket_io().then(SocketIo::default);
+        let connect_by = match socket_io {
+            Some(_) => now_ms + settings.connect_timeout,
+            None => u64::MAX,
+        };
+        Self {
+            revision,
+            endpoint,
+            secret,
+            greeting: Greeting::default(),
+            connect_by,
+            pinged_us: 0,
+            socket_io,
+        }
+    }
+
+    pub(crate) fn is_to_be_greeted(&mut self) -> bool {
+        let is_news = self.greeting == Greeting::Unsaid;
+        if is_news {
+            self.greeting = Greeting::Planned;
+        }
+        is_news
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        match self.socket_io {
+            Some(_) => Form::Event,
+            None => Form::Packet(self.revision),
+        }
+    }
+
+    /// Whether messages would be understood: a Socket.IO client knows of none before it has joined "/".
+    pub(crate) fn is_ready(&self) -> bool {
+        self.socket_io.as_ref().is_none_or(SocketIo::is_joined)
+    }
+
+    pub(crate) fn has_token(&self) -> bool {
+        self.socket_io
+            .as_ref()
+            .is_some_and(|socket_io| socket_io.has_token)
+    }
+
+    /// Whether binary data may come next.
+    pub(crate) fn expects_binary(&self) -> bool {
+        self.socket_io.as_ref().is_none_or(SocketIo::expects_binary)
+    }
+
+    /// Bytes held of an event whose attachments have not all come.
+    pub(crate) fn held_input(&self) -> usize {
+        self.socket_io.as_ref().map_or(0, SocketIo::held_input)
+    }
+
+    /// Queues a ping. In revision 3 it is the client that pings.
+    pub(crate) fn ping(&mut self, cx: &mut Context) {
+        if self.revision == Revision::V4 {
+            cx.stats.pings_total += 1;
+            self.pinged_us = cx.now_us.max(1);
+            frame::encode_message(Opcode::Text, b"2", &mut cx.out);
+        }
+    }
+
+    /// Queues what must be said before a close that the client is not to come back from.
+    pub(crate) fn say_goodbye(&self, cx: &mut Context) {
+        if let Some(socket_io) = &self.socket_io {
+            socket_io.disconnect(cx);
+        }
+    }
+}
+
+/// Queues the packet that begins a session, unless it has begun.
+pub(crate) fn greet(session: &mut Session, conn: ConnId, is_polling: bool, cx: &mut Context) {
+    let Dialect::EngineIo(engine) = &mut session.dialect else {
+        return;
+    };
+    if std::mem::replace(&mut engine.greeting, Greeting::Said) == Greeting::Said {
+        return;
+    }
+    let secret = engine.secret;
+    let sid = Sid { conn, secret };
+    let mut packet = Vec::new();
+    let open = Open {
+        sid: &sid.to_string(),
+        upgrades: is_polling && cx.settings.websocket,
+        ping_interval: cx.settings.ping_interval,
+        ping_timeout: cx.settings.ping_timeout,
+        max_payload: cx.settings.messages.max_message_size as u64,
+    };
+    open.encode(&mut packet);
+    frame::encode_message(Opcode::Text, &packet, &mut cx.out);
+    socket_io::greet(session, conn, cx);
+}
+
+/// One packet.
+pub(crate) fn on_packet(
+    session: &mut Session,
+    conn: ConnId,
+    packet: &Packet<'_>,
+    cx: &mut Context,
+) -> Verdict {
+    let Dialect::EngineIo(engine) = &mut session.dialect else {
+        return Verdict::Go;
+    };
+    let speaks_socket_io = engine.socket_io.is_some();
+    match (packet, engine.revision) {
+        (Packet::Text(text), _) if speaks_socket_io => socket_io::on_text(session, conn, text, cx),
+        (Packet::Text(text), _) => session.hand_over(conn, text.as_bytes(), false, cx),
+        (Packet::Binary(data), _) if speaks_socket_io => {
+            socket_io::on_binary(session, conn, data, cx)
+        }
+        (Packet::Binary(data), _) => session.hand_over(conn, data, true, cx),
+        (Packet::Ping(data), Revision::V3) => {
+            let mut pong = Vec::with_capacity(1 + data.len());
+            pong.push(b'3');
+            pong.extend_from_slice(data.as_bytes());
+            frame::encode_message(Opcode::Text, &pong, &mut cx.out);
+            Verdict::Go
+        }
+        (Packet::Pong(_), Revision::V4) => {
+            let pinged_us = std::mem::take(&mut engine.pinged_us);
+            if pinged_us > 0 {
+                session.measure_round_trip(pinged_us, cx);
+            }
+            Verdict::Go
+        }
+        (Packet::Close, _) => Verdict::Left,
+        (Packet::Noop, _) => Verdict::Go,
+        (Packet::Ping(_), Revision::V4) => Verdict::violation("a ping from the wrong side"),
+        (Packet::Pong(_), Revision::V3) => Verdict::violation("a pong from the wrong side"),
+        (Packet::Open | Packet::Upgrade, _) => Verdict::violation("a packet of another phase"),
+    }
+}
+
+/// Appends one frame with a message packet of text.
+pub(crate) fn encode_text(text: &[u8], out: &mut Vec<u8>) {
+    encode_after(b'4', Opcode::Text, text, out);
+}
+
+/// Appends one frame with a message packet of binary data, as a WebSocket has it.
+pub(crate) fn encode_binary(data: &[u8], revision: Revision, out: &mut Vec<u8>) {
+    match revision {
+        Revision::V4 => frame::encode_message(Opcode::Binary, data, out),
+        Revision::V3 => encode_after(V3_MESSAGE, Opcode::Binary, data, out),
+    }
+}
+
+/// In revision 3 the type of a packet stands before binary data too, as a number.
+const V3_MESSAGE: u8 = 4;
+
+fn encode_after(first: u8, opcode: Opcode, rest: &[u8], out: &mut Vec<u8>) {
+    out.reserve(frame::MAX_HEADER + 1 + rest.len());
+    frame::encode_header(opcode, true, 1 + rest.len() as u64, None, out);
+    out.push(first);
+    out.extend_from_slice(rest);
+}

@@ -1,0 +1,61 @@
+//! What a socket asks of an Engine.IO session that is not its own: only the reactor has both at hand.
+
+use dscore_proto::engineio::{HandshakeError, Revision};
+
+use crate::command::Response;
+use crate::event::HttpRequest;
+use crate::settings::Endpoint;
+use crate::sid::Sid;
+use crate::table::ConnId;
+
+/// Something for a session, in the order it came.
+#[derive(Debug)]
+pub(crate) enum SessionRequest {
+    /// An HTTP request on such an endpoint, which waits for its answer.
+    Http(Endpoint, Box<HttpRequest>),
+    /// A request for a WebSocket that is to take over a session.
+    Upgrade {
+        /// Where the answer is waited for.
+        http: ConnId,
+        endpoint: Endpoint,
+        /// None if it can be no session of ours.
+        sid: Option<Sid>,
+        revision: Revision,
+        /// The answer, if there is such a session.
+        accept: Vec<u8>,
+    },
+    /// A WebSocket has said what it wants of its session.
+    Probe(ConnId),
+    /// A request's body was too large.
+    TooBig(Sid),
+    /// A request's body broke off.
+    Cut(Sid),
+}
+
+/// Header fields of an answer.
+pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The answer to a request that no session takes.
+pub(crate) fn refusal(error: HandshakeError, headers: Fields) -> Response {
+    let mut body = Vec::new();
+    error.encode(&mut body);
+    answer(error.status(), "application/json", headers, body)
+}
+
+/// A whole answer.
+pub(crate) fn answer(
+    status: u16,
+    content_type: &str,
+    mut headers: Fields,
+    body: Vec<u8>,
+) -> Response {
+    headers.push((b"content-type".into(), content_type.into()));
+    headers.push((b"cache-control".into(), b"no-store".into()));
+    Response {
+        status,
+        headers,
+        body,
+        more: false,
+        notify: false,
+    }
+}

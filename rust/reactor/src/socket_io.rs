@@ -1,0 +1,433 @@
+//! Socket.IO on a connection: namespaces, events, acknowledgements, attachments.
+//!
+//! | packet | on an agents' endpoint | on a plain endpoint |
+//! |---|---|---|
+//! | CONNECT | answered, told | answered, told |
+//! | CONNECT to a namespace that is not taken | answered with an error | answered with an error |
+//! | DISCONNECT from "/" | the end | told |
+//! | DISCONNECT from another namespace | nothing | told |
+//! | EVENT | a message of that `type` | handed over |
+//! | EVENT in another namespace | handed over, once introduced | handed over |
+//! | ACK | told, once introduced | told |
+//!
+//! A packet that cannot be read, or that belongs to a namespace that was not joined, ends the connection. Events of a
+//! `type` that is the core's own are acknowledged at once; all others by whoever they are handed to.
+
+use dscore_proto::agent::{Refusal, RefusalCode};
+use dscore_proto::close::CloseCode;
+use dscore_proto::engineio::Revision;
+use dscore_proto::socketio::{self, EventError, Kind, Packet};
+use uuid::Uuid;
+
+use crate::agents;
+use crate::command::{Farewell, OutgoingPacket};
+use crate::context::Context;
+use crate::dialect::Dialect;
+use crate::engine_io;
+use crate::event::{Event, EventParts, Reply};
+use crate::session::{Session, Verdict, Who};
+use crate::table::ConnId;
+
+const MAIN: &str = "/";
+
+/// What an attachment costs beside its bytes.
+const ATTACHMENT_COST: usize = 64;
+
+/// How far a Socket.IO client has come.
+#[derive(Debug, Default)]
+pub(crate) struct SocketIo {
+    joined_main: bool,
+    /// It gave a token when it joined.
+    pub(crate) has_token: bool,
+    /// Namespaces beside "/".
+    joined: Vec<Box<str>>,
+    partial: Option<Box<Partial>>,
+}
+
+/// A packet whose attachments are coming.
+#[derive(Debug)]
+struct Partial {
+    text: Box<str>,
+    lacking: usize,
+    attachments: Vec<Box<[u8]>>,
+    bytes: usize,
+}
+
+impl SocketIo {
+    pub(crate) fn is_joined(&self) -> bool {
+        self.joined_main
+    }
+
+    pub(crate) fn held_input(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.bytes)
+    }
+
+    /// Whether binary data belongs to an event that came before.
+    pub(crate) fn expects_binary(&self) -> bool {
+        self.partial.is_some()
+    }
+
+    /// Queues a DISCONNECT from every namespace: after it the client does not come back by itself.
+    pub(crate) fn disconnect(&self, cx: &mut Context) {
+        let main = self.joined_main.then_some(MAIN);
+        for namespace in main
+            .into_iter()
+            .chain(self.joined.iter().map(|name| &**name))
+        {
+            let mut packet = Vec::new();
+            socketio::encode_head(Kind::Disconnect, namespace, None, 0, &mut packet);
+            engine_io::encode_text(&packet, &mut cx.out);
+        }
+    }
+
+    fn has_joined(&self, namespace: &str) -> bool {
+        if namespace == MAIN {
+            self.joined_main
+        } else {
+            self.joined.iter().any(|joined| **joined == *namespace)
+        }
+    }
+
+    fn join(&mut self, namespace: &str) {
+        if namespace == MAIN {
+            self.joined_main = true;
+        } else {
+            self.joined.push(namespace.into());
+        }
+    }
+
+    fn leave(&mut self, namespace: &str) {
+        if namespace == MAIN {
+            self.joined_main = false;
+        } else {
+            self.joined.retain(|joined| **joined != *namespace);
+        }
+    }
+}
+
+/// Before a client of revision 3 says anything, it is in "/".
+pub(crate) fn greet(session: &mut Session, conn: ConnId, cx: &mut Context) {
+    if let Dialect::EngineIo(engine) = &session.dialect
+        && engine.revision == Revision::V3
+        && engine.socket_io.is_some()
+    {
+        join(session, conn, MAIN, "", cx);
+    }
+}
+
+/// One packet, or the beginning of one that has attachments.
+pub(crate) fn on_text(
+    session: &mut Session,
+    conn: ConnId,
+    text: &str,
+    cx: &mut Context,
+) -> Verdict {
+    let Some(socket_io) = socket_io(session) else {
+        return Verdict::Go;
+    };
+    if socket_io.expects_binary() {
+        return Verdict::violation("text where an attachment is due");
+    }
+    match socketio::decode(text) {
+        Ok(packet) if packet.attachments == 0 => act(session, conn, &packet, Vec::new(), cx),
+        Ok(packet) => {
+            socket_io.partial = Some(Box::new(Partial {
+                text: text.into(),
+                lacking: packet.attachments,
+                attachments: Vec::new(),
+                bytes: text.len(),
+            }));
+            Verdict::Go
+        }
+        Err(error) => Verdict::violation(&error),
+    }
+}
+
+/// The next attachment.
+pub(crate) fn on_binary(
+    session: &mut Session,
+    conn: ConnId,
+    data: &[u8],
+    cx: &mut Context,
+) -> Verdict {
+    let Some(mut partial) = socket_io(session).and_then(|socket_io| socket_io.partial.take())
+    else {
+        return agents::on_binary();
+    };
+    partial.bytes += data.len() + ATTACHMENT_COST;
+    if partial.bytes
+        > cx.settings.messages.max_message_size + ATTACHMENT_COST * socketio::MAX_ATTACHMENTS
+    {
+        return Verdict::Close(Farewell::new(
+            CloseCode::TOO_BIG,
+            "an event with its attachments is too big",
+            "protocol_error",
+        ));
+    }
+    partial.attachments.push(data.into());
+    partial.lacking -= 1;
+    if partial.lacking > 0 {
+        if let Some(socket_io) = socket_io(session) {
+            socket_io.partial = Some(partial);
+        }
+        return Verdict::Go;
+    }
+    match socketio::decode(&partial.text) {
+        Ok(packet) => act(session, conn, &packet, partial.attachments, cx),
+        Err(error) => Verdict::violation(&error),
+    }
+}
+
+fn act(
+    session: &mut Session,
+    conn: ConnId,
+    packet: &Packet<'_>,
+    attachments: Vec<Box<[u8]>>,
+    cx: &mut Context,
+) -> Verdict {
+    if packet.kind == Kind::Connect {
+        return on_connect(session, conn, packet, cx);
+    }
+    if !socket_io(session).is_some_and(|socket_io| socket_io.has_joined(packet.namespace)) {
+        return Verdict::violation("a packet of a namespace that was not joined");
+    }
+    let parts = EventParts {
+        namespace: packet.namespace.into(),
+        ack: packet.id,
+        attachments,
+    };
+    match packet.kind {
+        Kind::Connect | Kind::ConnectError => Verdict::Go,
+        Kind::Disconnect => on_disconnect(session, conn, packet.namespace, cx),
+        Kind::Event => on_event(session, conn, packet, parts, cx),
+        Kind::Ack => on_ack(session, conn, packet, parts, cx),
+    }
+}
+
+fn on_connect(
+    session: &mut Session,
+    conn: ConnId,
+    packet: &Packet<'_>,
+    cx: &mut Context,
+) -> Verdict {
+    let Dialect::EngineIo(engine) = &session.dialect else {
+        return Verdict::Go;
+    };
+    let namespace = packet.namespace;
+    let is_taken = namespace == MAIN
+        || cx
+            .settings
+            .namespaces
+            .iter()
+            .any(|taken| taken == namespace);
+    if !is_taken {
+        let mut error = Vec::new();
+        socketio::encode_connect_error(namespace, "Invalid namespace", engine.revision, &mut error);
+        engine_io::encode_text(&error, &mut cx.out);
+        return session.count_error(cx);
+    }
+    let socket_io = engine.socket_io.as_ref();
+    if socket_io.is_some_and(|socket_io| socket_io.has_joined(namespace)) {
+        return Verdict::violation("a namespace joined twice");
+    }
+    join(session, conn, namespace, packet.data, cx);
+    Verdict::Go
+}
+
+/// Answers a CONNECT, and tells of it.
+fn join(session: &mut Session, conn: ConnId, namespace: &str, auth: &str, cx: &mut Context) {
+    let Dialect::EngineIo(engine) = &mut session.dialect else {
+        return;
+    };
+    let Some(socket_io) = &mut engine.socket_io else {
+        return;
+    };
+    socket_io.join(namespace);
+    socket_io.has_token |= socketio::has_token(auth);
+    engine.connect_by = u64::MAX;
+    let mut answer = Vec::new();
+    let sid = Uuid::new_v4().simple().to_string();
+    socketio::encode_connected(namespace, &sid, engine.revision, &mut answer);
+    engine_io::encode_text(&answer, &mut cx.out);
+    cx.tell(Event::Connected {
+        conn,
+        namespace: namespace.into(),
+        auth: auth.as_bytes().into(),
+    });
+    session.count_ahead(conn, auth.len(), cx);
+}
+
+fn on_disconnect(
+    session: &mut Session,
+    conn: ConnId,
+    namespace: &str,
+    cx: &mut Context,
+) -> Verdict {
+    if namespace == MAIN && session.who != Who::Plain {
+        return Verdict::Left;
+    }
+    if let Some(socket_io) = socket_io(session) {
+        socket_io.leave(namespace);
+    }
+    if session.who == Who::Plain {
+        cx.tell(Event::Left {
+            conn,
+            namespace: namespace.into(),
+        });
+        session.count_ahead(conn, namespace.len(), cx);
+    }
+    Verdict::Go
+}
+
+fn on_event(
+    session: &mut Session,
+    conn: ConnId,
+    packet: &Packet<'_>,
+    parts: EventParts,
+    cx: &mut Context,
+) -> Verdict {
+    let (event, ack) = match socketio::event(packet.data) {
+        Ok(event) => (event, parts.ack),
+        Err(EventError::NotJson) => {
+            let refusal = Refusal::because(RefusalCode::BadJson, "the event is not valid JSON");
+            return refuse(session, &refusal, &parts, cx);
+        }
+        Err(error) => return Verdict::violation(&error),
+    };
+    if session.who == Who::Plain {
+        return hand_over(
+            session,
+            conn,
+            &event.name,
+            packet.data.as_bytes(),
+            parts,
+            cx,
+        );
+    }
+    let mut said = std::mem::take(&mut cx.said);
+    said.clear();
+    let is_object = event.further == 0 && socketio::canonical(&event, &mut said).is_ok();
+    let verdict = match std::str::from_utf8(&said) {
+        Ok(message) if is_object && packet.namespace == MAIN => {
+            let mut parts = Some(Box::new(parts));
+            let verdict = agents::on_text(session, conn, message, &mut parts, cx);
+            if parts.is_some() {
+                acknowledge(MAIN, ack, cx);
+            }
+            verdict
+        }
+        Ok(message) if is_object && !session.is_stranger() => {
+            hand_over(session, conn, &event.name, message.as_bytes(), parts, cx)
+        }
+        _ => {
+            let refusal = if is_object {
+                Refusal::new(RefusalCode::NotIntroduced)
+            } else {
+                Refusal::because(RefusalCode::BadJson, "an event carries one object")
+            };
+            refuse(session, &refusal, &parts, cx)
+        }
+    };
+    cx.said = said;
+    verdict
+}
+
+fn hand_over(
+    session: &mut Session,
+    conn: ConnId,
+    name: &str,
+    data: &[u8],
+    parts: EventParts,
+    cx: &mut Context,
+) -> Verdict {
+    let length = data.len() + parts.bytes();
+    cx.tell(Event::Message {
+        conn,
+        kind: name.into(),
+        data: data.into(),
+        binary: false,
+        parts: Some(Box::new(parts)),
+    });
+    session.count_ahead(conn, length, cx);
+    Verdict::Go
+}
+
+/// The core has dealt with an event itself: whoever waits for an acknowledgement has waited long enough.
+fn acknowledge(namespace: &str, id: Option<u64>, cx: &mut Context) {
+    if id.is_some() {
+        let mut packet = Vec::new();
+        socketio::encode_head(Kind::Ack, namespace, id, 0, &mut packet);
+        packet.extend_from_slice(b"[]");
+        engine_io::encode_text(&packet, &mut cx.out);
+    }
+}
+
+fn refuse(
+    session: &mut Session,
+    refusal: &Refusal,
+    parts: &EventParts,
+    cx: &mut Context,
+) -> Verdict {
+    let verdict = agents::refuse(session, refusal, None, cx);
+    acknowledge(&parts.namespace, parts.ack, cx);
+    verdict
+}
+
+fn on_ack(
+    session: &mut Session,
+    conn: ConnId,
+    packet: &Packet<'_>,
+    parts: EventParts,
+    cx: &mut Context,
+) -> Verdict {
+    let Some(id) = packet.id else {
+        return Verdict::violation("an acknowledgement without an id");
+    };
+    if session.is_stranger() {
+        return agents::refuse(session, &Refusal::new(RefusalCode::NotIntroduced), None, cx);
+    }
+    if !socketio::is_array(packet.data) {
+        let sentence = "the acknowledgement is not a JSON array";
+        let refusal = Refusal::because(RefusalCode::BadJson, sentence);
+        return agents::refuse(session, &refusal, None, cx);
+    }
+    let length = packet.data.len() + parts.bytes();
+    cx.tell(Event::Reply(Box::new(Reply {
+        conn,
+        id,
+        data: packet.data.as_bytes().into(),
+        parts,
+    })));
+    session.count_ahead(conn, length, cx);
+    Verdict::Go
+}
+
+/// Queues an event or an acknowledgement; dropped where Socket.IO is not spoken, or its namespace was not joined.
+pub(crate) fn send(session: &Session, packet: &OutgoingPacket, cx: &mut Context) {
+    let Dialect::EngineIo(engine) = &session.dialect else {
+        return;
+    };
+    let joined = engine
+        .socket_io
+        .as_ref()
+        .is_some_and(|socket_io| socket_io.has_joined(&packet.namespace));
+    if !joined {
+        return;
+    }
+    let mut text = Vec::new();
+    let count = packet.attachments.len();
+    socketio::encode_head(packet.kind, &packet.namespace, packet.id, count, &mut text);
+    text.extend_from_slice(packet.data.as_bytes());
+    engine_io::encode_text(&text, &mut cx.out);
+    for attachment in &packet.attachments {
+        engine_io::encode_binary(attachment, engine.revision, &mut cx.out);
+    }
+    cx.stats.messages_sent_total += 1;
+}
+
+fn socket_io(session: &mut Session) -> Option<&mut SocketIo> {
+    match &mut session.dialect {
+        Dialect::Raw => None,
+        Dialect::EngineIo(engine) => engine.socket_io.as_mut(),
+    }
+}
