@@ -93,7 +93,7 @@ async def test_unknown_repeated_and_foreign_acks_are_counted_and_dropped() -> No
         )
         assert await asked == 1
         await server.happen(Reply(1, number, "/", b"[3]"))
-        assert server.core_stats()["unmatched_replies_total"] == 5
+        assert server.core_stats()["stray_replies_total"] == 5
 
 
 async def test_a_request_ends_in_time() -> None:
@@ -105,7 +105,7 @@ async def test_a_request_ends_in_time() -> None:
         assert isinstance(late.value, TimeoutError)
         assert late.value.agent_id == "a"
         await server.happen(Reply(1, ids(server)[0], "/", b"[]"))
-        assert server.core_stats()["unmatched_replies_total"] == 1
+        assert server.core_stats()["stray_replies_total"] == 1
 
 
 async def test_a_request_ends_with_its_connection() -> None:

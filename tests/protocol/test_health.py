@@ -26,6 +26,7 @@ async def test_the_document_word_for_word() -> None:
                 "unauthenticated_connections": 0,
                 "is_shutting_down": False,
             },
+            "dialects": {"raw": 0, "socketio": 0},
             "maintenance": False,
             "store": {"status": "ok", "reason": None, "waiting": 0, "lost": 0},
         }

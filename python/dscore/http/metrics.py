@@ -31,7 +31,7 @@ _HELP = {
     "sessions_restored_total": "Introductions that took up an earlier session.",
     "agents_crowded_out_total": "Absent agents forgotten early because there were too many.",
     "requests_waiting": "Requests to agents that wait for an ack.",
-    "unmatched_replies_total": "Acks of requests that are unknown, or over.",
+    "stray_replies_total": "Acks of requests that are unknown, or over.",
     "takeovers_total": "Connections that took over from another one of the same agent.",
     "messages_received_total": "Messages received from agents and watchers.",
     "messages_sent_total": "Messages sent to agents and watchers.",

@@ -424,7 +424,7 @@ class Server:
             **asdict(context.counters),
             "hook_errors_total": context.hooks.errors_total,
             "requests_waiting": len(self._running.requests),
-            "unmatched_replies_total": self._running.requests.unmatched_total,
+            "stray_replies_total": self._running.requests.unmatched_total,
             **_store_stats(context.store),
         }
 
