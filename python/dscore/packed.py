@@ -14,4 +14,4 @@ def packed(value: Any) -> bytes:
     Raises:
         orjson.JSONEncodeError: a `TypeError`; the value is nested too deeply, or no JSON at all.
     """
-    return bytes(memoryview(orjson.dumps(value)))
+    return b"".join((orjson.dumps(value), b""))
