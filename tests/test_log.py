@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,22 @@ def test_json_line_has_time_level_logger_and_event_before_its_fields(output: Any
         first,
     )
     assert second.endswith(b'"event":"termination_failed","request_id":"r","reason":null}')
+
+
+def test_line_has_the_time_it_was_said(output: Any) -> None:
+    fd, lines = output
+    log.configure(LogConfig(format="json"), fd=fd)
+    logger = log.get_logger("dscore.server")
+    said: list[tuple[float, float]] = []
+    for _ in range(3):
+        # To the millisecond, which the line cuts off.
+        before = time.time_ns() // 1_000_000 / 1000
+        logger.info("x")
+        said.append((before, time.time()))
+        time.sleep(0.002)
+    for line, (before, after) in zip(lines(), said, strict=True):
+        moment = datetime.fromisoformat(orjson.loads(line)["timestamp"].replace("Z", "+00:00"))
+        assert before <= moment.timestamp() <= after
 
 
 def test_text_line_is_for_people(output: Any) -> None:

@@ -68,7 +68,7 @@ class Context:
     clock."""
 
     def __post_init__(self) -> None:
-        self.recorder = Recorder(self.store, self.registry, self.unix)
+        self.recorder = Recorder(self.store, self.registry, self.unix_ms)
 
     def read_clocks(self) -> None:
         self.clock_offset_ms = round(time.time() * 1000) - self.pool.now_ms()
@@ -76,6 +76,10 @@ class Context:
     def unix(self, now: int) -> float:
         """A time of the pool's clock in Unix seconds."""
         return (now + self.clock_offset_ms) / 1000
+
+    def unix_ms(self, now: int) -> int:
+        """The same in Unix milliseconds."""
+        return now + self.clock_offset_ms
 
     def agent(self, record: AgentRecord) -> Agent:
         return Agent(self.server, record)

@@ -158,35 +158,40 @@ class Dispatch:
         )
 
     def _outcome(self, event: "Outcome", now: int) -> None:
-        context = self._context
-        who = context.registry.introduced.get(event.conn)
+        context, conn, outcome = self._context, event.conn, event.outcome
+        latency_ms, drain = event.latency_ms, event.drain
+        who = context.registry.introduced.get(conn)
         record = who if type(who) is AgentRecord else None
         agent_id = None if record is None else record.agent_id
-        if record is not None and record.conn == event.conn:
-            context.recorder.outcome(record, event, now)
-        if event.outcome == "acked":
+        # It may have another connection by now, or none.
+        owner = record if record is not None and record.conn == conn else None
+        if outcome == "acked":
+            if owner is not None:
+                context.recorder.terminated(owner, now, latency_ms=latency_ms, drain=drain)
             _log.info(
                 "agent_terminated",
                 message=f"DeepStream client {agent_id} terminated gracefully",
                 agent_id=agent_id,
                 request_id=event.request_id,
-                latency_ms=event.latency_ms,
+                latency_ms=latency_ms,
             )
-            if record is not None and record.conn == event.conn:
-                self.end(record, "terminated", 1000, "Client terminated", now)
-        elif event.outcome != "notified":
+            if owner is not None:
+                self.end(owner, "terminated", 1000, "Client terminated", now)
+        elif outcome != "notified":
+            if owner is not None:
+                context.recorder.unterminated(owner, event, now)
             _log.warning(
                 "agent_not_terminated",
                 agent_id=agent_id,
                 request_id=event.request_id,
-                outcome=event.outcome,
+                outcome=outcome,
                 message=event.message,
             )
-        if not event.drain:
+        if not drain:
             self._terminations.outcome(event)
-            self._spare(record, event.conn, now)
+            self._spare(record, conn, now)
         elif context.draining is not None:
-            context.draining.outcome(event)
+            context.draining.outcome(conn, outcome, latency_ms)
 
     def _spare(self, record: AgentRecord | None, conn: int, now: int) -> None:
         """A request is over. Unless another one waits, the agent is one like all others again."""
@@ -198,27 +203,28 @@ class Dispatch:
 
     def _closed(self, event: "Closed", now: int) -> None:
         context, conn = self._context, event.conn
-        context.recorder.disconnected(event, now)
-        record = context.registry.owner(conn)
-        # A stale connection's end never touches its successor: then `owner` is None.
-        if record is not None:
-            self._lost(record, event, now)
-        elif event.heartbeat_ms:
-            self._heard_before_it_went(event, now)
-        context.registry.close(conn)
+        registry = context.registry
+        record = registry.introduced.get(conn)
+        if type(record) is AgentRecord:
+            context.recorder.disconnected(record, event, now)
+            # A stale connection's end never touches its successor.
+            if record.conn == conn:
+                self._lost(record, event, now)
+            elif event.heartbeat_ms:
+                self._heard_before_it_went(record, event, now)
+        registry.close(conn)
         self._watchers.closed()
         self._terminations.closed(conn)
         self._requests.closed(conn)
         if context.draining is not None:
             context.draining.closed(conn)
-        if context.registry.is_empty():
+        if registry.is_empty():
             context.emptied.set()
 
-    def _heard_before_it_went(self, event: "Closed", now: int) -> None:
+    def _heard_before_it_went(self, record: AgentRecord, event: "Closed", now: int) -> None:
         """The last heartbeat of an agent that was let go, terminated, before its connection
         ended."""
-        record = self._context.registry.introduced.get(event.conn)
-        if type(record) is not AgentRecord or record.state != "terminated":
+        if record.state != "terminated":
             return
         if record.last_heartbeat is None or record.last_heartbeat < event.heartbeat_ms:
             record.last_heartbeat = event.heartbeat_ms

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
@@ -11,9 +10,6 @@ from dscore.policy.drain import Drain, DrainReport, OutcomeName, reconnect_windo
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 from dscore.texts import text
-
-if TYPE_CHECKING:
-    from dscore._core import Outcome
 
 SLICE = 500
 """Connections told one by one before the loop gets a turn."""
@@ -61,17 +57,15 @@ class Draining:
         context.recorder.server("drain", now, intent=intent)
         _log.info("drain_started", intent=intent, total=self.drain.total)
 
-    def outcome(self, event: "Outcome") -> None:
+    def outcome(self, conn: int, outcome: OutcomeName, latency_ms: float) -> None:
         """How terminate_app ended for one agent."""
-        self._settle(event.conn, event.outcome, event.latency_ms)
+        if self.drain.settle(conn, outcome, latency_ms) and not self.drain.pending:
+            self._settled.set()
 
     def closed(self, conn: int) -> None:
         """A WebSocket has ended. An agent without an outcome had left before it could be told."""
-        self._settle(conn, "vanished", 0.0)
-
-    def _settle(self, conn: int, outcome: OutcomeName, latency_ms: float) -> None:
-        if self.drain.settle(conn, outcome, latency_ms) and not self.drain.pending:
-            self._settled.set()
+        if conn in self.drain.pending:
+            self.outcome(conn, "vanished", 0.0)
 
     async def run(self) -> DrainReport:
         """All the rest; the report says what came of it."""

@@ -20,8 +20,11 @@ def keep(context: Context, record: AgentRecord, now: int, *, is_heard: bool = Fa
     Args:
         is_heard: something came from it just now.
     """
+    store = context.store
+    if not store.keeps_agents:
+        return
     offset, last = context.clock_offset_ms, record.last_heartbeat
-    context.store.keep(
+    store.keep(
         StoredAgent(
             record.agent_id,
             record.status,

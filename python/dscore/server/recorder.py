@@ -42,20 +42,22 @@ SERVER: Final = ""
 """No agent has this id."""
 MAX_TEXT = 200
 """Characters kept of what an agent says about itself."""
-CAUSES: Final = frozenset(
-    {
-        "heartbeat_timeout",
-        "operator",
-        "ping_timeout",
-        "protocol_error",
-        "shutdown",
-        "slow_consumer",
-        "taken_over",
-    }
-)
-CODES: Final = frozenset(
-    {1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013, 4409}
-)
+REASONS: Final = {
+    "": "none",
+    "heartbeat_timeout": "heartbeat_timeout",
+    "operator": "operator",
+    "ping_timeout": "ping_timeout",
+    "protocol_error": "protocol_error",
+    "shutdown": "shutdown",
+    "slow_consumer": "slow_consumer",
+    "taken_over": "taken_over",
+}
+"""Cause -> what it is counted as."""
+CODES: Final = {
+    code: str(code)
+    for code in (1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013, 4409)
+}
+"""Close code -> the same."""
 
 
 class Disconnect(NamedTuple):
@@ -69,14 +71,14 @@ class Disconnect(NamedTuple):
 class Recorder:
     """Writes; nothing here decides anything."""
 
-    def __init__(self, store: Store, registry: Registry, unix: Callable[[int], float]) -> None:
+    def __init__(self, store: Store, registry: Registry, unix_ms: Callable[[int], int]) -> None:
         """
         Args:
-            unix: makes Unix seconds of a time on the pool's clock, as every `now` here is.
+            unix_ms: makes Unix milliseconds of a time on the pool's clock, as every `now` here is.
         """
         self._store = store
         self._registry = registry
-        self._unix = unix
+        self._unix_ms = unix_ms
         self.disconnects: Counter[Disconnect] = Counter()
 
     def connected(
@@ -94,12 +96,8 @@ class Recorder:
             session_restored=session_restored,
         )
 
-    def disconnected(self, event: "Closed", now: int) -> None:
-        """A connection has ended. Called while the registry still knows whose it was, and before
-        its agent is told apart from it."""
-        record = self._registry.introduced.get(event.conn)
-        if type(record) is not AgentRecord:
-            return
+    def disconnected(self, record: AgentRecord, event: "Closed", now: int) -> None:
+        """A connection of this agent has ended. Called before the agent is told apart from it."""
         self._count(event)
         stale = record.conn != event.conn
         if stale and (record.state == "terminated" or not self._is_known(record)):
@@ -115,7 +113,7 @@ class Recorder:
             cause=event.cause,
             ip=record.ip,
             lasted_ms=None if stale else now - record.connected_at,
-            heartbeat_at=self._ms(event.heartbeat_ms) if event.heartbeat_ms else None,
+            heartbeat_at=self._unix_ms(event.heartbeat_ms) if event.heartbeat_ms else None,
             rtt_us=event.rtt_us or None,
             stale=stale,
         )
@@ -136,13 +134,13 @@ class Recorder:
     def asked(self, record: AgentRecord, now: int) -> None:
         self._write(record.agent_id, now, "asked")
 
-    def outcome(self, record: AgentRecord, event: "Outcome", now: int) -> None:
-        if event.outcome == "acked":
-            self._write(
-                record.agent_id, now, "terminated", latency_ms=event.latency_ms, drain=event.drain
-            )
-        elif event.outcome in ("failed", "timed_out"):
-            # The others have a better witness: how their connection ended.
+    def terminated(self, record: AgentRecord, now: int, *, latency_ms: float, drain: bool) -> None:
+        self._write(record.agent_id, now, "terminated", latency_ms=latency_ms, drain=drain)
+
+    def unterminated(self, record: AgentRecord, event: "Outcome", now: int) -> None:
+        """Its terminate_app ended, and not with an OK."""
+        # The others have a better witness: how their connection ended.
+        if event.outcome in ("failed", "timed_out"):
             self._write(
                 record.agent_id,
                 now,
@@ -165,18 +163,13 @@ class Recorder:
         self._write(SERVER, now, kind, **data)
 
     def _write(self, agent_id: str, now: int, kind: str, **data: Any) -> None:
-        self._store.append(agent_id, self._ms(now), kind, packed(data))
-
-    def _ms(self, now: int) -> int:
-        return round(self._unix(now) * 1000)
+        self._store.append(agent_id, self._unix_ms(now), kind, packed(data))
 
     def _is_known(self, record: AgentRecord) -> bool:
         return self._registry.agents.get(record.agent_id) is record
 
     def _count(self, event: "Closed") -> None:
-        known = not event.cause or event.cause in CAUSES
-        reason = (event.cause or "none") if known else "other"
-        code = str(event.code) if event.code in CODES else "other"
+        reason, code = REASONS.get(event.cause, "other"), CODES.get(event.code, "other")
         self.disconnects[Disconnect(reason, code, event.initiator)] += 1
 
 

@@ -42,6 +42,8 @@ class Terminations:
 
     def closed(self, conn: int) -> None:
         """A connection has ended: a request that came too late for it never got an outcome."""
-        for request_id, outcome in self._waiting.get(conn, {}).items():
+        if conn not in self._waiting:
+            return
+        for request_id, outcome in self._waiting[conn].items():
             if not outcome.done():
                 outcome.set_result(Termination("vanished", request_id, 0.0))

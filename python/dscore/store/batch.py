@@ -2,11 +2,14 @@
 
 from collections import deque
 
-from dscore.store.rows import Entry, Seen, StoredAgent
+from dscore.store.rows import Seen, StoredAgent
 
 MAX_ENTRIES = 100_000
 """Timeline entries that wait for a disk that takes none, about 30 MB: more than a fleet of 18,000
 leaves behind when it is lost and comes back. The rest of a batch is bounded by the fleet."""
+
+EntryRow = tuple[int, str, int, str, bytes]
+"""The fields of an `Entry`: most are written and never read, so none is made before."""
 
 SessionRow = tuple[str, int, int | None, int]
 """Agent id, last close code, left at (Unix milliseconds), messages dropped."""
@@ -36,14 +39,14 @@ class Batch:
         """Messages that joined an outbox, by number."""
         self.delivered: list[int] = []
         """Messages that were written before and have left their outbox."""
-        self.entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
+        self.entries: deque[EntryRow] = deque(maxlen=MAX_ENTRIES)
         self.forgotten: dict[str, int] = {}
         """Agents whose timeline ends with the entry of this number."""
         self.prune_before: int | None = None
         self.lost = 0
         """Entries that gave way to newer ones."""
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: EntryRow) -> None:
         if len(self.entries) == MAX_ENTRIES:
             self.lost += 1
         self.entries.append(entry)

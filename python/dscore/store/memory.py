@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from dscore.store.rows import Entry, Kept, Seen, Session, StoredAgent, StoreHealth
 
@@ -88,9 +89,12 @@ class Sessions:
 class MemoryStore(Sessions):
     """Keeps sessions and timelines; agents are remembered by the registry anyway."""
 
+    keeps_agents = False
+
     def __init__(self) -> None:
         super().__init__()
-        self._timelines: dict[str, list[Entry]] = {}
+        self._timelines: dict[str, list[tuple[int, int, str, bytes]]] = {}
+        """Entries without their agent, which is the key."""
         self._last_entry = 0
         self._forgotten_before = 0
 
@@ -112,25 +116,24 @@ class MemoryStore(Sessions):
         pass
 
     def append(self, agent_id: str, at: int, kind: str, data: bytes) -> None:
-        self._last_entry += 1
+        number = self._last_entry = self._last_entry + 1
         timeline = self._timelines.get(agent_id)
         if timeline is None:
             # A list: most timelines are short, and the least deque takes 760 bytes.
             timeline = self._timelines[agent_id] = []
         elif len(timeline) >= TIMELINE_LENGTH:
             del timeline[0]
-        timeline.append(Entry(self._last_entry, agent_id, at, kind, data))
+        timeline.append((number, at, kind, data))
 
     async def timeline(
         self, agent_id: str, *, limit: int, before: int | None = None
     ) -> list[Entry]:
-        entries = reversed(self._timelines.get(agent_id, ()))
         fitting = (
-            entry
-            for entry in entries
-            if entry.at >= self._forgotten_before and (before is None or entry.number < before)
+            Entry(number, agent_id, at, kind, data)
+            for number, at, kind, data in reversed(self._timelines.get(agent_id, ()))
+            if at >= self._forgotten_before and (before is None or number < before)
         )
-        return [entry for entry, _ in zip(fitting, range(limit), strict=False)]
+        return list(islice(fitting, limit))
 
     def prune(self, before: int) -> None:
         # Their number is bounded, and so is their agents': they need only not be seen any more.

@@ -37,6 +37,8 @@ T = TypeVar("T")
 class SqliteStore(Sessions):
     """Keeps everything in one file, and what it must answer from in memory as well."""
 
+    keeps_agents = True
+
     def __init__(self, path: str) -> None:
         """Touches nothing yet."""
         super().__init__()
@@ -125,7 +127,7 @@ class SqliteStore(Sessions):
 
     def append(self, agent_id: str, at: int, kind: str, data: bytes) -> None:
         self._last_entry += 1
-        self._batch.append(Entry(self._last_entry, agent_id, at, kind, data))
+        self._batch.append((self._last_entry, agent_id, at, kind, data))
         self._changed()
 
     async def timeline(
@@ -133,10 +135,10 @@ class SqliteStore(Sessions):
     ) -> list[Entry]:
         # What is not written yet first: while the file is read, it may get there.
         entries = {
-            entry.number: entry
+            row[0]: Entry._make(row)
             for batch in (self._writing, self._batch)
-            for entry in batch.entries
-            if entry.agent_id == agent_id and (before is None or entry.number < before)
+            for row in batch.entries
+            if row[1] == agent_id and (before is None or row[0] < before)
         }
         try:
             written = await self._in_thread(self._database.timeline, agent_id, limit, before)
