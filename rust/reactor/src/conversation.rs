@@ -204,7 +204,7 @@ impl Conversation {
             _ if !is_open => None,
             Ok(None) => None,
             // A WebSocket is closed for it; whoever polls is told (PROTOCOL.md §10).
-            Ok(Some(Packet::Binary(_))) if !self.session.expects_binary() => {
+            Ok(Some(Packet::Binary(_))) if self.session.wants_no_binary() => {
                 Some(agents::refuse_binary(&mut self.session, cx))
             }
             Ok(Some(packet)) => {

@@ -110,9 +110,9 @@ impl EngineIo {
         self.socket_io.as_ref().map_or(0, SocketIo::held_input)
     }
 
-    /// Queues a ping. In revision 3 it is the client that pings.
+    /// Queues a ping, unless the last one was not answered. In revision 3 it is the client that pings.
     pub(crate) fn ping(&mut self, cx: &mut Context) {
-        if self.revision == Revision::V4 {
+        if self.revision == Revision::V4 && self.pinged_us == 0 {
             cx.stats.pings_total += 1;
             self.pinged_us = cx.now_us.max(1);
             frame::encode_message(Opcode::Text, b"2", &mut cx.out);

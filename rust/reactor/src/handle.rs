@@ -19,8 +19,10 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Handle {
     pub(crate) commands: CommandQueue,
-    /// Sockets it has, those on their way to it included: newcomers go to the reactor with the fewest.
+    /// Sockets it has, and sessions that poll, those on their way to it included: newcomers go to the reactor with the fewest.
     load: AtomicUsize,
+    /// Those among them that are sessions which poll, and have no socket.
+    polling: AtomicUsize,
     stats: Mutex<Stats>,
 }
 
@@ -29,6 +31,7 @@ impl Handle {
         Self {
             commands,
             load: AtomicUsize::new(0),
+            polling: AtomicUsize::new(0),
             stats: Mutex::default(),
         }
     }
@@ -44,6 +47,20 @@ impl Handle {
     pub(crate) fn drop_load(&self) {
         let before = self.load.fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a socket left that never came");
+    }
+
+    pub(crate) fn polling(&self) -> usize {
+        self.polling.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_polling(&self) {
+        self.add_load();
+        self.polling.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn drop_polling(&self) {
+        self.drop_load();
+        self.polling.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The figures of the last turn.

@@ -149,7 +149,6 @@ impl HttpPeer {
                     return Some(Became::Elsewhere(reactor));
                 }
                 Err(error) => {
-                    self.give_up_request(error, cx);
                     self.refuse(error.status(), &error.to_string(), cx);
                     return None;
                 }
@@ -170,7 +169,11 @@ impl HttpPeer {
                 }
             }
             State::ReadingBody(reading) => {
-                let consumed = reading.reader.push(bytes, &mut reading.request.body)?;
+                let pushed = reading.reader.push(bytes, &mut reading.request.body);
+                let consumed = match pushed {
+                    Ok(consumed) => consumed,
+                    Err(error) => return self.on_bad_body(error, cx),
+                };
                 if reading.reader.done() {
                     self.ask(cx);
                     return Ok(Step::Consumed(consumed));
@@ -220,14 +223,13 @@ impl HttpPeer {
             Asked::App => cx.settings.max_body_size,
             Asked::Session(_) => cx.settings.messages.max_message_size,
         };
-        let reader = match BodyReader::new(head.body()?, max_body_size) {
-            Ok(reader) => reader,
-            Err(error) => {
-                end_session(asked, head.target, error, cx);
-                return Err(error);
-            }
+        let reader = BodyReader::new(head.body()?, max_body_size);
+        let reader = match (reader, asked) {
+            (Err(error), Asked::App) => return Err(error),
+            (reader, _) => reader.ok(),
         };
-        if head.expects_continue() && !reader.done() {
+        let complete = reader.as_ref().is_some_and(BodyReader::done);
+        if head.expects_continue() && reader.is_some() && !complete {
             cx.out.extend_from_slice(http::CONTINUE);
         }
         let request = HttpRequest {
@@ -253,7 +255,10 @@ impl HttpPeer {
             head_only: head.method == "HEAD",
             version: head.version,
         };
-        let complete = reader.done();
+        let Some(reader) = reader else {
+            self.ask_too_big(Box::new(request), exchange, asked, cx);
+            return Ok(Step::Consumed(length));
+        };
         self.state = State::ReadingBody(Box::new(PartialRequest {
             request,
             asked,
@@ -290,10 +295,48 @@ impl HttpPeer {
         self.deadline = u64::MAX;
     }
 
-    /// The request at hand cannot be read to its end.
-    fn give_up_request(&self, error: HttpError, cx: &mut Context) {
-        if let State::ReadingBody(reading) = &self.state {
-            end_session(reading.asked, &reading.request.target, error, cx);
+    /// A session's request has too much of a body: it is for the session to refuse, and to end.
+    fn ask_too_big(
+        &mut self,
+        request: Box<HttpRequest>,
+        exchange: Exchange,
+        asked: Asked,
+        cx: &mut Context,
+    ) {
+        let exchange = Exchange {
+            keep_alive: false,
+            ..exchange
+        };
+        self.wait_for_answer(exchange, asked);
+        cx.requests.push_back(SessionRequest::TooBig(request));
+    }
+
+    /// A body that goes wrong in the middle.
+    fn on_bad_body(&mut self, error: HttpError, cx: &mut Context) -> Result<Step, HttpError> {
+        let state = std::mem::replace(&mut self.state, State::Reading);
+        match state {
+            State::ReadingBody(reading)
+                if error == HttpError::BodyTooLarge && reading.asked != Asked::App =>
+            {
+                let (request, asked) = (Box::new(reading.request), reading.asked);
+                self.ask_too_big(request, reading.exchange, asked, cx);
+                Ok(Step::Wait)
+            }
+            state => {
+                self.state = state;
+                self.lose_request(cx);
+                Err(error)
+            }
+        }
+    }
+
+    /// A request of which only a part has come is over: so is the session that it was for.
+    fn lose_request(&self, cx: &mut Context) {
+        if let State::ReadingBody(reading) = &self.state
+            && reading.asked != Asked::App
+            && let Some(sid) = Query::of(&reading.request.target).sid.and_then(Sid::parse)
+        {
+            cx.requests.push_back(SessionRequest::Cut(sid));
         }
     }
 
@@ -446,11 +489,7 @@ impl HttpPeer {
         if self.is_asked() {
             cx.tell(Event::HttpGone(conn));
         }
-        if let State::ReadingBody(reading) = &self.state
-            && let Some(sid) = session_of(reading.asked, &reading.request.target)
-        {
-            cx.requests.push_back(SessionRequest::Cut(sid));
-        }
+        self.lose_request(cx);
     }
 
     /// True while the app has a request of this connection.
@@ -531,6 +570,7 @@ impl HttpPeer {
                 false
             }
             State::ReadingBody(_) => {
+                self.lose_request(cx);
                 self.refuse(408, "the request body did not arrive in time", cx);
                 false
             }
@@ -555,20 +595,6 @@ impl HttpPeer {
         self.state = State::Closing { half_closed: false };
         self.input = Vec::new();
         self.deadline = cx.now_ms + cx.settings.close_timeout;
-    }
-}
-
-/// A body over the limit ends the session that it was for (PROTOCOL.md §10).
-fn end_session(asked: Asked, target: &str, error: HttpError, cx: &mut Context) {
-    if let (Some(sid), HttpError::BodyTooLarge) = (session_of(asked, target), error) {
-        cx.requests.push_back(SessionRequest::TooBig(sid));
-    }
-}
-
-fn session_of(asked: Asked, target: &str) -> Option<Sid> {
-    match asked {
-        Asked::App => None,
-        Asked::Session(_) => Query::of(target).sid.and_then(Sid::parse),
     }
 }
 

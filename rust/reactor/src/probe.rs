@@ -51,24 +51,27 @@ impl Probe {
         let mut bytes = std::mem::take(&mut self.kept);
         bytes.extend_from_slice(input);
         let mut at = 0;
-        while matches!(self.phase, Phase::Silent | Phase::Probed) {
+        // What comes behind the upgrade is for the session.
+        while self.phase != Phase::Upgraded {
             let limits = cx.settings.messages;
             let polled = self
                 .connection
                 .poll_event(&mut bytes, &mut at, &limits, &mut cx.out);
-            self.phase = match (polled, self.phase) {
-                (Ok(None), _) => break,
-                (Ok(Some(Incoming::Ping(_) | Incoming::Pong(_))), phase) => phase,
-                (Ok(Some(Incoming::Text("2probe"))), _) => {
+            let next = match (self.phase, polled) {
+                (_, Ok(None)) => break,
+                (Phase::Refused, _) => Phase::Refused,
+                (phase, Ok(Some(Incoming::Ping(_) | Incoming::Pong(_)))) => phase,
+                (_, Ok(Some(Incoming::Text("2probe")))) => {
                     frame::encode_message(Opcode::Text, b"3probe", &mut cx.out);
                     Phase::Probed
                 }
-                (Ok(Some(Incoming::Text("5"))), Phase::Probed) => Phase::Upgraded,
+                (Phase::Probed, Ok(Some(Incoming::Text("5")))) => Phase::Upgraded,
                 _ => Phase::Refused,
             };
-        }
-        if self.phase == Phase::Refused {
-            self.refuse(cx);
+            if next == Phase::Refused && self.phase != Phase::Refused {
+                self.refuse(cx);
+            }
+            self.phase = next;
         }
         bytes.drain(..at);
         self.kept = bytes;

@@ -320,7 +320,10 @@ impl Reactor {
         if let Some((key, _)) = peer.timer {
             self.wheel.cancel(key);
         }
-        self.own.drop_load();
+        match peer.socket {
+            Some(_) => self.own.drop_load(),
+            None => self.own.drop_polling(),
+        }
         self.cx.stats.outbox_bytes -= peer.output_bytes() as u64;
         self.cx.stats.input_bytes -= peer.held_input();
         match peer.stage {

@@ -152,12 +152,13 @@ impl Session {
         Verdict::Go
     }
 
-    /// Whether a binary message may come next.
-    pub(crate) fn expects_binary(&self) -> bool {
-        match &self.dialect {
-            Dialect::Raw => self.who == Who::Plain,
+    /// Whether a binary message, if one came next, would be no agent's.
+    pub(crate) fn wants_no_binary(&self) -> bool {
+        let is_due = match &self.dialect {
+            Dialect::Raw => false,
             Dialect::EngineIo(engine) => engine.expects_binary(),
-        }
+        };
+        self.who != Who::Plain && !is_due
     }
 
     pub(crate) fn is_ahead(&self) -> bool {

@@ -100,11 +100,7 @@ impl Transport {
             Self::WebSocket(connection) => {
                 let _closing_already = connection.send_close(CloseCode::NORMAL, "", out);
             }
-            Self::Polling(polling) => {
-                polling.state = State::Closed;
-                // For the poll that waits, or for one more that is on its way.
-                frame::encode_message(Opcode::Text, b"6", out);
-            }
+            Self::Polling(polling) => polling.state = State::Closed,
         }
     }
 

@@ -73,12 +73,16 @@ impl Reactor {
                 }
             }
             SessionRequest::Probe(conn) => self.on_probe(conn),
-            SessionRequest::TooBig(sid) => {
+            SessionRequest::TooBig(request) => {
                 let reason = "the body of a request is too large";
                 let farewell = Farewell::new(CloseCode::TOO_BIG, reason, "protocol_error");
-                if self.polls(sid) {
+                let sid = Query::of(&request.target).sid.and_then(Sid::parse);
+                if let Some(sid) = sid.filter(|sid| self.polls(*sid)) {
                     self.end_session(sid.conn, &farewell);
                 }
+                let headers = cross_origin(&request, &self.cx.settings).unwrap_or_default();
+                let response = answer(413, "text/plain", headers, reason.into());
+                self.respond(request.conn, &response);
             }
             SessionRequest::Cut(sid) => {
                 if self.polls(sid) {
@@ -154,9 +158,12 @@ impl Reactor {
         request: &HttpRequest,
         waiting: Waiting,
     ) {
-        let load: usize = self.shared.handles.iter().map(|handle| handle.load()).sum();
-        // A session costs what a socket costs, and has none that would be counted.
-        if self.cx.gate != Gate::Open || load >= self.cx.settings.max_connections {
+        let handles = self.shared.handles.iter();
+        let polling: usize = handles.map(|handle| handle.polling()).sum();
+        // One connection may begin any number of sessions, which have no sockets to be counted by.
+        let is_full =
+            polling >= self.cx.settings.max_connections || self.is_over_limit(waiting.http);
+        if self.cx.gate != Gate::Open || is_full {
             self.cx.stats.refused_total += 1;
             let mut headers = waiting.headers;
             headers.push((b"retry-after".into(), RETRY_AFTER.into()));
@@ -164,7 +171,7 @@ impl Reactor {
             self.respond(request.conn, &answer(503, "text/plain", headers, body));
             return;
         }
-        self.own.add_load();
+        self.own.add_polling();
         let http = waiting.http;
         let wants_base64 = Query::of(&request.target).wants_base64;
         let polling = Box::new(Polling::new(revision, wants_base64, waiting));
@@ -291,6 +298,9 @@ impl Reactor {
             && let Stage::Conversation(conversation) = &mut peer.stage
         {
             conversation.close(farewell, cx);
+            // The poll that waits hears of it. There need be none: the request that was wrong is answered too.
+            let polls = conversation.transport.polling();
+            peer.finished |= polls.is_some_and(|polling| polling.poll.is_none());
         }
         self.settle(session);
     }
@@ -363,6 +373,8 @@ impl Reactor {
         };
         if let Some((peer, cx)) = self.peer(session) {
             let polling = peer.take_over(session, socket, *probe, cx);
+            self.own.drop_polling();
+            self.own.add_load();
             self.settle(session);
             if let Some(polling) = polling {
                 self.answer_last(*polling);
@@ -440,6 +452,13 @@ impl Reactor {
             after_response(false, http, peer, cx);
         }
         self.settle(http);
+    }
+
+    fn is_over_limit(&mut self, http: ConnId) -> bool {
+        self.peer(http).is_some_and(|(peer, _)| match &peer.stage {
+            Stage::Http(http) => http.origin().1,
+            Stage::Conversation(_) | Stage::Probe(_) => false,
+        })
     }
 
     /// Notes whose answer an HTTP connection waits for.
