@@ -212,7 +212,7 @@ async def test_a_sid_goes_with_the_transport_and_revision_it_began_with() -> Non
 
 
 async def test_a_sid_of_another_endpoint_is_unknown_here() -> None:
-    endpoints = {"/engine.io/": "plain-engineio", "/other/": "plain-engineio"}
+    endpoints = {"/engine.io/": "plain-engineio", "/other/": "plain-socketio"}
     async with engineio(endpoints=endpoints) as here:
         _ = here.pool
         session = await here.open()

@@ -22,6 +22,15 @@ async def turned_away(here: Here) -> None:
     assert int(answer.headers["retry-after"]) > 0
 
 
+async def unburdened(here: Here) -> None:
+    """Waits until nothing counts any more but the sessions."""
+
+    async def is_unburdened() -> bool:
+        return here.gauge("http_connections") == 0
+
+    await eventually(is_unburdened)
+
+
 async def works(session: Session) -> None:
     await session.say("4hello")
     assert await session.packets() == ["4hello"]
@@ -86,7 +95,10 @@ async def test_connections_kept_after_their_session_are_still_good() -> None:
 
 async def test_sessions_over_polling_count_as_connections() -> None:
     async with engineio(max_connections=3) as here:
-        sessions = [await here.open() for _ in range(3)]
+        sessions = []
+        for _ in range(3):
+            await unburdened(here)
+            sessions.append(await here.open())
         assert here.gauge("connections") == 3
         await turned_away(here)
         async with websocket(here.port, here.path, "EIO=4&transport=websocket") as late:
@@ -182,7 +194,7 @@ async def test_a_pool_that_closes_lets_its_polls_go() -> None:
 
 
 async def test_a_body_that_never_ends_is_let_go() -> None:
-    async with engineio(handshake_timeout=200) as here, web(here.port) as one:
+    async with engineio(keep_alive_timeout=200) as here, web(here.port) as one:
         session = await here.open()
         await one.ask("POST", session.target, headers={"Content-Length": "100"})
         await one.send(b"4he")

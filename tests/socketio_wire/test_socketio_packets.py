@@ -313,7 +313,6 @@ ENDING = [
     '44{"message":"x"}',
     '45["message"]',
     '45-["message"]',
-    '450-["message"]',
     '45x-["message"]',
     '45-1-["message"]',
     '45257-["message"]',

@@ -374,7 +374,9 @@ impl Conversation {
 
     fn ping(&mut self, cx: &mut Context) {
         match (&mut self.session.dialect, &mut self.transport) {
-            (Dialect::EngineIo(engine), _) => engine.ping(cx),
+            (Dialect::EngineIo(engine), transport) => {
+                engine.ping(matches!(transport, Transport::Polling(_)), cx);
+            }
             (Dialect::Raw, Transport::WebSocket(connection)) => {
                 cx.stats.pings_total += 1;
                 // The time of sending comes back in the pong: the round trip needs no memory of ours.

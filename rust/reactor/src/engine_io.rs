@@ -110,9 +110,11 @@ impl EngineIo {
         self.socket_io.as_ref().map_or(0, SocketIo::held_input)
     }
 
-    /// Queues a ping, unless the last one was not answered. In revision 3 it is the client that pings.
-    pub(crate) fn ping(&mut self, cx: &mut Context) {
-        if self.revision == Revision::V4 && self.pinged_us == 0 {
+    /// Queues a ping. In revision 3 it is the client that pings. Whoever polls is not asked again before it has said
+    /// anything: its polls fetch our pings, and would pass for answers.
+    pub(crate) fn ping(&mut self, is_polling: bool, cx: &mut Context) {
+        let is_asked = is_polling && self.pinged_us > 0;
+        if self.revision == Revision::V4 && !is_asked {
             cx.stats.pings_total += 1;
             self.pinged_us = cx.now_us.max(1);
             frame::encode_message(Opcode::Text, b"2", &mut cx.out);
@@ -161,6 +163,7 @@ pub(crate) fn on_packet(
         return Verdict::Go;
     };
     let speaks_socket_io = engine.socket_io.is_some();
+    let pinged_us = std::mem::take(&mut engine.pinged_us);
     match (packet, engine.revision) {
         (Packet::Text(text), _) if speaks_socket_io => socket_io::on_text(session, conn, text, cx),
         (Packet::Text(text), _) => session.hand_over(conn, text.as_bytes(), false, cx),
@@ -176,7 +179,6 @@ pub(crate) fn on_packet(
             Verdict::Go
         }
         (Packet::Pong(_), Revision::V4) => {
-            let pinged_us = std::mem::take(&mut engine.pinged_us);
             if pinged_us > 0 {
                 session.measure_round_trip(pinged_us, cx);
             }
