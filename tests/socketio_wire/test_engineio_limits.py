@@ -115,6 +115,7 @@ async def test_sessions_over_polling_count_as_connections() -> None:
                 return here.gauge("connections") == 2
 
             await eventually(has_room)
+            await unburdened(here)
             await works(await here.open())
 
 
