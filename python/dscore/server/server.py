@@ -279,14 +279,10 @@ class Server:
         return await read_timeline(self._store, agent_id, limit=limit, before=before)
 
     def send_message(self, agent_id: str, message: Message, *, namespace: str = "/") -> bool:
-        """Sends a message to an agent; while it is away the message waits in its outbox. See
-        `Agent.send`.
+        """`Agent.send`, by id.
 
         Raises:
             UnknownAgentError: no such agent.
-            NotConnectedError: it is away, and no session of it is left that could keep the message,
-                or the message cannot wait.
-            ValueError: it is no message, or none for the raw dialect.
         """
         return self._running.outgoing.send(self._record(agent_id), message, namespace)
 
@@ -315,13 +311,10 @@ class Server:
         namespace: str = "/",
         timeout: float | None = None,
     ) -> Any:
-        """Sends an event over Socket.IO, and waits for its ack. See `Agent.request`.
+        """`Agent.request`, by id.
 
         Raises:
             UnknownAgentError: no such agent.
-            NotConnectedError: it has no connection now.
-            RequestError: there is no ack, or none that can be read.
-            ValueError: `data` is no JSON.
         """
         outgoing, record = self._running.outgoing, self._record(agent_id)
         return await outgoing.request(record, event, data, namespace=namespace, timeout=timeout)
