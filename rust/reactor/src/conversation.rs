@@ -213,7 +213,7 @@ impl Conversation {
             }
             Err(error) => Some(Verdict::violation(&error)),
         };
-        push.is_bad |= matches!(verdict, Some(Verdict::Close(_)));
+        push.is_bad |= verdict.as_ref().is_some_and(Verdict::is_violation);
         if verdict.is_none() || push.is_bad {
             push.at = push.body.len();
         }
@@ -333,8 +333,9 @@ impl Conversation {
             return end.deadline;
         }
         let planned = self.planned.as_ref().map_or(u64::MAX, |planned| planned.0);
+        let times = self.session.dialect.ping_times(settings);
         self.next_ping
-            .min(last_seen + settings.silence_limit())
+            .min(last_seen + times.silence_limit())
             .min(planned)
             .min(self.session.next_deadline(settings))
     }
@@ -351,7 +352,8 @@ impl Conversation {
             self.close(&planned.1, cx);
             return false;
         }
-        if last_seen + cx.settings.silence_limit() <= cx.now_ms {
+        let times = self.session.dialect.ping_times(&cx.settings);
+        if last_seen + times.silence_limit() <= cx.now_ms {
             cx.stats.ping_timeouts_total += 1;
             self.close(
                 &Farewell::new(CloseCode::INTERNAL, "ping timeout", "ping_timeout"),
@@ -364,7 +366,7 @@ impl Conversation {
                 .is_some_and(|polling| polling.poll.is_none());
         }
         if self.next_ping <= cx.now_ms {
-            self.next_ping = cx.now_ms + cx.settings.ping_interval;
+            self.next_ping = cx.now_ms + times.interval;
             self.ping(cx);
         }
         let verdict = self.session.on_timer(conn, cx);
@@ -493,7 +495,7 @@ mod tests {
                 bench.pass(peer.next_deadline(seen, &bench.cx.settings) - seen);
                 // Silence for the whole time that is allowed: a ping that is due is not the end of it.
                 if from == "open" {
-                    bench.pass(bench.cx.settings.silence_limit());
+                    bench.pass(bench.cx.settings.ping_times().silence_limit());
                 }
                 if peer.on_timer(CONN, seen, &mut bench.cx) {
                     return "given up";

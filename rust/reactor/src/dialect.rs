@@ -18,7 +18,7 @@ use crate::agents;
 use crate::context::Context;
 use crate::engine_io::{self, EngineIo};
 use crate::session::{Session, Verdict, Who};
-use crate::settings::{Endpoint, Settings};
+use crate::settings::{Endpoint, PingTimes, Settings};
 use crate::table::ConnId;
 
 /// What is spoken on a connection, and how far it has come.
@@ -60,6 +60,14 @@ impl Dialect {
         match self {
             Self::Raw => true,
             Self::EngineIo(engine) => engine.is_ready(),
+        }
+    }
+
+    /// How the conversation is kept alive: an Engine.IO session as it was told when it began.
+    pub(crate) fn ping_times(&self, settings: &Settings) -> PingTimes {
+        match self {
+            Self::Raw => settings.ping_times(),
+            Self::EngineIo(engine) => engine.ping_times,
         }
     }
 

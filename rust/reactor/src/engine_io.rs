@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::context::Context;
 use crate::dialect::{Dialect, Form};
 use crate::session::{Session, Verdict};
-use crate::settings::{Endpoint, Settings};
+use crate::settings::{Endpoint, PingTimes, Settings};
 use crate::sid::Sid;
 use crate::socket_io::{self, SocketIo};
 use crate::table::ConnId;
@@ -32,6 +32,7 @@ pub(crate) struct EngineIo {
     pub(crate) endpoint: Endpoint,
     /// What its client calls it, but for the connection's own number.
     pub(crate) secret: [u8; 16],
+    pub(crate) ping_times: PingTimes,
     greeting: Greeting,
     /// When a Socket.IO client must have joined a namespace; `u64::MAX` once it has.
     pub(crate) connect_by: u64,
@@ -67,6 +68,7 @@ impl EngineIo {
             revision,
             endpoint,
             secret,
+            ping_times: settings.ping_times(),
             greeting: Greeting::default(),
             connect_by,
             pinged_us: 0,
@@ -143,8 +145,8 @@ pub(crate) fn greet(session: &mut Session, conn: ConnId, is_polling: bool, cx: &
     let open = Open {
         sid: &sid.to_string(),
         upgrades: is_polling && cx.settings.websocket,
-        ping_interval: cx.settings.ping_interval,
-        ping_timeout: cx.settings.ping_timeout,
+        ping_interval: engine.ping_times.interval,
+        ping_timeout: engine.ping_times.timeout,
         max_payload: cx.settings.messages.max_message_size as u64,
     };
     open.encode(&mut packet);

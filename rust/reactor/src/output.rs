@@ -156,23 +156,38 @@ impl Output {
         Ok(caught_up)
     }
 
-    /// Takes all that waits, to send it some other way. True beside it when somebody wanted to know.
-    pub(crate) fn take(&mut self, cx: &mut Context) -> (Vec<u8>, bool) {
-        let Some(mut waiting) = self.waiting.take() else {
+    /// Takes what waits in front, to send it some other way: as much of it as `fit` says of what it is shown, which is
+    /// more and more until that is not all of it. True beside it when it has caught up and somebody wants to know.
+    pub(crate) fn take(
+        &mut self,
+        fit: impl Fn(&[u8]) -> usize,
+        marks: Marks,
+        cx: &mut Context,
+    ) -> (Vec<u8>, bool) {
+        let Some(waiting) = &mut self.waiting else {
             return (Vec::new(), false);
         };
-        let mut bytes = Vec::with_capacity(waiting.outbox.bytes());
-        while !waiting.outbox.is_empty() {
-            let mut pieces = [IoSlice::new(&[]); PIECES];
-            let count = waiting.outbox.io_slices(&mut pieces);
-            let before = bytes.len();
-            for piece in &pieces[..count] {
-                bytes.extend_from_slice(piece);
+        let mut bytes = Vec::new();
+        let mut pieces = [IoSlice::new(&[]); PIECES];
+        let count = waiting.outbox.io_slices(&mut pieces);
+        for piece in &pieces[..count] {
+            bytes.extend_from_slice(piece);
+            let fitting = fit(&bytes);
+            if fitting < bytes.len() {
+                bytes.truncate(fitting);
+                break;
             }
-            waiting.outbox.consume(bytes.len() - before);
         }
+        waiting.outbox.consume(bytes.len());
+        waiting.progress_ms = cx.now_ms;
         cx.stats.outbox_bytes -= bytes.len() as u64;
-        (bytes, waiting.notify)
+        cx.stats.bytes_sent_total += bytes.len() as u64;
+        let caught_up = waiting.notify && waiting.outbox.bytes() <= marks.low;
+        waiting.notify &= !caught_up;
+        if waiting.outbox.is_empty() {
+            self.waiting = None;
+        }
+        (bytes, caught_up)
     }
 
     /// Wants to know when what waits is down to the low mark. False if it is already.

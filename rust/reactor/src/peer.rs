@@ -17,7 +17,7 @@ use crate::probe::{Phase, Probe};
 use crate::session_request::SessionRequest;
 use crate::sys::{Interest, Received, Socket};
 use crate::table::ConnId;
-use crate::transport::{Polling, Push, Transport};
+use crate::transport::{Polling, Push, Transport, fit_one_poll};
 use crate::wheel::Key;
 
 /// How long a poll with packets to fetch is kept, for what is said together is to go out together; and how long a new
@@ -239,11 +239,10 @@ impl Peer {
         }
     }
 
-    /// Takes all frames that wait, for a poll.
+    /// Takes the frames in front that one poll may fetch.
     pub(crate) fn take_frames(&mut self, conn: ConnId, cx: &mut Context) -> Vec<u8> {
-        let (frames, notify) = self.output.take(cx);
-        cx.stats.bytes_sent_total += frames.len() as u64;
-        if notify {
+        let (frames, caught_up) = self.output.take(fit_one_poll, self.marks(cx), cx);
+        if caught_up {
             cx.tell(Event::Drained(conn));
         }
         frames
@@ -434,7 +433,7 @@ impl Peer {
     /// When a socket that takes nothing counts as dead: the same silence as of one that sends nothing.
     fn stall_deadline(&self, cx: &Context) -> u64 {
         match self.output.progress_ms() {
-            Some(progress_ms) => progress_ms + cx.settings.silence_limit(),
+            Some(progress_ms) => progress_ms + cx.settings.ping_times().silence_limit(),
             None => u64::MAX,
         }
     }

@@ -47,6 +47,11 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
+    /// Whether the peer broke the rules of its dialect.
+    pub(crate) fn is_violation(&self) -> bool {
+        matches!(self, Self::Close(farewell) if farewell.code == CloseCode::PROTOCOL_ERROR)
+    }
+
     /// The peer broke the rules of its dialect.
     pub(crate) fn violation(what: &(impl Display + ?Sized)) -> Self {
         Self::Close(Farewell::new(

@@ -173,8 +173,27 @@ impl Settings {
         .ok_or(HandshakeError::UnsupportedVersion)
     }
 
+    /// How a conversation is kept alive.
+    pub(crate) fn ping_times(&self) -> PingTimes {
+        PingTimes {
+            interval: self.ping_interval,
+            timeout: self.ping_timeout,
+        }
+    }
+}
+
+/// How a conversation is kept alive, ms.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PingTimes {
+    /// Between two transport pings.
+    pub(crate) interval: u64,
+    /// How much longer than that the peer may be silent.
+    pub(crate) timeout: u64,
+}
+
+impl PingTimes {
     /// How long a peer may be silent before it counts as dead (PROTOCOL.md §5 rule 3).
-    pub fn silence_limit(&self) -> u64 {
-        self.ping_interval + self.ping_timeout
+    pub(crate) fn silence_limit(self) -> u64 {
+        self.interval + self.timeout
     }
 }

@@ -130,6 +130,10 @@ pub(crate) fn on_text(
     }
     match socketio::decode(text) {
         Ok(packet) if packet.attachments == 0 => act(session, conn, &packet, Vec::new(), cx),
+        // What cannot be read when its attachments have come need not be waited for.
+        Ok(packet) if packet.kind == Kind::Event && is_nameless(packet.data) => {
+            Verdict::violation("an event without a name")
+        }
         Ok(packet) => {
             socket_io.partial = Some(Box::new(Partial {
                 text: text.into(),
@@ -141,6 +145,10 @@ pub(crate) fn on_text(
         }
         Err(error) => Verdict::violation(&error),
     }
+}
+
+fn is_nameless(event: &str) -> bool {
+    matches!(socketio::event(event), Err(EventError::BadName))
 }
 
 /// The next attachment.
@@ -380,8 +388,9 @@ fn on_ack(
     parts: EventParts,
     cx: &mut Context,
 ) -> Verdict {
+    // Of one that says not which event it is for nobody waits.
     let Some(id) = packet.id else {
-        return Verdict::violation("an acknowledgement without an id");
+        return Verdict::Go;
     };
     if session.is_stranger() {
         return agents::refuse(session, &Refusal::new(RefusalCode::NotIntroduced), None, cx);

@@ -87,7 +87,7 @@ impl Transport {
             Self::WebSocket(connection) => connection.send_close(code, reason, out),
             Self::Polling(polling) if polling.state == State::Open => {
                 polling.state = State::Closed;
-                frame::encode_message(Opcode::Text, b"1", out);
+                frame::encode_message(Opcode::Text, CLOSE_PACKET, out);
                 Ok(())
             }
             Self::Polling(_) => Err(UsageError::AlreadyClosing),
@@ -157,6 +157,27 @@ impl Polling {
     pub(crate) fn is_open(&self) -> bool {
         self.state == State::Open
     }
+}
+
+/// Packets in one answer: some clients refuse more (python-engineio, `max_decode_packets`).
+const MOST_PACKETS: usize = 16;
+
+/// A close packet goes alone. Socket.IO's own client deals with messages a moment after it has read them, and with the
+/// end of the session at once: it would lose them.
+const CLOSE_PACKET: &[u8] = b"1";
+
+/// How many bytes of these frames go into one answer. A part of a frame does not.
+pub(crate) fn fit_one_poll(frames: &[u8]) -> usize {
+    let mut rest = Frames(frames);
+    let mut fitting = 0;
+    for count in 0..MOST_PACKETS {
+        match rest.next() {
+            Some((_, CLOSE_PACKET)) if count > 0 => break,
+            Some(_) => fitting = frames.len() - rest.0.len(),
+            None => break,
+        }
+    }
+    fitting
 }
 
 /// The answer to a poll: the packets in these frames, or a NOOP if there are none.

@@ -163,9 +163,6 @@ fn take_number(rest: &mut &str) -> Option<u64> {
 
 fn check(packet: &Packet<'_>) -> Result<(), PacketError> {
     let data = packet.data;
-    if packet.kind == Kind::Ack && packet.id.is_none() {
-        return Err(PacketError::Id);
-    }
     let fits = match packet.kind {
         Kind::Connect => data.is_empty() || data.starts_with('{') && is_json(data),
         Kind::Disconnect => data.is_empty(),
