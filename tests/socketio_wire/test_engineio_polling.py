@@ -376,7 +376,9 @@ async def test_an_ending_by_the_server_waits_for_the_next_poll() -> None:
         conn = (await here.event(core.Opened)).conn
         here.pool.send(conn, b"goodbye")
         here.pool.close_connection(conn, 1001, "enough")
-        assert await session.packets() == ["4goodbye", "1"]
+        # Socket.IO's own client loses what comes in one answer with the end.
+        assert await session.packets() == ["4goodbye"]
+        assert await session.packets() == ["1"]
         await session.is_gone()
 
 

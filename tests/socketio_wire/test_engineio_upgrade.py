@@ -223,7 +223,7 @@ async def test_an_upgrade_that_never_completes_is_let_go_and_nothing_leaks() -> 
 
 
 async def test_many_upgrades_left_in_the_middle_leave_nothing() -> None:
-    terms = {"ping_interval": 300, "ping_timeout": 200, "handshake_timeout": 500}
+    terms = {"ping_interval": 300, "ping_timeout": 2_000, "handshake_timeout": 2_000}
     async with engineio(**terms) as here:
 
         async def give_up(number: int) -> None:

@@ -194,6 +194,14 @@ pub(crate) fn on_packet(
     }
 }
 
+/// The packet that ends a session.
+pub(crate) const CLOSE_PACKET: &[u8] = b"1";
+
+/// Appends one frame with the packet that ends a session.
+pub(crate) fn end_session(out: &mut Vec<u8>) {
+    frame::encode_message(Opcode::Text, CLOSE_PACKET, out);
+}
+
 /// Appends one frame with a message packet of text.
 pub(crate) fn encode_text(text: &[u8], out: &mut Vec<u8>) {
     encode_after(b'4', Opcode::Text, text, out);

@@ -272,6 +272,7 @@ fn on_disconnect(
     cx: &mut Context,
 ) -> Verdict {
     if namespace == MAIN && session.who != Who::Plain {
+        engine_io::end_session(&mut cx.out);
         return Verdict::Left;
     }
     if let Some(socket_io) = socket_io(session) {

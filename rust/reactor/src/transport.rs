@@ -8,6 +8,7 @@ use dscore_proto::connection::{Connection, State};
 use dscore_proto::engineio::{Part, PayloadFormat, PayloadWriter, Revision};
 use dscore_proto::frame::{self, Opcode};
 
+use crate::engine_io::{self, CLOSE_PACKET};
 use crate::session_request::Fields;
 use crate::table::ConnId;
 
@@ -87,7 +88,7 @@ impl Transport {
             Self::WebSocket(connection) => connection.send_close(code, reason, out),
             Self::Polling(polling) if polling.state == State::Open => {
                 polling.state = State::Closed;
-                frame::encode_message(Opcode::Text, CLOSE_PACKET, out);
+                engine_io::end_session(out);
                 Ok(())
             }
             Self::Polling(_) => Err(UsageError::AlreadyClosing),
@@ -162,11 +163,10 @@ impl Polling {
 /// Packets in one answer: some clients refuse more (python-engineio, `max_decode_packets`).
 const MOST_PACKETS: usize = 16;
 
+/// How many bytes of these frames go into one answer. A part of a frame does not.
+///
 /// A close packet goes alone. Socket.IO's own client deals with messages a moment after it has read them, and with the
 /// end of the session at once: it would lose them.
-const CLOSE_PACKET: &[u8] = b"1";
-
-/// How many bytes of these frames go into one answer. A part of a frame does not.
 pub(crate) fn fit_one_poll(frames: &[u8]) -> usize {
     let mut rest = Frames(frames);
     let mut fitting = 0;
