@@ -16,10 +16,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 from protocol.support import Running
-from socketio_wire.support import Here, Session, Socket
+from socketio_wire.support import Here, Session, Socket, split_payload
 from wire import DEADLINE_SECONDS, Message, Wire
 
 PATH = "/socket.io/"
+SID_UNKNOWN = 1
 CARRIERS = ("websocket", "polling", "upgraded")
 each_carrier = pytest.mark.parametrize("carrier", CARRIERS)
 # Polling knows no codes: an Engine.IO close packet is all that can be said.
@@ -107,7 +108,11 @@ class SocketioWire(Wire):
     async def _next(self) -> list[str | bytes]:
         if isinstance(self.carrier, Socket):
             return [await self.carrier.socket.recv()]
-        return list(await self.carrier.packets())
+        answer = await self.carrier.poll()
+        if answer.status == 400 and answer.code == SID_UNKNOWN:
+            raise ConnectionClosedOK(None, None)  # it has ended, and nobody could be told
+        assert answer.status == 200, answer
+        return list(split_payload(answer.text, self.carrier.eio))
 
     async def closed(self, seconds: float = DEADLINE_SECONDS) -> Closing:
         """Waits for the end and keeps what comes before it.

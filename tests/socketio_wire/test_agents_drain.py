@@ -110,13 +110,13 @@ async def test_drain_3_everyone_on_socket_io_is_told_introduced_or_not() -> None
                 assert notice["reconnectAfter"] >= 5000
                 await one.answer(order)
                 await one.closes(1000, "Client terminated", sent_away=True)
+            await raw.answer(await raw.recv_type("terminate_app"))
+            await raw.closed()
+            assert "server_shutdown" not in [message["type"] for message in raw.kept]
             for one in (stranger, page):
                 await one.recv_type("server_shutdown")
                 await one.closes(*GRACEFUL, sent_away=False)
                 assert "terminate_app" not in [message["type"] for message in one.kept]
-            await raw.answer(await raw.recv_type("terminate_app"))
-            await raw.closed()
-            assert "server_shutdown" not in [message["type"] for message in raw.kept]
         report = await drain
         assert (report.total, report.acked, report.exit_code) == (4, 4, 0)
 
