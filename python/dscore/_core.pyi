@@ -395,8 +395,8 @@ class ReactorPool:
         """Sends one text message. The bytes must be valid UTF-8 (checked, `ValueError`).
 
         To a socketio connection it goes as an event of "/" named by its `type`, with the rest as
-        the one argument, so it must be one JSON object with a string `type`: anything else is
-        dropped and counted.
+        the one argument, so it must be one JSON object with a string `type`; it is not checked to
+        be one.
         """
 
     def send_event(

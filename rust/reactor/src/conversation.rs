@@ -14,19 +14,18 @@
 //! output; the peer that holds this then ends. A polling session is closed as soon as we have closed it, and ends when a
 //! poll has fetched what was still to be said.
 
-use dscore_proto::ProtocolError;
-use dscore_proto::close::CloseCode;
-use dscore_proto::connection::{Event as Incoming, MAX_LEFTOVER, State};
-use dscore_proto::engineio::{self, Packet};
+mod receive;
 
-use crate::agents;
+use dscore_proto::close::CloseCode;
+use dscore_proto::connection::State;
+
 use crate::command::Farewell;
 use crate::context::Context;
-use crate::dialect::{self, Dialect, Form};
+use crate::dialect::{Dialect, Form};
 use crate::end::End;
 use crate::engine_io;
 use crate::event::{Closed, Ended, Event, Initiator};
-use crate::session::{Session, Verdict, Who};
+use crate::session::Session;
 use crate::settings::{Endpoint, Settings};
 use crate::table::ConnId;
 use crate::transport::{Polling, Transport};
@@ -132,108 +131,6 @@ impl Conversation {
     /// True if input was read that nobody looked at yet.
     pub(crate) fn has_kept(&self) -> bool {
         !self.kept.is_empty() || self.transport.has_unread()
-    }
-
-    /// Acts on `input`, after what was kept of earlier input.
-    pub(crate) fn on_data(&mut self, conn: ConnId, input: &mut [u8], cx: &mut Context) {
-        if self.session.dialect.speaks_first() && !input.is_empty() {
-            self.greet(conn, None, cx);
-        }
-        // Nearly always nothing was kept, and messages are read where they lie.
-        if self.kept.is_empty() {
-            let consumed = self.consume(conn, input, cx);
-            self.kept = input.get(consumed..).unwrap_or_default().to_vec();
-            return;
-        }
-        let mut kept = std::mem::take(&mut self.kept);
-        kept.extend_from_slice(input);
-        let consumed = self.consume(conn, &mut kept, cx);
-        kept.drain(..consumed);
-        kept.shrink_to(MAX_LEFTOVER);
-        self.kept = kept;
-    }
-
-    /// Takes messages out of `input` until it is used up or an introduction must be answered first.
-    fn consume(&mut self, conn: ConnId, input: &mut [u8], cx: &mut Context) -> usize {
-        let mut at = 0;
-        while self.wants_read() {
-            let goes_on = match self.transport {
-                Transport::WebSocket(_) => self.consume_frames(conn, input, &mut at, cx),
-                Transport::Polling(_) => self.consume_packet(conn, cx),
-            };
-            if !goes_on {
-                break;
-            }
-        }
-        at
-    }
-
-    /// The next event of a WebSocket. False when there is none.
-    fn consume_frames(
-        &mut self,
-        conn: ConnId,
-        input: &mut [u8],
-        at: &mut usize,
-        cx: &mut Context,
-    ) -> bool {
-        let Transport::WebSocket(connection) = &mut self.transport else {
-            return false;
-        };
-        let (limits, before) = (cx.settings.messages, cx.out.len());
-        match connection.poll_event(input, at, &limits, &mut cx.out) {
-            Ok(None) => return false,
-            Ok(Some(event)) => match on_event(&mut self.session, conn, event, cx) {
-                Ok(verdict) => self.obey(verdict, cx),
-                Err(ended) => _ = self.end(ended, cx),
-            },
-            Err(violation) => self.fail(conn, violation, before, cx),
-        }
-        true
-    }
-
-    /// The next packet of a request's body. False when there is none.
-    fn consume_packet(&mut self, conn: ConnId, cx: &mut Context) -> bool {
-        let Transport::Polling(polling) = &mut self.transport else {
-            return false;
-        };
-        let is_open = polling.is_open();
-        let Some(mut push) = polling.push.take() else {
-            return false;
-        };
-        let verdict = match engineio::next_packet(&push.body, &mut push.at, push.format) {
-            _ if !is_open => None,
-            Ok(None) => None,
-            // A WebSocket is closed for it; whoever polls is told (PROTOCOL.md §10).
-            Ok(Some(Packet::Binary(_))) if self.session.wants_no_binary() => {
-                Some(agents::refuse_binary(&mut self.session, cx))
-            }
-            Ok(Some(packet)) => {
-                cx.stats.messages_received_total += 1;
-                Some(engine_io::on_packet(&mut self.session, conn, &packet, cx))
-            }
-            Err(error) => Some(Verdict::violation(&error)),
-        };
-        push.is_bad |= verdict.as_ref().is_some_and(Verdict::is_violation);
-        if verdict.is_none() || push.is_bad {
-            push.at = push.body.len();
-        }
-        let goes_on = verdict.is_some();
-        if let Transport::Polling(polling) = &mut self.transport {
-            polling.push = Some(push);
-        }
-        self.obey(verdict.unwrap_or(Verdict::Go), cx);
-        goes_on
-    }
-
-    fn obey(&mut self, verdict: Verdict, cx: &mut Context) {
-        match verdict {
-            Verdict::Go => {}
-            Verdict::Close(farewell) => self.close(&farewell, cx),
-            Verdict::Left => {
-                self.transport.leave(&mut cx.out);
-                self.end(Ended::by_peer(None, ""), cx);
-            }
-        }
     }
 
     /// Begins the closing handshake, unless it has begun.
@@ -388,21 +285,6 @@ impl Conversation {
         }
     }
 
-    /// The peer broke the protocol; the close frame that says so begins at `from` in the output.
-    fn fail(&mut self, conn: ConnId, violation: ProtocolError, from: usize, cx: &mut Context) {
-        cx.stats.protocol_errors_total += 1;
-        let (code, reason) = (violation.close_code(), violation.to_string());
-        let farewell = Farewell::new(code, reason, "protocol_error");
-        let is_plain = matches!(self.session.who, Who::Plain);
-        let end = self.end(Ended::by_us(&farewell), cx);
-        end.fail();
-        // A message that was whole and right is answered before the one that was not ends the connection.
-        if is_plain && cx.out.len() > from {
-            end.withhold(cx.out.split_off(from));
-            cx.ask_to_settle(conn);
-        }
-    }
-
     fn end(&mut self, ended: Ended, cx: &Context) -> &mut End {
         if let Some(end) = &mut self.end {
             end.hear(&ended);
@@ -412,128 +294,5 @@ impl Conversation {
     }
 }
 
-/// What one event of a WebSocket leads to; `Err` is the peer's close.
-fn on_event(
-    session: &mut Session,
-    conn: ConnId,
-    event: Incoming<'_>,
-    cx: &mut Context,
-) -> Result<Verdict, Ended> {
-    match event {
-        Incoming::Text(text) => {
-            cx.stats.messages_received_total += 1;
-            Ok(dialect::on_text(session, conn, text, cx))
-        }
-        Incoming::Binary(data) => {
-            cx.stats.messages_received_total += 1;
-            Ok(dialect::on_binary(session, conn, data, cx))
-        }
-        Incoming::Ping(_) => Ok(Verdict::Go),
-        Incoming::Pong(payload) => {
-            session.pong(payload, cx);
-            Ok(Verdict::Go)
-        }
-        Incoming::Close { code, reason } => Err(Ended::by_peer(code, reason)),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use dscore_proto::connection::{Connection, Role};
-
-    use super::*;
-    use crate::testing::{Bench, CONN, table_rows};
-
-    const CLOSE: &[u8] = b"\x88\x80\0\0\0\0";
-    const UNKNOWN_OPCODE: &[u8] = b"\x83\x80\0\0\0\0";
-
-    fn farewell() -> Farewell {
-        Farewell::new(CloseCode::NORMAL, "", "")
-    }
-
-    fn hears(peer: &mut Conversation, frame: &[u8], bench: &mut Bench) {
-        peer.on_data(CONN, &mut frame.to_vec(), &mut bench.cx);
-    }
-
-    fn in_phase(phase: &str, endpoint: Endpoint, bench: &mut Bench) -> Conversation {
-        let transport = Transport::WebSocket(Connection::new(Role::Server));
-        let mut peer = Conversation::new(endpoint, transport, Dialect::Raw, &mut bench.cx);
-        match phase {
-            "open" => {}
-            "closing" => peer.close(&farewell(), &mut bench.cx),
-            _ => hears(&mut peer, UNKNOWN_OPCODE, bench),
-        }
-        if phase == "failed" {
-            peer.release(&mut bench.cx);
-        }
-        peer
-    }
-
-    fn phase(peer: &Conversation) -> &'static str {
-        match (peer.withholds_close(), peer.is_failed(), peer.is_closed()) {
-            (true, false, false) => "withholding",
-            (false, true, false) => "failed",
-            (false, false, true) => "closed",
-            (false, false, false) if peer.is_open() => "open",
-            (false, false, false) => "closing",
-            both => panic!("two phases at once: {both:?}"),
-        }
-    }
-
-    /// Where the event of this column leads, in the words of the table.
-    fn next(from: &str, column: usize, endpoint: Endpoint) -> &'static str {
-        let mut bench = Bench::new();
-        let mut peer = in_phase(from, endpoint, &mut bench);
-        assert_eq!(phase(&peer), from);
-        match column {
-            1 => peer.close(&farewell(), &mut bench.cx),
-            2 => hears(&mut peer, CLOSE, &mut bench),
-            3 => hears(&mut peer, UNKNOWN_OPCODE, &mut bench),
-            4 => peer.release(&mut bench.cx),
-            _ => {
-                let seen = bench.cx.now_ms;
-                bench.pass(peer.next_deadline(seen, &bench.cx.settings) - seen);
-                // Silence for the whole time that is allowed: a ping that is due is not the end of it.
-                if from == "open" {
-                    bench.pass(bench.cx.settings.ping_times().silence_limit());
-                }
-                if peer.on_timer(CONN, seen, &mut bench.cx) {
-                    return "given up";
-                }
-            }
-        }
-        phase(&peer)
-    }
-
-    #[test]
-    fn phases_follow_each_other_as_the_documented_table_says() {
-        let rows = table_rows(include_str!("conversation.rs"));
-        assert_eq!(rows.len(), 4);
-        for row in rows {
-            for (column, expected) in row.iter().enumerate().skip(1) {
-                for endpoint in [Endpoint::Raw, Endpoint::Plain] {
-                    let expected = match *expected {
-                        "failed, or withholding" if endpoint == Endpoint::Plain => "withholding",
-                        "failed, or withholding" => "failed",
-                        always => always,
-                    };
-                    if row[0] != "withholding" || endpoint == Endpoint::Plain {
-                        let next = next(row[0], column, endpoint);
-                        assert_eq!(next, expected, "{row:?}, column {column}, {endpoint:?}");
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn one_given_up_for_not_reading_is_a_slow_consumer_counted_once() {
-        for (from, counted) in [("open", 1), ("closing", 0)] {
-            let mut bench = Bench::new();
-            let mut peer = in_phase(from, Endpoint::Raw, &mut bench);
-            peer.give_up_slow_consumer(&mut bench.cx);
-            peer.give_up_slow_consumer(&mut bench.cx);
-            assert_eq!(bench.cx.stats.slow_consumers_total, counted, "{from}");
-        }
-    }
-}
+mod tests;

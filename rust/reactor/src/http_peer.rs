@@ -13,11 +13,12 @@
 //! is complete while another is asked or answered waits for its turn. Where a connection is not to be used again,
 //! closing stands in the place of idle. A bad request, and a refused upgrade, lead to closing from everywhere.
 
+mod asking;
+mod upgrade;
+
 use std::net::SocketAddr;
 
-use dscore_proto::connection::{Connection, Role};
-use dscore_proto::engineio::{HandshakeError, Query};
-use dscore_proto::handshake::{self, UpgradeRules};
+use dscore_proto::engineio::Query;
 use dscore_proto::http::{self, BodyReader, Head, HttpError};
 
 use crate::answer::{Answer, Exchange};
@@ -25,12 +26,10 @@ use crate::command::Response;
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
-use crate::event::{Event, HttpRequest, Opened, TransportKind};
-use crate::session_request::{self, SessionRequest};
-use crate::settings::{Endpoint, Gate};
+use crate::event::{Event, HttpRequest};
+use crate::settings::Endpoint;
 use crate::sid::Sid;
 use crate::table::ConnId;
-use crate::transport::Transport;
 
 /// One HTTP connection.
 #[derive(Debug)]
@@ -272,165 +271,6 @@ impl HttpPeer {
         Ok(Step::Consumed(length))
     }
 
-    /// Hands the request that is complete to the app.
-    fn ask(&mut self, cx: &mut Context) {
-        let State::ReadingBody(reading) = std::mem::replace(&mut self.state, State::Reading) else {
-            return;
-        };
-        self.wait_for_answer(reading.exchange, reading.asked);
-        cx.stats.http_requests_total += 1;
-        let request = Box::new(reading.request);
-        match reading.asked {
-            Asked::App => cx.tell(Event::HttpRequest(request)),
-            Asked::Session(endpoint) => {
-                cx.requests
-                    .push_back(SessionRequest::Http(endpoint, request));
-            }
-        }
-    }
-
-    fn wait_for_answer(&mut self, exchange: Exchange, asked: Asked) {
-        self.state = State::Asked(exchange, asked);
-        self.fresh = false;
-        self.deadline = u64::MAX;
-    }
-
-    /// A session's request has too much of a body: it is for the session to refuse, and to end.
-    fn ask_too_big(
-        &mut self,
-        request: Box<HttpRequest>,
-        exchange: Exchange,
-        asked: Asked,
-        cx: &mut Context,
-    ) {
-        let exchange = Exchange {
-            keep_alive: false,
-            ..exchange
-        };
-        self.wait_for_answer(exchange, asked);
-        cx.requests.push_back(SessionRequest::TooBig(request));
-    }
-
-    /// A body that goes wrong in the middle.
-    fn on_bad_body(&mut self, error: HttpError, cx: &mut Context) -> Result<Step, HttpError> {
-        let state = std::mem::replace(&mut self.state, State::Reading);
-        match state {
-            State::ReadingBody(reading)
-                if error == HttpError::BodyTooLarge && reading.asked != Asked::App =>
-            {
-                let (request, asked) = (Box::new(reading.request), reading.asked);
-                self.ask_too_big(request, reading.exchange, asked, cx);
-                Ok(Step::Wait)
-            }
-            state => {
-                self.state = state;
-                self.lose_request(cx);
-                Err(error)
-            }
-        }
-    }
-
-    /// A request of which only a part has come is over: so is the session that it was for.
-    fn lose_request(&self, cx: &mut Context) {
-        if let State::ReadingBody(reading) = &self.state
-            && reading.asked != Asked::App
-            && let Some(sid) = Query::of(&reading.request.target).sid.and_then(Sid::parse)
-        {
-            cx.requests.push_back(SessionRequest::Cut(sid));
-        }
-    }
-
-    /// The answer to a WebSocket's handshake; one that is bad is refused.
-    fn accept(&mut self, head: &Head<'_>, cx: &mut Context) -> Option<Vec<u8>> {
-        let rules = UpgradeRules {
-            origins: &cx.settings.origins,
-            subprotocols: &cx.settings.subprotocols,
-        };
-        match handshake::accept(head, &rules) {
-            Ok(accept) => {
-                let mut answer = Vec::new();
-                accept.encode(&mut answer);
-                Some(answer)
-            }
-            Err(error) => {
-                cx.stats.handshake_failures_total += 1;
-                self.refuse(error.status(), &error.to_string(), cx);
-                None
-            }
-        }
-    }
-
-    /// A conversation on the WebSocket that this becomes.
-    fn open(
-        &self,
-        conn: ConnId,
-        head: &Head<'_>,
-        endpoint: Endpoint,
-        dialect: Dialect,
-        cx: &mut Context,
-    ) -> Conversation {
-        let transport = Transport::WebSocket(Connection::new(Role::Server));
-        let websocket = Conversation::new(endpoint, transport, dialect, cx);
-        cx.tell(Event::Opened(Box::new(Opened {
-            conn,
-            endpoint,
-            transport: TransportKind::WebSocket,
-            path: head.path().into(),
-            peer: self.peer,
-            bearer: head.header("authorization").and_then(bearer),
-        })));
-        websocket
-    }
-
-    /// A WebSocket for Engine.IO: a session of its own, or one to take over a session that polls.
-    fn upgrade_engine_io(
-        &mut self,
-        conn: ConnId,
-        head: &Head<'_>,
-        length: usize,
-        endpoint: Endpoint,
-        cx: &mut Context,
-    ) -> Step {
-        let exchange = Exchange {
-            keep_alive: false,
-            head_only: false,
-            version: head.version,
-        };
-        let query = Query::of(head.target);
-        let revision = match cx.settings.revision(&query) {
-            Ok(_) if query.transport != Some("websocket") || !cx.settings.websocket => {
-                Err(HandshakeError::UnknownTransport)
-            }
-            judged => judged,
-        };
-        let revision = match revision {
-            Ok(revision) => revision,
-            Err(error) => {
-                cx.stats.handshake_failures_total += 1;
-                self.wait_for_answer(exchange, Asked::Session(endpoint));
-                self.respond(&session_request::refusal(error, Vec::new()), cx);
-                return Step::Consumed(length);
-            }
-        };
-        let Some(accept) = self.accept(head, cx) else {
-            return Step::Consumed(length);
-        };
-        let Some(sid) = query.sid else {
-            cx.out.extend_from_slice(&accept);
-            let dialect = Dialect::new(endpoint, revision, cx.now_ms, &cx.settings);
-            return Step::Upgraded(length, self.open(conn, head, endpoint, dialect, cx));
-        };
-        self.wait_for_answer(exchange, Asked::Session(endpoint));
-        cx.requests.push_back(SessionRequest::Upgrade {
-            http: conn,
-            endpoint,
-            sid: Sid::parse(sid),
-            revision,
-            accept,
-        });
-        Step::Consumed(length)
-    }
-
     /// The input that belongs to whatever this connection is from here on.
     pub(crate) fn take_input(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.input)
@@ -439,16 +279,6 @@ impl HttpPeer {
     /// Where it comes from, and whether it came when the connection limit was reached.
     pub(crate) fn origin(&self) -> (SocketAddr, bool) {
         (self.peer, self.over_limit)
-    }
-
-    /// Why a newcomer is closed 1013, if it is. A refused upgrade would read as 1006 in a browser (PROTOCOL.md §6.2).
-    fn turned_away(&self, gate: Gate) -> Option<&'static str> {
-        match gate {
-            Gate::Draining => Some("Server shutting down"),
-            Gate::Maintenance => Some("Server temporarily unavailable"),
-            Gate::Open if self.over_limit => Some("Server connection limit reached"),
-            Gate::Open => None,
-        }
     }
 
     /// Starts the response. Bytes that may not go into a head are the app's fault: 500.

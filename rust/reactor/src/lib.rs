@@ -18,6 +18,7 @@ pub mod broadcast;
 pub mod command;
 mod context;
 mod conversation;
+mod cors;
 pub mod dialect;
 mod end;
 mod engine_io;

@@ -11,6 +11,8 @@
 mod commands;
 mod newcomers;
 mod polling;
+mod session_requests;
+mod upgrade;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

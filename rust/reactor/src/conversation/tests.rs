@@ -1,0 +1,97 @@
+use dscore_proto::connection::{Connection, Role};
+
+use super::*;
+use crate::testing::{Bench, CONN, table_rows};
+
+const CLOSE: &[u8] = b"\x88\x80\0\0\0\0";
+const UNKNOWN_OPCODE: &[u8] = b"\x83\x80\0\0\0\0";
+
+fn farewell() -> Farewell {
+    Farewell::new(CloseCode::NORMAL, "", "")
+}
+
+fn hears(peer: &mut Conversation, frame: &[u8], bench: &mut Bench) {
+    peer.on_data(CONN, &mut frame.to_vec(), &mut bench.cx);
+}
+
+fn in_phase(phase: &str, endpoint: Endpoint, bench: &mut Bench) -> Conversation {
+    let transport = Transport::WebSocket(Connection::new(Role::Server));
+    let mut peer = Conversation::new(endpoint, transport, Dialect::Raw, &mut bench.cx);
+    match phase {
+        "open" => {}
+        "closing" => peer.close(&farewell(), &mut bench.cx),
+        _ => hears(&mut peer, UNKNOWN_OPCODE, bench),
+    }
+    if phase == "failed" {
+        peer.release(&mut bench.cx);
+    }
+    peer
+}
+
+fn phase(peer: &Conversation) -> &'static str {
+    match (peer.withholds_close(), peer.is_failed(), peer.is_closed()) {
+        (true, false, false) => "withholding",
+        (false, true, false) => "failed",
+        (false, false, true) => "closed",
+        (false, false, false) if peer.is_open() => "open",
+        (false, false, false) => "closing",
+        both => panic!("two phases at once: {both:?}"),
+    }
+}
+
+/// Where the event of this column leads, in the words of the table.
+fn next(from: &str, column: usize, endpoint: Endpoint) -> &'static str {
+    let mut bench = Bench::new();
+    let mut peer = in_phase(from, endpoint, &mut bench);
+    assert_eq!(phase(&peer), from);
+    match column {
+        1 => peer.close(&farewell(), &mut bench.cx),
+        2 => hears(&mut peer, CLOSE, &mut bench),
+        3 => hears(&mut peer, UNKNOWN_OPCODE, &mut bench),
+        4 => peer.release(&mut bench.cx),
+        _ => {
+            let seen = bench.cx.now_ms;
+            bench.pass(peer.next_deadline(seen, &bench.cx.settings) - seen);
+            // Silence for the whole time that is allowed: a ping that is due is not the end of it.
+            if from == "open" {
+                bench.pass(bench.cx.settings.ping_times().silence_limit());
+            }
+            if peer.on_timer(CONN, seen, &mut bench.cx) {
+                return "given up";
+            }
+        }
+    }
+    phase(&peer)
+}
+
+#[test]
+fn phases_follow_each_other_as_the_documented_table_says() {
+    let rows = table_rows(include_str!("../conversation.rs"));
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        for (column, expected) in row.iter().enumerate().skip(1) {
+            for endpoint in [Endpoint::Raw, Endpoint::Plain] {
+                let expected = match *expected {
+                    "failed, or withholding" if endpoint == Endpoint::Plain => "withholding",
+                    "failed, or withholding" => "failed",
+                    always => always,
+                };
+                if row[0] != "withholding" || endpoint == Endpoint::Plain {
+                    let next = next(row[0], column, endpoint);
+                    assert_eq!(next, expected, "{row:?}, column {column}, {endpoint:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_given_up_for_not_reading_is_a_slow_consumer_counted_once() {
+    for (from, counted) in [("open", 1), ("closing", 0)] {
+        let mut bench = Bench::new();
+        let mut peer = in_phase(from, Endpoint::Raw, &mut bench);
+        peer.give_up_slow_consumer(&mut bench.cx);
+        peer.give_up_slow_consumer(&mut bench.cx);
+        assert_eq!(bench.cx.stats.slow_consumers_total, counted, "{from}");
+    }
+}

@@ -1,0 +1,85 @@
+//! A request goes to who answers it when it is complete, or when it is clear that it never will be.
+
+use dscore_proto::engineio::Query;
+use dscore_proto::http::HttpError;
+
+use super::{Asked, HttpPeer, State, Step};
+use crate::answer::Exchange;
+use crate::context::Context;
+use crate::event::{Event, HttpRequest};
+use crate::session_request::SessionRequest;
+use crate::sid::Sid;
+
+impl HttpPeer {
+    /// Hands the request that is complete to the app.
+    pub(super) fn ask(&mut self, cx: &mut Context) {
+        let State::ReadingBody(reading) = std::mem::replace(&mut self.state, State::Reading) else {
+            return;
+        };
+        self.wait_for_answer(reading.exchange, reading.asked);
+        cx.stats.http_requests_total += 1;
+        let request = Box::new(reading.request);
+        match reading.asked {
+            Asked::App => cx.tell(Event::HttpRequest(request)),
+            Asked::Session(endpoint) => {
+                cx.requests
+                    .push_back(SessionRequest::Http(endpoint, request));
+            }
+        }
+    }
+
+    pub(super) fn wait_for_answer(&mut self, exchange: Exchange, asked: Asked) {
+        self.state = State::Asked(exchange, asked);
+        self.fresh = false;
+        self.deadline = u64::MAX;
+    }
+
+    /// A session's request has too much of a body: it is for the session to refuse, and to end.
+    pub(super) fn ask_too_big(
+        &mut self,
+        request: Box<HttpRequest>,
+        exchange: Exchange,
+        asked: Asked,
+        cx: &mut Context,
+    ) {
+        let exchange = Exchange {
+            keep_alive: false,
+            ..exchange
+        };
+        self.wait_for_answer(exchange, asked);
+        cx.requests.push_back(SessionRequest::TooBig(request));
+    }
+
+    /// A body that goes wrong in the middle.
+    pub(super) fn on_bad_body(
+        &mut self,
+        error: HttpError,
+        cx: &mut Context,
+    ) -> Result<Step, HttpError> {
+        let state = std::mem::replace(&mut self.state, State::Reading);
+        match state {
+            State::ReadingBody(reading)
+                if error == HttpError::BodyTooLarge && reading.asked != Asked::App =>
+            {
+                let (request, asked) = (Box::new(reading.request), reading.asked);
+                self.ask_too_big(request, reading.exchange, asked, cx);
+                Ok(Step::Wait)
+            }
+            state => {
+                self.state = state;
+                self.lose_request(cx);
+                Err(error)
+            }
+        }
+    }
+
+    /// A request of which only a part has come is over: so is the session that it was for.
+    pub(super) fn lose_request(&self, cx: &mut Context) {
+        if let State::ReadingBody(reading) = &self.state
+            && reading.asked != Asked::App
+            && let Some(sid) = Query::of(&reading.request.target).sid.and_then(Sid::parse)
+        {
+            cx.requests.push_back(SessionRequest::Cut(sid));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The upgrade: what it takes for an HTTP connection to become a WebSocket.
+
+use dscore_proto::connection::{Connection, Role};
+use dscore_proto::engineio::{HandshakeError, Query};
+use dscore_proto::handshake::{self, UpgradeRules};
+use dscore_proto::http::Head;
+
+use super::{Asked, HttpPeer, Step, bearer};
+use crate::answer::Exchange;
+use crate::context::Context;
+use crate::conversation::Conversation;
+use crate::dialect::Dialect;
+use crate::event::{Event, Opened, TransportKind};
+use crate::session_request::{self, SessionRequest};
+use crate::settings::{Endpoint, Gate};
+use crate::sid::Sid;
+use crate::table::ConnId;
+use crate::transport::Transport;
+
+impl HttpPeer {
+    /// The answer to a WebSocket's handshake; one that is bad is refused.
+    pub(super) fn accept(&mut self, head: &Head<'_>, cx: &mut Context) -> Option<Vec<u8>> {
+        let rules = UpgradeRules {
+            origins: &cx.settings.origins,
+            subprotocols: &cx.settings.subprotocols,
+        };
+        match handshake::accept(head, &rules) {
+            Ok(accept) => {
+                let mut answer = Vec::new();
+                accept.encode(&mut answer);
+                Some(answer)
+            }
+            Err(error) => {
+                cx.stats.handshake_failures_total += 1;
+                self.refuse(error.status(), &error.to_string(), cx);
+                None
+            }
+        }
+    }
+
+    /// A conversation on the WebSocket that this becomes.
+    pub(super) fn open(
+        &self,
+        conn: ConnId,
+        head: &Head<'_>,
+        endpoint: Endpoint,
+        dialect: Dialect,
+        cx: &mut Context,
+    ) -> Conversation {
+        let transport = Transport::WebSocket(Connection::new(Role::Server));
+        let websocket = Conversation::new(endpoint, transport, dialect, cx);
+        cx.tell(Event::Opened(Box::new(Opened {
+            conn,
+            endpoint,
+            transport: TransportKind::WebSocket,
+            path: head.path().into(),
+            peer: self.peer,
+            bearer: head.header("authorization").and_then(bearer),
+        })));
+        websocket
+    }
+
+    /// A WebSocket for Engine.IO: a session of its own, or one to take over a session that polls.
+    pub(super) fn upgrade_engine_io(
+        &mut self,
+        conn: ConnId,
+        head: &Head<'_>,
+        length: usize,
+        endpoint: Endpoint,
+        cx: &mut Context,
+    ) -> Step {
+        let exchange = Exchange {
+            keep_alive: false,
+            head_only: false,
+            version: head.version,
+        };
+        let query = Query::of(head.target);
+        let revision = match cx.settings.revision(&query) {
+            Ok(_) if query.transport != Some("websocket") || !cx.settings.websocket => {
+                Err(HandshakeError::UnknownTransport)
+            }
+            judged => judged,
+        };
+        let revision = match revision {
+            Ok(revision) => revision,
+            Err(error) => {
+                cx.stats.handshake_failures_total += 1;
+                self.wait_for_answer(exchange, Asked::Session(endpoint));
+                self.respond(&session_request::refusal(error, Vec::new()), cx);
+                return Step::Consumed(length);
+            }
+        };
+        let Some(accept) = self.accept(head, cx) else {
+            return Step::Consumed(length);
+        };
+        let Some(sid) = query.sid else {
+            cx.out.extend_from_slice(&accept);
+            let dialect = Dialect::new(endpoint, revision, cx.now_ms, &cx.settings);
+            return Step::Upgraded(length, self.open(conn, head, endpoint, dialect, cx));
+        };
+        self.wait_for_answer(exchange, Asked::Session(endpoint));
+        cx.requests.push_back(SessionRequest::Upgrade {
+            http: conn,
+            endpoint,
+            sid: Sid::parse(sid),
+            revision,
+            accept,
+        });
+        Step::Consumed(length)
+    }
+
+    /// Why a newcomer is closed 1013, if it is. A refused upgrade would read as 1006 in a browser (PROTOCOL.md §6.2).
+    pub(super) fn turned_away(&self, gate: Gate) -> Option<&'static str> {
+        match gate {
+            Gate::Draining => Some("Server shutting down"),
+            Gate::Maintenance => Some("Server temporarily unavailable"),
+            Gate::Open if self.over_limit => Some("Server connection limit reached"),
+            Gate::Open => None,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What sockets ask of Engine.IO sessions: found, or refused.
+//!
+//! | request | with | leads to |
+//! |---|---|---|
+//! | GET | no sid | a session, whose first packets are the answer |
+//! | GET | a sid | waits until there are packets |
+//! | GET | a sid whose last GET still waits | the end of the session |
+//! | POST | a sid | its packets; answered when all were dealt with |
+//! | POST | a sid whose last POST still waits | the end of the session |
+//! | upgrade | a sid | a probe: see [`crate::probe`] |
+//! | OPTIONS | anything | what pages of other origins may do |
+//! | anything else | | 400 |
+
+use dscore_proto::close::CloseCode;
+use dscore_proto::engineio::{HandshakeError, Query, Revision};
+
+use super::Reactor;
+use crate::command::Farewell;
+use crate::cors::{cross_origin, preflight};
+use crate::event::HttpRequest;
+use crate::session_request::{Fields, SessionRequest, answer, refusal};
+use crate::settings::Endpoint;
+use crate::sid::Sid;
+use crate::table::ConnId;
+use crate::transport::Waiting;
+
+impl Reactor {
+    /// Does what was asked of sessions in this turn, and answers what can be answered.
+    pub(super) fn serve_sessions(&mut self) {
+        loop {
+            while let Some(request) = self.cx.requests.pop_front() {
+                self.serve_request(request);
+            }
+            let now_ms = self.cx.now_ms;
+            match self.to_speak_to.front() {
+                Some(&(at_ms, session)) if at_ms <= now_ms => {
+                    self.to_speak_to.pop_front();
+                    self.speak_to(session);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn serve_request(&mut self, request: SessionRequest) {
+        match request {
+            SessionRequest::Http(endpoint, request) => self.serve_http(endpoint, &request),
+            SessionRequest::Upgrade {
+                http,
+                endpoint,
+                sid,
+                revision,
+                accept,
+            } => {
+                let found = self.find(sid, endpoint, revision);
+                let begun = found.and_then(|session| self.begin_upgrade(session, http, &accept));
+                if let Err(error) = begun {
+                    self.cx.stats.handshake_failures_total += 1;
+                    self.respond(http, &refusal(error, Vec::new()));
+                }
+            }
+            SessionRequest::Probe(conn) => self.on_probe(conn),
+            SessionRequest::TooBig(request) => {
+                let reason = "the body of a request is too large";
+                let farewell = Farewell::new(CloseCode::TOO_BIG, reason, "protocol_error");
+                let sid = Query::of(&request.target).sid.and_then(Sid::parse);
+                if let Some(sid) = sid.filter(|sid| self.polls(*sid)) {
+                    self.end_session(sid.conn, &farewell);
+                }
+                let headers = cross_origin(&request, &self.cx.settings).unwrap_or_default();
+                let response = answer(413, "text/plain", headers, reason.into());
+                self.respond(request.conn, &response);
+            }
+            SessionRequest::Cut(sid) => {
+                if self.polls(sid) {
+                    self.lose_session(sid.conn);
+                }
+            }
+        }
+    }
+
+    fn serve_http(&mut self, endpoint: Endpoint, request: &HttpRequest) {
+        let (headers, asked) = match cross_origin(request, &self.cx.settings) {
+            Ok(headers) if request.method == "OPTIONS" => {
+                self.respond(
+                    request.conn,
+                    &preflight(headers, request, &self.cx.settings),
+                );
+                return;
+            }
+            Ok(headers) => {
+                let asked = self.route(endpoint, request, &headers);
+                (headers, asked)
+            }
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        if let Err(error) = asked {
+            self.respond(request.conn, &refusal(error, headers));
+        }
+    }
+
+    fn route(
+        &mut self,
+        endpoint: Endpoint,
+        request: &HttpRequest,
+        headers: &Fields,
+    ) -> Result<(), HandshakeError> {
+        let settings = &self.cx.settings;
+        let query = Query::of(&request.target);
+        match query.transport {
+            Some("polling") if settings.polling => {}
+            Some("websocket") if settings.websocket => return Err(HandshakeError::BadRequest),
+            _ => return Err(HandshakeError::UnknownTransport),
+        }
+        let revision = settings.revision(&query)?;
+        if query.has_jsonp {
+            return Err(HandshakeError::BadRequest);
+        }
+        let waiting = Waiting {
+            http: request.conn,
+            headers: headers.clone(),
+        };
+        match (query.sid, &*request.method) {
+            (None, "GET") => {
+                self.open_session(endpoint, revision, request, waiting);
+                Ok(())
+            }
+            (None, _) => Err(HandshakeError::BadMethod),
+            (Some(sid), method) => {
+                let session = self.find(Sid::parse(sid), endpoint, revision)?;
+                match method {
+                    "GET" => self.poll(session, waiting),
+                    "POST" => self.push(session, waiting, request),
+                    _ => Err(HandshakeError::BadRequest),
+                }
+            }
+        }
+    }
+
+    /// The session of this sid.
+    fn find(
+        &mut self,
+        sid: Option<Sid>,
+        endpoint: Endpoint,
+        revision: Revision,
+    ) -> Result<ConnId, HandshakeError> {
+        let sid = sid.ok_or(HandshakeError::UnknownSid)?;
+        let now_ms = self.cx.now_ms;
+        // Its time may be up though the wheel has not said so yet.
+        if let Some((peer, cx)) = self.peer(sid.conn)
+            && peer.as_polling().is_some()
+            && peer.next_deadline(cx) <= now_ms
+        {
+            peer.on_timer(sid.conn, cx);
+            self.settle(sid.conn);
+        }
+        let (peer, _) = self.peer(sid.conn).ok_or(HandshakeError::UnknownSid)?;
+        match peer.engine_io() {
+            Some(engine) if engine.secret != sid.secret || engine.endpoint != endpoint => {
+                Err(HandshakeError::UnknownSid)
+            }
+            Some(engine) if engine.revision != revision => Err(HandshakeError::BadRequest),
+            Some(_) => Ok(sid.conn),
+            None => Err(HandshakeError::UnknownSid),
+        }
+    }
+
+    /// Whether there is a session of this sid, and it polls.
+    fn polls(&mut self, sid: Sid) -> bool {
+        self.peer(sid.conn).is_some_and(|(peer, _)| {
+            let is_its = peer
+                .engine_io()
+                .is_some_and(|engine| engine.secret == sid.secret);
+            is_its && peer.as_polling().is_some()
+        })
+    }
+}
