@@ -101,16 +101,16 @@ class AgentRecord:
 class Newcomer:
     """A connection that is nobody yet."""
 
-    __slots__ = ("auth", "dialect", "ip", "opened_at", "token")
+    __slots__ = ("auth", "dialect", "ip", "since", "token")
 
-    def __init__(self, ip: str, token: str | None, dialect: Dialect, opened_at: int) -> None:
+    def __init__(self, ip: str, token: str | None, dialect: Dialect, since: int) -> None:
         self.ip = ip
         self.token = token
         """What it has shown before it says who it is: the bearer of its upgrade, or the token of
         its Socket.IO CONNECT."""
         self.dialect: Dialect = dialect
-        self.opened_at = opened_at
-        """Milliseconds of the pool's clock."""
+        self.since: float = since
+        """When it came, on the pool's clock; `math.inf` for one that may stay nobody."""
         self.auth: bytes | None = None
         """The JSON object of its Socket.IO CONNECT, if somebody will ask for it."""
 
@@ -236,6 +236,13 @@ class Registry:
         self.watchers[conn] = watcher
         if type(who) is not AgentRecord:
             self.introduced[conn] = watcher
+
+    def unwatch(self, conn: int) -> None:
+        """Tells `conn` no more: one that may still introduce itself is a newcomer again."""
+        watcher = self.watchers.pop(conn, None)
+        if watcher is not None and watcher.newcomer is not None:
+            del self.introduced[conn]
+            self.newcomers[conn] = watcher.newcomer
 
     def owner(self, conn: int) -> AgentRecord | None:
         """The agent that owns this connection now; None for watchers, newcomers and connections

@@ -89,6 +89,9 @@ TABLE: Final[dict[tuple[Sender, Kind], Reaction]] = {
 }
 # fmt: on
 
+OWN_NAMESPACES: Final = ("", "/")
+"""Where a type means what the table says: the raw dialect, which has no namespaces, and Socket.IO's
+first one."""
 _KINDS: Final[dict[str, Kind]] = {kind: kind for _, kind in TABLE if kind != "other"}
 
 
@@ -98,7 +101,7 @@ def react(sender: Sender, kind: str, namespace: str = "") -> Reaction:
     Args:
         namespace: Socket.IO's; "" in the raw dialect.
     """
-    known = _KINDS.get(kind, "other") if namespace in ("", "/") else "other"
+    known = _KINDS.get(kind, "other") if namespace in OWN_NAMESPACES else "other"
     reaction = TABLE.get((sender, known))
     if reaction is None:
         raise RuntimeError(f"admission: {kind} of an introduced agent is the core's to answer")

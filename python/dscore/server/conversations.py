@@ -16,10 +16,9 @@ from dscore.messages import (
     parse_object,
     timestamp,
 )
-from dscore.policy.admission import Reaction, react
+from dscore.policy.admission import OWN_NAMESPACES, Reaction, react
 from dscore.registry import AgentRecord
 from dscore.server.context import Context
-from dscore.server.hooks import Call
 from dscore.server.introductions import Introductions
 from dscore.server.watchers import Watchers
 from dscore.server.welcome import Welcome
@@ -86,7 +85,7 @@ class Conversations:
                 who = self._context.registry.introduced.get(conn)
                 self._introductions.judge(conn, watch, kind, who.ip if who else "", now)
             case "unwatch":
-                self._context.registry.watchers.pop(conn, None)
+                self._context.registry.unwatch(conn)
             case "answer":
                 request = parse(kind, data)
                 assert isinstance(request, ClientStatusRequest)
@@ -116,18 +115,19 @@ class Conversations:
 
     def _hand_over(self, event: "Message", record: AgentRecord) -> None:
         """To the policy, whose answer is the ack if one was asked for."""
-        context, conn = self._context, record.conn
-        in_namespace = event.namespace not in ("", "/")
-        hook = context.hooks.on_namespace_message if in_namespace else context.hooks.on_message
+        context, hooks = self._context, self._context.hooks
+        kind, namespace = event.kind, event.namespace
         ack = None if event.ack is None else partial(self._ack, event)
+        in_namespace = namespace not in OWN_NAMESPACES
+        hook = hooks.on_namespace_message if in_namespace else hooks.on_message
         if hook is None:
             if ack is not None:
                 ack(None)
             return
-        message = attach(parse_object(event.data, event.kind), event.attachments)
-        place = (event.namespace,) if in_namespace else ()
-        call = Call(hook, (context.agent(record), *place, event.kind, message), ack)
-        if not context.hooks.message(conn, call):
+        message = attach(parse_object(event.data, kind), event.attachments)
+        agent, conn = context.agent(record), record.conn
+        args = (agent, namespace, kind, message) if in_namespace else (agent, kind, message)
+        if not hooks.message(conn, hook, args, ack):
             _log.warning("agent_too_fast", agent_id=record.agent_id, conn_id=conn)
             context.pool.close_connection(conn, 1008, "too many messages")
 
@@ -137,7 +137,8 @@ class Conversations:
         try:
             data, attachments = detach([] if answer is None else [answer])
         except ValueError as error:
-            self._context.hooks.failed("on_message", error)
+            is_ours = event.namespace in OWN_NAMESPACES
+            self._context.hooks.failed("on_message" if is_ours else "on_namespace_message", error)
             data, attachments = b"[]", []
         self._context.pool.send_ack(
             event.conn, event.ack, data, namespace=event.namespace, attachments=attachments

@@ -19,15 +19,16 @@ MAX_WAITING = 1000
 _log = get_logger("dscore.policy")
 
 Hook: TypeAlias = Callable[..., Any]
+Ack: TypeAlias = Callable[[Any], None]
+"""Takes what a hook returned; None if it raised."""
 
 
 class Call(NamedTuple):
-    """A message for a hook."""
+    """A message that its hook has not dealt with yet."""
 
     hook: Hook
     args: tuple[object, ...]
-    ack: Callable[[Any], None] | None
-    """Takes what the hook returned, None if it raised. None: the agent has asked for no ack."""
+    ack: Ack | None
 
 
 class Hooks:
@@ -54,8 +55,11 @@ class Hooks:
         if inspect.isawaitable(result):
             self._tasks.spawn(self._finish(hook, result), hook.__name__)
 
-    def message(self, conn: int, call: Call) -> bool:
+    def message(self, conn: int, hook: Hook, args: tuple[object, ...], ack: Ack | None) -> bool:
         """Hands a message to its hook, after the earlier ones of its connection.
+
+        Args:
+            ack: None if the agent has asked for none.
 
         Returns:
             False if too many wait already: it was not taken.
@@ -64,14 +68,15 @@ class Hooks:
         if waiting is not None:
             if len(waiting) >= MAX_WAITING:
                 return False
-            waiting.append(call)
+            waiting.append(Call(hook, args, ack))
             return True
-        result = self._call(call.hook, call.args)
+        result = self._call(hook, args)
         if inspect.isawaitable(result):
             self._waiting[conn] = deque()
-            self._tasks.spawn(self._work_off(conn, call, result), call.hook.__name__)
-        elif call.ack is not None:
-            call.ack(result)
+            work = self._work_off(conn, Call(hook, args, ack), result)
+            self._tasks.spawn(work, hook.__name__)
+        elif ack is not None:
+            ack(result)
         return True
 
     def failed(self, name: str, error: Exception) -> None:
