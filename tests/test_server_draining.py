@@ -352,11 +352,13 @@ async def test_drain_3_every_socketio_connection_gets_server_shutdown_introduced
         await server.join(4)
         await server.happen(introduction(4, "heartbeat", clientName="b"))
         await server.join(5)
+        await server.join(6)
+        await server.happen(introduction(6, "watch"), fake_core.message(6, "unwatch"))
         drain = await begin(server)
         await server.happen(*(Outcome(conn, "r", "acked") for conn in (1, 3, 4)))
         report = await drain
-        told = [conn for conn in range(1, 6) if server.told(conn, "server_shutdown")]
-        assert told == [3, 4, 5]
+        told = [conn for conn in range(1, 7) if server.told(conn, "server_shutdown")]
+        assert told == [3, 4, 5, 6]
         assert (report.total, report.acked) == (3, 3)
 
 

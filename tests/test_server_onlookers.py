@@ -135,6 +135,38 @@ async def test_watch_on_connect_becomes_a_watch_when_asked_for_it() -> None:
         assert [one["name"] for one in server.told(1, "client_status_changed")] == ["cam-1"]
 
 
+async def test_watch_on_connect_ends_with_unwatch_and_it_is_nobody_again() -> None:
+    async with running(WATCHING) as server:
+        await server.join(1)
+        await server.happen(fake_core.message(1, "unwatch"))
+        assert server.counts() == (1, 0, 1)
+        await server.introduce(2, "a")
+        assert server.told(1) == []
+        await server.happen(introduction(1, "heartbeat", clientName="b"))
+        assert set(server.connected_ids()) == {"a", "b"}
+
+
+async def test_whoever_watches_on_connect_may_introduce_itself_at_any_time() -> None:
+    async with running({**WATCHING, **TOKENS}) as server:
+        await server.join(1, auth(token="operators"))
+        server.pool.clock_skip = 3_600_000
+        await server.happen(introduction(1, "app_ready", instance_id="a", token="agents"))
+        assert server.connected_ids() == ["a"]
+
+
+async def test_a_policy_that_never_answers_makes_nobody_a_watcher() -> None:
+    class Mute(Policy):
+        async def authenticate(self, candidate: Candidate) -> bool:
+            await asyncio.Event().wait()
+            return True
+
+    async with running({**WATCHING, "auth": {"timeout": "10ms"}}, policy=Mute()) as server:
+        await server.join(1)
+        await eventually(lambda: not server._tasks)
+        assert server.counts() == (1, 0, 1)
+        assert server.core_stats()["hook_errors_total"] == 0
+
+
 async def test_a_bad_introduction_leaves_it_watching() -> None:
     async with running(WATCHING) as server:
         await server.join(1)

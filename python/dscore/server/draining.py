@@ -7,6 +7,7 @@ from contextlib import suppress
 from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
 from dscore.policy.drain import Drain, DrainReport, OutcomeName, reconnect_window_ms
+from dscore.registry import Watcher
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 from dscore.texts import text
@@ -63,7 +64,7 @@ class Draining:
             self._settled.set()
 
     def closed(self, conn: int) -> None:
-        """A WebSocket has ended. An agent without an outcome had left before it could be told."""
+        """A connection has ended. An agent without an outcome had left before it could be told."""
         if conn in self.drain.pending:
             self.outcome(conn, "vanished", 0.0)
 
@@ -117,10 +118,10 @@ class Draining:
         """Whether server_shutdown means something here even if agents are to stop. Document B's
         agents, and its pages that never introduce themselves, know nothing else."""
         registry = self._context.registry
-        if (newcomer := registry.newcomers.get(conn)) is not None:
-            return newcomer.dialect == "socketio"
-        record = registry.owner(conn)
-        return conn in registry.watchers or (record is not None and record.dialect == "socketio")
+        who = registry.newcomers.get(conn) or registry.introduced[conn]
+        if isinstance(who, Watcher):
+            return True
+        return who.dialect == "socketio" or conn in registry.watchers
 
     async def _wait_for_outcomes(self) -> None:
         """Until every agent has its outcome. The core sees to the deadlines; this is in case it

@@ -187,12 +187,11 @@ class Introductions:
             self._welcome.agent(conn, message, kind, now)
 
     def _seconds_left(self, newcomer: Newcomer, now: int) -> float:
-        """Until the core closes a connection that has not introduced itself; it knows of a
-        connection before we do."""
+        """At most: the core, which closes it then, has known of it for longer than we have."""
         auth = self._context.config.auth
         if newcomer.dialect == "socketio" and not auth.required:
             return math.inf
-        return auth.timeout - (now - newcomer.opened_at) / 1000
+        return auth.timeout - (now - newcomer.since) / 1000
 
     def _turn_away(
         self, conn: int, candidate: Candidate, why: str = "authentication failed"

@@ -6,7 +6,9 @@ the core such a connection is nobody yet, so that a heartbeat of it is an introd
 other.
 """
 
+import asyncio
 import inspect
+import math
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
@@ -78,21 +80,26 @@ class Onlookers:
         if inspect.isawaitable(verdict):
             context.tasks.spawn(self._judge_later(conn, verdict), "authenticate")
         elif verdict:
-            self._watch(conn)
+            self._watch(conn, newcomer)
 
     async def _judge_later(self, conn: int, verdict: Awaitable[Any]) -> None:
+        context = self._context
         try:
-            allowed = await verdict
+            allowed = await asyncio.wait_for(verdict, context.config.auth.timeout)
+        except asyncio.TimeoutError:
+            return
         except Exception as error:
-            self._context.hooks.failed("authenticate", error)
+            context.hooks.failed("authenticate", error)
             return
         # Meanwhile it may have gone, introduced itself, or been sent away.
-        if allowed and conn in self._context.registry.newcomers and self._context.gate == "open":
-            self._watch(conn)
+        newcomer = context.registry.newcomers.get(conn)
+        if allowed and newcomer is not None and context.gate == "open":
+            self._watch(conn, newcomer)
 
-    def _watch(self, conn: int) -> None:
+    def _watch(self, conn: int, newcomer: Newcomer) -> None:
         context = self._context
         context.registry.watch(conn, WatchFilter(), until_introduced=True)
+        newcomer.since = math.inf
         context.pool.lift_deadline(conn)
         self._watchers.begin(conn, snapshot=False)
 
