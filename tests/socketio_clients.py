@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import socketio
-from aiohttp import ClientWebSocketResponse
 
 from wire import DEADLINE_SECONDS
 
@@ -45,7 +44,7 @@ TYPES = (
     *("terminate_app", "server_shutdown", "server_status_response", "error"),
     *("client_status_changed", "client_reconnected", "drain_progress"),
 )
-# Reasons with which the libraries say that the server has sent a DISCONNECT packet.
+# The libraries' reasons for not coming back by themselves.
 _SENT_AWAY = ("io server disconnect", "server disconnect")
 _POLL_SECONDS = 0.005
 
@@ -66,7 +65,7 @@ class Happening(NamedTuple):
     """Something that happened to a client."""
 
     what: str
-    """connect, upgrade, disconnect, connect_error, reconnect_attempt, close, event, ack."""
+    """connect, upgrade, disconnect, connect_error, reconnect_attempt, event, ack."""
     name: str
     """Of the event or the transport; id of the ack; else the reason."""
     args: list[Any]
@@ -77,7 +76,8 @@ class Disconnected(NamedTuple):
 
     reason: str
     for_good: bool
-    """Whether a DISCONNECT packet came: the library does not come back by itself then."""
+    """Whether it was sent away: the library does not come back by itself then. A DISCONNECT packet
+    does that; to python-socketio the close packet of Engine.IO, with which polling ends, too."""
 
 
 class Client:
@@ -136,12 +136,6 @@ class Client:
     async def tried_again(self, seconds: float = DEADLINE_SECONDS) -> None:
         """Waits until it tries to come back; only the JavaScript clients tell."""
         await self._next("reconnect_attempt", None, seconds)
-
-    async def close_code(self, seconds: float = DEADLINE_SECONDS) -> int:
-        """The code with which its WebSocket was closed."""
-        code = (await self._next("close", None, seconds)).args[0]
-        assert isinstance(code, int)
-        return code
 
     async def refused(self, seconds: float = DEADLINE_SECONDS) -> str:
         """What the connect error of its namespace says."""
@@ -291,8 +285,9 @@ class PythonClient(Client):
         self._answers = answers
         self._greeting = greeting
         self._namespace = "/"
-        self._library = socketio.AsyncClient(**options)
-        self._socket: ClientWebSocketResponse | None = None
+        self._has_begun = False
+        # A ctrl-C is for the tests.
+        self._library = socketio.AsyncClient(handle_sigint=False, **options)
 
     async def connect(
         self,
@@ -315,17 +310,15 @@ class PythonClient(Client):
             # The connect_error of a namespace has been noted with its own words by now.
             if not self.has("connect_error"):
                 self.happens(Happening("connect_error", str(error), []))
+        self._has_begun = True
 
     async def _on_connect(self) -> None:
-        self._socket = self._library.eio.ws
         self.happens(Happening("connect", self._library.transport(), []))
         for event, *args in self._greeting:
             await self.emit(str(event), *args)
 
     async def _on_disconnect(self, reason: str) -> None:
         self.happens(Happening("disconnect", reason, []))
-        if self._socket is not None and self._socket.close_code is not None:
-            self.happens(Happening("close", "", [int(self._socket.close_code)]))
 
     async def _on_connect_error(self, *args: Any) -> None:
         self.happens(Happening("connect_error", "", list(args)))
@@ -347,7 +340,12 @@ class PythonClient(Client):
         await self._library.disconnect()
 
     async def close(self) -> None:
-        # A task that is to bring it back can be told to end once it has begun, and may still succeed.
+        self._library.reconnection = False
+        if not self._has_begun:
+            # It has no tasks yet to wait for, and fails if it is told to.
+            await self._library.eio.disconnect(abort=True)
+            return
+        # The task that brings it back can be told to end once it has begun, and may still succeed.
         await asyncio.sleep(0)
         await self._library.shutdown()
         await self._library.disconnect()
@@ -423,6 +421,9 @@ class Clients:
         await one.connected()
         if transports is None:
             await one.upgraded()
+            # An answer over the new transport shows that the server has changed over, too.
+            await one.call("client_status_request", {"clientName": one.name})
+            await one.message("server_status_response")
         return one
 
     async def introduce(

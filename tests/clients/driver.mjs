@@ -56,23 +56,12 @@ function connect({ client, library, url, options, listen, answers, greeting }) {
   watchEngines(client, socket);
 }
 
-// Each attempt has an engine of its own. Its transports tell what the libraries keep to themselves: the code of a close frame.
+// Each attempt has an engine of its own, and only that tells of an upgrade.
 function watchEngines(client, socket) {
-  const watch = () => {
-    const { engine } = socket.io;
-    watchTransport(client, engine.transport);
-    engine.on("upgrade", (transport) => {
-      watchTransport(client, transport);
-      say(client, "upgrade", transport.name);
-    });
-  };
+  const watch = () => socket.io.engine.on("upgrade", (transport) => say(client, "upgrade", transport.name));
   watch();
   // It is told of before the engine is made, in the same breath.
   socket.io.on("reconnect_attempt", () => queueMicrotask(watch));
-}
-
-function watchTransport(client, transport) {
-  transport.ws?.on("close", (code, reason) => say(client, "close", String(reason), [code]));
 }
 
 const COMMANDS = {

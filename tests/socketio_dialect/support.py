@@ -8,7 +8,7 @@ import pytest
 
 import dscore
 from protocol.support import Running, Settings, eventually
-from socketio_clients import JAVASCRIPT, LIBRARIES, TRANSPORTS, Client, Clients
+from socketio_clients import LIBRARIES, TRANSPORTS, Client, Clients
 from socketio_dialect.cable import Cable
 
 Transports = Sequence[str] | None
@@ -24,6 +24,8 @@ every_library = pytest.mark.parametrize("library", LIBRARIES)
 every_transport = pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
 
 QUICK = {"shutdown": {"timeout": 0.6, "notice": 0.3, "close_timeout": 0.5}}
+FOR_GOOD = (1000, 1008, 4409)
+"""Codes before which a DISCONNECT packet is sent."""
 TOKENS = {
     "auth": {"required": True, "tokens": ["agent-secret"], "operator_tokens": ["operator-secret"]}
 }
@@ -44,10 +46,22 @@ def ends_as(transports: Transports) -> str:
     return "polling" if transports == ["polling"] else "websocket"
 
 
-def tells_close_codes(library: str, transports: Transports) -> bool:
-    """Whether the code of a close frame can be learnt: python-socketio forgets it at a DISCONNECT,
-    and polling has none."""
-    return library in JAVASCRIPT and ends_as(transports) == "websocket"
+def is_left_behind(one: Client) -> bool:
+    """Whether any close by the server is for good: python-socketio takes the close packet of
+    Engine.IO, with which a polling session ends, for an order to stay away."""
+    return (one.library, one.transport) == ("python", "polling")
+
+
+async def ended(one: Client, code: int, cable: Cable | None = None) -> None:
+    """Waits until the server has ended its connection with this code.
+
+    Args:
+        cable: what it is connected by, if nobody else's connection there ends with this code.
+    """
+    gone = await one.disconnected()
+    assert gone.for_good == (code in FOR_GOOD or is_left_behind(one)), gone
+    if cable is not None and one.transport == "websocket":
+        await cable.brings_close(code)
 
 
 async def one_of_each(
@@ -72,12 +86,22 @@ async def is_connected(here: Running, name: str) -> bool:
     return known is not None and known.connected
 
 
+async def cut_off(one: Client, cable: Cable) -> None:
+    """Cuts the cable until the client knows it: one that polls may be between two requests."""
+
+    async def knows_it() -> bool:
+        cable.cut()
+        return one.has("disconnect")
+
+    await eventually(knows_it)
+    assert not (await one.disconnected()).for_good
+
+
 async def stays_away(one: Client, witness: Client, cable: Cable) -> None:
     """That it does not come back: not even while another one, of the same library and through the
     same cable, has come back twice."""
     for _ in range(2):
-        cable.cut()
-        assert not (await witness.disconnected()).for_good
+        await cut_off(witness, cable)
         await witness.connected()
     assert not one.has("connect")
     assert not one.has("reconnect_attempt")

@@ -6,18 +6,17 @@ import pytest
 
 from protocol.support import ISO_UTC, UUID, eventually, running
 from socketio_clients import JAVASCRIPT, Clients, app_ready
-from socketio_dialect.cable import cable_to
+from socketio_dialect.cable import Cable, cable_to
 from socketio_dialect.support import (
     QUICK,
     Transports,
     all_connected,
     base,
+    ended,
     every_kind,
     every_library,
     is_connected,
-    merged,
     one_of_each,
-    tells_close_codes,
 )
 from wire import agent
 
@@ -26,9 +25,9 @@ from wire import agent
 async def test_terminate_app_is_answered_and_it_is_closed_for_good(
     clients: Clients, library: str, transports: Transports
 ) -> None:
-    async with running() as here:
+    async with running() as here, cable_to(here.port) as cable:
         greeting = app_ready("a-1")
-        one = await clients.introduce(library, base(here), transports, greeting=greeting)
+        one = await clients.introduce(library, cable.url, transports, greeting=greeting)
         drain = asyncio.create_task(here.server.drain())
         order = await one.message("terminate_app")
         assert set(order) == {"request_id", "reason"}
@@ -39,9 +38,7 @@ async def test_terminate_app_is_answered_and_it_is_closed_for_good(
         assert ISO_UTC.fullmatch(notice["timestamp"])
         answer = {"request_id": order["request_id"], "status": "OK", "message": "done"}
         await one.emit("app_terminated", answer)
-        assert (await one.disconnected()).for_good
-        if tells_close_codes(library, transports):
-            assert await one.close_code() == 1000
+        await ended(one, 1000, cable)
         report = await drain
         assert (report.total, report.acked, report.exit_code) == (1, 1, 0)
         assert one.heard("terminate_app") == one.heard("server_shutdown") == []
@@ -51,14 +48,12 @@ async def test_terminate_app_is_answered_and_it_is_closed_for_good(
 async def test_one_that_does_not_answer_is_closed_1001_and_may_come_back(
     clients: Clients, library: str, transports: Transports
 ) -> None:
-    async with running(QUICK) as here:
+    async with running(QUICK) as here, cable_to(here.port) as cable:
         greeting = app_ready("a-1")
-        one = await clients.introduce(library, base(here), transports, greeting=greeting)
+        one = await clients.introduce(library, cable.url, transports, greeting=greeting)
         drain = asyncio.create_task(here.server.drain())
         await one.message("terminate_app")
-        assert not (await one.disconnected()).for_good
-        if tells_close_codes(library, transports):
-            assert await one.close_code() == 1001
+        await ended(one, 1001, cable)
         report = await drain
         assert (report.timed_out, report.not_acked, report.exit_code) == (1, ["a-1"], 3)
 
@@ -67,11 +62,14 @@ async def test_one_that_does_not_answer_is_closed_1001_and_may_come_back(
 async def test_software_of_document_b_is_notified_and_may_come_back(
     clients: Clients, library: str, transports: Transports
 ) -> None:
-    async with running(merged({"shutdown": {"timeout": 30, "notice": 0.3}})) as here:
-        one = await clients.introduce(library, base(here), transports)
+    async with (
+        running({"shutdown": {"timeout": 30, "notice": 0.3}}) as here,
+        cable_to(here.port) as cable,
+    ):
+        one = await clients.introduce(library, cable.url, transports)
         drain = asyncio.create_task(here.server.drain())
         await one.message("server_shutdown")
-        assert not (await one.disconnected()).for_good
+        await ended(one, 1001, cable)
         report = await asyncio.wait_for(drain, 10)
         assert (report.notified, report.timed_out, report.exit_code) == (1, 0, 0)
 
@@ -80,13 +78,11 @@ async def test_software_of_document_b_is_notified_and_may_come_back(
 async def test_one_that_was_never_introduced_is_notified_too(
     clients: Clients, library: str, transports: Transports
 ) -> None:
-    async with running(QUICK) as here:
-        one = await clients.connect(library, base(here), transports, greeting=[])
+    async with running(QUICK) as here, cable_to(here.port) as cable:
+        one = await clients.connect(library, cable.url, transports, greeting=[])
         drain = asyncio.create_task(here.server.drain())
         await one.message("server_shutdown")
-        assert not (await one.disconnected()).for_good
-        if tells_close_codes(library, transports):
-            assert await one.close_code() == 1001
+        await ended(one, 1001, cable)
         report = await drain
         assert (report.total, report.exit_code) == (0, 0)
 
@@ -95,20 +91,17 @@ async def test_one_that_was_never_introduced_is_notified_too(
 async def test_progress_asks_for_more_time(
     clients: Clients, library: str, transports: Transports
 ) -> None:
-    async with running(QUICK) as here:
+    async with running(QUICK) as here, agent(here.ws, "mute") as mute:
         greeting = app_ready("a-1")
         one = await clients.introduce(library, base(here), transports, greeting=greeting)
         drain = asyncio.create_task(here.server.drain())
         order = await one.message("terminate_app")
         request = {"request_id": order["request_id"]}
         await one.emit("termination_progress", {**request, "stage": "eos", "need_ms": 5_000})
-        async with agent(here.ws, introduce=False) as late:
-            await late.closed()
-        # Past its first deadline.
-        await asyncio.sleep(QUICK["shutdown"]["timeout"] * 1.5)
-        assert not one.has("disconnect")
+        assert await mute.closed() == (1001, "Server shutdown timeout")
+        assert not one.has("disconnect"), "its deadline was the same before"
         await one.emit("app_terminated", {**request, "status": "OK", "message": ""})
-        assert (await one.disconnected()).for_good
+        await ended(one, 1000)
         assert (await drain).acked == 1
 
 
@@ -125,7 +118,8 @@ async def test_newcomers_are_turned_away(clients: Clients, library: str) -> None
             late = await clients.begin(library, cable.url, transports, name="late")
             if library == "python":
                 assert late.has("connect_error")
-            elif transports != ["websocket"]:
+            else:
+                # Soon, that is: a connection that ends before it was opened costs it 20 seconds.
                 await late.tried_again()
             assert not await is_connected(here, "late")
         assert 503 in cable.statuses
@@ -134,7 +128,7 @@ async def test_newcomers_are_turned_away(clients: Clients, library: str) -> None
         status = await one.message("server_status_response")
         assert status["serverStatus"] == "shutting_down"
         await one.emit("app_terminated", answer)
-        assert (await one.disconnected()).for_good
+        await ended(one, 1000)
         report = await drain
         assert (report.total, report.acked) == (1, 1)
 
@@ -144,6 +138,16 @@ STAGES = pytest.mark.parametrize(
 )
 
 
+async def held_after(cable: Cable, pieces: int) -> None:
+    """Lets an upgrade go on until then, and waits for that."""
+    cable.hold_upgrades(pieces)
+
+    async def is_held() -> bool:
+        return cable.held == [pieces]
+
+    await eventually(is_held)
+
+
 @STAGES
 @pytest.mark.parametrize("library", JAVASCRIPT)
 async def test_an_upgrade_that_a_drain_interrupts_is_completed(
@@ -151,14 +155,11 @@ async def test_an_upgrade_that_a_drain_interrupts_is_completed(
 ) -> None:
     settings = {"shutdown": {"timeout": 20, "close_timeout": 0.5}}
     async with running(settings) as here, cable_to(here.port) as cable:
-        cable.hold_upgrades(after)
+        cable.hold_upgrades(min(after, 1))
         one = await clients.begin(library, cable.url, greeting=app_ready("a-1"))
         await all_connected(here, ["a-1"])
-
-        async def is_held() -> bool:
-            return cable.held == 1
-
-        await eventually(is_held)
+        # Not earlier: once its probe is answered it says nothing before the upgrade is made.
+        await held_after(cable, after)
         drain = asyncio.create_task(here.server.drain())
 
         async def is_draining() -> bool:
@@ -177,8 +178,7 @@ async def test_an_upgrade_that_a_drain_interrupts_is_completed(
         await one.upgraded()
         answer = {"request_id": order["request_id"], "status": "OK", "message": ""}
         await one.emit("app_terminated", answer)
-        assert (await one.disconnected()).for_good
-        assert await one.close_code() == 1000
+        await ended(one, 1000, cable)
         report = await drain
         assert (report.total, report.acked, report.exit_code) == (1, 1, 0)
         assert one.heard("terminate_app") == [], "it was told once"
@@ -190,19 +190,15 @@ async def test_an_upgrade_that_never_completes_holds_up_no_drain(
     clients: Clients, library: str, after: int
 ) -> None:
     async with running(QUICK) as here, cable_to(here.port) as cable:
-        cable.hold_upgrades(after)
+        cable.hold_upgrades(min(after, 1))
         # python-socketio waits for its upgrade before it goes on.
         beginning = asyncio.create_task(
             clients.begin(library, cable.url, greeting=app_ready("a-1"))
         )
         try:
-
-            async def is_held() -> bool:
-                return cable.held == 1
-
-            await eventually(is_held)
             if library != "python":
                 await all_connected(here, ["a-1"])
+            await held_after(cable, after)
             report = await asyncio.wait_for(here.server.drain(), 5)
             assert report.acked == 0
 
@@ -227,8 +223,8 @@ async def test_a_mixed_fleet_is_drained_as_one(clients: Clients) -> None:
             answer = {"request_id": order["request_id"], "status": "OK", "message": ""}
             await one.emit("app_terminated", answer)
         for at, one in enumerate(everyone):
-            assert (await one.disconnected()).for_good == (at % 2 == 0)
-        assert not (await mute.disconnected()).for_good
+            await ended(one, 1001 if at % 2 else 1000)
+        await ended(mute, 1001)
         report = await drain
         counts = (report.total, report.acked, report.notified, report.timed_out)
         assert counts == (14, 7, 6, 1)
@@ -236,8 +232,12 @@ async def test_a_mixed_fleet_is_drained_as_one(clients: Clients) -> None:
 
 async def test_a_restart_drain_notifies_a_mixed_fleet(clients: Clients) -> None:
     settings = {"shutdown": {"intent": "restart", "notice": 0.5, "close_timeout": 0.5}}
-    async with running(settings) as here, agent(here.ws, "raw") as raw:
-        everyone = await one_of_each(clients, base(here))
+    async with (
+        running(settings) as here,
+        cable_to(here.port) as cable,
+        agent(here.ws, "raw") as raw,
+    ):
+        everyone = await one_of_each(clients, cable.url)
         drain = asyncio.create_task(here.server.drain())
         slots = [(await raw.recv_type("server_shutdown"))["reconnectAfter"]]
         for one in everyone:
@@ -246,9 +246,8 @@ async def test_a_restart_drain_notifies_a_mixed_fleet(clients: Clients) -> None:
         assert min(slots) >= 5_000
         assert len(set(slots)) > 1, "they do not all come back at once"
         for one in everyone:
-            assert not (await one.disconnected()).for_good
-            if tells_close_codes(one.library, None) and one.transport == "websocket":
-                assert await one.close_code() == 1001
+            await ended(one, 1001)
+        await cable.brings_close(1001, count=sum(one.transport == "websocket" for one in everyone))
         assert await raw.closed() == (1001, "Server shutting down gracefully")
         report = await drain
         assert (report.total, report.exit_code) == (13, 0)

@@ -14,18 +14,24 @@ from socketio_dialect.support import (
     Transports,
     all_connected,
     base,
+    cut_off,
+    ended,
     ends_as,
     every_kind,
     is_connected,
+    is_left_behind,
     one_of_each,
     stays_away,
-    tells_close_codes,
 )
 from wire import agent
 
 Serve = Callable[..., Serving]
 BACK_SECONDS = 30.0
 """Five seconds is the longest delay of the libraries, and an attempt may fail once or twice."""
+
+
+def all_but_left_behind(everyone: list[Client]) -> list[Client]:
+    return [one for one in everyone if not is_left_behind(one)]
 
 
 async def are_back(everyone: list[Client]) -> None:
@@ -42,9 +48,7 @@ async def test_it_comes_back_when_its_connection_is_cut(
         one = await clients.introduce(library, cable.url, transports)
         await page.recv_type("client_status_changed")
         for _ in range(2):
-            cable.cut()
-            gone = await one.disconnected()
-            assert not gone.for_good
+            await cut_off(one, cable)
             await one.connected()
             await one.message("heartbeat_response")
             assert (await page.recv_type("client_reconnected"))["clientName"] == "b-1"
@@ -100,28 +104,27 @@ async def test_all_come_back_after_kill_9(clients: Clients, serve: Serve) -> Non
         assert not (await one.disconnected()).for_good
     again = await asyncio.to_thread(serve, port=serving.port)
     await are_back(everyone)
-    assert again.stop() == 0
+    assert await asyncio.to_thread(again.stop) == 0
 
 
 async def test_all_come_back_after_a_restart(clients: Clients, serve: Serve) -> None:
-    environ = {"DSCORE_SHUTDOWN__NOTICE": "1s"}
-    serving = await asyncio.to_thread(serve, env=environ)
-    everyone = await one_of_each(clients, serving.url, quick=False)
-    serving.process.send_signal(signal.SIGUSR1)
-    for one in everyone:
-        notice = await one.message("server_shutdown")
-        assert set(notice) == {"message", "timestamp", "reconnectAfter"}
-        assert notice["reconnectAfter"] >= 5_000
-        assert not one.has("disconnect"), "it is told before it is closed"
-        assert one.heard("terminate_app") == []
-    for one in everyone:
-        assert not (await one.disconnected()).for_good
-        if tells_close_codes(one.library, None) and one.transport == "websocket":
-            assert await one.close_code() == 1001
-    assert await asyncio.to_thread(serving.wait) == 0
-    again = await asyncio.to_thread(serve, port=serving.port)
-    await are_back(everyone)
-    assert again.stop() == 0
+    serving = await asyncio.to_thread(serve, env={"DSCORE_SHUTDOWN__NOTICE": "1s"})
+    async with cable_to(serving.port) as cable:
+        everyone = await one_of_each(clients, cable.url, quick=False)
+        serving.process.send_signal(signal.SIGUSR1)
+        for one in everyone:
+            notice = await one.message("server_shutdown")
+            assert set(notice) == {"message", "timestamp", "reconnectAfter"}
+            assert notice["reconnectAfter"] >= 5_000
+            assert not one.has("disconnect"), "it is told before it is closed"
+            assert one.heard("terminate_app") == []
+        for one in everyone:
+            await ended(one, 1001)
+        await cable.brings_close(1001, count=sum(one.transport == "websocket" for one in everyone))
+        assert await asyncio.to_thread(serving.wait) == 0
+        again = await asyncio.to_thread(serve, port=serving.port)
+        await are_back(all_but_left_behind(everyone))
+        assert await asyncio.to_thread(again.stop) == 0
 
 
 async def test_all_come_back_after_maintenance(clients: Clients) -> None:
@@ -130,17 +133,16 @@ async def test_all_come_back_after_maintenance(clients: Clients) -> None:
         switch = "/api/v1/maintenance"
         assert (await here.pages.post(switch, json={"enabled": True})).is_success
         for one in everyone:
-            assert not (await one.disconnected()).for_good
-            if tells_close_codes(one.library, None) and one.transport == "websocket":
-                assert await one.close_code() == 1013
+            await ended(one, 1013)
         for one in everyone:
             if one.library != "python":
                 # It has been turned away at least once.
                 await one.tried_again()
                 await one.tried_again()
         assert (await here.pages.post(switch, json={"enabled": False})).is_success
-        await are_back(everyone)
-        await all_connected(here, [one.name for one in everyone])
+        back = all_but_left_behind(everyone)
+        await are_back(back)
+        await all_connected(here, [one.name for one in back])
 
 
 @every_kind
@@ -151,9 +153,7 @@ async def test_a_raw_agent_takes_over_and_it_stays_away(
         witness = await clients.introduce(library, cable.url, transports, name="witness")
         one = await clients.introduce(library, cable.url, transports, name="a-1")
         async with agent(here.ws, "a-1") as newer:
-            assert (await one.disconnected()).for_good
-            if tells_close_codes(library, transports):
-                assert await one.close_code() == 4409
+            await ended(one, 4409, cable)
             await stays_away(one, witness, cable)
             details = await here.details("a-1")
             assert (details["dialect"], details["connected"]) == ("raw", True)
@@ -183,7 +183,7 @@ async def test_a_second_client_of_one_name_takes_over(
         # Of another library and transport, so that the two could not be mistaken for each other.
         other = "js-3" if library == "js-4" else "js-4"
         newer = await clients.introduce(other, base(here), None)
-        assert (await one.disconnected()).for_good
+        await ended(one, 4409, cable)
         await stays_away(one, witness, cable)
         await newer.emit("heartbeat", {"clientName": "b-1"})
         await newer.message("heartbeat_response")
@@ -203,9 +203,7 @@ async def test_a_terminated_one_stays_away(
         assert UUID.fullmatch(order["request_id"])
         await one.emit("app_terminated", {**order, "status": "OK", "message": "done"})
         assert (await waiting).outcome == "acked"
-        assert (await one.disconnected()).for_good
-        if tells_close_codes(library, transports):
-            assert await one.close_code() == 1000
+        await ended(one, 1000, cable)
         await stays_away(one, witness, cable)
         assert (await here.details("a-1"))["state"] == "terminated"
 
@@ -218,9 +216,7 @@ async def test_one_that_an_operator_removes_stays_away(
         witness = await clients.introduce(library, cable.url, transports, name="witness")
         one = await clients.introduce(library, cable.url, transports)
         assert (await here.pages.delete("/api/v1/agents/b-1")).is_success
-        assert (await one.disconnected()).for_good
-        if tells_close_codes(library, transports):
-            assert await one.close_code() == 1008
+        await ended(one, 1008, cable)
         await stays_away(one, witness, cable)
 
 
@@ -233,7 +229,5 @@ async def test_any_other_close_lets_all_come_back(clients: Clients, code: int) -
             assert known is not None
             known.close(code, "for a test")
         for one in everyone:
-            assert not (await one.disconnected()).for_good
-            if tells_close_codes(one.library, None) and one.transport == "websocket":
-                assert await one.close_code() == code
-        await are_back(everyone)
+            await ended(one, code)
+        await are_back(all_but_left_behind(everyone))

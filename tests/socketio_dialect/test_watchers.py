@@ -5,7 +5,16 @@ import asyncio
 from protocol.support import ISO_UTC, agents, eventually, running
 from socketio_clients import Client, Clients
 from socketio_dialect.cable import cable_to
-from socketio_dialect.support import QUICK, Transports, base, every_kind, is_connected, merged
+from socketio_dialect.support import (
+    QUICK,
+    Transports,
+    base,
+    cut_off,
+    ended,
+    every_kind,
+    is_connected,
+    merged,
+)
 from wire import agent
 
 SHORT = {"monitoring": {"reconnection_grace_period": 0.2, "heartbeat_grace_period": 0}}
@@ -64,7 +73,7 @@ async def test_a_watcher_hears_who_came_back(
         page = await page_of(clients, library, base(here), transports)
         one = await clients.introduce(library, cable.url, transports)
         await page.message("client_status_changed")
-        cable.cut()
+        await cut_off(one, cable)
         await one.connected()
         assert not one.has("connect_error")
         came_back = await page.message("client_reconnected")
@@ -138,7 +147,7 @@ async def test_a_page_watches_a_drain(
             drain = asyncio.create_task(here.server.drain())
             await one.answer(await one.recv_type("terminate_app"))
             assert (await page.message("server_shutdown"))["reconnectAfter"] >= 5_000
-            assert not (await page.disconnected()).for_good
+            await ended(page, 1001)
             await drain
         progress = page.heard("drain_progress")
         assert progress[-1]["total"] == 2
