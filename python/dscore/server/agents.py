@@ -11,7 +11,7 @@ from dscore.registry import AgentRecord, Dialect, State
 
 if TYPE_CHECKING:
     from dscore.policy.drain import OutcomeName
-    from dscore.server import Server
+    from dscore.server.roster import Roster
 
 
 class Termination(NamedTuple):
@@ -35,7 +35,7 @@ class Agent:
 
     __slots__ = ("_record", "_server")
 
-    def __init__(self, server: "Server", record: AgentRecord) -> None:
+    def __init__(self, server: "Roster", record: AgentRecord) -> None:
         self._server = server
         self._record = record
 
