@@ -74,7 +74,7 @@ class Roster:
         """Sends a message to many at once, in either dialect; nobody's outbox keeps it.
 
         Args:
-            message: an object with a string `type`, or its JSON text; no `bytes` in it.
+            message: as in `Agent.send`, but with no `bytes` in it.
             to: "agents" that are connected; "watchers"; "all": both, and where no tokens are
                 required the Socket.IO connections that are nobody (document B's pages).
 
