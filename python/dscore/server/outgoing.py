@@ -1,16 +1,15 @@
-"""What is said to agents and watchers on somebody's behalf: one, many, or one that must answer."""
+"""What is said to agents and watchers on somebody's behalf."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from dscore.errors import NoAcksError, NotConnectedError
+from dscore.errors import NotConnectedError
 from dscore.messages import detach
 from dscore.packed import compact
 from dscore.registry import AgentRecord
 from dscore.server.context import Context
-from dscore.server.requests import TIMEOUT, Requests
 
 Message: TypeAlias = Mapping[str, Any] | bytes
 """An object with a string `type`, or its JSON text."""
@@ -22,9 +21,8 @@ SHAPE = "a message is an object with a string 'type'"
 class Outgoing:
     """Finds out which dialect can take what; the core writes it down."""
 
-    def __init__(self, context: Context, requests: Requests) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._requests = requests
 
     def send(self, record: AgentRecord, message: Message, namespace: str) -> bool:
         """Sends a message, or keeps it for when the agent is back.
@@ -75,29 +73,6 @@ class Outgoing:
             conns = list(context.registry.watchers) if to == "watchers" else context.everybody()
         context.pool.send_many(conns, text)
         return len(conns)
-
-    async def request(
-        self, record: AgentRecord, event: str, data: Any, *, namespace: str, timeout: float | None
-    ) -> Any:
-        """Sends an event, and waits for its ack.
-
-        Raises:
-            NotConnectedError: the agent is away.
-            RequestError: there is no ack, or none that can be read.
-            ValueError: `data` is no JSON.
-        """
-        if not record.conn:
-            raise NotConnectedError(record.agent_id)
-        if record.dialect != "socketio":
-            raise NoAcksError(record.agent_id)
-        return await self._requests.request(
-            self._context.pool,
-            record.conn,
-            record.agent_id,
-            [event] if data is None else [event, data],
-            namespace=namespace,
-            timeout=TIMEOUT if timeout is None else timeout,
-        )
 
     def _send_event(self, record: AgentRecord, message: Message, namespace: str) -> None:
         """What only a Socket.IO connection can take."""

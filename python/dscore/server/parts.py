@@ -62,18 +62,9 @@ class Parts:
 def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
     """Wires the parts of one server. Nothing happens before its pool is started."""
     # Imported here: FastAPI costs more than all the rest, and only a running server needs it.
-    from dscore.http.app import build_app
     from dscore.http.asgi import Bridge
-    from dscore.http.loopback import is_loopback
 
-    pages = build_app(
-        context.server,
-        operator_tokens=context.operator_tokens,
-        loopback=is_loopback(context.pool.address()[0]),
-        user_app=app,
-        draining_status=context.config.health.status_code_when_draining,
-        cors_origins=context.config.socket.cors_origins,
-    )
+    pages = _pages(context, app)
     bridge = Bridge(context.pool, pages)
     watchers = Watchers(context)
     terminations, requests = Terminations(), Requests()
@@ -103,9 +94,23 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
         dispatch=dispatch,
         terminations=terminations,
         requests=requests,
-        outgoing=Outgoing(context, requests),
+        outgoing=Outgoing(context),
         timers=timers,
         watchers=watchers,
         backlog=backlog,
         loop_lag=lag,
+    )
+
+
+def _pages(context: Context, app: "App | None") -> "Gate":
+    from dscore.http.app import build_app
+    from dscore.http.loopback import is_loopback
+
+    return build_app(
+        context.server,
+        operator_tokens=context.operator_tokens,
+        loopback=is_loopback(context.pool.address()[0]),
+        user_app=app,
+        draining_status=context.config.health.status_code_when_draining,
+        cors_origins=context.config.socket.cors_origins,
     )

@@ -8,11 +8,14 @@ import orjson
 
 from dscore.errors import (
     ConnectionLostError,
+    NoAcksError,
+    NotConnectedError,
     RequestError,
     RequestTimeoutError,
     TooManyRequestsError,
 )
 from dscore.messages import Refusal, attach, detach
+from dscore.registry import AgentRecord
 
 if TYPE_CHECKING:
     from dscore._core import ReactorPool, Reply
@@ -37,20 +40,26 @@ class Requests:
     async def request(
         self,
         pool: "ReactorPool",
-        conn: int,
-        agent_id: str,
-        event: list[Any],
+        record: AgentRecord,
+        event: str,
+        argument: Any,
         *,
         namespace: str,
-        timeout: float,
+        timeout: float | None,
     ) -> Any:
         """Sends an event, and waits for its ack.
 
         Raises:
-            RequestError: there will be none.
-            ValueError: the event is no JSON but for the bytes in it.
+            NotConnectedError: the agent is away.
+            RequestError: there is no ack, or none that can be read.
+            ValueError: the argument is no JSON but for the bytes in it.
         """
-        data, attachments = detach(event)
+        conn, agent_id = record.conn, record.agent_id
+        if not conn:
+            raise NotConnectedError(agent_id)
+        if record.dialect != "socketio":
+            raise NoAcksError(agent_id)
+        data, attachments = detach([event] if argument is None else [event, argument])
         requests = self._waiting.setdefault(conn, {})
         if len(requests) >= MAX_WAITING:
             raise TooManyRequestsError(agent_id)
@@ -59,7 +68,7 @@ class Requests:
         requests[number] = agent_id, namespace, answer
         try:
             pool.send_event(conn, data, namespace=namespace, id=number, attachments=attachments)
-            return await asyncio.wait_for(answer, timeout)
+            return await asyncio.wait_for(answer, TIMEOUT if timeout is None else timeout)
         except asyncio.TimeoutError:
             raise RequestTimeoutError(agent_id) from None
         finally:

@@ -100,8 +100,10 @@ class Roster:
         Raises:
             UnknownAgentError: no such agent.
         """
-        outgoing, record = self._running.outgoing, self._record(agent_id)
-        return await outgoing.request(record, event, data, namespace=namespace, timeout=timeout)
+        requests, pool = self._running.requests, self._running.context.pool
+        return await requests.request(
+            pool, self._record(agent_id), event, data, namespace=namespace, timeout=timeout
+        )
 
     async def terminate(self, agent_id: str, *, timeout: float | None = None) -> Termination:
         """Asks one agent to stop its application, and waits for the outcome; `shutdown.timeout` at
