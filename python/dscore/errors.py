@@ -116,7 +116,7 @@ class NoAcksError(RequestError):
 class TooManyRequestsError(RequestError):
     """As many requests as may wait for acks of the agent wait already."""
 
-    _sentence = "too many requests wait for acks of agent {!r}"
+    _sentence = "too many requests wait for acks of agent {!r}: ask again when some are over"
 
 
 class RequestTimeoutError(RequestError, TimeoutError):

@@ -11,7 +11,7 @@ from dscore.registry import AgentRecord, Dialect, State
 
 if TYPE_CHECKING:
     from dscore.policy.drain import OutcomeName
-    from dscore.server import Server
+    from dscore.server.roster import Roster
 
 
 class Termination(NamedTuple):
@@ -35,7 +35,7 @@ class Agent:
 
     __slots__ = ("_record", "_server")
 
-    def __init__(self, server: "Server", record: AgentRecord) -> None:
+    def __init__(self, server: "Roster", record: AgentRecord) -> None:
         self._server = server
         self._record = record
 
@@ -118,7 +118,7 @@ class Agent:
         a Socket.IO connection can take, and they do not wait.
 
         Args:
-            message: an object with a string `type`, or its JSON text.
+            message: an object with a string `type`, or its JSON text, which is not looked at.
             namespace: of Socket.IO; what is sent in one that the agent has not joined is dropped.
 
         Returns:
@@ -127,7 +127,7 @@ class Agent:
         Raises:
             UnknownAgentError: it is not known any more.
             NotConnectedError: it is away, and no session of it is left that could keep the message,
-                or the message cannot wait.
+                or the message has `bytes` in it or is for another namespace.
             ValueError: it is no message, or none for the raw dialect.
         """
         return self._server.send_message(self.id, message, namespace=namespace)
@@ -140,6 +140,7 @@ class Agent:
         Args:
             event: its name.
             data: its argument: JSON, with `bytes` anywhere in it. None: it has none.
+            namespace: nobody acks in one that the agent has not joined.
             timeout: seconds; 30 if left out.
 
         Returns:

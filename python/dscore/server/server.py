@@ -1,34 +1,31 @@
-"""The `Server` itself: it owns the pool and the parts, and does what it is asked."""
+"""The `Server` itself: it owns the pool and the parts, from its start to the end of its drain."""
 
 import asyncio
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from dscore import _core
 from dscore.auth import read_tokens
 from dscore.config import Changes, Config, compare, merge_live
-from dscore.errors import DrainingError, NotConnectedError, UnknownAgentError
+from dscore.errors import DrainingError
 from dscore.log import get_logger
 from dscore.messages import Intent
 from dscore.policy import Policy
-from dscore.policy.drain import MAX_TIMEOUT, DrainReport, DrainStatus
+from dscore.policy.drain import DrainReport, DrainStatus
 from dscore.policy.liveness import Liveness
-from dscore.registry import AgentRecord, Counts, Dialect, Registry
-from dscore.server.agents import Agent, Outbox, Termination
 from dscore.server.context import GATE_REASONS, Context
 from dscore.server.core_settings import core_settings
 from dscore.server.draining import Draining
 from dscore.server.hooks import Hooks
 from dscore.server.keeping import boot
 from dscore.server.loop_lag import LoopLag
-from dscore.server.outgoing import Audience, Message
-from dscore.server.parts import Parts, assemble
-from dscore.server.recorder import Disconnect, read_timeline
+from dscore.server.parts import assemble
+from dscore.server.recorder import Disconnect
+from dscore.server.roster import Roster
 from dscore.server.tasks import Tasks
-from dscore.store import Entry, MemoryStore, Store, StoreHealth
+from dscore.store import MemoryStore, Store, StoreHealth
 
 if TYPE_CHECKING:
     from dscore._core import CoreConfig, Gate, ReactorPool
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
 _log = get_logger("dscore.server")
 
 
-class Server:
+class Server(Roster):
     """The server of a fleet.
 
         async with dscore.Server(config, policy=MyPolicy(), app=my_asgi_app) as server:
@@ -70,16 +67,14 @@ class Server:
         Raises:
             ConfigError: a token file cannot be read.
         """
+        # Not `or`: a store that is empty is falsy.
+        super().__init__(MemoryStore() if store is None else store)
         self._config = config or Config()
         self._policy = policy or Policy()
         self._app = app
-        # Not `or`: a store that is empty is falsy.
-        self._store = MemoryStore() if store is None else store
         self._tokens = read_tokens(self._config.auth)
-        self._registry = Registry()
         self._tasks = Tasks()
         self._begun = False
-        self._parts: Parts | None = None
         self._started_at: float | None = None
         self._closing = False
         self._exit_code = 0
@@ -241,119 +236,6 @@ class Server:
         context.recorder.server("maintenance", now, enabled=enabled)
         _log.info("maintenance", enabled=enabled)
 
-    def counts(self) -> Counts:
-        """Connections, in one reading."""
-        return self._registry.counts()
-
-    def dialects(self) -> dict[Dialect, int]:
-        """How many agents are connected over each dialect."""
-        return self._registry.dialects()
-
-    def connected_ids(self) -> list[str]:
-        return [record.agent_id for record in self._registry.connected()]
-
-    def agents(self) -> Iterator[Agent]:
-        """Every agent that is known, connected or not."""
-        for record in list(self._registry.agents.values()):
-            yield Agent(self, record)
-
-    def agent(self, agent_id: str) -> Agent | None:
-        record = self._registry.agents.get(agent_id)
-        return None if record is None else Agent(self, record)
-
-    async def timeline(
-        self, agent_id: str, *, limit: int = 100, before: int | None = None
-    ) -> tuple[list[Entry], int | None]:
-        """What happened to an agent, newest first: what `dscore.server.recorder` wrote.
-
-        Args:
-            before: what an earlier call gave for the page after its own.
-
-        Returns:
-            The entries, and the `before` of the next page if there is one.
-
-        Raises:
-            UnknownAgentError: no such agent.
-        """
-        self._record(agent_id)
-        return await read_timeline(self._store, agent_id, limit=limit, before=before)
-
-    def send_message(self, agent_id: str, message: Message, *, namespace: str = "/") -> bool:
-        """`Agent.send`, by id.
-
-        Raises:
-            UnknownAgentError: no such agent.
-        """
-        return self._running.outgoing.send(self._record(agent_id), message, namespace)
-
-    def broadcast(self, message: Message, *, to: Audience = "agents") -> int:
-        """Sends a message to many at once, in either dialect; nobody's outbox keeps it.
-
-        Args:
-            message: an object with a string `type`, or its JSON text; no `bytes` in it.
-            to: "agents" that are connected; "watchers"; "all": both, and where no tokens are
-                required the Socket.IO connections that are nobody (document B's pages).
-
-        Returns:
-            To how many it is on its way.
-
-        Raises:
-            ValueError: it is no message, or has attachments.
-        """
-        return self._running.outgoing.broadcast(message, to)
-
-    async def request(
-        self,
-        agent_id: str,
-        event: str,
-        data: Any = None,
-        *,
-        namespace: str = "/",
-        timeout: float | None = None,
-    ) -> Any:
-        """`Agent.request`, by id.
-
-        Raises:
-            UnknownAgentError: no such agent.
-        """
-        outgoing, record = self._running.outgoing, self._record(agent_id)
-        return await outgoing.request(record, event, data, namespace=namespace, timeout=timeout)
-
-    async def terminate(self, agent_id: str, *, timeout: float | None = None) -> Termination:
-        """Asks one agent to stop its application, and waits for the outcome; `shutdown.timeout` at
-        most, unless it asks for more time. Its connection stays unless it acknowledges.
-
-        Raises:
-            UnknownAgentError: no such agent.
-            NotConnectedError: it has no connection now.
-            ValueError: `timeout` is negative, or longer than a day.
-        """
-        record = self._record(agent_id)
-        if not record.conn:
-            raise NotConnectedError(agent_id)
-        seconds = self._timeout(timeout)
-        parts, pool = self._running, self._running.context.pool
-        now = pool.now_ms()
-        parts.context.recorder.asked(record, now)
-        parts.context.liveness.asked(record, now)
-        return await parts.terminations.terminate(pool, record.conn, seconds)
-
-    async def remove(self, agent_id: str) -> None:
-        """Removes an agent, with its session and all that is known of it. Its connection is closed
-        1008.
-
-        Raises:
-            UnknownAgentError: no such agent.
-        """
-        record, reason = self._record(agent_id), "removed by an operator"
-        parts, pool = self._running, self._running.context.pool
-        if record.conn:
-            pool.close_connection(record.conn, 1008, reason, "operator")
-        parts.dispatch.end(record, "operator", 1008, reason, pool.now_ms())
-        self._registry.forget(record)
-        self._store.forget([agent_id])
-        _log.info("agent_removed", agent_id=agent_id)
-
     async def drain(
         self, *, intent: Intent | None = None, timeout: float | None = None
     ) -> DrainReport:
@@ -425,13 +307,6 @@ class Server:
         """Whether what is kept gets to where it outlives the process."""
         return self._store.health()
 
-    def outbox(self, agent_id: str) -> Outbox:
-        """What waits for an agent."""
-        session = self._store.get(agent_id)
-        if session is None:
-            return Outbox(0, 0)
-        return Outbox(len(session.outbox or ()), session.dropped)
-
     def disconnects(self) -> list[tuple[Disconnect, int]]:
         """How often connections of agents have ended, and how."""
         return list(self._running.context.recorder.disconnects.items())
@@ -441,20 +316,6 @@ class Server:
         """How late the event loop is with what is due."""
         return self._running.loop_lag
 
-    def close_connection(self, conn: int, code: int, reason: str) -> None:
-        """Begins the closing handshake of a connection, if it is still there."""
-        self._running.context.pool.close_connection(conn, code, reason)
-
-    def unix_time(self, pool_ms: int) -> float:
-        """A time of the pool's clock in Unix seconds."""
-        return self._running.context.unix(pool_ms)
-
-    @property
-    def _running(self) -> Parts:
-        if self._parts is None:
-            raise RuntimeError("the server is not started: `async with server:`, or start()")
-        return self._parts
-
     @property
     def _gate(self) -> "Gate | None":
         return None if self._parts is None else self._parts.context.gate
@@ -463,20 +324,6 @@ class Server:
         settings = core_settings(config, self._policy.namespaces)
         core_config: CoreConfig = self._core.CoreConfig(**settings)
         return core_config
-
-    def _timeout(self, seconds: float | None) -> float:
-        """How long an agent has to answer terminate_app."""
-        if seconds is None:
-            return self._config.shutdown.timeout
-        if not 0 <= seconds <= MAX_TIMEOUT:
-            raise ValueError(f"timeout: {seconds} is not between 0 and {MAX_TIMEOUT:.0f} seconds")
-        return seconds
-
-    def _record(self, agent_id: str) -> AgentRecord:
-        record = self._registry.agents.get(agent_id)
-        if record is None:
-            raise UnknownAgentError(agent_id)
-        return record
 
     async def _run_drain(self, draining: Draining) -> DrainReport:
         try:

@@ -233,3 +233,6 @@ fn reframed(bare: &[u8], form: Form) -> Arc<[u8]> {
     form.reframe(bare, &mut frame);
     frame.into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -224,3 +224,122 @@ fn encode_after(first: u8, opcode: Opcode, rest: &[u8], out: &mut Vec<u8>) {
     out.push(first);
     out.extend_from_slice(rest);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::testing::{Bench, CONN, table_rows};
+
+    fn session(revision: Revision, bench: &Bench) -> Session {
+        let endpoint = Endpoint::PlainEngineIo;
+        let dialect = Dialect::new(endpoint, revision, bench.cx.now_ms, &bench.cx.settings);
+        Session::new(endpoint, dialect, bench.cx.now_ms)
+    }
+
+    fn engine(session: &mut Session) -> &mut EngineIo {
+        match &mut session.dialect {
+            Dialect::EngineIo(engine) => engine,
+            Dialect::Raw => panic!("Engine.IO is spoken here"),
+        }
+    }
+
+    fn packet(name: &str) -> Packet<'static> {
+        match name {
+            "open" => Packet::Open,
+            "close" => Packet::Close,
+            "ping" => Packet::Ping("x"),
+            "pong" => Packet::Pong(""),
+            "message" => Packet::Text("x"),
+            "upgrade" => Packet::Upgrade,
+            "noop" => Packet::Noop,
+            _ => panic!("no packet is called {name}"),
+        }
+    }
+
+    /// What became of a packet, in the words of the table.
+    fn outcome(name: &str, revision: Revision) -> &'static str {
+        let mut bench = Bench::new();
+        let mut session = session(revision, &bench);
+        engine(&mut session).ping(false, &mut bench.cx);
+        bench.said();
+        bench.pass(3);
+        let verdict = on_packet(&mut session, CONN, &packet(name), &mut bench.cx);
+        match (&verdict, &*bench.told(), &*bench.said()) {
+            (Verdict::Go, [Event::Message { data, .. }], []) if **data == *b"x" => "a message",
+            (Verdict::Go, [], [said]) if said == "3x" => "answered",
+            (Verdict::Go, [], []) if session.rtt_us == 3_000 => "the answer to ours",
+            (Verdict::Go, [], []) => "nothing",
+            (Verdict::Left, [], []) => "the end",
+            (verdict, [], []) if verdict.is_violation() => "a violation",
+            other => panic!("{name} led to {other:?}"),
+        }
+    }
+
+    #[test]
+    fn packets_lead_where_the_documented_table_says() {
+        let rows = table_rows(include_str!("engine_io.rs"));
+        assert_eq!(rows.len(), 6);
+        for row in rows {
+            for name in row[0].split(", ") {
+                assert_eq!(outcome(name, Revision::V4), row[1], "{name}");
+                assert_eq!(outcome(name, Revision::V3), row[2], "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_polls_is_pinged_again_when_it_has_said_something() {
+        let mut bench = Bench::new();
+        let mut session = session(Revision::V4, &bench);
+        for _ in 0..2 {
+            engine(&mut session).ping(true, &mut bench.cx);
+            engine(&mut session).ping(true, &mut bench.cx);
+            assert_eq!(bench.said(), ["2"]);
+            let anything = on_packet(&mut session, CONN, &Packet::Noop, &mut bench.cx);
+            assert_eq!(anything, Verdict::Go);
+        }
+        engine(&mut session).ping(true, &mut bench.cx);
+        engine(&mut session).ping(false, &mut bench.cx);
+        assert_eq!(
+            bench.said(),
+            ["2", "2"],
+            "a WebSocket's answers are its own"
+        );
+    }
+
+    #[test]
+    fn a_client_of_revision_3_pings_by_itself() {
+        let mut bench = Bench::new();
+        let mut session = session(Revision::V3, &bench);
+        engine(&mut session).ping(false, &mut bench.cx);
+        assert!(bench.said().is_empty());
+        assert_eq!(bench.cx.stats.pings_total, 0);
+    }
+
+    #[test]
+    fn a_session_is_told_once_that_it_has_begun() {
+        let mut bench = Bench::new();
+        let mut session = session(Revision::V4, &bench);
+        greet(&mut session, CONN, true, &mut bench.cx);
+        greet(&mut session, CONN, true, &mut bench.cx);
+        let secret = engine(&mut session).secret;
+        let sid = Sid { conn: CONN, secret };
+        let open = format!(
+            r#"0{{"sid":"{sid}","upgrades":["websocket"],"pingInterval":1000,"pingTimeout":1000,"maxPayload":1000}}"#
+        );
+        assert_eq!(bench.said(), [open]);
+    }
+
+    #[test]
+    fn binary_messages_of_revision_3_have_their_type_in_front() {
+        for (revision, expected) in [
+            (Revision::V4, &b"\x82\x02\xff\x00"[..]),
+            (Revision::V3, b"\x82\x03\x04\xff\x00"),
+        ] {
+            let mut frame = Vec::new();
+            encode_binary(b"\xff\x00", revision, &mut frame);
+            assert_eq!(frame, expected);
+        }
+    }
+}

@@ -11,7 +11,9 @@
 //!
 //! Reading means that some of a request has come, or that none ever has; its deadline is answered 408. A request that
 //! is complete while another is asked or answered waits for its turn. Where a connection is not to be used again,
-//! closing stands in the place of idle. A bad request, and a refused upgrade, lead to closing from everywhere.
+//! closing stands in the place of idle. A bad request, and a refused upgrade, lead to closing from everywhere. Whether
+//! the app or an Engine.IO session is asked is all the same here, but that a session is asked too when a body is too large:
+//! it does not survive that. A request for another reactor's session leaves with its socket instead of being asked.
 
 mod asking;
 mod upgrade;

@@ -212,3 +212,102 @@ impl Output {
         cx.stats.outbox_bytes += waiting.outbox.bytes() as u64;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    const MARKS: Marks = Marks { high: 20, low: 4 };
+
+    /// Fits whole lines, at most so many.
+    fn lines(most: usize) -> impl Fn(&[u8]) -> usize {
+        move |bytes| {
+            let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+            ends.take(most).last().map_or(0, |(at, _)| at + 1)
+        }
+    }
+
+    fn waiting(bench: &mut Bench, pieces: &[&str]) -> Output {
+        let mut output = Output::default();
+        for piece in pieces {
+            let frame = Arc::from(piece.as_bytes());
+            let sent = output.send_shared(None, &frame, MARKS, &mut bench.cx);
+            assert_eq!(sent, Sending::Fine);
+        }
+        output
+    }
+
+    #[test]
+    fn what_has_no_socket_waits_until_it_is_taken() {
+        let mut bench = Bench::new();
+        let mut output = waiting(&mut bench, &["a\n", "b\n", "c\n"]);
+        assert_eq!((output.bytes(), bench.cx.stats.outbox_bytes), (6, 6));
+        assert_eq!(output.take(lines(2), MARKS, &mut bench.cx).0, b"a\nb\n");
+        assert_eq!((output.bytes(), bench.cx.stats.outbox_bytes), (2, 2));
+        assert_eq!(output.take(lines(2), MARKS, &mut bench.cx).0, b"c\n");
+        assert!(output.is_empty());
+        assert_eq!(output.take(lines(2), MARKS, &mut bench.cx), (vec![], false));
+        let stats = &bench.cx.stats;
+        assert_eq!((stats.outbox_bytes, stats.bytes_sent_total), (0, 6));
+    }
+
+    #[test]
+    fn pieces_of_one_line_are_taken_together() {
+        let mut bench = Bench::new();
+        let mut output = waiting(&mut bench, &["ab", "c\nd"]);
+        // What is shown first ends in the middle of a line: nothing of that fits alone.
+        let (taken, _) = output.take(lines(9), MARKS, &mut bench.cx);
+        assert_eq!((taken, output.bytes()), (vec![], 5));
+        let mut output = waiting(&mut bench, &["ab\n", "c\nd"]);
+        let (taken, _) = output.take(lines(9), MARKS, &mut bench.cx);
+        assert_eq!((&*taken, output.bytes()), (&b"ab\nc\n"[..], 1));
+    }
+
+    #[test]
+    fn more_pieces_than_the_kernel_takes_at_once_are_taken_in_turn() {
+        let mut bench = Bench::new();
+        let high = Marks {
+            high: 1_000,
+            ..MARKS
+        };
+        let mut output = Output::default();
+        for _ in 0..PIECES + 1 {
+            let frame = Arc::from(&b"x\n"[..]);
+            output.send_shared(None, &frame, high, &mut bench.cx);
+        }
+        let (taken, _) = output.take(<[u8]>::len, high, &mut bench.cx);
+        assert_eq!((taken.len(), output.bytes()), (2 * PIECES, 2));
+    }
+
+    #[test]
+    fn who_wants_to_know_is_told_once_when_what_waits_is_down_to_low_water() {
+        let mut bench = Bench::new();
+        let mut output = waiting(&mut bench, &["one\n", "two\n", "six\n"]);
+        assert!(output.notify(MARKS));
+        assert!(
+            !output.take(lines(1), MARKS, &mut bench.cx).1,
+            "8 bytes wait"
+        );
+        assert!(
+            output.take(lines(1), MARKS, &mut bench.cx).1,
+            "4 bytes wait"
+        );
+        assert!(
+            !output.take(lines(1), MARKS, &mut bench.cx).1,
+            "it was told"
+        );
+        assert!(!output.notify(MARKS), "nothing waits");
+    }
+
+    #[test]
+    fn too_much_without_a_socket_leaves_nothing_but_the_last_words() {
+        let mut bench = Bench::new();
+        let mut output = waiting(&mut bench, &["0123456789\n", "012345678"]);
+        let over = output.send(None, b"x", MARKS, &mut bench.cx);
+        assert_eq!(over, Sending::Over);
+        output.cut_short(b"bye\n", &mut bench.cx);
+        assert_eq!(output.take(lines(9), MARKS, &mut bench.cx).0, b"bye\n");
+        assert_eq!(bench.cx.stats.outbox_bytes, 0);
+    }
+}

@@ -10,8 +10,10 @@
 //! | EVENT in another namespace | handed over, once introduced | handed over |
 //! | ACK | told, once introduced | told |
 //!
-//! A packet that cannot be read, or that belongs to a namespace that was not joined, ends the connection. Events of a
-//! `type` that is the core's own are acknowledged at once; all others by whoever they are handed to.
+//! A packet that cannot be read, or that belongs to a namespace that was not joined, ends the connection; JSON that
+//! cannot be read within one, or that is no message, is answered `error`. Events of a `type` that is the core's own are
+//! acknowledged at once, and so is what is refused; all others by whoever they are handed to. An acknowledgement that
+//! does not say of what it is one is for nobody.
 
 use dscore_proto::agent::{Refusal, RefusalCode};
 use dscore_proto::close::CloseCode;
@@ -441,3 +443,6 @@ fn socket_io(session: &mut Session) -> Option<&mut SocketIo> {
         Dialect::EngineIo(engine) => engine.socket_io.as_mut(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,12 @@
 //! What the tests at the foot of several modules share: a context without sockets, and the tables of module comments.
 
+mod rows;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dscore_proto::connection::Limits;
+use dscore_proto::frame;
 use rtrb::{Consumer, RingBuffer};
 
 use crate::context::Context;
@@ -11,6 +14,8 @@ use crate::event::Event;
 use crate::queue::{Entry, Outlet, Sleeper};
 use crate::settings::{Endpoint, Settings};
 use crate::table::ConnId;
+
+pub(crate) use rows::table_rows;
 
 pub(crate) const CONN: ConnId = ConnId::from_u64(1);
 
@@ -52,24 +57,27 @@ impl Bench {
     pub(crate) fn written(&mut self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut self.cx.out)).into_owned()
     }
-}
 
-/// The rows of the table in a module comment, without its head: `include_str!` the file.
-pub(crate) fn table_rows(source: &str) -> Vec<Vec<&str>> {
-    let lines = source
-        .lines()
-        .filter_map(|line| line.strip_prefix("//! | "));
-    let cells = |line| {
-        str::split(line, '|')
-            .map(str::trim)
-            .filter(|cell| !cell.is_empty())
-    };
-    lines.skip(1).map(|line| cells(line).collect()).collect()
+    /// What was written since the last call, as the payloads of its frames.
+    pub(crate) fn said(&mut self) -> Vec<String> {
+        let out = std::mem::take(&mut self.cx.out);
+        let (mut said, mut rest) = (Vec::new(), &out[..]);
+        while let Ok(Some((header, at))) = frame::decode_header(rest) {
+            let (payload, behind) = rest[at..].split_at(header.len as usize);
+            said.push(String::from_utf8_lossy(payload).into_owned());
+            rest = behind;
+        }
+        assert!(rest.is_empty(), "no whole frame: {rest:?}");
+        said
+    }
 }
 
 fn settings() -> Settings {
     Settings {
-        endpoints: vec![("/ws".into(), Endpoint::Raw)],
+        endpoints: vec![
+            ("/ws".into(), Endpoint::Raw),
+            ("/engine.io/".into(), Endpoint::PlainEngineIo),
+        ],
         origins: vec![],
         subprotocols: vec![],
         messages: Limits {

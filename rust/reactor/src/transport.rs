@@ -231,3 +231,98 @@ impl<'a> Iterator for Frames<'a> {
         Some((header.opcode, data))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framed(packets: &[&str]) -> Vec<u8> {
+        let mut frames = Vec::new();
+        for packet in packets {
+            frame::encode_message(Opcode::Text, packet.as_bytes(), &mut frames);
+        }
+        frames
+    }
+
+    #[test]
+    fn one_poll_fits_sixteen_packets() {
+        for count in [0, 1, 15, 16] {
+            let frames = framed(&vec!["4x"; count]);
+            assert_eq!(fit_one_poll(&frames), frames.len(), "{count}");
+        }
+        let frames = framed(&["4x"; 17]);
+        assert_eq!(fit_one_poll(&frames), frames.len() / 17 * 16);
+    }
+
+    #[test]
+    fn a_part_of_a_frame_does_not_fit() {
+        let (first, second) = (framed(&["4first"]), framed(&["4second"]));
+        let frames = [first.clone(), second].concat();
+        for length in 0..frames.len() {
+            let expected = if length < first.len() { 0 } else { first.len() };
+            assert_eq!(fit_one_poll(&frames[..length]), expected, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn the_packet_that_ends_a_session_goes_alone() {
+        let frames = framed(&["41", "1"]);
+        assert_eq!(fit_one_poll(&frames), framed(&["41"]).len());
+        assert_eq!(fit_one_poll(&framed(&["1"])), framed(&["1"]).len());
+        // A message that begins like it is none.
+        let frames = framed(&["4x", "12"]);
+        assert_eq!(fit_one_poll(&frames), frames.len());
+    }
+
+    #[test]
+    fn packets_lie_in_an_answer_as_its_revision_has_them() {
+        let (mut v3, mut v4) = (framed(&["4é€"]), framed(&["4é€"]));
+        engine_io::encode_binary(b"\x01\x02", Revision::V3, &mut v3);
+        engine_io::encode_binary(b"\x01\x02", Revision::V4, &mut v4);
+        let text = "text/plain; charset=UTF-8";
+        assert_eq!(
+            payload(Revision::V4, false, &v4),
+            (text, "4é€\u{1e}bAQI=".into())
+        );
+        assert_eq!(
+            payload(Revision::V3, true, &v3),
+            (text, "3:4é€6:b4AQI=".into())
+        );
+        let binary = b"\x00\x06\xff4\xc3\xa9\xe2\x82\xac\x01\x03\xff\x04\x01\x02";
+        assert_eq!(
+            payload(Revision::V3, false, &v3),
+            ("application/octet-stream", binary.to_vec())
+        );
+        // Only what is binary needs the form that is.
+        assert_eq!(
+            payload(Revision::V3, false, &framed(&["4é€"])),
+            (text, "3:4é€".into())
+        );
+    }
+
+    #[test]
+    fn a_poll_that_is_freed_without_news_gets_a_noop() {
+        assert_eq!(payload(Revision::V4, false, b"").1, b"6");
+        assert_eq!(payload(Revision::V3, false, b"").1, b"1:6");
+    }
+
+    #[test]
+    fn whoever_polls_is_closed_once_and_has_left_at_once() {
+        let waiting = Waiting {
+            http: ConnId::from_u64(2),
+            headers: vec![],
+        };
+        let polling = Polling::new(Revision::V4, false, waiting);
+        let mut transport = Transport::Polling(Box::new(polling));
+        let mut out = Vec::new();
+        assert_eq!(transport.close(CloseCode::NORMAL, "", &mut out), Ok(()));
+        assert_eq!(
+            (transport.state(), &*out),
+            (State::Closed, &*framed(&["1"]))
+        );
+        let again = transport.close(CloseCode::NORMAL, "", &mut out);
+        assert_eq!(again, Err(UsageError::AlreadyClosing));
+        transport.leave(&mut out);
+        assert_eq!(out, framed(&["1"]), "nothing more is said");
+    }
+}

@@ -1,7 +1,10 @@
 use dscore_proto::connection::{Connection, Role};
+use dscore_proto::engineio::Revision;
 
 use super::*;
+use crate::session::Verdict;
 use crate::testing::{Bench, CONN, table_rows};
+use crate::transport::Waiting;
 
 const CLOSE: &[u8] = b"\x88\x80\0\0\0\0";
 const UNKNOWN_OPCODE: &[u8] = b"\x83\x80\0\0\0\0";
@@ -93,5 +96,90 @@ fn one_given_up_for_not_reading_is_a_slow_consumer_counted_once() {
         peer.give_up_slow_consumer(&mut bench.cx);
         peer.give_up_slow_consumer(&mut bench.cx);
         assert_eq!(bench.cx.stats.slow_consumers_total, counted, "{from}");
+    }
+}
+
+fn polling(bench: &mut Bench) -> Conversation {
+    let endpoint = Endpoint::PlainEngineIo;
+    let poll = Waiting {
+        http: CONN,
+        headers: vec![],
+    };
+    let transport = Transport::Polling(Box::new(Polling::new(Revision::V4, false, poll)));
+    let dialect = Dialect::new(endpoint, Revision::V4, 0, &bench.cx.settings);
+    Conversation::new(endpoint, transport, dialect, &mut bench.cx)
+}
+
+#[test]
+fn whoever_polls_is_closed_as_soon_as_we_have_closed_it() {
+    let mut bench = Bench::new();
+    let mut peer = polling(&mut bench);
+    assert_eq!(phase(&peer), "open");
+    peer.close(&farewell(), &mut bench.cx);
+    assert_eq!(
+        (phase(&peer), &*bench.said()),
+        ("closed", &["1".to_owned()][..])
+    );
+    let mut peer = polling(&mut bench);
+    peer.obey(Verdict::Left, &mut bench.cx);
+    assert_eq!((phase(&peer), bench.said().len()), ("closed", 0));
+}
+
+#[test]
+fn whoever_polls_is_given_up_in_silence_unless_a_poll_waits_for_the_news() {
+    for is_asked in [true, false] {
+        let mut bench = Bench::new();
+        let mut peer = polling(&mut bench);
+        if let Some(polling) = peer.transport.polling().filter(|_| !is_asked) {
+            polling.poll = None;
+        }
+        let seen = bench.cx.now_ms;
+        bench.pass(bench.cx.settings.ping_times().silence_limit());
+        let given_up = peer.on_timer(CONN, seen, &mut bench.cx);
+        assert_eq!(given_up, !is_asked);
+    }
+}
+
+#[test]
+fn a_session_keeps_the_ping_times_that_it_was_told() {
+    let mut bench = Bench::new();
+    let mut peer = polling(&mut bench);
+    let (seen, told) = (bench.cx.now_ms, bench.cx.settings.ping_times());
+    let mut settings = Settings::clone(&bench.cx.settings);
+    (settings.ping_interval, settings.ping_timeout) = (1, 1);
+    bench.cx.configure(std::sync::Arc::new(settings));
+    assert_eq!(
+        peer.next_deadline(seen, &bench.cx.settings),
+        seen + told.interval
+    );
+    bench.pass(told.interval);
+    assert!(!peer.on_timer(CONN, seen, &mut bench.cx));
+    assert_eq!(bench.said(), ["2"]);
+    assert_eq!(
+        peer.next_deadline(seen, &bench.cx.settings),
+        seen + told.silence_limit()
+    );
+}
+
+#[test]
+fn one_is_told_not_to_come_back_where_it_is_not_to() {
+    for (code, is_told) in [
+        (CloseCode::NORMAL, true),
+        (CloseCode::POLICY, true),
+        (CloseCode::TAKEN_OVER, true),
+        (CloseCode::GOING_AWAY, false),
+        (CloseCode::INTERNAL, false),
+        (CloseCode::TRY_AGAIN_LATER, false),
+    ] {
+        let mut bench = Bench::new();
+        let endpoint = Endpoint::SocketIo;
+        let transport = Transport::WebSocket(Connection::new(Role::Server));
+        let dialect = Dialect::new(endpoint, Revision::V4, 0, &bench.cx.settings);
+        let mut peer = Conversation::new(endpoint, transport, dialect, &mut bench.cx);
+        hears(&mut peer, b"\x81\x82\0\0\0\x0040", &mut bench);
+        bench.said();
+        peer.close(&Farewell::new(code, "", ""), &mut bench.cx);
+        let said = bench.said();
+        assert_eq!(said[0] == "41", is_told, "{code:?}: {said:?}");
     }
 }

@@ -1,19 +1,27 @@
 use super::*;
+use crate::session_request::SessionRequest;
 use crate::testing::{Bench, CONN, table_rows};
 
-fn in_state(state: &str, bench: &mut Bench) -> HttpPeer {
+/// What the app answers, and what an Engine.IO session does.
+const TARGETS: [&str; 2] = ["/", "/engine.io/?EIO=4&transport=polling"];
+
+fn request(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+fn post(target: &str, length: usize) -> String {
+    format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n")
+}
+
+fn in_state(state: &str, target: &str, bench: &mut Bench) -> HttpPeer {
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     let mut peer = HttpPeer::new(address, false, &mut bench.cx);
     match state {
-        "reading" => hears(&mut peer, "GET / HTTP", bench),
-        "reading body" => hears(
-            &mut peer,
-            "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n",
-            bench,
-        ),
+        "reading" => hears(&mut peer, &format!("GET {target} HTTP"), bench),
+        "reading body" => hears(&mut peer, &post(target, 1), bench),
         "closing" => hears(&mut peer, "nonsense\r\n\r\n", bench),
         _ => {
-            hears(&mut peer, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", bench);
+            hears(&mut peer, &request(target), bench);
             if state != "asked" {
                 peer.respond(&response(state == "answering"), &mut bench.cx);
             }
@@ -49,16 +57,16 @@ fn state(peer: &HttpPeer) -> &'static str {
 }
 
 /// Where the event of this column leads, in the words of the table.
-fn next(from: &str, column: usize) -> &'static str {
+fn next(from: &str, target: &str, column: usize) -> &'static str {
     let mut bench = Bench::new();
-    let mut peer = in_state(from, &mut bench);
+    let mut peer = in_state(from, target, &mut bench);
     assert_eq!(state(&peer), from);
     match column {
         1 => {
             let rest = match from {
                 "reading" => "/1.1\r\nHost: x\r\n\r\n",
                 "reading body" => "x",
-                _ => "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                _ => &request(target),
             };
             hears(&mut peer, rest, &mut bench);
         }
@@ -83,7 +91,10 @@ fn states_follow_each_other_as_the_documented_table_says() {
     assert_eq!(rows.len(), 6);
     for row in rows {
         for (column, expected) in row.iter().enumerate().skip(1) {
-            assert_eq!(next(row[0], column), *expected, "{row:?}, column {column}");
+            for target in TARGETS {
+                let next = next(row[0], target, column);
+                assert_eq!(next, *expected, "{row:?}, column {column}, {target}");
+            }
         }
     }
 }
@@ -91,7 +102,7 @@ fn states_follow_each_other_as_the_documented_table_says() {
 #[test]
 fn a_refused_upgrade_keeps_nothing_of_what_came_with_it() {
     let mut bench = Bench::new();
-    let mut peer = in_state("closing", &mut bench);
+    let mut peer = in_state("closing", "/", &mut bench);
     assert!(peer.input.is_empty());
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     peer = HttpPeer::new(address, false, &mut bench.cx);
@@ -101,4 +112,129 @@ fn a_refused_upgrade_keeps_nothing_of_what_came_with_it() {
         &mut bench,
     );
     assert_eq!((state(&peer), peer.input.len()), ("closing", 0));
+}
+
+#[test]
+fn a_session_is_asked_when_its_request_is_complete_and_the_app_is_not() {
+    let mut bench = Bench::new();
+    let target = TARGETS[1];
+    let mut peer = in_state("reading body", target, &mut bench);
+    assert!(bench.cx.requests.is_empty());
+    hears(&mut peer, "x", &mut bench);
+    let asked = bench.cx.requests.pop_front();
+    let Some(SessionRequest::Http(Endpoint::PlainEngineIo, request)) = asked else {
+        panic!("{asked:?}");
+    };
+    assert_eq!((&*request.target, &*request.body), (target, &b"x"[..]));
+    assert!(bench.told().is_empty());
+    assert!(!peer.is_asked(), "the app has nothing to abandon");
+}
+
+#[test]
+fn a_sessions_body_that_is_too_large_is_the_sessions_to_refuse() {
+    for too_large in [
+        post(TARGETS[1], 1_001),
+        format!(
+            "POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n{}",
+            TARGETS[1],
+            "x".repeat(1_001)
+        ),
+    ] {
+        let mut bench = Bench::new();
+        let mut peer = in_state("reading", TARGETS[1], &mut bench);
+        peer.input.clear();
+        hears(&mut peer, &too_large, &mut bench);
+        assert_eq!(state(&peer), "asked");
+        let asked = bench.cx.requests.pop_front();
+        assert!(
+            matches!(asked, Some(SessionRequest::TooBig(_))),
+            "{asked:?}"
+        );
+        peer.respond(&response(false), &mut bench.cx);
+        assert_eq!(state(&peer), "closing", "the body is not read");
+    }
+}
+
+#[test]
+fn a_session_hears_of_a_request_that_broke_off() {
+    let sid = Sid {
+        conn: CONN,
+        secret: [7; 16],
+    };
+    let target = format!("{}&sid={sid}", TARGETS[1]);
+    for way in ["buried", "too late", "nonsense"] {
+        let mut bench = Bench::new();
+        let mut peer = in_state("reading", &target, &mut bench);
+        peer.input.clear();
+        let head =
+            format!("POST {target} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        hears(&mut peer, &head, &mut bench);
+        match way {
+            "buried" => peer.bury(CONN, &mut bench.cx),
+            "too late" => {
+                bench.pass(peer.deadline() - bench.cx.now_ms);
+                assert!(!peer.on_timer(&mut bench.cx));
+            }
+            _ => hears(&mut peer, "no chunk\r\n", &mut bench),
+        }
+        let cut = bench.cx.requests.pop_front();
+        assert!(
+            matches!(cut, Some(SessionRequest::Cut(whose)) if whose == sid),
+            "{way}: {cut:?}"
+        );
+    }
+}
+
+#[test]
+fn a_request_for_another_reactors_session_leaves_with_all_that_came() {
+    let mut bench = Bench::new();
+    bench.cx.reactors = 2;
+    let sid = Sid {
+        conn: ConnId::new(1, 3, 1),
+        secret: [7; 16],
+    };
+    let request = post(&format!("{}&sid={sid}", TARGETS[1]), 2) + "4x";
+    for at in 0..request.len() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut peer = HttpPeer::new(address, true, &mut bench.cx);
+        let (before, after) = request.as_bytes().split_at(at);
+        let became = match peer.on_data(CONN, before, &mut bench.cx) {
+            None => peer.on_data(CONN, after, &mut bench.cx),
+            // The rest is read by whoever has the socket then.
+            became => became,
+        };
+        assert!(matches!(became, Some(Became::Elsewhere(1))), "cut at {at}");
+        assert!(request.as_bytes().starts_with(&peer.take_input()));
+        assert_eq!(peer.origin(), (address, true));
+        assert!(bench.cx.requests.is_empty() && bench.cx.out.is_empty());
+    }
+}
+
+#[test]
+fn a_websocket_for_a_session_waits_for_it_and_one_for_none_is_refused() {
+    for (query, expected) in [
+        ("EIO=4&transport=websocket&sid=x", "upgrade"),
+        ("EIO=4&transport=polling", "Transport unknown"),
+        ("EIO=5&transport=websocket", "Unsupported protocol version"),
+    ] {
+        let mut bench = Bench::new();
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut peer = HttpPeer::new(address, false, &mut bench.cx);
+        let upgrade = format!(
+            "GET /engine.io/?{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        hears(&mut peer, &upgrade, &mut bench);
+        let asked = bench.cx.requests.pop_front();
+        if expected == "upgrade" {
+            assert_eq!((state(&peer), &*bench.written()), ("asked", ""));
+            assert!(
+                matches!(asked, Some(SessionRequest::Upgrade { sid: None, .. })),
+                "{asked:?}"
+            );
+        } else {
+            assert_eq!(state(&peer), "closing");
+            assert!(bench.written().contains(expected));
+        }
+    }
 }
