@@ -90,7 +90,9 @@ impl HttpPeer {
 
     fn session_of_request(&self) -> Option<Sid> {
         match &self.state {
-            State::ReadingBody(reading) if reading.asked != Asked::App => {
+            State::ReadingBody(reading)
+                if reading.asked != Asked::App && reading.request.method == "POST" =>
+            {
                 Query::of(&reading.request.target).sid.and_then(Sid::parse)
             }
             _ => None,
