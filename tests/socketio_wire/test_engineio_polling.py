@@ -249,15 +249,16 @@ async def test_two_polls_at_once_end_the_session() -> None:
         await lives(here)
 
 
-async def test_a_post_that_is_still_coming_holds_up_no_other() -> None:
+async def test_two_posts_at_once_end_the_session() -> None:
     async with engineio() as here, web(here.port) as first:
         session = await here.open()
         await first.ask("POST", session.target, headers={"Content-Length": "6"})
-        await first.send(b"4sl")
-        await session.say("4hello")
-        await first.send(b"ow!")
-        assert (await first.answer()).status == 200
-        assert await session.collect(2) == ["4hello", "4slow!"]
+        await first.send(b"4he")
+        await session.overtaken()
+        answer = await session.post("4hello")
+        assert answer.status == 400
+        await session.is_gone()
+        await lives(here)
 
 
 async def test_a_poll_that_is_given_up_ends_the_session() -> None:

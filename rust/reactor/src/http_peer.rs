@@ -269,6 +269,8 @@ impl HttpPeer {
         self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
         if complete {
             self.ask(cx);
+        } else {
+            self.announce_request(conn, cx);
         }
         Ok(Step::Consumed(length))
     }

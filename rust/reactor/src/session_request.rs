@@ -26,6 +26,8 @@ pub(crate) enum SessionRequest {
     },
     /// A WebSocket has said what it wants of its session.
     Probe(ConnId),
+    /// A request with packets has begun.
+    Coming { http: ConnId, sid: Sid },
     /// A request's body is too large; it waits for its answer.
     TooBig(Box<HttpRequest>),
     /// A request's body broke off.

@@ -28,6 +28,8 @@ pub(crate) struct Polling {
     state: State,
     /// The request that waits for something to be told.
     pub(crate) poll: Option<Waiting>,
+    /// Where a request with packets is still coming in.
+    pub(crate) coming: Option<ConnId>,
     /// The request whose packets are not all dealt with.
     pub(crate) push: Option<Push>,
     /// The WebSocket that wants to take over.
@@ -148,6 +150,7 @@ impl Polling {
             wants_base64,
             state: State::Open,
             poll: Some(poll),
+            coming: None,
             push: None,
             probe: None,
             is_upgrading: false,

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::event::{Event, HttpRequest};
 use crate::session_request::SessionRequest;
 use crate::sid::Sid;
+use crate::table::ConnId;
 
 impl HttpPeer {
     /// Hands the request that is complete to the app.
@@ -73,13 +74,28 @@ impl HttpPeer {
         }
     }
 
+    /// A request is coming whose session must not be sent another meanwhile.
+    pub(super) fn announce_request(&self, http: ConnId, cx: &mut Context) {
+        if let Some(sid) = self.session_of_request() {
+            cx.requests.push_back(SessionRequest::Coming { http, sid });
+        }
+    }
+
     /// A request of which only a part has come is over: so is the session that it was for.
     pub(super) fn lose_request(&self, cx: &mut Context) {
-        if let State::ReadingBody(reading) = &self.state
-            && reading.asked != Asked::App
-            && let Some(sid) = Query::of(&reading.request.target).sid.and_then(Sid::parse)
-        {
+        if let Some(sid) = self.session_of_request() {
             cx.requests.push_back(SessionRequest::Cut(sid));
+        }
+    }
+
+    fn session_of_request(&self) -> Option<Sid> {
+        match &self.state {
+            State::ReadingBody(reading)
+                if reading.asked != Asked::App && reading.request.method == "POST" =>
+            {
+                Query::of(&reading.request.target).sid.and_then(Sid::parse)
+            }
+            _ => None,
         }
     }
 }

@@ -103,7 +103,8 @@ impl Reactor {
         let now_ms = self.cx.now_ms;
         let (peer, cx) = self.peer(session).ok_or(HandshakeError::UnknownSid)?;
         let polling = peer.as_polling().ok_or(HandshakeError::BadRequest)?;
-        if polling.push.is_some() {
+        let is_other = |coming: ConnId| coming != waiting.http;
+        if polling.push.is_some() || polling.coming.take().is_some_and(is_other) {
             return self.end_with_bad_request(session, "two requests of a session at once");
         }
         let mut headers = request.headers.iter();
@@ -125,6 +126,22 @@ impl Reactor {
         self.set_session_of(http, Some(session));
         self.settle(session);
         Ok(())
+    }
+
+    /// A POST whose body is coming: another one meanwhile is one too many, as its packets could be the earlier ones.
+    pub(super) fn expect_push(&mut self, session: ConnId, http: ConnId) {
+        let Some((peer, _)) = self.peer(session) else {
+            return;
+        };
+        let Some(polling) = peer.as_polling() else {
+            return;
+        };
+        if polling.push.is_none() && polling.coming.is_none() {
+            polling.coming = Some(http);
+        } else {
+            let _refused_when_it_has_come =
+                self.end_with_bad_request(session, "two requests of a session at once");
+        }
     }
 
     /// A request that a session does not survive.

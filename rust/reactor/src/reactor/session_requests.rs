@@ -60,6 +60,11 @@ impl Reactor {
                 }
             }
             SessionRequest::Probe(conn) => self.on_probe(conn),
+            SessionRequest::Coming { http, sid } => {
+                if self.polls(sid) {
+                    self.expect_push(sid.conn, http);
+                }
+            }
             SessionRequest::TooBig(request) => {
                 let reason = "the body of a request is too large";
                 let farewell = Farewell::new(CloseCode::TOO_BIG, reason, "protocol_error");
