@@ -156,7 +156,7 @@ fn a_sessions_body_that_is_too_large_is_the_sessions_to_refuse() {
 }
 
 #[test]
-fn a_session_hears_of_a_request_that_broke_off() {
+fn a_session_hears_of_a_request_that_comes_and_of_its_breaking_off() {
     let sid = Sid {
         conn: CONN,
         secret: [7; 16],
@@ -169,6 +169,11 @@ fn a_session_hears_of_a_request_that_broke_off() {
         let head =
             format!("POST {target} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
         hears(&mut peer, &head, &mut bench);
+        let coming = bench.cx.requests.pop_front();
+        assert!(
+            matches!(coming, Some(SessionRequest::Coming { sid: whose, .. }) if whose == sid),
+            "{coming:?}"
+        );
         match way {
             "buried" => peer.bury(CONN, &mut bench.cx),
             "too late" => {
