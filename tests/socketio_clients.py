@@ -89,6 +89,8 @@ class Client:
         self.kept: list[Happening] = []
         self.transport = ""
         """The one it uses now."""
+        self.upgrades = False
+        """Whether it begins with polling and means to go on to a WebSocket."""
         self._acks = 0
 
     def happens(self, happening: Happening) -> None:
@@ -128,6 +130,14 @@ class Client:
     async def upgraded(self, seconds: float = DEADLINE_SECONDS) -> None:
         """Waits until it has a WebSocket, which it may have had from the start."""
         await self._until(lambda: self.transport == "websocket", "upgrade", seconds)
+
+    async def settled(self) -> None:
+        """Waits until the transport is the one it will keep, for the server as well."""
+        if self.upgrades:
+            await self.upgraded()
+            # What is answered over the new one shows that the server has changed over, too.
+            await self.call("client_status_request", {"clientName": self.name})
+            await self.message("server_status_response")
 
     async def disconnected(self, seconds: float = DEADLINE_SECONDS) -> Disconnected:
         reason = (await self._next("disconnect", None, seconds)).name
@@ -390,6 +400,7 @@ class Clients:
             options = {**pace, **jitter} if quick else {}
             one = PythonClient(name, answers=answers or {}, greeting=said, **options)
             self._endings.push_async_callback(one.close)
+            one.upgrades = transports is None
             await one.connect(url, namespace, transports, auth)
             return one
         wishes: dict[str, object] = {}
@@ -411,6 +422,7 @@ class Clients:
             greeting=said,
         )
         self._endings.push_async_callback(client.close)
+        client.upgrades = transports is None
         return client
 
     async def connect(
@@ -419,11 +431,7 @@ class Clients:
         """The same once it is connected, and upgraded if it means to."""
         one = await self.begin(library, url, transports, **options)
         await one.connected()
-        if transports is None:
-            await one.upgraded()
-            # An answer over the new transport shows that the server has changed over, too.
-            await one.call("client_status_request", {"clientName": one.name})
-            await one.message("server_status_response")
+        await one.settled()
         return one
 
     async def introduce(

@@ -87,7 +87,9 @@ async def is_connected(here: Running, name: str) -> bool:
 
 
 async def cut_off(one: Client, cable: Cable) -> None:
-    """Cuts the cable until the client knows it: one that polls may be between two requests."""
+    """Cuts the cable until the client knows it: one that polls may be between two requests. One
+    whose WebSocket is cut in the middle of an upgrade would know it at its ping timeout only."""
+    await one.settled()
 
     async def knows_it() -> bool:
         cable.cut()
