@@ -128,7 +128,7 @@ fn convert_reply(py: Python<'_>, reply: event::Reply) -> PyResult<Reply> {
     Ok(Reply {
         conn: reply.conn.to_u64(),
         id: reply.id,
-        namespace: reply.parts.namespace.into(),
+        namespace: reply.parts.namespace.into_owned(),
         data: bytes(py, &reply.data),
         attachments,
     })

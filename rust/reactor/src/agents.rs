@@ -28,7 +28,7 @@ pub(crate) fn on_text(
     session: &mut Session,
     conn: ConnId,
     text: &str,
-    parts: &mut Option<Box<EventParts>>,
+    parts: &mut Option<EventParts>,
     cx: &mut Context,
 ) -> Verdict {
     let scanned = match agent::scan(text) {
@@ -217,7 +217,7 @@ fn hand_over(
     conn: ConnId,
     scanned: &Scanned<'_>,
     text: &str,
-    parts: &mut Option<Box<EventParts>>,
+    parts: &mut Option<EventParts>,
     cx: &mut Context,
 ) -> Verdict {
     let parts = match scanned.kind {
@@ -230,7 +230,7 @@ fn hand_over(
         kind: scanned.type_name.as_ref().into(),
         data: text.as_bytes().into(),
         binary: false,
-        parts,
+        parts: parts.map(Box::new),
     });
     session.count_ahead(conn, length, cx);
     Verdict::Go

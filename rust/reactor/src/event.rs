@@ -1,5 +1,6 @@
 //! What reactors tell their owner. Plain data that crosses threads; what they are told is in [`crate::command`].
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use dscore_proto::agent::Kind;
@@ -141,7 +142,7 @@ pub struct Closed {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct EventParts {
     /// "/", or one of those that are taken.
-    pub namespace: Box<str>,
+    pub namespace: Cow<'static, str>,
     /// Its sender waits for an acknowledgement with this id.
     pub ack: Option<u64>,
     /// Binary data, in the order of the placeholders.

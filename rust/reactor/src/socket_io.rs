@@ -15,6 +15,8 @@
 //! acknowledged at once, and so is what is refused; all others by whoever they are handed to. An acknowledgement that
 //! does not say of what it is one is for nobody.
 
+use std::borrow::Cow;
+
 use dscore_proto::agent::{Refusal, RefusalCode};
 use dscore_proto::close::CloseCode;
 use dscore_proto::engineio::Revision;
@@ -202,7 +204,10 @@ fn act(
         return Verdict::violation("a packet of a namespace that was not joined");
     }
     let parts = EventParts {
-        namespace: packet.namespace.into(),
+        namespace: match packet.namespace {
+            MAIN => Cow::Borrowed(MAIN),
+            other => Cow::Owned(other.to_owned()),
+        },
         ack: packet.id,
         attachments,
     };
@@ -320,7 +325,7 @@ fn on_event(
     let is_object = event.further == 0 && socketio::canonical(&event, &mut said).is_ok();
     let verdict = match std::str::from_utf8(&said) {
         Ok(message) if is_object && packet.namespace == MAIN => {
-            let mut parts = Some(Box::new(parts));
+            let mut parts = Some(parts);
             let verdict = agents::on_text(session, conn, message, &mut parts, cx);
             if parts.is_some() {
                 acknowledge(MAIN, ack, cx);
