@@ -11,6 +11,11 @@
     reason = "a test that cannot go on has failed"
 )]
 
+pub mod engine_io;
+#[path = "../../src/testing/rows.rs"]
+pub mod rows;
+pub mod socket_io;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -20,8 +25,8 @@ use dscore_proto::close::CloseCode;
 use dscore_proto::connection::{Connection, Event as Incoming, Limits, Role};
 use dscore_proto::frame::{self, Opcode};
 use dscore_proto::handshake;
-use dscore_reactor::command::Command;
-use dscore_reactor::event::{Closed, Ended, Event, Outcome};
+use dscore_reactor::command::{Command, Farewell, Outgoing};
+use dscore_reactor::event::{Closed, Ended, Event, Outcome, TransportKind};
 use dscore_reactor::settings::{Endpoint, ListenSettings, Settings};
 use dscore_reactor::table::ConnId;
 use dscore_reactor::{ReactorPool, Stats};
@@ -35,6 +40,9 @@ pub fn settings() -> Settings {
         endpoints: vec![
             ("/ws".into(), Endpoint::Raw),
             ("/echo".into(), Endpoint::Plain),
+            ("/socket.io/".into(), Endpoint::SocketIo),
+            ("/engine.io/".into(), Endpoint::PlainEngineIo),
+            ("/plain.io/".into(), Endpoint::PlainSocketIo),
         ],
         origins: vec!["*".into()],
         subprotocols: vec![],
@@ -54,12 +62,12 @@ pub fn settings() -> Settings {
         keep_alive_timeout: 60_000,
         ping_interval: 60_000,
         ping_timeout: 60_000,
-        connect_timeout: 1_000,
+        connect_timeout: 60_000,
         polling: true,
         websocket: true,
         allow_eio3: true,
         cors_methods: vec!["GET".into(), "POST".into()],
-        namespaces: vec![],
+        namespaces: vec!["/custom".into()],
         close_timeout: 500,
         next_heartbeat_in: 30_000,
         connection_check_interval: 60_000,
@@ -73,6 +81,8 @@ pub fn settings() -> Settings {
 pub struct Server {
     pub pool: ReactorPool,
     pub events: Vec<Event>,
+    /// Connections whose end was not told yet.
+    open: Vec<ConnId>,
 }
 
 impl Server {
@@ -93,6 +103,7 @@ impl Server {
         Self {
             pool,
             events: Vec::new(),
+            open: Vec::new(),
         }
     }
 
@@ -101,7 +112,54 @@ impl Server {
     }
 
     pub fn pump(&mut self) {
+        let known = self.events.len();
         self.pool.take(100_000, &mut self.events);
+        for event in &self.events[known..] {
+            match event {
+                Event::Opened(opened) => self.open.push(opened.conn),
+                Event::Closed(conn, _) => {
+                    let at = self.open.iter().position(|open| open == conn);
+                    self.open.swap_remove(at.expect("what ends has begun"));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits until nobody is left: each beginning has had its end, and nothing is counted that is there now.
+    pub fn rest(&mut self) {
+        self.stats_when("rest", |stats| {
+            let there = stats.connections + stats.connections_unauthenticated;
+            there + stats.http_connections + stats.outbox_bytes + stats.input_bytes == 0
+        });
+        let deadline = Instant::now() + PATIENCE;
+        while !self.open.is_empty() {
+            self.pump();
+            assert!(Instant::now() < deadline, "{:?} have no end", self.open);
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn opened(&mut self) -> (ConnId, TransportKind) {
+        self.wait("newcomer", |event| match event {
+            Event::Opened(opened) => Some((opened.conn, opened.transport)),
+            _ => None,
+        })
+    }
+
+    pub fn send(&self, conn: ConnId, text: &str) {
+        let frame = text_frame(text);
+        let outgoing = Outgoing {
+            frame,
+            notify: false,
+        };
+        self.pool.command(conn, Command::Send(outgoing)).unwrap();
+    }
+
+    pub fn close(&self, conn: ConnId, code: u16, reason: &str) {
+        let code = CloseCode::new(code).unwrap();
+        let farewell = Box::new(Farewell::new(code, reason, ""));
+        self.pool.command(conn, Command::Close(farewell)).unwrap();
     }
 
     /// Takes events until one fits, which is removed and returned; the others stay.
@@ -271,6 +329,16 @@ impl Client {
         self.stream.write_all(&out).unwrap();
     }
 
+    /// Several messages in one piece.
+    pub fn send_together(&mut self, texts: &[&str]) {
+        let mut out = Vec::new();
+        for text in texts {
+            let text = text.as_bytes();
+            self.connection.send_text(text, &mut out).unwrap();
+        }
+        self.stream.write_all(&out).unwrap();
+    }
+
     pub fn send_binary(&mut self, data: &[u8]) {
         let mut out = Vec::new();
         self.connection.send_binary(data, &mut out).unwrap();
@@ -355,7 +423,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-fn read_some(stream: &mut TcpStream, input: &mut Vec<u8>) -> bool {
+pub fn read_some(stream: &mut TcpStream, input: &mut Vec<u8>) -> bool {
     let mut buffer = [0; 16_384];
     match stream.read(&mut buffer) {
         Ok(0) => false,
