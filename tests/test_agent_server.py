@@ -26,8 +26,20 @@ Serve = Callable[..., Serving]
 QUICK = ReconnectPolicy(base=0.05, cap=0.2, shutdown_delay=0.2, shutdown_step=0.0, jitter=False)
 
 
+@pytest.fixture(autouse=True, params=["raw", "socketio"])
+def dialect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it in both dialects: `config` finds there which one is meant."""
+    monkeypatch.setenv("TEST_DIALECT", request.param)
+
+
 def config(serving: Serving, **fields: Any) -> AgentConfig:
-    return AgentConfig(**{"url": serving.ws, "instance_id": "a-1", "reconnect": QUICK, **fields})
+    usual = {
+        "url": f"ws://127.0.0.1:{serving.port}",
+        "dialect": os.environ["TEST_DIALECT"],
+        "instance_id": "a-1",
+        "reconnect": QUICK,
+    }
+    return AgentConfig(**{**usual, **fields})
 
 
 @contextlib.asynccontextmanager
