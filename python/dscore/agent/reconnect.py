@@ -90,16 +90,18 @@ class ReconnectPolicy:
         return least + (most - least) * random() if self.jitter else most
 
 
+TAKEN_OVER = 4409
+"""The close code of a connection whose agent came in by another one."""
+_FINAL = frozenset({(1000, "Client terminated"), (1008, "authentication failed")})
+
+
 def row_of(code: int, reason: str) -> Row:
     """The row for a connection that was closed like this."""
-    if code == 4409 or (code, reason) in _FINAL:
+    if code == TAKEN_OVER or (code, reason) in _FINAL:
         return Row.FINAL
     if code == 1001:
         return Row.GOING_AWAY
     return Row.SHUTTING_DOWN if code == 1013 else Row.OTHER
-
-
-_FINAL = frozenset({(1000, "Client terminated"), (1008, "authentication failed")})
 
 
 class Reconnector:

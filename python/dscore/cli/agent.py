@@ -15,6 +15,7 @@ from dscore import log
 from dscore.agent import Agent, AgentConfig, Exit, load
 from dscore.agent.events import PipelineError
 from dscore.agent.metrics import serve_metrics
+from dscore.agent.reconnect import TAKEN_OVER
 from dscore.cli import PROGRAM
 from dscore.cli.errors import INTERRUPTED, USAGE, CliError
 from dscore.cli.notify import Notifier
@@ -27,9 +28,6 @@ Level = Literal["debug", "info", "warning", "error"]
 
 OURS = frozenset({"DSCORE_AGENT_CONFIG", "DSCORE_AGENT_PIPELINE", "DSCORE_AGENT_LOG_LEVEL"})
 """Variables of the command line's own options, which are no settings."""
-
-TAKEN_OVER = 4409
-"""The close code of a connection whose agent came in by another one."""
 
 _log = log.get_logger("dscore.agent")
 
