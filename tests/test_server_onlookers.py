@@ -135,17 +135,6 @@ async def test_watch_on_connect_becomes_a_watch_when_asked_for_it() -> None:
         assert [one["name"] for one in server.told(1, "client_status_changed")] == ["cam-1"]
 
 
-async def test_watch_on_connect_ends_with_unwatch_and_it_is_nobody_again() -> None:
-    async with running(WATCHING) as server:
-        await server.join(1)
-        await server.happen(fake_core.message(1, "unwatch"))
-        assert server.counts() == (1, 0, 1)
-        await server.introduce(2, "a")
-        assert server.told(1) == []
-        await server.happen(introduction(1, "heartbeat", clientName="b"))
-        assert set(server.connected_ids()) == {"a", "b"}
-
-
 async def test_whoever_watches_on_connect_may_introduce_itself_at_any_time() -> None:
     async with running({**WATCHING, **TOKENS}) as server:
         await server.join(1, auth(token="operators"))

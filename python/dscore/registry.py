@@ -237,13 +237,6 @@ class Registry:
         if type(who) is not AgentRecord:
             self.introduced[conn] = watcher
 
-    def unwatch(self, conn: int) -> None:
-        """Tells `conn` no more: one that may still introduce itself is a newcomer again."""
-        watcher = self.watchers.pop(conn, None)
-        if watcher is not None and watcher.newcomer is not None:
-            del self.introduced[conn]
-            self.newcomers[conn] = watcher.newcomer
-
     def owner(self, conn: int) -> AgentRecord | None:
         """The agent that owns this connection now; None for watchers, newcomers and connections
         taken over."""

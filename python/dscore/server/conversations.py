@@ -85,7 +85,7 @@ class Conversations:
                 who = self._context.registry.introduced.get(conn)
                 self._introductions.judge(conn, watch, kind, who.ip if who else "", now)
             case "unwatch":
-                self._context.registry.unwatch(conn)
+                self._context.registry.watchers.pop(conn, None)
             case "answer":
                 request = parse(kind, data)
                 assert isinstance(request, ClientStatusRequest)
