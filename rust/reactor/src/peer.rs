@@ -430,10 +430,17 @@ impl Peer {
         self.finished = whole;
     }
 
-    /// When a socket that takes nothing counts as dead: the same silence as of one that sends nothing.
+    /// When a socket that takes nothing, or whoever does not poll, counts as dead: the same silence as of one that sends
+    /// nothing.
     fn stall_deadline(&self, cx: &Context) -> u64 {
+        let times = match &self.stage {
+            Stage::Conversation(conversation) => {
+                conversation.session.dialect.ping_times(&cx.settings)
+            }
+            Stage::Http(_) | Stage::Probe(_) => cx.settings.ping_times(),
+        };
         match self.output.progress_ms() {
-            Some(progress_ms) => progress_ms + cx.settings.ping_times().silence_limit(),
+            Some(progress_ms) => progress_ms + times.silence_limit(),
             None => u64::MAX,
         }
     }
@@ -479,7 +486,43 @@ impl Peer {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use dscore_proto::engineio::Revision;
+
     use super::*;
+    use crate::settings::{Endpoint, Settings};
+    use crate::testing::{Bench, CONN};
+    use crate::transport::Waiting;
+
+    #[test]
+    fn whoever_polls_has_the_time_to_do_so_that_it_was_told() {
+        let mut bench = Bench::new();
+        let poll = Waiting {
+            http: CONN,
+            headers: vec![],
+        };
+        let polling = Box::new(Polling::new(Revision::V4, false, poll));
+        let transport = Transport::Polling(polling);
+        let endpoint = Endpoint::PlainEngineIo;
+        let dialect = Dialect::new(endpoint, Revision::V4, 0, &bench.cx.settings);
+        let conversation = Conversation::new(endpoint, transport, dialect, &mut bench.cx);
+        let mut peer = Peer::polling(conversation, bench.cx.now_ms);
+        bench.cx.out.extend_from_slice(b"\x81\x024x");
+        peer.transmit(&mut bench.cx);
+        let told = bench.cx.settings.ping_times();
+        let mut settings = Settings::clone(&bench.cx.settings);
+        (settings.ping_interval, settings.ping_timeout) = (1, 1);
+        bench.cx.configure(Arc::new(settings));
+        let limit = bench.cx.now_ms + told.silence_limit();
+        assert_eq!(peer.stall_deadline(&bench.cx), limit);
+        bench.pass(told.silence_limit() - 1);
+        peer.on_timer(CONN, &mut bench.cx);
+        assert!(!peer.finished);
+        bench.pass(1);
+        peer.on_timer(CONN, &mut bench.cx);
+        assert!(peer.finished);
+    }
 
     #[test]
     fn an_idle_peer_is_small() {
