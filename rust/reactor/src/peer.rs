@@ -475,11 +475,16 @@ impl Peer {
     /// The peer does not read: what waits is dropped but for the frame on its way, and a close frame follows.
     fn on_overflow(&mut self, cx: &mut Context) {
         cx.out.clear();
-        if let Stage::Conversation(conversation) = &mut self.stage
-            && conversation.close_slow_consumer(cx)
-        {
-            let last_words = std::mem::take(&mut cx.out);
-            self.output.cut_short(&last_words, cx);
+        match &mut self.stage {
+            Stage::Conversation(conversation) => {
+                if conversation.close_slow_consumer(cx) {
+                    let last_words = std::mem::take(&mut cx.out);
+                    self.output.cut_short(&last_words, cx);
+                }
+            }
+            // All that it could have been sent are pongs, and answers to probes: nobody asks for so many.
+            Stage::Probe(_) => self.finished = true,
+            Stage::Http(_) => {}
         }
     }
 }
