@@ -367,6 +367,7 @@ impl HttpPeer {
     pub(crate) fn turn_away(&mut self, cx: &mut Context) {
         if matches!(self.state, State::Reading | State::ReadingBody(_)) {
             cx.stats.refused_total += 1;
+            self.lose_request(cx);
             self.refuse(503, "too many unfinished requests; try again later", cx);
         }
     }
