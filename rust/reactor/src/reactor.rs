@@ -2,7 +2,7 @@
 //!
 //! A turn: *wait → sockets → newcomers → commands → timers → walks → polls → hand over*. Each step is bounded, so that none can
 //! starve the others: ready sockets by the poller's capacity, one read each; newcomers by the acceptor's batch;
-//! commands by `commands::BATCH`; walks by a slice. After a handler has worked on a peer, `settle` brings its output to
+//! commands and requests to sessions by a `BATCH`; walks by a slice. After a handler has worked on a peer, `settle` brings its output to
 //! the socket and its interest and timer up to date; that is the only place where peers end.
 //!
 //! This is the only file that reads the clocks for handlers: after the wait, and before the commands. (The pool reads
@@ -147,7 +147,7 @@ impl Reactor {
         let commands = &self.own.commands;
         let mut timeout = self.time_to_next_deadline();
         commands.reactor.lie_down();
-        if !commands.is_empty() || !self.walks.is_empty() {
+        if !commands.is_empty() || !self.walks.is_empty() || !self.cx.requests.is_empty() {
             timeout = Some(Duration::ZERO);
         }
         if self.unpublished {

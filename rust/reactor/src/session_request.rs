@@ -32,6 +32,8 @@ pub(crate) enum SessionRequest {
     TooBig(Box<HttpRequest>),
     /// A request's body broke off.
     Cut(Sid),
+    /// More packets of a request are to be dealt with.
+    GoOn(ConnId),
 }
 
 /// Header fields of an answer.

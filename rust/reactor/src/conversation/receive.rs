@@ -12,8 +12,12 @@ use crate::dialect;
 use crate::engine_io;
 use crate::event::Ended;
 use crate::session::{Session, Verdict, Who};
+use crate::session_request::SessionRequest;
 use crate::table::ConnId;
 use crate::transport::Transport;
+
+/// Packets of one request dealt with at a time: a body may hold half a million, and others wait.
+const MOST_PACKETS: usize = 1024;
 
 impl Conversation {
     /// Acts on `input`, after what was kept of earlier input.
@@ -38,7 +42,12 @@ impl Conversation {
     /// Takes messages out of `input` until it is used up or an introduction must be answered first.
     fn consume(&mut self, conn: ConnId, input: &mut [u8], cx: &mut Context) -> usize {
         let mut at = 0;
+        let mut packets = 0..MOST_PACKETS;
         while self.wants_read() {
+            if self.transport.has_unread() && packets.next().is_none() {
+                cx.requests.push_back(SessionRequest::GoOn(conn));
+                break;
+            }
             let goes_on = match self.transport {
                 Transport::WebSocket(_) => self.consume_frames(conn, input, &mut at, cx),
                 Transport::Polling(_) => self.consume_packet(conn, cx),

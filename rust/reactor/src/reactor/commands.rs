@@ -253,8 +253,9 @@ fn send_all(conversation: &mut Conversation, frames: &[Arc<[u8]>], cx: &mut Cont
     }
 }
 
-/// Goes on with input that was kept back while an introduction, or too many messages, waited for the owner.
-fn resume(conn: ConnId, peer: &mut Peer, cx: &mut Context) {
+/// Goes on with input that was kept back while an introduction, or too many messages, waited for the owner, or others for
+/// their turn.
+pub(super) fn resume(conn: ConnId, peer: &mut Peer, cx: &mut Context) {
     if let Stage::Conversation(conversation) = &mut peer.stage
         && conversation.has_kept()
     {

@@ -15,6 +15,7 @@ use dscore_proto::close::CloseCode;
 use dscore_proto::engineio::{HandshakeError, Query, Revision};
 
 use super::Reactor;
+use super::commands::resume;
 use crate::command::Farewell;
 use crate::cors::{cross_origin, preflight};
 use crate::event::HttpRequest;
@@ -24,11 +25,18 @@ use crate::sid::Sid;
 use crate::table::ConnId;
 use crate::transport::Waiting;
 
+/// Taken in one turn. An answer brings on the next request of those that were sent ahead of it.
+const BATCH: usize = 256;
+
 impl Reactor {
-    /// Does what was asked of sessions in this turn, and answers what can be answered.
+    /// Does what was asked of sessions, and answers what can be answered.
     pub(super) fn serve_sessions(&mut self) {
+        let mut left = BATCH;
         loop {
-            while let Some(request) = self.cx.requests.pop_front() {
+            while left > 0
+                && let Some(request) = self.cx.requests.pop_front()
+            {
+                left -= 1;
                 self.serve_request(request);
             }
             let now_ms = self.cx.now_ms;
@@ -80,6 +88,12 @@ impl Reactor {
                 if self.polls(sid) {
                     self.lose_session(sid.conn);
                 }
+            }
+            SessionRequest::GoOn(session) => {
+                if let Some((peer, cx)) = self.peer(session) {
+                    resume(session, peer, cx);
+                }
+                self.settle(session);
             }
         }
     }
