@@ -1,0 +1,95 @@
+"""Clients that mean harm: what they can make of the server's memory, and of others' time."""
+
+import asyncio
+import time
+
+from protocol.support import eventually, frame, tcp
+from socketio_wire.support import Here, Session, engineio, web
+
+UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+async def works(session: Session) -> None:
+    await session.say("4hello")
+    assert await session.packets() == ["4hello"]
+
+
+async def test_a_probe_that_takes_no_pongs_is_cut_off() -> None:
+    async with engineio(outbox_bytes=65_536) as here, web(here.port) as one:
+        session = await here.open()
+        target = f"{here.path}?EIO=4&transport=websocket&sid={session.sid}"
+        await one.ask("GET", target, headers=UPGRADE)
+        assert (await one.head())[0] == 101
+        # What the kernel holds on the way is not the server's memory: some megabytes.
+        one.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        pings = frame(9, bytes(125)) * 1_000
+        try:
+            for _ in range(400):
+                await one.send(pings)
+                assert here.gauge("outbox_bytes") < 1_000_000
+        except ConnectionError:
+            await works(session)
+        else:
+            raise AssertionError("50 MB of pings were taken")
+
+
+async def slowest_echo(here: Here, flood: asyncio.Task[None]) -> float:
+    """How long somebody else waits for an echo at most, while that lasts."""
+    slowest = 0.0
+    async with here.socket() as one:
+        while not flood.done():
+            began = time.monotonic()
+            await one.send("4hello")
+            assert await one.recv() == "4hello"
+            slowest = max(slowest, time.monotonic() - began)
+    return slowest
+
+
+async def test_requests_sent_ahead_delay_nobody_else() -> None:
+    async with engineio(reactors=1) as here:
+        line = f"GET {here.path}?transport=none HTTP/1.1\r\nHost: a\r\n"
+        requests = f"{line}\r\n".encode() * 5_000 + f"{line}Connection: close\r\n\r\n".encode()
+
+        async def ask_ahead() -> None:
+            async with tcp(f"http://127.0.0.1:{here.port}") as one:
+                one.writer.write(requests)
+                assert (await one.reader.read()).count(b"HTTP/1.1 400") == 5_001
+
+        async def flood() -> None:
+            await asyncio.gather(*(ask_ahead() for _ in range(40)))
+
+        began = time.monotonic()
+        slowest = await slowest_echo(here, asyncio.create_task(flood()))
+        assert slowest < (time.monotonic() - began) / 4
+
+
+async def test_half_a_million_packets_in_one_request() -> None:
+    async with engineio() as here:
+        session = await here.open()
+        assert (await session.post("6\x1e" * 499_999 + "6")).text == "ok"
+        await works(session)
+        assert here.gauge("input_bytes") == 0
+
+
+async def test_a_post_that_is_turned_away_for_want_of_memory_ends_its_session() -> None:
+    async with engineio(input_bytes=1 << 20) as here, web(here.port) as one, web(here.port) as two:
+        first, second = await here.open(), await here.open()
+        for session, post in ((first, one), (second, two)):
+            await post.ask("POST", session.target, headers={"Content-Length": "1000000"})
+            await post.send(b"4" * 600_000)
+        # Whoever asks for the last of it is the one that is turned away.
+        ended, _ = await asyncio.wait(
+            [asyncio.create_task(post.head()) for post in (one, two)],
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        assert [task.result()[0] for task in ended] == [503]
+
+        async def is_gone() -> bool:
+            return here.gauge("connections") == 1
+
+        await eventually(is_gone)
