@@ -21,6 +21,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import aiohttp
 import socketio
 
 from wire import DEADLINE_SECONDS
@@ -296,8 +297,12 @@ class PythonClient(Client):
         self._greeting = greeting
         self._namespace = "/"
         self._has_begun = False
+        # Its own it would leave open where an attempt fails.
+        self._http = aiohttp.ClientSession()
         # A ctrl-C is for the tests.
-        self._library = socketio.AsyncClient(handle_sigint=False, **options)
+        self._library = socketio.AsyncClient(
+            handle_sigint=False, http_session=self._http, **options
+        )
 
     async def connect(
         self,
@@ -351,14 +356,15 @@ class PythonClient(Client):
 
     async def close(self) -> None:
         self._library.reconnection = False
-        if not self._has_begun:
+        if self._has_begun:
+            # What brings it back can be told to end once it has begun, and may still succeed.
+            await asyncio.sleep(0)
+            await self._library.shutdown()
+            await self._library.disconnect()
+        else:
             # It has no tasks yet to wait for, and fails if it is told to.
             await self._library.eio.disconnect(abort=True)
-            return
-        # The task that brings it back can be told to end once it has begun, and may still succeed.
-        await asyncio.sleep(0)
-        await self._library.shutdown()
-        await self._library.disconnect()
+        await self._http.close()
 
 
 class Clients:

@@ -8,6 +8,7 @@ import dscore
 from protocol.support import eventually, running
 from socketio_clients import Clients
 from socketio_dialect.support import Echo, Transports, base, every_kind, every_library
+from wire import agent
 
 # Each begins with what a transport could take for a packet, or ends or separates one.
 TRICKY = [
@@ -136,20 +137,26 @@ async def test_bytes_in_a_message_of_the_contract_are_refused(
         await one.message("heartbeat_response")
 
 
-@every_kind
-async def test_bytes_wait_for_an_agent_that_is_away(
-    clients: Clients, library: str, transports: Transports
-) -> None:
+@every_library
+async def test_bytes_do_not_wait_for_an_agent_that_is_away(clients: Clients, library: str) -> None:
     async with running() as here:
-        one = await clients.introduce(library, base(here), transports)
-        await one.disconnect()
+        one = await clients.introduce(library, base(here), listen=["x"])
         known = here.server.agent("b-1")
         assert known is not None
+        await one.disconnect()
 
         async def gone() -> bool:
             return not known.connected
 
         await eventually(gone)
-        assert known.send({"type": "x", "data": b"\x04\x00"}) is False
-        again = await clients.introduce(library, base(here), transports, listen=["x"])
-        assert await again.message("x") == {"data": b"\x04\x00"}
+        with pytest.raises(dscore.NotConnectedError):
+            known.send({"type": "x", "data": b"\x04"})
+
+
+async def test_a_raw_agent_takes_no_bytes() -> None:
+    async with running() as here, agent(here.ws, "a-1") as raw:
+        known = here.server.agent("a-1")
+        assert known is not None
+        with pytest.raises(ValueError, match="bytes"):
+            known.send({"type": "x", "data": b"\x04"})
+        await raw.beat()

@@ -200,13 +200,7 @@ async def test_an_upgrade_that_never_completes_holds_up_no_drain(
                 await all_connected(here, ["a-1"])
             await held_after(cable, after)
             report = await asyncio.wait_for(here.server.drain(), 5)
-            assert report.acked == 0
-
-            async def nobody() -> bool:
-                _, document = await here.health()
-                return bool(document["websocket"]["total_connections"] == 0)
-
-            await eventually(nobody)
+            assert report.not_acked == ([] if library == "python" else ["a-1"])
         finally:
             beginning.cancel()
             await asyncio.gather(beginning, return_exceptions=True)
