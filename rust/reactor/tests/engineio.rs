@@ -26,6 +26,12 @@ fn flood() -> String {
     vec!["4x"; 200].join("\x1e")
 }
 
+/// The same connection, but not its secret.
+fn made_up(target: &str) -> String {
+    let (rest, last) = target.split_at(target.len() - 1);
+    format!("{rest}{}", if last == "A" { "B" } else { "A" })
+}
+
 /// A row of the documented table, tried.
 fn try_request(request: &str, with: &str) -> &'static str {
     let mut server = Server::start(settings());
@@ -109,6 +115,7 @@ fn try_request(request: &str, with: &str) -> &'static str {
                 ("GET", "/engine.io/?EIO=4&transport=websocket".into(), 3),
                 ("GET", "/engine.io/?EIO=5&transport=polling".into(), 5),
                 ("GET", format!("{HANDSHAKE}&sid=unknown"), 1),
+                ("GET", made_up(&session.target()), 1),
                 ("GET", format!("{HANDSHAKE}&j=0"), 3),
                 ("GET", session.target().replace("EIO=4", "EIO=3"), 3),
                 ("GET", session.target().replace(PATH, "/plain.io/"), 1),

@@ -8,11 +8,13 @@
 
 mod support;
 
+use std::time::Instant;
+
 use dscore_reactor::command::ReactorCommand;
 use dscore_reactor::event::{Event, Initiator};
-use dscore_reactor::settings::Gate;
+use dscore_reactor::settings::{Gate, Settings};
 use support::engine_io::{Caller, Http, Session};
-use support::{Client, Server, settings};
+use support::{Client, PATIENCE, Server, settings};
 
 const PATH: &str = "/engine.io/";
 const HANDSHAKE: &str = "/engine.io/?EIO=4&transport=polling";
@@ -147,12 +149,38 @@ fn a_session_polls_on_when_its_upgrade_comes_to_nothing() {
     );
     drop(gone);
     server.stats_when("one conversation", |stats| stats.connections == 1);
+    // Polls are kept waiting again as soon as it is known that the WebSocket has gone.
+    let deadline = Instant::now() + PATIENCE;
+    session.begin_poll();
+    assert_eq!(session.push("4x").text(), "ok");
+    while !session.polls.is_silent() {
+        assert_eq!(session.polls.answer().text(), "6");
+        assert!(Instant::now() < deadline, "no poll is kept waiting");
+        session.begin_poll();
+        assert_eq!(session.push("4x").text(), "ok");
+    }
     server.send(conn, "still here");
-    while session.hear() != "4still here" {}
+    assert_eq!(session.polls.answer().text(), "4still here");
     session.upgrade();
     assert_eq!(server.closed().0, conn, "its WebSocket was dropped");
     drop(session);
     server.rest();
+}
+
+#[test]
+fn a_session_that_has_moved_is_none_of_those_that_poll() {
+    let mut server = Server::start(Settings {
+        max_connections: 8,
+        ..settings()
+    });
+    for _ in 0..9 {
+        let websocket = Session::open(server.address(), PATH).upgrade();
+        server.stats_when("one that has moved", |stats| {
+            (stats.connections, stats.http_connections) == (1, 0)
+        });
+        drop(websocket);
+        server.rest();
+    }
 }
 
 #[test]
