@@ -31,6 +31,20 @@ def test_what_is_no_json_is_an_error_that_says_so() -> None:
         detach(nested)
 
 
+def test_bytes_in_many_places_are_one_attachment() -> None:
+    picture = bytes(10)
+    data, attachments = detach([picture, {"again": picture}] * 1000)
+    assert attachments == [picture]
+    assert attach(json.loads(data), attachments) == [picture, {"again": picture}] * 1000
+
+
+def test_more_attachments_than_a_packet_may_have_are_an_error() -> None:
+    pictures = [bytes([number % 256]) * 2 for number in range(257)]
+    assert len(detach(pictures[:256])[1]) == 256
+    with pytest.raises(ValueError, match="at most 256"):
+        detach(pictures)
+
+
 @pytest.mark.parametrize("value", [b"x", {"a": b"x"}, [[b"x"], {"b": {"c": [b"y", b"z"]}}, 1]])
 def test_attached_again_it_is_what_it_was(value: Any) -> None:
     data, attachments = detach(value)

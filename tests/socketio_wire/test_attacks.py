@@ -1,9 +1,13 @@
 """Clients that mean harm: what they can make of the server's memory, and of others' time."""
 
 import asyncio
+import json
 import time
+from typing import Any
 
-from protocol.support import eventually, frame, tcp
+import dscore
+from protocol.support import eventually, frame, running, tcp
+from socketio_wire.agents import PATH
 from socketio_wire.support import Here, Session, engineio, web
 
 UPGRADE = {
@@ -93,3 +97,21 @@ async def test_a_post_that_is_turned_away_for_want_of_memory_ends_its_session() 
             return here.gauge("connections") == 1
 
         await eventually(is_gone)
+
+
+class Echo(dscore.Policy):
+    """Acks with what it was told."""
+
+    def on_message(self, agent: dscore.Agent, kind: str, message: dict[str, Any]) -> dict[str, Any]:
+        return message
+
+
+async def test_an_attachment_named_in_thousands_of_places_comes_back_once() -> None:
+    event = json.dumps(["x", {"a": [{"_placeholder": True, "num": 0}] * 10_000}])
+    async with running(policy=Echo()) as here:
+        session = await Here(here.port, PATH, None).open()
+        await session.say("40", '42["heartbeat",{"clientName":"b-1"}]')
+        await session.say(f"451-7{event}", "b" + "QUJD" * 10_000)
+        *_, ack, attachment = await session.collect(4)
+        assert ack.startswith("461-7")
+        assert attachment == "b" + "QUJD" * 10_000

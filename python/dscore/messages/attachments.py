@@ -12,25 +12,38 @@ import orjson
 
 from dscore.messages.inbound import Refusal
 
+MAX_ATTACHMENTS = 256
+"""Of one message: what the core sends and takes."""
+
 
 def detach(value: Any) -> tuple[bytes, list[bytes]]:
-    """The JSON of a value, and the bytes that were in it.
+    """The JSON of a value, and the bytes that were in it: each once, in however many places.
+
+    An agent may name one attachment in thousands of places. Sent back as thousands, it would take
+    thousands of times the memory.
 
     Raises:
-        ValueError: it is no JSON otherwise, or nested too deeply.
+        ValueError: it is no JSON otherwise, or nested too deeply, or there are too many bytes
+            objects in it.
     """
     attachments: list[bytes] = []
+    numbers: dict[int, int] = {}
 
     def place(found: object) -> dict[str, Any]:
         if not isinstance(found, bytes | bytearray | memoryview):
             raise TypeError
-        attachments.append(bytes(found))
-        return {"_placeholder": True, "num": len(attachments) - 1}
+        number = numbers.setdefault(id(found), len(attachments))
+        if number == len(attachments):
+            attachments.append(bytes(found))
+        return {"_placeholder": True, "num": number}
 
     try:
-        return orjson.dumps(value, default=place), attachments
+        text = orjson.dumps(value, default=place)
     except orjson.JSONEncodeError as error:
         raise ValueError(f"a message must be JSON: {error}") from None
+    if len(attachments) > MAX_ATTACHMENTS:
+        raise ValueError(f"a message has at most {MAX_ATTACHMENTS} attachments")
+    return text, attachments
 
 
 def attach(value: Any, attachments: list[bytes]) -> Any:
