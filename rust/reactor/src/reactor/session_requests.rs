@@ -114,7 +114,18 @@ impl Reactor {
             Err(error) => (Vec::new(), Err(error)),
         };
         if let Err(error) = asked {
+            self.expect_no_push(request);
             self.respond(request.conn, &refusal(error, headers));
+        }
+    }
+
+    /// A request that was refused is not the one whose packets its session waits for.
+    fn expect_no_push(&mut self, request: &HttpRequest) {
+        if let Some(sid) = Query::of(&request.target).sid.and_then(Sid::parse)
+            && let Some((peer, _)) = self.peer(sid.conn)
+            && let Some(polling) = peer.as_polling()
+        {
+            polling.coming.take_if(|http| *http == request.conn);
         }
     }
 
