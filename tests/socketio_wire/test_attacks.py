@@ -99,6 +99,23 @@ async def test_a_post_that_is_turned_away_for_want_of_memory_ends_its_session() 
         await eventually(is_gone)
 
 
+async def test_of_two_origins_neither_is_believed() -> None:
+    async with engineio(origins=["https://fleet.example"]) as here, web(here.port) as one:
+        lines = "Host: a\r\nOrigin: https://fleet.example\r\nOrigin: https://evil.example\r\n"
+        target = f"{here.path}?EIO=4&transport=polling"
+        await one.send(f"GET {target} HTTP/1.1\r\n{lines}\r\n".encode())
+        assert (await one.answer()).status == 403
+
+
+async def test_a_post_that_is_refused_stands_in_the_way_of_no_other() -> None:
+    async with engineio() as here, web(here.port) as one:
+        session = await here.open()
+        for wrong in ("EIO=3&transport=polling", "EIO=4&transport=none"):
+            target = f"{here.path}?{wrong}&sid={session.sid}"
+            assert (await one.fetch("POST", target, body="4lost")).status == 400
+            await works(session)
+
+
 class Echo(dscore.Policy):
     """Acks with what it was told."""
 
