@@ -330,6 +330,10 @@ def test_file_with_byte_order_mark_is_read(tmp_path: Path) -> None:
         ("[xyzzy]\n", "unknown section [xyzzy]: there are listen, monitoring"),
         ("[socket]\npingIntervall = 1\n", "did you mean socket.pingInterval?"),
         ("[listen]\nhealthCheckInterval = 1\n", "unknown key listen.healthCheckInterval"),
+        (
+            "[socket.io]\nwatch_on_connect = true\n",
+            "unknown key socket.io: did you mean [socketio]?",
+        ),
         ("[socket]\ncors = { orign = 1 }\n", "did you mean socket.cors_origins?"),
         ("listen = 8765\n", "listen must be a table: write [listen]"),
         ("[listen\n", "is not valid TOML"),
@@ -348,6 +352,7 @@ def test_file_problem_names_the_place_and_the_nearest_setting(
     ("variable", "sentence"),
     [
         ("DSCORE_LISTEN__PROT", "unknown, did you mean DSCORE_LISTEN__PORT?"),
+        ("DSCORE_SOCKET__PINGINTERVAL", "unknown, did you mean DSCORE_SOCKET__pingInterval?"),
         ("DSCORE_LITSEN__PORT", "unknown section [litsen]: did you mean [listen]?"),
     ],
 )

@@ -83,7 +83,7 @@ def test_camel_case_is_accepted_in_python_and_in_the_environment() -> None:
 
 def test_setting_under_both_of_its_names_is_refused(write: Write) -> None:
     path = write("[socket]\nping_timeout = 1\npingTimeout = 1000\n")
-    with pytest.raises(ConfigError, match=r"socket\.ping_timeout is given twice"):
+    with pytest.raises(ConfigError, match=r"twice, as ping_timeout and as pingTimeout"):
         load(path)
 
 

@@ -48,11 +48,13 @@ def translate(section: str, values: Mapping[str, object]) -> dict[str, object]:
     """
     names = NAMES.get(section, {})
     translated: dict[str, object] = {}
+    given_as: dict[str, str] = {}
     for name, value in values.items():
         for ours, meaning in _settings(name, value, names):
             if ours in translated:
-                raise ValueError(f"{section}.{ours} is given twice, once as {name}: keep one")
-            translated[ours] = meaning
+                both = f"as {given_as[ours]} and as {name}"
+                raise ValueError(f"{section}.{ours} is given twice, {both}: keep one")
+            translated[ours], given_as[ours] = meaning, name
     return translated
 
 

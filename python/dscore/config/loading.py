@@ -218,5 +218,7 @@ def _warnings(environ: Mapping[str, str]) -> list[str]:
 
 
 def _variable(key: str) -> str:
-    """The environment variable of a setting."""
-    return _PREFIX + key.replace(".", "__").upper()
+    """The environment variable of a setting; a name of document B's keeps its capitals there."""
+    section, _, name = key.partition(".")
+    name = name.upper() if name in SECTIONS[section] else name
+    return f"{_PREFIX}{section.upper()}__{name}"

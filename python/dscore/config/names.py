@@ -37,6 +37,8 @@ def unknown_section(name: str) -> str:
 
 def unknown_key(section: str, name: str) -> str:
     """Words for a name that its section does not have, and what was probably meant."""
+    if section + name in SECTIONS:  # [socket.io]
+        return f"key {section}.{name}: did you mean [{section}{name}]?"
     return f"key {section}.{name}: did you mean {nearest(section, name)}?"
 
 
