@@ -52,6 +52,8 @@ async def test_paths_that_are_not_ours_go_to_the_users_app() -> None:
 async def test_without_a_users_app_other_paths_are_404_problems() -> None:
     async with client_of(FakeFleet()) as client:
         assert_problem(await client.get("/nothing"), 404)
+        # Without its last slash it is no path of Socket.IO: the answer has the right one.
+        assert "/socket.io/" in assert_problem(await client.get("/socket.io"), 404)["detail"]
         assert_problem(await client.get("/docs"), 404)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 
 from dscore.http.loopback import is_loopback
-from dscore.http.problems import problem
+from dscore.http.problems import NOTHING_HERE, problem
 from dscore.http.types import App, Receive, Scope, Send
 
 HEALTH = "/deepstream/health"
@@ -85,7 +85,7 @@ class Gate:
         elif self._theirs is not None:
             await self._theirs(scope, receive, send)
         else:
-            await problem(404, "There is nothing at this path.")(scope, receive, send)
+            await problem(404, NOTHING_HERE)(scope, receive, send)
 
     def _our(self, scope: Scope) -> App:
         # An agent id may hold any character: routes match the path as it was sent, where a "/"

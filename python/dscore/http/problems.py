@@ -12,6 +12,10 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
+NOTHING_HERE = (
+    "There is nothing at this path. Agents connect to /deepstream/ws, Socket.IO clients to "
+    "/socket.io/ (its last slash counts); /openapi.json lists the pages."
+)
 
 
 class FieldError(BaseModel):
@@ -75,7 +79,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 _ROUTING_DETAIL = {
-    404: "There is nothing at this path; /openapi.json lists what there is.",
+    404: NOTHING_HERE,
     405: "This path does not take that method; Allow names those it takes.",
 }
 
