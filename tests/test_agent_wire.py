@@ -205,6 +205,19 @@ async def test_nobody_there_is_a_connect_error() -> None:
     ],
 )
 async def test_a_refused_upgrade_is_a_connect_error(answer: bytes) -> None:
+    await refused(answer)
+
+
+async def test_a_path_that_is_no_websocket_is_named_with_its_remedy() -> None:
+    answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    assert await refused(answer) == (
+        "HTTP 404 instead of a WebSocket: is this the address for agents of a dscore server?"
+    )
+
+
+async def refused(answer: bytes) -> str:
+    """What is said of a server that answers an upgrade like this."""
+
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
@@ -215,8 +228,9 @@ async def test_a_refused_upgrade_is_a_connect_error(answer: bytes) -> None:
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(ConnectError):
+        with pytest.raises(ConnectError) as failed:
             await connect(AgentConfig(url=f"ws://127.0.0.1:{port}"), [])
+    return str(failed.value)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from picows import (
     WSError,
     WSFrame,
+    WSInvalidStatusError,
     WSInvalidURL,
     WSListener,
     WSMsgType,
@@ -33,6 +34,8 @@ CLOSE_SECONDS = 2.0
 """For the other side's half of the closing handshake."""
 MESSAGE_LIMIT = 10 * 1024 * 1024
 """Bytes of one message from the server."""
+
+_NO_SUCH_SOCKET = frozenset({400, 404, 405, 426})
 
 CUT = 1006
 NO_CODE = 1005
@@ -276,6 +279,8 @@ async def open_connection(
         raise
     except asyncio.TimeoutError:
         raise ConnectError("no answer in time") from None
+    except WSInvalidStatusError as error:
+        raise ConnectError(_refusal(error)) from None
     except (OSError, WSError, WSInvalidURL, UnicodeError) as error:
         # UnicodeError: a name that no name server could know, such as `a..b`.
         raise ConnectError(str(error) or type(error).__name__) from None
@@ -283,6 +288,17 @@ async def open_connection(
         raise ConnectError("the server closed the connection during the upgrade")
     assert isinstance(connection, Connection)
     return connection
+
+
+def _refusal(error: WSInvalidStatusError) -> str:
+    """What the server answered in place of the upgrade, and what that usually means."""
+    if error.response is None:
+        return str(error)
+    status = int(error.response.status)
+    words = f"HTTP {status} instead of a WebSocket"
+    if status in _NO_SUCH_SOCKET:
+        return f"{words}: is this the address for agents of a dscore server?"
+    return words
 
 
 async def _dial(host: str, port: int) -> socket.socket:
