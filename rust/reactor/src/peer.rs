@@ -231,9 +231,7 @@ impl Peer {
     pub(crate) fn can_move_to_websocket(&self) -> bool {
         match &self.stage {
             Stage::Conversation(conversation) => {
-                conversation.is_open()
-                    && !conversation.has_kept()
-                    && matches!(conversation.transport, Transport::Polling(_))
+                conversation.is_open() && conversation.transport.is_at_rest()
             }
             Stage::Http(_) | Stage::Probe(_) => false,
         }

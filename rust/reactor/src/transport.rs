@@ -118,6 +118,14 @@ impl Transport {
         }
     }
 
+    /// Whether it polls, and nothing that it was sent is on its way, or was not dealt with.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        match self {
+            Self::WebSocket(_) => false,
+            Self::Polling(polling) => polling.coming.is_none() && !self.has_unread(),
+        }
+    }
+
     /// Whether there is input that was read and not looked at.
     pub(crate) fn has_unread(&self) -> bool {
         match self {

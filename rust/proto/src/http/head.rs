@@ -64,16 +64,9 @@ impl<'a> Head<'a> {
         self.has_token("upgrade", "websocket")
     }
 
-    /// The target's path, still percent-encoded, without the query; `*` for `OPTIONS *`.
+    /// See [`path`].
     pub fn path(&self) -> &'a str {
-        let local = match split_absolute(self.target) {
-            Some((_, local)) => local,
-            None => self.target,
-        };
-        match local.split('?').next() {
-            Some("") | None => "/",
-            Some(path) => path,
-        }
+        path(self.target)
     }
 
     /// How the body is framed (RFC 9112 §6).
@@ -258,6 +251,18 @@ fn check_target(head: &Head<'_>) -> Result<(), HttpError> {
         Ok(())
     } else {
         Err(HttpError::Target)
+    }
+}
+
+/// A target's path, still percent-encoded, without the query; `*` for `OPTIONS *`.
+pub fn path(target: &str) -> &str {
+    let local = match split_absolute(target) {
+        Some((_, local)) => local,
+        None => target,
+    };
+    match local.split('?').next() {
+        Some("") | None => "/",
+        Some(path) => path,
     }
 }
 

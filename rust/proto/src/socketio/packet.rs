@@ -40,7 +40,7 @@ pub struct Packet<'a> {
     pub kind: Kind,
     /// Begins with `/`; without the query that clients of `EIO=3` may put behind it.
     pub namespace: &'a str,
-    /// Of an event: an ack is wanted. Of an ack: always there.
+    /// Of an event: an ack is wanted. Of an ack: the event; without it, it is for nobody.
     pub id: Option<u64>,
     /// Binary messages that follow and belong to this packet, at most [`MAX_ATTACHMENTS`].
     pub attachments: usize,
@@ -66,7 +66,7 @@ pub enum PacketError {
     /// Longer than [`MAX_NAMESPACE`], or with control characters.
     #[error("a Socket.IO namespace is too long or holds control characters")]
     Namespace,
-    /// An id that JavaScript could not count to, or an ack without one.
+    /// An id that JavaScript could not count to.
     #[error("a Socket.IO packet has no valid id")]
     Id,
     /// Data of another shape than the kind has.

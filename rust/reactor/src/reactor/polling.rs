@@ -4,6 +4,7 @@
 
 use dscore_proto::close::CloseCode;
 use dscore_proto::engineio::{HandshakeError, PayloadFormat, Query, Revision};
+use dscore_proto::http;
 
 use super::Reactor;
 use super::commands::after_response;
@@ -60,7 +61,7 @@ impl Reactor {
             conn,
             endpoint,
             transport: TransportKind::Polling,
-            path: request.target.split('?').next().unwrap_or_default().into(),
+            path: http::path(&request.target).into(),
             peer: request.peer,
             bearer: authorization.and_then(|(_, value)| bearer(value)),
         })));
@@ -98,7 +99,7 @@ impl Reactor {
         &mut self,
         session: ConnId,
         waiting: Waiting,
-        request: &HttpRequest,
+        request: &mut HttpRequest,
     ) -> Result<(), HandshakeError> {
         let now_ms = self.cx.now_ms;
         let (peer, cx) = self.peer(session).ok_or(HandshakeError::UnknownSid)?;
@@ -116,7 +117,7 @@ impl Reactor {
         let http = waiting.http;
         polling.push = Some(Push {
             waiting,
-            body: request.body.clone(),
+            body: std::mem::take(&mut request.body),
             format,
             at: 0,
             is_bad: false,
@@ -145,7 +146,7 @@ impl Reactor {
     }
 
     /// A request that a session does not survive.
-    pub(super) fn end_with_bad_request(
+    fn end_with_bad_request(
         &mut self,
         session: ConnId,
         reason: &str,
@@ -213,12 +214,12 @@ impl Reactor {
         }
     }
 
-    pub(super) fn answer_poll(&mut self, waiting: Waiting, (content_type, body): (&str, Vec<u8>)) {
+    fn answer_poll(&mut self, waiting: Waiting, (content_type, body): (&str, Vec<u8>)) {
         let response = answer(200, content_type, waiting.headers, body);
         self.respond(waiting.http, &response);
     }
 
-    pub(super) fn answer_push(&mut self, push: Push) {
+    fn answer_push(&mut self, push: Push) {
         let Waiting { http, headers } = push.waiting;
         let response = if push.is_bad {
             refusal(HandshakeError::BadRequest, headers)
@@ -239,7 +240,7 @@ impl Reactor {
         self.settle(http);
     }
 
-    pub(super) fn is_over_limit(&mut self, http: ConnId) -> bool {
+    fn is_over_limit(&mut self, http: ConnId) -> bool {
         self.peer(http).is_some_and(|(peer, _)| match &peer.stage {
             Stage::Http(http) => http.origin().1,
             Stage::Conversation(_) | Stage::Probe(_) => false,
@@ -247,7 +248,7 @@ impl Reactor {
     }
 
     /// Notes whose answer an HTTP connection waits for.
-    pub(super) fn set_session_of(&mut self, http: ConnId, session: Option<ConnId>) {
+    fn set_session_of(&mut self, http: ConnId, session: Option<ConnId>) {
         if let Some((peer, _)) = self.peer(http)
             && let Stage::Http(http) = &mut peer.stage
         {

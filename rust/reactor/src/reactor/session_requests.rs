@@ -52,7 +52,7 @@ impl Reactor {
 
     fn serve_request(&mut self, request: SessionRequest) {
         match request {
-            SessionRequest::Http(endpoint, request) => self.serve_http(endpoint, &request),
+            SessionRequest::Http(endpoint, mut request) => self.serve_http(endpoint, &mut request),
             SessionRequest::Upgrade {
                 http,
                 endpoint,
@@ -98,7 +98,7 @@ impl Reactor {
         }
     }
 
-    fn serve_http(&mut self, endpoint: Endpoint, request: &HttpRequest) {
+    fn serve_http(&mut self, endpoint: Endpoint, request: &mut HttpRequest) {
         let (headers, asked) = match cross_origin(request, &self.cx.settings) {
             Ok(headers) if request.method == "OPTIONS" => {
                 self.respond(
@@ -132,7 +132,7 @@ impl Reactor {
     fn route(
         &mut self,
         endpoint: Endpoint,
-        request: &HttpRequest,
+        request: &mut HttpRequest,
         headers: &Fields,
     ) -> Result<(), HandshakeError> {
         let settings = &self.cx.settings;
