@@ -6,10 +6,15 @@ Any Socket.IO client will do, from version 2 on; in JavaScript:
 
     const socket = io("http://127.0.0.1:8765")
     socket.on("take_snapshot", (wish, answer) => answer({ jpeg: camera.picture(wish.width) }))
-    socket.on("connect", () => socket.emit("heartbeat", { clientName: "cam-1" }))
-    socket.emit("picture", { jpeg: camera.picture() }, (stored) => console.log(stored.bytes))
+    socket.on("connect", () => {
+        socket.emit("heartbeat", { clientName: "cam-1" })  // who it is, before anything else
+        socket.emit("picture", { jpeg: camera.picture() }, (stored) => console.log(stored.bytes))
+    })
 
     io("http://127.0.0.1:8765/telemetry").emit("reading", { celsius: 41 })
+
+What is emitted outside of "connect" leaves before the heartbeat: it is refused, `error`
+"not_introduced", and acked with nothing. The second io() shares the first one's connection.
 
 Every camera that comes in is asked for a snapshot. SIGTERM or Ctrl-C drains the fleet and ends.
 """
