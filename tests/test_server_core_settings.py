@@ -44,6 +44,11 @@ def test_the_core_takes_whatever_the_configuration_does(
         CoreConfig(**core_settings(Config.model_validate({section: {name: value}})))
 
 
+def test_a_namespace_without_its_tuple_is_named_with_the_remedy() -> None:
+    with pytest.raises(ValueError, match=r'write \("/telemetry",\)$'):
+        core_settings(Config(), "/telemetry")
+
+
 def test_settings_go_to_the_core_in_milliseconds() -> None:
     config = Config.model_validate(
         {

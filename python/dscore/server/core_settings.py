@@ -17,7 +17,12 @@ def core_settings(config: Config, namespaces: Sequence[str] = ()) -> dict[str, A
 
     Args:
         namespaces: of Socket.IO, beside "/".
+
+    Raises:
+        ValueError: it is one text: what was meant as one namespace would be many of a letter each.
     """
+    if isinstance(namespaces, str):
+        raise ValueError(f'namespaces must be a sequence of texts: write ("{namespaces}",)')
     listen, socket, limits = config.listen, config.socket, config.limits
     monitoring = config.monitoring
     return {
