@@ -54,6 +54,14 @@ async def test_what_the_agent_acks_with_is_returned(data: bytes, argument: Any) 
         assert server.core_stats()["requests_waiting"] == 0
 
 
+async def test_a_message_is_no_name_of_an_event() -> None:
+    async with running() as server:
+        await introduce(server)
+        with pytest.raises(TypeError, match="the event is its name"):
+            await (await ask(server, {"type": "shoot"}))
+        assert server.pool.named("send_event") == []
+
+
 async def test_bytes_go_both_ways() -> None:
     async with running() as server:
         await introduce(server)

@@ -155,6 +155,7 @@ class Agent:
             TooManyRequestsError: a thousand wait for its acks already.
             RequestError: the base of these four; itself: the ack cannot be read.
             ValueError: `data` is no JSON.
+            TypeError: `event` is no text.
         """
         return await self._server.request(
             self.id, event, data, namespace=namespace, timeout=timeout

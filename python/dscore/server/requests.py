@@ -53,7 +53,10 @@ class Requests:
             NotConnectedError: the agent is away.
             RequestError: there is no ack, or none that can be read.
             ValueError: the argument is no JSON but for the bytes in it.
+            TypeError: the event is no name: nobody would ever ack it.
         """
+        if not isinstance(event, str):
+            raise TypeError(f"the event is its name, then comes its argument: not {event!r:.60}")
         conn, agent_id = record.conn, record.agent_id
         if not conn:
             raise NotConnectedError(agent_id)
