@@ -153,6 +153,15 @@ impl Conversation {
         self.end(Ended::by_us(farewell), cx);
     }
 
+    /// Says on a transport that is new what was said on the last one: that the conversation is over.
+    pub(crate) fn repeat_close(&mut self, cx: &mut Context) {
+        let Some(end) = &self.end else {
+            return;
+        };
+        let code = CloseCode::new(end.ended.code).unwrap_or(CloseCode::NORMAL);
+        let _is_open = self.transport.close(code, &end.ended.reason, &mut cx.out);
+    }
+
     /// Closes at `at_ms`, or now if that has come.
     pub(crate) fn close_at(&mut self, at_ms: u64, farewell: &Farewell, cx: &mut Context) {
         if at_ms <= cx.now_ms {

@@ -230,9 +230,7 @@ impl Peer {
     /// last POST answered.
     pub(crate) fn can_move_to_websocket(&self) -> bool {
         match &self.stage {
-            Stage::Conversation(conversation) => {
-                conversation.is_open() && conversation.transport.is_at_rest()
-            }
+            Stage::Conversation(conversation) => conversation.transport.is_at_rest(),
             Stage::Http(_) | Stage::Probe(_) => false,
         }
     }
@@ -262,6 +260,8 @@ impl Peer {
         polling.probe = None;
         self.socket = Some(socket);
         self.last_seen = cx.now_ms;
+        // What was closed while no poll came is closed here too, with the words that no poll has fetched.
+        conversation.repeat_close(cx);
         let mut input = probe.kept;
         conversation.on_data(conn, &mut input, cx);
         Some(polling)

@@ -104,6 +104,28 @@ fn a_websocket_takes_over_with_all_that_was_sent_behind_the_upgrade() {
 }
 
 #[test]
+fn what_is_closed_in_the_middle_of_an_upgrade_is_closed_when_it_is_made() {
+    let mut server = Server::start(settings());
+    let session = Session::open(server.address(), PATH);
+    let (conn, _) = server.opened();
+    let mut websocket = session.websocket();
+    websocket.send("2probe");
+    assert_eq!(websocket.text(), "3probe");
+    server.send(conn, "the last");
+    server.close(conn, 4409, "taken over");
+    // The client polls no more, and says that the upgrade is made.
+    server.stats_when("closed", |stats| stats.messages_sent_total == 1);
+    websocket.send("5");
+    assert_eq!(websocket.text(), "4the last");
+    assert_eq!(websocket.text(), "1");
+    assert_eq!(websocket.close_frame(), (4409, "taken over".to_owned()));
+    let (_, ended) = server.closed();
+    assert_eq!((ended.code, ended.initiator), (4409, Initiator::Server));
+    drop(session);
+    server.rest();
+}
+
+#[test]
 fn a_poll_that_waits_is_freed_when_the_websocket_does_not_wait_for_it() {
     let mut server = Server::start(settings());
     let mut session = Session::open(server.address(), PATH);

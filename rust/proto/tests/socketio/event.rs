@@ -259,6 +259,7 @@ fn refuses_messages_that_are_none() {
 fn finds_a_token() {
     for auth in [
         r#"{"token":"t"}"#,
+        r#"{"token":""}"#,
         r#" { "a":{}, "token" : "\u0074" }"#,
         r#"{"token":1,"token":"t"}"#,
         r#"{"\u0074oken":"t"}"#,
@@ -270,13 +271,12 @@ fn finds_a_token() {
         "{}",
         "null",
         r#"["token"]"#,
-        r#"{"token":""}"#,
         r#"{"token":1}"#,
         r#"{"token":null}"#,
         r#"{"token":["t"]}"#,
         r#"{"a":{"token":"t"}}"#,
         r#"{"Token":"t"}"#,
-        r#"{"token":"t","token":""}"#,
+        r#"{"token":"t","token":1}"#,
         r#"{"token":"t""#,
         r#"{"token":"t"} x"#,
         r#"{"token":"\ud800"}"#,
