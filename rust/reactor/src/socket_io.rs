@@ -17,7 +17,7 @@
 
 use std::borrow::Cow;
 
-use dscore_proto::agent::{Refusal, RefusalCode};
+use dscore_proto::agent::{self, Refusal, RefusalCode};
 use dscore_proto::close::CloseCode;
 use dscore_proto::engineio::Revision;
 use dscore_proto::socketio::{self, EventError, Kind, Packet};
@@ -384,7 +384,19 @@ fn refuse(
     parts: &EventParts,
     cx: &mut Context,
 ) -> Verdict {
-    let verdict = agents::refuse(session, refusal, None, cx);
+    let verdict = if parts.namespace == MAIN {
+        agents::refuse(session, refusal, None, cx)
+    } else {
+        // Whoever said it there hears of it there, and may not be in "/" at all.
+        let mut error = Vec::new();
+        agent::encode_error(refusal.code, &refusal.to_string(), None, &mut error);
+        let mut packet = Vec::new();
+        socketio::encode_head(Kind::Event, &parts.namespace, None, 0, &mut packet);
+        let _ours_is_an_event =
+            std::str::from_utf8(&error).map(|error| socketio::encode_event(error, &mut packet));
+        engine_io::encode_text(&packet, &mut cx.out);
+        session.count_error(cx)
+    };
     acknowledge(&parts.namespace, parts.ack, cx);
     verdict
 }
