@@ -73,6 +73,8 @@ pub(crate) struct Outlet {
     kept_back: VecDeque<Entry>,
     reader: Arc<Sleeper>,
     news: bool,
+    /// Outcomes are no news yet.
+    holds_outcomes: bool,
 }
 
 impl Outlet {
@@ -82,7 +84,15 @@ impl Outlet {
             kept_back: VecDeque::new(),
             reader,
             news: false,
+            holds_outcomes: false,
         }
+    }
+
+    /// While a fleet is being told to end, the owner need not be woken for what becomes of it: it would take the time
+    /// of the processor from those who are still to hear.
+    pub(crate) fn hold_outcomes(&mut self, hold: bool) {
+        self.news |= self.holds_outcomes && !hold;
+        self.holds_outcomes = hold;
     }
 
     pub(crate) fn push(&mut self, event: Event) {
@@ -94,7 +104,8 @@ impl Outlet {
     }
 
     fn push_entry(&mut self, entry: Entry) {
-        self.news = true;
+        let is_held = self.holds_outcomes && matches!(entry, Entry::Event(Event::Outcome(_)));
+        self.news |= !is_held;
         if self.kept_back.is_empty() {
             if let Err(PushError::Full(entry)) = self.ring.push(entry) {
                 self.kept_back.push_back(entry);
@@ -264,5 +275,49 @@ impl CommandQueue {
 
     pub(crate) fn set_stopped(&self) {
         self.stopped.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use rtrb::RingBuffer;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::event::{Ending, Outcome};
+    use crate::testing::CONN;
+
+    fn outcome() -> Event {
+        Event::Outcome(Box::new(Outcome {
+            conn: CONN,
+            request: Uuid::nil(),
+            ending: Ending::Acked,
+            latency_us: 0,
+            message: String::new(),
+            drain: true,
+        }))
+    }
+
+    #[test]
+    fn outcomes_wake_nobody_while_they_are_held_and_are_news_afterwards() {
+        let (ring, mut events) = RingBuffer::new(4);
+        let owner = Arc::new(Sleeper::new(true).unwrap());
+        let mut outlet = Outlet::new(ring, owner.clone());
+        let mut wakes = |hold, event: Option<Event>| {
+            owner.lie_down();
+            outlet.hold_outcomes(hold);
+            event.into_iter().for_each(|event| outlet.push(event));
+            outlet.hand_over();
+            !owner.asleep.load(Ordering::SeqCst)
+        };
+        assert!(!wakes(true, Some(outcome())));
+        assert!(events.pop().is_ok(), "it is there for whoever looks");
+        assert!(wakes(true, Some(Event::Drained(CONN))), "others are news");
+        assert!(!wakes(true, Some(outcome())));
+        assert!(wakes(false, None));
+        assert!(!wakes(false, None));
+        assert!(wakes(false, Some(outcome())));
     }
 }

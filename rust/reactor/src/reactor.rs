@@ -261,6 +261,7 @@ impl Reactor {
     }
 
     fn hand_over(&mut self) {
+        self.cx.events.hold_outcomes(!self.walks.is_empty());
         self.cx.events.hand_over();
         let full = self.cx.events.is_full();
         self.cx.stats.reading_paused_total += u64::from(full);
