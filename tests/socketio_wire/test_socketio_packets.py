@@ -267,6 +267,8 @@ async def test_nothing_is_sent_in_a_namespace_before_it_is_joined(transport: str
     async with socketio() as here, client(here, transport) as one:
         conn = (await here.event(core.Opened)).conn
         here.pool.send_event(conn, b'["early"]')
+        here.pool.read_last_seen()  # commands are obeyed in order, but not before sockets are read
+        await here.event(core.LastSeen)
         await one.send("40")
         welcome, greeting = await one.collect(2)
         assert str(welcome).startswith("40")
