@@ -76,11 +76,11 @@ impl Dialect {
         matches!(self, Self::EngineIo(_))
     }
 
-    /// True once, before the first word was said.
-    pub(crate) fn is_to_be_greeted(&mut self) -> bool {
+    /// True the first time, if the first word is ours and was not said: whoever asks is to see to it.
+    pub(crate) fn plan_greeting(&mut self) -> bool {
         match self {
             Self::Raw => false,
-            Self::EngineIo(engine) => engine.is_to_be_greeted(),
+            Self::EngineIo(engine) => engine.plan_greeting(),
         }
     }
 

@@ -76,7 +76,7 @@ impl EngineIo {
         }
     }
 
-    pub(crate) fn is_to_be_greeted(&mut self) -> bool {
+    pub(crate) fn plan_greeting(&mut self) -> bool {
         let is_news = self.greeting == Greeting::Unsaid;
         if is_news {
             self.greeting = Greeting::Planned;

@@ -204,7 +204,7 @@ impl Peer {
         let polling = match &mut conversation.transport {
             Transport::Polling(polling) => polling,
             Transport::WebSocket(_) => {
-                let is_news = conversation.session.dialect.is_to_be_greeted();
+                let is_news = conversation.session.dialect.plan_greeting();
                 return is_news.then_some(now_ms + MOMENT_MS);
             }
         };
@@ -488,48 +488,4 @@ impl Peer {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use dscore_proto::engineio::Revision;
-
-    use super::*;
-    use crate::settings::{Endpoint, Settings};
-    use crate::testing::{Bench, CONN};
-    use crate::transport::Waiting;
-
-    #[test]
-    fn whoever_polls_has_the_time_to_do_so_that_it_was_told() {
-        let mut bench = Bench::new();
-        let poll = Waiting {
-            http: CONN,
-            headers: vec![],
-        };
-        let polling = Box::new(Polling::new(Revision::V4, false, poll));
-        let transport = Transport::Polling(polling);
-        let endpoint = Endpoint::PlainEngineIo;
-        let dialect = Dialect::new(endpoint, Revision::V4, 0, &bench.cx.settings);
-        let conversation = Conversation::new(endpoint, transport, dialect, &mut bench.cx);
-        let mut peer = Peer::polling(conversation, bench.cx.now_ms);
-        bench.cx.out.extend_from_slice(b"\x81\x024x");
-        peer.transmit(&mut bench.cx);
-        let told = bench.cx.settings.ping_times();
-        let mut settings = Settings::clone(&bench.cx.settings);
-        (settings.ping_interval, settings.ping_timeout) = (1, 1);
-        bench.cx.configure(Arc::new(settings));
-        let limit = bench.cx.now_ms + told.silence_limit();
-        assert_eq!(peer.stall_deadline(&bench.cx), limit);
-        bench.pass(told.silence_limit() - 1);
-        peer.on_timer(CONN, &mut bench.cx);
-        assert!(!peer.finished);
-        bench.pass(1);
-        peer.on_timer(CONN, &mut bench.cx);
-        assert!(peer.finished);
-    }
-
-    #[test]
-    fn an_idle_peer_is_small() {
-        // Of 320 bytes that a reactor may spend on an idle agent; the others hold its timer and its id.
-        assert!(size_of::<Peer>() <= 240, "{} bytes", size_of::<Peer>());
-    }
-}
+mod tests;
