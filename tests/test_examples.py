@@ -51,9 +51,9 @@ def example(
         process.communicate(timeout=SECONDS)
 
 
-def stop(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    """Asks it to end; its exit code and what it still said."""
-    process.send_signal(signal.SIGTERM)
+def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """The exit code of one that was asked to end, and what it still said. Asked once more it might
+    die of it: its loop, and what that did about signals, may be over."""
     said, _ = process.communicate(timeout=SECONDS)
     return process.returncode, said
 
@@ -112,7 +112,7 @@ def test_policy_and_fastapi_share_a_port() -> None:
             process.send_signal(signal.SIGTERM)
             request = hear(camera, "terminate_app")
             say(camera, "app_terminated", request_id=request["request_id"], status="OK", message="")
-            code, said = stop(process)
+            code, said = ended(process)
         assert code == 0
         assert "1 of 1 cameras stopped" in said
 
@@ -127,7 +127,7 @@ def test_bare_core_inside_an_asyncio_program() -> None:
             assert get(f"http://{address}/") == {"connections": 1}
             process.send_signal(signal.SIGTERM)
             assert close_code(connection) == 1001
-        assert stop(process)[0] == 0
+        assert ended(process)[0] == 0
 
 
 async def test_socketio_policy() -> None:
