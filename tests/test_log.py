@@ -208,9 +208,12 @@ FIELDS = st.dictionaries(
 )
 
 
+HEAD = {"timestamp": "2026-01-31T12:00:00.000Z", "level": "info", "logger": "y", "event": "x"}
+
+
 @given(FIELDS)
 def test_any_fields_make_one_json_line(fields: dict[str, Any]) -> None:
-    line = render_json(None, "info", {"event": "x", "logger": "y", **fields})
+    line = render_json({**HEAD, **fields})
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert isinstance(json.loads(line), dict)
@@ -219,19 +222,20 @@ def test_any_fields_make_one_json_line(fields: dict[str, Any]) -> None:
 @given(FIELDS)
 def test_any_fields_make_one_text_line_that_moves_no_cursor(fields: dict[str, Any]) -> None:
     render = text_renderer(colors=False)
-    line = render(None, "info", {"event": "x", "logger": "y", **fields}).decode()
+    line = render({**HEAD, **fields}).decode()
     assert line.endswith("\n")
     assert line[:-1].isprintable()
 
 
 def test_text_of_a_hostile_agent_is_escaped() -> None:
     hostile = {
+        **HEAD,
         "event": "a\nb",
         "agent_id": "\x1b[2J",
         "reason": "\u202ex\x9b",
         "exception": "a\x1b",
     }
-    text = text_renderer(colors=False)(None, "info", hostile).decode()
+    text = text_renderer(colors=False)(hostile).decode()
     assert text[24:] == (" info    a\\nb agent_id='\\x1b[2J' reason='\\u202ex\\x9b'\n    a\\x1b\n")
 
 
@@ -240,16 +244,16 @@ def test_object_that_cannot_be_shown_is_named_by_its_error() -> None:
         def __repr__(self) -> str:
             raise RuntimeError
 
-    event = {"event": "x", "value": Broken()}
-    assert b"value=<RuntimeError>" in text_renderer(colors=False)(None, "info", dict(event))
-    assert orjson.loads(render_json(None, "info", dict(event)))["value"] == "<RuntimeError>"
+    event = {**HEAD, "value": Broken()}
+    assert b"value=<RuntimeError>" in text_renderer(colors=False)(dict(event))
+    assert orjson.loads(render_json(dict(event)))["value"] == "<RuntimeError>"
 
 
 def test_what_json_cannot_say_is_written_as_text() -> None:
     circle: list[object] = []
     circle.append(circle)
     for value in (circle, 10**5000, 2**70, {1: 2}, "\ud800"):
-        line = render_json(None, "info", {"event": "x", "value": value, "agent_id": "cam-1"})
+        line = render_json({**HEAD, "value": value, "agent_id": "cam-1"})
         assert json.loads(line)["agent_id"] == "cam-1"
 
 

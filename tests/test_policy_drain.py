@@ -8,7 +8,7 @@ from dscore.policy.drain import TABLE, Drain, DrainState, Input, reconnect_windo
 
 def drain_of(*agents: str, intent: str = "terminate") -> Drain:
     drain = Drain(intent, 1_000, 0.0)  # type: ignore[arg-type]
-    drain.count_in(enumerate(agents, 1))
+    drain.count_in(dict(enumerate(agents, 1)))
     return drain
 
 

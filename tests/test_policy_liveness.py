@@ -104,6 +104,16 @@ def test_every_cell_of_the_table(liveness: Liveness, state: State, what: Input) 
         assert record.reason_code is not None, "whoever is offline is so for a reason"
 
 
+@pytest.mark.parametrize("state", [one for one, what in TABLE if what == "asked"])
+def test_a_whole_fleet_is_asked_as_one_agent_is(liveness: Liveness, state: State) -> None:
+    alone, fleet = put_into(liveness, state), [put_into(liveness, state) for _ in range(2)]
+    liveness.asked(alone, 60 * S)
+    liveness.all_asked(fleet)
+    for record in fleet:
+        assert (record.state, record.reason_code) == (alone.state, alone.reason_code)
+        assert (record.grace is None) == (alone.grace is None)
+
+
 def test_liveness_2_is_offline_after_misses_and_grace_and_back_with_a_heartbeat(
     liveness: Liveness, record: AgentRecord
 ) -> None:

@@ -99,3 +99,13 @@ def test_closing_an_unknown_connection_changes_nothing() -> None:
     registry = registry_with("a")
     registry.close(99)
     assert registry.counts().total == 1
+
+
+def test_those_who_listen_are_watchers_and_everybody_over_socketio() -> None:
+    registry = registry_with("a", "b")
+    for conn, dialect in ((3, "raw"), (4, "raw"), (5, "socketio"), (6, "socketio")):
+        registry.open(conn, "10.0.0.1", None, dialect=dialect)
+    registry.watch(2, WatchFilter())
+    registry.watch(3, WatchFilter())
+    registry.introduce_agent(5, "c", 0)
+    assert sorted(registry.listeners()) == [2, 3, 5, 6]

@@ -300,6 +300,18 @@ class Registry:
             conns += [conn for conn, who in self.newcomers.items() if who.dialect == "socketio"]
         return conns
 
+    def listeners(self) -> list[int]:
+        """Connections to which server_shutdown means something even if agents are to stop. Document
+        B's agents, and its pages that never introduce themselves, know nothing else."""
+        watchers = self.watchers
+        conns = [
+            conn
+            for conn, who in self.introduced.items()
+            if type(who) is not AgentRecord or who.dialect == "socketio" or conn in watchers
+        ]
+        conns += [conn for conn, who in self.newcomers.items() if who.dialect == "socketio"]
+        return conns
+
     def dialects(self) -> dict[Dialect, int]:
         """How many agents are connected over each."""
         counts: dict[Dialect, int] = {"raw": 0, "socketio": 0}

@@ -23,7 +23,7 @@ from structlog.processors import format_exc_info
 from structlog.typing import EventDict, Processor
 
 from dscore.config import LogConfig
-from dscore.log.render import plain_fields, render_json, text_renderer
+from dscore.log.render import now, plain_fields, render_json, text_renderer
 from dscore.log.writer import Writer
 
 __all__ = ["Logger", "close", "configure", "flush", "get_logger"]
@@ -60,9 +60,16 @@ class Logger(BoundLoggerBase):
         self._process_event("error", event, {"exc_info": True, **fields})
 
     def _process_event(self, method: str, event: str | None, fields: dict[str, Any]) -> Any:
-        # What structlog's own comes to where nobody drops an event or wants one forwarded: a
-        # sixth off the price of a line, of which a drain writes one about each agent.
-        line: Any = {"logger": "", "event": event, **self._context, **fields}
+        # What structlog's own comes to where nobody drops an event or wants one forwarded, and
+        # time and level are no processors: a drain writes a line about each agent.
+        line: Any = {
+            "timestamp": now(),
+            "level": method,
+            "logger": "",
+            "event": event,
+            **self._context,
+            **fields,
+        }
         for process in self._processors:
             line = process(None, method, line)
         return line
@@ -87,8 +94,8 @@ def configure(config: LogConfig, *, fd: int = _STDOUT) -> None:
     render = text_renderer(colors=colors) if as_text else render_json
 
     def lines_lost(count: int) -> bytes:
-        event = {"logger": "dscore.log", "event": "log_lines_lost", "lines": count}
-        return render(None, "warning", event)
+        event = {"event": "log_lines_lost", "lines": count}
+        return render({"timestamp": now(), "level": "warning", "logger": "dscore.log", **event})
 
     writer = _output.writer = Writer(fd, lost=lines_lost)
     _output.pipeline[:] = [_written_to(writer, render)]
@@ -137,7 +144,8 @@ class _OthersHandler(logging.Handler):
 
 
 def _to_standard_logging(_: Any, method: str, event: EventDict) -> str:
-    level = _LEVELS[method]
+    level = _LEVELS[event.pop("level")]
+    del event["timestamp"]
     logger = logging.getLogger(event.pop("logger"))
     if logger.isEnabledFor(level):
         exc_info = event.pop("exc_info", None)
@@ -146,11 +154,11 @@ def _to_standard_logging(_: Any, method: str, event: EventDict) -> str:
     return ""
 
 
-def _written_to(writer: Writer, render: Callable[[Any, str, EventDict], bytes]) -> Processor:
+def _written_to(writer: Writer, render: Callable[[EventDict], bytes]) -> Processor:
     def write(_: Any, method: str, event: EventDict) -> str:
         if "exc_info" in event:
             event = format_exc_info(None, method, event)
-        writer.write(render(None, method, event))
+        writer.write(render(event))
         return ""
 
     return write

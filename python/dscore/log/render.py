@@ -26,41 +26,42 @@ class _Clock:
         self._last = (-1, "")
 
     def __call__(self) -> str:
-        now = time.time_ns() // 1_000_000
+        present = time.time_ns() // 1_000_000
         # Taken and put as one pair: another thread may be here too.
         at, text = self._last
-        if at != now:
-            second, millisecond = divmod(now, 1000)
+        if at != present:
+            second, millisecond = divmod(present, 1000)
             text = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{millisecond:03d}Z"
-            self._last = (now, text)
+            self._last = (present, text)
         return text
 
 
-_now = _Clock()
+now = _Clock()
+"""The time as it stands in every line: UTC, to the millisecond."""
 
 
-def render_json(_: Any, method: str, event: EventDict) -> bytes:
-    """A JSON object in one line: timestamp and level before what the event has."""
-    line = {"timestamp": _now(), "level": method, **event}
+def render_json(event: EventDict) -> bytes:
+    """A JSON object in one line."""
     try:
-        return orjson.dumps(line, default=_text, option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(event, default=_text, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         # What orjson refuses: huge integers, lone surrogates, circles, keys that are no strings.
-        plain = {key: one if isinstance(one, str) else _text(one) for key, one in line.items()}
+        plain = {key: one if isinstance(one, str) else _text(one) for key, one in event.items()}
         return json.dumps(plain).encode() + b"\n"
 
 
-def text_renderer(*, colors: bool) -> Callable[[Any, str, EventDict], bytes]:
+def text_renderer(*, colors: bool) -> Callable[[EventDict], bytes]:
     """Makes lines such as `2026-01-31T12:00:00.000Z info    agent_introduced agent_id=cam-1`."""
 
-    def render(_: Any, method: str, event: EventDict) -> bytes:
-        event.pop("logger", None)
-        name = _printable(str(event.pop("event", "")))
+    def render(event: EventDict) -> bytes:
+        event.pop("logger")
+        name = _printable(str(event.pop("event")))
         trace = event.pop("exception", None)
-        moment, level = _now(), f"{method:<7}"
+        moment, level = event.pop("timestamp"), event.pop("level")
+        color, level = _COLORS[level], f"{level:<7}"
         if colors:
             moment, name = f"{_DIM}{moment}{_PLAIN}", f"{_BOLD}{name}{_PLAIN}"
-            level = f"{_COLORS[method]}{level}{_PLAIN}"
+            level = f"{color}{level}{_PLAIN}"
         line = f"{moment} {level} {name} {plain_fields(event)}".rstrip()
         if trace is not None:
             line += "".join(f"\n    {_printable(row)}" for row in str(trace).splitlines())

@@ -17,7 +17,7 @@ told: every agent has its terminate_app (or server_shutdown) on the way; settled
     WebSocket is left; cut: the closing handshakes took longer than they may.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from dscore.messages import Intent
@@ -97,8 +97,8 @@ class Drain:
         self._latencies: list[float] = []
         self._not_acked: list[str] = []
 
-    def count_in(self, agents: Iterable[tuple[int, str]]) -> None:
-        """Those who are connected at the start."""
+    def count_in(self, agents: Mapping[int, str]) -> None:
+        """Those who are connected at the start: connection -> agent id."""
         self.pending.update(agents)
         self.total = len(self.pending)
 

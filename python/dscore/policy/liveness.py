@@ -42,6 +42,7 @@ its last heartbeat tells (rule 5).
 """
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from dscore.messages import ReasonCode
@@ -193,6 +194,11 @@ class Liveness:
     def asked(self, record: AgentRecord, now: int) -> None:
         """It was sent terminate_app."""
         self._step(record, "asked", now)
+
+    def all_asked(self, records: Iterable[AgentRecord]) -> None:
+        """The same of a whole fleet at once. No status changes by it, and no grace period."""
+        for record in records:
+            record.state = TABLE[record.state, "asked"].state
 
     def spared(self, record: AgentRecord, now: int) -> None:
         """It has not stopped, and nobody waits for that any more."""

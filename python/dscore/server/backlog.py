@@ -58,9 +58,8 @@ class Backlog:
         return len(self._waiting)
 
     def _taken(self, events: "list[Event]") -> None:
-        urgent = [event for event in events if type(event) in self._urgent]
-        if urgent:
-            self._deal_with(urgent)
+        if not self._urgent.isdisjoint(map(type, events)):
+            self._deal_with([event for event in events if type(event) in self._urgent])
             events = [event for event in events if type(event) not in self._urgent]
         self._waiting.extend(events)
         if len(self._waiting) >= HIGH_WATER:

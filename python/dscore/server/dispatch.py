@@ -159,39 +159,44 @@ class Dispatch:
 
     def _outcome(self, event: "Outcome", now: int) -> None:
         context, conn, outcome = self._context, event.conn, event.outcome
-        latency_ms, drain = event.latency_ms, event.drain
         who = context.registry.introduced.get(conn)
         record = who if type(who) is AgentRecord else None
-        agent_id = None if record is None else record.agent_id
-        # It may have another connection by now, or none.
-        owner = record if record is not None and record.conn == conn else None
         if outcome == "acked":
-            if owner is not None:
-                context.recorder.terminated(owner, now, latency_ms=latency_ms, drain=drain)
-            _log.info(
-                "agent_terminated",
-                message=f"DeepStream client {agent_id} terminated gracefully",
-                agent_id=agent_id,
-                request_id=event.request_id,
-                latency_ms=latency_ms,
-            )
-            if owner is not None:
-                self.end(owner, "terminated", 1000, "Client terminated", now)
+            self._terminated(record, event, now)
         elif outcome != "notified":
-            if owner is not None:
-                context.recorder.unterminated(owner, event, now)
-            _log.warning(
-                "agent_not_terminated",
-                agent_id=agent_id,
-                request_id=event.request_id,
-                outcome=outcome,
-                message=event.message,
-            )
-        if not drain:
+            self._not_terminated(record, event, now)
+        if not event.drain:
             self._terminations.outcome(event)
             self._spare(record, conn, now)
         elif context.draining is not None:
-            context.draining.outcome(conn, outcome, latency_ms)
+            context.draining.outcome(conn, outcome, event.latency_ms)
+
+    def _terminated(self, record: AgentRecord | None, event: "Outcome", now: int) -> None:
+        agent_id = None if record is None else record.agent_id
+        latency_ms = event.latency_ms
+        _log.info(
+            "agent_terminated",
+            message=f"DeepStream client {agent_id} terminated gracefully",
+            agent_id=agent_id,
+            request_id=event.request_id,
+            latency_ms=latency_ms,
+        )
+        # It may have another connection by now, or none.
+        if record is not None and record.conn == event.conn:
+            recorder = self._context.recorder
+            recorder.terminated(record, now, latency_ms=latency_ms, drain=event.drain)
+            self.end(record, "terminated", 1000, "Client terminated", now)
+
+    def _not_terminated(self, record: AgentRecord | None, event: "Outcome", now: int) -> None:
+        if record is not None and record.conn == event.conn:
+            self._context.recorder.unterminated(record, event, now)
+        _log.warning(
+            "agent_not_terminated",
+            agent_id=None if record is None else record.agent_id,
+            request_id=event.request_id,
+            outcome=event.outcome,
+            message=event.message,
+        )
 
     def _spare(self, record: AgentRecord | None, conn: int, now: int) -> None:
         """A request is over. Unless another one waits, the agent is one like all others again."""

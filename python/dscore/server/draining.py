@@ -7,7 +7,6 @@ from contextlib import suppress
 from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
 from dscore.policy.drain import Drain, DrainReport, OutcomeName, reconnect_window_ms
-from dscore.registry import Watcher
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 from dscore.texts import text
@@ -52,9 +51,8 @@ class Draining:
         # Whom maintenance is sending away just now is told nothing, and is not missed.
         agents = [r for r in context.registry.connected() if r.conn not in context.sent_away]
         if intent == "terminate":
-            for record in agents:
-                context.liveness.asked(record, now)
-        self.drain.count_in((record.conn, record.agent_id) for record in agents)
+            context.liveness.all_asked(agents)
+        self.drain.count_in({record.conn: record.agent_id for record in agents})
         context.recorder.server("drain", now, intent=intent)
         _log.info("drain_started", intent=intent, total=self.drain.total)
 
@@ -96,32 +94,21 @@ class Draining:
         """server_shutdown: to watchers and every Socket.IO connection, in a restart to everyone;
         each with a slot of its own to come back in."""
         context, drain = self._context, self.drain
-        introduced, newcomers = context.registry.introduced, context.registry.newcomers
-        conns = context.registry.conns()
-        if drain.intent == "terminate":
-            conns = [conn for conn in conns if self._listens(conn)]
+        registry = context.registry
+        conns = registry.listeners() if drain.intent == "terminate" else registry.conns()
         window = reconnect_window_ms(context.config.shutdown.reconnect_window, len(conns))
         message = text(context.config.log.language, "server_shutdown")
         for index, conn in enumerate(conns):
             if index % SLICE == 0:
                 await asyncio.sleep(0)
                 moment = timestamp(time.time())
-            if conn not in introduced and conn not in newcomers:
+            if conn not in registry.introduced and conn not in registry.newcomers:
                 continue
             slot = window * index // len(conns)
             told = ServerShutdown(message, moment, MIN_RECONNECT_AFTER_MS + slot)
             context.pool.send(conn, told.dump())
             if drain.intent == "restart":
                 drain.settle(conn, "notified")
-
-    def _listens(self, conn: int) -> bool:
-        """Whether server_shutdown means something here even if agents are to stop. Document B's
-        agents, and its pages that never introduce themselves, know nothing else."""
-        registry = self._context.registry
-        who = registry.newcomers.get(conn) or registry.introduced[conn]
-        if isinstance(who, Watcher):
-            return True
-        return who.dialect == "socketio" or conn in registry.watchers
 
     async def _wait_for_outcomes(self) -> None:
         """Until every agent has its outcome. The core sees to the deadlines; this is in case it

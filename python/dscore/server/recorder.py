@@ -28,7 +28,7 @@ milliseconds. What becomes of all this for a reader is in `dscore.why`.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dscore.packed import packed
@@ -79,7 +79,12 @@ class Recorder:
         self._store = store
         self._registry = registry
         self._unix_ms = unix_ms
-        self.disconnects: Counter[Disconnect] = Counter()
+        self._disconnects: Counter[tuple[str, str, str]] = Counter()
+        """The fields of a `Disconnect`: one is made for whoever reads."""
+
+    def disconnects(self) -> list[tuple[Disconnect, int]]:
+        """How often connections of agents have ended, and how."""
+        return [(Disconnect._make(kind), count) for kind, count in self._disconnects.items()]
 
     def connected(
         self, record: AgentRecord, now: int, *, took_over: bool, session_restored: bool
@@ -88,12 +93,14 @@ class Recorder:
             record.agent_id,
             now,
             "connected",
-            ip=record.ip,
-            dialect=record.dialect,
-            introduced_by=record.introduced_by,
-            generation=record.generation,
-            took_over=took_over,
-            session_restored=session_restored,
+            {
+                "ip": record.ip,
+                "dialect": record.dialect,
+                "introduced_by": record.introduced_by,
+                "generation": record.generation,
+                "took_over": took_over,
+                "session_restored": session_restored,
+            },
         )
 
     def disconnected(self, record: AgentRecord, event: "Closed", now: int) -> None:
@@ -106,36 +113,40 @@ class Recorder:
             record.agent_id,
             now,
             "disconnected",
-            code=event.code,
-            answer=event.answer,
-            reason=event.reason,
-            initiator=event.initiator,
-            cause=event.cause,
-            ip=record.ip,
-            lasted_ms=None if stale else now - record.connected_at,
-            heartbeat_at=self._unix_ms(event.heartbeat_ms) if event.heartbeat_ms else None,
-            rtt_us=event.rtt_us or None,
-            stale=stale,
+            {
+                "code": event.code,
+                "answer": event.answer,
+                "reason": event.reason,
+                "initiator": event.initiator,
+                "cause": event.cause,
+                "ip": record.ip,
+                "lasted_ms": None if stale else now - record.connected_at,
+                "heartbeat_at": self._unix_ms(event.heartbeat_ms) if event.heartbeat_ms else None,
+                "rtt_us": event.rtt_us or None,
+                "stale": stale,
+            },
         )
 
     def missed(self, record: AgentRecord, event: "Missed", now: int) -> None:
-        self._write(record.agent_id, now, "missed", misses=event.misses, silent_ms=event.silent_ms)
+        self._write(
+            record.agent_id, now, "missed", {"misses": event.misses, "silent_ms": event.silent_ms}
+        )
 
     def recovered(self, record: AgentRecord, event: "Beat", now: int) -> None:
-        self._write(record.agent_id, now, "recovered", by=event.kind)
+        self._write(record.agent_id, now, "recovered", {"by": event.kind})
 
     def changed(self, record: AgentRecord, now: int) -> None:
         """An agent went online or offline, and no other entry says so."""
         if record.status == "online":
-            self._write(record.agent_id, now, "online")
+            self._write(record.agent_id, now, "online", {})
         else:
-            self._write(record.agent_id, now, "offline", reason_code=record.reason_code)
+            self._write(record.agent_id, now, "offline", {"reason_code": record.reason_code})
 
     def asked(self, record: AgentRecord, now: int) -> None:
-        self._write(record.agent_id, now, "asked")
+        self._write(record.agent_id, now, "asked", {})
 
     def terminated(self, record: AgentRecord, now: int, *, latency_ms: float, drain: bool) -> None:
-        self._write(record.agent_id, now, "terminated", latency_ms=latency_ms, drain=drain)
+        self._write(record.agent_id, now, "terminated", {"latency_ms": latency_ms, "drain": drain})
 
     def unterminated(self, record: AgentRecord, event: "Outcome", now: int) -> None:
         """Its terminate_app ended, and not with an OK."""
@@ -145,24 +156,26 @@ class Recorder:
                 record.agent_id,
                 now,
                 "unterminated",
-                outcome=event.outcome,
-                message=event.message[:MAX_TEXT],
-                drain=event.drain,
+                {
+                    "outcome": event.outcome,
+                    "message": event.message[:MAX_TEXT],
+                    "drain": event.drain,
+                },
             )
 
     def refused(self, agent_id: str, event: "Answer", now: int) -> None:
         status, message = event.status[:MAX_TEXT], event.message[:MAX_TEXT]
-        self._write(agent_id, now, "refused", status=status, message=message)
+        self._write(agent_id, now, "refused", {"status": status, "message": message})
 
     def progress(self, agent_id: str, event: "Progress", now: int) -> None:
         stage = event.stage[:MAX_TEXT]
-        self._write(agent_id, now, "progress", stage=stage, granted_ms=event.granted_ms)
+        self._write(agent_id, now, "progress", {"stage": stage, "granted_ms": event.granted_ms})
 
     def server(self, kind: str, now: int, **data: Any) -> None:
         """Something that concerns every agent."""
-        self._write(SERVER, now, kind, **data)
+        self._write(SERVER, now, kind, data)
 
-    def _write(self, agent_id: str, now: int, kind: str, **data: Any) -> None:
+    def _write(self, agent_id: str, now: int, kind: str, data: Mapping[str, Any]) -> None:
         self._store.append(agent_id, self._unix_ms(now), kind, packed(data))
 
     def _is_known(self, record: AgentRecord) -> bool:
@@ -170,7 +183,7 @@ class Recorder:
 
     def _count(self, event: "Closed") -> None:
         reason, code = REASONS.get(event.cause, "other"), CODES.get(event.code, "other")
-        self.disconnects[Disconnect(reason, code, event.initiator)] += 1
+        self._disconnects[reason, code, event.initiator] += 1
 
 
 async def read_timeline(

@@ -309,7 +309,7 @@ class Server(Roster):
 
     def disconnects(self) -> list[tuple[Disconnect, int]]:
         """How often connections of agents have ended, and how."""
-        return list(self._running.context.recorder.disconnects.items())
+        return self._running.context.recorder.disconnects()
 
     @property
     def loop_lag(self) -> LoopLag:
