@@ -107,7 +107,8 @@ def start_dscore(
     reactors: str = "auto",
     dialect: str = "raw",
 ) -> Server:
-    """`python -m dscore serve` with its defaults; a full disk or a slow one is not the question."""
+    """`python -m dscore serve` with its defaults, but for the store: a full disk or a slow one is
+    not the question, unless it is asked."""
     port = _free_port()
     words = ["--port", str(port), "--store", str(store), "--reactors", reactors]
     command = [sys.executable, "-m", "dscore", "serve", *words]
@@ -128,6 +129,7 @@ CONTENDERS: dict[str, Callable[[Programs, Path], Server]] = {
     "dscore-1": partial(start_dscore, reactors="1"),
     "dscore-2": partial(start_dscore, reactors="2"),
     "dscore-socketio": partial(start_dscore, dialect="socketio"),
+    "dscore-sqlite": partial(start_dscore, store="dscore.db"),
     **{name: partial(start_peer, name) for name in PEERS},
 }
 

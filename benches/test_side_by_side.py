@@ -11,7 +11,7 @@ from benches.ledger import Ledger
 from benches.peers import built, speaking
 from benches.round import Round, whole_life
 
-CONTENDERS = ["floor", "dscore", *built("raw")]
+CONTENDERS = ["floor", "dscore", "dscore-sqlite", *built("raw")]
 LEFT_OUT = [name for name in speaking("raw") if name not in CONTENDERS]
 AGENTS = [10_000]
 QUICK_AGENTS = [500]
