@@ -8,8 +8,7 @@ same as leaving it out. Fields we do not know are passed over, so that newer cli
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
@@ -41,8 +40,7 @@ class Refusal(Exception):
         self.request_type = request_type
 
 
-@dataclass(frozen=True, slots=True)
-class AppReady:
+class AppReady(NamedTuple):
     """Introduces an agent (document A)."""
 
     agent_id: str
@@ -54,8 +52,7 @@ class AppReady:
     token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(NamedTuple):
     """A sign of life; it introduces an agent of document B."""
 
     agent_id: str
@@ -65,22 +62,19 @@ class Heartbeat:
     """The agent's own clock, in its own form."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReconnectionSuccess:
+class ReconnectionSuccess(NamedTuple):
     """An agent of document B has come back."""
 
     agent_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClientStatusRequest:
+class ClientStatusRequest(NamedTuple):
     """Asks about the server and one agent."""
 
     agent_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class WatchFilter:
+class WatchFilter(NamedTuple):
     """Which agents a watcher wants to hear of."""
 
     status: Status | None = None
@@ -94,8 +88,7 @@ class WatchFilter:
         return self.q is None or self.q.casefold() in agent_id.casefold()
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(NamedTuple):
     """Makes its connection a watcher."""
 
     filter: WatchFilter = WatchFilter()

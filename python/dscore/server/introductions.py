@@ -65,7 +65,7 @@ class Introductions:
         except Refusal as refusal:
             self._refuse(event.conn, refusal)
             return
-        if isinstance(message, AppReady | Heartbeat | ReconnectionSuccess | Watch):
+        if isinstance(message, IntroductionMessage):
             self.judge(event.conn, message, event.kind, newcomer.ip, now, newcomer)
         else:
             raise RuntimeError(f"the core took {event.kind} for an introduction")

@@ -1,6 +1,7 @@
 """Bringing in whoever may come in: the registry, the session, the ack, and who is told."""
 
 import time
+from functools import cache
 
 from dscore.log import get_logger
 from dscore.messages import (
@@ -151,4 +152,10 @@ class Welcome:
             return [ReconnectionAck(restored).dump()]
         if not config.compat.app_ready_ack:
             return []
-        return [AppReadyAck(restored, round(config.monitoring.health_check_interval * 1000)).dump()]
+        return [_app_ready_ack(restored, config.monitoring.health_check_interval)]
+
+
+@cache
+def _app_ready_ack(restored: bool, interval: float) -> bytes:
+    """A fleet that connects is told the same thousands of times."""
+    return AppReadyAck(restored, round(interval * 1000)).dump()

@@ -36,7 +36,7 @@ const READY: usize = 512;
 /// the heartbeats of those who stay must not stand in line behind them.
 const ENDED: usize = 64;
 /// The same while a walk is under way: the fleet is to hear of a drain before its first answers are counted.
-const READY_DURING_WALK: usize = 32;
+const READY_DURING_WALK: usize = 8;
 /// The receive buffer, shared by all peers of a reactor.
 const BUFFER: usize = 256 * 1024;
 /// Peers that a reactor makes room for at most when it starts; with more it grows as it must.
