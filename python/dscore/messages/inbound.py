@@ -208,19 +208,19 @@ class _Fields:
 
 def _app_ready(fields: _Fields) -> AppReady:
     return AppReady(
-        agent_id=fields.agent_id("instance_id"),
-        reconnection=fields.flag("reconnection"),
-        last_close_code=fields.whole("last_close_code", 65_535),
-        config=fields.packed("config"),
-        token=fields.text("token", MAX_TOKEN),
+        fields.agent_id("instance_id"),
+        fields.flag("reconnection"),
+        fields.whole("last_close_code", 65_535),
+        fields.packed("config"),
+        fields.text("token", MAX_TOKEN),
     )
 
 
 def _heartbeat(fields: _Fields) -> Heartbeat:
     return Heartbeat(
-        agent_id=fields.agent_id("clientName"),
-        ip_address=fields.text("ip_address"),
-        timestamp=fields.moment("timestamp"),
+        fields.agent_id("clientName"),
+        fields.text("ip_address"),
+        fields.moment("timestamp"),
     )
 
 
@@ -235,9 +235,9 @@ def _client_status_request(fields: _Fields) -> ClientStatusRequest:
 def _watch(fields: _Fields) -> Watch:
     wanted = fields.inner("filter")
     return Watch(
-        filter=WatchFilter(status=wanted.status("status"), q=wanted.text("q")),
-        snapshot=fields.flag("snapshot"),
-        token=fields.text("token", MAX_TOKEN),
+        WatchFilter(wanted.status("status"), wanted.text("q")),
+        fields.flag("snapshot"),
+        fields.text("token", MAX_TOKEN),
     )
 
 
