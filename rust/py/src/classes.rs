@@ -1,5 +1,7 @@
 //! The classes of events, as Python sees them. Documented in `_core.pyi`.
 
+use std::borrow::Cow;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
@@ -93,9 +95,9 @@ event_class!(Outcome {
 event_class!(Closed {
     conn: u64,
     code: u16,
-    reason: String,
+    reason: Cow<'static, str>,
     initiator: Py<PyString>,
-    cause: String,
+    cause: Cow<'static, str>,
     answer: u16,
     heartbeat_ms: u64,
     rtt_us: u32,

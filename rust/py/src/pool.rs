@@ -365,7 +365,7 @@ fn farewell(code: u16, reason: &str, cause: &str) -> PyResult<Farewell> {
     let code = CloseCode::new(code).ok_or_else(|| {
         PyValueError::new_err(format!("code: {code} may not be sent in a close frame"))
     })?;
-    Ok(Farewell::new(code, reason, cause))
+    Ok(Farewell::new(code, reason.to_owned(), cause.to_owned()))
 }
 
 fn packet(

@@ -1,5 +1,6 @@
 //! What reactors are told. Plain data that crosses threads; what they tell is in [`crate::event`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use dscore_proto::close::CloseCode;
@@ -83,14 +84,18 @@ pub struct Farewell {
     /// The code.
     pub code: CloseCode,
     /// The reason, in the frame.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// The `reason_code`, in the event.
-    pub cause: String,
+    pub cause: Cow<'static, str>,
 }
 
 impl Farewell {
     /// Parting words; "" for a cause that has no `reason_code`.
-    pub fn new(code: CloseCode, reason: impl Into<String>, cause: impl Into<String>) -> Self {
+    pub fn new(
+        code: CloseCode,
+        reason: impl Into<Cow<'static, str>>,
+        cause: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self {
             code,
             reason: reason.into(),

@@ -67,7 +67,12 @@ impl Conversation {
     }
 
     /// What the dialect says before anything else; and at once a farewell to one who is turned away.
-    pub(crate) fn greet(&mut self, conn: ConnId, turned_away: Option<&str>, cx: &mut Context) {
+    pub(crate) fn greet(
+        &mut self,
+        conn: ConnId,
+        turned_away: Option<&'static str>,
+        cx: &mut Context,
+    ) {
         let is_polling = matches!(self.transport, Transport::Polling(_));
         engine_io::greet(&mut self.session, conn, is_polling, cx);
         if let Some(reason) = turned_away {

@@ -86,11 +86,11 @@ pub struct Ended {
     /// The close code that counts: 1005 for none given, 1006 for no close frame at all.
     pub code: u16,
     /// Its reason.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// Who began.
     pub initiator: Initiator,
     /// A `reason_code` of PROTOCOL.md §4, or "".
-    pub cause: String,
+    pub cause: Cow<'static, str>,
 }
 
 impl Ended {
@@ -108,17 +108,17 @@ impl Ended {
     pub(crate) fn by_peer(code: Option<CloseCode>, reason: &str) -> Self {
         Self {
             code: code.map_or(1005, CloseCode::value),
-            reason: reason.into(),
+            reason: reason.to_owned().into(),
             initiator: Initiator::Peer,
-            cause: String::new(),
+            cause: "".into(),
         }
     }
 
     /// There was none, and there will be none.
-    pub(crate) fn without_close(initiator: Initiator, cause: &str) -> Self {
+    pub(crate) fn without_close(initiator: Initiator, cause: &'static str) -> Self {
         Self {
             code: 1006,
-            reason: String::new(),
+            reason: "".into(),
             initiator,
             cause: cause.into(),
         }

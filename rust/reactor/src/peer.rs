@@ -144,7 +144,7 @@ impl Peer {
         &mut self,
         conn: ConnId,
         mut websocket: Conversation,
-        turned_away: Option<&str>,
+        turned_away: Option<&'static str>,
         cx: &mut Context,
     ) {
         // A client that hears us in one piece with the answer to its upgrade may not be listening yet.

@@ -59,6 +59,10 @@ impl Terminations {
             );
             return false;
         }
+        // One, and room for no more: a drain does this for a whole fleet.
+        if self.waiting.is_empty() {
+            self.waiting.reserve_exact(1);
+        }
         self.waiting.push(termination);
         true
     }

@@ -144,7 +144,7 @@ fn liveness_3_pings_and_closes_a_peer_that_is_silent() {
     assert_eq!(client.hear(), Heard::Ping);
     // Not reading any more means not answering pings either.
     let (_, ended) = server.closed();
-    assert_eq!((ended.code, ended.cause.as_str()), (1011, "ping_timeout"));
+    assert_eq!((ended.code, &*ended.cause), (1011, "ping_timeout"));
     assert_eq!(client.close_frame(), (1011, "ping timeout".into()));
 }
 
@@ -413,8 +413,8 @@ fn the_end_tells_what_the_other_side_said_to_it() {
     for conn in [conn, other] {
         let farewell = Farewell {
             code: CloseCode::GOING_AWAY,
-            reason: String::new(),
-            cause: String::new(),
+            reason: "".into(),
+            cause: "".into(),
         };
         server
             .pool

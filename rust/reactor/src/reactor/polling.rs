@@ -149,7 +149,7 @@ impl Reactor {
     fn end_with_bad_request(
         &mut self,
         session: ConnId,
-        reason: &str,
+        reason: &'static str,
     ) -> Result<(), HandshakeError> {
         let farewell = Farewell::new(CloseCode::PROTOCOL_ERROR, reason, "protocol_error");
         self.end_session(session, &farewell);

@@ -156,7 +156,7 @@ impl Server {
         self.pool.command(conn, Command::Send(outgoing)).unwrap();
     }
 
-    pub fn close(&self, conn: ConnId, code: u16, reason: &str) {
+    pub fn close(&self, conn: ConnId, code: u16, reason: &'static str) {
         let code = CloseCode::new(code).unwrap();
         let farewell = Box::new(Farewell::new(code, reason, ""));
         self.pool.command(conn, Command::Close(farewell)).unwrap();
