@@ -278,11 +278,13 @@ class Registry:
             self.forget(self.agents[agent_id])
         return forgotten
 
-    def connected(self) -> Iterator[AgentRecord]:
+    def connected(self) -> list[AgentRecord]:
         """Agents that are connected now, each once."""
-        for conn, who in self.introduced.items():
-            if type(who) is AgentRecord and who.conn == conn:
-                yield who
+        return [
+            who
+            for conn, who in self.introduced.items()
+            if type(who) is AgentRecord and who.conn == conn
+        ]
 
     def conns(self) -> list[int]:
         """Every open connection."""
