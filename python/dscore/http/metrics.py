@@ -199,7 +199,7 @@ class FleetCollector(Collector):
 def _refusals(stats: Mapping[str, int]) -> Metric:
     refusals = CounterMetricFamily(
         "dscore_engineio_refused_total",
-        "Requests to Engine.IO endpoints that were refused, by the reason that the client was told.",
+        "Requests to Engine.IO endpoints that were refused, by what the client was told.",
         labels=["reason"],
     )
     for name, value in stats.items():
