@@ -284,15 +284,45 @@ async def test_an_element_that_hangs_at_the_start_is_named(bind: Bind) -> None:
 
 
 async def test_stopped_while_it_starts_it_plays_to_its_end(bind: Bind, tmp_path: Path) -> None:
+    """Frames flow before the camera says that it has started: they are not to be lost."""
+    released = threading.Event()
+
+    class SlowCamera(Gst.Bin):  # type: ignore[misc]
+        def do_change_state(self, change: Gst.StateChange) -> Gst.StateChangeReturn:
+            changed = Gst.Bin.do_change_state(self, change)
+            if change == Gst.StateChange.PAUSED_TO_PLAYING:
+                released.wait()
+            return changed
+
     path = tmp_path / "recording"
-    binding = bind(f"{LIVE} ! {MJPEG} location={path}")
-    encoded = count_frames(binding.pipeline, "encoder")
+    pipeline = Gst.parse_launch(f"{MJPEG} location={path}")
+    inside = Gst.parse_bin_from_description("videotestsrc is-live=true", True)
+    camera = SlowCamera()
+    camera.add(inside)
+    camera.add_pad(Gst.GhostPad.new("src", inside.srcpads[0]))
+    pipeline.add(camera)
+    camera.link(pipeline.get_by_name("encoder"))
+    binding = bind(pipeline, stop_timeout=20.0, hard_timeout=40.0)
+    encoded = count_frames(pipeline, "encoder")
     starting = asyncio.create_task(binding.start())
     await asyncio.sleep(0)
-    report = await binding.stop()
+    stopping = asyncio.create_task(binding.stop())
+    try:
+        await until(grown(encoded, 1), "frames")
+    finally:
+        released.set()
+    report = await stopping
     await starting
     assert report.complete
-    assert len(recorded_frames(path, "matroskademux")) == len(encoded)
+    assert len(recorded_frames(path, "matroskademux")) == len(encoded) >= 1
+
+
+async def test_stopped_before_its_first_frame_it_is_complete(bind: Bind) -> None:
+    binding = bind(f"{LIVE} ! fakesink")
+    starting = asyncio.create_task(binding.start())
+    await asyncio.sleep(0)
+    assert (await binding.stop()).complete
+    await starting
 
 
 async def test_progress_is_told_while_it_takes_long(bind: Bind) -> None:

@@ -48,7 +48,7 @@ OTHERS: dict[str, tuple[object, object]] = {
     "socket.max_message_size": (2048, 2048),
     "socket.transports": (["polling"], ("polling",)),
     "socket.allow_eio3": (False, False),
-    "socket.cors_origins": (["https://a.example", "b"], ("https://a.example", "b")),
+    "socket.cors_origins": (["https://a.example", "null"], ("https://a.example", "null")),
     "socket.cors_methods": ([], ()),
     "shutdown.intent": ("restart", "restart"),
     "shutdown.timeout": ("0s", 0.0),
@@ -284,8 +284,8 @@ def test_rows_are_what_a_file_may_say(
 
 def test_list_in_the_environment_is_parted_by_commas_or_json() -> None:
     for text in ("a, b,", '["a", "b"]'):
-        loaded = load(environ={"DSCORE_SOCKET__CORS_ORIGINS": text})
-        assert loaded.config.socket.cors_origins == ("a", "b")
+        loaded = load(environ={"DSCORE_SOCKET__CORS_METHODS": text})
+        assert loaded.config.socket.cors_methods == ("a", "b")
 
 
 @pytest.mark.parametrize("text", ["", "none", "None"])
@@ -424,6 +424,46 @@ def test_secret_is_not_shown_in_rows_or_repr() -> None:
     shown = {row.key: row.value for row in rows(loaded)}
     assert shown["auth.tokens"] == ["***", "***"]
     assert "secret" not in repr(loaded)
+
+
+@pytest.mark.parametrize(
+    ("entry", "remedy"),
+    [
+        ("https://page.example/", "https://page.example"),
+        ("https://page.example/fleet?a=http://b", "https://page.example"),
+        ("page.example", "https://page.example"),
+        ("page.example:8443", "https://page.example:8443"),
+        ("https://page.example:443", "https://page.example"),
+        ("http://page.example:80/", "http://page.example"),
+        ("HTTP://Page.example:8080", "http://page.example:8080"),
+        ("http://me:secret@[::1]:8080", "http://[::1]:8080"),
+        ("https://*.page.example", "https://page.example:8443"),
+        ("https://päge.example", "https://page.example:8443"),
+        ("https://page.example:port", "https://page.example:8443"),
+        ("file:///page.html", "https://page.example:8443"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused_with_the_one_it_would(
+    entry: str, remedy: str
+) -> None:
+    message = problem(flags={"socket.cors_origins": ["https://fine.example", entry]})
+    assert message.endswith(f"{entry!r} must be an origin as browsers send it, such as {remedy!r}")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "*",
+        "null",
+        "http://localhost",
+        "https://[::1]:8443",
+        "http://a:443",
+        "chrome-extension://ab",
+    ],
+)
+def test_an_origin_as_browsers_send_it_is_taken(entry: str) -> None:
+    loaded = load(flags={"socket.cors_origins": [entry]})
+    assert loaded.config.socket.cors_origins == (entry,)
 
 
 @pytest.mark.parametrize("name", ["health_check_interval", "connection_check_interval"])

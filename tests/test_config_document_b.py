@@ -75,9 +75,9 @@ def test_camel_case_is_checked_like_our_own_names(write: Write) -> None:
 
 def test_camel_case_is_accepted_in_python_and_in_the_environment() -> None:
     assert Config.model_validate({"socket": {"pingTimeout": 1000}}).socket.ping_timeout == 1.0
-    loaded = load(environ={"DSCORE_SOCKET__pingTimeout": "1000", "DSCORE_SOCKET__cors": "a"})
+    loaded = load(environ={"DSCORE_SOCKET__pingTimeout": "1000", "DSCORE_SOCKET__cors": "http://a"})
     assert loaded.config.socket.ping_timeout == 1.0
-    assert loaded.config.socket.cors_origins == ("a",)
+    assert loaded.config.socket.cors_origins == ("http://a",)
     assert loaded.origin["socket.ping_timeout"] == "environment DSCORE_SOCKET__pingTimeout"
 
 

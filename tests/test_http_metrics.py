@@ -70,6 +70,15 @@ async def test_lateness_of_heartbeats_and_of_the_loop_are_histograms() -> None:
     assert not any(name.startswith("dscore_heartbeats_late") for name, _ in samples)
 
 
+async def test_refused_engineio_requests_by_reason() -> None:
+    fleet = FakeFleet()
+    fleet.stats |= {"engineio_refused_forbidden_total": 3, "engineio_refused_bad_request_total": 0}
+    samples = await scrape(fleet)
+    assert samples["dscore_engineio_refused_total", (("reason", "forbidden"),)] == 3
+    assert samples["dscore_engineio_refused_total", (("reason", "bad_request"),)] == 0
+    assert not any(name.startswith("dscore_engineio_refused_forbidden") for name, _ in samples)
+
+
 async def test_core_figures_keep_their_kind_and_get_base_units() -> None:
     async with client_of(FakeFleet()) as client:
         text = (await client.get("/metrics")).text

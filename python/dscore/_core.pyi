@@ -338,7 +338,8 @@ class Stats:
         refused_total, handshake_failures_total, messages_received_total, messages_sent_total,
         bytes_received_total, bytes_sent_total, heartbeats_total, errors_total,
         unmatched_acks_total, slow_consumers_total, ping_timeouts_total, accept_errors_total,
-        events_queued, reading_paused_total, outbox_bytes, input_bytes, turns_total.
+        engineio_refused_<what the client was told>_total, events_queued, reading_paused_total,
+        outbox_bytes, input_bytes, turns_total.
         """
 
 @final

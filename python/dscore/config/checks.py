@@ -9,6 +9,7 @@ it stands are added by whoever shows the error.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,11 @@ _V = TypeVar("_V")
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _NOTHING = frozenset({"", "none"})
+_ADDRESS = re.compile(
+    r"(?:([a-z][a-z0-9+.-]*)://)?(?:[^/?#@]*@)?([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?(?:[/?#]|$)"
+)
+"""Scheme, host and port of a page."""
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def duration(low: str, high: str) -> PlainValidator:
@@ -139,6 +145,35 @@ def words(*allowed: str, at_least: int = 0) -> PlainValidator:
         return found
 
     return PlainValidator(validate)
+
+
+def origins() -> PlainValidator:
+    """Values of `Origin` as browsers send them, "null" among them, or "*"; a list as in `words`.
+
+    They are compared as they are: one that no browser sends would let nobody in, and not say so.
+    """
+
+    def validate(value: object) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(_listed(value)))
+        for entry in found:
+            sent = _origin_of(entry)
+            if entry not in ("*", "null", sent):
+                example = sent or "https://page.example:8443"
+                raise ValueError(
+                    f"{entry!r} must be an origin as browsers send it, such as {example!r}"
+                )
+        return found
+
+    return PlainValidator(validate)
+
+
+def _origin_of(address: str) -> str | None:
+    """What a browser calls the origin of a page (RFC 6454 §6.2), or None if that is unclear."""
+    found = _ADDRESS.match(address.lower())
+    if found is None:
+        return None
+    scheme, host, port = found[1] or "https", found[2], found[3] or ""
+    return f"{scheme}://{host}" + (port if port != _DEFAULT_PORTS.get(scheme) else "")
 
 
 def _listed(value: object) -> list[str]:

@@ -18,6 +18,7 @@ from dscore.config.checks import (
     duration_or_none,
     flag,
     line,
+    origins,
     path_or_none,
     rate_or_none,
     whole,
@@ -117,7 +118,7 @@ class SocketConfig(_Section):
     """Transports of the socketio dialect."""
     allow_eio3: Flag = True
     """Take clients of Engine.IO 3 (Socket.IO 2) too."""
-    cors_origins: Words = ("*",)
+    cors_origins: Annotated[tuple[str, ...], origins()] = ("*",)
     """Values of `Origin` let in; "*" lets in all."""
     cors_methods: Words = ("GET", "POST")
     """Methods a page of another origin may use."""

@@ -60,6 +60,7 @@ _RENAMED = {"bytes_received_total": "received_bytes_total", "bytes_sent_total": 
 # Told with a label, or as a histogram, instead.
 _SKIPPED = frozenset(("connections", "connections_unauthenticated"))
 _LATE = "heartbeats_late_"
+_REFUSED = "engineio_refused_"
 LATENESS_BOUNDS_MS: Final = (10, 100, 1000, 5000, 15000, 60000)
 STATES: Final = get_args(State)
 
@@ -101,8 +102,9 @@ class FleetCollector(Collector):
         yield self._disconnects()
         stats = self._fleet.core_stats()
         yield from self._lateness(stats)
+        yield _refusals(stats)
         for name, value in stats.items():
-            if name not in _SKIPPED and not name.startswith(_LATE):
+            if name not in _SKIPPED and not name.startswith((_LATE, _REFUSED)):
                 yield _core_metric(name, value)
 
     def _connections(self) -> Iterator[Metric]:
@@ -192,6 +194,18 @@ class FleetCollector(Collector):
             for outcome in OUTCOMES:
                 drain.add_metric([outcome], getattr(status, outcome))
             yield drain
+
+
+def _refusals(stats: Mapping[str, int]) -> Metric:
+    refusals = CounterMetricFamily(
+        "dscore_engineio_refused_total",
+        "Requests to Engine.IO endpoints that were refused, by what the client was told.",
+        labels=["reason"],
+    )
+    for name, value in stats.items():
+        if name.startswith(_REFUSED):
+            refusals.add_metric([name.removeprefix(_REFUSED).removesuffix("_total")], value)
+    return refusals
 
 
 def _bound(seconds: float) -> str:

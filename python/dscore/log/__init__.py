@@ -1,7 +1,7 @@
 """Logging: events with stable names and fields, cheap enough for one about each of 18,000 agents.
 
     _log = get_logger("dscore.server")
-    _log.info("agent_introduced", agent_id=agent_id, conn_id=conn)
+    _log.debug("agent_introduced", agent_id=agent_id, conn_id=conn)
 
 Field names that mean the same everywhere: `agent_id`, `conn_id`, `request_id`, `close_code`,
 `reason`. Names of events are snake_case and never change; what varies is a field.

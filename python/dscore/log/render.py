@@ -51,7 +51,7 @@ def render_json(event: EventDict) -> bytes:
 
 
 def text_renderer(*, colors: bool) -> Callable[[EventDict], bytes]:
-    """Makes lines such as `2026-01-31T12:00:00.000Z info    agent_introduced agent_id=cam-1`."""
+    """Makes lines such as `2026-01-31T12:00:00.000Z info    agent_online agent_id=cam-1`."""
 
     def render(event: EventDict) -> bytes:
         event.pop("logger")

@@ -1,19 +1,24 @@
 //! A socket that speaks HTTP: requests to the app or to an Engine.IO session, and the upgrade that makes it a WebSocket.
 //!
-//! | state | a request is complete | a response begins | whole response | further part | last part | deadline |
-//! |---|---|---|---|---|---|---|
-//! | reading | asked | reading | reading | reading | reading | closing |
-//! | reading body | asked | reading body | reading body | reading body | reading body | closing |
-//! | idle | asked | idle | idle | idle | idle | given up |
-//! | asked | asked | answering | idle | asked | asked | — |
-//! | answering | answering | answering | answering | answering | idle | — |
-//! | closing | closing | closing | closing | closing | closing | given up |
+//! | state | a request is complete | a response begins | whole response | further part | last part | deadline | end of input |
+//! |---|---|---|---|---|---|---|---|
+//! | reading | asked | reading | reading | reading | reading | closing | given up |
+//! | reading body | asked | reading body | reading body | reading body | reading body | closing | given up |
+//! | idle | asked | idle | idle | idle | idle | given up | given up |
+//! | asked | asked | answering | idle | asked | asked | — | asked |
+//! | answering | answering | answering | answering | answering | idle | — | answering |
+//! | closing | closing | closing | closing | closing | closing | given up | given up |
 //!
 //! Reading means that some of a request has come, or that none ever has; its deadline is answered 408. A request that
 //! is complete while another is asked or answered waits for its turn. Where a connection is not to be used again,
 //! closing stands in the place of idle. A bad request, and a refused upgrade, lead to closing from everywhere. Whether
 //! the app or an Engine.IO session is asked is all the same here, but that a session is asked too when a body is too large:
 //! it does not survive that. A request for another reactor's session leaves with its socket instead of being asked.
+//!
+//! A client may shut its side and still read (RFC 9293 §3.6.1): what it has asked the app is answered, and then its
+//! connection is given up. One that has gone altogether looks the same until it is sent something, so an app that is
+//! silent for `keep_alive_timeout` hears that it has. A session's request is given up at once: the session ends with a
+//! client that has gone, and that is not to be learned late.
 
 mod asking;
 mod upgrade;
@@ -45,6 +50,8 @@ pub(crate) struct HttpPeer {
     /// Its first request is not complete yet.
     fresh: bool,
     deadline: u64,
+    /// The client sends no more.
+    input_ended: bool,
     /// The Engine.IO session that has its request.
     pub(crate) session: Option<ConnId>,
 }
@@ -113,6 +120,7 @@ impl HttpPeer {
             input: Vec::new(),
             fresh: true,
             deadline,
+            input_ended: false,
             session: None,
         }
     }
@@ -307,6 +315,9 @@ impl HttpPeer {
         };
         answer.push(body, &mut cx.out);
         if more {
+            if self.input_ended {
+                self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
+            }
             return;
         }
         if answer.finish(&mut cx.out) {
@@ -315,6 +326,20 @@ impl HttpPeer {
         } else {
             self.begin_closing(cx);
         }
+    }
+
+    /// The client sends no more; it may have gone, or wait for its answer.
+    pub(crate) fn on_end(&mut self, cx: &Context) {
+        self.input_ended = true;
+        self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
+        if let State::Asked(exchange, _) = &mut self.state {
+            exchange.keep_alive = false;
+        }
+    }
+
+    /// True when the client sends no more and the app owes it nothing: what was written is all there will be.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.input_ended && !self.is_asked()
     }
 
     /// The connection has gone: so has a session whose POST it was in the middle of.
@@ -345,9 +370,11 @@ impl HttpPeer {
     }
 
     /// Whether input is wanted: while a request waits for its answer, one read's worth of the next at most; while an
-    /// answer waits for the socket, nothing: whoever asks on and on and takes no answer would fill our memory.
+    /// answer waits for the socket, nothing: whoever asks on and on and takes no answer would fill our memory. After its
+    /// end, never: it would be ready for ever.
     pub(crate) fn wants_read(&self, output_waits: bool) -> bool {
         match self.state {
+            _ if self.input_ended => false,
             State::Reading | State::ReadingBody(_) => !output_waits,
             State::Asked(..) | State::Answering(_) => self.input.is_empty(),
             State::Closing { .. } => true,

@@ -107,8 +107,12 @@ impl Peer {
                 }
             }
             Received::Nothing => {}
-            // RFC 6455 §7.1.1: a WebSocket is over with its TCP connection. Half-open ones are of no use to anybody.
-            Received::End | Received::Broken(_) => self.finished = true,
+            Received::End => match &mut self.stage {
+                Stage::Http(http) => http.on_end(cx),
+                // RFC 6455 §7.1.1: a WebSocket is over with its TCP connection. Half-open ones are of no use to anybody.
+                Stage::Conversation(_) | Stage::Probe(_) => self.finished = true,
+            },
+            Received::Broken(_) => self.finished = true,
         }
     }
 
@@ -415,7 +419,7 @@ impl Peer {
             return;
         }
         let (half, whole) = match &mut self.stage {
-            Stage::Http(http) => (http.is_over(), false),
+            Stage::Http(http) => (http.is_over(), http.is_exhausted()),
             Stage::Conversation(conversation) => {
                 (conversation.is_failed(), conversation.is_closed())
             }

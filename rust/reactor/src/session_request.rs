@@ -6,6 +6,7 @@ use crate::command::Response;
 use crate::event::HttpRequest;
 use crate::settings::Endpoint;
 use crate::sid::Sid;
+use crate::stats::Stats;
 use crate::table::ConnId;
 
 /// Something for a session, in the order it came.
@@ -39,8 +40,9 @@ pub(crate) enum SessionRequest {
 /// Header fields of an answer.
 pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The answer to a request that no session takes.
-pub(crate) fn refusal(error: HandshakeError, headers: Fields) -> Response {
+/// The answer to a request that no session takes, which is counted.
+pub(crate) fn refusal(error: HandshakeError, headers: Fields, stats: &mut Stats) -> Response {
+    stats.count_refusal(error);
     let mut body = Vec::new();
     error.encode(&mut body);
     answer(error.status(), "application/json", headers, body)

@@ -1,5 +1,7 @@
 //! What a reactor counts. Plain numbers: whoever reads them gives them names and labels.
 
+use dscore_proto::engineio::HandshakeError;
+
 /// Counters since the start and gauges of one reactor, read in one go.
 macro_rules! stats {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
@@ -44,6 +46,18 @@ stats! {
     accept_errors_total,
     /// Upgrades refused.
     handshake_failures_total,
+    /// Requests to Engine.IO endpoints that were refused: no such transport, or not allowed.
+    engineio_refused_unknown_transport_total,
+    /// No such session, or none any more.
+    engineio_refused_unknown_sid_total,
+    /// A session that was to begin with something else than a GET.
+    engineio_refused_bad_method_total,
+    /// Of no use to the session.
+    engineio_refused_bad_request_total,
+    /// Of a page whose origin is not let in.
+    engineio_refused_forbidden_total,
+    /// A revision that is not spoken here, or not allowed.
+    engineio_refused_unsupported_version_total,
     /// HTTP requests handed on.
     http_requests_total,
     /// WebSocket messages received.
@@ -97,6 +111,20 @@ stats! {
 }
 
 impl Stats {
+    /// Counts a request that an Engine.IO endpoint has refused.
+    pub(crate) fn count_refusal(&mut self, error: HandshakeError) {
+        *match error {
+            HandshakeError::UnknownTransport => &mut self.engineio_refused_unknown_transport_total,
+            HandshakeError::UnknownSid => &mut self.engineio_refused_unknown_sid_total,
+            HandshakeError::BadMethod => &mut self.engineio_refused_bad_method_total,
+            HandshakeError::BadRequest => &mut self.engineio_refused_bad_request_total,
+            HandshakeError::Forbidden => &mut self.engineio_refused_forbidden_total,
+            HandshakeError::UnsupportedVersion => {
+                &mut self.engineio_refused_unsupported_version_total
+            }
+        } += 1;
+    }
+
     /// Counts a heartbeat that came so long after it was due.
     pub(crate) fn count_lateness(&mut self, late_ms: u64) {
         self.heartbeats_late_sum_ms_total += late_ms;

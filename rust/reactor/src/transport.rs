@@ -22,6 +22,7 @@ pub(crate) enum Transport {
 /// An Engine.IO session without a socket of its own.
 #[derive(Debug)]
 pub(crate) struct Polling {
+    /// The session's own: the last answers are written when the session is there no more.
     pub(crate) revision: Revision,
     /// Whether binary data must go as text.
     pub(crate) wants_base64: bool,

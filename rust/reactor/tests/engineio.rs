@@ -244,6 +244,43 @@ fn clients_of_revision_3_stay_out_where_they_are_not_let_in() {
 }
 
 #[test]
+fn refused_requests_are_counted_by_what_their_clients_were_told() {
+    let server = Server::start(Settings {
+        origins: vec!["https://a".into()],
+        ..settings()
+    });
+    let mut http = Http::open(server.address());
+    for (method, target, fields) in [
+        ("GET", "/engine.io/?EIO=4", ""),
+        ("GET", "/engine.io/?EIO=4&transport=polling&sid=x", ""),
+        ("POST", HANDSHAKE, ""),
+        ("GET", "/engine.io/?EIO=4&transport=websocket", ""),
+        ("GET", HANDSHAKE, "Origin: https://b\r\n"),
+        ("GET", "/engine.io/?EIO=5&transport=polling", ""),
+    ] {
+        http.ask(method, target, fields, b"");
+        assert!(http.answer().status >= 400, "{target}");
+    }
+    let upgrade = "/engine.io/?EIO=5&transport=websocket";
+    let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    http.ask("GET", upgrade, fields, b"");
+    assert_eq!(http.answer().status, 400);
+    let stats = server.stats_when("refusals", |stats| {
+        stats.engineio_refused_unsupported_version_total == 2
+    });
+    assert_eq!(
+        [
+            stats.engineio_refused_unknown_transport_total,
+            stats.engineio_refused_unknown_sid_total,
+            stats.engineio_refused_bad_method_total,
+            stats.engineio_refused_bad_request_total,
+            stats.engineio_refused_forbidden_total,
+        ],
+        [1; 5]
+    );
+}
+
+#[test]
 fn transports_that_are_switched_off_are_unknown() {
     let server = Server::start(Settings {
         websocket: false,

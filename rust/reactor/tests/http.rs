@@ -9,11 +9,17 @@
 mod support;
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::time::Duration;
 
 use dscore_reactor::command::{Command, Response, ResponsePart};
 use dscore_reactor::event::{Event, HttpRequest};
 use dscore_reactor::settings::Settings;
+use dscore_reactor::table::ConnId;
 use support::{Server, connect, exchange, settings};
+
+/// More than the kernel takes for a socket that nobody reads.
+const LARGE: usize = 32 << 20;
 
 fn request(server: &mut Server) -> HttpRequest {
     let deadline = std::time::Instant::now() + support::PATIENCE;
@@ -85,6 +91,13 @@ fn read_until(stream: &mut std::net::TcpStream, end: &str) -> String {
         all.push(byte[0]);
     }
     String::from_utf8(all).unwrap()
+}
+
+fn gone(server: &mut Server) -> ConnId {
+    server.wait("HttpGone", |event| match event {
+        Event::HttpGone(conn) => Some(*conn),
+        _ => None,
+    })
 }
 
 #[test]
@@ -279,6 +292,22 @@ fn an_idle_connection_is_closed_without_a_word() {
 
 #[test]
 fn a_client_that_leaves_before_its_answer_is_told_of() {
+    let mut server = Server::start(Settings {
+        keep_alive_timeout: 50,
+        ..settings()
+    });
+    let mut stream = connect(server.address());
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let asked = request(&mut server);
+    drop(stream);
+    assert_eq!(gone(&mut server), asked.conn);
+    respond(&server, &asked, &[], "for nobody", false);
+}
+
+#[test]
+fn a_client_that_has_left_is_told_of_as_soon_as_it_is_sent_something() {
     let mut server = Server::start(settings());
     let mut stream = connect(server.address());
     stream
@@ -286,12 +315,74 @@ fn a_client_that_leaves_before_its_answer_is_told_of() {
         .unwrap();
     let asked = request(&mut server);
     drop(stream);
-    let gone = server.wait("HttpGone", |event| match event {
-        Event::HttpGone(conn) => Some(*conn),
-        _ => None,
-    });
-    assert_eq!(gone, asked.conn);
-    respond(&server, &asked, &[], "for nobody", false);
+    respond(&server, &asked, &[], "for nobody", true);
+    assert_eq!(gone(&mut server), asked.conn);
+}
+
+#[test]
+fn a_client_that_sends_no_more_gets_its_answer() {
+    let mut server = Server::start(settings());
+    for (parts, last_words) in [
+        (1, "Connection: close\r\n\r\nx"),
+        (3, "1\r\nx\r\n0\r\n\r\n"),
+    ] {
+        let mut stream = connect(server.address());
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let asked = request(&mut server);
+        // Time is the subject here: had the reactor taken the end for news again and again, it would turn meanwhile.
+        std::thread::sleep(Duration::from_millis(50));
+        let turns = server.pool.stats().turns_total;
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(server.pool.stats().turns_total - turns < 10, "it spins");
+        respond(&server, &asked, &[], "x", parts > 1);
+        for part in 1..parts {
+            respond_more(&server, &asked, "x", part + 1 < parts);
+        }
+        let mut all = String::new();
+        stream.read_to_string(&mut all).unwrap();
+        assert!(all.ends_with(last_words), "{all}");
+    }
+    server.rest();
+}
+
+#[test]
+fn whatever_was_asked_before_the_end_is_answered() {
+    let mut server = Server::start(settings());
+    let mut stream = connect(server.address());
+    stream
+        .write_all(b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\nGET /3 HT")
+        .unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    for target in ["/1", "/2"] {
+        let asked = request(&mut server);
+        assert_eq!(asked.target, target);
+        respond(&server, &asked, &[], target, false);
+    }
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    assert!(all.contains("/1HTTP/1.1 200 OK"), "{all}");
+    assert!(all.ends_with("/2"), "{all}");
+    server.rest();
+}
+
+#[test]
+fn a_large_answer_is_sent_whole_to_a_client_that_sends_no_more() {
+    let mut server = Server::start(settings());
+    let mut stream = connect(server.address());
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let asked = request(&mut server);
+    respond(&server, &asked, &[], &"z".repeat(LARGE), false);
+    server.stats_when("output that waits", |stats| stats.outbox_bytes > 0);
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).unwrap();
+    assert_eq!(all.iter().filter(|&&byte| byte == b'z').count(), LARGE);
+    server.rest();
 }
 
 #[test]

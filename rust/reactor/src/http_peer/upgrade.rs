@@ -86,7 +86,8 @@ impl HttpPeer {
             Err(error) => {
                 cx.stats.handshake_failures_total += 1;
                 self.wait_for_answer(exchange, Asked::Session(endpoint));
-                self.respond(&session_request::refusal(error, Vec::new()), cx);
+                let refusal = session_request::refusal(error, Vec::new(), &mut cx.stats);
+                self.respond(&refusal, cx);
                 return Step::Consumed(length);
             }
         };

@@ -222,7 +222,7 @@ impl Reactor {
     fn answer_push(&mut self, push: Push) {
         let Waiting { http, headers } = push.waiting;
         let response = if push.is_bad {
-            refusal(HandshakeError::BadRequest, headers)
+            refusal(HandshakeError::BadRequest, headers, &mut self.cx.stats)
         } else {
             answer(200, "text/html", headers, b"ok".to_vec())
         };

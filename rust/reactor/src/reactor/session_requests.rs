@@ -64,7 +64,8 @@ impl Reactor {
                 let begun = found.and_then(|session| self.begin_upgrade(session, http, &accept));
                 if let Err(error) = begun {
                     self.cx.stats.handshake_failures_total += 1;
-                    self.respond(http, &refusal(error, Vec::new()));
+                    let refusal = refusal(error, Vec::new(), &mut self.cx.stats);
+                    self.respond(http, &refusal);
                 }
             }
             SessionRequest::Probe(conn) => self.on_probe(conn),
@@ -115,7 +116,8 @@ impl Reactor {
         };
         if let Err(error) = asked {
             self.expect_no_push(request);
-            self.respond(request.conn, &refusal(error, headers));
+            let refusal = refusal(error, headers, &mut self.cx.stats);
+            self.respond(request.conn, &refusal);
         }
     }
 
