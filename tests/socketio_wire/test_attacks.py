@@ -5,6 +5,8 @@ import json
 import time
 from typing import Any
 
+import pytest
+
 import dscore
 from protocol.support import eventually, frame, running, tcp
 from socketio_wire.agents import PATH
@@ -54,6 +56,7 @@ async def slowest_echo(here: Here, flood: asyncio.Task[None]) -> float:
     return slowest
 
 
+@pytest.mark.alone
 async def test_requests_sent_ahead_delay_nobody_else() -> None:
     async with engineio(reactors=1) as here:
         line = f"GET {here.path}?transport=none HTTP/1.1\r\nHost: a\r\n"
