@@ -3,6 +3,8 @@
 # Other interpreter: make PYTHON=python3.13. Words after the command: make serve ARGS="--port 9000".
 PYTHON ?= python3
 ARGS ?=
+# Of pytest, for `make test`: most tests wait most of the time. 0 is none but itself, which -s and --pdb need.
+WORKERS ?= 3
 # How long `make fuzz` spends on each target, in seconds.
 FUZZ_SECONDS ?= 60
 
@@ -71,7 +73,7 @@ test: setup ## cargo test, then pytest with warnings as errors; words for pytest
 	cargo test --workspace --locked
 	cargo build --release --locked --quiet -p dscore-load
 	$(PY) -W error -c 'import dscore'
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: setup ## what CI runs: formatting (check only), lint, test
 	cargo fmt --all --check

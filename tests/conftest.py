@@ -4,7 +4,7 @@
 test's own process.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -14,10 +14,26 @@ import pytest
 import pytest_asyncio
 
 from fleet import Fleet, build_load
+from room import Room
 from serving import Serving
 
 if TYPE_CHECKING:
     import dscore
+
+ROOM = pytest.StashKey[Room]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    assert config.cache is not None
+    room = config.stash[ROOM] = Room(config.cache.mkdir("room"))
+    config.add_cleanup(room.close)
+
+
+# First of all: whose turn it is not yet is not timed yet.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with item.config.stash[ROOM].entered(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture

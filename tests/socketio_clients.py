@@ -30,7 +30,8 @@ NODE = shutil.which("node")
 DRIVER = Path(__file__).parent / "clients" / "driver.mjs"
 INSTALLED = (DRIVER.parent / "node_modules" / ".package-lock.json").exists()
 
-JAVASCRIPT = ("js-4", "js-3", "js-2")
+NEWEST = "js-4"
+JAVASCRIPT = (NEWEST, "js-3", "js-2")
 LIBRARIES = (*JAVASCRIPT, "python")
 TRANSPORTS: dict[str, list[str] | None] = {
     "default": None,

@@ -15,6 +15,7 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+@pytest.mark.alone
 def test_answers_on_this_machine_while_it_is_asked_to() -> None:
     agent = Agent(AgentConfig(outbox_limit=1))
     agent.send({"type": "work"})

@@ -164,6 +164,7 @@ async def test_a_paused_pipeline_is_played_to_its_end(bind: Bind, tmp_path: Path
     assert len(recorded_frames(path, "matroskademux")) == len(encoded)
 
 
+@pytest.mark.alone
 async def test_stopping_during_preroll_does_not_wait_for_data(bind: Bind) -> None:
     binding = bind("appsrc ! fakesink")
     await binding.start()
@@ -174,6 +175,7 @@ async def test_stopping_during_preroll_does_not_wait_for_data(bind: Bind) -> Non
     assert report.eos_seconds < 1.0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("state", ["NULL", "READY"])
 async def test_a_pipeline_that_does_not_play_is_stopped_at_once(bind: Bind, state: str) -> None:
     pipeline = Gst.parse_launch("videotestsrc ! fakesink")
@@ -184,6 +186,7 @@ async def test_a_pipeline_that_does_not_play_is_stopped_at_once(bind: Bind, stat
     assert report.eos_seconds < 0.5
 
 
+@pytest.mark.alone
 async def test_a_pipeline_that_has_ended_is_stopped_at_once(bind: Bind) -> None:
     binding = bind("videotestsrc num-buffers=3 ! fakesink")
     await binding.start()
@@ -193,6 +196,7 @@ async def test_a_pipeline_that_has_ended_is_stopped_at_once(bind: Bind) -> None:
     assert report.eos_seconds < 0.5
 
 
+@pytest.mark.alone
 async def test_a_failed_pipeline_stops_and_says_so(bind: Bind) -> None:
     binding = bind("videotestsrc is-live=true ! identity error-after=3 name=broken ! fakesink")
     await binding.start()
@@ -237,6 +241,7 @@ async def test_a_stream_without_an_end_is_named_and_given_up(bind: Bind) -> None
     assert report.message.startswith(GRACEFUL)
 
 
+@pytest.mark.alone
 async def test_a_sink_that_hangs_is_named(bind: Bind) -> None:
     binding = bind(
         "videotestsrc is-live=true ! tee name=t ! queue ! fakesink async=false name=fine "
@@ -455,6 +460,7 @@ async def test_elements_that_need_a_glib_loop_have_one(bind: Bind) -> None:
     await until(called.is_set, "call")
 
 
+@pytest.mark.alone
 async def test_the_loop_never_waits_for_an_element(bind: Bind) -> None:
     """Even while one hangs: the greatest gap between two turns stays small."""
     binding = bind(

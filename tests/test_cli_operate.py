@@ -93,6 +93,7 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.alone
 def test_a_server_that_is_not_there_is_one_line_with_a_remedy(
     invoke: Invoke, closed_port: int
 ) -> None:

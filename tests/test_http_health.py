@@ -118,6 +118,7 @@ def test_the_machine_is_looked_at_once_in_a_while(monkeypatch: pytest.MonkeyPatc
     assert looks == [None, None]
 
 
+@pytest.mark.alone
 def test_health_of_18000_agents_takes_a_few_milliseconds() -> None:
     fleet = FakeFleet(*(f"agent-{number:05}" for number in range(18_000)))
     sampler = SystemSampler()

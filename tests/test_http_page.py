@@ -154,6 +154,7 @@ def test_it_asks_for_a_token_and_keeps_it(
         browser.wait_for_text("#agents", "cam-1")
 
 
+@pytest.mark.alone
 @in_a_browser
 def test_it_shows_a_drain_and_comes_back_afterwards(
     serve: Callable[..., Serving], browser: Browser, tmp_path: Path
@@ -252,6 +253,7 @@ def test_it_waits_by_the_table_and_gives_up_after_ten(serving: Serving, browser:
 
 
 @in_a_browser
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_large_fleet_is_drawn_in_no_time(
     serving: Serving, start_fleet: Callable[..., Fleet], browser: Browser

@@ -26,6 +26,7 @@ HEALTH_SECONDS = 1.0
 the tests plays the fleet as well."""
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow,
     pytest.mark.timeout(240),
     pytest.mark.skipif(

@@ -21,6 +21,8 @@ from wire import agent
 Serve = Callable[..., Serving]
 StartFleet = Callable[..., Fleet]
 
+pytestmark = pytest.mark.alone
+
 CHURN_WAVES = 20
 CHURN_AGENTS = 5_000
 GROWTH_MIB = 5.0

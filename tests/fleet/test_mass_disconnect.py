@@ -13,6 +13,8 @@ from waiting import wait_until
 Serve = Callable[..., Serving]
 StartFleet = Callable[..., Fleet]
 
+pytestmark = pytest.mark.alone
+
 SIZES = (4_500, 18_000)
 STEADY = 500
 SETTINGS = {

@@ -19,6 +19,8 @@ from waiting import wait_until
 Serve = Callable[..., Serving]
 StartFleet = Callable[..., Fleet]
 
+pytestmark = pytest.mark.alone
+
 
 def listed(serving: Serving) -> dict[str, tuple[str, bool]]:
     """Every agent the pages know: its state, and whether it is connected."""

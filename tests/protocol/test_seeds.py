@@ -204,6 +204,7 @@ async def test_document_b_its_settings_mean_what_they_mean_there() -> None:
         assert config.socket.max_message_size == 1_000_000
 
 
+@pytest.mark.alone
 async def test_document_b_the_server_ends_and_its_clients_do_not(
     serve: Callable[..., Serving],
 ) -> None:

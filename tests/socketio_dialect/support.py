@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 import dscore
 from protocol.support import Running, Settings, eventually
-from socketio_clients import LIBRARIES, TRANSPORTS, Client, Clients
+from socketio_clients import LIBRARIES, NEWEST, TRANSPORTS, Client, Clients
 from socketio_dialect.cable import Cable
 
 Transports = Sequence[str] | None
@@ -19,7 +20,15 @@ KINDS = [
     for name, transports in TRANSPORTS.items()
 ]
 every_kind = pytest.mark.parametrize(("library", "transports"), KINDS)
-"""Each library with each way to connect."""
+"""Each library with each way to connect: for what an end, an upgrade, a size or the form of a
+message has to do with."""
+each_client = pytest.mark.parametrize(
+    ("library", "transports"),
+    [kind for kind in KINDS if kind.values[0] == NEWEST or kind.values[1] is None],
+)
+"""Each library in its own way, polling and then an upgrade; the newest in each. For what a message
+says: it is read after the transport, and the same for all three, so that the other six could not
+differ."""
 every_library = pytest.mark.parametrize("library", LIBRARIES)
 every_transport = pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
 
@@ -65,15 +74,20 @@ async def ended(one: Client, code: int, cable: Cable | None = None) -> None:
 
 
 async def one_of_each(
-    clients: Clients, url: str, *, quick: bool = True, prefix: str = ""
+    clients: Clients, url: str, *, quick: bool = True, introduced: bool = True
 ) -> list[Client]:
-    """An introduced client of every kind, with its own name."""
+    """A client of every kind, with its own name; connected only, or introduced as well."""
+
+    async def begin(library: str, way: str, transports: Transports) -> Client:
+        name = f"{library}-{way}"
+        if introduced:
+            return await clients.introduce(library, url, transports, name=name, quick=quick)
+        return await clients.connect(library, url, transports, name=name, quick=quick, greeting=[])
+
     return list(
         await asyncio.gather(
             *(
-                clients.introduce(
-                    library, url, transports, name=f"{prefix}{library}-{way}", quick=quick
-                )
+                begin(library, way, transports)
                 for library in LIBRARIES
                 for way, transports in TRANSPORTS.items()
             )
@@ -99,14 +113,22 @@ async def cut_off(one: Client, cable: Cable) -> None:
     assert not (await one.disconnected()).for_good
 
 
-async def stays_away(one: Client, witness: Client, cable: Cable) -> None:
+async def stays_away(here: Running, one: Client, witness: Client, cable: Cable) -> None:
     """That it does not come back: not even while another one, of the same library and through the
-    same cable, has come back twice."""
+    same cable, has come back twice. That one leaves then."""
     for _ in range(2):
         await cut_off(witness, cable)
         await witness.connected()
     assert not one.has("connect")
     assert not one.has("reconnect_attempt")
+    await witness.disconnect()
+
+    async def has_left() -> bool:
+        return not await is_connected(here, witness.name)
+
+    # Or else the server's end would wait for it; a good-bye that is lost costs that time only.
+    with suppress(AssertionError):
+        await eventually(has_left, 2)
 
 
 class Echo(dscore.Policy):

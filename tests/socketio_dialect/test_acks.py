@@ -8,7 +8,7 @@ import pytest
 import dscore
 from protocol.support import eventually, running
 from socketio_clients import Clients, app_ready
-from socketio_dialect.support import Transports, base, every_kind, every_library, is_connected
+from socketio_dialect.support import Transports, base, each_client, every_library, is_connected
 
 
 class Answering(dscore.Policy):
@@ -30,7 +30,7 @@ class AnsweringLater(dscore.Policy):
         return message.get("wanted")
 
 
-@every_kind
+@each_client
 async def test_messages_of_the_contract_are_acknowledged_with_nothing(
     clients: Clients, library: str, transports: Transports
 ) -> None:
@@ -57,7 +57,7 @@ async def test_messages_of_the_contract_are_acknowledged_with_nothing(
         assert (await other.message("error"))["code"] == "wrong_id"
 
 
-@every_kind
+@each_client
 @pytest.mark.parametrize("policy", [Answering, AnsweringLater])
 async def test_what_on_message_returns_is_the_acks_argument(
     clients: Clients, library: str, transports: Transports, policy: type[dscore.Policy]
@@ -94,7 +94,7 @@ async def test_a_hundred_acks_find_their_events(clients: Clients, library: str) 
         assert answers == [[n] for n in range(100)]
 
 
-@every_kind
+@each_client
 async def test_a_request_gets_the_clients_ack(
     clients: Clients, library: str, transports: Transports
 ) -> None:
@@ -130,7 +130,7 @@ async def test_a_request_may_be_made_from_a_hook(clients: Clients, library: str)
         await eventually(answered)
 
 
-@every_kind
+@each_client
 async def test_a_request_that_the_client_does_not_outlive_fails(
     clients: Clients, library: str, transports: Transports
 ) -> None:

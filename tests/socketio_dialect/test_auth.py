@@ -3,31 +3,26 @@
 import pytest
 
 from protocol.support import running
-from socketio_clients import LIBRARIES, TRANSPORTS, Clients, app_ready
+from socketio_clients import NEWEST, Clients, app_ready
 from socketio_dialect.cable import cable_to
 from socketio_dialect.support import (
+    KINDS,
     TOKENS,
     Transports,
     base,
     cut_off,
+    each_client,
     ended,
-    every_kind,
     is_connected,
     merged,
+    one_of_each,
     stays_away,
 )
 from wire import agent
 
 GOOD = {"token": "agent-secret"}
-with_payload = pytest.mark.parametrize(
-    ("library", "transports"),
-    [
-        pytest.param(library, transports, id=f"{library}-{name}")
-        for library in LIBRARIES
-        if library != "js-2"
-        for name, transports in TRANSPORTS.items()
-    ],
-)
+WITH_PAYLOAD = [kind for kind in KINDS if kind.values[0] != "js-2"]
+with_payload = pytest.mark.parametrize(("library", "transports"), WITH_PAYLOAD)
 
 
 @with_payload
@@ -53,7 +48,7 @@ async def test_a_token_in_the_payload_is_enough_for_app_ready(
         assert await is_connected(here, "a-1")
 
 
-@every_kind
+@each_client
 async def test_a_token_in_app_ready(clients: Clients, library: str, transports: Transports) -> None:
     async with running(TOKENS) as here:
         greeting = app_ready("a-1", **GOOD)
@@ -61,8 +56,15 @@ async def test_a_token_in_app_ready(clients: Clients, library: str, transports: 
         assert await is_connected(here, "a-1")
 
 
-@with_payload
-@pytest.mark.parametrize("token", ["wrong", "operator-secret", ""])
+# Which token it is makes no difference to what the library does then.
+@pytest.mark.parametrize(
+    ("token", "library", "transports"),
+    [
+        *(pytest.param("wrong", *kind.values, id=f"wrong-{kind.id}") for kind in WITH_PAYLOAD),
+        pytest.param("operator-secret", NEWEST, ["websocket"], id="operator-secret"),
+        pytest.param("", NEWEST, ["websocket"], id="empty"),
+    ],
+)
 async def test_a_wrong_token_in_the_payload_sends_it_away(
     clients: Clients, library: str, transports: Transports, token: str
 ) -> None:
@@ -72,25 +74,27 @@ async def test_a_wrong_token_in_the_payload_sends_it_away(
         await one.connected()
         # An upgrade that has begun is cut short by this, so no code is due there.
         await ended(one, 1008, cable if transports == ["websocket"] else None)
-        await stays_away(one, witness, cable)
+        await stays_away(here, one, witness, cable)
         assert here.server.agent("b-1") is None
 
 
-@every_kind
+@each_client
 async def test_a_wrong_token_in_app_ready_sends_it_away(
     clients: Clients, library: str, transports: Transports
 ) -> None:
     async with running(TOKENS) as here, cable_to(here.port) as cable:
         good = app_ready("witness", **GOOD)
-        witness = await clients.introduce(library, cable.url, transports, greeting=good)
+        witness = await clients.introduce(
+            library, cable.url, transports, name="witness", greeting=good
+        )
         one = await clients.connect(library, cable.url, transports, greeting=[])
         await one.emit("app_ready", {"instance_id": "a-1", "token": "wrong"})
         await ended(one, 1008, cable)
-        await stays_away(one, witness, cable)
+        await stays_away(here, one, witness, cable)
         assert here.server.agent("a-1") is None
 
 
-@every_kind
+@each_client
 async def test_without_a_token_a_heartbeat_introduces_nobody(
     clients: Clients, library: str, transports: Transports
 ) -> None:
@@ -103,20 +107,17 @@ async def test_without_a_token_a_heartbeat_introduces_nobody(
         await one.message("app_ready_ack")
 
 
-@every_kind
-async def test_where_a_token_is_required_there_is_a_deadline(
-    clients: Clients, library: str, transports: Transports
-) -> None:
-    quick = {"auth": {**TOKENS["auth"], "timeout": 0.5}}
-    async with running(merged(quick)) as here, cable_to(here.port) as cable:
-        good = app_ready("witness", **GOOD)
-        witness = await clients.introduce(library, cable.url, transports, greeting=good)
-        one = await clients.connect(library, cable.url, transports, greeting=[])
-        await ended(one, 1008, cable)
-        await stays_away(one, witness, cable)
+async def test_where_a_token_is_required_there_is_a_deadline(clients: Clients) -> None:
+    # Time enough for all of them to be connected, and upgraded.
+    quick = {"auth": {**TOKENS["auth"], "timeout": 2}}
+    async with running(quick) as here, cable_to(here.port) as cable:
+        everyone = await one_of_each(clients, cable.url, introduced=False)
+        for one in everyone:
+            await ended(one, 1008)
+        await cable.brings_close(1008, count=sum(one.transport == "websocket" for one in everyone))
 
 
-@every_kind
+@each_client
 async def test_watching_needs_the_operators_token(
     clients: Clients, library: str, transports: Transports
 ) -> None:
@@ -148,7 +149,7 @@ async def test_an_operators_token_in_the_payload(
             assert (await page.message("client_status_changed"))["id"] == "a-1"
 
 
-@every_kind
+@each_client
 async def test_watch_on_connect_needs_the_operators_token_too(
     clients: Clients, library: str, transports: Transports
 ) -> None:

@@ -16,6 +16,7 @@ from socketio_dialect.support import (
     every_kind,
     every_library,
     is_connected,
+    one_of_each,
 )
 
 CHECKED = {
@@ -65,19 +66,18 @@ async def test_app_ready_introduces(clients: Clients, library: str, transports: 
         assert (details["dialect"], details["config"]) == ("socketio", {"sources": 4})
 
 
-@every_kind
-async def test_a_connection_check_can_be_answered(
-    clients: Clients, library: str, transports: Transports
-) -> None:
+async def test_a_connection_check_can_be_answered(clients: Clients) -> None:
     async with running(CHECKED) as here:
-        one = await clients.introduce(library, base(here), transports)
+        everyone = await one_of_each(clients, base(here))
         # Two that go unanswered would be one too many.
         for _ in range(4):
-            check = await one.message("connection_check")
-            assert ISO_UTC.fullmatch(check.pop("timestamp"))
-            assert check == {"client_name": "b-1", "expect_response_within": 30_000}
-            await one.emit("connection_check_response", {"client_name": "b-1"})
-        assert (await here.details("b-1"))["status"] == "online"
+            for one in everyone:
+                check = await one.message("connection_check")
+                assert ISO_UTC.fullmatch(check.pop("timestamp"))
+                assert check == {"client_name": one.name, "expect_response_within": 30_000}
+                await one.emit("connection_check_response", {"client_name": one.name})
+        for one in everyone:
+            assert (await here.details(one.name))["status"] == "online"
 
 
 @every_kind
@@ -124,18 +124,18 @@ async def test_many_messages_for_it_at_once_all_arrive(
         assert not one.has("disconnect")
 
 
-@every_kind
-async def test_pings_keep_it_alive(clients: Clients, library: str, transports: Transports) -> None:
-    pings = {"socket": {"ping_interval": 0.3, "ping_timeout": 0.4}}
+async def test_pings_keep_them_alive(clients: Clients) -> None:
+    pings = {"socket": {"ping_interval": 0.3, "ping_timeout": 0.7}}
     async with running(pings) as here:
-        one = await clients.introduce(library, base(here), transports)
+        everyone = await one_of_each(clients, base(here))
         # One that answers no ping shows that the time is over, three times.
         for _ in range(3):
             async with introduced(here.ws, "mute") as mute:
                 assert await mute.closed() == (1011, "ping timeout")
-        await one.emit("heartbeat", {"clientName": "b-1"})
-        await one.message("heartbeat_response")
-        assert not one.has("disconnect")
+        for one in everyone:
+            await one.emit("heartbeat", {"clientName": one.name})
+            await one.message("heartbeat_response")
+            assert not one.has("disconnect")
 
 
 @every_library

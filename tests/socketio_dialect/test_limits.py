@@ -105,7 +105,7 @@ async def test_too_many_errors_send_it_away(
             await one.emit("heartbeat", {"clientName": "b-2"})
         await ended(one, 1008, cable)
         assert len(one.heard("error")) == 3, "the last one is answered, too"
-        await stays_away(one, witness, cable)
+        await stays_away(here, one, witness, cable)
 
 
 @every_kind

@@ -95,6 +95,7 @@ async def test_its_session_is_restored_and_what_waited_is_delivered(
         assert [(await again.message("note"))["n"] for _ in range(3)] == [0, 1, 2]
 
 
+@pytest.mark.alone
 async def test_all_come_back_after_kill_9(clients: Clients, serve: Serve) -> None:
     serving = await asyncio.to_thread(serve)
     everyone = await one_of_each(clients, serving.url, quick=False)
@@ -107,6 +108,7 @@ async def test_all_come_back_after_kill_9(clients: Clients, serve: Serve) -> Non
     assert await asyncio.to_thread(again.stop) == 0
 
 
+@pytest.mark.alone
 async def test_all_come_back_after_a_restart(clients: Clients, serve: Serve) -> None:
     serving = await asyncio.to_thread(serve, env={"DSCORE_SHUTDOWN__NOTICE": "1s"})
     async with cable_to(serving.port) as cable:
@@ -154,7 +156,7 @@ async def test_a_raw_agent_takes_over_and_it_stays_away(
         one = await clients.introduce(library, cable.url, transports, name="a-1")
         async with agent(here.ws, "a-1") as newer:
             await ended(one, 4409, cable)
-            await stays_away(one, witness, cable)
+            await stays_away(here, one, witness, cable)
             details = await here.details("a-1")
             assert (details["dialect"], details["connected"]) == ("raw", True)
             await newer.beat()
@@ -184,7 +186,7 @@ async def test_a_second_client_of_one_name_takes_over(
         other = "js-3" if library == "js-4" else "js-4"
         newer = await clients.introduce(other, base(here), None)
         await ended(one, 4409, cable)
-        await stays_away(one, witness, cable)
+        await stays_away(here, one, witness, cable)
         await newer.emit("heartbeat", {"clientName": "b-1"})
         await newer.message("heartbeat_response")
 
@@ -204,7 +206,7 @@ async def test_a_terminated_one_stays_away(
         await one.emit("app_terminated", {**order, "status": "OK", "message": "done"})
         assert (await waiting).outcome == "acked"
         await ended(one, 1000, cable)
-        await stays_away(one, witness, cable)
+        await stays_away(here, one, witness, cable)
         assert (await here.details("a-1"))["state"] == "terminated"
 
 
@@ -217,7 +219,7 @@ async def test_one_that_an_operator_removes_stays_away(
         one = await clients.introduce(library, cable.url, transports)
         assert (await here.pages.delete("/api/v1/agents/b-1")).is_success
         await ended(one, 1008, cable)
-        await stays_away(one, witness, cable)
+        await stays_away(here, one, witness, cable)
 
 
 @pytest.mark.parametrize("code", [1001, 1011, 1013, 4000])

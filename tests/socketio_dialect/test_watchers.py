@@ -10,8 +10,8 @@ from socketio_dialect.support import (
     Transports,
     base,
     cut_off,
+    each_client,
     ended,
-    every_kind,
     is_connected,
     merged,
 )
@@ -28,7 +28,7 @@ async def page_of(clients: Clients, library: str, url: str, transports: Transpor
     return page
 
 
-@every_kind
+@each_client
 async def test_a_watcher_hears_of_every_change(
     clients: Clients, library: str, transports: Transports
 ) -> None:
@@ -52,7 +52,7 @@ async def test_a_watcher_hears_of_every_change(
         assert not any(map(one.heard, ("client_status_changed", "client_reconnected")))
 
 
-@every_kind
+@each_client
 async def test_a_snapshot_comes_first(
     clients: Clients, library: str, transports: Transports
 ) -> None:
@@ -65,7 +65,7 @@ async def test_a_snapshot_comes_first(
         assert all(one["snapshot"] is True for one in heard)
 
 
-@every_kind
+@each_client
 async def test_a_watcher_hears_who_came_back(
     clients: Clients, library: str, transports: Transports
 ) -> None:
@@ -81,7 +81,7 @@ async def test_a_watcher_hears_who_came_back(
         assert came_back == {"clientName": "b-1"}
 
 
-@every_kind
+@each_client
 async def test_unwatch_ends_it(clients: Clients, library: str, transports: Transports) -> None:
     async with running() as here:
         page = await page_of(clients, library, base(here), transports)
@@ -94,7 +94,7 @@ async def test_unwatch_ends_it(clients: Clients, library: str, transports: Trans
         assert document["websocket"]["unauthenticated_connections"] == 0
 
 
-@every_kind
+@each_client
 async def test_watch_on_connect_watches_until_it_introduces_itself(
     clients: Clients, library: str, transports: Transports
 ) -> None:
@@ -112,7 +112,7 @@ async def test_watch_on_connect_watches_until_it_introduces_itself(
             assert page.heard("client_status_changed") == []
 
 
-@every_kind
+@each_client
 async def test_without_watch_on_connect_a_page_is_told_nothing(
     clients: Clients, library: str, transports: Transports
 ) -> None:
@@ -124,7 +124,7 @@ async def test_without_watch_on_connect_a_page_is_told_nothing(
         assert page.heard("client_status_changed") == []
 
 
-@every_kind
+@each_client
 async def test_a_page_that_only_listens_may_stay(
     clients: Clients, library: str, transports: Transports
 ) -> None:
@@ -137,7 +137,7 @@ async def test_a_page_that_only_listens_may_stay(
         assert not page.has("disconnect")
 
 
-@every_kind
+@each_client
 async def test_a_page_watches_a_drain(
     clients: Clients, library: str, transports: Transports
 ) -> None:
@@ -154,7 +154,7 @@ async def test_a_page_watches_a_drain(
         assert page.heard("terminate_app") == page.heard("server_shutdown") == []
 
 
-@every_kind
+@each_client
 async def test_broadcast_to_agents_tells_agents_too(
     clients: Clients, library: str, transports: Transports
 ) -> None:
