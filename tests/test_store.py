@@ -53,9 +53,7 @@ def test_a_dropped_session_is_gone_with_its_outbox(store: MemoryStore) -> None:
 
 def test_expires_only_sessions_of_agents_that_left_before(store: MemoryStore) -> None:
     for agent_id, left_at in (("b", 10.0), ("c", 20.0)):
-        session = Session()
-        session.left_at = left_at
-        store.put(agent_id, session)
+        store.put(agent_id, Session(left_at=left_at))
     assert store.expire(15.0) == 1
     assert [name for name in "abc" if store.get(name)] == ["a", "c"]
 

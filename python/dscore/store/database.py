@@ -226,19 +226,19 @@ def _agents(db: sqlite3.Connection) -> list[StoredAgent]:
 
 
 def _sessions(db: sqlite3.Connection) -> dict[str, Session]:
-    sessions: dict[str, Session] = {}
-    for agent_id, last_close, left_at, dropped in db.execute("SELECT * FROM sessions"):
-        session = sessions[agent_id] = Session()
-        session.last_close, session.dropped = last_close, dropped
-        session.left_at = None if left_at is None else left_at / 1000
+    sessions = {
+        agent_id: Session(last_close, None if left_at is None else left_at / 1000, None, dropped)
+        for agent_id, last_close, left_at, dropped in db.execute("SELECT * FROM sessions")
+    }
     for number, agent_id, message in db.execute(
         "SELECT number, agent_id, message FROM outbox JOIN sessions USING (agent_id) "
         "ORDER BY number"
     ):
-        session = sessions[agent_id]
-        if session.outbox is None:
-            session.outbox = deque()
-        session.outbox.append((number, message))
+        outbox = sessions[agent_id].outbox
+        if outbox is None:
+            outbox = deque()
+            sessions[agent_id] = sessions[agent_id]._replace(outbox=outbox)
+        outbox.append((number, message))
     return sessions
 
 

@@ -28,13 +28,13 @@ class Sessions:
     def drop(self, agent_id: str) -> None:
         session = self._sessions.pop(agent_id, None)
         if session is not None and session.outbox:
-            self._empty(session)
+            self._left([number for number, _ in session.outbox])
 
     def queue(self, agent_id: str, text: bytes, *, limit: int, max_bytes: int) -> int:
         session = self._sessions[agent_id]
         outbox = session.outbox
         if outbox is None:
-            outbox = session.outbox = deque()
+            outbox = deque()
         self._last_message += 1
         outbox.append((self._last_message, text))
         self._joined(agent_id, self._last_message, text)
@@ -47,14 +47,18 @@ class Sessions:
             size -= len(oldest)
             dropped += 1
             self._left((number,))
-        session.dropped += dropped
+        self._sessions[agent_id] = session._replace(
+            outbox=outbox or None, dropped=session.dropped + dropped
+        )
         return dropped
 
     def take_outbox(self, agent_id: str) -> Sequence[bytes]:
         session = self._sessions.get(agent_id)
         if session is None or not session.outbox:
             return ()
-        return [text for _, text in self._empty(session)]
+        self._sessions[agent_id] = session._replace(outbox=None)
+        self._left([number for number, _ in session.outbox])
+        return [text for _, text in session.outbox]
 
     def expire(self, left_before: float) -> int:
         expired = [
@@ -71,11 +75,6 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._sessions)
-
-    def _empty(self, session: Session) -> Sequence[tuple[int, bytes]]:
-        taken, session.outbox = session.outbox or (), None
-        self._left([number for number, _ in taken])
-        return list(taken)
 
     def _joined(self, agent_id: str, number: int, text: bytes) -> None:
         """This message is in an outbox now."""
