@@ -1,7 +1,7 @@
 import pytest
 
-from dscore.store import MemoryStore, Session
-from dscore.store.memory import TIMELINE_LENGTH
+from dscore.store import Entry, MemoryStore, Session
+from dscore.store.timeline import TIMELINE_LENGTH
 
 
 @pytest.fixture
@@ -67,6 +67,15 @@ async def test_a_timeline_is_read_newest_first_in_pages() -> None:
     assert [entry.at for entry in newest] == [4, 3]
     rest = await store.timeline("a", limit=9, before=newest[-1].number)
     assert [entry.at for entry in rest] == [2, 1, 0]
+
+
+async def test_a_timeline_of_one_entry_is_one_like_any_other() -> None:
+    store = MemoryStore()
+    store.append("a", 7, "connected", b"{}")
+    assert await store.timeline("a", limit=9) == [Entry(1, "a", 7, "connected", b"{}")]
+    assert await store.timeline("a", limit=9, before=1) == []
+    store.prune(8)
+    assert await store.timeline("a", limit=9) == []
 
 
 async def test_a_timeline_is_bounded_by_length_and_age() -> None:

@@ -11,8 +11,9 @@ import pytest
 from dscore.errors import StoreError
 from dscore.store import Entry, Kept, Session, StoredAgent, database, open_store, schema, sqlite
 from dscore.store import batch as batches
-from dscore.store.memory import TIMELINE_LENGTH, MemoryStore
+from dscore.store.memory import MemoryStore
 from dscore.store.sqlite import SqliteStore
+from dscore.store.timeline import TIMELINE_LENGTH
 from faked import eventually
 
 Connect = Callable[[str], sqlite3.Connection]
