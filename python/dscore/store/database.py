@@ -17,9 +17,9 @@ from typing import NamedTuple, TextIO, TypeVar, cast
 from dscore.errors import StoreError
 from dscore.messages import ReasonCode, Status
 from dscore.store.batch import Batch
-from dscore.store.memory import TIMELINE_LENGTH
 from dscore.store.rows import Entry, Session, StoredAgent
 from dscore.store.schema import TooNewError, migrate
+from dscore.store.timeline import TIMELINE_LENGTH
 
 PARAMETERS = 640
 """Of one statement, in as many rows as that makes: bound in about 0.1 ms, for which the event loop
@@ -253,7 +253,8 @@ def _write(db: sqlite3.Connection, batch: Batch) -> None:
         "DELETE FROM events WHERE agent_id = ? AND number <= ?", list(batch.forgotten.items())
     )
     _replace(db, "agents", batch.agents)
-    _replace(db, "last_seen", batch.seen)
+    _delete(db, "last_seen", batch.forgotten)
+    _insert(db, "last_seen", batch.seen)
     _replace(db, "sessions", batch.sessions)
     _insert(db, "outbox", batch.messages.values())
     for part in _parts(batch.delivered, 1):
@@ -268,11 +269,15 @@ def _write(db: sqlite3.Connection, batch: Batch) -> None:
 def _replace(
     db: sqlite3.Connection, table: str, rows: Mapping[str, Sequence[object] | None]
 ) -> None:
-    for part in _parts((agent_id for agent_id, row in rows.items() if row is None), 1):
-        db.execute(f"DELETE FROM {table} WHERE agent_id IN ({_marks(len(part))})", part)
+    _delete(db, table, (agent_id for agent_id, row in rows.items() if row is None))
     # What an agent has besides its own columns is in `last_seen`.
     width = _COLUMNS[table]
     _insert(db, table, (row[:width] for row in rows.values() if row is not None))
+
+
+def _delete(db: sqlite3.Connection, table: str, agent_ids: Iterable[str]) -> None:
+    for part in _parts(agent_ids, 1):
+        db.execute(f"DELETE FROM {table} WHERE agent_id IN ({_marks(len(part))})", part)
 
 
 def _insert(db: sqlite3.Connection, table: str, rows: Iterable[Sequence[object]]) -> None:
