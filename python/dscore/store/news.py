@@ -1,5 +1,5 @@
 """When agents were last heard of, as it waits to be written: a whole fleet's news at once, so in
-columns of plain numbers. As tuples they would be ten times as large."""
+columns of plain numbers. As tuples they would be seven times as large."""
 
 from array import array
 from collections.abc import Iterator

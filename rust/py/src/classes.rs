@@ -125,7 +125,7 @@ event_class!(LastSeen {
     }
 );
 
-/// Walks over a [`LastSeen`]: a fleet's four lists at once are a million numbers.
+/// Walks over a [`LastSeen`]: as lists, a fleet of ten thousand would be forty thousand numbers at once.
 #[pyclass(module = "dscore._core")]
 pub(crate) struct Readings {
     of: Py<LastSeen>,
