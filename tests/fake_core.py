@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -168,6 +168,9 @@ class LastSeen:
     seen_ms: list[int]
     heartbeat_ms: list[int]
     rtt_us: list[int]
+
+    def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
+        return zip(self.conns, self.seen_ms, self.heartbeat_ms, self.rtt_us, strict=True)
 
 
 class CoreConfig:

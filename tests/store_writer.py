@@ -48,10 +48,8 @@ def write_round(store: SqliteStore, number: int) -> None:
                 None,
             )
         )
-        session = store.get(agent_id) or Session()
         store.take_outbox(agent_id)
-        session.last_close = number
-        store.put(agent_id, session)
+        store.put(agent_id, Session(last_close=number))
         store.queue(agent_id, b"%d" % number, limit=9, max_bytes=999)
         store.append(agent_id, number, "connected", b"{}")
         seen.append((agent_id, number, None))

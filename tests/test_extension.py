@@ -10,6 +10,7 @@ import textwrap
 import threading
 import weakref
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -36,6 +37,10 @@ def take_one(pool: _core.ReactorPool, kind: type) -> Any:
         return next((event for event in pool.take() if type(event) is kind), None)
 
     return wait_until(find, kind.__name__)
+
+
+def has_news(event: Any) -> bool:
+    return isinstance(event, _core.LastSeen) and bool(event.conns)
 
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
@@ -83,6 +88,25 @@ def test_requests_go_through_and_are_shown_as_they_are(pool: _core.ReactorPool) 
         assert "target='/x%20y?z'" in repr(request)
         pool.respond(request.conn, 201, [(b"x-a", b"b")], b"ok")
         assert client.recv(1000).startswith(b"HTTP/1.1 201 Created\r\nx-a: b\r\n")
+
+
+def test_last_seen_is_walked_over_in_the_order_of_its_lists(pool: _core.ReactorPool) -> None:
+    upgrade = (
+        b"GET /raw HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with ExitStack() as clients:
+        for _ in range(3):
+            client = clients.enter_context(socket.create_connection(pool.address(), timeout=10))
+            client.sendall(upgrade)
+            take_one(pool, _core.Opened)
+        pool.read_last_seen()
+        seen = wait_until(lambda: next(filter(has_news, pool.take()), None), "news")
+        rows = list(seen)
+        assert rows == list(
+            zip(seen.conns, seen.seen_ms, seen.heartbeat_ms, seen.rtt_us, strict=True)
+        )
+        assert list(seen) == rows, "it can be walked over again"
 
 
 def test_what_may_not_go_over_the_wire_is_a_value_error(pool: _core.ReactorPool) -> None:

@@ -14,7 +14,7 @@ from dscore.policy.admission import (
     open_session,
     react,
 )
-from dscore.store import MemoryStore
+from dscore.store import MemoryStore, Session
 
 
 @pytest.mark.parametrize(("sender", "kind"), [*product(get_args(Sender), get_args(Kind))])
@@ -100,6 +100,17 @@ def test_a_message_that_cannot_say_keeps_what_there_is() -> None:
     assert not open_it(store, reconnection=None)
     store.queue("a", b"1", limit=9, max_bytes=9)
     assert open_it(store, reconnection=None)
+    assert store.take_outbox("a") == [b"1"]
+
+
+def test_what_happens_to_one_agents_session_is_no_others() -> None:
+    store = MemoryStore()
+    for agent_id in ("a", "b"):
+        open_session(store, agent_id, reconnection=None, now=0.0, ttl=60.0)
+    store.queue("a", b"1", limit=9, max_bytes=9)
+    leave_session(store, "a", close_code=1001, now=10.0)
+    assert store.get("b") == Session()
+    assert list(store.take_outbox("b")) == []
     assert store.take_outbox("a") == [b"1"]
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from dscore.store import MemoryStore, Session
-from dscore.store.memory import TIMELINE_LENGTH
+from dscore.store import Entry, MemoryStore, Session
+from dscore.store.timeline import TIMELINE_LENGTH
 
 
 @pytest.fixture
@@ -53,9 +53,7 @@ def test_a_dropped_session_is_gone_with_its_outbox(store: MemoryStore) -> None:
 
 def test_expires_only_sessions_of_agents_that_left_before(store: MemoryStore) -> None:
     for agent_id, left_at in (("b", 10.0), ("c", 20.0)):
-        session = Session()
-        session.left_at = left_at
-        store.put(agent_id, session)
+        store.put(agent_id, Session(left_at=left_at))
     assert store.expire(15.0) == 1
     assert [name for name in "abc" if store.get(name)] == ["a", "c"]
 
@@ -69,6 +67,15 @@ async def test_a_timeline_is_read_newest_first_in_pages() -> None:
     assert [entry.at for entry in newest] == [4, 3]
     rest = await store.timeline("a", limit=9, before=newest[-1].number)
     assert [entry.at for entry in rest] == [2, 1, 0]
+
+
+async def test_a_timeline_of_one_entry_is_one_like_any_other() -> None:
+    store = MemoryStore()
+    store.append("a", 7, "connected", b"{}")
+    assert await store.timeline("a", limit=9) == [Entry(1, "a", 7, "connected", b"{}")]
+    assert await store.timeline("a", limit=9, before=1) == []
+    store.prune(8)
+    assert await store.timeline("a", limit=9) == []
 
 
 async def test_a_timeline_is_bounded_by_length_and_age() -> None:

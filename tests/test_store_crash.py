@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import store_writer
-from dscore.store.memory import TIMELINE_LENGTH
+from dscore.store.timeline import TIMELINE_LENGTH
 
 KILLS = 8
 

@@ -11,8 +11,9 @@ import pytest
 from dscore.errors import StoreError
 from dscore.store import Entry, Kept, Session, StoredAgent, database, open_store, schema, sqlite
 from dscore.store import batch as batches
-from dscore.store.memory import TIMELINE_LENGTH, MemoryStore
+from dscore.store.memory import MemoryStore
 from dscore.store.sqlite import SqliteStore
+from dscore.store.timeline import TIMELINE_LENGTH
 from faked import eventually
 
 Connect = Callable[[str], sqlite3.Connection]
@@ -78,8 +79,7 @@ def full(path: str) -> sqlite3.Connection:
 async def break_down(store: SqliteStore) -> None:
     """Lets the store meet its broken file: the connection it has is still a good one."""
     await asyncio.wrap_future(store._thread.submit(store._database._disconnect))
-    session = Session()
-    store.put("filler", session)
+    store.put("filler", Session())
     store.queue("filler", b"x" * 100_000, limit=9, max_bytes=1 << 20)
     await eventually(lambda: not store.health().is_ok)
 
@@ -113,9 +113,7 @@ async def test_news_without_a_heartbeat_leave_the_last_one(path: Path) -> None:
 
 async def test_a_session_comes_back_with_its_outbox_in_order(path: Path) -> None:
     async with opened(path) as (store, _):
-        session = Session()
-        session.left_at, session.last_close = 12.5, 1006
-        store.put("a", session)
+        store.put("a", Session(last_close=1006, left_at=12.5))
         for text in (b"1", b"2", b"3"):
             store.queue("a", text, limit=2, max_bytes=99)
     async with opened(path) as (store, kept):

@@ -10,7 +10,7 @@ within a process. Times are milliseconds of the monotonic clock of `now_ms` unle
 otherwise.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, Literal, TypeAlias, TypeVar, final
 
 T = TypeVar("T")
@@ -297,7 +297,11 @@ class HttpGone:
 
 @final
 class LastSeen:
-    """The answer to `read_last_seen`: one for each reactor."""
+    """The answer to `read_last_seen`: one for each reactor.
+
+    To walk over it, `for conn, seen_ms, heartbeat_ms, rtt_us in last_seen`, takes far less memory
+    than its lists do.
+    """
 
     conns: list[int]
     seen_ms: list[int]
@@ -306,6 +310,8 @@ class LastSeen:
     """Last heartbeat; 0: none yet."""
     rtt_us: list[int]
     """The round trip of the last ping; 0: none yet."""
+
+    def __iter__(self) -> Iterator[tuple[int, int, int, int]]: ...
 
 Event: TypeAlias = (
     Opened

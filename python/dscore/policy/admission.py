@@ -23,6 +23,7 @@ introduce: find out whether it may, then it is this agent's connection; acknowle
     on_message; the rest are `error` codes.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from dscore.store import Session, Store
@@ -141,8 +142,11 @@ def open_session(
     restored = session is not None
     if session is None:
         store.drop(agent_id)
-        session = Session()
-    session.left_at = None
+        session = _idle(0, 0)
+    elif session.outbox:
+        session = session._replace(left_at=None)
+    else:
+        session = _idle(session.last_close, session.dropped)
     store.put(agent_id, session)
     return restored
 
@@ -151,6 +155,10 @@ def leave_session(store: Store, agent_id: str, *, close_code: int, now: float) -
     """The agent was disconnected: from here on its session has `session.ttl` left."""
     session = store.get(agent_id)
     if session is not None:
-        session.last_close = close_code
-        session.left_at = now
-        store.put(agent_id, session)
+        store.put(agent_id, session._replace(last_close=close_code, left_at=now))
+
+
+@lru_cache(maxsize=64)
+def _idle(last_close: int, dropped: int) -> Session:
+    """The session of a connected agent for which nothing waits: one for all that are alike."""
+    return Session(last_close, dropped=dropped)

@@ -1,7 +1,7 @@
 """From a batch of the core's events to whoever decides: one look-up in a table for each."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from dscore.server.requests import Requests
 from dscore.server.terminations import Terminations
 from dscore.server.timers import Timers
 from dscore.server.watchers import Watchers
-from dscore.store import Seen
 
 if TYPE_CHECKING:
     from dscore._core import (
@@ -274,21 +273,25 @@ class Dispatch:
         self._bridge.gone(event)
 
     def _last_seen(self, event: "LastSeen", now: int) -> None:
+        for record, _, heartbeat_ms, rtt_us in self._readings(event):
+            if heartbeat_ms:
+                record.last_heartbeat = heartbeat_ms
+            if rtt_us:
+                record.rtt_us = rtt_us
+        if self._context.store.keeps_agents:
+            offset = self._context.clock_offset_ms
+            # A second walk: what the store holds for a moment shares no memory with what stays.
+            self._context.store.seen(
+                (record.agent_id, seen_ms + offset, heartbeat_ms + offset if heartbeat_ms else None)
+                for record, seen_ms, heartbeat_ms, _ in self._readings(event)
+            )
+
+    def _readings(self, event: "LastSeen") -> Iterator[tuple[AgentRecord, int, int, int]]:
         introduced = self._context.registry.introduced
-        offset = self._context.clock_offset_ms
-        heard: list[Seen] = []
-        for conn, seen_ms, heartbeat_ms, rtt_us in zip(
-            event.conns, event.seen_ms, event.heartbeat_ms, event.rtt_us, strict=True
-        ):
+        for conn, seen_ms, heartbeat_ms, rtt_us in event:
             who = introduced.get(conn)
             if type(who) is AgentRecord and who.conn == conn:
-                if heartbeat_ms:
-                    who.last_heartbeat = heartbeat_ms
-                if rtt_us:
-                    who.rtt_us = rtt_us
-                heartbeat_at = heartbeat_ms + offset if heartbeat_ms else None
-                heard.append((who.agent_id, seen_ms + offset, heartbeat_at))
-        self._context.store.seen(heard)
+                yield who, seen_ms, heartbeat_ms, rtt_us
 
     def _agent_id(self, conn: int) -> str | None:
         who = self._context.registry.introduced.get(conn)

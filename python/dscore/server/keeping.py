@@ -106,5 +106,4 @@ def _resume_sessions(context: Context, kept: Kept) -> None:
     for agent_id in list(kept.sessions):
         session = store.get(agent_id)
         if session is not None:
-            session.left_at = now
-            store.put(agent_id, session)
+            store.put(agent_id, session._replace(left_at=now))

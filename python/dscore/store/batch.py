@@ -2,7 +2,8 @@
 
 from collections import deque
 
-from dscore.store.rows import Seen, StoredAgent
+from dscore.store.news import News
+from dscore.store.rows import StoredAgent
 
 MAX_ENTRIES = 100_000
 """Timeline entries that wait for a disk that takes none, about 30 MB: more than a fleet of 18,000
@@ -32,7 +33,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.agents: dict[str, StoredAgent | None] = {}
-        self.seen: dict[str, Seen | None] = {}
+        self.seen = News()
         """Apart from the agents: the last word on one may have no news of this."""
         self.sessions: dict[str, SessionRow | None] = {}
         self.messages: dict[int, tuple[int, str, bytes]] = {}
@@ -53,7 +54,7 @@ class Batch:
 
     def forget(self, agent_id: str, last_entry: int) -> None:
         self.agents[agent_id] = None
-        self.seen[agent_id] = None
+        self.seen.forget(agent_id)
         self.sessions[agent_id] = None
         self.forgotten[agent_id] = last_entry
 
@@ -65,7 +66,7 @@ class Batch:
     def absorb(self, newer: "Batch") -> None:
         """Adds what has changed after this batch was cut off."""
         self.agents.update(newer.agents)
-        self.seen.update(newer.seen)
+        self.seen = self.seen.merged(newer.seen)
         self.sessions.update(newer.sessions)
         for number in newer.delivered:
             self.leave(number)

@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from itertools import chain, islice
 from sys import intern
 from typing import NamedTuple, TextIO, TypeVar, cast
@@ -18,12 +17,16 @@ from typing import NamedTuple, TextIO, TypeVar, cast
 from dscore.errors import StoreError
 from dscore.messages import ReasonCode, Status
 from dscore.store.batch import Batch
-from dscore.store.memory import TIMELINE_LENGTH
 from dscore.store.rows import Entry, Session, StoredAgent
 from dscore.store.schema import TooNewError, migrate
+from dscore.store.timeline import TIMELINE_LENGTH
 
-ROWS = 128
-"""Rows of one statement: bound in about 0.1 ms, for which the event loop may have to wait."""
+PARAMETERS = 640
+"""Of one statement, in as many rows as that makes: bound in about 0.1 ms, for which the event loop
+may have to wait. Compiled, they take some 100 KB."""
+CACHED_STATEMENTS = 2
+"""Statements kept compiled: a long batch repeats one again and again. Each number of rows is a
+statement of its own, and all that ever were would be megabytes."""
 TIMELINES_LENGTH = 2_000_000
 """Entries of all timelines together, some 400 MB: what a fleet of 10,000 fills."""
 PRUNE_SLICE = 50_000
@@ -178,13 +181,15 @@ class Database:
 
 def _connect(path: str) -> sqlite3.Connection:
     # No transactions but our own; another program that writes for a moment is waited for.
-    db = sqlite3.connect(path, timeout=2.0, isolation_level=None)
+    db = sqlite3.connect(
+        path, timeout=2.0, isolation_level=None, cached_statements=CACHED_STATEMENTS
+    )
     try:
         # With NORMAL a commit outlives the process at once, and a power cut once the log was
         # checkpointed; the file is whole after either.
         db.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; "
-            "PRAGMA cache_size = -1000; PRAGMA journal_size_limit = 16777216;"
+            "PRAGMA cache_size = -400; PRAGMA journal_size_limit = 16777216;"
         )
         migrate(db)
     except BaseException:
@@ -226,19 +231,19 @@ def _agents(db: sqlite3.Connection) -> list[StoredAgent]:
 
 
 def _sessions(db: sqlite3.Connection) -> dict[str, Session]:
-    sessions: dict[str, Session] = {}
-    for agent_id, last_close, left_at, dropped in db.execute("SELECT * FROM sessions"):
-        session = sessions[agent_id] = Session()
-        session.last_close, session.dropped = last_close, dropped
-        session.left_at = None if left_at is None else left_at / 1000
+    sessions = {
+        agent_id: Session(last_close, None if left_at is None else left_at / 1000, None, dropped)
+        for agent_id, last_close, left_at, dropped in db.execute("SELECT * FROM sessions")
+    }
     for number, agent_id, message in db.execute(
         "SELECT number, agent_id, message FROM outbox JOIN sessions USING (agent_id) "
         "ORDER BY number"
     ):
-        session = sessions[agent_id]
-        if session.outbox is None:
-            session.outbox = deque()
-        session.outbox.append((number, message))
+        outbox = sessions[agent_id].outbox
+        if outbox is None:
+            outbox = deque()
+            sessions[agent_id] = sessions[agent_id]._replace(outbox=outbox)
+        outbox.append((number, message))
     return sessions
 
 
@@ -248,10 +253,11 @@ def _write(db: sqlite3.Connection, batch: Batch) -> None:
         "DELETE FROM events WHERE agent_id = ? AND number <= ?", list(batch.forgotten.items())
     )
     _replace(db, "agents", batch.agents)
-    _replace(db, "last_seen", batch.seen)
+    _delete(db, "last_seen", batch.forgotten)
+    _insert(db, "last_seen", batch.seen)
     _replace(db, "sessions", batch.sessions)
     _insert(db, "outbox", batch.messages.values())
-    for part in _parts(batch.delivered):
+    for part in _parts(batch.delivered, 1):
         db.execute(f"DELETE FROM outbox WHERE number IN ({_marks(len(part))})", part)
     alive_at = round(time.time() * 1000)
     db.execute(
@@ -263,19 +269,22 @@ def _write(db: sqlite3.Connection, batch: Batch) -> None:
 def _replace(
     db: sqlite3.Connection, table: str, rows: Mapping[str, Sequence[object] | None]
 ) -> None:
-    for part in _parts(agent_id for agent_id, row in rows.items() if row is None):
-        db.execute(f"DELETE FROM {table} WHERE agent_id IN ({_marks(len(part))})", part)
+    _delete(db, table, (agent_id for agent_id, row in rows.items() if row is None))
     # What an agent has besides its own columns is in `last_seen`.
     width = _COLUMNS[table]
     _insert(db, table, (row[:width] for row in rows.values() if row is not None))
 
 
+def _delete(db: sqlite3.Connection, table: str, agent_ids: Iterable[str]) -> None:
+    for part in _parts(agent_ids, 1):
+        db.execute(f"DELETE FROM {table} WHERE agent_id IN ({_marks(len(part))})", part)
+
+
 def _insert(db: sqlite3.Connection, table: str, rows: Iterable[Sequence[object]]) -> None:
-    for part in _parts(rows):
+    for part in _parts(rows, _COLUMNS[table]):
         db.execute(_insertion(table, len(part)), list(chain.from_iterable(part)))
 
 
-@lru_cache(maxsize=len(_COLUMNS) * ROWS)
 def _insertion(table: str, rows: int) -> str:
     values = ",".join([f"({_marks(_COLUMNS[table])})"] * rows)
     return f"INSERT INTO {table} VALUES {values} {_CONFLICTS[table]}"
@@ -285,7 +294,8 @@ def _marks(count: int) -> str:
     return ",".join("?" * count)
 
 
-def _parts(items: Iterable[T]) -> Iterator[list[T]]:
+def _parts(items: Iterable[T], parameters: int) -> Iterator[list[T]]:
+    """Of such a length that each makes one statement, with so many parameters an item."""
     left = iter(items)
-    while part := list(islice(left, ROWS)):
+    while part := list(islice(left, PARAMETERS // parameters)):
         yield part

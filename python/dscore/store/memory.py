@@ -5,9 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from dscore.store.rows import Entry, Kept, Seen, Session, StoredAgent, StoreHealth
-
-TIMELINE_LENGTH = 200
-"""Entries of each agent's timeline: weeks of a quiet one's, an hour of one that flaps."""
+from dscore.store.timeline import TIMELINE_LENGTH, packed_entry, unpacked_entry
 
 
 class Sessions:
@@ -28,13 +26,13 @@ class Sessions:
     def drop(self, agent_id: str) -> None:
         session = self._sessions.pop(agent_id, None)
         if session is not None and session.outbox:
-            self._empty(session)
+            self._left([number for number, _ in session.outbox])
 
     def queue(self, agent_id: str, text: bytes, *, limit: int, max_bytes: int) -> int:
         session = self._sessions[agent_id]
         outbox = session.outbox
         if outbox is None:
-            outbox = session.outbox = deque()
+            outbox = deque()
         self._last_message += 1
         outbox.append((self._last_message, text))
         self._joined(agent_id, self._last_message, text)
@@ -47,14 +45,18 @@ class Sessions:
             size -= len(oldest)
             dropped += 1
             self._left((number,))
-        session.dropped += dropped
+        self._sessions[agent_id] = session._replace(
+            outbox=outbox or None, dropped=session.dropped + dropped
+        )
         return dropped
 
     def take_outbox(self, agent_id: str) -> Sequence[bytes]:
         session = self._sessions.get(agent_id)
         if session is None or not session.outbox:
             return ()
-        return [text for _, text in self._empty(session)]
+        self._sessions[agent_id] = session._replace(outbox=None)
+        self._left([number for number, _ in session.outbox])
+        return [text for _, text in session.outbox]
 
     def expire(self, left_before: float) -> int:
         expired = [
@@ -72,11 +74,6 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def _empty(self, session: Session) -> Sequence[tuple[int, bytes]]:
-        taken, session.outbox = session.outbox or (), None
-        self._left([number for number, _ in taken])
-        return list(taken)
-
     def _joined(self, agent_id: str, number: int, text: bytes) -> None:
         """This message is in an outbox now."""
         self._undelivered += 1
@@ -93,8 +90,8 @@ class MemoryStore(Sessions):
 
     def __init__(self) -> None:
         super().__init__()
-        self._timelines: dict[str, list[tuple[int, int, str, bytes]]] = {}
-        """Entries without their agent, which is the key."""
+        self._timelines: dict[str, bytes | list[bytes]] = {}
+        """Packed entries. The one of an agent that came and has been quiet since needs no list."""
         self._last_entry = 0
         self._forgotten_before = 0
 
@@ -117,21 +114,28 @@ class MemoryStore(Sessions):
 
     def append(self, agent_id: str, at: int, kind: str, data: bytes) -> None:
         number = self._last_entry = self._last_entry + 1
+        entry = packed_entry(number, at, kind, data)
         timeline = self._timelines.get(agent_id)
         if timeline is None:
+            self._timelines[agent_id] = entry
+        elif isinstance(timeline, bytes):
             # A list: most timelines are short, and the least deque takes 760 bytes.
-            timeline = self._timelines[agent_id] = []
-        elif len(timeline) >= TIMELINE_LENGTH:
-            del timeline[0]
-        timeline.append((number, at, kind, data))
+            self._timelines[agent_id] = [timeline, entry]
+        else:
+            if len(timeline) >= TIMELINE_LENGTH:
+                del timeline[0]
+            timeline.append(entry)
 
     async def timeline(
         self, agent_id: str, *, limit: int, before: int | None = None
     ) -> list[Entry]:
+        timeline = self._timelines.get(agent_id, ())
+        packed = (timeline,) if isinstance(timeline, bytes) else timeline
+        entries = (unpacked_entry(agent_id, entry) for entry in reversed(packed))
         fitting = (
-            Entry(number, agent_id, at, kind, data)
-            for number, at, kind, data in reversed(self._timelines.get(agent_id, ()))
-            if at >= self._forgotten_before and (before is None or number < before)
+            entry
+            for entry in entries
+            if entry.at >= self._forgotten_before and (before is None or entry.number < before)
         )
         return list(islice(fitting, limit))
 

@@ -72,18 +72,17 @@ class StoreHealth(NamedTuple):
     """Changes written, ever."""
 
 
-class Session:
+class Session(NamedTuple):
     """What outlives an agent's connection, from its first accepted introduction on (PROTOCOL.md
-    §7); its config is kept with the agent."""
+    §7); its config is kept with the agent. A value, and agents that are
+    connected mostly share it."""
 
-    __slots__ = ("dropped", "last_close", "left_at", "outbox")
-
-    def __init__(self) -> None:
-        self.last_close = 0
-        """The close code of its last connection; 0: none has ended yet."""
-        self.left_at: float | None = None
-        """When it was disconnected; None while it is connected."""
-        self.outbox: deque[tuple[int, bytes]] | None = None
-        """Messages for it while it is away, numbered, oldest first; None instead of empty."""
-        self.dropped = 0
-        """Messages that were dropped from the outbox, ever."""
+    last_close: int = 0
+    """The close code of its last connection; 0: none has ended yet."""
+    left_at: float | None = None
+    """When it was disconnected; None while it is connected."""
+    outbox: deque[tuple[int, bytes]] | None = None
+    """Messages for it while it is away, numbered, oldest first; None instead of empty. The store's
+    alone to change."""
+    dropped: int = 0
+    """Messages that were dropped from the outbox, ever."""

@@ -88,7 +88,7 @@ class SqliteStore(Sessions):
     def keep(self, agent: StoredAgent) -> None:
         self._batch.agents[agent.agent_id] = agent
         if agent.seen_at is not None:
-            self._batch.seen[agent.agent_id] = (agent.agent_id, agent.seen_at, agent.heartbeat_at)
+            self._batch.seen.add(agent.agent_id, agent.seen_at, agent.heartbeat_at)
         self._changed()
 
     def forget(self, agent_ids: Iterable[str]) -> None:
@@ -98,8 +98,8 @@ class SqliteStore(Sessions):
             self._changed()
 
     def seen(self, agents: Iterable[Seen]) -> None:
-        for seen in agents:
-            self._batch.seen[seen[0]] = seen
+        for agent_id, seen_at, heartbeat_at in agents:
+            self._batch.seen.add(agent_id, seen_at, heartbeat_at)
         self._changed()
 
     def put(self, agent_id: str, session: Session) -> None:

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
-/// A frozen class whose fields are all readable.
+/// A frozen class whose fields are all readable; what else it can do comes behind them.
 macro_rules! event_class {
-    ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
+    ($name:ident { $($field:ident: $type:ty),* $(,)? } $($more:item)*) => {
         #[pyclass(frozen, get_all, module = "dscore._core")]
         pub(crate) struct $name {
             $(pub(crate) $field: $type),*
@@ -28,6 +28,8 @@ macro_rules! event_class {
                 ));)*
                 Ok(format!(concat!(stringify!($name), "({})"), fields.join(", ")))
             }
+
+            $($more)*
         }
     };
 }
@@ -119,4 +121,33 @@ event_class!(LastSeen {
     seen_ms: Vec<u64>,
     heartbeat_ms: Vec<u64>,
     rtt_us: Vec<u32>,
-});
+}
+    fn __iter__(slf: Py<Self>) -> Readings {
+        Readings { of: slf, next: 0 }
+    }
+);
+
+/// Walks over a [`LastSeen`]: as lists, a fleet of ten thousand would be forty thousand numbers at once.
+#[pyclass(module = "dscore._core")]
+pub(crate) struct Readings {
+    of: Py<LastSeen>,
+    next: usize,
+}
+
+#[pymethods]
+impl Readings {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&mut self) -> Option<(u64, u64, u64, u32)> {
+        let (all, at) = (self.of.get(), self.next);
+        self.next += 1;
+        Some((
+            *all.conns.get(at)?,
+            *all.seen_ms.get(at)?,
+            *all.heartbeat_ms.get(at)?,
+            *all.rtt_us.get(at)?,
+        ))
+    }
+}

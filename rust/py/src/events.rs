@@ -23,24 +23,11 @@ pub(crate) fn to_python<'py>(py: Python<'py>, batch: Vec<Event>) -> PyResult<Bou
 fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
     match event {
         Event::Opened(opened) => any(py, convert_opened(py, *opened)),
-        Event::Introduction { conn, kind, text } => {
-            let (conn, kind, text) = (conn.to_u64(), kind_name(py, kind), bytes(py, &text));
-            any(py, Introduction { conn, kind, text })
-        }
-        Event::Message {
-            conn,
-            kind,
-            data,
-            binary,
-            parts,
-        } => any(py, convert_message(py, conn, &kind, &data, binary, parts)?),
-        Event::Connected {
-            conn,
-            namespace,
-            auth,
-        } => any(py, convert_connected(py, conn, &namespace, &auth)),
-        Event::Left { conn, namespace } => {
-            let (conn, namespace) = (conn.to_u64(), namespace.into());
+        Event::Introduction(introduction) => any(py, convert_introduction(py, &introduction)),
+        Event::Message(message) => any(py, convert_message(py, *message)?),
+        Event::Connected(connected) => any(py, convert_connected(py, *connected)),
+        Event::Left(left) => {
+            let (conn, namespace) = (left.conn.to_u64(), left.namespace.into());
             any(py, Left { conn, namespace })
         }
         Event::Reply(reply) => any(py, convert_reply(py, *reply)?),
@@ -95,31 +82,36 @@ fn convert_opened(py: Python<'_>, opened: event::Opened) -> Opened {
     }
 }
 
-fn convert_message(
-    py: Python<'_>,
-    conn: ConnId,
-    kind: &str,
-    data: &[u8],
-    binary: bool,
-    parts: Option<Box<EventParts>>,
-) -> PyResult<Message> {
-    let parts = parts.unwrap_or_default();
+fn convert_introduction(py: Python<'_>, introduction: &event::Introduction) -> Introduction {
+    Introduction {
+        conn: introduction.conn.to_u64(),
+        kind: kind_name(py, introduction.kind),
+        text: bytes(py, &introduction.text),
+    }
+}
+
+fn convert_message(py: Python<'_>, message: event::Message) -> PyResult<Message> {
+    let parts = message.parts.unwrap_or_default();
     Ok(Message {
-        conn: conn.to_u64(),
-        kind: PyString::new(py, kind).unbind(),
-        data: bytes(py, data),
-        binary,
+        conn: message.conn.to_u64(),
+        kind: PyString::new(py, &message.kind).unbind(),
+        data: bytes(py, &message.data),
+        binary: message.binary,
         namespace: PyString::new(py, &parts.namespace).unbind(),
         ack: parts.ack,
         attachments: attachments(py, &parts)?,
     })
 }
 
-fn convert_connected(py: Python<'_>, conn: ConnId, namespace: &str, auth: &[u8]) -> Connected {
+fn convert_connected(py: Python<'_>, connected: event::Connected) -> Connected {
+    let auth = match &*connected.auth {
+        [] => b"{}",
+        auth => auth,
+    };
     Connected {
-        conn: conn.to_u64(),
-        namespace: namespace.into(),
-        auth: bytes(py, if auth.is_empty() { b"{}" } else { auth }),
+        conn: connected.conn.to_u64(),
+        namespace: connected.namespace.into(),
+        auth: bytes(py, auth),
     }
 }
 

@@ -19,7 +19,7 @@ use dscore_proto::close::CloseCode;
 
 use crate::command::Farewell;
 use crate::context::Context;
-use crate::event::{Event, EventParts};
+use crate::event::{self, Event, EventParts};
 use crate::session::{Session, Verdict, Who};
 use crate::table::ConnId;
 
@@ -83,11 +83,11 @@ fn on_stranger(
         return Some(refuse(session, &refusal, Some(scanned), cx));
     }
     session.who = Who::Asking(scanned.kind, since);
-    cx.tell(Event::Introduction {
+    cx.tell(Event::Introduction(Box::new(event::Introduction {
         conn,
         kind: scanned.kind,
         text: text.as_bytes().into(),
-    });
+    })));
     Some(Verdict::Go)
 }
 
@@ -225,13 +225,13 @@ fn hand_over(
         _ => None,
     };
     let length = text.len() + parts.as_ref().map_or(0, |parts| parts.bytes());
-    cx.tell(Event::Message {
+    cx.tell(Event::Message(Box::new(event::Message {
         conn,
         kind: scanned.type_name.as_ref().into(),
         data: text.as_bytes().into(),
         binary: false,
         parts: parts.map(Box::new),
-    });
+    })));
     session.count_ahead(conn, length, cx);
     Verdict::Go
 }
@@ -278,8 +278,8 @@ mod tests {
             Verdict::Go
         );
         match (&*bench.told(), &*bench.written()) {
-            ([Event::Introduction { .. }], "") if session.is_asking() => "asks",
-            ([Event::Message { .. }], "") => "handed over",
+            ([Event::Introduction(_)], "") if session.is_asking() => "asks",
+            ([Event::Message(_)], "") => "handed over",
             ([Event::Answer(_) | Event::Progress(_)], "") => "matched",
             ([], error) if error.contains("not_introduced") => "refused",
             ([], _) if session.last_beat > 0 => "beat",

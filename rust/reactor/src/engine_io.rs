@@ -266,7 +266,7 @@ mod tests {
         bench.pass(3);
         let verdict = on_packet(&mut session, CONN, &packet(name), &mut bench.cx);
         match (&verdict, &*bench.told(), &*bench.said()) {
-            (Verdict::Go, [Event::Message { data, .. }], []) if **data == *b"x" => "a message",
+            (Verdict::Go, [Event::Message(message)], []) if *message.data == *b"x" => "a message",
             (Verdict::Go, [], [said]) if said == "3x" => "answered",
             (Verdict::Go, [], []) if session.rtt_us == 3_000 => "the answer to ours",
             (Verdict::Go, [], []) => "nothing",

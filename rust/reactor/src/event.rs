@@ -138,6 +138,52 @@ pub struct Closed {
     pub rtt_us: u32,
 }
 
+/// A Socket.IO client has joined a namespace.
+#[derive(Debug)]
+pub struct Connected {
+    /// Whose.
+    pub conn: ConnId,
+    /// "/", or one of those that are taken.
+    pub namespace: Box<str>,
+    /// What it gave for its authentication: a JSON object, or nothing.
+    pub auth: Box<[u8]>,
+}
+
+/// A Socket.IO client has left a namespace.
+#[derive(Debug)]
+pub struct Left {
+    /// Whose.
+    pub conn: ConnId,
+    /// Which.
+    pub namespace: Box<str>,
+}
+
+/// A stranger says who it is.
+#[derive(Debug)]
+pub struct Introduction {
+    /// Whose.
+    pub conn: ConnId,
+    /// app_ready, heartbeat, reconnection_success or watch.
+    pub kind: Kind,
+    /// The whole message.
+    pub text: Box<[u8]>,
+}
+
+/// A message that the core does not act on.
+#[derive(Debug)]
+pub struct Message {
+    /// Whose.
+    pub conn: ConnId,
+    /// Its `type`, or the name of its event; empty for bare messages.
+    pub kind: Box<str>,
+    /// The whole message.
+    pub data: Box<[u8]>,
+    /// Whether it was a binary message.
+    pub binary: bool,
+    /// Of a Socket.IO event, the rest of it.
+    pub parts: Option<Box<EventParts>>,
+}
+
 /// What only a Socket.IO event has.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct EventParts {
@@ -189,7 +235,7 @@ pub struct HttpRequest {
 }
 
 /// When the connections of one reactor were last heard of: one entry each, in the same order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LastSeen {
     /// Whose.
     pub conns: Vec<u64>,
@@ -201,51 +247,33 @@ pub struct LastSeen {
     pub rtt_us: Vec<u32>,
 }
 
-/// What a reactor tells.
+impl LastSeen {
+    /// With room for so many connections.
+    pub(crate) fn with_capacity(connections: usize) -> Self {
+        Self {
+            conns: Vec::with_capacity(connections),
+            seen_ms: Vec::with_capacity(connections),
+            heartbeat_ms: Vec::with_capacity(connections),
+            rtt_us: Vec::with_capacity(connections),
+        }
+    }
+}
+
+/// What a reactor tells. Small, for a queue has room for thousands and, once used, keeps it.
 #[derive(Debug)]
 pub enum Event {
     /// A WebSocket was upgraded, or an Engine.IO session began.
     Opened(Box<Opened>),
     /// A Socket.IO client has joined a namespace, and was told so.
-    Connected {
-        /// Whose.
-        conn: ConnId,
-        /// "/", or one of those that are taken.
-        namespace: Box<str>,
-        /// What it gave for its authentication: a JSON object, or nothing.
-        auth: Box<[u8]>,
-    },
+    Connected(Box<Connected>),
     /// A Socket.IO client has left a namespace of a plain endpoint.
-    Left {
-        /// Whose.
-        conn: ConnId,
-        /// Which.
-        namespace: Box<str>,
-    },
+    Left(Box<Left>),
     /// A Socket.IO client has acknowledged an event.
     Reply(Box<Reply>),
     /// A stranger says who it is; it is not read again until that is answered.
-    Introduction {
-        /// Whose.
-        conn: ConnId,
-        /// app_ready, heartbeat, reconnection_success or watch.
-        kind: Kind,
-        /// The whole message.
-        text: Box<[u8]>,
-    },
+    Introduction(Box<Introduction>),
     /// A message that the core does not act on.
-    Message {
-        /// Whose.
-        conn: ConnId,
-        /// Its `type`, or the name of its event; empty for bare messages.
-        kind: Box<str>,
-        /// The whole message.
-        data: Box<[u8]>,
-        /// Whether it was a binary message.
-        binary: bool,
-        /// Of a Socket.IO event, the rest of it.
-        parts: Option<Box<EventParts>>,
-    },
+    Message(Box<Message>),
     /// The sign of life that was asked for.
     Beat {
         /// Whose.

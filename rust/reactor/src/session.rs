@@ -18,7 +18,7 @@ use dscore_proto::close::CloseCode;
 use crate::command::Farewell;
 use crate::context::Context;
 use crate::dialect::Dialect;
-use crate::event::Event;
+use crate::event::{self, Event};
 use crate::settings::{Endpoint, Settings};
 use crate::table::ConnId;
 use crate::termination::Terminations;
@@ -146,13 +146,13 @@ impl Session {
         binary: bool,
         cx: &mut Context,
     ) -> Verdict {
-        cx.tell(Event::Message {
+        cx.tell(Event::Message(Box::new(event::Message {
             conn,
             kind: "".into(),
             data: data.into(),
             binary,
             parts: None,
-        });
+        })));
         self.count_ahead(conn, data.len(), cx);
         Verdict::Go
     }

@@ -28,7 +28,7 @@ use crate::command::{Farewell, OutgoingPacket};
 use crate::context::Context;
 use crate::dialect::Dialect;
 use crate::engine_io;
-use crate::event::{Event, EventParts, Reply};
+use crate::event::{self, Event, EventParts, Reply};
 use crate::session::{Session, Verdict, Who};
 use crate::table::ConnId;
 
@@ -264,11 +264,11 @@ fn join(session: &mut Session, conn: ConnId, namespace: &str, auth: &str, cx: &m
     let sid = Uuid::new_v4().simple().to_string();
     socketio::encode_connected(namespace, &sid, engine.revision, &mut answer);
     engine_io::encode_text(&answer, &mut cx.out);
-    cx.tell(Event::Connected {
+    cx.tell(Event::Connected(Box::new(event::Connected {
         conn,
         namespace: namespace.into(),
         auth: auth.as_bytes().into(),
-    });
+    })));
     session.count_ahead(conn, auth.len(), cx);
 }
 
@@ -286,10 +286,10 @@ fn on_disconnect(
         socket_io.leave(namespace);
     }
     if session.who == Who::Plain {
-        cx.tell(Event::Left {
+        cx.tell(Event::Left(Box::new(event::Left {
             conn,
             namespace: namespace.into(),
-        });
+        })));
         session.count_ahead(conn, namespace.len(), cx);
     }
     Verdict::Go
@@ -357,13 +357,13 @@ fn hand_over(
     cx: &mut Context,
 ) -> Verdict {
     let length = data.len() + parts.bytes();
-    cx.tell(Event::Message {
+    cx.tell(Event::Message(Box::new(event::Message {
         conn,
         kind: name.into(),
         data: data.into(),
         binary: false,
         parts: Some(Box::new(parts)),
-    });
+    })));
     session.count_ahead(conn, length, cx);
     Verdict::Go
 }

@@ -71,7 +71,7 @@ fn heartbeats_are_answered_while_nobody_takes_events() {
         !server
             .events
             .iter()
-            .any(|event| matches!(event, Event::Message { .. }))
+            .any(|event| matches!(event, Event::Message(_)))
     );
 }
 
@@ -298,7 +298,7 @@ fn what_was_right_is_answered_before_what_was_wrong_ends_a_plain_connection() {
         .write_all(b"\x81\x81\0\0\0\0a\x83\x80\0\0\0\0")
         .unwrap();
     let conn = server.wait("message", |event| match event {
-        Event::Message { conn, .. } => Some(*conn),
+        Event::Message(message) => Some(message.conn),
         _ => None,
     });
     server

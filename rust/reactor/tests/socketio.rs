@@ -22,15 +22,13 @@ const PLAIN: &str = "/plain.io/";
 /// What was handed over: the event's name, its data, and the rest of it.
 fn event(server: &mut Server) -> (String, String, EventParts) {
     let (kind, data, parts) = server.wait("event", |event| match event {
-        Event::Message {
-            kind, data, parts, ..
-        } => {
-            let parts = parts.as_ref().map(|parts| EventParts {
+        Event::Message(message) => {
+            let parts = message.parts.as_ref().map(|parts| EventParts {
                 namespace: parts.namespace.clone(),
                 ack: parts.ack,
                 attachments: parts.attachments.clone(),
             });
-            Some((kind.to_string(), data.to_vec(), parts))
+            Some((message.kind.to_string(), message.data.to_vec(), parts))
         }
         _ => None,
     });
@@ -60,7 +58,7 @@ fn a_heartbeat_introduces_and_is_answered_by_the_core() {
     for (mut caller, conn) in joined(&mut server, AGENTS) {
         caller.say(r#"421["heartbeat",{"clientName":"a"}]"#);
         let text = server.wait("introduction", |event| match event {
-            Event::Introduction { text, .. } => Some(text.to_vec()),
+            Event::Introduction(introduction) => Some(introduction.text.to_vec()),
             _ => None,
         });
         assert_eq!(text, br#"{"clientName":"a","type":"heartbeat"}"#);
@@ -167,7 +165,7 @@ fn a_plain_endpoint_hands_over_events_as_they_come_and_tells_who_leaves() {
         caller.say(r#"40/custom,{"token":"t"}"#);
         assert!(caller.hear().starts_with(r#"40/custom,{"sid":""#));
         let auth = server.wait("join", |event| match event {
-            Event::Connected { auth, .. } => Some(auth.to_vec()),
+            Event::Connected(connected) => Some(connected.auth.to_vec()),
             _ => None,
         });
         assert_eq!(auth, br#"{"token":"t"}"#);
@@ -177,7 +175,7 @@ fn a_plain_endpoint_hands_over_events_as_they_come_and_tells_who_leaves() {
         assert_eq!((&*parts.namespace, parts.ack), ("/custom", Some(3)));
         caller.say("41/custom,");
         let left = server.wait("leaving", |event| match event {
-            Event::Left { conn, namespace } => Some((*conn, namespace.to_string())),
+            Event::Left(left) => Some((left.conn, left.namespace.to_string())),
             _ => None,
         });
         assert_eq!(left, (conn, "/custom".into()));

@@ -80,7 +80,7 @@ fn a_websocket_takes_over_with_all_that_was_sent_behind_the_upgrade() {
             websocket.send_together(&["5", "4behind", "4it"]);
             for expected in ["behind", "it"] {
                 let (whose, data) = server.wait("message", |event| match event {
-                    Event::Message { conn, data, .. } => Some((*conn, data.to_vec())),
+                    Event::Message(message) => Some((message.conn, message.data.to_vec())),
                     _ => None,
                 });
                 assert_eq!((whose, &*data), (conn, expected.as_bytes()));

@@ -90,7 +90,7 @@ impl Reactor {
     }
 
     fn last_seen(&self) -> LastSeen {
-        let mut last_seen = LastSeen::default();
+        let mut last_seen = LastSeen::with_capacity(self.table.len());
         for (conn, peer) in self.table.iter() {
             if let Stage::Conversation(conversation) = &peer.stage {
                 last_seen.conns.push(conn.to_u64());

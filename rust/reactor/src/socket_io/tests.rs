@@ -38,11 +38,11 @@ fn outcome(session: &mut Session, text: &str, bench: &mut Bench) -> &'static str
     }
     assert_eq!(verdict, Verdict::Go, "{text}");
     match (&*told, &*said) {
-        ([Event::Connected { .. }], [answer]) if answer.starts_with("40") => "answered, told",
+        ([Event::Connected(_)], [answer]) if answer.starts_with("40") => "answered, told",
         ([], [error]) if error.starts_with("44/") => "answered with an error",
         ([], [error]) if error.contains("not_introduced") => "refused",
-        ([Event::Left { .. } | Event::Reply(_)], []) => "told",
-        ([Event::Message { data, .. }], []) => match &**data {
+        ([Event::Left(_) | Event::Reply(_)], []) => "told",
+        ([Event::Message(message)], []) => match &*message.data {
             br#"{"a":1,"type":"x"}"# => "a message of that `type`",
             br#"["x",{"a":1}]"# => "handed over",
             other => panic!("{}", String::from_utf8_lossy(other)),
@@ -170,7 +170,7 @@ fn the_name_of_an_event_wins_over_a_type_within_it() {
     hears(&mut session, r#"2["no argument"]"#, &mut bench);
     let told = bench.told();
     let messages = told.iter().map(|event| match event {
-        Event::Message { kind, data, .. } => (&**kind, std::str::from_utf8(data)),
+        Event::Message(message) => (&*message.kind, std::str::from_utf8(&message.data)),
         other => panic!("{other:?}"),
     });
     let expected = [
@@ -208,7 +208,7 @@ fn events_of_the_cores_own_types_are_acknowledged_at_once_and_no_others() {
         let acks = bench.said().iter().filter(|said| *said == "435[]").count();
         assert_eq!(acks, usize::from(is_acknowledged), "{agent:?}, {text}");
         let passed_on = bench.told().into_iter().find_map(|event| match event {
-            Event::Message { parts, .. } => parts,
+            Event::Message(message) => message.parts,
             _ => None,
         });
         let asked = passed_on.and_then(|parts| parts.ack);
@@ -232,18 +232,11 @@ fn an_event_is_whole_when_its_attachments_have_come() {
     }
     assert!(session.wants_no_binary());
     let told = bench.told();
-    let [
-        Event::Message {
-            parts: Some(parts),
-            data,
-            ..
-        },
-    ] = &*told
-    else {
+    let [Event::Message(message)] = &*told else {
         panic!("{told:?}");
     };
     assert_eq!(
-        **data,
+        *message.data,
         *br#"{"a":{"_placeholder":true,"num":1},"type":"x"}"#
     );
     let expected = EventParts {
@@ -251,7 +244,7 @@ fn an_event_is_whole_when_its_attachments_have_come() {
         ack: Some(9),
         attachments: vec![b"\x00"[..].into(), b"\xff\xff"[..].into()],
     };
-    assert_eq!(**parts, expected);
+    assert_eq!(message.parts.as_deref(), Some(&expected));
 }
 
 #[test]

@@ -184,14 +184,14 @@ impl Server {
 
     pub fn introduction(&mut self) -> ConnId {
         self.wait("introduction", |event| match event {
-            Event::Introduction { conn, .. } => Some(*conn),
+            Event::Introduction(introduction) => Some(introduction.conn),
             _ => None,
         })
     }
 
     pub fn message(&mut self) -> (String, Vec<u8>) {
         self.wait("message", |event| match event {
-            Event::Message { kind, data, .. } => Some((kind.to_string(), data.to_vec())),
+            Event::Message(message) => Some((message.kind.to_string(), message.data.to_vec())),
             _ => None,
         })
     }

@@ -15,13 +15,9 @@ pub fn joined(server: &mut Server, path: &str) -> [(Caller, ConnId); 2] {
         caller.say("40");
         assert!(caller.hear().starts_with(r#"40{"sid":""#));
         let conn = server.wait("join", |event| match event {
-            Event::Connected {
-                conn,
-                namespace,
-                auth,
-            } => {
-                assert_eq!((&**namespace, &**auth), ("/", &b""[..]));
-                Some(*conn)
+            Event::Connected(connected) => {
+                assert_eq!((&*connected.namespace, &*connected.auth), ("/", &b""[..]));
+                Some(connected.conn)
             }
             _ => None,
         });
