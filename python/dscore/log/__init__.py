@@ -20,7 +20,7 @@ from typing import Any
 
 from structlog import BoundLoggerBase
 from structlog.processors import format_exc_info
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict
 
 from dscore.config import LogConfig
 from dscore.log.render import now, plain_fields, render_json, text_renderer
@@ -60,24 +60,23 @@ class Logger(BoundLoggerBase):
         self._process_event("error", event, {"exc_info": True, **fields})
 
     def _process_event(self, method: str, event: str | None, fields: dict[str, Any]) -> Any:
-        # What structlog's own comes to where nobody drops an event or wants one forwarded, and
-        # time and level are no processors: a drain writes a line about each agent.
-        line: Any = {
-            "timestamp": now(),
-            "level": method,
-            "logger": "",
-            "event": event,
-            **self._context,
-            **fields,
-        }
-        for process in self._processors:
-            line = process(None, method, line)
-        return line
+        # In one go what structlog does with a chain of processors: a drain writes a line about
+        # each agent.
+        _output.say(
+            {
+                "timestamp": now(),
+                "level": method,
+                "logger": "",
+                "event": event,
+                **self._context,
+                **fields,
+            }
+        )
 
 
 def get_logger(name: str) -> Logger:
     """The logger of one module; `name` begins with "dscore."."""
-    return Logger(None, _output.pipeline, {"logger": name})
+    return Logger(None, (), {"logger": name})
 
 
 def configure(config: LogConfig, *, fd: int = _STDOUT) -> None:
@@ -98,7 +97,7 @@ def configure(config: LogConfig, *, fd: int = _STDOUT) -> None:
         return render({"timestamp": now(), "level": "warning", "logger": "dscore.log", **event})
 
     writer = _output.writer = Writer(fd, lost=lines_lost)
-    _output.pipeline[:] = [_written_to(writer, render)]
+    _output.say = _written_to(writer, render)
     logging.root.addHandler(_OTHERS)
     atexit.register(close)
 
@@ -116,17 +115,17 @@ def close() -> None:
         return
     atexit.unregister(close)
     logging.root.removeHandler(_OTHERS)
-    _output.pipeline[:] = [_to_standard_logging]
+    _output.say = _to_standard_logging
     _output.level = logging.NOTSET
     writer.close()
 
 
 class _Output:
-    """Where lines go now. Every logger shares the one pipeline list, so a change reaches all."""
+    """Where lines go now, whichever logger they come from."""
 
     def __init__(self) -> None:
         self.level = logging.NOTSET
-        self.pipeline: list[Processor] = [_to_standard_logging]
+        self.say: Callable[[EventDict], None] = _to_standard_logging
         self.writer: Writer | None = None
 
 
@@ -143,7 +142,7 @@ class _OthersHandler(logging.Handler):
         say(message, exc_info=record.exc_info)
 
 
-def _to_standard_logging(_: Any, method: str, event: EventDict) -> str:
+def _to_standard_logging(event: EventDict) -> None:
     level = _LEVELS[event.pop("level")]
     del event["timestamp"]
     logger = logging.getLogger(event.pop("logger"))
@@ -151,17 +150,19 @@ def _to_standard_logging(_: Any, method: str, event: EventDict) -> str:
         exc_info = event.pop("exc_info", None)
         name = event.pop("event")
         logger.log(level, "%s", f"{name} {plain_fields(event)}".rstrip(), exc_info=exc_info)
-    return ""
 
 
-def _written_to(writer: Writer, render: Callable[[EventDict], bytes]) -> Processor:
-    def write(_: Any, method: str, event: EventDict) -> str:
+def _written_to(
+    writer: Writer, render: Callable[[EventDict], bytes]
+) -> Callable[[EventDict], None]:
+    write = writer.write
+
+    def say(event: EventDict) -> None:
         if "exc_info" in event:
-            event = format_exc_info(None, method, event)
-        writer.write(render(event))
-        return ""
+            event = format_exc_info(None, event["level"], event)
+        write(render(event))
 
-    return write
+    return say
 
 
 _output = _Output()

@@ -19,25 +19,21 @@ _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 _NEEDS_QUOTES = frozenset(" =\"'")
 
 
-class _Clock:
-    """The time as text, made once a millisecond: a drain writes hundreds of lines in one."""
-
-    def __init__(self) -> None:
-        self._last = (-1, "")
-
-    def __call__(self) -> str:
-        present = time.time_ns() // 1_000_000
-        # Taken and put as one pair: another thread may be here too.
-        at, text = self._last
-        if at != present:
-            second, millisecond = divmod(present, 1000)
-            text = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{millisecond:03d}Z"
-            self._last = (present, text)
-        return text
+_last_now = (-1, "")
 
 
-now = _Clock()
-"""The time as it stands in every line: UTC, to the millisecond."""
+def now() -> str:
+    """The time as it stands in every line: UTC, to the millisecond. Made once for each: a drain
+    writes hundreds of lines in one."""
+    global _last_now
+    present = time.time_ns() // 1_000_000
+    # Taken and put as one pair: another thread may be here too.
+    at, text = _last_now
+    if at != present:
+        second, millisecond = divmod(present, 1000)
+        text = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{millisecond:03d}Z"
+        _last_now = (present, text)
+    return text
 
 
 def render_json(event: EventDict) -> bytes:

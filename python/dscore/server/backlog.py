@@ -61,6 +61,9 @@ class Backlog:
         if not self._urgent.isdisjoint(map(type, events)):
             self._deal_with([event for event in events if type(event) in self._urgent])
             events = [event for event in events if type(event) not in self._urgent]
+        if self._next_slice is None and len(events) <= SLICE:
+            self._deal_with(events)
+            return
         self._waiting.extend(events)
         if len(self._waiting) >= HIGH_WATER:
             self._attachment.pause()

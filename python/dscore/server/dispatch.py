@@ -158,33 +158,29 @@ class Dispatch:
 
     def _outcome(self, event: "Outcome", now: int) -> None:
         context, conn, outcome = self._context, event.conn, event.outcome
+        latency_ms, drain = event.latency_ms, event.drain
         who = context.registry.introduced.get(conn)
         record = who if type(who) is AgentRecord else None
         if outcome == "acked":
-            self._terminated(record, event, now)
+            agent_id = None if record is None else record.agent_id
+            _log.info(
+                "agent_terminated",
+                message=f"DeepStream client {agent_id} terminated gracefully",
+                agent_id=agent_id,
+                request_id=event.request_id,
+                latency_ms=latency_ms,
+            )
+            # It may have another connection by now, or none.
+            if record is not None and record.conn == conn:
+                context.recorder.terminated(record, now, latency_ms=latency_ms, drain=drain)
+                self.end(record, "terminated", 1000, "Client terminated", now)
         elif outcome != "notified":
             self._not_terminated(record, event, now)
-        if not event.drain:
+        if not drain:
             self._terminations.outcome(event)
             self._spare(record, conn, now)
         elif context.draining is not None:
-            context.draining.outcome(conn, outcome, event.latency_ms)
-
-    def _terminated(self, record: AgentRecord | None, event: "Outcome", now: int) -> None:
-        agent_id = None if record is None else record.agent_id
-        latency_ms = event.latency_ms
-        _log.info(
-            "agent_terminated",
-            message=f"DeepStream client {agent_id} terminated gracefully",
-            agent_id=agent_id,
-            request_id=event.request_id,
-            latency_ms=latency_ms,
-        )
-        # It may have another connection by now, or none.
-        if record is not None and record.conn == event.conn:
-            recorder = self._context.recorder
-            recorder.terminated(record, now, latency_ms=latency_ms, drain=event.drain)
-            self.end(record, "terminated", 1000, "Client terminated", now)
+            context.draining.outcome(conn, outcome, latency_ms)
 
     def _not_terminated(self, record: AgentRecord | None, event: "Outcome", now: int) -> None:
         if record is not None and record.conn == event.conn:
@@ -216,8 +212,9 @@ class Dispatch:
                 self._lost(record, event, now)
             elif event.heartbeat_ms:
                 self._heard_before_it_went(record, event, now)
+        if conn in registry.watchers:
+            self._watchers.closed()
         registry.close(conn)
-        self._watchers.closed()
         self._terminations.closed(conn)
         self._requests.closed(conn)
         if context.draining is not None:

@@ -31,7 +31,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dscore.packed import packed
+import orjson
+
 from dscore.registry import AgentRecord, Registry
 from dscore.store import Entry, Store
 
@@ -176,7 +177,7 @@ class Recorder:
         self._write(SERVER, now, kind, data)
 
     def _write(self, agent_id: str, now: int, kind: str, data: Mapping[str, Any]) -> None:
-        self._store.append(agent_id, self._unix_ms(now), kind, packed(data))
+        self._store.append(agent_id, self._unix_ms(now), kind, orjson.dumps(data))
 
     def _is_known(self, record: AgentRecord) -> bool:
         return self._registry.agents.get(record.agent_id) is record

@@ -59,7 +59,7 @@ class Watchers:
             self._moved.set()
 
     def closed(self) -> None:
-        """A connection has ended."""
+        """A watcher's connection has ended."""
         self._moved.set()
 
     async def catch_up(self, seconds: float) -> None:

@@ -83,7 +83,8 @@ class Store(Protocol):
 
         Args:
             at: Unix milliseconds.
-            data: JSON.
+            data: JSON, and perhaps in more memory than it needs: `dscore.packed.compact` for
+                whoever keeps it.
         """
 
     async def timeline(

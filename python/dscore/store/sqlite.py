@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TypeVar
 
 from dscore.log import get_logger
+from dscore.packed import compact
 from dscore.store.batch import Batch
 from dscore.store.database import Database
 from dscore.store.memory import Sessions
@@ -127,7 +128,7 @@ class SqliteStore(Sessions):
 
     def append(self, agent_id: str, at: int, kind: str, data: bytes) -> None:
         self._last_entry += 1
-        self._batch.append((self._last_entry, agent_id, at, kind, data))
+        self._batch.append((self._last_entry, agent_id, at, kind, compact(data)))
         self._changed()
 
     async def timeline(
