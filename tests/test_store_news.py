@@ -1,3 +1,5 @@
+import pytest
+
 from dscore.store.news import News
 
 
@@ -22,16 +24,34 @@ def test_nothing_counts_that_was_said_before_an_agent_was_forgotten() -> None:
     assert list(made) == [("b", 6, 6), ("a", 8, None)]
 
 
-def test_merged_news_are_the_last_word_on_each() -> None:
-    older, newer = news(("a", 5, 4), ("b", 6, 6)), news(("a", 7, 7), ("c", 8, None))
-    merged = older.merged(newer)
-    assert sorted(merged) == [("a", 7, 7), ("b", 6, 6), ("c", 8, None)]
-    assert len(merged) == 3
+def test_absorbed_news_leave_the_last_word_on_each() -> None:
+    made = news(("a", 5, 4), ("b", 6, 6))
+    made.absorb(news(("a", 7, 7), ("c", 8, None)))
+    assert sorted(made) == [("a", 7, 7), ("b", 6, 6), ("c", 8, None)]
+    assert len(made) == 3
 
 
-def test_what_was_forgotten_later_is_not_merged() -> None:
-    older, newer = news(("a", 5, 4), ("b", 6, 6)), news(("b", 7, 7))
+def test_what_was_forgotten_later_is_gone() -> None:
+    made, newer = news(("a", 5, 4), ("b", 6, 6)), news(("b", 7, 7))
     newer.forget("a")
     newer.forget("b")
     newer.add("b", 9, None)
-    assert list(older.merged(newer)) == [("b", 9, None)]
+    made.absorb(newer)
+    assert list(made) == [("b", 9, None)]
+
+
+def test_news_that_nobody_takes_grow_no_larger_than_twice_the_fleet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dscore.store.news.ROOM", 8)
+    made = News()
+    for moment in range(1_000):
+        made.add(f"cam-{moment % 10}", moment, moment)
+        assert len(made) < 21
+    made.forget("cam-3")
+    for moment in range(1_000, 1_100):
+        made.add(f"cam-{moment % 2}", moment, None)
+    last = {agent_id: seen_at for agent_id, seen_at, _ in made}
+    assert last == {"cam-0": 1098, "cam-1": 1099} | {
+        f"cam-{n}": 990 + n for n in (2, *range(4, 10))
+    }

@@ -66,7 +66,7 @@ class Batch:
     def absorb(self, newer: "Batch") -> None:
         """Adds what has changed after this batch was cut off."""
         self.agents.update(newer.agents)
-        self.seen = self.seen.merged(newer.seen)
+        self.seen.absorb(newer.seen)
         self.sessions.update(newer.sessions)
         for number in newer.delivered:
             self.leave(number)

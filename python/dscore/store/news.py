@@ -3,17 +3,21 @@ columns of plain numbers. As tuples they would be seven times as large."""
 
 from array import array
 from collections.abc import Iterator
-from itertools import chain
 
 from dscore.store.rows import Seen
 
+ROOM = 32_768
+"""Rows before those are looked for that count no more: a fleet of 18,000 and some changes."""
+
 
 class News:
-    """What was said last of an agent comes last, and counts."""
+    """What was said last of an agent comes last, and counts. With a disk that takes none this grows
+    no larger than twice the agents it tells of, or than `ROOM`."""
 
-    __slots__ = ("_agent_ids", "_forgotten", "_heartbeat_at", "_seen_at")
+    __slots__ = ("_agent_ids", "_forgotten", "_heartbeat_at", "_room", "_seen_at")
 
     def __init__(self) -> None:
+        self._room = ROOM
         self._agent_ids: list[str] = []
         self._seen_at = array("q")
         self._heartbeat_at = array("q")
@@ -25,18 +29,27 @@ class News:
         self._agent_ids.append(agent_id)
         self._seen_at.append(seen_at)
         self._heartbeat_at.append(heartbeat_at or 0)
+        if len(self._agent_ids) >= self._room:
+            self._compact()
 
     def forget(self, agent_id: str) -> None:
         self._forgotten[agent_id] = len(self._agent_ids)
 
-    def merged(self, newer: "News") -> "News":
-        """With what was said later: only the last word on each, for this may go on for long."""
+    def absorb(self, newer: "News") -> None:
+        """Adds what was said later, and keeps the last word on each: this may go on for long."""
         for agent_id in newer._forgotten:
             self.forget(agent_id)
-        merged = News()
-        for seen in {seen[0]: seen for seen in chain(self, newer)}.values():
-            merged.add(*seen)
-        return merged
+        for seen in newer:
+            self.add(*seen)
+        self._compact()
+
+    def _compact(self) -> None:
+        rows = list({seen[0]: seen for seen in self}.values())
+        self._agent_ids = [agent_id for agent_id, _, _ in rows]
+        self._seen_at = array("q", (seen_at for _, seen_at, _ in rows))
+        self._heartbeat_at = array("q", (heartbeat_at or 0 for _, _, heartbeat_at in rows))
+        self._forgotten = dict.fromkeys(self._forgotten, 0)
+        self._room = max(ROOM, 2 * len(rows))
 
     def __iter__(self) -> Iterator[Seen]:
         rows = zip(self._agent_ids, self._seen_at, self._heartbeat_at, strict=True)
