@@ -455,6 +455,7 @@ def test_an_origin_that_no_browser_sends_is_refused_with_the_one_it_would(
     [
         "*",
         "null",
+        "file://",
         "http://localhost",
         "https://[::1]:8443",
         "http://a:443",

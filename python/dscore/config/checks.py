@@ -28,6 +28,8 @@ _ADDRESS = re.compile(
 )
 """Scheme, host and port of a page."""
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_SENT_AS_THEY_ARE = frozenset({"null", "file://"})
+"""What pages without an address send; "file://" those of Electron and Cordova."""
 
 
 def duration(low: str, high: str) -> PlainValidator:
@@ -148,7 +150,7 @@ def words(*allowed: str, at_least: int = 0) -> PlainValidator:
 
 
 def origins() -> PlainValidator:
-    """Values of `Origin` as browsers send them, "null" among them, or "*"; a list as in `words`.
+    """Values of `Origin` as browsers send them, or "*"; a list as in `words`.
 
     They are compared as they are: one that no browser sends would let nobody in, and not say so.
     """
@@ -157,7 +159,7 @@ def origins() -> PlainValidator:
         found = tuple(dict.fromkeys(_listed(value)))
         for entry in found:
             sent = _origin_of(entry)
-            if entry not in ("*", "null", sent):
+            if entry not in ("*", sent) and entry not in _SENT_AS_THEY_ARE:
                 example = sent or "https://page.example:8443"
                 raise ValueError(
                     f"{entry!r} must be an origin as browsers send it, such as {example!r}"
