@@ -38,34 +38,35 @@ _STDOUT = 1
 
 
 class Logger(BoundLoggerBase):
-    """A structlog logger whose level is asked first, before anything is built."""
+    """A structlog logger, to be bound like any other. Its level is asked before anything is built,
+    and no processors are run."""
 
     def debug(self, event: str, **fields: Any) -> None:
         if _output.level <= logging.DEBUG:
-            self._process_event("debug", event, fields)
+            self._say("debug", event, fields)
 
     def info(self, event: str, **fields: Any) -> None:
         if _output.level <= logging.INFO:
-            self._process_event("info", event, fields)
+            self._say("info", event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
         if _output.level <= logging.WARNING:
-            self._process_event("warning", event, fields)
+            self._say("warning", event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
-        self._process_event("error", event, fields)
+        self._say("error", event, fields)
 
     def exception(self, event: str, **fields: Any) -> None:
         """An error, with the traceback of the exception being handled."""
-        self._process_event("error", event, {"exc_info": True, **fields})
+        self._say("error", event, {"exc_info": True, **fields})
 
-    def _process_event(self, method: str, event: str | None, fields: dict[str, Any]) -> Any:
+    def _say(self, level: str, event: str, fields: dict[str, Any]) -> None:
         # In one go what structlog does with a chain of processors: a drain writes a line about
-        # each agent.
+        # each agent. The logger's name is in the context; named first, it comes before the event.
         _output.say(
             {
                 "timestamp": now(),
-                "level": method,
+                "level": level,
                 "logger": "",
                 "event": event,
                 **self._context,
