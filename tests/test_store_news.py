@@ -40,6 +40,18 @@ def test_what_was_forgotten_later_is_gone() -> None:
     assert list(made) == [("b", 9, None)]
 
 
+def test_what_was_forgotten_stays_so_when_the_news_were_made_smaller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dscore.store.news.ROOM", 2)
+    made, newer = news(("a", 5, 4)), News()
+    newer.forget("a")
+    for moment in range(6, 10):
+        newer.add("b", moment, None)
+    made.absorb(newer)
+    assert list(made) == [("b", 9, None)]
+
+
 def test_news_that_nobody_takes_grow_no_larger_than_twice_the_fleet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -29,7 +29,7 @@ class Store(Protocol):
     """The interface of a store. Called from the event loop's thread only."""
 
     keeps_agents: bool
-    """Whether `keep` does anything: what it takes need not be made otherwise."""
+    """Whether `keep` and `seen` do anything: what they take need not be made otherwise."""
 
     async def start(self) -> Kept:
         """Reads what earlier processes kept. The sessions in it are the ones `get` gives.

@@ -34,7 +34,8 @@ class Batch:
     def __init__(self) -> None:
         self.agents: dict[str, StoredAgent | None] = {}
         self.seen = News()
-        """Apart from the agents: the last word on one may have no news of this."""
+        """Apart from the agents: the last word on one may have no news of this. Several of one
+        agent are written in their order, and the last one counts."""
         self.sessions: dict[str, SessionRow | None] = {}
         self.messages: dict[int, tuple[int, str, bytes]] = {}
         """Messages that joined an outbox, by number."""

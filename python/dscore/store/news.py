@@ -48,6 +48,7 @@ class News:
         self._agent_ids = [agent_id for agent_id, _, _ in rows]
         self._seen_at = array("q", (seen_at for _, seen_at, _ in rows))
         self._heartbeat_at = array("q", (heartbeat_at or 0 for _, _, heartbeat_at in rows))
+        # Still forgotten for whoever absorbs this: there may be news of before.
         self._forgotten = dict.fromkeys(self._forgotten, 0)
         self._room = max(ROOM, 2 * len(rows))
 

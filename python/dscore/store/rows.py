@@ -74,8 +74,7 @@ class StoreHealth(NamedTuple):
 
 class Session(NamedTuple):
     """What outlives an agent's connection, from its first accepted introduction on (PROTOCOL.md
-    §7); its config is kept with the agent. A value, and agents that are
-    connected mostly share it."""
+    §7); its config is kept with the agent. A value: agents that are connected mostly share one."""
 
     last_close: int = 0
     """The close code of its last connection; 0: none has ended yet."""
