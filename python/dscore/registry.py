@@ -297,22 +297,21 @@ class Registry:
             strangers: Socket.IO connections that are nobody yet too: document B's pages only
                 listen.
         """
-        conns = list(self.introduced)
-        if strangers:
-            conns += [conn for conn, who in self.newcomers.items() if who.dialect == "socketio"]
-        return conns
+        return [*self.introduced, *(self._strangers() if strangers else ())]
 
     def listeners(self) -> list[int]:
         """Connections to which server_shutdown means something even if agents are to stop. Document
         B's agents, and its pages that never introduce themselves, know nothing else."""
         watchers = self.watchers
-        conns = [
+        introduced = [
             conn
             for conn, who in self.introduced.items()
             if type(who) is not AgentRecord or who.dialect == "socketio" or conn in watchers
         ]
-        conns += [conn for conn, who in self.newcomers.items() if who.dialect == "socketio"]
-        return conns
+        return introduced + self._strangers()
+
+    def _strangers(self) -> list[int]:
+        return [conn for conn, who in self.newcomers.items() if who.dialect == "socketio"]
 
     def dialects(self) -> dict[Dialect, int]:
         """How many agents are connected over each."""
