@@ -1,7 +1,8 @@
 """One room for all workers of pytest-xdist: many tests at once, or one that is alone.
 
-A test marked `alone` asserts how long something takes, or takes all that the machine has. While it
-runs, no other worker runs anything. The locks are the kernel's: a worker that dies gives them back.
+A test marked `alone` asserts how long something takes, takes all that the machine has, or takes a
+port again that it gave back. While it runs, no other worker runs anything. The locks are the
+kernel's: a worker that dies gives them back.
 """
 
 import fcntl

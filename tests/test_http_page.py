@@ -252,8 +252,8 @@ def test_it_waits_by_the_table_and_gives_up_after_ten(serving: Serving, browser:
     assert 6500 < hinted <= 7000
 
 
-@in_a_browser
 @pytest.mark.alone
+@in_a_browser
 @pytest.mark.slow
 def test_a_large_fleet_is_drawn_in_no_time(
     serving: Serving, start_fleet: Callable[..., Fleet], browser: Browser

@@ -219,6 +219,7 @@ async def test_all_timelines_together_are_bounded(
     assert (first, count) == (50, 101)
 
 
+@pytest.mark.alone
 async def test_a_change_is_on_disk_within_a_second(path: Path) -> None:
     async with opened(path) as (store, _):
         began = asyncio.get_running_loop().time()

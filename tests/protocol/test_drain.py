@@ -307,6 +307,7 @@ async def test_drain_5_closing_handshakes_have_their_time_and_no_more() -> None:
         assert time.monotonic() - began < 2.0
 
 
+@pytest.mark.alone
 async def test_drain_6_report_exit_code_and_file(serve: Serve, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     environ = {"DSCORE_SHUTDOWN__REPORT": str(path), "DSCORE_SHUTDOWN__TIMEOUT": "500ms"}
