@@ -26,8 +26,8 @@ def test_nothing_counts_that_was_said_before_an_agent_was_forgotten() -> None:
 
 def test_absorbed_news_leave_the_last_word_on_each() -> None:
     made = news(("a", 5, 4), ("b", 6, 6))
-    made.absorb(news(("a", 7, 7), ("c", 8, None)))
-    assert sorted(made) == [("a", 7, 7), ("b", 6, 6), ("c", 8, None)]
+    made.absorb(news(("a", 7, 7), ("b", 7, None), ("c", 8, None)))
+    assert sorted(made) == [("a", 7, 7), ("b", 7, 6), ("c", 8, None)]
     assert len(made) == 3
 
 

@@ -44,13 +44,16 @@ class News:
         self._compact()
 
     def _compact(self) -> None:
-        rows = list({seen[0]: seen for seen in self}.values())
-        self._agent_ids = [agent_id for agent_id, _, _ in rows]
-        self._seen_at = array("q", (seen_at for _, seen_at, _ in rows))
-        self._heartbeat_at = array("q", (heartbeat_at or 0 for _, _, heartbeat_at in rows))
+        last: dict[str, tuple[int, int]] = {}
+        for agent_id, seen_at, heartbeat_at in self:
+            # No news of a heartbeat takes nothing from an earlier one.
+            last[agent_id] = seen_at, heartbeat_at or last.get(agent_id, (0, 0))[1]
+        self._agent_ids = list(last)
+        self._seen_at = array("q", (seen_at for seen_at, _ in last.values()))
+        self._heartbeat_at = array("q", (heartbeat_at for _, heartbeat_at in last.values()))
         # Still forgotten for whoever absorbs this: there may be news of before.
         self._forgotten = dict.fromkeys(self._forgotten, 0)
-        self._room = max(ROOM, 2 * len(rows))
+        self._room = max(ROOM, 2 * len(last))
 
     def __iter__(self) -> Iterator[Seen]:
         rows = zip(self._agent_ids, self._seen_at, self._heartbeat_at, strict=True)
