@@ -126,6 +126,7 @@ class Outcome:
     latency_ms: float = 1.0
     message: str = ""
     drain: bool = True
+    incomplete: bool = False
 
 
 @dataclass
@@ -323,9 +324,16 @@ class ReactorPool:
     def hear_next_beat(self, conn: int) -> None:
         self.commands.append(("hear_next_beat", conn))
 
-    def terminate(self, conn: int, timeout_ms: int, reason: str = "Server shutting down") -> str:
+    def terminate(
+        self,
+        conn: int,
+        timeout_ms: int,
+        reason: str = "Server shutting down",
+        *,
+        max_extension_ms: int = 0,
+    ) -> str:
         request_id = f"request-{next(self._requests)}"
-        self.commands.append(("terminate", conn, timeout_ms, request_id))
+        self.commands.append(("terminate", conn, timeout_ms, max_extension_ms, request_id))
         return request_id
 
     def terminate_all(

@@ -40,6 +40,7 @@ class FakeTermination:
     outcome: str = "acked"
     request_id: str = "6f1c"
     latency_ms: float = 1.5
+    complete: bool = True
 
 
 @dataclass
@@ -51,6 +52,7 @@ class FakeReport:
     timed_out: int = 0
     vanished: int = 0
     notified: int = 0
+    incomplete: int = 0
     latency_ms: dict[str, float | None] = field(default_factory=dict)
     not_acked: list[str] = field(default_factory=list)
     duration_ms: float = 5.0
@@ -73,6 +75,7 @@ class FakeStatus:
     timed_out: int = 0
     vanished: int = 0
     notified: int = 0
+    incomplete: int = 0
     pending: int = 0
     started_at: float = 1_700_000_000.0
     report: FakeReport | None = None
@@ -104,6 +107,7 @@ class FakeFleet:
         self.status: FakeStatus | None = None
         self.outcome = "acked"
         self.mute = 0
+        self.incomplete = 0
         self.store = StoreHealth(is_ok=True)
         self.entries: dict[str, list[Entry]] = {}
         self.ended: Counter[Disconnect] = Counter()
@@ -162,7 +166,7 @@ class FakeFleet:
         if not self._known(agent_id).connected:
             raise NotConnectedError(agent_id)
         self.terminated.append((agent_id, timeout))
-        return FakeTermination(outcome=self.outcome)
+        return FakeTermination(outcome=self.outcome, complete=not self.incomplete)
 
     async def remove(self, agent_id: str) -> None:
         self._known(agent_id)
@@ -189,6 +193,7 @@ class FakeFleet:
             status.total,
             status.acked,
             timed_out=self.mute,
+            incomplete=self.incomplete,
             not_acked=self.connected_ids()[: self.mute],
         )
 

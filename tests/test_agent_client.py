@@ -252,7 +252,7 @@ async def test_nonsense_from_the_server_leaves_no_trace() -> None:
 async def answer_to(peer: Peer, request_id: str = "r-1") -> dict[str, Any]:
     await peer.send("terminate_app", request_id=request_id, reason="Server shutting down")
     answer = await peer.recv_type("app_terminated")
-    return {name: answer[name] for name in ("request_id", "status", "message")}
+    return {name: answer[name] for name in ("request_id", "status", "message", "complete")}
 
 
 async def test_terminate_app_stops_the_application_and_the_agent() -> None:
@@ -263,6 +263,7 @@ async def test_terminate_app_stops_the_application_and_the_agent() -> None:
             "request_id": "r-1",
             "status": "OK",
             "message": "Application terminated gracefully",
+            "complete": True,
         }
         await peer.close(1000, "Client terminated")
         assert await one.exit_code() == Exit.STOPPED
@@ -308,10 +309,23 @@ async def test_the_hook_decides_the_answer(hook: Any, status: str, message: str)
             "request_id": "r-1",
             "status": status,
             "message": message,
+            "complete": True,
         }
         if status == "OK":
             await peer.close(1000, "Client terminated")
         assert await one.exit_code() == (Exit.STOPPED if status == "OK" else Exit.FORCED)
+
+
+async def test_stopped_without_reaching_the_end_is_ok_and_a_code_of_its_own() -> None:
+    async def stop(_: TerminateRequest) -> TerminateAnswer:
+        return TerminateAnswer(message="no index", complete=False)
+
+    async with FakeServer() as server, start(server.config(), on_terminate=stop) as one:
+        peer = await server.acquaint()
+        answer = await answer_to(peer)
+        assert (answer["status"], answer["complete"]) == ("OK", False)
+        await peer.close(1000, "Client terminated")
+        assert await one.exit_code() == Exit.INCOMPLETE == 5
 
 
 @pytest.mark.parametrize("blocking", [False, True])

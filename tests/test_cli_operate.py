@@ -362,6 +362,19 @@ def test_terminate_says_how_each_one_ended(invoke: Invoke, serving: Serve) -> No
     ]
 
 
+def test_terminate_and_drain_say_where_a_stream_was_lost(invoke: Invoke, serving: Serve) -> None:
+    fleet = FakeFleet("a")
+    fleet.incomplete = 1
+    serving(fleet)
+    code, out, _ = invoke("terminate", "a")
+    assert (code, out) == (
+        0,
+        "a: stopped in 2 ms; a stream did not reach its end (dscore why tells more)\n",
+    )
+    fleet.drain_may_end.set()
+    assert invoke("drain")[:2] == (0, "drained in 0.0 s, 1 agent: 1 acked, 1 incomplete\n")
+
+
 def test_terminate_all_takes_the_connected_ones(
     invoke: Invoke, serving: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -176,7 +176,12 @@ async def test_terminate_tells_every_outcome_with_200(outcome: str) -> None:
     async with client_of(fleet) as client:
         answer = await client.post("/api/v1/agents/a/terminate", json={"timeout": 2.5})
     assert answer.status_code == 200
-    assert answer.json() == {"outcome": outcome, "request_id": "6f1c", "latency_ms": 1.5}
+    assert answer.json() == {
+        "outcome": outcome,
+        "request_id": "6f1c",
+        "latency_ms": 1.5,
+        "complete": True,
+    }
     assert fleet.terminated == [("a", 2.5)]
 
 

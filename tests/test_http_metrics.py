@@ -102,11 +102,12 @@ async def test_a_drain_is_told_by_outcome() -> None:
     fleet = FakeFleet("a")
     assert ("dscore_draining", ()) in await scrape(fleet)
     fleet.is_draining = True
-    fleet.status = FakeStatus("terminate", 5, acked=3, pending=2)
+    fleet.status = FakeStatus("terminate", 5, acked=3, pending=2, incomplete=1)
     samples = await scrape(fleet)
     assert samples["dscore_draining", ()] == 1
     assert samples["dscore_drain_agents", (("outcome", "acked"),)] == 3
     assert samples["dscore_drain_agents", (("outcome", "pending"),)] == 2
+    assert samples["dscore_drain_incomplete_agents", ()] == 1
 
 
 async def test_openmetrics_when_asked_for() -> None:

@@ -73,9 +73,9 @@ OUTBOUND = {
     ClientReconnected("cam-1", NOW): (
         b'{"type":"client_reconnected","clientName":"cam-1","timestamp":"2026-01-31T12:00:00.000Z"}'
     ),
-    DrainProgress("restart", 7, 1, 2, 0, 1, 0, 3): (
+    DrainProgress("restart", 7, 1, 2, 0, 1, 0, 1, 3): (
         b'{"type":"drain_progress","intent":"restart","total":7,"acked":1,"failed":2,'
-        b'"timed_out":0,"vanished":1,"notified":0,"pending":3}'
+        b'"timed_out":0,"vanished":1,"notified":0,"incomplete":1,"pending":3}'
     ),
 }
 

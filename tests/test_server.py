@@ -117,11 +117,11 @@ async def test_terminate_waits_for_the_outcome() -> None:
         await server.introduce(1, "a")
         waiting = asyncio.create_task(server.terminate("a", timeout=3))
         await server.happen()
-        ((conn, timeout_ms, request_id),) = server.pool.named("terminate")
-        assert (conn, timeout_ms) == (1, 3_000)
+        ((conn, timeout_ms, extension_ms, request_id),) = server.pool.named("terminate")
+        assert (conn, timeout_ms, extension_ms) == (1, 3_000, 20_000)
         await server.happen(Outcome(1, "another", "acked", drain=True))
         await server.happen(Outcome(1, request_id, "timed_out", 12.5, drain=False))
-        assert await waiting == ("timed_out", request_id, 12.5)
+        assert await waiting == ("timed_out", request_id, 12.5, True)
 
 
 async def test_terminate_acked_takes_the_agent_offline_and_ends_its_session() -> None:
@@ -130,7 +130,7 @@ async def test_terminate_acked_takes_the_agent_offline_and_ends_its_session() ->
         await server.introduce(1, "a")
         waiting = asyncio.create_task(server.terminate("a"))
         await server.happen()
-        request_id = server.pool.named("terminate")[0][2]
+        request_id = server.pool.named("terminate")[0][3]
         await server.happen(Outcome(1, request_id, "acked", drain=False))
         assert (await waiting).outcome == "acked"
         assert server.told(9)[-1]["reason_code"] == "terminated"
@@ -155,7 +155,7 @@ async def test_terminate_forgets_a_caller_that_gave_up() -> None:
         await server.happen()
         waiting.cancel()
         await server.happen()
-        request_id = server.pool.named("terminate")[0][2]
+        request_id = server.pool.named("terminate")[0][3]
         await server.happen(Outcome(1, request_id, "acked", drain=False))
         agent = server.agent("a")
         assert agent is not None

@@ -104,7 +104,7 @@ async def test_an_operators_wish_is_told_before_its_outcome() -> None:
         await server.introduce(1, "a")
         wish = asyncio.create_task(server.terminate("a"))
         await eventually(lambda: server.pool.named("terminate"))
-        request_id = server.pool.named("terminate")[0][2]
+        request_id = server.pool.named("terminate")[0][3]
         await server.happen(Outcome(1, request_id, "failed", message="x", drain=False))
         await wish
         assert await kinds(server, "a") == ["connected", "asked", "unterminated"]

@@ -85,11 +85,12 @@ class Wire:
         return await self.recv_type("heartbeat_response")
 
     async def answer(
-        self, order: Mapping[str, Any], status: str = "OK", message: str = "done"
+        self, order: Mapping[str, Any], status: str = "OK", message: str = "done", **fields: Any
     ) -> None:
         """Sends the app_terminated that belongs to a terminate_app."""
+        request_id = order["request_id"]
         await self.send(
-            "app_terminated", request_id=order["request_id"], status=status, message=message
+            "app_terminated", request_id=request_id, status=status, message=message, **fields
         )
 
     async def closed(self, seconds: float = DEADLINE_SECONDS) -> tuple[int, str]:

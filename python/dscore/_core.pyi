@@ -239,6 +239,8 @@ class Outcome:
     conn: int
     request_id: str
     outcome: OutcomeName
+    incomplete: bool
+    """Acked, but a stream did not reach its end (`complete` false)."""
     latency_ms: float
     """From the sending of terminate_app to its answer, or to the giving up."""
     message: str
@@ -459,9 +461,12 @@ class ReactorPool:
         """The next heartbeat or connection_check_response of this agent becomes one `Beat`
         event."""
 
-    def terminate(self, conn: int, timeout_ms: int, reason: str = ...) -> str:
+    def terminate(
+        self, conn: int, timeout_ms: int, reason: str = ..., *, max_extension_ms: int = ...
+    ) -> str:
         """Sends terminate_app to one agent and returns its request id; one `Outcome` follows. The
-        connection stays unless the agent answers `OK` (close 1000)."""
+        connection stays unless the agent answers `OK` (close 1000). `max_extension_ms` is the most
+        that termination_progress may add to `timeout_ms`: nothing, unless said."""
 
     def terminate_all(
         self, timeout_ms: int, notice_ms: int, max_extension_ms: int, reason: str = ...

@@ -126,7 +126,7 @@ def _why_offline(reason: str, offline: Document, earlier: Sequence[Document], cl
     match reason:
         case "terminated":
             who = "the drain" if offline["data"].get("drain") else "an operator"
-            return f"{who} asked it to stop its application, and it did"
+            return f"{who} asked it to stop its application, and it did{_lost(offline['data'])}"
         case "reconnect_timeout" if lost is not None:
             waited = (_parse(offline["at"]) - _parse(lost["at"])).total_seconds()
             return (
@@ -222,6 +222,18 @@ def _describe_disconnected(data: Document) -> str:
     return ", ".join(parts)
 
 
+def _describe_terminated(data: Document) -> str:
+    return f"stopped its application after {span(data['latency_ms'] / 1000)}{_lost(data)}"
+
+
+def _lost(data: Document) -> str:
+    """That it stopped, and yet not all of its streams ended."""
+    words = data.get("incomplete")
+    if words is None:
+        return ""
+    return ", but a stream did not reach its end" + (f" ({words})" if words else "")
+
+
 def _describe_unterminated(data: Document) -> str:
     said = f": {data['message']}" if data["message"] else ""
     if data["outcome"] == "timed_out":
@@ -237,7 +249,7 @@ _KINDS: Final[dict[str, Callable[[Document], str]]] = {
     "online": lambda data: "online",
     "offline": lambda data: f"offline: {data['reason_code']}",
     "asked": lambda data: "was asked to stop its application",
-    "terminated": lambda data: f"stopped its application after {span(data['latency_ms'] / 1000)}",
+    "terminated": _describe_terminated,
     "unterminated": _describe_unterminated,
     "refused": lambda data: f"answered terminate_app with {data['status']}: {data['message']}",
     "progress": lambda data: f"still stopping: {data['stage']} (+{data['granted_ms'] / 1000:g} s)",

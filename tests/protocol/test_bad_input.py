@@ -134,6 +134,10 @@ async def test_a_wrong_field_type_is_bad_field(fields: dict[str, object]) -> Non
         ({"type": "app_terminated", "request_id": "x"}, "missing_field"),
         ({"type": "app_terminated", "request_id": 5, "status": "OK"}, "bad_field"),
         ({"type": "app_terminated", "request_id": "x", "status": True}, "bad_field"),
+        (
+            {"type": "app_terminated", "request_id": "x", "status": "OK", "complete": "no"},
+            "bad_field",
+        ),
         ({"type": "termination_progress", "request_id": "x", "stage": "x"}, "missing_field"),
         (
             {"type": "termination_progress", "request_id": "x", "stage": "x", "need_ms": -1},

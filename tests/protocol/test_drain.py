@@ -193,6 +193,56 @@ async def test_drain_4_the_id_of_another_is_no_answer() -> None:
         assert (await drain).timed_out == 2
 
 
+async def test_drain_4_stopped_and_complete_are_two_facts() -> None:
+    async with (
+        running() as here,
+        watcher(here.ws) as page,
+        agents(here.ws, "whole", "lost") as [whole, lost],
+    ):
+        drain = asyncio.create_task(here.server.drain())
+        words = "no end of stream in time at filesink0"
+        await lost.answer(await ordered(lost), message=words, complete=False)
+        assert await lost.closed() == TERMINATED
+        while (await page.recv_type("drain_progress"))["incomplete"] != 1:
+            pass
+        document = (await here.pages.get("/api/v1/drain")).json()
+        assert (document["acked"], document["incomplete"]) == (1, 1)
+        await whole.answer(await ordered(whole), complete=True)
+        report = await drain
+        assert (report.acked, report.incomplete, report.exit_code) == (2, 1, 0)
+        assert report.as_dict()["incomplete"] == 1
+        assert report.not_acked == []
+
+
+async def test_drain_4_why_tells_of_an_agent_that_lost_the_end_of_a_stream() -> None:
+    async with running() as here, agents(here.ws, "a-1") as [one]:
+        path = "/api/v1/agents/a-1/terminate"
+        asking = asyncio.create_task(here.pages.post(path))
+        words = "no end of stream in time at filesink0"
+        await one.answer(await ordered(one), message=words, complete=False)
+        result = (await asking).json()
+        assert (result["outcome"], result["complete"]) == ("acked", False)
+        story = (await here.pages.get("/api/v1/agents/a-1/events")).json()
+        assert f"and it did, but a stream did not reach its end ({words})" in story["sentence"]
+        texts = [entry["text"] for entry in story["items"]]
+        assert any(f"a stream did not reach its end ({words})" in text for text in texts)
+
+
+async def test_drain_4_an_operator_s_terminate_grants_what_progress_asks_for() -> None:
+    settings = {"shutdown": {"timeout": 0.2, "max_extension": 20}}
+    async with running(settings) as here, agents(here.ws, "a-1") as [one]:
+        asking = asyncio.create_task(here.pages.post("/api/v1/agents/a-1/terminate"))
+        order = await ordered(one)
+        began = time.monotonic()
+        await one.send(
+            "termination_progress", request_id=order["request_id"], stage="eos", need_ms=10_000
+        )
+        # Past the deadline that it had without asking.
+        await asyncio.sleep(0.4 - (time.monotonic() - began))
+        await one.answer(order)
+        assert (await asking).json()["outcome"] == "acked"
+
+
 @pytest.mark.alone
 async def test_drain_4_progress_asks_for_more_time() -> None:
     settings = {"shutdown": {"timeout": 0.3, "max_extension": 5}}
@@ -334,6 +384,7 @@ async def test_drain_6_report_exit_code_and_file(serve: Serve, tmp_path: Path) -
         "timed_out": 1,
         "vanished": 1,
         "notified": 0,
+        "incomplete": 0,
     }
     logged = serving.wait_for_log("drain_finished")
     assert {name: logged[name] for name in report} == report

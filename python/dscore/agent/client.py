@@ -332,13 +332,14 @@ class Agent:
         self._outbox.refuse(refusing=True)
         self._enter(State.TERMINATING)
         answer = await self._termination.run(request_id, reason)
-        _log.info("terminated", status=answer.status, reason=answer.message)
+        say = _log.info if answer.complete else _log.warning
+        say("terminated", status=answer.status, complete=answer.complete, reason=answer.message)
         # What was accepted before goes out before: the server hangs up on the answer.
         self._flush(patient=False)
         answered, connection = self._termination.answer_all(answer), self._connection
         if answered and answer.is_ok and connection is not None:
             await asyncio.wait({connection.ended}, timeout=CLOSE_SECONDS)
-        self._finish(Exit.STOPPED if answer.is_ok else Exit.FORCED)
+        self._finish(answer.exit_code)
 
     def _flush(self, *, patient: bool = True) -> None:
         """Sends what waits, as long as the connection takes it without queueing."""

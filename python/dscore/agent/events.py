@@ -64,4 +64,4 @@ class StopReport:
 
     def as_answer(self) -> TerminateAnswer:
         """The answer to terminate_app."""
-        return TerminateAnswer(status=OK if self.ok else ERROR, message=self.message)
+        return TerminateAnswer(OK if self.ok else ERROR, self.message, self.ok and self.complete)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dscore.agent.hooks import Hook, call, failure, within
 from dscore.agent.log import Log
+from dscore.agent.status import Exit
 
 OK = "OK"
 ERROR = "ERROR"
@@ -53,15 +54,30 @@ class TerminateRequest:
 
 @dataclass(frozen=True)
 class TerminateAnswer:
-    """How stopping went. Anything but the status "OK" tells the server that it failed."""
+    """How stopping went.
+
+    Attributes:
+        status: Anything but "OK" tells the server that it failed.
+        message: For the server and its operators.
+        complete: Every stream reached its end. Stopped and complete are two facts: the status stays
+            "OK" where a recording is left without its index (PROTOCOL §2).
+    """
 
     status: str = OK
     message: str = GRACEFUL
+    complete: bool = True
 
     @property
     def is_ok(self) -> bool:
         """The application has stopped cleanly."""
         return self.status == OK
+
+    @property
+    def exit_code(self) -> Exit:
+        """What the process ends with."""
+        if not self.is_ok:
+            return Exit.FORCED
+        return Exit.STOPPED if self.complete else Exit.INCOMPLETE
 
 
 class Termination:
@@ -111,6 +127,7 @@ class Termination:
                 request_id=request_id,
                 status=answer.status,
                 message=answer.message,
+                complete=answer.complete,
             )
             for request_id in waiting
         ]

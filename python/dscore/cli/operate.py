@@ -63,8 +63,8 @@ def _store_line(store: dict[str, Any]) -> str:
 
 def progress_of(drain: dict[str, Any]) -> str:
     """A drain in words: its counts without the zeros."""
-    names = ("acked", "notified", "failed", "timed_out", "vanished", "pending")
-    counts = [f"{drain[name]:,} {name.replace('_', ' ')}" for name in names if drain[name]]
+    names = ("acked", "incomplete", "notified", "failed", "timed_out", "vanished", "pending")
+    counts = [f"{drain[name]:,} {name.replace('_', ' ')}" for name in names if drain.get(name)]
     total = drain["total"]
     agents = "1 agent" if total == 1 else f"{total:,} agents"
     return f"{agents}: {', '.join(counts)}" if counts else agents

@@ -149,5 +149,10 @@ def _result_line(item: dict[str, Any]) -> str:
     if item["outcome"] is None:
         return f"{agent_id}: {show.printable(item['error'])}"
     if item["outcome"] == "acked":
-        return f"{agent_id}: stopped in {item['latency_ms']:.0f} ms"
+        lost = (
+            ""
+            if item.get("complete", True)
+            else "; a stream did not reach its end (dscore why tells more)"
+        )
+        return f"{agent_id}: stopped in {item['latency_ms']:.0f} ms{lost}"
     return f"{agent_id}: {item['outcome'].replace('_', ' ')}"

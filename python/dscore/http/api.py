@@ -134,6 +134,7 @@ def _one_agent(fleet: Fleet) -> APIRouter:
                 "outcome": result.outcome,
                 "request_id": result.request_id,
                 "latency_ms": result.latency_ms,
+                "complete": result.complete,
             }
         )
 

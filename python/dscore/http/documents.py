@@ -11,6 +11,8 @@ from dscore.policy.drain import OutcomeName
 from dscore.why import describe
 
 OUTCOMES: Final[tuple[str, ...]] = (*get_args(OutcomeName), "pending")
+COUNTS: Final = (*OUTCOMES, "incomplete")
+"""Not an outcome of its own: it counts among the acked."""
 
 
 def agent_document(agent: AgentView) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def drain_document(status: DrainStatusView | None) -> dict[str, Any]:
     """A drain; without one, state "idle" and zeros."""
     if status is None:
         document: dict[str, Any] = {"state": "idle", "intent": None, "started_at": None, "total": 0}
-        document |= dict.fromkeys(OUTCOMES, 0)
+        document |= dict.fromkeys(COUNTS, 0)
         return {**document, "report": None}
     document = {
         "state": status.state,
@@ -42,7 +44,7 @@ def drain_document(status: DrainStatusView | None) -> dict[str, Any]:
         "started_at": timestamp(status.started_at),
         "total": status.total,
     }
-    document |= {outcome: getattr(status, outcome) for outcome in OUTCOMES}
+    document |= {name: getattr(status, name) for name in COUNTS}
     document["report"] = None if status.report is None else status.report.as_dict()
     return document
 

@@ -194,6 +194,11 @@ class FleetCollector(Collector):
             for outcome in OUTCOMES:
                 drain.add_metric([outcome], getattr(status, outcome))
             yield drain
+            yield GaugeMetricFamily(
+                "dscore_drain_incomplete_agents",
+                "Agents of the drain that stopped as asked, but a stream did not reach its end.",
+                value=status.incomplete,
+            )
 
 
 def _refusals(stats: Mapping[str, int]) -> Metric:

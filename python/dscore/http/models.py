@@ -77,6 +77,9 @@ class TerminateResult(BaseModel):
     outcome: OutcomeName
     request_id: str
     latency_ms: float
+    complete: bool = Field(
+        description="False: it stopped as asked, but a stream did not reach its end."
+    )
 
 
 class AgentMessage(BaseModel):
@@ -116,6 +119,7 @@ class DrainDocument(BaseModel):
     timed_out: int
     vanished: int
     notified: int
+    incomplete: int = Field(description="Of the acked: a stream did not reach its end.")
     pending: int
     report: dict[str, Any] | None = Field(description="The drain report, once it has ended.")
 

@@ -219,6 +219,7 @@ class DrainProgress:
     timed_out: int
     vanished: int
     notified: int
+    incomplete: int
     pending: int
 
     def dump(self) -> bytes:
@@ -232,6 +233,7 @@ class DrainProgress:
                 "timed_out": self.timed_out,
                 "vanished": self.vanished,
                 "notified": self.notified,
+                "incomplete": self.incomplete,
                 "pending": self.pending,
             }
         )

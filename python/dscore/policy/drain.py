@@ -48,6 +48,8 @@ class DrainReport(NamedTuple):
     timed_out: int
     vanished: int
     notified: int
+    incomplete: int
+    """Of the acked: stopped as asked, but a stream did not reach its end."""
     latency_ms: dict[str, float | None]
     """p50, p99 and max of the acks; None without any."""
     not_acked: list[str]
@@ -74,6 +76,8 @@ class DrainStatus(NamedTuple):
     timed_out: int
     vanished: int
     notified: int
+    incomplete: int
+    """Of the acked, as in the report."""
     pending: int
     started_at: float
     """Unix seconds."""
@@ -94,6 +98,7 @@ class Drain:
         self._started = now
         self._started_at = started_at
         self._counts: dict[OutcomeName, int] = dict.fromkeys(get_args(OutcomeName), 0)
+        self._incomplete = 0
         self._latencies: list[float] = []
         self._not_acked: list[str] = []
 
@@ -102,8 +107,21 @@ class Drain:
         self.pending.update(agents)
         self.total = len(self.pending)
 
-    def settle(self, conn: int, outcome: OutcomeName, latency_ms: float = 0.0) -> bool:
+    def settle(
+        self,
+        conn: int,
+        outcome: OutcomeName,
+        latency_ms: float = 0.0,
+        *,
+        incomplete: bool = False,
+    ) -> bool:
         """Counts an outcome.
+
+        Args:
+            conn: Whose it is.
+            outcome: How terminate_app ended.
+            latency_ms: Of an ack.
+            incomplete: Acked, but a stream did not reach its end.
 
         Returns:
             Whether it was waited for: False for a connection that was not there at the start, or
@@ -113,6 +131,7 @@ class Drain:
         if agent_id is None:
             return False
         self._counts[outcome] += 1
+        self._incomplete += incomplete
         if outcome == "acked":
             self._latencies.append(latency_ms)
         elif self.intent == "terminate":
@@ -138,6 +157,7 @@ class Drain:
             self.intent,
             self.total,
             **self._counts,
+            incomplete=self._incomplete,
             latency_ms={
                 "p50": _percentile(latencies, 50),
                 "p99": _percentile(latencies, 99),
@@ -154,6 +174,7 @@ class Drain:
             self.state,
             self.total,
             **self._counts,
+            incomplete=self._incomplete,
             pending=len(self.pending),
             started_at=self._started_at,
             report=self.report,

@@ -20,6 +20,9 @@ class Termination(NamedTuple):
     outcome: "OutcomeName"
     request_id: str
     latency_ms: float
+    complete: bool = True
+    """False: it stopped as asked, but a stream did not reach its end; a recording may lack its
+    index."""
 
 
 class Outbox(NamedTuple):

@@ -158,29 +158,35 @@ class Dispatch:
 
     def _outcome(self, event: "Outcome", now: int) -> None:
         context, conn, outcome = self._context, event.conn, event.outcome
-        latency_ms, drain = event.latency_ms, event.drain
         who = context.registry.introduced.get(conn)
         record = who if type(who) is AgentRecord else None
         if outcome == "acked":
             agent_id = None if record is None else record.agent_id
+            if event.incomplete:
+                _log.warning(
+                    "agent_incomplete",
+                    agent_id=agent_id,
+                    request_id=event.request_id,
+                    message=event.message,
+                )
             _log.info(
                 "agent_terminated",
                 message=f"DeepStream client {agent_id} terminated gracefully",
                 agent_id=agent_id,
                 request_id=event.request_id,
-                latency_ms=latency_ms,
+                latency_ms=event.latency_ms,
             )
             # It may have another connection by now, or none.
             if record is not None and record.conn == conn:
-                context.recorder.terminated(record, now, latency_ms=latency_ms, drain=drain)
+                context.recorder.terminated(record, event, now)
                 self.end(record, "terminated", 1000, "Client terminated", now)
         elif outcome != "notified":
             self._not_terminated(record, event, now)
-        if not drain:
+        if not event.drain:
             self._terminations.outcome(event)
             self._spare(record, conn, now)
         elif context.draining is not None:
-            context.draining.outcome(conn, outcome, latency_ms)
+            context.draining.outcome(event)
 
     def _not_terminated(self, record: AgentRecord | None, event: "Outcome", now: int) -> None:
         if record is not None and record.conn == event.conn:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
@@ -10,6 +11,9 @@ from dscore.policy.drain import Drain, DrainReport, OutcomeName, reconnect_windo
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 from dscore.texts import text
+
+if TYPE_CHECKING:
+    from dscore._core import Outcome
 
 SLICE = 500
 """Connections told one by one before the loop gets a turn."""
@@ -56,15 +60,14 @@ class Draining:
         context.recorder.server("drain", now, intent=intent)
         _log.info("drain_started", intent=intent, total=self.drain.total)
 
-    def outcome(self, conn: int, outcome: OutcomeName, latency_ms: float) -> None:
+    def outcome(self, event: "Outcome") -> None:
         """How terminate_app ended for one agent."""
-        if self.drain.settle(conn, outcome, latency_ms) and not self.drain.pending:
-            self._settled.set()
+        self._settle(event.conn, event.outcome, event.latency_ms, incomplete=event.incomplete)
 
     def closed(self, conn: int) -> None:
         """A connection has ended. An agent without an outcome had left before it could be told."""
         if conn in self.drain.pending:
-            self.outcome(conn, "vanished", 0.0)
+            self._settle(conn, "vanished", 0.0, incomplete=False)
 
     async def run(self) -> DrainReport:
         """All the rest; the report says what came of it."""
@@ -89,6 +92,13 @@ class Draining:
         _log.info("drain_finished", **report.as_dict())
         context.hooks.fire(context.hooks.on_drained, report)
         return report
+
+    def _settle(
+        self, conn: int, outcome: OutcomeName, latency_ms: float, *, incomplete: bool
+    ) -> None:
+        settled = self.drain.settle(conn, outcome, latency_ms, incomplete=incomplete)
+        if settled and not self.drain.pending:
+            self._settled.set()
 
     async def _announce(self) -> None:
         """server_shutdown: to watchers and every Socket.IO connection, in a restart to everyone;

@@ -10,7 +10,8 @@
 | online       |                                                                                  |
 | offline      | reason_code                                                                      |
 | asked        | an operator had it sent terminate_app                                            |
-| terminated   | latency_ms, drain: it answered OK, was closed 1000 and is offline                |
+| terminated   | latency_ms, drain: it answered OK, was closed 1000 and is offline; incomplete:   |
+|              | its words, where a stream did not reach its end                                  |
 | unterminated | outcome, message, drain: the same came to nothing                                |
 | refused      | status, message: its answer to terminate_app was not OK                          |
 | progress     | stage, granted_ms: it is still draining                                          |
@@ -146,8 +147,11 @@ class Recorder:
     def asked(self, record: AgentRecord, now: int) -> None:
         self._write(record.agent_id, now, "asked", {})
 
-    def terminated(self, record: AgentRecord, now: int, *, latency_ms: float, drain: bool) -> None:
-        self._write(record.agent_id, now, "terminated", {"latency_ms": latency_ms, "drain": drain})
+    def terminated(self, record: AgentRecord, event: "Outcome", now: int) -> None:
+        data: dict[str, Any] = {"latency_ms": event.latency_ms, "drain": event.drain}
+        if event.incomplete:
+            data["incomplete"] = event.message[:MAX_TEXT]
+        self._write(record.agent_id, now, "terminated", data)
 
     def unterminated(self, record: AgentRecord, event: "Outcome", now: int) -> None:
         """Its terminate_app ended, and not with an OK."""

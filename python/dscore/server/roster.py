@@ -107,7 +107,8 @@ class Roster:
 
     async def terminate(self, agent_id: str, *, timeout: float | None = None) -> Termination:
         """Asks one agent to stop its application, and waits for the outcome; `shutdown.timeout` at
-        most, unless it asks for more time. Its connection stays unless it acknowledges.
+        most, and up to `shutdown.max_extension` more if it asks for that (termination_progress).
+        Its connection stays unless it acknowledges.
 
         Raises:
             UnknownAgentError: no such agent.
@@ -122,7 +123,8 @@ class Roster:
         now = pool.now_ms()
         parts.context.recorder.asked(record, now)
         parts.context.liveness.asked(record, now)
-        return await parts.terminations.terminate(pool, record.conn, seconds)
+        extension = parts.context.config.shutdown.max_extension
+        return await parts.terminations.terminate(pool, record.conn, seconds, extension)
 
     async def remove(self, agent_id: str) -> None:
         """Removes an agent, with its session and all that is known of it. Its connection is closed

@@ -16,9 +16,13 @@ class Terminations:
         self._waiting: dict[int, dict[str, asyncio.Future[Termination]]] = {}
         """Connection -> request id -> who waits."""
 
-    async def terminate(self, pool: "ReactorPool", conn: int, timeout: float) -> Termination:
+    async def terminate(
+        self, pool: "ReactorPool", conn: int, timeout: float, max_extension: float
+    ) -> Termination:
         """Asks, and waits for the one outcome that the core promises."""
-        request_id = pool.terminate(conn, round(timeout * 1000))
+        request_id = pool.terminate(
+            conn, round(timeout * 1000), max_extension_ms=round(max_extension * 1000)
+        )
         outcome: asyncio.Future[Termination]
         outcome = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(conn, {})[request_id] = outcome
@@ -38,7 +42,9 @@ class Terminations:
     def outcome(self, event: "Outcome") -> None:
         outcome = self._waiting.get(event.conn, {}).get(event.request_id)
         if outcome is not None and not outcome.done():
-            outcome.set_result(Termination(event.outcome, event.request_id, event.latency_ms))
+            outcome.set_result(
+                Termination(event.outcome, event.request_id, event.latency_ms, not event.incomplete)
+            )
 
     def closed(self, conn: int) -> None:
         """A connection has ended: a request that came too late for it never got an outcome."""

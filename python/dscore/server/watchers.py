@@ -98,6 +98,7 @@ class Watchers:
             timed_out=status.timed_out,
             vanished=status.vanished,
             notified=status.notified,
+            incomplete=status.incomplete,
             pending=status.pending,
         )
         context = self._context

@@ -319,6 +319,21 @@ fn reads_an_answer_to_terminate_app() {
     assert_eq!(message.request_id().unwrap(), "r-1");
     assert_eq!(message.status().unwrap(), "OK");
     assert_eq!(message.message().unwrap(), "done");
+    assert_eq!(message.complete(), Ok(true), "silence means complete");
+    for (said, complete) in [("true", true), ("false", false)] {
+        let text = format!(r#"{{"type":"app_terminated","complete":{said}}}"#);
+        assert_eq!(scan(&text).unwrap().complete(), Ok(complete));
+    }
+    for wrong in ["null", "0", r#""false""#, "[]"] {
+        let wrong = refusal_of(
+            &format!(r#""type":"app_terminated","complete":{wrong}"#),
+            |message| message.complete().err(),
+        );
+        assert_eq!(
+            (wrong.0, wrong.1),
+            (RefusalCode::BadField, Some("complete"))
+        );
+    }
 
     let message = scan(r#"{"type":"app_terminated","message":5}"#).unwrap();
     assert_eq!(message.message(), None);

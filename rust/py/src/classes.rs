@@ -90,6 +90,7 @@ event_class!(Outcome {
     conn: u64,
     request_id: String,
     outcome: Py<PyString>,
+    incomplete: bool,
     latency_ms: f64,
     message: String,
     drain: bool,

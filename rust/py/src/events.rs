@@ -189,6 +189,7 @@ fn convert_outcome(py: Python<'_>, outcome: event::Outcome) -> Outcome {
         conn: outcome.conn.to_u64(),
         request_id: outcome.request.to_string(),
         outcome: name.clone().unbind(),
+        incomplete: outcome.incomplete,
         latency_ms: outcome.latency_us as f64 / 1_000.0,
         message: outcome.message,
         drain: outcome.drain,

@@ -214,17 +214,18 @@ impl ReactorPool {
         self.give(py, conn, Command::HearNextBeat)
     }
 
-    #[pyo3(signature = (conn, timeout_ms, reason = "Server shutting down"))]
+    #[pyo3(signature = (conn, timeout_ms, reason = "Server shutting down", *, max_extension_ms = 0))]
     fn terminate(
         &self,
         py: Python<'_>,
         conn: u64,
         timeout_ms: u64,
         reason: &str,
+        max_extension_ms: u64,
     ) -> PyResult<String> {
         let pool = self.own()?;
         let request = py
-            .detach(|| pool.terminate(ConnId::from_u64(conn), timeout_ms, reason))
+            .detach(|| pool.terminate(ConnId::from_u64(conn), timeout_ms, max_extension_ms, reason))
             .map_err(errors::stopped)?;
         Ok(request.to_string())
     }

@@ -170,6 +170,7 @@ fn on_app_terminated(
     let request = scanned.request_id()?;
     let status = scanned.status()?;
     let message = scanned.message().unwrap_or(Cow::Borrowed(""));
+    let complete = scanned.complete()?;
     let Some(terminations) = &mut session.terminations else {
         return Ok((false, false));
     };
@@ -179,7 +180,7 @@ fn on_app_terminated(
             false,
         ));
     }
-    let matched = terminations.acked(conn, &request, &message, cx);
+    let matched = terminations.acked(conn, &request, complete, &message, cx);
     Ok((matched, matched))
 }
 

@@ -47,6 +47,8 @@ pub enum Command {
         request: Uuid,
         /// For an answer.
         timeout_ms: u64,
+        /// The most that termination_progress may add to it.
+        max_extension_ms: u64,
         /// The `reason` in the message.
         reason: Box<str>,
     },

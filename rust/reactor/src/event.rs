@@ -72,6 +72,8 @@ pub struct Outcome {
     pub request: Uuid,
     /// How it ended.
     pub ending: Ending,
+    /// Answered `OK`, but a stream did not reach its end.
+    pub incomplete: bool,
     /// From the sending to the answer or the giving up.
     pub latency_us: u64,
     /// The agent's last word, or why the send failed.

@@ -198,11 +198,18 @@ impl ReactorPool {
         Ok(())
     }
 
-    /// Sends terminate_app to one agent; returns the id of the request.
+    /// Sends terminate_app to one agent, which has `timeout_ms` to answer, and with termination_progress up to
+    /// `max_extension_ms` more; returns the id of the request.
     ///
     /// # Errors
     /// The reactors have stopped.
-    pub fn terminate(&self, conn: ConnId, timeout_ms: u64, reason: &str) -> Result<Uuid, Stopped> {
+    pub fn terminate(
+        &self,
+        conn: ConnId,
+        timeout_ms: u64,
+        max_extension_ms: u64,
+        reason: &str,
+    ) -> Result<Uuid, Stopped> {
         let request = Uuid::new_v4();
         let reason = reason.into();
         self.command(
@@ -210,6 +217,7 @@ impl ReactorPool {
             Command::Terminate {
                 request,
                 timeout_ms,
+                max_extension_ms,
                 reason,
             },
         )?;

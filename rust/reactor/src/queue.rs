@@ -294,6 +294,7 @@ mod tests {
             conn: CONN,
             request: Uuid::nil(),
             ending: Ending::Acked,
+            incomplete: false,
             latency_us: 0,
             message: String::new(),
             drain: true,

@@ -82,6 +82,7 @@ impl Terminations {
         &mut self,
         conn: ConnId,
         request: &str,
+        complete: bool,
         message: &str,
         cx: &mut Context,
     ) -> bool {
@@ -89,7 +90,9 @@ impl Terminations {
             return false;
         }
         for termination in self.waiting.drain(..) {
-            finish(conn, termination, Ending::Acked, shortened(message), cx);
+            let mut outcome = outcome(conn, termination, Ending::Acked, shortened(message), cx);
+            outcome.incomplete = !complete;
+            cx.tell(Event::Outcome(Box::new(outcome)));
         }
         true
     }
@@ -201,19 +204,30 @@ fn shortened(words: &str) -> &str {
 }
 
 fn finish(conn: ConnId, termination: Termination, ending: Ending, message: &str, cx: &mut Context) {
+    let outcome = outcome(conn, termination, ending, message, cx);
+    cx.tell(Event::Outcome(Box::new(outcome)));
+}
+
+fn outcome(
+    conn: ConnId,
+    termination: Termination,
+    ending: Ending,
+    message: &str,
+    cx: &Context,
+) -> Outcome {
     let (ending, message) = match (ending, &termination.refused) {
         (Ending::Acked, _) | (_, None) => (ending, message),
         (_, Some(refused)) => (Ending::Failed, &**refused),
     };
-    let outcome = Outcome {
+    Outcome {
         conn,
         request: termination.request,
         ending,
+        incomplete: false,
         latency_us: cx.now_us.saturating_sub(termination.sent_us),
         message: message.into(),
         drain: termination.drain,
-    };
-    cx.tell(Event::Outcome(Box::new(outcome)));
+    }
 }
 
 #[cfg(test)]
@@ -244,7 +258,7 @@ mod tests {
         }
         let id = REQUEST.to_string();
         match column {
-            1 => assert!(terminations.acked(CONN, &id, "", cx)),
+            1 => assert!(terminations.acked(CONN, &id, true, "", cx)),
             2 => assert!(terminations.refused(CONN, &id, "NO", "", cx)),
             3 | 4 => assert_eq!(terminations.expire(CONN, cx), None, "no drain's"),
             _ => terminations.vanish(CONN, cx),

@@ -132,7 +132,7 @@ fn an_answer_that_takes_longer_than_the_closing_still_arrives_whole() {
 fn an_agents_own_words_are_cut() {
     let mut server = Server::start(settings());
     let (mut client, conn) = server.agent("a");
-    let id = server.pool.terminate(conn, 60_000, "bye").unwrap();
+    let id = server.pool.terminate(conn, 60_000, 0, "bye").unwrap();
     client.text();
     let words = "é".repeat(40_000);
     client.send(&format!(

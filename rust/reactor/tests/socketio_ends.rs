@@ -228,7 +228,7 @@ fn one_who_does_not_poll_in_a_drain_has_failed() {
     let [(_polling, conn), _] = agents(&mut server);
     let request = server
         .pool
-        .terminate(conn, 60_000, "Server shutting down")
+        .terminate(conn, 60_000, 0, "Server shutting down")
         .unwrap();
     let long = format!(r#"{{"type":"x","long":"{}"}}"#, "x".repeat(16 * 1_024));
     for _ in 0..8 {

@@ -228,7 +228,7 @@ fn a_single_request_leaves_the_connection_unless_it_is_acked() {
     let (mut client, conn) = server.agent("a");
     let first = server
         .pool
-        .terminate(conn, 50, "Server shutting down")
+        .terminate(conn, 50, 0, "Server shutting down")
         .unwrap();
     assert_eq!(request_id(&mut client), first.to_string());
     let outcome = server.outcome();
@@ -244,11 +244,11 @@ fn a_single_request_leaves_the_connection_unless_it_is_acked() {
 
     let second = server
         .pool
-        .terminate(conn, 60_000, "Server shutting down")
+        .terminate(conn, 60_000, 0, "Server shutting down")
         .unwrap();
     let third = server
         .pool
-        .terminate(conn, 60_000, "Server shutting down")
+        .terminate(conn, 60_000, 0, "Server shutting down")
         .unwrap();
     let id = request_id(&mut client);
     assert_eq!(request_id(&mut client), third.to_string());
@@ -266,13 +266,61 @@ fn a_single_request_leaves_the_connection_unless_it_is_acked() {
 
     server
         .pool
-        .terminate(conn, 60_000, "Server shutting down")
+        .terminate(conn, 60_000, 0, "Server shutting down")
         .unwrap();
     assert_eq!(
         server.outcome().ending,
         Ending::Vanished,
         "one that has gone gets its outcome too"
     );
+}
+
+#[test]
+fn a_single_request_is_given_the_time_its_agent_asks_for() {
+    let mut server = Server::start(settings());
+    let (mut client, conn) = server.agent("a");
+    server
+        .pool
+        .terminate(conn, 5_000, 60_000, "Server shutting down")
+        .unwrap();
+    let id = request_id(&mut client);
+    client.send(&format!(
+        r#"{{"type":"termination_progress","request_id":"{id}","stage":"eos","need_ms":999999}}"#
+    ));
+    let granted = server.wait("progress", |event| match event {
+        Event::Progress(progress) => Some(progress.granted_ms),
+        _ => None,
+    });
+    assert!((60_000..=65_000).contains(&granted), "{granted} ms");
+    answer(&mut client, &id, "OK");
+    assert_eq!(server.outcome().ending, Ending::Acked);
+}
+
+#[test]
+fn drain_4_an_ok_that_is_not_complete_is_an_ack_and_says_so() {
+    let mut server = Server::start(settings());
+    for (said, incomplete) in [
+        ("", false),
+        (r#","complete":true"#, false),
+        (r#","complete":false"#, true),
+    ] {
+        let (mut client, conn) = server.agent("a");
+        server
+            .pool
+            .terminate(conn, 60_000, 0, "Server shutting down")
+            .unwrap();
+        let id = request_id(&mut client);
+        client.send(&format!(
+            r#"{{"type":"app_terminated","request_id":"{id}","status":"OK","message":"no index"{said}}}"#
+        ));
+        assert_eq!(client.close_frame().0, 1000);
+        let outcome = server.outcome();
+        assert_eq!(
+            (outcome.ending, outcome.incomplete, &*outcome.message),
+            (Ending::Acked, incomplete, "no index")
+        );
+        server.closed();
+    }
 }
 
 #[test]

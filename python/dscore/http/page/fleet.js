@@ -113,7 +113,7 @@ function progress(drain) {
   $("drain").hidden = false;
   $("drain-bar").max = Math.max(1, drain.total);
   $("drain-bar").value = drain.total ? drain.total - drain.pending : 1;
-  const names = ["acked", "notified", "failed", "timed_out", "vanished", "pending"];
+  const names = ["acked", "incomplete", "notified", "failed", "timed_out", "vanished", "pending"];
   const counts = names.filter((name) => drain[name])
     .map((name) => `${drain[name].toLocaleString()} ${name.replace("_", " ")}`);
   const agents = drain.total === 1 ? "1 agent" : `${drain.total.toLocaleString()} agents`;

@@ -104,6 +104,21 @@ impl<'a> Scanned<'a> {
         self.fields.string(Field::Message).ok()
     }
 
+    /// `complete` of app_terminated: every stream reached its end. True where the agent does not say.
+    ///
+    /// # Errors
+    /// `bad_field` if it is there and neither `true` nor `false`.
+    pub fn complete(&self) -> Result<bool, Refusal> {
+        match self.fields.raw(Field::Complete) {
+            Ok("true") | Err(_) => Ok(true),
+            Ok("false") => Ok(false),
+            Ok(_) => Err(Refusal::bad(
+                Field::Complete.name(),
+                "must be true or false",
+            )),
+        }
+    }
+
     /// `stage` of termination_progress.
     ///
     /// # Errors
@@ -167,6 +182,7 @@ enum Field {
     RequestId,
     Status,
     Message,
+    Complete,
     Stage,
     NeedMs,
 }
@@ -183,6 +199,7 @@ impl Field {
             "request_id" => Self::RequestId,
             "status" => Self::Status,
             "message" => Self::Message,
+            "complete" => Self::Complete,
             "stage" => Self::Stage,
             "need_ms" => Self::NeedMs,
             _ => return None,
@@ -198,6 +215,7 @@ impl Field {
             Self::RequestId => "request_id",
             Self::Status => "status",
             Self::Message => "message",
+            Self::Complete => "complete",
             Self::Stage => "stage",
             Self::NeedMs => "need_ms",
         }

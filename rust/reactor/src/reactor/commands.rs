@@ -188,9 +188,20 @@ fn apply_to_conversation(
         Command::Terminate {
             request,
             timeout_ms,
+            max_extension_ms,
             reason,
         } => {
-            terminate_one(conn, conversation, request, timeout_ms, &reason, cx);
+            let deadline = cx.now_ms.saturating_add(timeout_ms);
+            let termination = Termination {
+                request,
+                deadline,
+                latest: deadline.saturating_add(max_extension_ms),
+                drain: false,
+                notice: false,
+                sent_us: cx.now_us,
+                refused: None,
+            };
+            terminate_one(conn, conversation, termination, &reason, cx);
         }
         // Done already, for either stage.
         Command::Send(_) | Command::SendPacket(_) | Command::Abort => {}
@@ -202,31 +213,20 @@ fn apply_to_conversation(
 fn terminate_one(
     conn: ConnId,
     conversation: &mut Conversation,
-    request: Uuid,
-    timeout_ms: u64,
+    termination: Termination,
     reason: &str,
     cx: &mut Context,
 ) {
     if !conversation.is_open() || !matches!(conversation.session.who, Who::Agent(_)) {
         cannot_terminate(
             conn,
-            request,
+            termination.request,
             Ending::Vanished,
             "the connection is closing",
             cx,
         );
         return;
     }
-    let deadline = cx.now_ms + timeout_ms;
-    let termination = Termination {
-        request,
-        deadline,
-        latest: deadline,
-        drain: false,
-        notice: false,
-        sent_us: cx.now_us,
-        refused: None,
-    };
     send_terminate(
         conn,
         conversation,
@@ -241,6 +241,7 @@ fn cannot_terminate(conn: ConnId, request: Uuid, ending: Ending, why: &str, cx: 
         conn,
         request,
         ending,
+        incomplete: false,
         latency_us: 0,
         message: why.into(),
         drain: false,
