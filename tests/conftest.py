@@ -4,6 +4,9 @@
 test's own process.
 """
 
+import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -27,6 +30,16 @@ def pytest_configure(config: pytest.Config) -> None:
     assert config.cache is not None
     room = config.stash[ROOM] = Room(config.cache.mkdir("room"))
     config.add_cleanup(room.close)
+    if not hasattr(config, "workerinput"):  # the workers inherit it
+        _set_runtime_directory(config)
+
+
+def _set_runtime_directory(config: pytest.Config) -> None:
+    """Where servers leave their operator's token and the command line finds it: not the user's."""
+    path = tempfile.mkdtemp(prefix="dscore-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(path, ignore_errors=True))
+    os.environ["XDG_RUNTIME_DIR"] = path
+    os.environ.pop("RUNTIME_DIRECTORY", None)
 
 
 # First of all: whose turn it is not yet is not timed yet.
@@ -103,3 +116,12 @@ async def server() -> "AsyncIterator[dscore.Server]":
     config = dscore.Config.model_validate({"listen": {"port": 0}, "store": {"path": ":memory:"}})
     async with dscore.Server(config) as running:
         yield running
+
+
+@pytest.fixture
+def answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong tokens are answered as fast as right ones: for tests with a fake core, which do not
+    wait."""
+    from dscore.server import wrong_tokens
+
+    monkeypatch.setattr(wrong_tokens, "DELAY", 0.0)

@@ -83,6 +83,19 @@ class Serving:
         """All it has written so far, to stdout and to stderr."""
         return self.log_path.read_text(errors="replace")
 
+    @property
+    def token_path(self) -> Path:
+        """Where it leaves its operator's token, if none is configured."""
+        directory = Path(os.environ["XDG_RUNTIME_DIR"], "dscore")
+        return directory / f"operator-{self.host}-{self.port}.token"
+
+    @property
+    def power(self) -> dict[str, str]:
+        """Headers that POST and DELETE need; none where it left no token."""
+        if not self.token_path.exists():
+            return {}
+        return {"authorization": f"Bearer {self.token_path.read_text().strip()}"}
+
     def log_lines(self) -> list[dict[str, Any]]:
         """The lines of the log that are JSON objects."""
         return [
@@ -136,13 +149,15 @@ class Serving:
         headers: Mapping[str, str] | None = None,
         seconds: float = 5.0,
     ) -> tuple[int, bytes]:
-        """Sends one request, with a JSON body if there is one.
+        """Sends one request, with a JSON body if there is one; a POST or DELETE with the token that
+        the server has left.
 
         Returns:
             Status and body; status 0 when nobody answers.
         """
         connection = http.client.HTTPConnection(self.host, self.port, timeout=seconds)
         all_headers = {
+            **({} if method == "GET" else self.power),
             **({} if body is None else {"content-type": "application/json"}),
             **(headers or {}),
         }

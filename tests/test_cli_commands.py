@@ -9,7 +9,8 @@ import pytest
 
 from dscore.cli import run
 
-COMMANDS = ["serve", "status", "agents", "why", "drain", "terminate", "maintenance", "config"]
+COMMANDS = ["serve", "status", "agents", "why", "page", "drain", "terminate", "maintenance"]
+COMMANDS += ["config"]
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

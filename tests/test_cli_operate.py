@@ -1,6 +1,7 @@
 """The operator's commands, through the real client and the real pages, over a fake fleet."""
 
 import asyncio
+import os
 import re
 import socket
 import sys
@@ -12,12 +13,13 @@ import httpx
 import orjson
 import pytest
 
+from dscore import operator_token
 from dscore.auth import Tokens
 from dscore.cli import client as client_module
 from dscore.cli import run, shutdown
-from dscore.http.app import build_app
 from dscore.store import Entry, StoreHealth
 from fake_fleet import FakeAgent, FakeFleet
+from test_http_app import OWN, app_of
 
 DEADLINE = 10.0
 
@@ -61,7 +63,8 @@ def serving(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Makes the client's connections end at a fleet's pages."""
 
     def serve(fleet: FakeFleet, tokens: Tokens | None = None) -> None:
-        app = build_app(fleet, operator_tokens=tokens, loopback=True)
+        app = app_of(fleet, tokens=tokens)
+        operator_token.leave("127.0.0.1", 8765, OWN, os.environ)
         make = httpx.Client
         monkeypatch.setattr(
             client_module.httpx,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -9,19 +10,61 @@ import orjson
 import pytest
 
 from dscore.auth import Tokens
+from dscore.http.access import Rules
 from dscore.http.app import build_app
+from dscore.http.gate import Gate
 from fake_fleet import FakeFleet
 
 PROBES = ["/livez", "/readyz", "/startupz"]
 
 
+OWN = "made-by-the-server-itself-made-by-the-server"
+
+
+class WrongTokens:
+    """Hears of wrong tokens, and slows nothing."""
+
+    def __init__(self) -> None:
+        self.notes: list[dict[str, Any]] = []
+        self.delays = 0
+
+    def note(self, where: str, ip: str, /, **fields: object) -> None:
+        self.notes.append({"where": where, "ip": ip, **fields})
+
+    async def delay(self) -> None:
+        self.delays += 1
+
+
+def app_of(
+    fleet: FakeFleet,
+    *,
+    tokens: Tokens | None = None,
+    loopback: bool = True,
+    required: bool = False,
+    is_open: bool = False,
+    **options: Any,
+) -> Gate:
+    """The pages of a fleet; without `tokens` the server has made its own, `OWN`."""
+    rules = Rules(
+        operators=tokens or Tokens.generated(OWN),
+        is_configured=bool(tokens),
+        is_required=required,
+        is_open=is_open,
+        is_loopback=loopback,
+    )
+    options = {"wrong_tokens": WrongTokens(), **options}
+    return build_app(fleet, rules=rules, **options)
+
+
 @asynccontextmanager
 async def client_of(
-    fleet: FakeFleet, *, tokens: Tokens | None = None, loopback: bool = True, **options: Any
+    fleet: FakeFleet, *, token: str | None = OWN, **options: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
-    app = build_app(fleet, operator_tokens=tokens, loopback=loopback, **options)
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8765") as client:
+    """A client that shows a token, unless `token` is None."""
+    transport = httpx.ASGITransport(app=app_of(fleet, **options))
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    url = "http://127.0.0.1:8765"
+    async with httpx.AsyncClient(transport=transport, base_url=url, headers=headers) as client:
         yield client
 
 
@@ -74,7 +117,7 @@ async def test_head_is_answered_wherever_get_is() -> None:
 async def test_an_error_of_ours_is_a_500_problem() -> None:
     fleet = FakeFleet()
     fleet.core_stats = None  # type: ignore[method-assign, assignment]
-    app = build_app(fleet, operator_tokens=None, loopback=True)
+    app = app_of(fleet)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         assert_problem(await client.get("/api/v1/status"), 500)
@@ -113,7 +156,9 @@ class TestOperatorToken:
     )
     async def test_refuses_any_other(self, loopback: bool, value: str | None) -> None:
         headers = {} if value is None else {"authorization": value.encode("latin-1")}
-        async with client_of(FakeFleet("a"), tokens=self.TOKENS, loopback=loopback) as client:
+        async with client_of(
+            FakeFleet("a"), token=None, tokens=self.TOKENS, loopback=loopback
+        ) as client:
             for method, path in [
                 ("GET", "/api/v1/agents"),
                 ("DELETE", "/api/v1/agents/a"),
@@ -129,15 +174,15 @@ class TestOperatorToken:
     async def test_is_not_asked_for_where_none_is_set_on_loopback(
         self, tokens: Tokens | None
     ) -> None:
-        async with client_of(FakeFleet(), tokens=tokens) as client:
+        async with client_of(FakeFleet(), token=None, tokens=tokens) as client:
             assert (await client.get("/api/v1/agents")).status_code == 200
 
     async def test_can_be_replaced_while_serving(self) -> None:
-        app = build_app(FakeFleet(), operator_tokens=None, loopback=True)
+        app = app_of(FakeFleet())
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             assert (await client.get("/api/v1/agents")).status_code == 200
-            app.tokens = self.TOKENS
+            app.rules = replace(app.rules, operators=self.TOKENS, is_configured=True)
             assert_problem(await client.get("/api/v1/agents"), 401)
 
     async def test_is_checked_before_the_body(self) -> None:
@@ -146,13 +191,12 @@ class TestOperatorToken:
             assert_problem(answer, 401)
 
     async def test_no_token_set_closes_the_api_beyond_loopback(self) -> None:
-        async with client_of(FakeFleet(), loopback=False) as client:
-            headers = {"authorization": "Bearer x"}
-            document = assert_problem(await client.get("/api/v1/status", headers=headers), 401)
+        async with client_of(FakeFleet(), token=None, loopback=False) as client:
+            document = assert_problem(await client.get("/api/v1/status"), 401)
             assert "auth.operator_token_file" in document["detail"]
 
     async def test_is_not_asked_for_health_probes_and_metrics(self) -> None:
-        async with client_of(FakeFleet(), tokens=self.TOKENS, loopback=False) as client:
+        async with client_of(FakeFleet(), token=None, tokens=self.TOKENS, loopback=False) as client:
             for path in [*PROBES, "/deepstream/health", "/metrics", "/openapi.json"]:
                 answer = await client.get(path, headers={"host": "fleet.example"})
                 assert answer.status_code == 200
@@ -261,20 +305,34 @@ async def test_openapi_has_no_dangling_reference_and_no_foreign_error_shape() ->
 
 
 @pytest.mark.parametrize(
-    ("options", "is_needed"),
-    [({}, False), ({"loopback": False}, True), ({"tokens": Tokens(["x"])}, True)],
+    ("options", "reading"),
+    [
+        ({}, False),
+        ({"loopback": False}, True),
+        ({"tokens": Tokens(["x"])}, True),
+        ({"required": True}, True),
+        ({"is_open": True}, False),
+    ],
 )
 async def test_openapi_asks_for_the_token_where_it_is_needed(
-    options: dict[str, Any], is_needed: bool
+    options: dict[str, Any], reading: bool
 ) -> None:
-    document = await openapi(**options)
+    token = "x" if "tokens" in options else OWN
+    document = await openapi(token=token, **options)
     assert document["components"]["securitySchemes"]["operator"]["scheme"] == "bearer"
-    for (_, path), operation in operations(document).items():
-        assert ("security" in operation) == (is_needed and path.startswith("/api/v1"))
+    must, may = [{"operator": []}], [{"operator": []}, {}]
+    for (method, path), operation in operations(document).items():
+        if path.startswith("/api/v1"):
+            power = method != "get" and "is_open" not in options
+            assert operation["security"] == (must if reading or power else may)
+        elif path == "/metrics":
+            assert operation["security"] == (must if "required" in options else may)
+        else:
+            assert "security" not in operation
 
 
 async def test_lifespan_is_answered_without_a_users_app() -> None:
-    app = build_app(FakeFleet(), operator_tokens=None, loopback=True)
+    app = app_of(FakeFleet())
     inbox = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
     sent: list[str] = []
 

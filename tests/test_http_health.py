@@ -123,6 +123,6 @@ def test_health_of_18000_agents_takes_a_few_milliseconds() -> None:
     fleet = FakeFleet(*(f"agent-{number:05}" for number in range(18_000)))
     sampler = SystemSampler()
     began = time.perf_counter()
-    document = health_document(fleet, sampler)
+    document = health_document(fleet, sampler, names_agents=True)
     assert time.perf_counter() - began < 0.1
     assert document.count(b"agent-") == 18_000

@@ -223,6 +223,7 @@ async def test_a_handle_of_an_agent() -> None:
         assert len(server.pool.closes(1)) == 1
 
 
+@pytest.mark.usefixtures("answers_at_once")
 async def test_reload_applies_what_it_can_and_names_the_rest() -> None:
     async with running() as server:
         changed = {

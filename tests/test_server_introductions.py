@@ -10,6 +10,8 @@ from dscore.policy import Candidate, Policy
 from fake_core import introduction
 from faked import eventually, running
 
+pytestmark = pytest.mark.usefixtures("answers_at_once")
+
 TOKENS = {"auth": {"required": True, "tokens": ["agents"], "operator_tokens": ["operators"]}}
 
 

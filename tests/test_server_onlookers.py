@@ -11,6 +11,8 @@ from fake_core import introduction
 from faked import eventually, running
 
 WATCHING = {"socketio": {"watch_on_connect": True}}
+pytestmark = pytest.mark.usefixtures("answers_at_once")
+
 TOKENS = {"auth": {"required": True, "tokens": ["agents"], "operator_tokens": ["operators"]}}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,20 +18,35 @@ MAX_TOKEN_BYTES = 1024
 """A longer candidate is refused without being hashed: a peer decides how long it is."""
 
 
+GENERATED = "generated"
+"""The name of a token that a server has made itself."""
+
+
 class Tokens:
-    """A set of tokens that can be asked whether it holds one, and never gives one away.
+    """A set of tokens that can be asked for the name of one, and never gives one away.
 
     Kept and looked up as digests under a key of this process. How long a look-up takes then
     depends on digests that no peer can predict, so it tells nothing about how much of a guess was
     right, and it costs the same for one token as for one token for each of 18,000 agents.
-    (`hmac.compare_digest` over all of them would cost milliseconds a call.)
+    (`hmac.compare_digest` over all of them would cost milliseconds a call.) The name of a token is
+    where it stands, such as "operators.tokens:3": logs tell by it whose token was used.
     """
 
-    __slots__ = ("_digests", "_key")
+    __slots__ = ("_key", "_names")
 
-    def __init__(self, tokens: Iterable[str] = ()) -> None:
+    def __init__(self, tokens: Iterable[str] = (), *, label: str = "tokens") -> None:
+        """Takes tokens that are named by the label and their number, from 1."""
         self._key = secrets.token_bytes(32)
-        self._digests = frozenset(map(self._digest, tokens))
+        self._names: dict[bytes, str] = {}
+        for number, token in enumerate(tokens, 1):
+            self._add(f"{label}:{number}", token)
+
+    @classmethod
+    def generated(cls, token: str) -> Tokens:
+        """The one token that a server has made itself."""
+        made = cls()
+        made._add(GENERATED, token)
+        return made
 
     @classmethod
     def from_settings(
@@ -50,23 +66,31 @@ class Tokens:
         Raises:
             ConfigError: the file cannot be read, holds no token, or a token is too long.
         """
-        given = list(tokens)
+        given = cls(tokens, label=setting.removesuffix("_file") + "s")
         if token_file is not None:
-            given += _read(token_file, setting)
-        if any(len(token.encode()) > MAX_TOKEN_BYTES for token in given):
-            raise ConfigError(
-                f"{setting}: a token is longer than {MAX_TOKEN_BYTES} bytes: shorten it"
-            )
-        return cls(given)
+            for number, token in _read(token_file, setting):
+                given._add(f"{token_file.name}:{number}", token)
+        return given
+
+    def name_of(self, candidate: str | None) -> str | None:
+        """The name of a token; None: it is none of these, as None and "" never are."""
+        if not candidate or len(candidate) > MAX_TOKEN_BYTES:
+            return None
+        return self._names.get(self._digest(candidate))
 
     def allows(self, candidate: str | None) -> bool:
-        """Whether `candidate` is one of the tokens. None and "" never are."""
-        if not candidate or len(candidate) > MAX_TOKEN_BYTES:
-            return False
-        return self._digest(candidate) in self._digests
+        """Whether `candidate` is one of the tokens."""
+        return self.name_of(candidate) is not None
+
+    def _add(self, name: str, token: str) -> None:
+        if len(token.encode()) > MAX_TOKEN_BYTES:
+            raise ConfigError(
+                f"{name}: the token is longer than {MAX_TOKEN_BYTES} bytes: shorten it"
+            )
+        self._names.setdefault(self._digest(token), name)
 
     def __len__(self) -> int:
-        return len(self._digests)
+        return len(self._names)
 
     def __repr__(self) -> str:
         return f"Tokens({len(self)})"
@@ -89,7 +113,24 @@ def read_tokens(auth: AuthConfig) -> tuple[Tokens, Tokens]:
     )
 
 
-def _read(path: Path, setting: str) -> list[str]:
+def has_operators(auth: AuthConfig) -> bool:
+    """Whether a token of an operator is configured."""
+    return auth.operator_token_file is not None or bool(auth.operator_tokens)
+
+
+def readable_token_files(auth: AuthConfig) -> Iterator[tuple[str, Path]]:
+    """The token files that others than their owner can read: setting, path."""
+    settings = {
+        "auth.token_file": auth.token_file,
+        "auth.operator_token_file": auth.operator_token_file,
+    }
+    for setting, path in settings.items():
+        if path is not None and _mode(path) & (stat.S_IRGRP | stat.S_IROTH):
+            yield setting, path
+
+
+def _read(path: Path, setting: str) -> Iterator[tuple[int, str]]:
+    """The tokens of a file, each with the number of its line."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -101,8 +142,18 @@ def _read(path: Path, setting: str) -> list[str]:
         raise ConfigError(
             f"{setting} = {path}: is not UTF-8 text: write one token a line"
         ) from None
-    lines = (line.strip() for line in text.splitlines())
-    found = [line for line in lines if line and not line.startswith("#")]
+    found = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        token = line.strip()
+        if token and not token.startswith("#"):
+            found += 1
+            yield number, token
     if not found:
         raise ConfigError(f"{setting} = {path}: holds no token: write at least one, one a line")
-    return found
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except OSError:  # it was read a moment ago: that it has gone is told of by the next who does
+        return 0

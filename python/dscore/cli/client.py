@@ -1,12 +1,14 @@
 """Calls to the operator API, and what their failures mean in words."""
 
+import os
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import httpx
 import orjson
 
+from dscore import operator_token
 from dscore.cli.errors import USAGE, CliError
 from dscore.http.loopback import is_loopback
 
@@ -19,8 +21,12 @@ class Client:
 
     def __init__(self, url: str, token: str | None) -> None:
         self.url = _base_url(url)
+        parts = urlsplit(self.url)
         # A proxy of the environment never knows the way to this machine's own loopback.
-        loopback = is_loopback(urlsplit(self.url).hostname or "")
+        loopback = is_loopback(parts.hostname or "")
+        if token is None:
+            token = _left_token(parts)
+        self.token = token
         self._http = httpx.Client(
             base_url=self.url,
             headers={} if token is None else {"authorization": f"Bearer {token}"},
@@ -98,6 +104,13 @@ class RefusedError(CliError):
         self.status = status
 
 
+def _left_token(parts: SplitResult) -> str | None:
+    """The token that a server on this machine has left for its user."""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    left = operator_token.find(parts.hostname or "", port, os.environ)
+    return None if left is None else left.token
+
+
 def agent_path(agent_id: str, action: str = "") -> str:
     """The path of an agent. Dots are escaped too: ".." is an id like any other."""
     escaped = quote(agent_id, safe="").replace(".", "%2E")
@@ -148,5 +161,5 @@ def _refused(answer: httpx.Response, url: str) -> CliError:
     if answer.status_code == 404 and urlsplit(url).path:
         detail = f"{detail}; check --url, {url}: it needs no path"
     if answer.status_code == 401:
-        detail = f"{detail}; give it with --token or DSCORE_TOKEN"
+        detail = f"{detail}; give it with --token or DSCORE_TOKEN, or as the server's user"
     return RefusedError(f"{detail[:1].lower()}{detail[1:]}", answer.status_code)

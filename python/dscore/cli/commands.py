@@ -253,6 +253,20 @@ def why(
 
 
 @app.command()
+def page(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> int:
+    """Print the address of the fleet page, with the operator's token behind its #.
+
+    A browser keeps what is behind the # to itself. Where a server has no tokens set, it makes one,
+    which the commands of its user find by themselves on this machine.
+    """
+    from dscore.cli import operate
+    from dscore.cli.client import Client
+
+    with Client(url, token) as client:
+        return operate.page(client, as_json=json)
+
+
+@app.command()
 def drain(
     intent: Annotated[
         Intent | None,

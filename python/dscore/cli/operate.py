@@ -2,6 +2,7 @@
 
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import quote
 
 from dscore.cli import show
 from dscore.cli.client import Client, RefusedError
@@ -121,4 +122,16 @@ def maintenance(client: Client, *, enabled: bool | None, as_json: bool) -> int:
         show.json(document)
     else:
         show.line(f"maintenance is {'on' if document['enabled'] else 'off'}")
+    return OK
+
+
+def page(client: Client, *, as_json: bool) -> int:
+    """Tells the address of the fleet page."""
+    path = client.get("/api/v1/status")["page"]
+    secret = "" if client.token is None else f"#token={quote(client.token, safe='')}"
+    address = f"{client.url}{path}{secret}"
+    if as_json:
+        show.json({"url": address})
+    else:
+        show.line(address)
     return OK

@@ -21,7 +21,8 @@ Token: TypeAlias = Annotated[
         envvar="DSCORE_TOKEN",
         metavar="TOKEN",
         show_default=False,
-        help="The operator's token. The variable keeps it out of the list of processes.",
+        help="The operator's token. The variable keeps it out of the list of processes. On this "
+        "machine the one that a server makes for its user is found without.",
     ),
 ]
 Json: TypeAlias = Annotated[

@@ -71,7 +71,10 @@ class Service:
         self._flags = flags
         self._notifier = Notifier()
         self._server = Server(
-            config, policy=_Announcing(self._notifier), store=open_store(config.store.path)
+            config,
+            policy=_Announcing(self._notifier),
+            store=open_store(config.store.path),
+            leaves_token=True,
         )
         self._starting: asyncio.Task[None] | None = None
         self._drains: set[asyncio.Task[None]] = set()
@@ -128,8 +131,6 @@ class Service:
             pid=os.getpid(),
             reactors=server.config.listen.reactors,
         )
-        if not is_loopback(host) and not _has_operators(server.config):
-            _log.warning("operator_api_closed", remedy="set auth.operator_token_file")
         self._notifier.ready()
         self._notifier.status(f"Serving agents on {where}")
         if self._notifier.watchdog_interval is not None:
@@ -140,9 +141,9 @@ class Service:
         loop.call_later(interval, self._feed_watchdog, loop, interval)
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.add_signal_handler(signal.SIGTERM, self._drain, None)
+        loop.add_signal_handler(signal.SIGTERM, self._drain, "SIGTERM", None)
         loop.add_signal_handler(signal.SIGINT, self._interrupted)
-        loop.add_signal_handler(signal.SIGUSR1, self._drain, "restart")
+        loop.add_signal_handler(signal.SIGUSR1, self._drain, "SIGUSR1", "restart")
         loop.add_signal_handler(signal.SIGHUP, self._reload)
 
     def _interrupted(self) -> None:
@@ -150,10 +151,11 @@ class Service:
         if self._interrupts > 1:
             _log.warning("interrupted")
             _exit(INTERRUPTED)
-        self._drain(None)
+        self._drain("SIGINT", None)
 
-    def _drain(self, intent: Intent | None) -> None:
+    def _drain(self, source: str, intent: Intent | None) -> None:
         """Begins a drain; one that runs goes on as it is."""
+        _audit(source, "drain")
         if not self._server.is_started:
             if self._starting is not None:
                 self._starting.cancel()
@@ -169,6 +171,7 @@ class Service:
             _log.debug("drain_joined_in_vain", exc_info=True)  # the server itself logs why
 
     def _reload(self) -> None:
+        _audit("SIGHUP", "reload")
         if not self._server.is_started:
             return
         try:
@@ -226,8 +229,9 @@ def _check_exposure(config: Config, *, insecure: bool) -> None:
     )
 
 
-def _has_operators(config: Config) -> bool:
-    return config.auth.operator_token_file is not None or bool(config.auth.operator_tokens)
+def _audit(source: str, action: str) -> None:
+    """A signal is a use of power like a call of the operator API, and is written down like one."""
+    _log.info("operator_action", who="signal", source=source, action=action)
 
 
 def _raise_descriptor_limit() -> None:

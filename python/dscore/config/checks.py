@@ -28,6 +28,12 @@ _ADDRESS = re.compile(
 )
 """Scheme, host and port of a page."""
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_PAGE = re.compile(r"/(?:[A-Za-z0-9._~-]+/)*(?:[A-Za-z0-9._~-]+)?")
+_TAKEN = (
+    *("/api/v1/", "/deepstream/", "/socket.io/"),
+    *("/metrics/", "/livez/", "/readyz/", "/startupz/", "/openapi.json/"),
+)
+"""Where dscore has something else."""
 _SENT_AS_THEY_ARE = frozenset({"null", "file://"})
 """What pages without an address send; "file://" those of Electron and Cordova."""
 
@@ -115,6 +121,21 @@ def line() -> PlainValidator:
         if isinstance(value, str) and value.strip() and value.isprintable():
             return value.strip()
         raise ValueError("must be a text in one line that is not empty")
+
+    return PlainValidator(validate)
+
+
+def page_path() -> PlainValidator:
+    """Where a page is served: a path of plain characters that is not taken."""
+
+    def validate(value: object) -> str:
+        is_path = isinstance(value, str) and _PAGE.fullmatch(value) is not None
+        # Browsers take "." and ".." for steps.
+        if not isinstance(value, str) or not is_path or {".", ".."} & set(value.split("/")):
+            raise ValueError("must be a path of letters, digits and . _ ~ -, such as /fleet/")
+        if f"{value}/".startswith(_TAKEN):
+            raise ValueError("is taken by something else of dscore: take another, such as /fleet/")
+        return value
 
     return PlainValidator(validate)
 

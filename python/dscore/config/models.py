@@ -19,6 +19,7 @@ from dscore.config.checks import (
     flag,
     line,
     origins,
+    page_path,
     path_or_none,
     rate_or_none,
     whole,
@@ -59,6 +60,8 @@ class ListenConfig(_Section):
     """Connections the kernel keeps waiting to be accepted (it may cap this: net.core.somaxconn)."""
     reactors: Annotated[int | Literal["auto"], whole_or_auto(1, 255)] = "auto"
     """Threads that own the sockets; auto: one for each two processors."""
+    page: Annotated[str, page_path()] = "/"
+    """Path of the fleet page. A program's own app has "/": the page is then at "/dscore/"."""
 
 
 class MonitoringConfig(_Section):
@@ -174,6 +177,9 @@ class AuthConfig(_Section):
     """More tokens of operators. Never shown."""
     timeout: Interval = 10.0
     """How long a connection may stay without introducing itself."""
+    local_operators: Annotated[Literal["token", "open"], choice("token", "open")] = "token"
+    """open: where no operator token is set, loopback may POST and DELETE without the one that the
+    server makes."""
 
 
 class LimitsConfig(_Section):

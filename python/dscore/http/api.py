@@ -18,6 +18,7 @@ from dscore._core import __version__
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.http import events, models
 from dscore.http.agent_id import AgentId, unknown_agent
+from dscore.http.audit import MAX_TEXT, AuditOf
 from dscore.http.documents import (
     agent_document,
     count_agents,
@@ -44,13 +45,13 @@ Wait: TypeAlias = Annotated[
 ]
 
 
-def router(fleet: Fleet) -> APIRouter:
-    """The operator API of a fleet."""
+def router(fleet: Fleet, *, page_at: str = "/") -> APIRouter:
+    """The operator API of a fleet; `page_at` is the path of its page."""
     routes = APIRouter(prefix=API)
     routes.include_router(_agents(fleet))
     routes.include_router(_one_agent(fleet))
     routes.include_router(events.router(fleet))
-    routes.include_router(_server(fleet))
+    routes.include_router(_server(fleet, page_at))
     routes.include_router(_drain(fleet))
     return routes
 
@@ -121,8 +122,11 @@ def _one_agent(fleet: Fleet) -> APIRouter:
         summary="Ask one agent to stop, and wait for its answer",
         response_model=models.TerminateResult,
     )
-    async def terminate(agent_id: AgentId, wish: models.TerminateRequest | None = None) -> Response:
+    async def terminate(
+        agent_id: AgentId, audit: AuditOf, wish: models.TerminateRequest | None = None
+    ) -> Response:
         timeout = wish.timeout if wish is not None else None
+        audit.parameters(timeout=timeout)
         try:
             result = await fleet.terminate(agent_id, timeout=timeout)
         except UnknownAgentError:
@@ -157,10 +161,13 @@ def _one_agent(fleet: Fleet) -> APIRouter:
         status_code=202,
         response_model=models.Delivery,
     )
-    async def message(agent_id: AgentId, _: models.AgentMessage, request: Request) -> Response:
+    async def message(
+        agent_id: AgentId, wish: models.AgentMessage, request: Request, audit: AuditOf
+    ) -> Response:
         # Handed on byte for byte. orjson is stricter than what has parsed it so far: UTF-8 only,
         # and no NaN.
         text = await request.body()
+        audit.parameters(type=wish.type[:MAX_TEXT], bytes=len(text))
         try:
             orjson.loads(text)
         except orjson.JSONDecodeError as error:
@@ -177,7 +184,7 @@ def _one_agent(fleet: Fleet) -> APIRouter:
     return routes
 
 
-def _server(fleet: Fleet) -> APIRouter:
+def _server(fleet: Fleet, page_at: str) -> APIRouter:
     routes = APIRouter(tags=["server"])
 
     @routes.get("/status", summary="The server at a glance", response_model=models.StatusDocument)
@@ -190,6 +197,7 @@ def _server(fleet: Fleet) -> APIRouter:
                 "version": __version__,
                 "pid": os.getpid(),
                 "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+                "page": page_at,
                 "uptime": round(fleet.uptime, 3),
                 "connections": {
                     "total": counts.total,
@@ -213,7 +221,8 @@ def _server(fleet: Fleet) -> APIRouter:
         description="On: every connection is closed 1013, and newcomers too until it is off.",
         response_model=models.Maintenance,
     )
-    async def set_maintenance(wish: models.Maintenance) -> Response:
+    async def set_maintenance(wish: models.Maintenance, audit: AuditOf) -> Response:
+        audit.parameters(enabled=wish.enabled)
         fleet.set_maintenance(enabled=wish.enabled)
         return _json({"enabled": fleet.maintenance})
 
@@ -240,14 +249,18 @@ def _drain(fleet: Fleet) -> APIRouter:
         status_code=202,
         response_model=models.DrainDocument,
     )
-    async def start(wish: models.DrainRequest | None = None, wait: Wait = 0.0) -> Response:
+    async def start(
+        audit: AuditOf, wish: models.DrainRequest | None = None, wait: Wait = 0.0
+    ) -> Response:
         wish = wish or models.DrainRequest(intent=None, timeout=None)
+        audit.parameters(intent=wish.intent, timeout=wish.timeout)
         if not fleet.is_draining:
             drain = fleet.drain(intent=wish.intent, timeout=wish.timeout)
             task = asyncio.get_running_loop().create_task(drain)
             running.add(task)
             task.add_done_callback(settled)
             await asyncio.sleep(0)  # its first step makes the status
+        audit.write(202)  # not after the wait: the process ends with the drain
         await _drain_ended(fleet, wait)
         return _json(drain_document(fleet.drain_status()), 202)
 

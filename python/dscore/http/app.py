@@ -8,7 +8,8 @@ from fastapi.openapi.utils import get_openapi
 
 from dscore._core import __version__
 from dscore.http import api, health, metrics, page, problems
-from dscore.http.gate import API, DRAIN, OPENAPI, Gate, TokenCheck
+from dscore.http.access import Rules
+from dscore.http.gate import API, DRAIN, METRICS, OPENAPI, Gate, WrongTokens
 from dscore.http.ports import Fleet
 from dscore.http.types import App
 
@@ -43,9 +44,10 @@ _PARTICULAR = {
 def build_app(
     fleet: Fleet,
     *,
-    operator_tokens: TokenCheck | None,
-    loopback: bool,
+    rules: Rules,
+    wrong_tokens: WrongTokens,
     user_app: App | None = None,
+    page_at: str = "/",
     draining_status: int = 503,
     cors_origins: Sequence[str] = ("*",),
 ) -> Gate:
@@ -53,10 +55,10 @@ def build_app(
 
     Args:
         fleet: The server.
-        operator_tokens: Who may use the operator API. A reload sets `tokens` of what is returned.
-        loopback: Whether only this machine can reach the listener. Then, and only then, the
-            operator API is open without a token.
-        user_app: Gets every path that is not ours, "/", and the lifespan.
+        rules: Who may do what. A reload sets `rules` of what is returned.
+        wrong_tokens: Hears of tokens that are none.
+        user_app: Gets every path that is not ours, and the lifespan.
+        page_at: Path of the fleet page.
         draining_status: The HTTP status of the health document during a drain.
         cors_origins: Origins whose pages may read the health document; "*" means all.
     """
@@ -74,21 +76,22 @@ def build_app(
     problems.install(app)
     app.include_router(health.router(fleet, draining_status=draining_status, origins=cors_origins))
     app.include_router(metrics.router(fleet))
-    app.include_router(api.router(fleet))
-    app.include_router(page.router())
+    app.include_router(api.router(fleet, page_at=page_at))
+    app.include_router(page.router(page_at))
     gate = Gate(
         app,
         user_app,
+        page=page_at,
         is_draining=lambda: fleet.is_draining,
-        tokens=operator_tokens,
-        loopback=loopback,
+        rules=rules,
+        wrong_tokens=wrong_tokens,
     )
     app.openapi = lambda: _openapi(app, gate)  # type: ignore[method-assign]
     return gate
 
 
 def _openapi(app: FastAPI, gate: Gate) -> dict[str, Any]:
-    """The OpenAPI document, made once: FastAPI's, plus what the gate refuses and asks for."""
+    """The OpenAPI document: FastAPI's, made once, plus what the gate refuses and asks for."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,
@@ -97,8 +100,8 @@ def _openapi(app: FastAPI, gate: Gate) -> dict[str, Any]:
             routes=app.routes,
         )
         _describe_problems(document)
-        _describe_token(document, needs_token=gate.needs_token)
         app.openapi_schema = document
+    _describe_token(app.openapi_schema, gate.rules)
     return app.openapi_schema
 
 
@@ -129,11 +132,15 @@ def _problem_response(description: str) -> dict[str, Any]:
     return {"description": description, "content": {problems.MEDIA_TYPE: {"schema": schema}}}
 
 
-def _describe_token(document: dict[str, Any], *, needs_token: bool) -> None:
+def _describe_token(document: dict[str, Any], rules: Rules) -> None:
+    """Which operations ask for the token of a request that no proxy has passed on; a reload may
+    change it."""
     document["components"]["securitySchemes"] = {"operator": {"type": "http", "scheme": "bearer"}}
-    if not needs_token:
-        return
     for path, operations in document["paths"].items():
-        if path.startswith(API):
-            for operation in operations.values():
-                operation["security"] = [{"operator": []}]
+        is_api = path.startswith(API)
+        for method, operation in operations.items():
+            operation.pop("security", None)
+            if is_api or path == METRICS:
+                need = rules.need(method.upper(), is_api=is_api, is_forwarded=False)
+                # Where none is needed one does no harm: {} says so.
+                operation["security"] = [{"operator": []}, *([] if need != "nothing" else [{}])]

@@ -1,16 +1,19 @@
 """The one door to the pages: who may come in, before anything is parsed.
 
-For each request, in this order: whose path it is, whether a drain turns it away, whether a browser
-was tricked into sending it, whether it carries the operator's token. Plain ASGI, because during a
-drain and a reconnect storm most requests end here.
+For each request, in this order: whose path it is, whether a drain turns it away, whether it may do
+what it asks for (`access`), whether a browser was tricked into sending it. What uses power is
+written down, whatever comes of it (`audit`). Plain ASGI, because during a drain and a reconnect
+storm most requests end here.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
+from dscore.http import access
+from dscore.http.audit import Audit, Refused
 from dscore.http.loopback import is_loopback
 from dscore.http.problems import NOTHING_HERE, problem
 from dscore.http.types import App, Receive, Scope, Send
@@ -19,22 +22,26 @@ HEALTH = "/deepstream/health"
 PROBES = ("/livez", "/readyz", "/startupz")
 METRICS = "/metrics"
 OPENAPI = "/openapi.json"
-PAGE = "/"
 API = "/api/v1"
 DRAIN = f"{API}/drain"
 
 _OPEN_IN_A_DRAIN = frozenset((HEALTH, *PROBES, METRICS, DRAIN))
 _OURS = frozenset((HEALTH, *PROBES, METRICS, OPENAPI, API))
-_READING = frozenset(("GET", "HEAD", "OPTIONS"))
+_ABOUT_ALL = frozenset((METRICS, OPENAPI))
+"""What is closed with `auth.required` only."""
+SEES_IDS = "dscore.sees_ids"
+"""In the scope of a request for the health document: whether it may name agents."""
+MAX_PATH = 256
+"""Characters of a path in a line of log."""
 RETRY_AFTER = "10"
 """Seconds: the shortest wait that PROTOCOL.md §7 has for a server that is shutting down."""
 
 
-class TokenCheck(Protocol):
-    """What the gate needs of `dscore.auth.Tokens`."""
+class WrongTokens(Protocol):
+    """What the gate needs of `dscore.server.wrong_tokens`."""
 
-    def allows(self, candidate: str | None, /) -> bool: ...
-    def __len__(self) -> int: ...
+    def note(self, where: Literal["http"], ip: str, /, **fields: object) -> None: ...
+    async def delay(self) -> None: ...
 
 
 class Gate:
@@ -42,13 +49,14 @@ class Gate:
 
     Args:
         ours: The pages of dscore.
-        theirs: The user's app, if there is one; it gets every path that is not ours, and "/".
+        theirs: The user's app, if there is one; it gets every path that is not ours.
+        page: Path of the fleet page.
         is_draining: Whether newcomers are turned away.
-        tokens: The operator's tokens; none are set when it is None or empty.
-        loopback: Whether only this machine can reach the listener.
+        rules: Who may do what.
+        wrong_tokens: Hears of tokens that are none.
 
     Attributes:
-        tokens: May be replaced at any time.
+        rules: May be replaced at any time.
     """
 
     def __init__(
@@ -56,38 +64,78 @@ class Gate:
         ours: App,
         theirs: App | None,
         *,
+        page: str,
         is_draining: Callable[[], bool],
-        tokens: TokenCheck | None,
-        loopback: bool,
+        rules: access.Rules,
+        wrong_tokens: WrongTokens,
     ) -> None:
         self._ours = ours
-        # A user's app has a page of its own there.
-        self._ours_at = _OURS if theirs is not None else _OURS | {PAGE}
+        # Without its last slash it leads to the page.
+        self._ours_at = _OURS | {page, page.rstrip("/") or page}
         self._theirs = theirs
         self._is_draining = is_draining
-        self._loopback = loopback
-        self.tokens = tokens
-
-    @property
-    def needs_token(self) -> bool:
-        """Whether the operator API asks for a token."""
-        return bool(self.tokens) or not self._loopback
+        self._wrong_tokens = wrong_tokens
+        self._refused = Refused()
+        self.rules = rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await (self._theirs or _no_lifespan)(scope, receive, send)
             return
         path: str = scope["path"]
-        if self._is_draining() and path not in _OPEN_IN_A_DRAIN:
+        if path in self._ours_at or path.startswith(f"{API}/"):
+            await self._answer(scope, receive, send, path)
+        elif self._is_draining():
             await _draining()(scope, receive, send)
-        elif path in self._ours_at or path.startswith(f"{API}/"):
-            await (self._refusal(scope, path) or self._our(scope))(scope, receive, send)
         elif self._theirs is not None:
             await self._theirs(scope, receive, send)
         else:
             await problem(404, NOTHING_HERE)(scope, receive, send)
 
-    def _our(self, scope: Scope) -> App:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        """Answers a request for one of our own paths."""
+        is_api = path.startswith(API) and path not in _ABOUT_ALL
+        if not is_api or scope["method"] in access.READING:
+            app = await self._app(scope, path, is_api, None)
+            await app(scope, receive, send)
+            return
+        audit = Audit(scope, self._refused)
+        try:
+            app = await self._app(scope, path, is_api, audit)
+            await app(scope, receive, audit.sending(send))
+        finally:
+            audit.write(None)
+
+    async def _app(self, scope: Scope, path: str, is_api: bool, audit: Audit | None) -> App:
+        """Our pages, or the answer that turns a request away."""
+        method, headers, rules = scope["method"], scope["headers"], self.rules
+        is_forwarded = access.is_forwarded(headers)
+        need: access.Need = "nothing"
+        if is_api or path in _ABOUT_ALL:
+            need = rules.need(method, is_api=is_api, is_forwarded=is_forwarded)
+        shown = access.authorizations(headers)
+        caller = rules.caller(access.bearer(shown))
+        if audit is not None:
+            audit.caller = access.LOCAL if caller is None and need == "nothing" else caller
+        if self._is_draining() and path not in _OPEN_IN_A_DRAIN:
+            return _draining()
+        if len(shown) > 1:
+            return access.ambiguous()
+        if is_api and not rules.is_closed(is_forwarded=is_forwarded):
+            refusal = _browser_refusal(method, dict(headers))
+            if refusal is not None:
+                return refusal
+        if access.allows(caller, need):
+            return self._our(scope, path)
+        if shown:
+            peer, _ = scope.get("client") or ("", 0)
+            self._wrong_tokens.note("http", peer, method=method, path=path[:MAX_PATH])
+            await self._wrong_tokens.delay()
+        return access.refusal(need, is_shown=bool(shown))
+
+    def _our(self, scope: Scope, path: str) -> App:
+        if path == HEALTH:
+            scope[SEES_IDS] = self.rules.may_see_ids(scope["headers"])
         # An agent id may hold any character: routes match the path as it was sent, where a "/"
         # inside an id is still "%2F", and decode the id themselves.
         scope["path"] = scope["raw_path"].decode("ascii", "replace")
@@ -95,32 +143,6 @@ class Gate:
         if scope["method"] == "HEAD":
             scope["method"] = "GET"
         return self._ours
-
-    def _refusal(self, scope: Scope, path: str) -> Response | None:
-        if not path.startswith(API):
-            return None
-        headers = dict(scope["headers"])
-        if self.needs_token:
-            return self._token_refusal(headers.get(b"authorization"))
-        return _browser_refusal(scope["method"], headers)
-
-    def _token_refusal(self, authorization: bytes | None) -> Response | None:
-        if not self.tokens:
-            detail = (
-                "The operator API is closed: the server can be reached from other machines and has "
-                "no operator token. Set auth.operator_token_file."
-            )
-            return problem(401, detail, headers={"www-authenticate": 'Bearer realm="dscore"'})
-        if authorization is None:
-            detail = "This needs the operator's token: Authorization: Bearer TOKEN."
-            return problem(401, detail, headers={"www-authenticate": 'Bearer realm="dscore"'})
-        scheme, _, token = authorization.decode("utf-8", "replace").partition(" ")
-        # RFC 9110 §11.1: the scheme's name has no case.
-        if scheme.lower() != "bearer" or not self.tokens.allows(token.strip()):
-            challenge = 'Bearer realm="dscore", error="invalid_token"'  # RFC 6750 §3.1
-            detail = "The operator's token is wrong."
-            return problem(401, detail, headers={"www-authenticate": challenge})
-        return None
 
 
 def _browser_refusal(method: str, headers: dict[bytes, bytes]) -> Response | None:
@@ -138,7 +160,7 @@ def _browser_refusal(method: str, headers: dict[bytes, bytes]) -> Response | Non
         )
         return problem(403, detail)
     origin = headers.get(b"origin")
-    if origin is None or method in _READING:
+    if origin is None or method in access.READING:
         return None
     if origin.decode("latin-1").lower().partition("://")[2] == host:
         return None

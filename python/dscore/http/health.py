@@ -11,11 +11,11 @@ from typing import Literal
 import orjson
 import psutil
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from dscore.http.documents import store_document
-from dscore.http.gate import HEALTH
+from dscore.http.gate import HEALTH, SEES_IDS
 from dscore.http.ports import Fleet
 from dscore.messages import timestamp_now
 
@@ -61,7 +61,10 @@ class Health(BaseModel):
 
     status: Literal["ok", "shutting_down"]
     timestamp: str
-    connected_instances: list[str]
+    connected_instances: list[str] = Field(description="Ids; see instances_hidden.")
+    instances_hidden: bool = Field(
+        description="True: tokens are required, and the request has no operator's: no id is told."
+    )
     websocket: WebSocketHealth
     dialects: DialectsHealth
     system: SystemHealth
@@ -120,7 +123,8 @@ def router(
     async def health(request: Request) -> Response:
         headers = _cross_origin(request.headers.get("origin"), origins)
         status = draining_status if fleet.is_draining else 200
-        return Response(health_document(fleet, sampler), status, headers, "application/json")
+        document = health_document(fleet, sampler, names_agents=request.scope.get(SEES_IDS, False))
+        return Response(document, status, headers, "application/json")
 
     @routes.get("/livez", summary="Does the loop turn?", response_model=ProbeAnswer)
     async def livez() -> Response:
@@ -151,7 +155,7 @@ def router(
     return routes
 
 
-def health_document(fleet: Fleet, sampler: SystemSampler) -> bytes:
+def health_document(fleet: Fleet, sampler: SystemSampler, *, names_agents: bool) -> bytes:
     """The health document as JSON. Nothing awaits between the readings, so they belong together."""
     counts = fleet.counts()
     cpu, memory = sampler.sample()
@@ -160,7 +164,8 @@ def health_document(fleet: Fleet, sampler: SystemSampler) -> bytes:
         {
             "status": "shutting_down" if is_draining else "ok",
             "timestamp": timestamp_now(),
-            "connected_instances": fleet.connected_ids(),
+            "connected_instances": fleet.connected_ids() if names_agents else [],
+            "instances_hidden": not names_agents,
             "websocket": {
                 "total_connections": counts.total,
                 "authenticated_connections": counts.authenticated,

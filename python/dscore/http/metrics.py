@@ -32,6 +32,7 @@ _HELP = {
     "agents_crowded_out_total": "Absent agents forgotten early because there were too many.",
     "requests_waiting": "Requests to agents that wait for an ack.",
     "stray_replies_total": "Acks of requests that are unknown, or over.",
+    "authentication_failures_total": "Introductions and watches refused for want of a token.",
     "takeovers_total": "Connections that took over from another one of the same agent.",
     "messages_received_total": "Messages received from agents and watchers.",
     "messages_sent_total": "Messages sent to agents and watchers.",
@@ -61,6 +62,9 @@ _RENAMED = {"bytes_received_total": "received_bytes_total", "bytes_sent_total": 
 _SKIPPED = frozenset(("connections", "connections_unauthenticated"))
 _LATE = "heartbeats_late_"
 _REFUSED = "engineio_refused_"
+_WRONG = "wrong_tokens_"
+_REFUSED_HELP = "Requests to Engine.IO endpoints that were refused, by what the client was told."
+_WRONG_HELP = "Wrong tokens, by what they came with."
 LATENESS_BOUNDS_MS: Final = (10, 100, 1000, 5000, 15000, 60000)
 STATES: Final = get_args(State)
 
@@ -102,9 +106,10 @@ class FleetCollector(Collector):
         yield self._disconnects()
         stats = self._fleet.core_stats()
         yield from self._lateness(stats)
-        yield _refusals(stats)
+        yield _labelled(stats, _REFUSED, "reason", _REFUSED_HELP)
+        yield _labelled(stats, _WRONG, "where", _WRONG_HELP)
         for name, value in stats.items():
-            if name not in _SKIPPED and not name.startswith((_LATE, _REFUSED)):
+            if name not in _SKIPPED and not name.startswith((_LATE, _REFUSED, _WRONG)):
                 yield _core_metric(name, value)
 
     def _connections(self) -> Iterator[Metric]:
@@ -201,16 +206,13 @@ class FleetCollector(Collector):
             )
 
 
-def _refusals(stats: Mapping[str, int]) -> Metric:
-    refusals = CounterMetricFamily(
-        "dscore_engineio_refused_total",
-        "Requests to Engine.IO endpoints that were refused, by what the client was told.",
-        labels=["reason"],
-    )
+def _labelled(stats: Mapping[str, int], prefix: str, label: str, help_text: str) -> Metric:
+    """One metric of all counters whose names begin alike; the rest of the name is the label."""
+    metric = CounterMetricFamily(f"dscore_{prefix}total", help_text, labels=[label])
     for name, value in stats.items():
-        if name.startswith(_REFUSED):
-            refusals.add_metric([name.removeprefix(_REFUSED).removesuffix("_total")], value)
-    return refusals
+        if name.startswith(prefix):
+            metric.add_metric([name.removeprefix(prefix).removesuffix("_total")], value)
+    return metric
 
 
 def _bound(seconds: float) -> str:

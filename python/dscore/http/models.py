@@ -157,6 +157,7 @@ class StatusDocument(BaseModel):
     version: str
     pid: int
     address: str
+    page: str = Field(description="Path of the fleet page.")
     uptime: float
     connections: ConnectionCounts
     agents: AgentCounts

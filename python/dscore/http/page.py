@@ -13,16 +13,17 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from dscore.http.gate import PAGE
-
 _LINK = re.compile(r'<link rel="stylesheet" href="([\w.]+)">')
+_ROOT = '<html lang="en" data-root="">'
 _SCRIPT = re.compile(r'<script src="([\w.]+)"></script>')
 
 
-def router() -> APIRouter:
-    """The page."""
+def router(path: str) -> APIRouter:
+    """The page at its path. All it asks for it finds relative to that, so that a proxy may have the
+    server under any prefix."""
     routes = APIRouter()
-    document, policy = _assemble(Path(__file__).with_name("page"))
+    root = "../" * (path.count("/") - 1)
+    document, policy = _assemble(Path(__file__).with_name("page"), root)
     headers = {
         "cache-control": "no-cache",
         "content-security-policy": policy,
@@ -30,14 +31,22 @@ def router() -> APIRouter:
         "x-content-type-options": "nosniff",
     }
 
-    @routes.get(PAGE, include_in_schema=False)
+    @routes.get(path, include_in_schema=False)
     async def page() -> Response:
         return Response(document, 200, headers, "text/html")
+
+    if len(path) > 1 and path.endswith("/"):
+        # Relative, for the same reason.
+        to_page = {"location": f"{path.rstrip('/').rpartition('/')[2]}/"}
+
+        @routes.get(path.rstrip("/"), include_in_schema=False)
+        async def lead_to_page() -> Response:
+            return Response(status_code=308, headers=to_page)
 
     return routes
 
 
-def _assemble(folder: Path) -> tuple[bytes, str]:
+def _assemble(folder: Path, root: str) -> tuple[bytes, str]:
     """The document, and the policy that lets run in it what is ours and nothing else.
 
     An agent's id is text that a stranger chose. Should one ever get into the markup, no script of
@@ -52,6 +61,7 @@ def _assemble(folder: Path) -> tuple[bytes, str]:
         return f"<{tag}>{text}</{tag}>"
 
     document = (folder / "index.html").read_text("utf-8")
+    document = document.replace(_ROOT, _ROOT.replace('""', f'"{root}"'))
     document = _LINK.sub(lambda found: inline(found[1], "style"), document)
     document = _SCRIPT.sub(lambda found: inline(found[1], "script"), document)
     policy = (

@@ -10,6 +10,7 @@ from dscore.registry import AgentRecord, Registry
 from dscore.server.agents import Agent
 from dscore.server.chatter import Chatter
 from dscore.server.recorder import Recorder
+from dscore.server.wrong_tokens import WrongTokens
 
 if TYPE_CHECKING:
     from dscore._core import Gate, ReactorPool
@@ -61,6 +62,7 @@ class Context:
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the last connection has closed."""
     counters: Counters = field(default_factory=Counters)
+    wrong_tokens: WrongTokens = field(default_factory=WrongTokens)
     chatter: Chatter = field(default_factory=Chatter)
     recorder: Recorder = field(init=False)
     clock_offset_ms: int = 0

@@ -4,9 +4,11 @@ import asyncio
 import inspect
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dscore.log import get_logger
+from dscore.log.limit import LineLimit
 from dscore.messages import (
     AppReady,
     Heartbeat,
@@ -23,6 +25,7 @@ from dscore.registry import Newcomer
 from dscore.server.context import GATE_REASONS, Context
 from dscore.server.onlookers import read_auth
 from dscore.server.welcome import Welcome
+from dscore.server.wrong_tokens import Where
 from dscore.texts import text
 
 if TYPE_CHECKING:
@@ -34,6 +37,10 @@ MARGIN = 0.5
 """Seconds, or a tenth of `auth.timeout`, that an async authenticate has less than the core gives
 its connection: the verdict must not cross the core's own."""
 
+FAILED = "authentication failed"
+LINES_A_SECOND = 20
+"""Of introductions that are refused without a token."""
+
 _log = get_logger("dscore.admission")
 
 
@@ -44,7 +51,8 @@ class Introductions:
         self._context = context
         self._welcome = welcome
         self._judged: set[int] = set()
-        """Connections whose token an async authenticate is looking at."""
+        """Connections whose token an async authenticate looks at, or that are answered late."""
+        self._refused = LineLimit(_log, LINES_A_SECOND)
 
     def opened(self, event: "Opened", now: int) -> None:
         self._context.registry.open(
@@ -193,22 +201,37 @@ class Introductions:
             return math.inf
         return auth.timeout - (now - newcomer.since) / 1000
 
-    def _turn_away(
-        self, conn: int, candidate: Candidate, why: str = "authentication failed"
-    ) -> None:
+    def _turn_away(self, conn: int, candidate: Candidate, why: str = FAILED) -> None:
         context = self._context
         context.counters.authentication_failures_total += 1
-        _log.warning(
-            "introduction_refused",
-            agent_id=candidate.agent_id,
-            conn_id=conn,
-            ip=candidate.ip,
-            reason=why,
-        )
+        is_watch = candidate.role == "operator"
+        if why == FAILED and candidate.token is not None:
+            where: Where = "watch" if is_watch else "app_ready"
+            name = {} if is_watch else {"agent_id": candidate.agent_id}
+            context.wrong_tokens.note(where, candidate.ip, **name, conn_id=conn)
+        else:
+            self._refused.warning(
+                "introduction_refused",
+                agent_id=candidate.agent_id,
+                conn_id=conn,
+                ip=candidate.ip,
+                reason=why,
+            )
+        if why != FAILED:
+            self._answer_refused(conn, candidate, why)
+            return
+        newcomer, now = context.registry.newcomer(conn), context.pool.now_ms()
+        left = math.inf if newcomer is None else self._seconds_left(newcomer, now)
+        self._judged.add(conn)
+        answer = partial(self._answer_refused, conn, candidate, why)
+        context.wrong_tokens.answer_late(answer, max(0.0, left / 2))
+
+    def _answer_refused(self, conn: int, candidate: Candidate, why: str) -> None:
+        self._judged.discard(conn)
         if candidate.role == "operator":
             self._refuse(conn, Refusal("forbidden", "watching needs the operator role", "watch"))
         else:
-            context.pool.close_connection(conn, 1008, why)
+            self._context.pool.close_connection(conn, 1008, why)
 
     def _fail(self, conn: int, message: IntroductionMessage, now: int) -> None:
         """Our own fault, so no 1008: it would keep an agent from coming back."""

@@ -44,11 +44,21 @@ class Onlookers:
         auth = read_auth(event.auth)
         token = auth.get("token")
         if isinstance(token, str) and 0 < len(token) <= MAX_TOKEN:
-            newcomer.token = token
+            newcomer.token = token if self._may_be_right(token) else None
+            if newcomer.token is None:
+                # Forgotten: shown again with an introduction it would be counted twice.
+                context.wrong_tokens.note("connect", newcomer.ip, conn_id=event.conn)
         if auth and context.hooks.authenticate is not None:
             newcomer.auth = event.auth
         if context.config.socketio.watch_on_connect and context.gate == "open":
             self._judge(event.conn, newcomer)
+
+    def _may_be_right(self, token: str) -> bool:
+        """Whether there is a role that a token can be of."""
+        context = self._context
+        if not context.config.auth.required:
+            return True
+        return context.agent_tokens.allows(token) or context.operator_tokens.allows(token)
 
     def _judge(self, conn: int, newcomer: Newcomer) -> None:
         """Makes it a watcher if it may be one. If not, it has not asked: nothing is said."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from dscore.auth import has_operators
 from dscore.server.backlog import Backlog
 from dscore.server.context import Context
 from dscore.server.conversations import Conversations
@@ -20,6 +21,7 @@ from dscore.server.watchers import Watchers
 from dscore.server.welcome import Welcome
 
 if TYPE_CHECKING:
+    from dscore.http.access import Rules
     from dscore.http.asgi import App, Bridge
     from dscore.http.gate import Gate
 
@@ -56,6 +58,7 @@ class Parts:
             self.timers.close()
             self.backlog.close()
             self.requests.close()
+            self.context.wrong_tokens.close()
             self.context.pool.close()
 
 
@@ -104,13 +107,30 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
 
 def _pages(context: Context, app: "App | None") -> "Gate":
     from dscore.http.app import build_app
-    from dscore.http.loopback import is_loopback
 
+    page = context.config.listen.page
     return build_app(
         context.server,
-        operator_tokens=context.operator_tokens,
-        loopback=is_loopback(context.pool.address()[0]),
+        rules=access_rules(context),
+        wrong_tokens=context.wrong_tokens,
         user_app=app,
+        # "/" is the app's own.
+        page_at="/dscore/" if app is not None and page == "/" else page,
         draining_status=context.config.health.status_code_when_draining,
         cors_origins=context.config.socket.cors_origins,
+    )
+
+
+def access_rules(context: Context) -> "Rules":
+    """Who may use the operator API, by the present settings."""
+    from dscore.http.access import Rules
+    from dscore.http.loopback import is_loopback
+
+    auth = context.config.auth
+    return Rules(
+        operators=context.operator_tokens,
+        is_configured=has_operators(auth),
+        is_required=auth.required,
+        is_open=auth.local_operators == "open",
+        is_loopback=is_loopback(context.pool.address()[0]),
     )

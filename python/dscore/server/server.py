@@ -7,7 +7,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, ClassVar
 
 from dscore import _core
-from dscore.auth import read_tokens
+from dscore.auth import has_operators, read_tokens
 from dscore.config import Changes, Config, compare, merge_live
 from dscore.errors import DrainingError
 from dscore.log import get_logger
@@ -21,7 +21,8 @@ from dscore.server.draining import Draining
 from dscore.server.hooks import Hooks
 from dscore.server.keeping import boot
 from dscore.server.loop_lag import LoopLag
-from dscore.server.parts import assemble
+from dscore.server.own_token import OwnToken, warn_of_readable_files
+from dscore.server.parts import access_rules, assemble
 from dscore.server.recorder import Disconnect
 from dscore.server.roster import Roster
 from dscore.server.tasks import Tasks
@@ -54,6 +55,7 @@ class Server(Roster):
         policy: Policy | None = None,
         app: "App | None" = None,
         store: Store | None = None,
+        leaves_token: bool = False,
     ) -> None:
         """Reads the token files, and binds nothing yet.
 
@@ -63,6 +65,8 @@ class Server(Roster):
             app: an ASGI app, served on the same port wherever dscore has no page of its own.
             store: where agents, sessions and timelines are kept: `open_store(path)` is what
                 `serve` uses; in memory if left out.
+            leaves_token: leave `operator_token`, where the server makes one, in the file in which
+                the command line finds it, as `serve` does.
 
         Raises:
             ConfigError: a token file cannot be read.
@@ -73,6 +77,7 @@ class Server(Roster):
         self._policy = policy or Policy()
         self._app = app
         self._tokens = read_tokens(self._config.auth)
+        self._own_token = OwnToken(leaves_file=leaves_token)
         self._tasks = Tasks()
         self._begun = False
         self._started_at: float | None = None
@@ -99,6 +104,7 @@ class Server(Roster):
         self._begun = True
         try:
             agent_tokens, operator_tokens = self._tokens
+            warn_of_readable_files(self._config.auth)
             context = Context(
                 server=self,
                 config=self._config,
@@ -109,7 +115,7 @@ class Server(Roster):
                 hooks=Hooks(self._policy, self._tasks),
                 tasks=self._tasks,
                 agent_tokens=agent_tokens,
-                operator_tokens=operator_tokens,
+                operator_tokens=self._own_token.unless(operator_tokens, pool.address()),
             )
             context.read_clocks()
             parts = assemble(context, core, self._app)
@@ -188,6 +194,12 @@ class Server(Roster):
     def address(self) -> tuple[str, int]:
         """Where it listens; the real port where 0 was asked for."""
         return self._running.context.pool.address()
+
+    @property
+    def operator_token(self) -> str | None:
+        """The token that POST and DELETE of the operator API take where none is configured, and
+        that is made for this; None where one is. No file holds it but with `leaves_token`."""
+        return None if has_operators(self._config.auth) else self._own_token.value
 
     @property
     def uptime(self) -> float:
@@ -281,11 +293,13 @@ class Server(Roster):
         # What needs a restart stays as it is everywhere: none of it may be in force by half.
         config = merge_live(self._config, config)
         agent_tokens, operator_tokens = read_tokens(config.auth)
+        warn_of_readable_files(config.auth)
         context.pool.configure(self._core_config(config))
         context.config = self._config = config
         context.liveness.monitoring = config.monitoring
         context.agent_tokens = agent_tokens
-        context.operator_tokens = parts.pages.tokens = operator_tokens
+        context.operator_tokens = self._own_token.unless(operator_tokens, self.address)
+        parts.pages.rules = access_rules(context)
         _log.info(
             "config_reloaded", applied=list(changes.live), needs_restart=list(changes.needs_restart)
         )
@@ -297,6 +311,7 @@ class Server(Roster):
         return {
             **context.pool.stats().as_dict(),
             **asdict(context.counters),
+            **context.wrong_tokens.stats(),
             "hook_errors_total": context.hooks.errors_total,
             "requests_waiting": len(self._running.requests),
             "stray_replies_total": self._running.requests.unmatched_total,

@@ -3,14 +3,24 @@
 // The connection: it watches (PROTOCOL.md §4), and shows what it is told as it comes.
 
 let socket = null;
-let token = sessionStorage.getItem("dscore-token") ?? "";
+let token = tokenOfAddress() ?? sessionStorage.getItem("dscore-token") ?? "";
 let isGranted = false;
 let countdown = null;
 
 const reconnector = new SmartReconnector(connect, tell);
 
+/** The token behind the # of an address that `dscore page` has printed; taken out of the address,
+ * so that neither the history nor a copy of the address keeps it. */
+function tokenOfAddress() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!given) return null;
+  sessionStorage.setItem("dscore-token", given);
+  history.replaceState(null, "", location.pathname + location.search);
+  return given;
+}
+
 function connect() {
-  const address = new URL("deepstream/ws", location.href);
+  const address = new URL(`${ROOT}deepstream/ws`, location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   const mine = new WebSocket(address);
   socket = mine;
@@ -163,6 +173,17 @@ $("login").addEventListener("submit", (event) => {
   token = $("token").value.trim();
   $("token").value = "";
   sessionStorage.setItem("dscore-token", token);
+  reconnector.begin();
+});
+
+// The address was opened in a tab that shows the page already.
+addEventListener("hashchange", () => {
+  const given = tokenOfAddress();
+  if (given === null) return;
+  token = given;
+  const mine = socket;
+  socket = null;
+  mine?.close(1000);
   reconnector.begin();
 });
 

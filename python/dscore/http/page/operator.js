@@ -13,7 +13,7 @@ let isClosed = false;
 async function ask(path) {
   const headers = token ? { authorization: `Bearer ${token}` } : {};
   const signal = AbortSignal.timeout(REFRESH_MS);
-  const answer = await fetch(`api/v1/${path}`, { headers, signal, cache: "no-store" });
+  const answer = await fetch(`${ROOT}api/v1/${path}`, { headers, signal, cache: "no-store" });
   // Without a token it is closed to other machines: the stream alone has to do.
   isClosed = answer.status === 401 || answer.status === 403;
   return answer.ok ? answer.json() : null;

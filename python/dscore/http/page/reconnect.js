@@ -7,6 +7,8 @@ const CAP = 30;
 // Only a connection that lived this long sets the count of attempts back.
 const STABLE_MS = 10_000;
 const HEALTH_TIMEOUT_MS = 5_000;
+// The way from the page to the server's own paths: the page may be anywhere (listen.page).
+const ROOT = document.documentElement.dataset.root;
 
 /** The row for a connection that was closed like this. */
 function rowOf(code, reason) {
@@ -120,7 +122,7 @@ class SmartReconnector {
 async function healthStatus() {
   try {
     const signal = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
-    const answer = await fetch("deepstream/health", { signal, cache: "no-store" });
+    const answer = await fetch(`${ROOT}deepstream/health`, { signal, cache: "no-store" });
     return (await answer.json()).status;
   } catch {
     return "unreachable";

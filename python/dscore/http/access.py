@@ -1,0 +1,136 @@
+"""Who may do what over HTTP (PROTOCOL.md §2, "Power").
+
+| what                                | needs                                                     |
+|-------------------------------------|-----------------------------------------------------------|
+| POST, DELETE, … of the operator API | power: an operator's token, always                        |
+| GET of the operator API             | reading: a token where operators have one configured, or  |
+|                                     | `auth.required` is on, or the request is not of loopback  |
+| metrics, the OpenAPI document       | a token where `auth.required` is on                       |
+| health, probes, the page            | nothing; but see `may_see_ids`                            |
+
+`auth.local_operators = "open"` makes power of a request of loopback as open as reading. A request
+is of loopback when the listener is, and no proxy says that it has passed it on.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+from starlette.responses import Response
+
+from dscore.http.problems import problem
+from dscore.http.types import Header
+
+Need: TypeAlias = Literal["nothing", "reading", "power"]
+Role: TypeAlias = Literal["watcher", "operator"]
+
+READING = frozenset(("GET", "HEAD", "OPTIONS"))
+_MAY: dict[Need, frozenset[Role]] = {
+    "reading": frozenset(("watcher", "operator")),
+    "power": frozenset(("operator",)),
+}
+_REALM = 'Bearer realm="dscore"'
+_INVALID = 'Bearer realm="dscore", error="invalid_token"'
+"""RFC 6750 §3.1."""
+_PROXY = frozenset((b"forwarded", b"via", b"x-real-ip"))
+_PROXY_PREFIX = b"x-forwarded-"
+
+
+class TokenNames(Protocol):
+    """What the gate needs of `dscore.auth.Tokens`."""
+
+    def name_of(self, candidate: str | None, /) -> str | None: ...
+
+
+class Caller(NamedTuple):
+    """Who shows a token: its name, never the token itself."""
+
+    name: str
+    role: Role
+
+
+LOCAL = Caller("local", "operator")
+"""A request of loopback where `auth.local_operators` is "open"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The settings that decide; a reload makes new ones.
+
+    Attributes:
+        operators: The operators' tokens, the one that the server has made included.
+        is_configured: Whether one of them comes from the settings.
+        is_required: `auth.required`.
+        is_open: `auth.local_operators` is "open".
+        is_loopback: Whether only this machine can reach the listener.
+    """
+
+    operators: TokenNames
+    is_configured: bool = False
+    is_required: bool = False
+    is_open: bool = False
+    is_loopback: bool = True
+
+    def is_closed(self, *, is_forwarded: bool) -> bool:
+        """Whether even reading from the operator API takes a token."""
+        is_local = self.is_loopback and not is_forwarded
+        return self.is_configured or self.is_required or not is_local
+
+    def need(self, method: str, *, is_api: bool, is_forwarded: bool) -> Need:
+        """What a request needs; `is_api` false: it is for the metrics or the OpenAPI document."""
+        if not is_api:
+            return "reading" if self.is_required else "nothing"
+        is_closed = self.is_closed(is_forwarded=is_forwarded)
+        if method in READING:
+            return "reading" if is_closed else "nothing"
+        return "power" if is_closed or not self.is_open else "nothing"
+
+    def caller(self, token: str | None) -> Caller | None:
+        """Who shows this token; None: it is none, or an agent's, or wrong."""
+        name = self.operators.name_of(token)
+        return None if name is None else Caller(name, "operator")
+
+    def may_see_ids(self, headers: Iterable[Header]) -> bool:
+        """Whether the health document names agents to the sender of a request."""
+        return not self.is_required or self.caller(bearer(authorizations(headers))) is not None
+
+
+def allows(caller: Caller | None, need: Need) -> bool:
+    return need == "nothing" or (caller is not None and caller.role in _MAY[need])
+
+
+def is_forwarded(headers: Iterable[Header]) -> bool:
+    """Whether a proxy says that it passed a request on: loopback is then the proxy's address."""
+    return any(name in _PROXY or name.startswith(_PROXY_PREFIX) for name, _ in headers)
+
+
+def authorizations(headers: Iterable[Header]) -> list[bytes]:
+    return [value for name, value in headers if name == b"authorization"]
+
+
+def bearer(fields: list[bytes]) -> str | None:
+    """The token of `Authorization: Bearer TOKEN` (RFC 6750 §2.1), if there is just that."""
+    if len(fields) != 1:
+        return None
+    scheme, _, token = fields[0].decode("utf-8", "replace").partition(" ")
+    # RFC 9110 §11.1: the scheme's name has no case.
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def ambiguous() -> Response:
+    """RFC 9110 §5.3: a field that is no list may come once."""
+    return problem(400, "There is more than one Authorization field: send one.")
+
+
+def refusal(need: Need, *, is_shown: bool) -> Response:
+    """The answer to a request without the token it needs, or with another one."""
+    if is_shown:
+        detail = "The operator's token is wrong."
+        return problem(401, detail, headers={"www-authenticate": _INVALID})
+    what = "This changes something, so it" if need == "power" else "This"
+    detail = (
+        f"{what} needs the operator's token: Authorization: Bearer TOKEN. It is one of "
+        "auth.operator_token_file; a server that has none set makes one, which the dscore command "
+        "of its user finds by itself."
+    )
+    return problem(401, detail, headers={"www-authenticate": _REALM})

@@ -1,0 +1,50 @@
+"""The operator's token that a server makes where none is configured (PROTOCOL.md §2, "Power")."""
+
+import os
+
+from dscore import operator_token
+from dscore.auth import Tokens, readable_token_files
+from dscore.config import AuthConfig
+from dscore.log import get_logger
+
+_log = get_logger("dscore.auth")
+
+
+class OwnToken:
+    """One token for the life of a server, in a file where the command line is to find it."""
+
+    def __init__(self, *, leaves_file: bool) -> None:
+        self.value = operator_token.make_token()
+        self._leaves_file = leaves_file
+
+    def unless(self, configured: Tokens, address: tuple[str, int]) -> Tokens:
+        """The operators' tokens: those configured, or else this one, left in its file."""
+        if configured:
+            return configured
+        if self._leaves_file:
+            self._leave(address)
+        return Tokens.generated(self.value)
+
+    def _leave(self, address: tuple[str, int]) -> None:
+        try:
+            left = operator_token.leave(*address, self.value, os.environ)
+        except OSError as error:
+            # The token stays, and only this process knows it: what changes anything is closed.
+            _log.warning(
+                "operator_token_not_left",
+                reason=str(error),
+                effect="POST and DELETE of the operator API are closed",
+                remedy="set auth.operator_token_file, or XDG_RUNTIME_DIR to a directory of "
+                "this user that others cannot write to",
+            )
+            return
+        self.value = left.token
+        _log.info("operator_token_left", path=str(left.path))
+
+
+def warn_of_readable_files(auth: AuthConfig) -> None:
+    """Names each token file that others than its owner can read."""
+    for setting, path in readable_token_files(auth):
+        _log.warning(
+            "token_file_readable", setting=setting, path=str(path), remedy=f"chmod 600 {path}"
+        )

@@ -1,0 +1,269 @@
+"""PROTOCOL.md §2, "Power": who may change a fleet, with the real program."""
+
+import asyncio
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+import dscore
+from dscore import operator_token
+from serving import Serving, clean_environment
+from wire import agent
+
+Serve = Callable[..., Serving]
+
+POWER = [
+    ("POST", "/api/v1/drain"),
+    ("POST", "/api/v1/maintenance"),
+    ("POST", "/api/v1/agents/a/terminate"),
+    ("POST", "/api/v1/agents/a/message"),
+    ("DELETE", "/api/v1/agents/a"),
+    ("PUT", "/api/v1/drain"),
+    ("POST", "/api/v1/no-such-path"),
+]
+READING = ["/api/v1/agents", "/api/v1/status", "/api/v1/drain", "/api/v1/maintenance"]
+REQUIRED = {
+    "DSCORE_AUTH__REQUIRED": "true",
+    "DSCORE_AUTH__TOKENS": "agent-secret",
+    "DSCORE_AUTH__OPERATOR_TOKENS": "operator-secret",
+}
+NO_TOKEN = {"authorization": ""}
+
+
+def dscore_command(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "dscore", *arguments]
+    env = clean_environment(environ)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def without(serving: Serving, method: str, path: str, **headers: str) -> int:
+    """The status of a request without a token."""
+    connection = http.client.HTTPConnection(serving.host, serving.port, timeout=5)
+    try:
+        connection.request(method, path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_power_takes_a_token_on_loopback_too_and_reading_does_not(lasting: Serving) -> None:
+    for method, path in POWER:
+        assert without(lasting, method, path) == 401, (method, path)
+    for path in READING:
+        assert without(lasting, "GET", path) == 200
+    assert lasting.request("POST", "/api/v1/maintenance", {"enabled": False})[0] == 200
+
+
+def test_power_the_token_lies_in_a_file_of_the_owner_alone(lasting: Serving) -> None:
+    found = lasting.token_path.stat()
+    assert found.st_mode & 0o777 == 0o600
+    assert found.st_uid == os.geteuid()
+    assert lasting.token_path.parent.stat().st_mode & 0o777 == 0o700
+    line = lasting.wait_for_log("operator_token_left")
+    assert line["path"] == str(lasting.token_path)
+    assert lasting.token_path.read_text().strip() not in lasting.log
+
+
+def test_power_a_proxy_in_front_is_not_loopback(lasting: Serving) -> None:
+    for name in (
+        "Forwarded",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "x-forwarded-anything",
+        "Via",
+    ):
+        assert without(lasting, "GET", "/api/v1/agents", **{name: "x"}) == 401
+        assert without(lasting, "POST", "/api/v1/drain", **{name: "x"}) == 401
+        shown = {name: "x", **lasting.power}
+        assert lasting.request("GET", "/api/v1/agents", headers=shown)[0] == 200
+    for path in ("/livez", "/readyz", "/metrics", "/deepstream/health"):
+        assert without(lasting, "GET", path, **{"X-Forwarded-For": "10.0.0.1"}) == 200
+
+
+def test_power_two_authorization_fields_are_400(lasting: Serving) -> None:
+    token = lasting.power["authorization"]
+    for path in ("/api/v1/agents", "/deepstream/health", "/metrics"):
+        with socket.create_connection((lasting.host, lasting.port), 5) as raw:
+            fields = f"Authorization: Bearer wrong\r\nAuthorization: {token}\r\n"
+            raw.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n".encode())
+            assert raw.recv(4096).startswith(b"HTTP/1.1 400 "), path
+
+
+def test_power_the_command_line_finds_the_token_by_itself(serve: Serve) -> None:
+    serving = serve()
+    for host in ("127.0.0.1", "localhost"):
+        url = f"http://{host}:{serving.port}"
+        assert dscore_command("maintenance", "on", "--url", url).stdout == "maintenance is on\n"
+        assert dscore_command("maintenance", "off", "--url", url).returncode == 0
+    blind = {"XDG_RUNTIME_DIR": str(serving.log_path.parent)}
+    refused = dscore_command("maintenance", "on", "--url", serving.url, **blind)
+    assert refused.returncode == 1
+    assert "needs the operator's token" in refused.stderr
+    drained = dscore_command("drain", "--url", serving.url)
+    assert (drained.returncode, drained.stderr) == (0, "")
+    assert serving.wait() == 0
+
+
+def test_power_page_prints_the_address_with_the_token(lasting: Serving) -> None:
+    said = dscore_command("page", "--url", lasting.url)
+    token = lasting.token_path.read_text().strip()
+    assert said.stdout == f"{lasting.url}/#token={token}\n"
+    as_json = dscore_command("page", "--url", lasting.url, "--token", "a b", "--json")
+    assert json.loads(as_json.stdout) == {"url": f"{lasting.url}/#token=a%20b"}
+
+
+def test_power_the_token_is_the_same_after_a_restart(serve: Serve) -> None:
+    first = serve()
+    port, token = first.port, first.token_path.read_text()
+    first.stop()
+    assert serve(port=port).token_path.read_text() == token
+
+
+async def test_power_without_a_place_for_the_file_it_stays_closed_and_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/dev/null")
+    monkeypatch.setattr(operator_token, "TMP", tmp_path / "missing")
+    config = dscore.Config.model_validate({"listen": {"port": 0}})
+    async with dscore.Server(config, leaves_token=True) as server:
+        assert "operator_token_not_left" in caplog.text
+        assert "set auth.operator_token_file" in caplog.text
+        host, port = server.address
+        url = f"http://{host}:{port}"
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            assert (await client.post("/api/v1/drain")).status_code == 401
+            assert (await client.get("/api/v1/agents")).status_code == 200
+
+
+def test_power_open_gives_the_rule_up_on_loopback_only(serve: Serve) -> None:
+    serving = serve(env={"DSCORE_AUTH__LOCAL_OPERATORS": "open"})
+    assert without(serving, "DELETE", "/api/v1/agents/a") == 404
+    assert without(serving, "DELETE", "/api/v1/agents/a", Via="1.1 proxy") == 401
+    line = serving.wait_for_log("operator_action")
+    assert (line["who"], line["status"], line["agent_id"]) == ("local", 404, "a")
+
+
+def test_power_with_tokens_required_everything_takes_an_operators(serve: Serve) -> None:
+    serving = serve(env=REQUIRED)
+    assert not serving.token_path.exists()
+    for path in (*READING, "/metrics", "/openapi.json"):
+        assert without(serving, "GET", path) == 401, path
+        for token, status in (("agent-secret", 401), ("operator-secret", 200)):
+            headers = bearer(token)
+            assert serving.request("GET", path, headers=headers)[0] == status, (path, token)
+    for path in ("/livez", "/readyz", "/startupz", "/"):
+        assert without(serving, "GET", path) == 200
+
+
+async def test_power_with_tokens_required_health_hides_the_ids(serve: Serve) -> None:
+    serving = serve(env=REQUIRED)
+    async with agent(serving.ws, "cam-1", token="agent-secret"):
+        for headers, ids in [
+            ({}, []),
+            (bearer("agent-secret"), []),
+            (bearer("wrong"), []),
+            (bearer("operator-secret"), ["cam-1"]),
+        ]:
+            _, body = await asyncio.to_thread(
+                serving.request, "GET", "/deepstream/health", None, headers
+            )
+            document = json.loads(body)
+            assert document["connected_instances"] == ids
+            assert document["instances_hidden"] == (ids == [])
+            assert document["websocket"]["authenticated_connections"] == 1
+
+
+def test_power_wrong_tokens_are_counted_logged_and_slowed(lasting: Serving) -> None:
+    began = time.monotonic()
+    assert lasting.request("POST", "/api/v1/drain", headers=bearer("guess-4711"))[0] == 401
+    assert time.monotonic() - began >= 0.5
+    line = lasting.wait_for_log("wrong_token")
+    assert (line["where"], line["ip"], line["path"]) == ("http", "127.0.0.1", "/api/v1/drain")
+    assert "guess-4711" not in lasting.log
+    _, metrics = lasting.get("/metrics")
+    assert b'dscore_wrong_tokens_total{where="http"}' in metrics
+    assert b'dscore_wrong_tokens_total{where="watch"}' in metrics
+
+
+def test_power_leaves_a_line_for_each_use(lasting: Serving) -> None:
+    lasting.request("POST", "/api/v1/maintenance", {"enabled": False})
+    lasting.request("DELETE", "/api/v1/agents/no%2Fsuch")
+    without(lasting, "DELETE", "/api/v1/agents/refused")
+    lines = [line for line in lasting.log_lines() if line.get("event") == "operator_action"]
+    (switched,) = [line for line in lines if line.get("parameters") == {"enabled": False}][-1:]
+    assert switched["who"] == "generated"
+    assert switched["ip"] == "127.0.0.1"
+    assert (switched["method"], switched["path"]) == ("POST", "/api/v1/maintenance")
+    assert switched["status"] == 200
+    (removed,) = [line for line in lines if line.get("agent_id") == "no/such"]
+    assert (removed["method"], removed["status"]) == ("DELETE", 404)
+    (refused,) = [line for line in lines if line.get("agent_id") == "refused"]
+    assert (refused["who"], refused["status"]) == (None, 401)
+
+
+def test_power_a_drain_is_written_down_with_its_source(serve: Serve, tmp_path: Path) -> None:
+    tokens = tmp_path / "operators"
+    tokens.write_text("# of the night shift\nsecret\n")
+    tokens.chmod(0o644)
+    serving = serve(env={"DSCORE_AUTH__OPERATOR_TOKEN_FILE": str(tokens)})
+    readable = serving.wait_for_log("token_file_readable")
+    assert (readable["setting"], readable["path"]) == ("auth.operator_token_file", str(tokens))
+    command = ("drain", "--url", serving.url, "--timeout", "3s")
+    assert dscore_command(*command, DSCORE_TOKEN="secret").returncode == 0
+    serving.wait()
+    line = serving.wait_for_log("operator_action")
+    assert line["who"] == "operators:2"
+    assert line["parameters"] == {"intent": None, "timeout": 3.0}
+    assert line["status"] == 202
+
+
+def test_power_of_a_signal_is_written_down(serve: Serve) -> None:
+    serving = serve()
+    serving.stop()
+    line = serving.wait_for_log("operator_action")
+    assert (line["who"], line["source"], line["action"]) == ("signal", "SIGTERM", "drain")
+
+
+async def test_power_an_embedded_server_writes_no_file(server: dscore.Server) -> None:
+    token = server.operator_token
+    assert token is not None
+    host, port = server.address
+    directory = Path(os.environ["XDG_RUNTIME_DIR"], "dscore")
+    assert not (directory / f"operator-{host}-{port}.token").exists()
+    async with httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False) as client:
+        body = {"enabled": False}
+        assert (await client.post("/api/v1/maintenance", json=body)).status_code == 401
+        answer = await client.post("/api/v1/maintenance", json=body, headers=bearer(token))
+        assert answer.status_code == 200
+
+
+def test_power_an_embedded_server_with_tokens_makes_none() -> None:
+    config = dscore.Config.model_validate({"auth": {"operator_tokens": ["x"]}})
+    assert dscore.Server(config).operator_token is None
+
+
+@pytest.mark.parametrize(
+    ("prefix", "page", "lead"), [("", "/", None), ("fleet/", "/fleet/", "fleet/")]
+)
+def test_power_page_is_at_its_path(serve: Serve, prefix: str, page: str, lead: str | None) -> None:
+    serving = serve(env={"DSCORE_LISTEN__PAGE": page})
+    status, body = serving.get(page)
+    assert status == 200
+    assert f'data-root="{"../" if prefix else ""}"'.encode() in body
+    assert json.loads(serving.get("/api/v1/status")[1])["page"] == page
+    if lead is not None:
+        assert serving.get(page.rstrip("/"))[0] == 308
+        assert serving.get("/")[0] == 404
