@@ -56,6 +56,10 @@ async def test_its_policy_lets_run_what_is_in_it_and_nothing_else() -> None:
 async def test_a_users_app_has_its_own_page_there() -> None:
     async with client_of(FakeFleet(), user_app=user_app) as client:
         assert (await client.get("/")).text == "user /"
+        page = await client.get("/dscore/")
+        assert 'data-root="../"' in page.text
+        lead = await client.get("/dscore")
+        assert (lead.status_code, lead.headers["location"]) == (308, "dscore/")
 
 
 async def test_the_page_is_open_where_the_operator_api_needs_a_token() -> None:

@@ -101,13 +101,15 @@ class AgentRecord:
 class Newcomer:
     """A connection that is nobody yet."""
 
-    __slots__ = ("auth", "dialect", "ip", "since", "token")
+    __slots__ = ("auth", "dialect", "ip", "is_token_wrong", "since", "token")
 
     def __init__(self, ip: str, token: str | None, dialect: Dialect, since: int) -> None:
         self.ip = ip
         self.token = token
         """What it has shown before it says who it is: the bearer of its upgrade, or the token of
         its Socket.IO CONNECT."""
+        self.is_token_wrong = False
+        """Whether that of its CONNECT was counted as a wrong one."""
         self.dialect: Dialect = dialect
         self.since: float = since
         """When it came, on the pool's clock; `math.inf` for one that may stay nobody."""

@@ -58,8 +58,12 @@ async def running(settings: Settings | None = None, **options: Any) -> AsyncIter
     config = dscore.Config.model_validate(merged)
     async with dscore.Server(config, **options) as server:
         port = server.address[1]
+        power = {"authorization": f"Bearer {server.operator_token}"}
         async with httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=DEADLINE_SECONDS
+            base_url=f"http://127.0.0.1:{port}",
+            headers=power if server.operator_token else {},
+            trust_env=False,
+            timeout=DEADLINE_SECONDS,
         ) as pages:
             yield Running(server, pages)
 

@@ -58,7 +58,7 @@ def build_app(
         rules: Who may do what. A reload sets `rules` of what is returned.
         wrong_tokens: Hears of tokens that are none.
         user_app: Gets every path that is not ours, and the lifespan.
-        page_at: Path of the fleet page.
+        page_at: Path of the fleet page; "/" is the user's app's own, and means "/dscore/" then.
         draining_status: The HTTP status of the health document during a drain.
         cors_origins: Origins whose pages may read the health document; "*" means all.
     """
@@ -73,6 +73,8 @@ def build_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
+    if user_app is not None and page_at == "/":
+        page_at = "/dscore/"
     problems.install(app)
     app.include_router(health.router(fleet, draining_status=draining_status, origins=cors_origins))
     app.include_router(metrics.router(fleet))

@@ -204,12 +204,8 @@ class Introductions:
     def _turn_away(self, conn: int, candidate: Candidate, why: str = FAILED) -> None:
         context = self._context
         context.counters.authentication_failures_total += 1
-        is_watch = candidate.role == "operator"
-        if why == FAILED and candidate.token is not None:
-            where: Where = "watch" if is_watch else "app_ready"
-            name = {} if is_watch else {"agent_id": candidate.agent_id}
-            context.wrong_tokens.note(where, candidate.ip, **name, conn_id=conn)
-        else:
+        newcomer = context.registry.newcomer(conn)
+        if why != FAILED or candidate.token is None:
             self._refused.warning(
                 "introduction_refused",
                 agent_id=candidate.agent_id,
@@ -217,14 +213,20 @@ class Introductions:
                 ip=candidate.ip,
                 reason=why,
             )
-        if why != FAILED:
             self._answer_refused(conn, candidate, why)
             return
-        newcomer, now = context.registry.newcomer(conn), context.pool.now_ms()
-        left = math.inf if newcomer is None else self._seconds_left(newcomer, now)
+        shown = newcomer.token if newcomer is not None and newcomer.is_token_wrong else None
+        if candidate.token != shown:  # else it was counted at its CONNECT
+            where: Where = "watch" if candidate.role == "operator" else "app_ready"
+            name = {"agent_id": candidate.agent_id} if candidate.agent_id else {}
+            context.wrong_tokens.note(where, candidate.ip, **name, conn_id=conn)
+        left = math.inf
+        if newcomer is not None:
+            left = self._seconds_left(newcomer, context.pool.now_ms())
         self._judged.add(conn)
         answer = partial(self._answer_refused, conn, candidate, why)
-        context.wrong_tokens.answer_late(answer, max(0.0, left / 2))
+        # In time: half of what the core gives it.
+        context.wrong_tokens.answer_late(answer, left / 2)
 
     def _answer_refused(self, conn: int, candidate: Candidate, why: str) -> None:
         self._judged.discard(conn)

@@ -44,9 +44,9 @@ class Onlookers:
         auth = read_auth(event.auth)
         token = auth.get("token")
         if isinstance(token, str) and 0 < len(token) <= MAX_TOKEN:
-            newcomer.token = token if self._may_be_right(token) else None
-            if newcomer.token is None:
-                # Forgotten: shown again with an introduction it would be counted twice.
+            newcomer.token = token
+            newcomer.is_token_wrong = not self._may_be_right(token)
+            if newcomer.is_token_wrong:
                 context.wrong_tokens.note("connect", newcomer.ip, conn_id=event.conn)
         if auth and context.hooks.authenticate is not None:
             newcomer.auth = event.auth

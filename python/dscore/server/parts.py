@@ -108,14 +108,12 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
 def _pages(context: Context, app: "App | None") -> "Gate":
     from dscore.http.app import build_app
 
-    page = context.config.listen.page
     return build_app(
         context.server,
         rules=access_rules(context),
         wrong_tokens=context.wrong_tokens,
         user_app=app,
-        # "/" is the app's own.
-        page_at="/dscore/" if app is not None and page == "/" else page,
+        page_at=context.config.listen.page,
         draining_status=context.config.health.status_code_when_draining,
         cors_origins=context.config.socket.cors_origins,
     )
