@@ -21,6 +21,7 @@ def test_the_core_takes_the_defaults() -> None:
         ("socket", "connect_timeout", "10ms", "1d"),
         ("socket", "transports", ["polling"], ["websocket", "polling"]),
         ("socket", "cors_methods", [], ["GET", "POST", "PUT"]),
+        ("socket", "subprotocols", [], ["a", "!#$%&'*+-.^_`|~0Z"]),
         ("limits", "connections", 1, 10_000_000),
         ("limits", "accept_rate", 0.1, 10_000_000),
         ("limits", "handshake_timeout", "10ms", "1d"),

@@ -94,6 +94,8 @@ class CoreConfig:
                 Socket.IO events, each a `Message` too.
             origins: values of `Origin` let in; "*" (the default) lets in all. A request without one
                 is no browser's and is let in.
+            subprotocols: WebSocket subprotocols spoken, the most wanted first; none (the default):
+                a client's first offer is taken, since browsers end a WebSocket that answers none.
             transports: what Engine.IO may go over; default both. With "polling" alone no session is
                 upgraded.
             allow_eio3: take Engine.IO 3, so Socket.IO 2, too.
@@ -146,8 +148,8 @@ class Connected:
 
 @final
 class Left:
-    """A Socket.IO client has left a namespace (`plain-socketio` endpoints; on an agents' endpoint
-    leaving "/" ends the connection, and leaving another one is nobody's news)."""
+    """A Socket.IO client has left a namespace (`plain-socketio` endpoints only; on an agents'
+    endpoint it keeps its other namespaces, and leaving the last one ends the connection)."""
 
     conn: int
     namespace: str

@@ -34,7 +34,7 @@ every_transport = pytest.mark.parametrize("transports", TRANSPORTS.values(), ids
 
 QUICK = {"shutdown": {"timeout": 0.6, "notice": 0.3, "close_timeout": 0.5}}
 FOR_GOOD = (1000, 1008, 4409)
-"""Codes before which a DISCONNECT packet is sent."""
+"""Codes before which a DISCONNECT packet is sent; 1008 for two of its reasons only."""
 TOKENS = {
     "auth": {"required": True, "tokens": ["agent-secret"], "operator_tokens": ["operator-secret"]}
 }
@@ -61,14 +61,18 @@ def is_left_behind(one: Client) -> bool:
     return (one.library, one.transport) == ("python", "polling")
 
 
-async def ended(one: Client, code: int, cable: Cable | None = None) -> None:
+async def ended(
+    one: Client, code: int, cable: Cable | None = None, *, for_good: bool | None = None
+) -> None:
     """Waits until the server has ended its connection with this code.
 
     Args:
-        cable: what it is connected by, if nobody else's connection there ends with this code.
+        cable: what it is connected by, if no other connection there ends with this code.
+        for_good: whether it was sent away; None: as the code has it.
     """
     gone = await one.disconnected()
-    assert gone.for_good == (code in FOR_GOOD or is_left_behind(one)), gone
+    sent_away = code in FOR_GOOD if for_good is None else for_good
+    assert gone.for_good == (sent_away or is_left_behind(one)), gone
     if cable is not None and one.transport == "websocket":
         await cable.brings_close(code)
 

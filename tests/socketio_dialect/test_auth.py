@@ -113,7 +113,7 @@ async def test_where_a_token_is_required_there_is_a_deadline(clients: Clients) -
     async with running(quick) as here, cable_to(here.port) as cable:
         everyone = await one_of_each(clients, cable.url, introduced=False)
         for one in everyone:
-            await ended(one, 1008)
+            await ended(one, 1008, for_good=False)
         await cable.brings_close(1008, count=sum(one.transport == "websocket" for one in everyone))
 
 

@@ -12,7 +12,6 @@ from socketio_dialect.support import (
     every_kind,
     is_connected,
     is_left_behind,
-    stays_away,
 )
 from wire import agent
 
@@ -92,20 +91,25 @@ async def test_attachments_count_one_by_one_on_a_websocket(
 
 
 @every_kind
-async def test_too_many_errors_send_it_away(
+async def test_too_many_errors_end_the_connection_and_it_comes_back(
     clients: Clients, library: str, transports: Transports
 ) -> None:
     async with (
         running({"limits": {"max_errors": 3}}) as here,
         cable_to(here.port) as cable,
     ):
-        witness = await clients.introduce(library, cable.url, transports, name="witness")
         one = await clients.introduce(library, cable.url, transports)
         for _ in range(3):
             await one.emit("heartbeat", {"clientName": "b-2"})
-        await ended(one, 1008, cable)
+        await ended(one, 1008, cable, for_good=False)
         assert len(one.heard("error")) == 3, "the last one is answered, too"
-        await stays_away(here, one, witness, cable)
+        if not is_left_behind(one):
+            await one.connected()
+
+            async def is_back() -> bool:
+                return await is_connected(here, "b-1")
+
+            await eventually(is_back)
 
 
 @every_kind

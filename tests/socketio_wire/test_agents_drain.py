@@ -231,18 +231,30 @@ async def lets_in(here: Running) -> bool:
 
 @each_carrier
 @pytest.mark.parametrize(
-    ("code", "sent_away"),
-    [(1000, True), (1008, True), (4409, True), (1001, False), (1011, False), (1013, False)],
+    ("code", "reason", "sent_away"),
+    [
+        (1000, "enough", True),
+        (4409, "enough", True),
+        (1008, "authentication failed", True),
+        (1008, "removed by an operator", True),
+        (1008, "authentication timeout", False),
+        (1008, "too many errors", False),
+        (1008, "too many messages", False),
+        (1008, "enough", False),
+        (1001, "enough", False),
+        (1011, "enough", False),
+        (1013, "enough", False),
+    ],
 )
-async def test_over_socketio_only_1000_1008_and_4409_send_a_disconnect(
-    carrier: str, code: int, sent_away: bool
+async def test_over_socketio_only_an_end_for_good_sends_a_disconnect(
+    carrier: str, code: int, reason: str, sent_away: bool
 ) -> None:
     async with running() as here, agent(here, carrier) as one:
         known = here.server.agent("b-1")
         assert known is not None
         known.send({"type": "note", "n": 1})
-        known.close(code, "enough")
-        await one.closes(code, "enough", sent_away=sent_away)
+        known.close(code, reason)
+        await one.closes(code, reason, sent_away=sent_away)
         assert [message["type"] for message in one.kept] == ["note"]
 
 

@@ -237,7 +237,7 @@ async def test_10_the_tenth_error_is_answered_then_1008(carrier: str) -> None:
             await refused(one, "[nonsense]")
         await one.beat()
         await refused(one, '["note",1]')
-        await one.closes(1008, "too many errors", sent_away=True)
+        await one.closes(1008, "too many errors", sent_away=False)
 
 
 async def test_10_binary_over_polling_is_an_error_and_it_lives_on() -> None:

@@ -27,6 +27,7 @@ _ADDRESS = re.compile(
     r"(?:([a-z][a-z0-9+.-]*)://)?(?:[^/?#@]*@)?([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?(?:[/?#]|$)"
 )
 """Scheme, host and port of a page."""
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _PAGE = re.compile(r"/(?:[A-Za-z0-9._~-]+/)*(?:[A-Za-z0-9._~-]+)?")
 _TAKEN = (
@@ -165,6 +166,19 @@ def words(*allowed: str, at_least: int = 0) -> PlainValidator:
         if len(found) < at_least:
             one_of = f": {', '.join(allowed)}" if allowed else ""
             raise ValueError(f"must name at least {at_least}{one_of}")
+        return found
+
+    return PlainValidator(validate)
+
+
+def tokens() -> PlainValidator:
+    """A list of names as HTTP fields carry them (RFC 9110 §5.6.2); a list as in `words`."""
+
+    def validate(value: object) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(_listed(value)))
+        for entry in found:
+            if not _TOKEN.fullmatch(entry):
+                raise ValueError(f"{entry!r} must be letters, digits and !#$%&'*+-.^_`|~ only")
         return found
 
     return PlainValidator(validate)

@@ -22,6 +22,7 @@ from dscore.config.checks import (
     page_path,
     path_or_none,
     rate_or_none,
+    tokens,
     whole,
     whole_or_auto,
     whole_or_none,
@@ -125,6 +126,8 @@ class SocketConfig(_Section):
     """Values of `Origin` let in; "*" lets in all."""
     cors_methods: Words = ("GET", "POST")
     """Methods a page of another origin may use."""
+    subprotocols: Annotated[tuple[str, ...], tokens()] = ()
+    """WebSocket subprotocols spoken, the most wanted first; none: the first one offered is."""
 
     @model_validator(mode="before")
     @classmethod

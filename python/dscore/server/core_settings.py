@@ -32,6 +32,7 @@ def core_settings(config: Config, namespaces: Sequence[str] = ()) -> dict[str, A
         "reactors": 0 if listen.reactors == "auto" else listen.reactors,
         "endpoints": ENDPOINTS,
         "origins": socket.cors_origins,
+        "subprotocols": socket.subprotocols,
         "transports": socket.transports,
         "allow_eio3": socket.allow_eio3,
         "cors_methods": socket.cors_methods,

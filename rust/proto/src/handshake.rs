@@ -40,6 +40,9 @@ pub enum HandshakeError {
     /// §4.2.1 item 6, answered as §4.4 says.
     #[error("the only WebSocket version spoken here is 13")]
     WebSocketVersion,
+    /// §4.1 item 10: tokens, none of them twice.
+    #[error("Sec-WebSocket-Protocol must be a list of different tokens, none of them empty")]
+    Subprotocol,
     /// §4.2.2 item 4: a page from somewhere else.
     #[error("pages of this origin are not let in")]
     Origin,
@@ -56,7 +59,7 @@ impl HandshakeError {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::Version | Self::Content | Self::Connection | Self::Key => 400,
+            Self::Version | Self::Content | Self::Connection | Self::Key | Self::Subprotocol => 400,
             Self::Origin => 403,
             Self::Method => 405,
             Self::Upgrade | Self::WebSocketVersion => 426,
@@ -71,7 +74,7 @@ impl HandshakeError {
 pub struct UpgradeRules<'a> {
     /// Origins let in; `*` lets in all. A request without Origin is no browser's and always passes.
     pub origins: &'a [String],
-    /// What the server speaks, the most wanted first.
+    /// What the server speaks, the most wanted first; where that is empty, whatever is offered.
     pub subprotocols: &'a [String],
 }
 
@@ -79,7 +82,8 @@ pub struct UpgradeRules<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Accept<'a> {
     proof: [u8; 28],
-    /// The first of the server's subprotocols that the client offered.
+    /// The first of the server's subprotocols that the client offered; of a server without any, the
+    /// client's first. A browser ends a WebSocket whose offer is not answered.
     pub subprotocol: Option<&'a str>,
 }
 
@@ -87,7 +91,7 @@ pub struct Accept<'a> {
 ///
 /// # Errors
 /// The request is to be answered with [`HandshakeError::status`] (see [`http::error_response`]).
-pub fn accept<'a>(head: &Head<'_>, rules: &UpgradeRules<'a>) -> Result<Accept<'a>, HandshakeError> {
+pub fn accept<'a>(head: &Head<'a>, rules: &UpgradeRules<'a>) -> Result<Accept<'a>, HandshakeError> {
     if head.method != "GET" {
         return Err(HandshakeError::Method);
     }
@@ -117,14 +121,39 @@ pub fn accept<'a>(head: &Head<'_>, rules: &UpgradeRules<'a>) -> Result<Accept<'a
     {
         return Err(HandshakeError::Origin);
     }
-    let offered = |name: &&String| {
-        head.header_all("sec-websocket-protocol")
-            .any(|list| offers(list, name))
-    };
     Ok(Accept {
         proof: prove(key),
-        subprotocol: rules.subprotocols.iter().find(offered).map(String::as_str),
+        subprotocol: choose_subprotocol(&offers(head)?, rules.subprotocols),
     })
+}
+
+/// The subprotocols that a client offers, in its order (§4.1 item 10, §11.3.4: several fields are
+/// one list).
+fn offers<'a>(head: &Head<'a>) -> Result<Vec<&'a str>, HandshakeError> {
+    let mut offers = Vec::new();
+    for list in head.header_all("sec-websocket-protocol") {
+        for item in list.split(|&byte| byte == b',') {
+            let item = Some(item.trim_ascii()).filter(|item| http::is_token(item));
+            let name = item.and_then(|item| std::str::from_utf8(item).ok());
+            offers.push(name.ok_or(HandshakeError::Subprotocol)?);
+        }
+    }
+    // As many as fit into a head: not to be compared each with each.
+    let mut sorted = offers.clone();
+    sorted.sort_unstable();
+    if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(HandshakeError::Subprotocol);
+    }
+    Ok(offers)
+}
+
+/// Subprotocols, unlike other tokens here, are compared with their case (§11.5).
+fn choose_subprotocol<'a>(offers: &[&'a str], spoken: &'a [String]) -> Option<&'a str> {
+    if spoken.is_empty() {
+        return offers.first().copied();
+    }
+    let mut spoken = spoken.iter().map(String::as_str);
+    spoken.find(|name| offers.contains(name))
 }
 
 impl Accept<'_> {
@@ -223,12 +252,6 @@ fn allows(origins: &[String], origin: &[u8]) -> bool {
     origins
         .iter()
         .any(|allowed| allowed == "*" || allowed.as_bytes().eq_ignore_ascii_case(origin))
-}
-
-/// Subprotocols, unlike other tokens here, are compared with their case (RFC 6455 §11.5).
-fn offers(list: &[u8], name: &str) -> bool {
-    list.split(|&byte| byte == b',')
-        .any(|item| item.trim_ascii() == name.as_bytes())
 }
 
 /// §4.2.2 item 5.4.

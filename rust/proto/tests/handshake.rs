@@ -285,9 +285,10 @@ fn picks_the_subprotocol_the_server_likes_best() {
         (&["b", "a"], "a\r\nSec-WebSocket-Protocol: b", Some("b")),
         (&["a"], "A", None),
         (&["a"], "aa", None),
-        (&["a"], "", None),
-        (&["a"], ",,", None),
-        (&[], "a", None),
+        // None is spoken here: any is, and the client's first is as good as another.
+        (&[], "b, a", Some("b")),
+        (&[], "b\r\nSec-WebSocket-Protocol: a", Some("b")),
+        (&[], "graphql-ws", Some("graphql-ws")),
     ];
     for (spoken, offered, chosen) in cases {
         let request = plus(&format!("Sec-WebSocket-Protocol: {offered}"));
@@ -298,6 +299,38 @@ fn picks_the_subprotocol_the_server_likes_best() {
             None => assert!(!response.contains("Protocol:"), "{offered}: {response}"),
         }
     }
+}
+
+#[test]
+fn refuses_an_offer_of_subprotocols_that_is_no_list_of_different_tokens() {
+    for offered in [
+        "",
+        ",",
+        "a,",
+        "a,,b",
+        "a b",
+        "a;q=1",
+        "\"a\"",
+        "a\u{e9}",
+        "a, b, a",
+        "a\r\nSec-WebSocket-Protocol: a",
+        "a\r\nSec-WebSocket-Protocol:",
+    ] {
+        let request = plus(&format!("Sec-WebSocket-Protocol: {offered}"));
+        for spoken in [&[][..], &["a"]] {
+            let refused = answer(&request, &["*"], spoken);
+            assert_eq!(refused, Err(HandshakeError::Subprotocol), "{offered:?}");
+        }
+        assert_eq!(HandshakeError::Subprotocol.status(), 400);
+    }
+    // As many as a head has room for: found out without comparing each with each.
+    let many: Vec<String> = (0..2000).map(|number| format!("p{number}")).collect();
+    let request = plus(&format!("Sec-WebSocket-Protocol: {}", many.join(",")));
+    assert!(
+        answer(&request, &["*"], &["p1999"])
+            .unwrap()
+            .contains("p1999")
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use dscore_proto::connection::Limits;
+use dscore_proto::http;
 use dscore_proto::socketio;
 use dscore_reactor::settings::{Endpoint, ListenSettings, Settings};
 use dscore_reactor::sys;
@@ -112,7 +113,7 @@ impl CoreConfig {
         let settings = Settings {
             endpoints: parse_endpoints(endpoints)?,
             origins,
-            subprotocols,
+            subprotocols: checked("subprotocols", subprotocols, http::is_token_text)?,
             messages: Limits {
                 max_message_size: size("max_message_size", max_message_size, 125, 1 << 30)?,
                 max_fragments: size("max_fragments", max_fragments, 1, 1 << 20)? as u32,

@@ -61,6 +61,17 @@ pub(crate) fn refuse_binary(session: &mut Session, cx: &mut Context) -> Verdict 
     refuse(session, &refusal, None, cx)
 }
 
+/// Whether a message of this kind may come before the introduction, or is one.
+pub(crate) fn may_come_first(session: &Session, kind: Kind, cx: &Context) -> bool {
+    match kind {
+        Kind::AppReady | Kind::Watch | Kind::ClientStatusRequest => true,
+        Kind::Heartbeat | Kind::ReconnectionSuccess => {
+            cx.settings.introduce_by_heartbeat || session.dialect.has_token()
+        }
+        _ => false,
+    }
+}
+
 /// What a stranger's message leads to; `None` where it is to be handed over.
 fn on_stranger(
     session: &mut Session,
@@ -70,17 +81,12 @@ fn on_stranger(
     text: &str,
     cx: &mut Context,
 ) -> Option<Verdict> {
-    let asks = match scanned.kind {
-        Kind::AppReady | Kind::Watch => true,
-        Kind::Heartbeat | Kind::ReconnectionSuccess => {
-            cx.settings.introduce_by_heartbeat || session.dialect.has_token()
-        }
-        Kind::ClientStatusRequest => return None,
-        _ => false,
-    };
-    if !asks {
+    if !may_come_first(session, scanned.kind, cx) {
         let refusal = Refusal::new(RefusalCode::NotIntroduced);
         return Some(refuse(session, &refusal, Some(scanned), cx));
+    }
+    if scanned.kind == Kind::ClientStatusRequest {
+        return None;
     }
     session.who = Who::Asking(scanned.kind, since);
     cx.tell(Event::Introduction(Box::new(event::Introduction {

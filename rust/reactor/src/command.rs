@@ -104,6 +104,19 @@ impl Farewell {
             cause: cause.into(),
         }
     }
+
+    /// Whether a client is not to come back by itself after it (PROTOCOL.md §6). Of the many reasons for 1008 only these
+    /// two: the others are over when the client begins anew.
+    pub(crate) fn is_for_good(&self) -> bool {
+        match self.code {
+            CloseCode::NORMAL | CloseCode::TAKEN_OVER => true,
+            CloseCode::POLICY => matches!(
+                &*self.reason,
+                "authentication failed" | "removed by an operator"
+            ),
+            _ => false,
+        }
+    }
 }
 
 /// terminate_app for every agent.

@@ -27,6 +27,7 @@ use crate::engine_io;
 use crate::event::{Closed, Ended, Event, Initiator};
 use crate::session::Session;
 use crate::settings::{Endpoint, Settings};
+use crate::socket_io::early;
 use crate::table::ConnId;
 use crate::transport::{Polling, Transport};
 
@@ -144,12 +145,9 @@ impl Conversation {
             return;
         }
         if let Dialect::EngineIo(engine) = &self.session.dialect
-            && matches!(
-                farewell.code,
-                CloseCode::NORMAL | CloseCode::POLICY | CloseCode::TAKEN_OVER
-            )
+            && farewell.is_for_good()
         {
-            // PROTOCOL.md §6: from these, and no others, a client library is not to come back by itself.
+            // A client library does not come back by itself after it.
             engine.say_goodbye(cx);
         }
         let _is_open = self
@@ -299,7 +297,19 @@ impl Conversation {
         }
     }
 
+    /// Handles what came before the introduction that was just accepted, in the order it came.
+    pub(crate) fn handle_early(&mut self, conn: ConnId, cx: &mut Context) {
+        for event in early::take(&mut self.session) {
+            if !self.is_open() {
+                return;
+            }
+            let verdict = early::handle(&mut self.session, conn, event, cx);
+            self.obey(verdict, cx);
+        }
+    }
+
     fn end(&mut self, ended: Ended, cx: &Context) -> &mut End {
+        self.session.dialect.drop_early();
         if let Some(end) = &mut self.end {
             end.hear(&ended);
         }

@@ -100,7 +100,16 @@ impl Dialect {
         }
     }
 
-    /// Bytes held of a message that has not come whole.
+    /// Forgets events that wait for an introduction which will not come.
+    pub(crate) fn drop_early(&mut self) {
+        if let Self::EngineIo(engine) = self
+            && let Some(socket_io) = &mut engine.socket_io
+        {
+            socket_io.drop_early();
+        }
+    }
+
+    /// Bytes held of a message that has not come whole, or waits for an introduction.
     pub(crate) fn held_input(&self) -> usize {
         match self {
             Self::Raw => 0,

@@ -89,6 +89,8 @@ pub(crate) struct Session {
     /// What was handed over since the owner was last known to be done with it all: bytes and [`MESSAGE_COST`]s.
     ahead: usize,
     errors: u8,
+    /// Errors to come that do not count.
+    forgiven: u8,
     misses: u32,
     /// The round trip of the last ping; 0 for none yet.
     pub(crate) rtt_us: u32,
@@ -114,6 +116,7 @@ impl Session {
             hear_next_beat: false,
             ahead: 0,
             errors: 0,
+            forgiven: 0,
             misses: 0,
             rtt_us: 0,
             errors_since: 0,
@@ -221,9 +224,19 @@ impl Session {
         }
     }
 
+    /// So many more `error` replies are not the peer's fault.
+    pub(crate) fn forgive(&mut self, errors: usize) {
+        let errors = u8::try_from(errors).unwrap_or(u8::MAX);
+        self.forgiven = self.forgiven.saturating_add(errors);
+    }
+
     /// Counts one `error` reply; the last one allowed ends the connection.
     pub(crate) fn count_error(&mut self, cx: &mut Context) -> Verdict {
         cx.stats.errors_total += 1;
+        if self.forgiven > 0 {
+            self.forgiven -= 1;
+            return Verdict::Go;
+        }
         if cx.now_ms.saturating_sub(self.errors_since) >= ERROR_WINDOW_MS {
             self.errors_since = cx.now_ms;
             self.errors = 0;

@@ -4,14 +4,15 @@
 //! |---|---|---|
 //! | CONNECT | answered, told | answered, told |
 //! | CONNECT to a namespace that is not taken | answered with an error | answered with an error |
-//! | DISCONNECT from "/" | the end | told |
-//! | DISCONNECT from another namespace | nothing | told |
+//! | DISCONNECT from a namespace | nothing | told |
+//! | DISCONNECT from the last namespace | the end | told |
 //! | EVENT | a message of that `type` | handed over |
 //! | EVENT in another namespace | handed over, once introduced | handed over |
 //! | ACK | told, once introduced | told |
 //!
 //! A packet that cannot be read, or that belongs to a namespace that was not joined, ends the connection; JSON that
-//! cannot be read within one, or that is no message, is answered `error`. Events of a `type` that is the core's own are
+//! cannot be read within one, or that is no message, is answered `error`. An event that must come after the introduction
+//! waits for it: see [`early`]. Events of a `type` that is the core's own are
 //! acknowledged at once, and so is what is refused; all others by whoever they are handed to. An acknowledgement that
 //! does not say of what it is one is for nobody.
 
@@ -32,82 +33,16 @@ use crate::event::{self, Event, EventParts, Reply};
 use crate::session::{Session, Verdict, Who};
 use crate::table::ConnId;
 
+pub(crate) mod early;
+mod state;
+
+use state::Partial;
+pub(crate) use state::SocketIo;
+
 const MAIN: &str = "/";
 
 /// What an attachment costs beside its bytes.
 const ATTACHMENT_COST: usize = 64;
-
-/// How far a Socket.IO client has come.
-#[derive(Debug, Default)]
-pub(crate) struct SocketIo {
-    joined_main: bool,
-    /// It gave a token when it joined.
-    pub(crate) has_token: bool,
-    /// Namespaces beside "/".
-    joined: Vec<Box<str>>,
-    partial: Option<Box<Partial>>,
-}
-
-/// A packet whose attachments are coming.
-#[derive(Debug)]
-struct Partial {
-    text: Box<str>,
-    lacking: usize,
-    attachments: Vec<Box<[u8]>>,
-    bytes: usize,
-}
-
-impl SocketIo {
-    pub(crate) fn is_joined(&self) -> bool {
-        self.joined_main
-    }
-
-    pub(crate) fn held_input(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| partial.bytes)
-    }
-
-    /// Whether binary data belongs to an event that came before.
-    pub(crate) fn expects_binary(&self) -> bool {
-        self.partial.is_some()
-    }
-
-    /// Queues a DISCONNECT from every namespace: after it the client does not come back by itself.
-    pub(crate) fn disconnect(&self, cx: &mut Context) {
-        let main = self.joined_main.then_some(MAIN);
-        for namespace in main
-            .into_iter()
-            .chain(self.joined.iter().map(|name| &**name))
-        {
-            let mut packet = Vec::new();
-            socketio::encode_head(Kind::Disconnect, namespace, None, 0, &mut packet);
-            engine_io::encode_text(&packet, &mut cx.out);
-        }
-    }
-
-    fn has_joined(&self, namespace: &str) -> bool {
-        if namespace == MAIN {
-            self.joined_main
-        } else {
-            self.joined.iter().any(|joined| **joined == *namespace)
-        }
-    }
-
-    fn join(&mut self, namespace: &str) {
-        if namespace == MAIN {
-            self.joined_main = true;
-        } else {
-            self.joined.push(namespace.into());
-        }
-    }
-
-    fn leave(&mut self, namespace: &str) {
-        if namespace == MAIN {
-            self.joined_main = false;
-        } else {
-            self.joined.retain(|joined| **joined != *namespace);
-        }
-    }
-}
 
 /// Before a client of revision 3 says anything, it is in "/".
 pub(crate) fn greet(session: &mut Session, conn: ConnId, cx: &mut Context) {
@@ -214,7 +149,7 @@ fn act(
     match packet.kind {
         Kind::Connect | Kind::ConnectError => Verdict::Go,
         Kind::Disconnect => on_disconnect(session, conn, packet.namespace, cx),
-        Kind::Event => on_event(session, conn, packet, parts, cx),
+        Kind::Event => on_event_data(session, conn, packet.data, parts, cx),
         Kind::Ack => on_ack(session, conn, packet, parts, cx),
     }
 }
@@ -272,38 +207,41 @@ fn join(session: &mut Session, conn: ConnId, namespace: &str, auth: &str, cx: &m
     session.count_ahead(conn, auth.len(), cx);
 }
 
+/// A client that leaves "/" keeps its other namespaces, and what it is in them (PROTOCOL.md §6). One that has left its
+/// last is done.
 fn on_disconnect(
     session: &mut Session,
     conn: ConnId,
     namespace: &str,
     cx: &mut Context,
 ) -> Verdict {
-    if namespace == MAIN && session.who != Who::Plain {
-        engine_io::end_session(&mut cx.out);
-        return Verdict::Left;
-    }
-    if let Some(socket_io) = socket_io(session) {
-        socket_io.leave(namespace);
-    }
+    let Some(socket_io) = socket_io(session) else {
+        return Verdict::Go;
+    };
+    socket_io.leave(namespace);
+    let has_left = socket_io.has_left();
     if session.who == Who::Plain {
         cx.tell(Event::Left(Box::new(event::Left {
             conn,
             namespace: namespace.into(),
         })));
         session.count_ahead(conn, namespace.len(), cx);
+    } else if has_left {
+        engine_io::end_session(&mut cx.out);
+        return Verdict::Left;
     }
     Verdict::Go
 }
 
-fn on_event(
+fn on_event_data(
     session: &mut Session,
     conn: ConnId,
-    packet: &Packet<'_>,
+    data: &str,
     parts: EventParts,
     cx: &mut Context,
 ) -> Verdict {
-    let (event, ack) = match socketio::event(packet.data) {
-        Ok(event) => (event, parts.ack),
+    let event = match socketio::event(data) {
+        Ok(event) => event,
         Err(EventError::NotJson) => {
             let refusal = Refusal::because(RefusalCode::BadJson, "the event is not valid JSON");
             return refuse(session, &refusal, &parts, cx);
@@ -311,41 +249,62 @@ fn on_event(
         Err(error) => return Verdict::violation(&error),
     };
     if session.who == Who::Plain {
-        return hand_over(
-            session,
-            conn,
-            &event.name,
-            packet.data.as_bytes(),
-            parts,
-            cx,
-        );
+        return hand_over(session, conn, &event.name, data.as_bytes(), parts, cx);
     }
     let mut said = std::mem::take(&mut cx.said);
     said.clear();
     let is_object = event.further == 0 && socketio::canonical(&event, &mut said).is_ok();
     let verdict = match std::str::from_utf8(&said) {
-        Ok(message) if is_object && packet.namespace == MAIN => {
-            let mut parts = Some(parts);
-            let verdict = agents::on_text(session, conn, message, &mut parts, cx);
-            if parts.is_some() {
-                acknowledge(MAIN, ack, cx);
-            }
-            verdict
-        }
-        Ok(message) if is_object && !session.is_stranger() => {
-            hand_over(session, conn, &event.name, message.as_bytes(), parts, cx)
+        Ok(message) if is_object => {
+            on_message(session, conn, (&event.name, data), message, parts, cx)
         }
         _ => {
-            let refusal = if is_object {
-                Refusal::new(RefusalCode::NotIntroduced)
-            } else {
-                Refusal::because(RefusalCode::BadJson, "an event carries one object")
-            };
+            let refusal = Refusal::because(RefusalCode::BadJson, "an event carries one object");
             refuse(session, &refusal, &parts, cx)
         }
     };
     cx.said = said;
     verdict
+}
+
+/// An event that is a message, of this name and with this data.
+fn on_message(
+    session: &mut Session,
+    conn: ConnId,
+    (name, data): (&str, &str),
+    message: &str,
+    parts: EventParts,
+    cx: &mut Context,
+) -> Verdict {
+    let is_main = parts.namespace == MAIN;
+    // In other namespaces nothing has a meaning of its own.
+    let kind = if is_main {
+        agent::Kind::of(name)
+    } else {
+        agent::Kind::Other
+    };
+    let parts = match early::keep(session, kind, data, parts, cx) {
+        Ok(()) => return Verdict::Go,
+        Err(parts) => parts,
+    };
+    if is_main {
+        let ack = parts.ack;
+        let mut parts = Some(parts);
+        let verdict = agents::on_text(session, conn, message, &mut parts, cx);
+        if parts.is_some() {
+            acknowledge(MAIN, ack, cx);
+        }
+        verdict
+    } else if session.is_stranger() {
+        refuse(
+            session,
+            &Refusal::new(RefusalCode::NotIntroduced),
+            &parts,
+            cx,
+        )
+    } else {
+        hand_over(session, conn, name, message.as_bytes(), parts, cx)
+    }
 }
 
 fn hand_over(

@@ -35,7 +35,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn of(name: &str) -> Self {
+    /// The kind of a message whose `type` this is.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
         match name {
             "app_ready" => Self::AppReady,
             "heartbeat" => Self::Heartbeat,

@@ -207,6 +207,12 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
+/// Whether `text` is a token (RFC 9110 §5.6.2).
+#[must_use]
+pub fn is_token_text(text: &str) -> bool {
+    is_token(text.as_bytes())
+}
+
 /// Whether a comma-separated value has this token in any case.
 fn list_has(value: &[u8], token: &str) -> bool {
     value

@@ -12,7 +12,7 @@ mod response;
 use thiserror::Error;
 
 pub use body::{BodyKind, BodyReader, MAX_CHUNK_EXTENSIONS, MAX_TRAILERS};
-pub use head::{Head, MAX_HEADERS, parse_head, path};
+pub use head::{Head, MAX_HEADERS, is_token_text, parse_head, path};
 pub(crate) use head::{find_end, is_token};
 pub use response::{
     CONTINUE, Framing, encode_chunk, encode_last_chunk, encode_response_head, error_response,

@@ -163,13 +163,18 @@ fn a_session_keeps_the_ping_times_that_it_was_told() {
 
 #[test]
 fn one_is_told_not_to_come_back_where_it_is_not_to() {
-    for (code, is_told) in [
-        (CloseCode::NORMAL, true),
-        (CloseCode::POLICY, true),
-        (CloseCode::TAKEN_OVER, true),
-        (CloseCode::GOING_AWAY, false),
-        (CloseCode::INTERNAL, false),
-        (CloseCode::TRY_AGAIN_LATER, false),
+    for (code, reason, is_told) in [
+        (CloseCode::NORMAL, "", true),
+        (CloseCode::TAKEN_OVER, "", true),
+        (CloseCode::POLICY, "authentication failed", true),
+        (CloseCode::POLICY, "removed by an operator", true),
+        (CloseCode::POLICY, "authentication timeout", false),
+        (CloseCode::POLICY, "too many errors", false),
+        (CloseCode::POLICY, "too many messages", false),
+        (CloseCode::POLICY, "", false),
+        (CloseCode::GOING_AWAY, "", false),
+        (CloseCode::INTERNAL, "", false),
+        (CloseCode::TRY_AGAIN_LATER, "", false),
     ] {
         let mut bench = Bench::new();
         let endpoint = Endpoint::SocketIo;
@@ -178,8 +183,8 @@ fn one_is_told_not_to_come_back_where_it_is_not_to() {
         let mut peer = Conversation::new(endpoint, transport, dialect, &mut bench.cx);
         hears(&mut peer, b"\x81\x82\0\0\0\x0040", &mut bench);
         bench.said();
-        peer.close(&Farewell::new(code, "", ""), &mut bench.cx);
+        peer.close(&Farewell::new(code, reason, ""), &mut bench.cx);
         let said = bench.said();
-        assert_eq!(said[0] == "41", is_told, "{code:?}: {said:?}");
+        assert_eq!(said[0] == "41", is_told, "{code:?} {reason}: {said:?}");
     }
 }

@@ -170,10 +170,12 @@ fn apply_to_conversation(
         } => {
             conversation.session.become_agent(agent_id, notice_only, cx);
             send_all(conversation, &replies, cx);
+            conversation.handle_early(conn, cx);
         }
         Command::AcceptWatcher { replies } => {
             conversation.session.become_watcher(cx);
             send_all(conversation, &replies, cx);
+            conversation.handle_early(conn, cx);
         }
         Command::LiftDeadline => conversation.session.lift_deadline(),
         Command::Refuse { frame } => {

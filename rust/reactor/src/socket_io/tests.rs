@@ -41,6 +41,7 @@ fn outcome(session: &mut Session, text: &str, bench: &mut Bench) -> &'static str
         ([Event::Connected(_)], [answer]) if answer.starts_with("40") => "answered, told",
         ([], [error]) if error.starts_with("44/") => "answered with an error",
         ([], [error]) if error.contains("not_introduced") => "refused",
+        ([], []) if waits(session) => "waits",
         ([Event::Left(_) | Event::Reply(_)], []) => "told",
         ([Event::Message(message)], []) => match &*message.data {
             br#"{"a":1,"type":"x"}"# => "a message of that `type`",
@@ -52,6 +53,10 @@ fn outcome(session: &mut Session, text: &str, bench: &mut Bench) -> &'static str
     }
 }
 
+fn waits(session: &mut Session) -> bool {
+    socket_io(session).is_some_and(|socket_io| socket_io.early.is_some())
+}
+
 #[test]
 fn packets_lead_where_the_documented_table_says() {
     let rows = table_rows(include_str!("../socket_io.rs"));
@@ -60,8 +65,8 @@ fn packets_lead_where_the_documented_table_says() {
         let (text, is_first) = match row[0] {
             "CONNECT" => ("0", true),
             "CONNECT to a namespace that is not taken" => ("0/unknown,", false),
-            r#"DISCONNECT from "/""# => ("1", false),
-            "DISCONNECT from another namespace" => ("1/custom,", false),
+            "DISCONNECT from a namespace" => ("1", false),
+            "DISCONNECT from the last namespace" => ("1/custom,", false),
             "EVENT" => (r#"2["x",{"a":1}]"#, false),
             "EVENT in another namespace" => (r#"2/custom,["x",{"a":1}]"#, false),
             "ACK" => ("37[1]", false),
@@ -74,6 +79,10 @@ fn packets_lead_where_the_documented_table_says() {
                 (false, Endpoint::SocketIo) => joined(endpoint, Some("a"), &mut bench),
                 (false, _) => joined(endpoint, None, &mut bench),
             };
+            if row[0].ends_with("the last namespace") {
+                hears(&mut somebody, "1", &mut bench);
+                bench.told();
+            }
             let led_to = outcome(&mut somebody, text, &mut bench);
             let expected = match row[column] {
                 // A message of that `type`, as agents send it.
@@ -86,7 +95,9 @@ fn packets_lead_where_the_documented_table_says() {
                 let mut bench = Bench::new();
                 let mut stranger = joined(endpoint, None, &mut bench);
                 let led_to = outcome(&mut stranger, text, &mut bench);
-                assert_eq!(led_to, "refused", "{row:?}");
+                // An acknowledgement of nothing that was sent has nothing to wait for.
+                let expected = if row[0] == "ACK" { "refused" } else { "waits" };
+                assert_eq!(led_to, expected, "{row:?}");
             }
         }
     }
@@ -199,7 +210,6 @@ fn events_of_the_cores_own_types_are_acknowledged_at_once_and_no_others() {
         // What is refused is dealt with.
         (Some("a"), r#"25["heartbeat",{}]"#, true),
         (Some("a"), r#"25["x",{broken"#, true),
-        (None, r#"25["x",{}]"#, true),
         (Some("a"), r#"25["x",{}]"#, false),
     ] {
         let mut bench = Bench::new();
@@ -360,4 +370,163 @@ fn an_acknowledgement_without_an_id_is_for_nobody() {
     assert_eq!(hears(&mut session, "37[broken", &mut bench), Verdict::Go);
     assert!(bench.told().is_empty());
     assert!(bench.said()[0].contains("bad_json"));
+}
+
+/// What waited for the introduction as this agent, each as its verdict.
+fn introduced(session: &mut Session, bench: &mut Bench) -> Vec<Verdict> {
+    session.who = Who::Stranger(0);
+    bench.cx.stats.connections_unauthenticated = 1;
+    session.become_agent("a".into(), false, &mut bench.cx);
+    let early = early::take(session);
+    let handle = |event| early::handle(session, CONN, event, &mut bench.cx);
+    early.into_iter().map(handle).collect()
+}
+
+#[test]
+fn events_before_the_introduction_wait_for_it_in_order() {
+    let mut bench = Bench::new();
+    let mut session = joined(Endpoint::SocketIo, None, &mut bench);
+    hears(&mut session, r#"21["x",{"n":1}]"#, &mut bench);
+    hears(
+        &mut session,
+        r#"51-/custom,2["x",{"n":{"_placeholder":true,"num":0}}]"#,
+        &mut bench,
+    );
+    assert_eq!(
+        on_binary(&mut session, CONN, b"\xff", &mut bench.cx),
+        Verdict::Go
+    );
+    hears(
+        &mut session,
+        r#"23["app_terminated",{"request_id":"r","status":"OK"}]"#,
+        &mut bench,
+    );
+    assert!(
+        bench.told().is_empty() && bench.said().is_empty(),
+        "unanswered"
+    );
+    assert!(session.dialect.held_input() > 100);
+    assert_eq!(
+        introduced(&mut session, &mut bench),
+        [Verdict::Go, Verdict::Go, Verdict::Go]
+    );
+    let told = bench.told();
+    let heard = told.iter().map(|event| match event {
+        Event::Message(message) => {
+            let parts = message.parts.as_deref();
+            let parts = parts.map(|parts| (&*parts.namespace, parts.ack, parts.attachments.len()));
+            (&*message.kind, parts)
+        }
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(
+        heard.collect::<Vec<_>>(),
+        [
+            ("x", Some(("/", Some(1), 0))),
+            ("x", Some(("/custom", Some(2), 1))),
+            ("app_terminated", None),
+        ]
+    );
+    assert_eq!(
+        bench.said(),
+        ["433[]"],
+        "the core's own is acknowledged by the core"
+    );
+    assert_eq!(session.dialect.held_input(), 0);
+}
+
+#[test]
+fn what_waits_is_bounded_in_number_and_in_bytes() {
+    let long = "x".repeat(20_000);
+    for (text, fitting) in [
+        (r#"2["x",{}]"#.to_owned(), 32),
+        (format!(r#"2["x",{{"long":"{long}"}}]"#), 3),
+        (format!(r#"2/custom,["x",{{"long":"{long}"}}]"#), 3),
+    ] {
+        let mut bench = Bench::new();
+        let mut session = joined(Endpoint::SocketIo, None, &mut bench);
+        for _ in 0..fitting {
+            assert_eq!(hears(&mut session, &text, &mut bench), Verdict::Go);
+            assert!(bench.said().is_empty());
+        }
+        hears(&mut session, &text, &mut bench);
+        assert!(bench.said()[0].contains("not_introduced"), "{text}");
+        assert_eq!(bench.cx.stats.errors_total, 1);
+        assert_eq!(introduced(&mut session, &mut bench).len(), fitting);
+    }
+}
+
+#[test]
+fn what_waits_is_forgotten_with_its_connection_and_keeps_no_ack_of_what_was_left() {
+    let mut bench = Bench::new();
+    let mut session = joined(Endpoint::SocketIo, None, &mut bench);
+    hears(&mut session, r#"2/custom,7["x",{}]"#, &mut bench);
+    hears(&mut session, "1/custom,", &mut bench);
+    introduced(&mut session, &mut bench);
+    let told = bench.told();
+    let [Event::Message(message)] = &*told else {
+        panic!("{told:?}");
+    };
+    assert_eq!(message.parts.as_ref().and_then(|parts| parts.ack), None);
+
+    let mut session = joined(Endpoint::SocketIo, None, &mut bench);
+    hears(&mut session, r#"2["x",{}]"#, &mut bench);
+    session.dialect.drop_early();
+    assert_eq!(session.dialect.held_input(), 0);
+    assert!(early::take(&mut session).is_empty());
+}
+
+#[test]
+fn early_heartbeats_and_what_a_watcher_buffered_are_no_errors_that_count() {
+    let mut bench = Bench::new();
+    {
+        let settings = std::sync::Arc::make_mut(&mut bench.cx.settings);
+        (settings.max_errors, settings.introduce_by_heartbeat) = (1, false);
+    }
+    let mut session = joined(Endpoint::SocketIo, None, &mut bench);
+    let beat = r#"2["heartbeat",{"clientName":"a"}]"#;
+    for _ in 0..32 {
+        assert_eq!(hears(&mut session, beat, &mut bench), Verdict::Go);
+        assert!(bench.said()[0].contains("not_introduced"));
+    }
+    assert_eq!(
+        code(&hears(&mut session, beat, &mut bench)),
+        CloseCode::POLICY
+    );
+
+    let mut session = joined(Endpoint::SocketIo, None, &mut bench);
+    for _ in 0..3 {
+        hears(&mut session, r#"2["x",{}]"#, &mut bench);
+    }
+    bench.cx.stats.connections_unauthenticated = 1;
+    session.become_watcher(&mut bench.cx);
+    assert_eq!(early::take(&mut session).len(), 3);
+    // Our owner refuses each.
+    for _ in 0..3 {
+        assert_eq!(session.count_error(&mut bench.cx), Verdict::Go);
+    }
+    assert_eq!(code(&session.count_error(&mut bench.cx)), CloseCode::POLICY);
+}
+
+#[test]
+fn a_client_that_leaves_the_main_namespace_keeps_the_others_and_may_come_back() {
+    let mut bench = Bench::new();
+    let mut session = joined(Endpoint::SocketIo, Some("a"), &mut bench);
+    assert_eq!(hears(&mut session, "1", &mut bench), Verdict::Go);
+    assert!(!session.dialect.is_ready(), "nothing is sent to it there");
+    hears(&mut session, r#"2/custom,["x",{}]"#, &mut bench);
+    assert_eq!(bench.told().len(), 1, "it is the same agent there");
+    assert_eq!(hears(&mut session, "0", &mut bench), Verdict::Go);
+    assert!(session.dialect.is_ready());
+    hears(
+        &mut session,
+        r#"2["heartbeat",{"clientName":"a"}]"#,
+        &mut bench,
+    );
+    assert!(
+        bench
+            .said()
+            .iter()
+            .any(|said| said.contains("heartbeat_response"))
+    );
 }
