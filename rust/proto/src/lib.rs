@@ -27,6 +27,7 @@ pub mod handshake;
 pub mod http;
 pub mod mask;
 pub mod message;
+pub mod origin;
 pub mod socketio;
 pub mod utf8;
 
