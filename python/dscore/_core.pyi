@@ -461,7 +461,7 @@ class ReactorPool:
 
     def hear_next_beat(self, conn: int) -> None:
         """The next heartbeat or connection_check_response of this agent becomes one `Beat`
-        event."""
+        event; at once, if one came after its last `Missed`."""
 
     def terminate(
         self, conn: int, timeout_ms: int, reason: str = ..., *, max_extension_ms: int = ...
@@ -505,6 +505,14 @@ class ReactorPool:
 
     def read_last_seen(self) -> None:
         """Asks each reactor for one `LastSeen` event."""
+
+    def look(self, number: int) -> int:
+        """Asks each reactor for one `Looked` event, when it has read everything that lies in its
+        sockets now: what comes before that event is all that peers had said by then.
+
+        Returns:
+            How many reactors there are.
+        """
 
     def configure(self, config: CoreConfig) -> None:
         """Takes over limits and times for what comes from here on; address, backlog, reactors,

@@ -117,6 +117,12 @@ event_class!(HttpRequest {
     peer_port: u16,
 });
 event_class!(HttpGone { conn: u64 });
+event_class!(Looked { number: u64 });
+event_class!(Gap {
+    reactor: u8,
+    began_ms: u64,
+    length_ms: u64,
+});
 event_class!(LastSeen {
     conns: Vec<u64>,
     seen_ms: Vec<u64>,

@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::classes::{
-    Answer, Beat, Closed, Connected, Drained, HttpGone, HttpRequest, Introduction, LastSeen, Left,
-    Message, Missed, Opened, Outcome, Progress, Reply,
+    Answer, Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction, LastSeen,
+    Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply,
 };
 
 /// Turns a whole batch.
@@ -64,6 +64,22 @@ fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
             any(py, HttpGone { conn })
         }
         Event::LastSeen(seen) => any(py, convert_last_seen(*seen)),
+        Event::Looked(number) => any(py, Looked { number }),
+        Event::Gap(gap) => {
+            let event::Gap {
+                reactor,
+                began_ms,
+                length_ms,
+            } = *gap;
+            any(
+                py,
+                Gap {
+                    reactor,
+                    began_ms,
+                    length_ms,
+                },
+            )
+        }
     }
 }
 

@@ -19,8 +19,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::classes::{
-        Answer, Beat, Closed, Connected, Drained, HttpGone, HttpRequest, Introduction, LastSeen,
-        Left, Message, Missed, Opened, Outcome, Progress, Reply,
+        Answer, Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction,
+        LastSeen, Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply,
     };
     #[pymodule_export]
     use crate::config::CoreConfig;

@@ -308,6 +308,11 @@ impl ReactorPool {
         self.give_all(py, || ReactorCommand::ReadLastSeen)
     }
 
+    fn look(&self, py: Python<'_>, number: u64) -> PyResult<usize> {
+        self.give_all(py, || ReactorCommand::Look(number))?;
+        Ok(self.pool.reactors())
+    }
+
     fn configure(&self, py: Python<'_>, config: &CoreConfig) -> PyResult<()> {
         let settings = Arc::new(config.settings.clone());
         self.give_all(py, || ReactorCommand::Configure(settings.clone()))

@@ -39,7 +39,7 @@ pub enum Command {
     SendPacket(Box<OutgoingPacket>),
     /// Begin the closing handshake.
     Close(Box<Farewell>),
-    /// Report the next heartbeat or connection_check_response.
+    /// Report the next heartbeat or connection_check_response; at once, if one came after the last miss.
     HearNextBeat,
     /// terminate_app for one agent.
     Terminate {
@@ -76,6 +76,8 @@ pub enum ReactorCommand {
     SetGate(Gate),
     /// Report when each connection was last heard of.
     ReadLastSeen,
+    /// Report when all that lies in the sockets by then was read.
+    Look(u64),
     /// New limits and times.
     Configure(Arc<Settings>),
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use dscore_proto::agent;
 
@@ -16,9 +16,11 @@ use crate::table::ConnId;
 
 /// One reactor's surroundings. Handlers get it beside the peer they work on.
 pub(crate) struct Context {
-    /// Monotonic, since the pool was made; read twice a turn.
+    /// What every deadline is measured in: see [`crate::clock`]. Read twice a turn.
     pub(crate) now_ms: u64,
     pub(crate) now_us: u64,
+    /// The pool's clock: what the owner is told.
+    pub(crate) pool_ms: u64,
     of_day: SystemTime,
     /// Which reactor this is, and of how many.
     pub(crate) reactor: u8,
@@ -48,6 +50,7 @@ impl Context {
         let mut context = Self {
             now_ms: 0,
             now_us: 0,
+            pool_ms: 0,
             of_day: SystemTime::UNIX_EPOCH,
             reactor: 0,
             reactors: 1,
@@ -68,11 +71,21 @@ impl Context {
         context
     }
 
-    /// What time it is for whatever comes next: since the pool was made, and of day.
-    pub(crate) fn set_time(&mut self, since_start: Duration, of_day: SystemTime) {
+    /// What time it is for all that comes next, on the pool's clock and of day.
+    pub(crate) fn set_time(&mut self, pool_us: u64, of_day: SystemTime) {
         self.of_day = of_day;
-        self.now_us = u64::try_from(since_start.as_micros()).unwrap_or(u64::MAX);
-        self.now_ms = self.now_us / 1_000;
+        self.pool_ms = pool_us / 1_000;
+    }
+
+    /// What time it is for deadlines.
+    pub(crate) fn set_now(&mut self, now_us: u64) {
+        self.now_us = now_us;
+        self.now_ms = now_us / 1_000;
+    }
+
+    /// A time that deadlines are measured in, on the pool's clock: as long ago on either.
+    pub(crate) fn on_pool_clock(&self, then_ms: u64) -> u64 {
+        self.pool_ms - self.now_ms.saturating_sub(then_ms)
     }
 
     pub(crate) fn configure(&mut self, settings: Arc<Settings>) {
@@ -101,7 +114,7 @@ impl Context {
     /// Queues one text message for the peer at hand, written by `write`.
     pub(crate) fn send_text(&mut self, form: Form, write: impl FnOnce(&str, &mut Vec<u8>)) {
         self.text.clear();
-        let timestamp = self.timestamp.at(self.now_ms, self.of_day);
+        let timestamp = self.timestamp.at(self.pool_ms, self.of_day);
         write(timestamp, &mut self.text);
         form.encode_text(&self.text, &mut self.out);
         self.stats.messages_sent_total += 1;
@@ -119,9 +132,9 @@ impl Context {
             Form::Event => &mut self.heartbeat_event,
             Form::Bare | Form::Packet(_) => &mut self.heartbeat_response,
         };
-        if response.at_ms != Some(self.now_ms) {
+        if response.at_ms != Some(self.pool_ms) {
             self.text.clear();
-            let timestamp = self.timestamp.at(self.now_ms, self.of_day);
+            let timestamp = self.timestamp.at(self.pool_ms, self.of_day);
             let next_ms = self.settings.next_heartbeat_in;
             agent::encode_heartbeat_response(
                 timestamp,
@@ -131,7 +144,7 @@ impl Context {
             );
             response.frame.clear();
             form.encode_text(&self.text, &mut response.frame);
-            response.at_ms = Some(self.now_ms);
+            response.at_ms = Some(self.pool_ms);
         }
         self.out.extend_from_slice(&response.frame);
         self.stats.messages_sent_total += 1;
@@ -154,11 +167,11 @@ struct Timestamp {
 }
 
 impl Timestamp {
-    /// Written at most once a millisecond of the monotonic clock.
-    fn at(&mut self, now_ms: u64, of_day: SystemTime) -> &str {
-        if self.at_ms != Some(now_ms) {
+    /// Written at most once a millisecond of the pool's clock.
+    fn at(&mut self, pool_ms: u64, of_day: SystemTime) -> &str {
+        if self.at_ms != Some(pool_ms) {
             self.text = humantime::format_rfc3339_millis(of_day).to_string();
-            self.at_ms = Some(now_ms);
+            self.at_ms = Some(pool_ms);
         }
         &self.text
     }

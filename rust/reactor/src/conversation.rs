@@ -242,10 +242,12 @@ impl Conversation {
             return end.deadline;
         }
         let planned = self.planned.as_ref().map_or(u64::MAX, |planned| planned.0);
+        let ours = self.next_ping.min(planned);
+        if !self.wants_read() {
+            return ours;
+        }
         let times = self.session.dialect.ping_times(settings);
-        self.next_ping
-            .min(last_seen + times.silence_limit())
-            .min(planned)
+        ours.min(last_seen + times.silence_limit())
             .min(self.session.next_deadline(settings))
     }
 
@@ -262,7 +264,9 @@ impl Conversation {
             return false;
         }
         let times = self.session.dialect.ping_times(&cx.settings);
-        if last_seen + times.silence_limit() <= cx.now_ms {
+        // Its silence is ours while its input is held back: only what we do goes on.
+        let is_held = !self.wants_read();
+        if !is_held && last_seen + times.silence_limit() <= cx.now_ms {
             cx.stats.ping_timeouts_total += 1;
             self.close(
                 &Farewell::new(CloseCode::INTERNAL, "ping timeout", "ping_timeout"),
@@ -278,8 +282,10 @@ impl Conversation {
             self.next_ping = cx.now_ms + times.interval;
             self.ping(cx);
         }
-        let verdict = self.session.on_timer(conn, cx);
-        self.obey(verdict, cx);
+        if !is_held {
+            let verdict = self.session.on_timer(conn, cx);
+            self.obey(verdict, cx);
+        }
         false
     }
 

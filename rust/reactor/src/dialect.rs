@@ -92,6 +92,14 @@ impl Dialect {
         }
     }
 
+    /// That comes so much later.
+    pub(crate) fn postpone(&mut self, ms: u64) {
+        match self {
+            Self::Raw => {}
+            Self::EngineIo(engine) => engine.connect_by = engine.connect_by.saturating_add(ms),
+        }
+    }
+
     /// Whether a token came with its Socket.IO CONNECT.
     pub(crate) fn has_token(&self) -> bool {
         match self {

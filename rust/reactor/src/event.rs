@@ -308,6 +308,22 @@ pub enum Event {
     HttpGone(ConnId),
     /// The answer to [`ReactorCommand::ReadLastSeen`](crate::command::ReactorCommand::ReadLastSeen).
     LastSeen(Box<LastSeen>),
+    /// The answer to [`ReactorCommand::Look`](crate::command::ReactorCommand::Look): the events before this one hold
+    /// everything that had come when it was asked.
+    Looked(u64),
+    /// A reactor did not look.
+    Gap(Box<Gap>),
+}
+
+/// A time in which a reactor did not look: the process was stopped, or the machine. It counts for no deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Which.
+    pub reactor: u8,
+    /// When it had last looked, ms.
+    pub began_ms: u64,
+    /// Until it looked again, ms.
+    pub length_ms: u64,
 }
 
 /// An answer to terminate_app that does not end the wait.

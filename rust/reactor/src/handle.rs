@@ -2,17 +2,26 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::queue::CommandQueue;
 use crate::stats::Stats;
+use crate::sys::boot_time;
 
 /// What the reactors of one pool, and their owner, share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) handles: Vec<Arc<Handle>>,
-    /// The zero of `now_ms`.
-    pub(crate) start: Instant,
+    /// The zero of the pool's clock, on that of the machine.
+    pub(crate) start: Duration,
+}
+
+impl Shared {
+    /// The pool's clock: µs since it was made, those in which the machine was suspended included.
+    pub(crate) fn now_us(&self) -> u64 {
+        let elapsed = boot_time().saturating_sub(self.start);
+        u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+    }
 }
 
 /// Where one reactor is given commands, and what it lets others know.

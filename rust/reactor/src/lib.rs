@@ -15,6 +15,7 @@ mod acceptor;
 mod agents;
 mod answer;
 pub mod broadcast;
+mod clock;
 pub mod command;
 mod context;
 mod conversation;

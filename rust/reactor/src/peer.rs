@@ -41,6 +41,11 @@ pub(crate) struct Peer {
     pub(crate) timer: Option<(Key, u64)>,
     /// When anything last came in.
     pub(crate) last_seen: u64,
+    /// Since when its input is held back and its clocks stand still, as far as they were not moved for it yet; `u64::MAX`
+    /// while it is not.
+    held_since: u64,
+    /// Input may be left in the socket, though it was looked at.
+    pub(crate) has_unread: bool,
     /// The reactor that is to have this socket instead.
     pub(crate) moves_to: Option<u8>,
     /// The socket has failed, or there is nothing left to do on it.
@@ -88,9 +93,35 @@ impl Peer {
             watched: None,
             timer: None,
             last_seen: now_ms,
+            held_since: u64::MAX,
+            has_unread: false,
             moves_to: None,
             finished: false,
         }
+    }
+
+    /// To be called before anything else is done with a peer: moves its deadlines by the time in which its input was held
+    /// back.
+    pub(crate) fn catch_up(&mut self, now_ms: u64) {
+        if self.held_since >= now_ms {
+            return;
+        }
+        if let Stage::Conversation(conversation) = &mut self.stage {
+            let held_ms = now_ms - self.held_since;
+            self.last_seen += held_ms;
+            conversation.session.postpone(held_ms);
+        }
+        self.held_since = now_ms;
+    }
+
+    /// To be called when all else is done with it: notes whether its input is held back from here on.
+    pub(crate) fn note_held(&mut self, now_ms: u64) {
+        let is_held = matches!(&self.stage, Stage::Conversation(c) if !c.wants_read());
+        self.held_since = match self.held_since {
+            u64::MAX if is_held => now_ms,
+            since if is_held => since,
+            _ => u64::MAX,
+        };
     }
 
     /// Reads once into `buffer` and lets the stage act on it.
@@ -101,12 +132,13 @@ impl Peer {
         match socket.receive(buffer) {
             Received::Bytes(count) => {
                 self.last_seen = cx.now_ms;
+                self.has_unread = count == buffer.len();
                 cx.stats.bytes_received_total += count as u64;
                 if let Some(input) = buffer.get_mut(..count) {
                     self.on_data(conn, input, cx);
                 }
             }
-            Received::Nothing => {}
+            Received::Nothing => self.has_unread = false,
             Received::End => match &mut self.stage {
                 Stage::Http(http) => http.on_end(cx),
                 // RFC 6455 §7.1.1: a WebSocket is over with its TCP connection. Half-open ones are of no use to anybody.

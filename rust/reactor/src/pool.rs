@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use rtrb::Consumer;
 use uuid::Uuid;
@@ -19,7 +18,7 @@ use crate::queue::{CommandQueue, Entry, Inlet, Order, Outlet, Sleeper, Stopped};
 use crate::reactor::Reactor;
 use crate::settings::{ListenSettings, Settings};
 use crate::stats::Stats;
-use crate::sys::Listener;
+use crate::sys::{Listener, boot_time};
 use crate::table::ConnId;
 
 /// Commands that may wait for a reactor; past it their giver waits.
@@ -70,7 +69,7 @@ impl ReactorPool {
         }
         let shared = Arc::new(Shared {
             handles,
-            start: Instant::now(),
+            start: boot_time(),
         });
         let settings = Arc::new(settings);
         let mut acceptor = Some(Acceptor::new(listener));
@@ -130,14 +129,20 @@ impl ReactorPool {
         self.address
     }
 
+    /// How many reactors there are.
+    pub fn reactors(&self) -> usize {
+        self.shared.handles.len()
+    }
+
     /// Readable while events wait.
     pub fn event_fd(&self) -> RawFd {
         self.reader.waker.as_raw_fd()
     }
 
-    /// Milliseconds since the pool was made: the clock of every time in an event.
+    /// Milliseconds since the pool was made, those in which the machine was suspended included: the clock of every time in
+    /// an event.
     pub fn now_ms(&self) -> u64 {
-        u64::try_from(self.shared.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.shared.now_us() / 1_000
     }
 
     /// Takes at most `limit` events, in order for each connection. With fewer than that the descriptor will call again.

@@ -1,14 +1,18 @@
 //! The loop of one thread.
 //!
-//! A turn: *wait → sockets → newcomers → commands → timers → walks → polls → hand over*. Each step is bounded, so that none can
-//! starve the others: ready sockets by the poller's capacity, one read each; newcomers by the acceptor's batch;
+//! A turn: *wait → sockets → newcomers → polls → timers → commands → walks → polls → hand over*. Each step is bounded, so that none
+//! can starve the others: ready sockets by the poller's capacity, one read each; newcomers by the acceptor's batch;
 //! commands and requests to sessions by a `BATCH`; walks by a slice. After a handler has worked on a peer, `settle` brings its output to
 //! the socket and its interest and timer up to date; that is the only place where peers end.
 //!
+//! Timers run up to the moment by which everything that came was read, and no further (`looking.rs`); what they count in
+//! leaves out the time in which this reactor did not look (`clock.rs`).
+//!
 //! This is the only file that reads the clocks for handlers: after the wait, and before the commands. (The pool reads
-//! the monotonic one for its owner.)
+//! its own for its owner.)
 
 mod commands;
+mod looking;
 mod newcomers;
 mod polling;
 mod session_requests;
@@ -22,13 +26,16 @@ use rustix::io::Errno;
 
 use crate::acceptor::Acceptor;
 use crate::broadcast::{SLICE, Walk};
+use crate::clock::Clock;
 use crate::context::Context;
+use crate::event::{Event, Gap};
 use crate::handle::{Handle, Shared};
 use crate::peer::{Peer, Stage, Watcher};
 use crate::settings::Gate;
 use crate::sys::{Interest, Poller, Readiness, ReadyList};
 use crate::table::{ConnId, Table};
 use crate::wheel::Wheel;
+use looking::Pass;
 
 /// Sockets looked at in one turn.
 const READY: usize = 512;
@@ -47,6 +54,8 @@ const ROOM: usize = 65_536;
 const TICK_MS: u64 = 8;
 /// How long to sleep when the owner is behind and output may still go out.
 const PAUSED_NAP: Duration = Duration::from_millis(2);
+/// How long to sleep at most while deadlines run: a process that was stopped for longer notices.
+const MAX_SLEEP: Duration = Duration::from_millis(250);
 /// How soon figures are published that somebody was in the way of.
 const UNPUBLISHED_NAP: Duration = Duration::from_millis(1);
 
@@ -73,6 +82,13 @@ pub(crate) struct Reactor {
     /// Sessions that are to be spoken to, and when.
     to_speak_to: VecDeque<(u64, ConnId)>,
     buffer: Box<[u8]>,
+    clock: Clock,
+    pass: Pass,
+    lobby_pass: Pass,
+    /// Everything that came until then was read: timers run no further.
+    looked_us: u64,
+    /// Who wants to know when everything was read that lies here by then.
+    looks: VecDeque<(u64, u64)>,
     cx: Context,
     /// The last turn's figures were not published: the next turn must not be long in coming.
     unpublished: bool,
@@ -109,6 +125,11 @@ impl Reactor {
             walks: VecDeque::new(),
             to_speak_to: VecDeque::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
+            clock: Clock::new(),
+            pass: Pass::default(),
+            lobby_pass: Pass::default(),
+            looked_us: 0,
+            looks: VecDeque::new(),
             cx,
             unpublished: false,
             stopping: false,
@@ -134,21 +155,28 @@ impl Reactor {
         self.serve_sockets(lobby, paused);
         self.serve_sockets(ready, paused);
         self.resume_accepting();
+        self.serve_sessions();
+        if !paused && self.has_looked(lobby, ready) {
+            self.serve_timers();
+        }
         // Deadlines that commands set count from now, not from before the sockets were served: none may fire early.
         self.read_clock();
         self.serve_commands();
-        self.serve_timers();
         self.walk();
         self.serve_sessions();
         self.hand_over();
     }
 
     /// Sleeps until a socket, a command or a deadline calls.
-    fn wait(&self, lobby: &mut ReadyList, ready: &mut ReadyList, paused: bool) {
+    fn wait(&mut self, lobby: &mut ReadyList, ready: &mut ReadyList, paused: bool) {
+        let pool_us = self.read_pool_clock();
+        self.clock.stands_still = paused;
         let commands = &self.own.commands;
-        let mut timeout = self.time_to_next_deadline();
+        let mut timeout = self.time_to_next_deadline().map(|time| time.min(MAX_SLEEP));
         commands.reactor.lie_down();
-        if !commands.is_empty() || !self.walks.is_empty() || !self.cx.requests.is_empty() {
+        let has_work =
+            !(commands.is_empty() && self.walks.is_empty() && self.cx.requests.is_empty());
+        if has_work || !self.looks.is_empty() {
             timeout = Some(Duration::ZERO);
         }
         if self.unpublished {
@@ -159,6 +187,8 @@ impl Reactor {
             std::thread::sleep(PAUSED_NAP);
             timeout = Some(Duration::ZERO);
         }
+        let meant_us = timeout.map_or(u64::MAX, |time| pool_us + time.as_micros() as u64);
+        self.clock.sleep_until(meant_us);
         lobby.clear();
         let mut waited = self.poller.wait(ready, timeout);
         // A list that is full may have no room left for the news that somebody waits in the lobby.
@@ -173,12 +203,25 @@ impl Reactor {
     }
 
     fn read_clock(&mut self) {
-        self.cx
-            .set_time(self.shared.start.elapsed(), SystemTime::now());
+        let pool_us = self.read_pool_clock();
+        self.cx.set_time(pool_us, SystemTime::now());
+        self.cx.set_now(self.clock.now_us());
+    }
+
+    fn read_pool_clock(&mut self) -> u64 {
+        let pool_us = self.shared.now_us();
+        if let Some(gap) = self.clock.read(pool_us) {
+            self.cx.tell(Event::Gap(Box::new(Gap {
+                reactor: self.cx.reactor,
+                began_ms: gap.began_ms,
+                length_ms: gap.length_ms,
+            })));
+        }
+        pool_us
     }
 
     fn time_to_next_deadline(&self) -> Option<Duration> {
-        let now_us = u64::try_from(self.shared.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let now_us = self.clock.now_us();
         let timer = self.wheel.next_expiration().map(|tick| tick * TICK_MS);
         let accept = self
             .acceptor
@@ -206,7 +249,7 @@ impl Reactor {
                 // Its own sockets were asked already.
                 LISTENER | LOBBY => {}
                 // It stays ready, and is reported again.
-                _ if readiness.ended && ended > most => {}
+                token if readiness.ended && ended > most => self.leave_unread(token),
                 token => self.serve_socket(ConnId::from_u64(token), readiness, paused),
             }
         }
@@ -217,6 +260,7 @@ impl Reactor {
         let Some(peer) = self.table.get_mut(conn) else {
             return;
         };
+        peer.catch_up(self.cx.now_ms);
         if readiness.writable {
             peer.on_writable(conn, &mut self.cx);
         }
@@ -231,15 +275,24 @@ impl Reactor {
     }
 
     fn serve_timers(&mut self) {
+        let now_us = self.cx.now_us;
+        self.cx.set_now(self.looked_us);
         self.wheel.advance(self.cx.now_ms / TICK_MS);
         while let Some((_, conn)) = self.wheel.pop_expired() {
             let Some(peer) = self.table.get_mut(conn) else {
                 continue;
             };
             peer.timer = None;
-            peer.on_timer(conn, &mut self.cx);
+            peer.catch_up(self.cx.now_ms);
+            if peer.has_unread && peer.interest.read {
+                peer.on_readable(conn, &mut self.buffer, &mut self.cx);
+            }
+            if !peer.finished {
+                peer.on_timer(conn, &mut self.cx);
+            }
             self.settle(conn);
         }
+        self.cx.set_now(now_us);
     }
 
     /// One slice of the first walk that is under way.
@@ -255,6 +308,7 @@ impl Reactor {
             let Some((conn, peer)) = self.table.by_index(index) else {
                 continue;
             };
+            peer.catch_up(self.cx.now_ms);
             walk.visit(conn, peer, &mut self.cx);
             self.settle(conn);
         }
@@ -301,6 +355,7 @@ impl Reactor {
             self.remove(conn);
             return;
         }
+        peer.note_held(self.cx.now_ms);
         let deadline = peer.next_deadline(&self.cx);
         match peer.timer {
             // Fires early enough; then it is armed again. Traffic thus never moves a timer.

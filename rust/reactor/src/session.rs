@@ -31,9 +31,9 @@ const EXPECT_RESPONSE_WITHIN_MS: u64 = 30_000;
 
 /// How far a connection may be ahead of the owner before it is not read: some hundred short messages, or a long one.
 /// What waits for the owner is then bounded for each connection, and one that floods delays nobody but itself.
-const MOST_AHEAD: usize = 64 * 1024;
+const MOST_AHEAD: u32 = 64 * 1024;
 /// What a message costs the owner beside its bytes, in bytes.
-const MESSAGE_COST: usize = 512;
+const MESSAGE_COST: u32 = 512;
 
 /// What a message, or silence, leads to.
 #[derive(Debug, PartialEq)]
@@ -86,8 +86,10 @@ pub(crate) struct Session {
     pub(crate) notice_only: bool,
     /// Tell of the next sign of life.
     pub(crate) hear_next_beat: bool,
+    /// Whether the last one was a heartbeat.
+    was_heartbeat: bool,
     /// What was handed over since the owner was last known to be done with it all: bytes and [`MESSAGE_COST`]s.
-    ahead: usize,
+    ahead: u32,
     errors: u8,
     /// Errors to come that do not count.
     forgiven: u8,
@@ -97,6 +99,7 @@ pub(crate) struct Session {
     errors_since: u64,
     /// The last heartbeat or connection_check_response; 0 for none yet: then silence is no miss.
     pub(crate) last_beat: u64,
+    /// The last heartbeat, on the pool's clock; 0 for none yet.
     pub(crate) last_heartbeat: u64,
     next_check: u64,
     pub(crate) terminations: Option<Box<Terminations>>,
@@ -114,6 +117,7 @@ impl Session {
             dialect,
             notice_only: false,
             hear_next_beat: false,
+            was_heartbeat: false,
             ahead: 0,
             errors: 0,
             forgiven: 0,
@@ -135,7 +139,11 @@ impl Session {
     /// is done with it all.
     pub(crate) fn count_ahead(&mut self, conn: ConnId, length: usize, cx: &mut Context) {
         let was_ahead = self.is_ahead();
-        self.ahead += length + MESSAGE_COST;
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        self.ahead = self
+            .ahead
+            .saturating_add(length)
+            .saturating_add(MESSAGE_COST);
         if self.is_ahead() && !was_ahead {
             cx.ask_to_settle(conn);
         }
@@ -253,18 +261,47 @@ impl Session {
         ))
     }
 
+    /// Input was held back for so long, or the introduction looked at: no deadline came nearer by it.
+    pub(crate) fn postpone(&mut self, ms: u64) {
+        if let Who::Stranger(since) | Who::Asking(_, since) = &mut self.who {
+            *since = since.saturating_add(ms);
+        }
+        if self.last_beat > 0 {
+            self.last_beat += ms;
+        }
+        self.next_check = self.next_check.saturating_add(ms);
+        self.dialect.postpone(ms);
+        if let Some(terminations) = &mut self.terminations {
+            terminations.postpone(ms);
+        }
+    }
+
     /// A heartbeat or connection_check_response came.
     pub(crate) fn beat(&mut self, kind: Kind, cx: &mut Context) {
         self.last_beat = cx.now_ms.max(1);
+        self.was_heartbeat = kind == Kind::Heartbeat;
         if kind == Kind::Heartbeat {
             if self.last_heartbeat > 0 {
                 let due = self.last_heartbeat + cx.settings.next_heartbeat_in;
-                cx.stats.count_lateness(cx.now_ms.saturating_sub(due));
+                cx.stats.count_lateness(cx.pool_ms.saturating_sub(due));
             }
-            self.last_heartbeat = self.last_beat;
+            self.last_heartbeat = cx.pool_ms.max(1);
         }
         self.misses = 0;
         self.next_check = cx.now_ms + cx.settings.connection_check_interval;
+    }
+
+    /// The owner wants to hear of the next sign of life; of one that came while it did not look, at once.
+    pub(crate) fn hear_next_beat(&mut self, conn: ConnId, cx: &mut Context) {
+        if self.last_beat == 0 || self.misses > 0 {
+            self.hear_next_beat = true;
+            return;
+        }
+        let kind = match self.was_heartbeat {
+            true => Kind::Heartbeat,
+            false => Kind::ConnectionCheckResponse,
+        };
+        cx.tell(Event::Beat { conn, kind });
     }
 
     /// A pong came. What it carries is the time of the ping, unless the peer made it up: a time to come is no answer.

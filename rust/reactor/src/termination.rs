@@ -67,6 +67,14 @@ impl Terminations {
         true
     }
 
+    /// Answers could not be read for so long.
+    pub(crate) fn postpone(&mut self, ms: u64) {
+        for termination in &mut self.waiting {
+            termination.deadline += ms;
+            termination.latest += ms;
+        }
+    }
+
     /// When the next of them runs out.
     pub(crate) fn next_deadline(&self) -> u64 {
         self.waiting

@@ -3,7 +3,7 @@
 mod rows;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use dscore_proto::connection::Limits;
 use dscore_proto::frame;
@@ -31,15 +31,16 @@ impl Bench {
         #[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
         let reader = Arc::new(Sleeper::new(false).unwrap());
         let mut cx = Context::new(Arc::new(settings()), Outlet::new(producer, reader));
-        cx.set_time(Duration::from_secs(1), SystemTime::UNIX_EPOCH);
+        cx.set_time(1_000_000, SystemTime::UNIX_EPOCH);
+        cx.set_now(1_000_000);
         Self { cx, events }
     }
 
     /// Lets so many milliseconds pass.
     pub(crate) fn pass(&mut self, ms: u64) {
-        let now_ms = self.cx.now_ms + ms;
-        self.cx
-            .set_time(Duration::from_millis(now_ms), SystemTime::UNIX_EPOCH);
+        let (pool_ms, now_us) = (self.cx.pool_ms + ms, self.cx.now_us + ms * 1_000);
+        self.cx.set_time(pool_ms * 1_000, SystemTime::UNIX_EPOCH);
+        self.cx.set_now(now_us);
     }
 
     /// What was told since the last call, marks left out.

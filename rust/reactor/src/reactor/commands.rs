@@ -39,8 +39,8 @@ impl Reactor {
     }
 
     fn serve_command(&mut self, conn: ConnId, command: Command) {
-        match self.table.get_mut(conn) {
-            Some(peer) => apply(command, conn, peer, &mut self.cx),
+        match self.peer(conn) {
+            Some((peer, cx)) => apply(command, conn, peer, cx),
             None => miss(&command, conn, &mut self.cx),
         }
         self.settle(conn);
@@ -64,6 +64,7 @@ impl Reactor {
                 let last_seen = Box::new(self.last_seen());
                 self.cx.tell(Event::LastSeen(last_seen));
             }
+            ReactorCommand::Look(number) => self.looks.push_back((self.cx.now_us, number)),
             ReactorCommand::Configure(settings) => self.cx.configure(settings),
         }
     }
@@ -71,8 +72,8 @@ impl Reactor {
     fn send_many(&mut self, conns: Vec<ConnId>, frame: Arc<[u8]>) {
         let mut frame = SharedFrame::new(frame);
         for conn in conns {
-            if let Some(peer) = self.table.get_mut(conn) {
-                peer.send_shared(&mut frame, &mut self.cx);
+            if let Some((peer, cx)) = self.peer(conn) {
+                peer.send_shared(&mut frame, cx);
             }
             self.settle(conn);
         }
@@ -80,11 +81,11 @@ impl Reactor {
 
     /// Reads on where the owner has had its turn, and lets a close frame go that was withheld until then.
     fn release(&mut self, conn: ConnId) {
-        if let Some(peer) = self.table.get_mut(conn)
+        if let Some((peer, cx)) = self.peer(conn)
             && let Stage::Conversation(conversation) = &mut peer.stage
         {
-            conversation.release(&mut self.cx);
-            resume(conn, peer, &mut self.cx);
+            conversation.release(cx);
+            resume(conn, peer, cx);
         }
         self.settle(conn);
     }
@@ -94,7 +95,9 @@ impl Reactor {
         for (conn, peer) in self.table.iter() {
             if let Stage::Conversation(conversation) = &peer.stage {
                 last_seen.conns.push(conn.to_u64());
-                last_seen.seen_ms.push(peer.last_seen);
+                last_seen
+                    .seen_ms
+                    .push(self.cx.on_pool_clock(peer.last_seen));
                 last_seen
                     .heartbeat_ms
                     .push(conversation.session.last_heartbeat);
@@ -186,7 +189,7 @@ fn apply_to_conversation(
             }
         }
         Command::Close(farewell) => conversation.close(&farewell, cx),
-        Command::HearNextBeat => conversation.session.hear_next_beat = true,
+        Command::HearNextBeat => conversation.session.hear_next_beat(conn, cx),
         Command::Terminate {
             request,
             timeout_ms,

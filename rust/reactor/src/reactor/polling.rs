@@ -278,7 +278,10 @@ impl Reactor {
         self.settle(session);
     }
 
+    /// A peer, and what is needed to do something with it; the reactor settles it afterwards.
     pub(super) fn peer(&mut self, conn: ConnId) -> Option<(&mut Peer, &mut Context)> {
-        self.table.get_mut(conn).map(|peer| (peer, &mut self.cx))
+        let peer = self.table.get_mut(conn)?;
+        peer.catch_up(self.cx.now_ms);
+        Some((peer, &mut self.cx))
     }
 }

@@ -177,11 +177,11 @@ impl Reactor {
         revision: Revision,
     ) -> Result<ConnId, HandshakeError> {
         let sid = sid.ok_or(HandshakeError::UnknownSid)?;
-        let now_ms = self.cx.now_ms;
-        // Its time may be up though the wheel has not said so yet.
+        let looked_ms = self.looked_us / 1_000;
+        // Its time may be up though the wheel has not said so yet: but not if this request lay here in time.
         if let Some((peer, cx)) = self.peer(sid.conn)
             && peer.as_polling().is_some()
-            && peer.next_deadline(cx) <= now_ms
+            && peer.next_deadline(cx) <= looked_ms
         {
             peer.on_timer(sid.conn, cx);
             self.settle(sid.conn);

@@ -2,11 +2,13 @@
 //!
 //! Every descriptor is an owned type, closed by drop. Errors are `rustix::io::Errno`.
 
+mod boot_time;
 mod listener;
 mod poller;
 mod socket;
 mod waker;
 
+pub use boot_time::boot_time;
 pub use listener::{Accepted, Listener};
 pub use poller::{Interest, Poller, Readiness, ReadyList};
 pub use socket::{Received, Sent, Socket};

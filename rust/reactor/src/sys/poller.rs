@@ -102,23 +102,24 @@ impl Poller {
         epoll::delete(&self.epoll, source)
     }
 
-    /// Waits until something is ready or `timeout` has passed. A signal ends the wait early, with nothing ready.
+    /// Waits until something is ready or `timeout` has passed. A signal ends the wait early (a process that was stopped
+    /// and goes on gets one), and what is ready by then is found all the same.
     ///
     /// # Errors
     /// None that a correct program can see; kept so that a broken one does not spin.
     pub fn wait(&self, ready: &mut ReadyList, timeout: Option<Duration>) -> Result<(), Errno> {
         ready.clear();
-        let timeout = timeout.map(|t| Timespec {
+        let mut timeout = timeout.map(|t| Timespec {
             tv_sec: i64::try_from(t.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: t.subsec_nanos().into(),
         });
-        match epoll::wait(
-            &self.epoll,
-            spare_capacity(&mut ready.events),
-            timeout.as_ref(),
-        ) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error),
+        loop {
+            let found = spare_capacity(&mut ready.events);
+            match epoll::wait(&self.epoll, found, timeout.as_ref()) {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => timeout = Some(Timespec::default()),
+                Err(error) => return Err(error),
+            }
         }
     }
 }
@@ -146,6 +147,16 @@ impl ReadyList {
     /// Whether more may be ready than was found.
     pub fn is_full(&self) -> bool {
         self.events.len() == self.events.capacity()
+    }
+
+    /// How many descriptors are ready.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
     }
 
     /// Each descriptor that is ready: its token and for what.
