@@ -174,6 +174,18 @@ class LastSeen:
         return zip(self.conns, self.seen_ms, self.heartbeat_ms, self.rtt_us, strict=True)
 
 
+@dataclass
+class Looked:
+    number: int
+
+
+@dataclass
+class Gap:
+    reactor: int
+    began_ms: int
+    length_ms: int
+
+
 class CoreConfig:
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
@@ -368,6 +380,10 @@ class ReactorPool:
 
     def read_last_seen(self) -> None:
         self.commands.append(("read_last_seen",))
+
+    def look(self, number: int) -> int:
+        self.push(Looked(number))
+        return 1
 
     def configure(self, config: CoreConfig) -> None:
         self.commands.append(("configure", config.settings))

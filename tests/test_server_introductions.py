@@ -318,30 +318,17 @@ async def test_a_heartbeat_gets_the_outbox_after_its_response() -> None:
         assert [one["type"] for one in server.told(2)] == ["heartbeat_response", "one"]
 
 
-async def test_an_authenticate_that_ends_too_late_takes_nobodys_place() -> None:
-    door = Door()
-    async with running({"auth": {"timeout": "10s"}}, policy=door) as server:
-        door.verdict.set_result(True)
-        await server.introduce(1, "a")
-        await eventually(lambda: server.connected_ids() == ["a"])
-        door.verdict = asyncio.get_running_loop().create_future()
-        await server.introduce(2, "a")
-        server.pool.clock_skip = 10_000  # the core has begun to close it, and says so in a moment
-        door.verdict.set_result(True)
-        await eventually(lambda: len(door.asked) == 2)
-        await server.happen()
-        assert server.pool.closes(1) == []
-        assert [command[0] for command in server.pool.named("accept")] == [1]
-
-
-async def test_an_authenticate_has_what_is_left_of_the_connections_time() -> None:
+async def test_an_authenticate_has_its_own_time_however_late_the_introduction_came() -> None:
+    # The connection's clock stands still meanwhile (PROTOCOL.md §5 rule 3).
     door = Door()
     async with running({"auth": {"timeout": "10s"}}, policy=door) as server:
         await server.happen(fake_core.Opened(1))
-        server.pool.clock_skip = 9_600
+        server.pool.clock_skip = 9_999
         await server.happen(introduction(1, "app_ready", instance_id="a"))
-        await eventually(lambda: server.pool.closes(1))
-        assert server.pool.closes(1) == [(1008, "authentication timeout")]
+        server.pool.clock_skip = 15_000
+        door.verdict.set_result(True)
+        await eventually(lambda: server.connected_ids() == ["a"])
+        assert server.pool.closes(1) == []
 
 
 async def test_a_socketio_connection_may_introduce_itself_at_any_time() -> None:

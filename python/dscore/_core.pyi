@@ -317,6 +317,21 @@ class LastSeen:
 
     def __iter__(self) -> Iterator[tuple[int, int, int, int]]: ...
 
+@final
+class Looked:
+    """The answer to `look`: one for each reactor."""
+
+    number: int
+
+@final
+class Gap:
+    """A reactor did not look at anything: the process was stopped, or the machine. This time counts
+    for none of its deadlines."""
+
+    reactor: int
+    began_ms: int
+    length_ms: int
+
 Event: TypeAlias = (
     Opened
     | Connected
@@ -334,6 +349,8 @@ Event: TypeAlias = (
     | HttpRequest
     | HttpGone
     | LastSeen
+    | Looked
+    | Gap
 )
 
 @final

@@ -101,9 +101,9 @@ class AgentRecord:
 class Newcomer:
     """A connection that is nobody yet."""
 
-    __slots__ = ("auth", "dialect", "ip", "is_token_wrong", "since", "token")
+    __slots__ = ("auth", "dialect", "ip", "is_token_wrong", "token")
 
-    def __init__(self, ip: str, token: str | None, dialect: Dialect, since: int) -> None:
+    def __init__(self, ip: str, token: str | None, dialect: Dialect) -> None:
         self.ip = ip
         self.token = token
         """What it has shown before it says who it is: the bearer of its upgrade, or the token of
@@ -111,8 +111,6 @@ class Newcomer:
         self.is_token_wrong = False
         """Whether that of its CONNECT was counted as a wrong one."""
         self.dialect: Dialect = dialect
-        self.since: float = since
-        """When it came, on the pool's clock; `math.inf` for one that may stay nobody."""
         self.auth: bytes | None = None
         """The JSON object of its Socket.IO CONNECT, if somebody will ask for it."""
 
@@ -185,10 +183,9 @@ class Registry:
         bearer: str | None,
         *,
         dialect: Dialect = "raw",
-        now: int = 0,
     ) -> None:
         # A fleet behind one address, or one loopback test, keeps one string.
-        self.newcomers[conn] = Newcomer(sys.intern(ip), bearer, dialect, now)
+        self.newcomers[conn] = Newcomer(sys.intern(ip), bearer, dialect)
 
     def newcomer(self, conn: int) -> Newcomer | None:
         """Whoever may introduce itself on this connection; None: somebody did, or it has gone."""

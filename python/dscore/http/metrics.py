@@ -55,11 +55,12 @@ _HELP = {
     "store_written_total": "Changes written to the store.",
     "store_lost_total": "Timeline entries dropped because the store could not take them.",
     "turns_total": "Turns of the reactors' loops.",
+    "gaps_total": "Times that the server did not look at anything for a second or longer.",
 }
 # Prometheus wants the unit last, before _total.
 _RENAMED = {"bytes_received_total": "received_bytes_total", "bytes_sent_total": "sent_bytes_total"}
 # Told with a label, or as a histogram, instead.
-_SKIPPED = frozenset(("connections", "connections_unauthenticated"))
+_SKIPPED = frozenset(("connections", "connections_unauthenticated", "gap_ms_total"))
 _LATE = "heartbeats_late_"
 _REFUSED = "engineio_refused_"
 _WRONG = "wrong_tokens_"
@@ -106,6 +107,11 @@ class FleetCollector(Collector):
         yield self._disconnects()
         stats = self._fleet.core_stats()
         yield from self._lateness(stats)
+        yield CounterMetricFamily(
+            "dscore_gap_seconds_total",
+            "How long those times were together: they count for no deadline.",
+            value=stats.get("gap_ms_total", 0) / 1000,
+        )
         yield _labelled(stats, _REFUSED, "reason", _REFUSED_HELP)
         yield _labelled(stats, _WRONG, "where", _WRONG_HELP)
         for name, value in stats.items():

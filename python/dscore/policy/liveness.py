@@ -69,6 +69,8 @@ Input: TypeAlias = Literal[
 Grace: TypeAlias = Literal["keep", "cancel", "heartbeat", "reconnection", "boot"]
 Ending: TypeAlias = Literal["terminated", "operator"]
 
+MAX_GAPS: Final = 64
+"""How many are kept: what is older than all of them is old anyway."""
 DUE: Final = -1
 """Stands for the key of a grace period that has run out on the wheel and is not dealt with yet."""
 
@@ -160,9 +162,10 @@ class Liveness:
         self._wheel = wheel
         self._due: deque[AgentRecord] = deque()
         # Grace periods run on a clock of their own: it lags behind the pool's by the time spent in
-        # maintenance.
+        # maintenance, and by that in which nothing was looked at.
         self._lag = 0
         self._stopped_at: int | None = None
+        self._gaps: deque[tuple[int, int]] = deque(maxlen=MAX_GAPS)
 
     def booted(self, record: AgentRecord, now: int) -> None:
         """Takes over a record from an earlier process, with the state it had when that ended.
@@ -258,6 +261,13 @@ class Liveness:
             self._lag += now - self._stopped_at
             self._stopped_at = None
 
+    def skip(self, now: int, length: int) -> None:
+        """Nothing was looked at in the last `length` milliseconds: they count for no grace period,
+        and for no age of a heartbeat."""
+        self._gaps.append((now, length))
+        if self._stopped_at is None:
+            self._lag += length
+
     def _step(
         self, record: AgentRecord, what: Input, now: int, reason: ReasonCode | None = None
     ) -> bool:
@@ -290,13 +300,17 @@ class Liveness:
             # A heartbeat can only come with a connection, so the rest of its grace that would have
             # to be waited out once the reconnection grace is over is known now: one deadline serves
             # both.
-            rest = self.monitoring.heartbeat_grace_period - (now - record.last_heartbeat) / 1000
+            age = self._age(record.last_heartbeat, now)
+            rest = self.monitoring.heartbeat_grace_period - age / 1000
             wait = max(wait, rest)
         record.grace = self._wheel.arm(clock + round(wait * 1000), record)
 
     def _reason_after_boot(self, record: AgentRecord, now: int) -> ReasonCode:
         if record.last_heartbeat is None:
             return "no_connection"
-        if now - record.last_heartbeat > self.monitoring.offline_timeout * 1000:
+        if self._age(record.last_heartbeat, now) > self.monitoring.offline_timeout * 1000:
             return "heartbeat_timeout"
         return "reconnect_timeout"
+
+    def _age(self, then: int, now: int) -> int:
+        return now - then - sum(length for ended, length in self._gaps if ended > then)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from dscore.registry import AgentRecord, Registry
 from dscore.server.agents import Agent
 from dscore.server.chatter import Chatter
+from dscore.server.clock import Clock
+from dscore.server.gaps import Gaps
 from dscore.server.recorder import Recorder
 from dscore.server.wrong_tokens import WrongTokens
 
@@ -63,14 +65,23 @@ class Context:
     """Set when the last connection has closed."""
     counters: Counters = field(default_factory=Counters)
     wrong_tokens: WrongTokens = field(default_factory=WrongTokens)
+    gaps: Gaps = field(default_factory=Gaps)
     chatter: Chatter = field(default_factory=Chatter)
     recorder: Recorder = field(init=False)
+    clock: Clock = field(init=False)
     clock_offset_ms: int = 0
     """Unix time less the pool's clock. Read anew now and then, for somebody may set the system's
     clock."""
 
     def __post_init__(self) -> None:
+        self.clock = Clock(self.pool, asyncio.get_running_loop(), self.skip)
         self.recorder = Recorder(self.store, self.registry, self.unix_ms)
+
+    def skip(self, seconds: float) -> None:
+        """The loop did not turn for so long, until now."""
+        now, length = self.pool.now_ms(), round(seconds * 1000)
+        self.liveness.skip(now, length)
+        self.gaps.count(now - length, now, "loop")
 
     def read_clocks(self) -> None:
         self.clock_offset_ms = round(time.time() * 1000) - self.pool.now_ms()
@@ -95,5 +106,5 @@ class Context:
         if not self.registry.is_empty():
             self.emptied.clear()
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.emptied.wait(), timeout)
+                await self.clock.wait_for(self.emptied.wait(), timeout)
         return self.registry.is_empty()

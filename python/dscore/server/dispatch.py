@@ -77,9 +77,13 @@ class Dispatch:
             core.HttpRequest: self._http_request,
             core.HttpGone: self._http_gone,
             core.LastSeen: self._last_seen,
+            core.Looked: context.clock.looked,
+            core.Gap: context.gaps.noticed,
         }
 
     def batch(self, events: "list[Event]") -> None:
+        # Before anything begins to wait: what was not looked at until now must not count for it.
+        self._context.clock.read()
         now = self._context.pool.now_ms()
         handlers = self._handlers
         for event in events:

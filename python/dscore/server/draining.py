@@ -76,7 +76,7 @@ class Draining:
         await self._announce()
         drain.advance("told")
         if drain.intent == "restart":
-            await asyncio.sleep(context.config.shutdown.notice)
+            await context.clock.sleep(context.config.shutdown.notice)
             drain.advance("settled")
         else:
             await self._wait_for_outcomes()
@@ -123,17 +123,19 @@ class Draining:
     async def _wait_for_outcomes(self) -> None:
         """Until every agent has its outcome. The core sees to the deadlines; this is in case it
         does not."""
-        drain, loop = self.drain, asyncio.get_running_loop()
+        drain, clock = self.drain, self._context.clock
         patience = max(self._timeout, self._context.config.shutdown.notice)
         patience += self._context.config.shutdown.max_extension + SLACK
-        give_up_at = loop.time() + patience
+        give_up_at = clock.read() + patience
         reported = -1
-        while drain.pending and loop.time() < give_up_at:
+        while drain.pending and clock.read() < give_up_at:
             if len(drain.pending) != reported:
                 reported = len(drain.pending)
                 self._watchers.progress(drain.status())
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._settled.wait(), PROGRESS_INTERVAL)
+        if drain.pending:
+            await clock.look()
 
     async def _close_rest(self) -> bool:
         """Closes whoever is left, and waits for the closing handshakes."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -33,10 +32,6 @@ if TYPE_CHECKING:
 
 IntroductionMessage: TypeAlias = AppReady | Heartbeat | ReconnectionSuccess | Watch
 
-MARGIN = 0.5
-"""Seconds, or a tenth of `auth.timeout`, that an async authenticate has less than the core gives
-its connection: the verdict must not cross the core's own."""
-
 FAILED = "authentication failed"
 LINES_A_SECOND = 20
 """Of introductions that are refused without a token."""
@@ -60,7 +55,6 @@ class Introductions:
             event.peer,
             event.bearer,
             dialect="socketio" if event.endpoint == "socketio" else "raw",
-            now=now,
         )
 
     def introduction(self, event: "Introduction", now: int) -> None:
@@ -131,11 +125,7 @@ class Introductions:
             return
         if inspect.isawaitable(verdict):
             self._judged.add(conn)
-            newcomer, patience = context.registry.newcomer(conn), context.config.auth.timeout
-            if newcomer is not None:
-                left = self._seconds_left(newcomer, now) - min(MARGIN, patience / 10)
-                patience = min(patience, left)
-            work = self._judge_later(conn, message, candidate, verdict, patience)
+            work = self._judge_later(conn, message, candidate, verdict)
             context.tasks.spawn(work, "authenticate")
         else:
             self._conclude(conn, message, candidate, bool(verdict), now)
@@ -146,13 +136,14 @@ class Introductions:
         message: IntroductionMessage,
         candidate: Candidate,
         verdict: Awaitable[Any],
-        patience: float,
     ) -> None:
         context = self._context
         error: Exception | None = None
         allowed = False
         try:
-            allowed = bool(await asyncio.wait_for(verdict, patience))
+            # The core's own clocks stand still meanwhile.
+            patience = context.config.auth.timeout
+            allowed = bool(await context.clock.wait_for(verdict, patience))
         except Exception as raised:
             error = raised
         finally:
@@ -188,18 +179,8 @@ class Introductions:
         if isinstance(message, Watch):
             self._welcome.watcher(conn, message)
             return
-        newcomer = self._context.registry.newcomer(conn)
-        # The core has closed it by now, and says so soon. Let in, it would take over an agent that
-        # lives, and then go.
-        if newcomer is not None and self._seconds_left(newcomer, now) > 0:
+        if self._context.registry.newcomer(conn) is not None:
             self._welcome.agent(conn, message, kind, now)
-
-    def _seconds_left(self, newcomer: Newcomer, now: int) -> float:
-        """At most: the core, which closes it then, has known of it for longer than we have."""
-        auth = self._context.config.auth
-        if newcomer.dialect == "socketio" and not auth.required:
-            return math.inf
-        return auth.timeout - (now - newcomer.since) / 1000
 
     def _turn_away(self, conn: int, candidate: Candidate, why: str = FAILED) -> None:
         context = self._context
@@ -220,13 +201,8 @@ class Introductions:
             where: Where = "watch" if candidate.role == "operator" else "app_ready"
             name = {"agent_id": candidate.agent_id} if candidate.agent_id else {}
             context.wrong_tokens.note(where, candidate.ip, **name, conn_id=conn)
-        left = math.inf
-        if newcomer is not None:
-            left = self._seconds_left(newcomer, context.pool.now_ms())
         self._judged.add(conn)
-        answer = partial(self._answer_refused, conn, candidate, why)
-        # In time: half of what the core gives it.
-        context.wrong_tokens.answer_late(answer, left / 2)
+        context.wrong_tokens.answer_late(partial(self._answer_refused, conn, candidate, why))
 
     def _answer_refused(self, conn: int, candidate: Candidate, why: str) -> None:
         self._judged.discard(conn)

@@ -8,7 +8,6 @@ other.
 
 import asyncio
 import inspect
-import math
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +94,7 @@ class Onlookers:
     async def _judge_later(self, conn: int, verdict: Awaitable[Any]) -> None:
         context = self._context
         try:
-            allowed = await asyncio.wait_for(verdict, context.config.auth.timeout)
+            allowed = await context.clock.wait_for(verdict, context.config.auth.timeout)
         except asyncio.TimeoutError:
             return
         except Exception as error:
@@ -109,7 +108,6 @@ class Onlookers:
     def _watch(self, conn: int, newcomer: Newcomer) -> None:
         context = self._context
         context.registry.watch(conn, WatchFilter(), until_introduced=True)
-        newcomer.since = math.inf
         context.pool.lift_deadline(conn)
         self._watchers.begin(conn, snapshot=False)
 

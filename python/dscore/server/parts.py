@@ -55,6 +55,7 @@ class Parts:
             await self.context.store.close()
         finally:
             self.loop_lag.close()
+            self.context.clock.close()
             self.timers.close()
             self.backlog.close()
             self.requests.close()
@@ -70,7 +71,7 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
     pages = _pages(context, app)
     bridge = Bridge(context.pool, pages)
     watchers = Watchers(context)
-    terminations, requests = Terminations(), Requests()
+    terminations, requests = Terminations(), Requests(context.clock)
     loop = asyncio.get_running_loop()
     timers = Timers(context, watchers, loop)
     welcome = Welcome(context, watchers)

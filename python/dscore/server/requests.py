@@ -19,6 +19,7 @@ from dscore.registry import AgentRecord
 
 if TYPE_CHECKING:
     from dscore._core import ReactorPool, Reply
+    from dscore.server.clock import Clock
 
 TIMEOUT = 30.0
 """Seconds an agent has to ack, unless the caller says otherwise: what a connection_check gives."""
@@ -30,7 +31,8 @@ class Requests:
     """Matches each ack to its caller. Every request ends: with the ack, in time, or with its
     connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: "Clock") -> None:
+        self._clock = clock
         self._ids = count(1)
         self._waiting: dict[int, dict[int, tuple[str, str, asyncio.Future[Any]]]] = {}
         """Connection -> request id -> agent id, namespace, who waits."""
@@ -71,7 +73,7 @@ class Requests:
         requests[number] = agent_id, namespace, answer
         try:
             pool.send_event(conn, data, namespace=namespace, id=number, attachments=attachments)
-            return await asyncio.wait_for(answer, TIMEOUT if timeout is None else timeout)
+            return await self._clock.wait_for(answer, TIMEOUT if timeout is None else timeout)
         except asyncio.TimeoutError:
             raise RequestTimeoutError(agent_id) from None
         finally:

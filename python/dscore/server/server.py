@@ -312,6 +312,8 @@ class Server(Roster):
             **context.pool.stats().as_dict(),
             **asdict(context.counters),
             **context.wrong_tokens.stats(),
+            "gaps_total": context.gaps.total,
+            "gap_ms_total": context.gaps.ms_total,
             "hook_errors_total": context.hooks.errors_total,
             "requests_waiting": len(self._running.requests),
             "stray_replies_total": self._running.requests.unmatched_total,

@@ -25,6 +25,7 @@ class Timers:
         self._loop = loop
         self._deadline: int | None = None
         self._grace: asyncio.TimerHandle | None = None
+        self._is_looking = self._is_closed = False
         self._next_sweep = self._schedule_sweep()
 
     def rearm(self, now: int) -> None:
@@ -38,15 +39,29 @@ class Timers:
             self._grace = None
         self._deadline = deadline
         if deadline is not None:
-            self._grace = self._loop.call_later(max(0, deadline - now) / 1000, self._end_graces)
+            self._grace = self._loop.call_later(max(0, deadline - now) / 1000, self._look)
 
     def close(self) -> None:
+        self._is_closed = True
         self._next_sweep.cancel()
         if self._grace is not None:
             self._grace.cancel()
 
+    def _look(self) -> None:
+        """One who is back may not have been read yet."""
+        self._grace = None
+        if not self._is_looking:
+            self._is_looking = True
+            self._context.clock.after_look(self._end_graces)
+
     def _end_graces(self) -> None:
+        self._is_looking = False
+        if self._is_closed:
+            return
+        if self._grace is not None:
+            self._grace.cancel()
         self._grace = self._deadline = None
+        self._context.clock.read()
         now = self._context.pool.now_ms()
         for record in self._context.liveness.advance(now, SLICE):
             _log.info("agent_offline", agent_id=record.agent_id, reason=record.reason_code)

@@ -65,7 +65,7 @@ class Watchers:
     async def catch_up(self, seconds: float) -> None:
         """Waits until everybody has been told everything, or for so long."""
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._until_nobody_is_behind(), seconds)
+            await self._context.clock.wait_for(self._until_nobody_is_behind(), seconds)
 
     def announce(self, record: AgentRecord) -> None:
         """An agent's status has changed: the policy hears of it too."""

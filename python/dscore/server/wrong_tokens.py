@@ -51,16 +51,14 @@ class WrongTokens:
         finally:
             self._delayed -= 1
 
-    def answer_late(self, answer: Callable[[], None], at_most: float) -> None:
-        """Calls `answer` after the same time, or after `at_most` seconds; its connection may be
-        gone by then."""
-        seconds = min(DELAY, at_most)
-        if seconds <= 0 or self._delayed >= MAX_DELAYED:
+    def answer_late(self, answer: Callable[[], None]) -> None:
+        """Calls `answer` after the same time; its connection may be gone by then."""
+        if self._delayed >= MAX_DELAYED:
             answer()
             return
         self._delayed += 1
         number, loop = next(self._numbers), asyncio.get_running_loop()
-        self._answers[number] = loop.call_later(seconds, self._answer, number, answer)
+        self._answers[number] = loop.call_later(DELAY, self._answer, number, answer)
 
     def close(self) -> None:
         """The server stops: what has not been answered is closed with everything."""

@@ -1,0 +1,135 @@
+"""The time that counts for what the loop judges: the machine's, less the time in which it did not
+turn (PROTOCOL.md §5 rule 3).
+
+A process that was stopped finds what it waits for as far away as it was, and a look at everything
+that lies in the sockets comes before anything is called too late. The reactors have clocks of their
+own, for what they judge.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from dscore._core import Looked, ReactorPool
+
+T = TypeVar("T")
+
+INTERVAL: Final = 0.25
+"""Seconds between two turns of the loop at most."""
+GAP: Final = 1.0
+"""Seconds by which a turn is too late to be merely late."""
+
+
+class Clock:
+    """One loop's; it is read whenever something is judged, and ticks in between until `close`."""
+
+    def __init__(
+        self,
+        pool: "ReactorPool",
+        loop: asyncio.AbstractEventLoop,
+        on_gap: Callable[[float], None],
+    ) -> None:
+        """
+        Args:
+            on_gap: called with the seconds of a gap, before anything is judged after it.
+        """
+        self._pool = pool
+        self._loop = loop
+        self._on_gap = on_gap
+        self._is_closed = False
+        self._unseen = 0.0
+        self._read_at = _boot_time()
+        self._due = self._read_at + INTERVAL
+        self._tick_handle = loop.call_later(INTERVAL, self._tick)
+        self._numbers = count(1)
+        self._looks: dict[int, list[Callable[[], None]]] = {}
+        """Number of a look -> what is called when each reactor is through; one for each."""
+
+    def close(self) -> None:
+        """Ends the ticks; what waits for a look waits no longer."""
+        self._is_closed = True
+        self._tick_handle.cancel()
+        waiting, self._looks = self._looks, {}
+        for calls in waiting.values():
+            calls[0]()
+
+    def read(self) -> float:
+        """Seconds that count."""
+        now = _boot_time()
+        if now - self._due >= GAP:
+            # When in its wait the loop was stopped is not known: none of that wait counts.
+            gap = now - self._read_at
+            self._unseen += gap
+            self._due = now
+            self._on_gap(gap)
+        self._read_at = now
+        return now - self._unseen
+
+    def after_look(self, then: Callable[[], None]) -> None:
+        """Calls `then` when all that lies in the sockets now was read and dealt with; at once when
+        nothing will be read any more."""
+        if self._is_closed:
+            then()
+            return
+        number = next(self._numbers)
+        self._looks[number] = [then] * self._pool.look(number)
+
+    def looked(self, event: "Looked", now: int) -> None:
+        """A reactor is through with a look."""
+        waiting = self._looks.get(event.number)
+        if waiting:
+            then = waiting.pop()
+            if not waiting:
+                del self._looks[event.number]
+                then()
+
+    async def look(self) -> None:
+        """Waits until all that lies in the sockets now was read and dealt with."""
+        done = asyncio.Event()
+        self.after_look(done.set)
+        await done.wait()
+        # Tasks that it woke have their turn.
+        await asyncio.sleep(0)
+
+    async def sleep(self, seconds: float) -> None:
+        """Lets so many seconds pass that count, and looks at the sockets."""
+        with suppress(asyncio.TimeoutError):
+            await self.wait_for(asyncio.Event().wait(), seconds)
+
+    async def wait_for(self, work: Awaitable[T], seconds: float) -> T:
+        """What `work` comes to, within so many seconds that count. It is cancelled if it takes
+        longer, or if the waiting is.
+
+        Raises:
+            asyncio.TimeoutError: it took longer, and a look at the sockets did not end it either.
+        """
+        task = asyncio.ensure_future(work)
+        until = self.read() + seconds
+        try:
+            while not task.done() and (left := until - self.read()) > 0:
+                await asyncio.wait({task}, timeout=left)
+            if not task.done():
+                await self.look()
+        except BaseException:
+            task.cancel()
+            raise
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+            if task.cancelled():
+                raise asyncio.TimeoutError
+        return task.result()
+
+    def _tick(self) -> None:
+        self.read()
+        self._due = self._read_at + INTERVAL
+        self._tick_handle = self._loop.call_later(INTERVAL, self._tick)
+
+
+def _boot_time() -> float:
+    """Seconds since the machine was booted; unlike `time.monotonic` it goes on in a suspend."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
