@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -287,16 +288,17 @@ def test_liveness_4_a_blocked_loop_ends_no_grace_of_one_who_is_back() -> None:
 
 
 async def _come_back_to_a_blocked_loop() -> None:
-    grace = {"monitoring": {"reconnection_grace_period": 0.5, "heartbeat_grace_period": 0}}
-    async with running(grace) as here:
+    grace = {"monitoring": {"reconnection_grace_period": 0.6, "heartbeat_grace_period": 0}}
+    async with running(grace, policy=Deaf()) as here, agents(here.ws, "other") as [other]:
         async with agents(here.ws, "a-1") as [one]:
             await one.vanish()
         await eventually(lambda: _is_state(here.server, "a-1", "reconnecting"))
         async with upgraded(here.ws) as back:
-            back.writer.write(frame(1, b'{"type":"app_ready","instance_id":"a-1"}'))
-            await asyncio.sleep(0)
+            app_ready = frame(1, b'{"type":"app_ready","instance_id":"a-1"}')
+            descriptor = back.writer.get_extra_info("socket").fileno()
             # Late, no gap: its introduction waits in the queue when its time is up.
-            block(0.9)
+            threading.Timer(0.2, os.write, (descriptor, app_ready)).start()
+            await other.send("work", seconds=0.9)
             await back.message("app_ready_ack")
             kinds = [entry.kind for entry in (await here.server.timeline("a-1"))[0]]
             assert "offline" not in kinds, kinds
