@@ -18,6 +18,7 @@ import ssl
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -117,6 +118,8 @@ class FakeServer:
         """What the health page says; None: nothing at all."""
         self.looks = 0
         """How often it was asked."""
+        self.asked_about: list[str | None] = []
+        """The `instance_id` of each question."""
         self.port = 0
         self._tls = tls
         self._dialect: Dialect = dialect
@@ -187,9 +190,11 @@ class FakeServer:
         await socket.wait_closed()
 
     async def _answer(self, socket: ServerConnection, request: Request) -> Response | None:
-        if request.path != "/deepstream/health":
+        parts = urlsplit(request.path)
+        if parts.path != "/deepstream/health":
             return None
         self.looks += 1
+        self.asked_about.append(dict(parse_qsl(parts.query)).get("instance_id"))
         if self.health is None:
             await self._leaving.wait()
         body = json.dumps(self.health).encode()

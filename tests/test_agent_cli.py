@@ -1,5 +1,6 @@
 """`dscore agent` as the program it is: signals, exit codes, its log, what it tells systemd."""
 
+import asyncio
 import importlib.util
 import json
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from fake_server import FakeServer
 from serving import Serving, clean_environment
 from waiting import wait_until
 
@@ -101,19 +103,67 @@ def test_sigusr1_writes_the_state(agent: Start) -> None:
     assert one.process.poll() is None
 
 
-def test_taken_over_it_exits_with_4(agent: Start, lasting: Serving) -> None:
+def test_taken_over_it_goes_on_and_says_what_to_do(agent: Start, lasting: Serving) -> None:
     words = ("--url", lasting.ws, "--instance-id", "x")
     first = agent(*words)
     first.said("connected")
     agent(*words).said("connected")
-    assert first.wait() == 4
-    assert (first.said("refused")["agent_id"], first.said("refused")["reason"]) == (
-        "x",
-        "taken over",
+    warning = first.said("taken_over")
+    assert (warning["level"], warning["agent_id"]) == ("warning", "x")
+    assert warning["remedy"] == "give each agent an instance_id of its own"
+    first.said("waiting")
+    assert first.process.poll() is None
+
+
+HANGING_RESOLVER = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <string.h>
+#include <unistd.h>
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **found)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+        dlsym(RTLD_NEXT, "getaddrinfo");
+    if (name != NULL && strcmp(name, "hangs.test") == 0)
+        sleep(60);
+    return real(name, service, hints, found);
+}
+"""
+
+
+def test_a_name_server_that_hangs_does_not_hold_the_exit(agent: Start, tmp_path: Path) -> None:
+    source, library = tmp_path / "hang.c", tmp_path / "hang.so"
+    source.write_text(HANGING_RESOLVER)
+    command = ["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
+    subprocess.run(command, check=True)
+    one = agent(
+        "--url", "ws://hangs.test", "--set", "health_check_timeout_sec=0.2", LD_PRELOAD=str(library)
     )
-    assert first.log.splitlines()[-1] == (
-        "dscore: another agent has taken over the name x: give each an instance-id of its own"
-    )
+    # The look-up of the health page hangs by then, and goes on doing so.
+    one.said("server_not_ready")
+    one.signal(signal.SIGTERM)
+    assert one.process.wait(5.0) == 0
+
+
+async def test_after_a_stop_it_reads_before_it_judges_the_silence(agent: Start) -> None:
+    """SIGSTOP for longer than both ping times: the terminate_app that waits is answered."""
+    async with FakeServer() as server:
+        one = agent(
+            *("--url", server.url, "--instance-id", "a-1"),
+            *("--set", "ping_interval_sec=0.5", "--set", "ping_timeout_sec=0.5"),
+        )
+        peer = await server.acquaint()
+        await asyncio.to_thread(one.said, "connected")
+        one.signal(signal.SIGSTOP)
+        await peer.send("terminate_app", request_id="r-1", reason="Server shutting down")
+        await asyncio.sleep(2.5)  # What is tested: a time in which it does not look.
+        one.signal(signal.SIGCONT)
+        assert (await peer.recv_type("app_terminated"))["request_id"] == "r-1"
+        await peer.close(1000, "Client terminated")
+        assert await asyncio.to_thread(one.wait) == 0
 
 
 def test_the_file_the_variables_and_the_flags(agent: Start, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_our_keys_are_obeyed(path: Path, tmp_path: Path) -> None:
     assert load(path) == AgentConfig(
         url="wss://example.net/deepstream/ws",
         instance_id="cam-1",
-        token="s3cret",
+        token_file=token,
         ca_file=ca,
         cert_file=ca,
         key_file=ca,

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from dscore.agent.dial import Dialer
 from dscore.agent.health import BODY_LIMIT, Health, Look, check, judge
 from fake_server import FakeServer
 
@@ -31,16 +32,16 @@ def test_the_word_for_a_document(document: object, health: Health) -> None:
 async def test_asks_the_page() -> None:
     async with FakeServer() as server:
         url = server.config().health_url
-        assert (await check(url, 5.0, None)).health is Health.OK
+        assert (await check(url, 5.0, None, Dialer())).health is Health.OK
         server.health = {"status": "shutting_down"}
-        assert (await check(url, 5.0, None)).health is Health.SHUTTING_DOWN
+        assert (await check(url, 5.0, None, Dialer())).health is Health.SHUTTING_DOWN
 
 
 async def test_nobody_there_is_unreachable() -> None:
-    look = await check("http://127.0.0.1:1/deepstream/health", 5.0, None)
+    look = await check("http://127.0.0.1:1/deepstream/health", 5.0, None, Dialer())
     assert look.health is Health.UNREACHABLE
     assert look.reason == "Connection refused"
-    look = await check("http://host.invalid/health", 5.0, None)
+    look = await check("http://host.invalid/health", 5.0, None, Dialer())
     assert look.health is Health.UNREACHABLE
 
 
@@ -100,4 +101,4 @@ async def looked(*answer: bytes, seconds: float) -> Look:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        return await check(f"http://127.0.0.1:{port}/health", seconds, None)
+        return await check(f"http://127.0.0.1:{port}/health", seconds, None, Dialer())

@@ -24,9 +24,9 @@ def waits(row: Row, count: int, policy: ReconnectPolicy = EXACT) -> list[float]:
     ("code", "reason", "row"),
     [
         (1000, "Client terminated", Row.FINAL),
-        (4409, "taken over", Row.FINAL),
-        (4409, "", Row.FINAL),
-        (1008, "authentication failed", Row.FINAL),
+        (4409, "taken over", Row.TAKEN_OVER),
+        (4409, "", Row.TAKEN_OVER),
+        (1008, "authentication failed", Row.UNAUTHENTICATED),
         (1000, "", Row.OTHER),
         (1008, "authentication timeout", Row.OTHER),
         (1008, "too many errors", Row.OTHER),
@@ -115,7 +115,7 @@ def test_a_hint_counts_once() -> None:
 def test_a_hint_does_not_bring_back_who_shall_stay_away() -> None:
     one = connected()
     one.hinted(7.25)
-    assert one.closed(4409, "taken over", NOW) is None
+    assert one.closed(1000, "Client terminated", NOW) is None
 
 
 @pytest.mark.parametrize("seconds", [0.0, -5.0])
@@ -159,6 +159,29 @@ def test_each_failure_waits_as_its_own_cause_demands() -> None:
     assert one.refused() == 4
 
 
+@pytest.mark.parametrize("row", [Row.TAKEN_OVER, Row.UNAUTHENTICATED])
+def test_reconnect_7_an_identity_waits_5_minutes_doubled_up_to_an_hour(row: Row) -> None:
+    assert waits(row, 6) == [300, 600, 1200, 2400, 3600, 3600]
+    # Full jitter: a fleet whose token has expired must not knock in one moment.
+    assert JITTER.delay(row, 0, lambda: 0.5) == 150
+
+
+def test_reconnect_7_new_credentials_wait_as_anything_else() -> None:
+    one = connected()
+    assert one.closed(1008, "authentication failed", NOW) == 300
+    assert one.renewed() == 1
+    one.due()
+    one.opened(NOW)
+    assert one.closed(1008, "authentication failed", NOW) == 600
+
+
+@pytest.mark.parametrize(("seconds", "wait"), [(7.5, 7.5), (0.0, 1.0), (1e9, HINT_LIMIT)])
+def test_reconnect_7_retry_after_is_a_hint(seconds: float, wait: float) -> None:
+    one = Reconnector(JITTER, never)
+    one.begin()
+    assert one.refused(retry_after=seconds) == wait
+
+
 EVENTS: dict[str, Callable[[Reconnector], object]] = {
     "begin": lambda one: one.begin(),
     "due": lambda one: one.due(),
@@ -166,13 +189,15 @@ EVENTS: dict[str, Callable[[Reconnector], object]] = {
     "opened": lambda one: one.opened(NOW),
     "hinted": lambda one: one.hinted(1.0),
     "closed": lambda one: one.closed(1006, "", NOW),
-    "closed for good": lambda one: one.closed(4409, "", NOW),
+    "closed for good": lambda one: one.closed(1000, "Client terminated", NOW),
+    "renewed": lambda one: one.renewed(),
     "stop": lambda one: one.stop(),
 }
 
 TABLE = {
     (Phase.IDLE, "begin"): Phase.ATTEMPTING,
     (Phase.WAITING, "due"): Phase.ATTEMPTING,
+    (Phase.WAITING, "renewed"): Phase.WAITING,
     (Phase.ATTEMPTING, "refused"): Phase.WAITING,
     (Phase.ATTEMPTING, "opened"): Phase.CONNECTED,
     (Phase.CONNECTED, "hinted"): Phase.CONNECTED,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -15,7 +16,16 @@ from typing import Any
 
 import pytest
 
-from dscore.agent import Agent, AgentConfig, Exit, ReconnectPolicy, State, Status, TerminateAnswer
+from dscore.agent import (
+    Agent,
+    AgentConfig,
+    Exit,
+    ReconnectPolicy,
+    State,
+    Status,
+    TerminateAnswer,
+    link,
+)
 from fake_server import until
 from serving import Serving, clean_environment
 from waiting import wait_until
@@ -69,6 +79,8 @@ async def again(serve: Serve, old: Serving) -> Serving:
     return await asyncio.to_thread(serve, port=old.port, directory=old.log_path.parent)
 
 
+# After a takeover the table has minutes.
+SOON = dataclasses.replace(QUICK, identity_delay=0.05, identity_cap=0.2)
 NO_HINTS = {"DSCORE_SHUTDOWN__RECONNECT_WINDOW": "0s", "DSCORE_SHUTDOWN__NOTICE": "50ms"}
 
 
@@ -163,18 +175,37 @@ async def test_maintenance_keeps_agents_away_and_lets_them_back(lasting: Serving
         await back(agent)
 
 
-async def test_a_second_agent_of_that_name_takes_over(lasting: Serving) -> None:
-    async with connected(lasting) as (_, run), connected(lasting):
-        assert await asyncio.wait_for(run, 10) == Exit.REFUSED
+async def test_reconnect_7_taken_over_it_returns_once_the_other_one_has_gone(
+    lasting: Serving,
+) -> None:
+    async with connected(lasting, reconnect=SOON) as (first, run):
+        async with connected(lasting) as (second, _):
+            await until(lambda: first.status.last_close_code == 4409, "takeover")
+            # It asks, is told that the id is in use, and leaves the other one alone.
+            await until(lambda: first.status.reconnect_attempts >= 3, "attempts")
+            assert second.state is State.READY
+        await back(first)
+        assert not run.done()
 
 
-async def test_a_wrong_token_is_final(serve: Serve) -> None:
+async def test_reconnect_7_a_token_replaced_on_the_disk_brings_it_back(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "CREDENTIALS_POLL", 0.05)
     environ = {"DSCORE_AUTH__REQUIRED": "true", "DSCORE_AUTH__TOKENS": "right"}
     serving = await asyncio.to_thread(serve, env=environ)
-    async with connected(serving, token="right"):
-        pass
-    refused = Agent(config(serving, token="wrong"))
-    assert await asyncio.wait_for(refused.run(), 10) == Exit.REFUSED
+    token = tmp_path / "token"
+    token.write_text("wrong\n")
+    # The first wait of that row is 5 minutes: it is not what the agent waits for.
+    agent = Agent(config(serving, token_file=token, reconnect=ReconnectPolicy(jitter=False)))
+    run = asyncio.ensure_future(agent.run())
+    await until(lambda: agent.status.retry_in == 300, "wait")
+    assert agent.status.last_close_reason == "authentication failed"
+    token.write_text("right\n")
+    await back(agent)
+    assert not run.done()
+    await agent.close()
+    assert await run == Exit.STOPPED
 
 
 async def test_messages_go_both_ways_and_wait_for_who_is_away(lasting: Serving) -> None:
@@ -183,7 +214,7 @@ async def test_messages_go_both_ways_and_wait_for_who_is_away(lasting: Serving) 
         path = "/api/v1/agents/a-1/message"
         await asyncio.to_thread(lasting.request, "POST", path, {"type": "work", "n": 1})
         await until(lambda: len(got) == 1, "message")
-        agent._connection.abort("test")
+        agent._link.connection.abort("test")
         await until(lambda: agent.status.last_close_code == 1006, "cut")
         await asyncio.to_thread(lasting.request, "POST", path, {"type": "work", "n": 2})
         await back(agent)

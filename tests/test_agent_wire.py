@@ -13,14 +13,9 @@ from pathlib import Path
 import pytest
 
 from dscore.agent import AgentConfig, Exit, embed
-from dscore.agent.wire import (
-    MESSAGE_LIMIT,
-    ConnectError,
-    Connection,
-    End,
-    open_connection,
-    tls_context,
-)
+from dscore.agent.credentials import tls_context
+from dscore.agent.dial import Dialer
+from dscore.agent.wire import MESSAGE_LIMIT, ConnectError, Connection, End, open_connection
 from dscore.errors import ConfigError
 from fake_server import SECONDS, FakeServer, Peer, until
 
@@ -41,7 +36,7 @@ async def pair(
 
 async def connect(config: AgentConfig, arrived: list[bytes]) -> Connection:
     connection = await open_connection(
-        config, tls_context(config), on_message=arrived.append, on_writable=lambda: None
+        config, tls_context(config), Dialer(), on_message=arrived.append, on_writable=lambda: None
     )
     connection.begin()
     return connection
@@ -65,7 +60,7 @@ async def test_what_comes_along_with_the_upgrade_waits_until_somebody_listens() 
     arrived: list[bytes] = []
     async with FakeServer() as server:
         connection = await open_connection(
-            server.config(), None, on_message=arrived.append, on_writable=lambda: None
+            server.config(), None, Dialer(), on_message=arrived.append, on_writable=lambda: None
         )
         peer = await server.accept()
         await peer.socket.send("early")
@@ -166,7 +161,7 @@ async def test_a_full_connection_is_not_writable_until_it_has_drained() -> None:
     async with FakeServer() as server:
         config = server.config()
         connection = await open_connection(
-            config, None, on_message=lambda _: None, on_writable=drained.set
+            config, None, Dialer(), on_message=lambda _: None, on_writable=drained.set
         )
         peer = await server.accept()
         peer.socket.transport.pause_reading()

@@ -12,30 +12,21 @@ import asyncio
 import contextlib
 import logging
 import random as randomness
-import ssl
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from dscore.agent import health, statelog
+from dscore.agent import statelog
 from dscore.agent.config import AgentConfig
 from dscore.agent.conversation import CONTROL, Conversation
 from dscore.agent.dialect import Dialect, RawDialect, SocketIoDialect
-from dscore.agent.health import Health, Look
+from dscore.agent.gateway import Gateway
 from dscore.agent.hooks import Hook, HookQueue
+from dscore.agent.link import Link
 from dscore.agent.log import Log
 from dscore.agent.outbox import Outbox
-from dscore.agent.reconnect import Reconnector, Row
 from dscore.agent.status import Exit, State, Status
 from dscore.agent.termination import Termination
-from dscore.agent.wire import (
-    CLOSE_SECONDS,
-    ConnectError,
-    Connection,
-    End,
-    open_connection,
-    tls_context,
-)
+from dscore.agent.wire import CLOSE_SECONDS
 
 _log = Log("dscore.agent")
 
@@ -69,15 +60,16 @@ class Agent:
         self.config = config
         self._on_message = on_message
         self._on_state = on_state
-        self._random = random
+        self._gateway = Gateway(config)
         self._dialect: Dialect = (
-            RawDialect() if config.dialect == "raw" else SocketIoDialect(config.token)
+            RawDialect()
+            if config.dialect == "raw"
+            else SocketIoDialect(lambda: self._gateway.token)
         )
         self._outbox = Outbox(config.outbox_limit)
         self._hooks = HookQueue()
-        self._reconnector = Reconnector(config.reconnect, random)
         self._conversation = Conversation(config, self._dialect, self)
-        self._connection: Connection | None = None
+        self._link = Link(config, self._gateway, self._conversation, self, random)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[int] | None = None
         self._life: asyncio.Task[None] | None = None
@@ -86,11 +78,7 @@ class Agent:
         )
         self._stopping: asyncio.Task[None] | None = None
         self._state = State.IDLE
-        self._retry_in: float | None = None
-        self._last_end = End(0, "")
-        self._health = Health.UNKNOWN
         self._server_leaving = False
-        self._was_known = False
         self._restored = False
 
     @property
@@ -108,12 +96,12 @@ class Agent:
         """All that can be known of it now. Safe from any thread."""
         return Status(
             state=self._state,
-            reconnect_attempts=self._reconnector.attempts,
-            retry_in=self._retry_in,
-            last_close_code=self._last_end.code,
-            last_close_reason=self._last_end.reason,
+            reconnect_attempts=self._link.attempts,
+            retry_in=self._link.retry_in,
+            last_close_code=self._link.last_end.code,
+            last_close_reason=self._link.last_end.reason,
             server_shutting_down=self._server_leaving,
-            health=self._health.value,
+            health=self._link.health.value,
             session_restored=self._restored,
             queued=len(self._outbox),
             dropped=self._outbox.dropped,
@@ -126,7 +114,7 @@ class Agent:
             An `Exit`.
 
         Raises:
-            ConfigError: A certificate cannot be used.
+            ConfigError: The token's file or a certificate cannot be used.
         """
         await self.start()
         try:
@@ -138,14 +126,14 @@ class Agent:
         """Begins to connect, and returns at once.
 
         Raises:
-            ConfigError: A certificate cannot be used.
+            ConfigError: The token's file or a certificate cannot be used.
         """
         if self._loop is not None:
             raise RuntimeError("an agent starts only once")
-        tls = tls_context(self.config)
+        self._gateway.open()
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
-        self._life = self._spawn(self._live(tls))
+        self._life = self.spawn(self._live())
 
     async def wait(self) -> int:
         """Waits until it is over, without ending it.
@@ -168,7 +156,8 @@ class Agent:
             task.cancel()
         if running:
             await asyncio.wait(running)
-        self._enter(State.CLOSED)
+        self._gateway.close()
+        self.enter(State.CLOSED)
         await self._hooks.close()
 
     def stop(self, reason: str = "stopped on this machine") -> None:
@@ -200,7 +189,7 @@ class Agent:
             raise ValueError(f"a message has at most {self.config.max_message_size} bytes")
         taken = self._outbox.put(text, is_control=message["type"] in CONTROL)
         if taken:
-            self._call_soon(self._flush)
+            self._call_soon(self.flush)
         return taken
 
     def log_state(self, level: int) -> None:
@@ -211,114 +200,28 @@ class Agent:
     # What the server wants (`conversation.Owner`).
 
     def acknowledged(self, *, restored: bool) -> None:
-        self._was_known, self._restored = True, restored
+        self._restored = restored
+        self._link.acknowledged()
         _log.info("connected", url=self.config.url, session_restored=restored)
-        self._set_server_leaving(leaving=False)
-        self._enter(State.READY)
-        self._flush()
+        self.set_server_leaving(leaving=False)
+        self.enter(State.READY)
+        self.flush()
 
     def asked_to_terminate(self, request_id: str, reason: str) -> None:
         self._terminate(request_id, reason)
 
     def server_leaves(self, reconnect_after: float | None) -> None:
         if reconnect_after is not None:
-            self._reconnector.hinted(reconnect_after)
-        self._set_server_leaving(leaving=True)
+            self._link.hinted(reconnect_after)
+        self.set_server_leaving(leaving=True)
 
     def received(self, message: dict[str, Any], size: int) -> None:
         self._hooks.put(self._on_message, message, size=size)
 
-    async def _live(self, tls: ssl.SSLContext | None) -> None:
-        """Connects, and comes back, until the server wants no more of it."""
-        self._reconnector.begin()
-        while (wait := await self._attempt(tls)) is not None:
-            if self._stopping is not None:
-                return  # It ends the agent; there is nobody left to come back for.
-            _log.info("waiting", seconds=round(wait, 3), attempt=self._reconnector.attempt)
-            self._retry_in = wait
-            self._enter(State.WAITING)
-            await asyncio.sleep(wait)
-            self._retry_in = None
-            if self._stopping is not None:
-                return
-            self._reconnector.due()
-        if self._stopping is not None:
-            return
-        if self._last_end.code == 1000:
-            self._finish(Exit.STOPPED)
-        else:
-            _log.error("refused", agent_id=self.config.instance_id, reason=self._last_end.reason)
-            self._finish(Exit.REFUSED)
-
-    async def _attempt(self, tls: ssl.SSLContext | None) -> float | None:
-        """One attempt, and the connection that comes of it.
-
-        Returns:
-            Seconds to wait before the next one; None: there shall be none.
-        """
-        self._enter(State.CONNECTING)
-        if self.config.health_check_enabled and (
-            (look := await self._look(tls)).health is not Health.OK
-        ):
-            url, word = self.config.health_url, look.health.value
-            _log.warning("server_not_ready", url=url, health=word, reason=look.reason)
-            leaving = self._health is Health.SHUTTING_DOWN
-            return self._reconnector.refused(Row.SHUTTING_DOWN if leaving else Row.OTHER)
-        try:
-            connection = await open_connection(
-                self.config, tls, on_message=self._conversation.receive, on_writable=self._flush
-            )
-        except ConnectError as error:
-            _log.warning("connection_failed", url=self.config.url, reason=str(error))
-            return self._reconnector.refused()
-        now = time.monotonic()
-        self._reconnector.opened(now)
-        end = await self._converse(connection, tls)
-        lived = time.monotonic() - now
-        _log.info("disconnected", close_code=end.code, reason=end.reason, lived=round(lived, 3))
-        if end.code in (1001, 1013):
-            self._set_server_leaving(leaving=True)
-        return self._reconnector.closed(end.code, end.reason, now + lived)
-
-    async def _converse(self, connection: Connection, tls: ssl.SSLContext | None) -> End:
-        """Talks on a connection until it has ended."""
-        self._connection = connection
-        self._enter(State.INTRODUCING)
-        watch = self._spawn(self._watch_health(tls))
-        try:
-            self._conversation.begin(
-                connection, reconnection=self._was_known, last_close_code=self._last_end.code
-            )
-            await asyncio.wait({connection.ended})
-        finally:
-            self._conversation.end()
-            watch.cancel()
-            # On every way out but the usual one it is open still.
-            connection.close(1001, "agent stopped")
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({connection.ended}, timeout=CLOSE_SECONDS)
-            connection.abort("closed")
-            self._connection = None
-        self._last_end = await connection.ended
-        return self._last_end
-
-    async def _watch_health(self, tls: ssl.SSLContext | None) -> None:
-        """Hears of a shutdown even where no message of it comes."""
-        if not self.config.health_check_enabled:
-            return
-        # A fleet that connected together must not ask together.
-        await asyncio.sleep(self.config.health_check_interval * self._random())
-        while True:
-            await self._look(tls)
-            await asyncio.sleep(self.config.health_check_interval)
-
-    async def _look(self, tls: ssl.SSLContext | None) -> Look:
-        config = self.config
-        look = await health.check(config.health_url, config.health_check_timeout, tls)
-        self._health = look.health
-        if self._health in (Health.OK, Health.SHUTTING_DOWN):
-            self._set_server_leaving(leaving=self._health is Health.SHUTTING_DOWN)
-        return look
+    async def _live(self) -> None:
+        await self._link.live()
+        if self._stopping is None:
+            self._finish(Exit.STOPPED)  # The server wants no more of it.
 
     def _terminate(self, request_id: str | None, reason: str) -> None:
         """Stops the application, unless that is being done; a further request is answered too."""
@@ -326,24 +229,24 @@ class Agent:
             self._termination.note(request_id)
         if self._stopping is None and self._ended is not None and not self._ended.done():
             _log.info("terminating", request_id=request_id, reason=reason)
-            self._stopping = self._spawn(self._stop_application(request_id, reason))
+            self._stopping = self.spawn(self._stop_application(request_id, reason))
 
     async def _stop_application(self, request_id: str | None, reason: str) -> None:
         self._outbox.refuse(refusing=True)
-        self._enter(State.TERMINATING)
+        self.enter(State.TERMINATING)
         answer = await self._termination.run(request_id, reason)
         say = _log.info if answer.complete else _log.warning
         say("terminated", status=answer.status, complete=answer.complete, reason=answer.message)
         # What was accepted before goes out before: the server hangs up on the answer.
-        self._flush(patient=False)
-        answered, connection = self._termination.answer_all(answer), self._connection
+        self.flush(patient=False)
+        answered, connection = self._termination.answer_all(answer), self._link.connection
         if answered and answer.is_ok and connection is not None:
             await asyncio.wait({connection.ended}, timeout=CLOSE_SECONDS)
         self._finish(answer.exit_code)
 
-    def _flush(self, *, patient: bool = True) -> None:
+    def flush(self, *, patient: bool = True) -> None:
         """Sends what waits, as long as the connection takes it without queueing."""
-        connection = self._connection
+        connection = self._link.connection
         if connection is None or not self._conversation.is_acknowledged:
             return
         while connection.is_writable or (not patient and connection.is_open):
@@ -351,7 +254,7 @@ class Agent:
                 return
             connection.send(message)
 
-    def _set_server_leaving(self, *, leaving: bool) -> None:
+    def set_server_leaving(self, *, leaving: bool) -> None:
         if self._server_leaving == leaving:
             return
         self._server_leaving = leaving
@@ -359,7 +262,7 @@ class Agent:
         self._outbox.refuse(refusing=leaving or self._stopping is not None)
         self._tell()
 
-    def _enter(self, state: State) -> None:
+    def enter(self, state: State) -> None:
         # An application that is being stopped stays that, whatever its connection does.
         stopping = self._state is State.TERMINATING and state is not State.CLOSED
         if self._state is state or stopping:
@@ -375,7 +278,7 @@ class Agent:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(int(code))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         task.add_done_callback(self._failed)
         return task

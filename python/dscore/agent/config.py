@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from dscore.agent import ini
+from dscore.agent.dial import check_proxy
 from dscore.agent.events import Kind
 from dscore.agent.identity import default_instance_id
 from dscore.agent.reconnect import ReconnectPolicy
@@ -40,9 +41,11 @@ class AgentConfig:
         dialect: How messages are written: "raw" is a JSON object each, "socketio" is Socket.IO.
         instance_id: The agent's name, alone in the fleet.
         token: Shown to the server, where it wants one.
+        token_file: Where the token is, instead: read anew before each attempt.
         ca_file: Certificates to trust instead of the system's, for wss.
         cert_file: The client certificate, with its chain.
         key_file: The key of it, if it is not in the same file.
+        proxy: An HTTP proxy that connects to the server; "none": no proxy; None: the environment's.
         app_config: The `config` object of app_ready.
         health_check_enabled: Look at the server's health before each attempt, and now and then
             while connected.
@@ -66,9 +69,11 @@ class AgentConfig:
     dialect: Dialect = "raw"
     instance_id: str = field(default_factory=default_instance_id)
     token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    proxy: str | None = field(default=None, repr=False)
     app_config: Mapping[str, Any] = field(default_factory=dict)
     health_check_enabled: bool = True
     health_check_interval: float = 30.0
@@ -88,6 +93,10 @@ class AgentConfig:
         self._check("dialect", _dialect)
         self._check("instance_id", _instance_id)
         self._complete_url()
+        if self.proxy is not None:
+            self._check("proxy", check_proxy)
+        if self.token is not None and self.token_file is not None:
+            raise ConfigError("token_file: give a token or its file, not both")
         if self.key_file is not None and self.cert_file is None:
             raise ConfigError("key_file: a key needs its cert_file")
 
@@ -186,7 +195,7 @@ def _winners(
 
     def choose(key: str, text: str, origin: str) -> None:
         # By what they set, not by name: a token file of the environment wins over the file's token.
-        chosen[_SETTINGS[key][1]] = _Given(key, text, origin)
+        chosen[key.removesuffix("_file") if key in _TOKEN else key] = _Given(key, text, origin)
 
     if path is not None:
         for entry in ini.read(Path(path)):
@@ -256,11 +265,27 @@ def _file(text: str) -> Path:
     return path
 
 
-def _token_file(text: str) -> str:
-    lines = _file(text).read_text().splitlines()
+def _token_file(text: str) -> Path:
+    path = _file(text)
+    read_token(path)
+    return path
+
+
+def read_token(path: Path) -> str:
+    """The token in a file: its first line that is neither blank nor a comment.
+
+    Raises:
+        ValueError: It cannot be read, or there is none in it.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text") from None
     tokens = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not tokens:
-        raise ValueError(f"there is no token in {text}")
+        raise ValueError(f"there is no token in {path}")
     return tokens[0]
 
 
@@ -304,6 +329,8 @@ def _instance_id(text: str) -> str:
     return text
 
 
+_TOKEN = ("token", "token_file")
+
 _SETTINGS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     # Document A's, in its units and with its defaults.
     "health_check_interval_sec": (_seconds, "health_check_interval"),
@@ -319,11 +346,13 @@ _SETTINGS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "dialect": (_dialect, "dialect"),
     "instance_id": (_instance_id, "instance_id"),
     "token": (_text, "token"),
-    "token_file": (_token_file, "token"),
+    "token_file": (_token_file, "token_file"),
     "ca_file": (_file, "ca_file"),
     "cert_file": (_file, "cert_file"),
     "key_file": (_file, "key_file"),
+    "proxy": (check_proxy, "proxy"),
     "app_config": (_object, "app_config"),
+    "identity_retry_delay_sec": (_seconds, "reconnect.identity_delay"),
     "reconnect_jitter_enabled": (_boolean, "reconnect.jitter"),
     "ping_interval_sec": (_seconds, "ping_interval"),
     "ping_timeout_sec": (_seconds, "ping_timeout"),

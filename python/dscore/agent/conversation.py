@@ -3,21 +3,25 @@
 It decides nothing about the agent's life: what the server wants of it is passed on.
 """
 
-import asyncio
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Protocol
 
+from dscore.agent.alarm import Alarm
 from dscore.agent.config import AgentConfig
 from dscore.agent.dialect import Dialect
 from dscore.agent.log import Log
+from dscore.agent.seen import SeenIds
 from dscore.agent.wire import Connection
 
 HEARTBEAT_SECONDS = 30.0
 """Until the server names another time: reconnection_ack does not."""
 ACK_SECONDS = 5.0
 """Without an ack after so long a heartbeat asks: servers may be set to send no app_ready_ack."""
+MAX_UNANSWERED = 3
+"""Heartbeats without an answer, on a connection that was never acknowledged: the server that takes
+frames has no loop that reads them."""
 INVITATION_SECONDS = 20.0
 """For the dialect's own words, where it has some before the introduction."""
 SHORTEST_HEARTBEAT = 0.05
@@ -65,29 +69,39 @@ class Conversation:
         self._dialect = dialect
         self._owner = owner
         self._connection: Connection | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._beat)
+        self._seen = SeenIds()
+        self._unanswered = 0
         self._interval = HEARTBEAT_SECONDS
         self._introduction: dict[str, Any] | None = None
         """What is said first; None: it was said."""
         self.is_acknowledged = False
         """The server has taken the agent in."""
 
-    def begin(self, connection: Connection, *, reconnection: bool, last_close_code: int) -> None:
+    def begin(
+        self,
+        connection: Connection,
+        *,
+        token: str | None,
+        reconnection: bool,
+        last_close_code: int,
+    ) -> None:
         """Introduces the agent, as soon as the dialect allows.
 
         Args:
             connection: Just opened.
+            token: What the server may want to see.
             reconnection: The server has known this run of the agent before.
             last_close_code: How the last connection ended.
         """
         self._connection = connection
-        token = {} if self._config.token is None else {"token": self._config.token}
+        self._unanswered = 0
         self._introduction = {
             "instance_id": self._config.instance_id,
             "reconnection": reconnection,
             "last_close_code": last_close_code,
             "config": self._config.app_config,
-            **token,
+            **({} if token is None else {"token": token}),
         }
         if self._dialect.begins_at_once:
             self._introduce()
@@ -99,7 +113,7 @@ class Conversation:
         """Says no more."""
         self._connection = None
         self.is_acknowledged = False
-        self._disarm()
+        self._alarm.cancel()
 
     def send(self, type_name: str, **fields: Any) -> bool:
         """Sends a message of the protocol; False: there is no connection, and it is lost."""
@@ -132,6 +146,9 @@ class Conversation:
             answer(self, message)
         # What it is refused for is the application's business too.
         if answer is None or message["type"] == "error":
+            if self._seen.is_repeated(message.get("message_id")):
+                _log.info("message_repeated", message_id=message["message_id"])
+                return
             self._owner.received(message, size)
 
     def _introduce(self) -> None:
@@ -150,6 +167,7 @@ class Conversation:
         if message.get("status") == "ok":
             self._acked(message)
             return
+        self._unanswered = 0
         _log.warning("heartbeat_failed", reason=message.get("message"))
         if message.get("shouldReconnect") is True and self._connection is not None:
             self._connection.close(1000, "heartbeat failed")
@@ -179,9 +197,14 @@ class Conversation:
             self._interval = min(max(seconds, SHORTEST_HEARTBEAT), LONGEST_HEARTBEAT)
         self._arm(self._interval)
 
-    def _beat(self) -> None:
-        if self._introduction is not None and self._connection is not None:
-            self._connection.close(1000, "no invitation")
+    def _beat(self, gap: float) -> None:
+        # After a gap the answers may lie in the socket: they are read before silence is judged.
+        if self._connection is not None and not gap and (reason := self._silence()) is not None:
+            _log.warning("not_acknowledged", reason=reason)
+            self._connection.close(1000, reason)
+            return
+        if self._introduction is not None:
+            self._arm(INVITATION_SECONDS)
             return
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         self.send(
@@ -189,17 +212,20 @@ class Conversation:
             clientName=self._config.instance_id,
             timestamp=now.replace("+00:00", "Z"),
         )
+        self._unanswered += not self.is_acknowledged and not gap
         self._arm(self._interval if self.is_acknowledged else ACK_SECONDS)
 
-    def _arm(self, seconds: float) -> None:
-        self._disarm()
-        if self._connection is not None:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._beat)
+    def _silence(self) -> str | None:
+        """What the server did not say though it had the time; None: it may have some left."""
+        if self._introduction is not None:
+            return "no invitation"
+        if not self.is_acknowledged and self._unanswered >= MAX_UNANSWERED:
+            return f"no answer to {MAX_UNANSWERED} heartbeats"
+        return None
 
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _arm(self, seconds: float) -> None:
+        if self._connection is not None:
+            self._alarm.arm(seconds)
 
     _answers: ClassVar[Mapping[str, Callable[..., None]]] = {
         "app_ready_ack": _acked,

@@ -3,7 +3,7 @@
 Bytes in, packets out: nothing here has a state or a socket.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -69,13 +69,14 @@ class SocketIoDialect:
 
     begins_at_once = False
 
-    def __init__(self, token: str | None = None) -> None:
+    def __init__(self, token: Callable[[], str | None] = lambda: None) -> None:
         """Says nothing yet.
 
         Args:
-            token: Shown when it connects, where servers look for it before any event.
+            token: The token of the moment, shown when it connects, where servers look for it before
+                any event.
         """
-        self._auth = b"" if token is None else orjson.dumps({"token": token})
+        self._token = token
 
     def encode(self, message: Mapping[str, Any]) -> bytes:
         kind = _type_of(message)
@@ -87,7 +88,8 @@ class SocketIoDialect:
         if kind == b"4":
             return self._decode_socket(content[:1], content[1:])
         if kind == b"0":  # open
-            return Packet(reply=b"40" + self._auth)
+            token = self._token()
+            return Packet(reply=b"40" + (b"" if token is None else orjson.dumps({"token": token})))
         if kind == b"1":  # close
             return Packet(ends="the server closes")
         if kind == b"2":  # ping; a pong carries what the ping did

@@ -7,21 +7,17 @@ import ssl
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
-import httpcore
 import orjson
+
+from dscore.agent.dial import Dialer
+from dscore.agent.exchange import Exchange, Response, retry_after
 
 BODY_LIMIT = 16 * 1024 * 1024
 """Bytes; the page lists every instance of the fleet, and 100,000 long names fit."""
 
-_FAILURES = (
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.TimeoutException,
-    httpcore.UnsupportedProtocol,
-)
-
-
+_READ_BYTES = 64 * 1024
 _NO_DOCUMENT = "{} is no health document (HTTP {}): is this the address of a dscore server?"
 
 
@@ -33,56 +29,77 @@ class Health(str, Enum):
     UNREACHABLE = "unreachable"
     """No answer in time, or one that makes no sense."""
     UNKNOWN = "unknown"
-    """Nobody has asked yet."""
+    """Not asked yet."""
 
 
 class Look(NamedTuple):
-    """One answer, and why there is none."""
+    """One answer, and why there is none.
+
+    Attributes:
+        health: In a word.
+        reason: For the log.
+        is_connected: Whether the instance that was asked about is connected; None: not said.
+        retry_after: Seconds of a `Retry-After` with 429 or 503; None: there was none.
+    """
 
     health: Health
     reason: str
+    is_connected: bool | None = None
+    retry_after: float | None = None
 
 
-async def check(url: str, timeout: float, tls: ssl.SSLContext | None) -> Look:
+async def check(url: str, timeout: float, tls: ssl.SSLContext | None, dialer: Dialer) -> Look:
     """Asks once.
 
     Args:
-        url: The health page.
+        url: The health page, with its query.
         timeout: Seconds for everything together.
         tls: For https.
+        dialer: Makes the TCP connection.
     """
     try:
         # All of it is bounded, not each read: a page that trickles in is no answer either.
-        status, body = await asyncio.wait_for(_page(url, tls), timeout)
+        response = await asyncio.wait_for(_page(url, tls, dialer), timeout)
     except asyncio.TimeoutError:
         return Look(Health.UNREACHABLE, f"no answer within {timeout:g} s")
-    except (*_FAILURES, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         return Look(Health.UNREACHABLE, _cause(error))
-    health = _read(body)
-    reason = "it says so" if health is not Health.UNREACHABLE else _NO_DOCUMENT.format(url, status)
-    return Look(health, reason)
+    document = _document(response.body)
+    health = judge(document)
+    if health is Health.UNREACHABLE:
+        words = _NO_DOCUMENT.format(url, response.status)
+        fields = (response.headers.get(name) for name in (b"retry-after", b"date"))
+        value, date = (None if field is None else field.decode("latin-1") for field in fields)
+        return Look(health, words, retry_after=retry_after(response.status, value, date))
+    is_connected = document.get("instance_connected")
+    return Look(health, "it says so", is_connected if isinstance(is_connected, bool) else None)
 
 
-async def _page(url: str, tls: ssl.SSLContext | None) -> tuple[int, bytes]:
-    # A client for each look: it leaves no socket behind. httpcore and not httpx: it writes no line
-    # into the program's log for each look, and takes no proxy of the environment, as the WebSocket
-    # does not.
-    async with (
-        httpcore.AsyncConnectionPool(ssl_context=tls) as pool,
-        pool.stream("GET", url, headers=[("accept", "application/json")]) as answer,
-    ):
-        body = bytearray()
-        async for chunk in answer.aiter_stream():
-            body += chunk
-            if len(body) > BODY_LIMIT:
-                raise ValueError("the health document is too long")
-    return answer.status, bytes(body)
+async def _page(url: str, tls: ssl.SSLContext | None, dialer: Dialer) -> Response:
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if tls else 80)
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    fields = [("accept", "application/json"), ("connection", "close")]
+    exchange = Exchange("GET", target, parts.netloc.rpartition("@")[2], fields)
+    one = await dialer.dial(host, port, secure=tls is not None)
+    name = None if tls is None else host
+    try:
+        reader, writer = await asyncio.open_connection(sock=one, ssl=tls, server_hostname=name)
+    except BaseException:
+        one.close()
+        raise
+    try:
+        writer.write(exchange.request)
+        while True:
+            data = await reader.read(_READ_BYTES)
+            if (response := exchange.receive(data, BODY_LIMIT)) is not None:
+                return response
+    finally:
+        # Not closed in good form: TLS would wait for the server's half of it.
+        writer.transport.abort()
 
 
 def _cause(error: BaseException) -> str:
-    """What happened, without the "all attempts failed" around it."""
-    while isinstance(error.__cause__ or error.__context__, OSError):
-        error = error.__cause__ or error.__context__ or error
     # TLS has numbers of its own.
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
         if error.errno is not None and error.errno in errno.errorcode:
@@ -91,12 +108,12 @@ def _cause(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _read(body: bytes) -> Health:
+def _document(body: bytes) -> Any:
     # The status code says nothing that the document does not.
     try:
-        return judge(orjson.loads(body))
+        return orjson.loads(body)
     except orjson.JSONDecodeError:
-        return Health.UNREACHABLE
+        return None
 
 
 def judge(document: Any) -> Health:

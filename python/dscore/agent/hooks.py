@@ -5,14 +5,13 @@ call: a blocking one must not cost the connection.
 """
 
 import asyncio
-import contextlib
 import inspect
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from dscore.agent.log import Log
+from dscore.agent.thread import ThreadError, in_thread
 
 Hook = Callable[..., Any]
 
@@ -34,41 +33,12 @@ async def call(hook: Hook, *arguments: Any) -> Any:
     """Calls a hook, sync or async, and returns what it returns."""
     if inspect.iscoroutinefunction(hook):
         return await hook(*arguments)
-    result = await _in_thread(hook, *arguments)
+    try:
+        result = await in_thread(hook, *arguments, name="dscore-agent-hook")
+    except ThreadError as error:
+        raise HookError(f"the hook {error}") from None
     # A lambda around an async function, a partial, an object with an async __call__.
     return await result if inspect.isawaitable(result) else result
-
-
-async def _in_thread(hook: Hook, *arguments: Any) -> Any:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def finish(result: Any, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        elif isinstance(error, StopIteration):  # No future takes one.
-            future.set_exception(HookError("the hook raised StopIteration"))
-        else:
-            future.set_exception(error)
-
-    def work() -> None:
-        result: Any = None
-        error: BaseException | None = None
-        try:
-            result = hook(*arguments)
-        except Exception as raised:
-            error = raised
-        except BaseException as raised:
-            # `sys.exit()` would end this thread alone, and nobody would ever hear of it.
-            error = HookError(f"the hook raised {raised!r}")
-        with contextlib.suppress(RuntimeError):  # The loop is gone, and who waited for this.
-            loop.call_soon_threadsafe(finish, result, error)
-
-    # A daemon: one that hangs must not keep the process from ending.
-    threading.Thread(target=work, name="dscore-agent-hook", daemon=True).start()
-    return await future
 
 
 class HookQueue:

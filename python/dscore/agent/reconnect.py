@@ -4,6 +4,7 @@ The machine: a phase, an event, the next phase.
 
     IDLE        begin       ATTEMPTING  at once
     WAITING     due         ATTEMPTING
+    WAITING     renewed     WAITING     the credentials differ from those that were refused
     ATTEMPTING  refused     WAITING     no connection came of it; n grows by one
     ATTEMPTING  opened      CONNECTED   the WebSocket is open
     CONNECTED   hinted      CONNECTED   the server said when to come back
@@ -40,6 +41,10 @@ class Row(Enum):
 
     GOING_AWAY = "going_away"
     SHUTTING_DOWN = "shutting_down"
+    TAKEN_OVER = "taken_over"
+    """Another agent came in under this agent's id."""
+    UNAUTHENTICATED = "unauthenticated"
+    """The server did not take the token."""
     FINAL = "final"
     OTHER = "other"
 
@@ -53,7 +58,9 @@ class ReconnectPolicy:
         shutdown_delay: The least wait after 1013, or when health says `shutting_down`.
         shutdown_step: What each further attempt adds to that.
         base: The first wait after anything else; it doubles with each attempt.
-        cap: No wait of the table is longer, but for the least ones.
+        cap: No wait of the table is longer, but for the least ones and those of the identity.
+        identity_delay: The first wait after a takeover or a refused token; it doubles too.
+        identity_cap: The longest of these.
         exponential: False keeps every wait at the first of its row.
         jitter: Spread the waits evenly over what lies above the least one.
         stable_after: Only a connection that lived this long resets the count of attempts.
@@ -64,6 +71,8 @@ class ReconnectPolicy:
     shutdown_step: float = 5.0
     base: float = 1.0
     cap: float = 60.0
+    identity_delay: float = 300.0
+    identity_cap: float = 3600.0
     exponential: bool = True
     jitter: bool = True
     stable_after: float = 10.0
@@ -78,30 +87,36 @@ class ReconnectPolicy:
         """
         if not self.exponential:
             n = 0
-        # Capped before it is used: 2.0 ** 1024 overflows, and a server may be away for days.
-        doubled = min(self.base * 2.0 ** min(n, 60), self.cap)
-        if row is Row.GOING_AWAY:
-            least, most = self.restart_delay, max(self.restart_delay, doubled)
-        elif row is Row.SHUTTING_DOWN:
-            most = min(self.shutdown_delay + n * self.shutdown_step, self.cap)
-            least = min(self.shutdown_delay, most)
-        else:
-            least, most = 0.0, doubled
+        least, most = self._bounds(row, n)
         return least + (most - least) * random() if self.jitter else most
 
+    def _bounds(self, row: Row, n: int) -> tuple[float, float]:
+        if row is Row.SHUTTING_DOWN:
+            most = min(self.shutdown_delay + n * self.shutdown_step, self.cap)
+            return min(self.shutdown_delay, most), most
+        if row in (Row.TAKEN_OVER, Row.UNAUTHENTICATED):
+            return 0.0, _doubled(self.identity_delay, n, self.identity_cap)
+        doubled = _doubled(self.base, n, self.cap)
+        if row is Row.GOING_AWAY:
+            return self.restart_delay, max(self.restart_delay, doubled)
+        return 0.0, doubled
 
-TAKEN_OVER = 4409
-"""The close code of a connection whose agent came in by another one."""
-_FINAL = frozenset({(1000, "Client terminated"), (1008, "authentication failed")})
+
+def _doubled(first: float, n: int, cap: float) -> float:
+    # Bounded before it is used: 2.0 ** 1024 overflows, and a server may be away for days.
+    return min(first * 2.0 ** min(n, 60), cap)
+
+
+_ROWS = {1001: Row.GOING_AWAY, 1013: Row.SHUTTING_DOWN, 4409: Row.TAKEN_OVER}
+_ROWS_BY_REASON = {
+    (1000, "Client terminated"): Row.FINAL,
+    (1008, "authentication failed"): Row.UNAUTHENTICATED,
+}
 
 
 def row_of(code: int, reason: str) -> Row:
-    """The row for a connection that was closed like this."""
-    if code == TAKEN_OVER or (code, reason) in _FINAL:
-        return Row.FINAL
-    if code == 1001:
-        return Row.GOING_AWAY
-    return Row.SHUTTING_DOWN if code == 1013 else Row.OTHER
+    """The row for a connection of an agent that was closed like this."""
+    return _ROWS_BY_REASON.get((code, reason)) or _ROWS.get(code, Row.OTHER)
 
 
 class Reconnector:
@@ -137,14 +152,29 @@ class Reconnector:
         """The wait is over."""
         self._pass(Phase.WAITING, Phase.ATTEMPTING)
 
-    def refused(self, row: Row = Row.OTHER) -> float:
+    def renewed(self) -> float:
+        """The credentials that the server refused have been replaced.
+
+        Returns:
+            Seconds to wait before the next attempt, from now.
+        """
+        self._pass(Phase.WAITING, Phase.WAITING)
+        return self._policy.delay(Row.OTHER, self.attempt, self._random)
+
+    def refused(self, row: Row = Row.OTHER, *, retry_after: float | None = None) -> float:
         """The attempt made no connection, or the server's health forbade it.
+
+        Args:
+            row: Why.
+            retry_after: The seconds of a `Retry-After`, which wins over the table like a hint.
 
         Returns:
             Seconds to wait before the next one.
         """
         self._pass(Phase.ATTEMPTING, Phase.WAITING)
         self.attempt += 1
+        if retry_after is not None:
+            return self._bounded(retry_after)
         return self._policy.delay(row, self.attempt, self._random)
 
     def opened(self, now: float) -> None:
@@ -155,11 +185,11 @@ class Reconnector:
     def hinted(self, seconds: float) -> None:
         """The server said how long to stay away after the close.
 
-        Less than the first wait of the table is not done: a server that sends everybody off with 0
-        would have them at its door without a pause.
+        Less than the first wait of the table is not done: a server whose hint is 0 would have the
+        whole fleet back without a pause.
         """
         self._pass(Phase.CONNECTED, Phase.CONNECTED)
-        self._hint = min(max(seconds, self._policy.base), HINT_LIMIT)
+        self._hint = self._bounded(seconds)
 
     def closed(self, code: int, reason: str, now: float) -> float | None:
         """The connection has ended.
@@ -180,6 +210,9 @@ class Reconnector:
     def stop(self) -> None:
         """No attempt comes any more."""
         self.phase = Phase.STOPPED
+
+    def _bounded(self, seconds: float) -> float:
+        return min(max(seconds, self._policy.base), HINT_LIMIT)
 
     def _pass(self, expected: Phase, following: Phase) -> None:
         if self.phase is not expected:

@@ -27,8 +27,6 @@ class Exit(IntEnum):
     FAILED = 1
     FORCED = 3
     """Told to stop, and the application did not do it cleanly or in time."""
-    REFUSED = 4
-    """The server does not want it back: another agent has its name, or its token is wrong."""
     INCOMPLETE = 5
     """Told to stop, and it stopped, but a stream did not reach its end: a recording may lack its
     index."""

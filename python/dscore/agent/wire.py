@@ -24,12 +24,13 @@ from picows import (
     ws_connect,
 )
 
+from dscore.agent.alarm import Alarm
 from dscore.agent.config import AgentConfig
-from dscore.errors import ConfigError
+from dscore.agent.dial import Dialer
+from dscore.agent.exchange import retry_after
 
-DIAL_SECONDS = 10.0
 UPGRADE_SECONDS = 60.0
-"""A server that has just booted accepts a fleet one after the other."""
+"""A server that has just booted upgrades a fleet one after the other."""
 CLOSE_SECONDS = 2.0
 """For the other side's half of the closing handshake."""
 MESSAGE_LIMIT = 10 * 1024 * 1024
@@ -55,27 +56,15 @@ class End(NamedTuple):
 
 
 class ConnectError(Exception):
-    """No connection came of it; the message says why."""
+    """No connection came of it; the message says why.
 
-
-def tls_context(config: AgentConfig) -> ssl.SSLContext | None:
-    """What wss and https need; None for an address without encryption.
-
-    Raises:
-        ConfigError: A certificate or key cannot be used.
+    Attributes:
+        retry_after: Seconds of a `Retry-After` that came with it; None: there was none.
     """
-    if not config.is_secure:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file)
-    except OSError as error:  # An SSLError is one too.
-        raise ConfigError(f"ca_file: cannot use {config.ca_file}: {error}") from None
-    if config.cert_file is not None:
-        try:
-            context.load_cert_chain(config.cert_file, config.key_file)
-        except OSError as error:
-            raise ConfigError(f"cert_file: cannot use {config.cert_file}: {error}") from None
-    return context
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Connection(WSListener):
@@ -96,7 +85,8 @@ class Connection(WSListener):
         self._silence = ping_interval + ping_timeout
         self._last_seen = self._loop.time()
         self._transport: WSTransport | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._silence_alarm = Alarm(self._keep_alive)
+        self._hang_up: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
         self._fragments = bytearray()
         self._early: list[bytes] | None = []
@@ -144,7 +134,7 @@ class Connection(WSListener):
         self._transport = transport
         self._open = True
         self._last_seen = self._loop.time()
-        self._timer = self._loop.call_later(self._ping_interval, self._keep_alive)
+        self._silence_alarm.arm(self._ping_interval)
         self._watch = self._loop.create_task(_watch(transport))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -205,9 +195,11 @@ class Connection(WSListener):
         self._open = False
         transport.send(WSMsgType.CLOSE, payload)
         self._disarm()
-        self._timer = self._loop.call_later(CLOSE_SECONDS, transport.disconnect, False)
+        self._hang_up = self._loop.call_later(CLOSE_SECONDS, transport.disconnect, False)
 
-    def _keep_alive(self) -> None:
+    def _keep_alive(self, gap: float) -> None:
+        # Not looked is not silent: what came meanwhile lies in the socket, and is read next.
+        self._last_seen += gap
         silent = self._loop.time() - self._last_seen
         if silent >= self._silence:
             self.abort("ping timeout")
@@ -218,12 +210,13 @@ class Connection(WSListener):
         wait = self._ping_interval - silent
         if wait <= 0:
             wait = min(self._ping_interval, self._silence - silent)
-        self._timer = self._loop.call_later(wait, self._keep_alive)
+        self._silence_alarm.arm(wait)
 
     def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._silence_alarm.cancel()
+        if self._hang_up is not None:
+            self._hang_up.cancel()
+            self._hang_up = None
 
 
 async def _watch(transport: WSTransport) -> None:
@@ -235,6 +228,7 @@ async def _watch(transport: WSTransport) -> None:
 async def open_connection(
     config: AgentConfig,
     tls: ssl.SSLContext | None,
+    dialer: Dialer,
     *,
     on_message: Callable[[bytes], None],
     on_writable: Callable[[], None],
@@ -244,6 +238,7 @@ async def open_connection(
     Args:
         config: The address, the times of pings.
         tls: For wss.
+        dialer: Makes the TCP connection.
         on_message: Takes each message's bytes, once the connection was told to `begin`.
         on_writable: Called when a full connection takes messages again.
 
@@ -253,7 +248,7 @@ async def open_connection(
     dialled: list[socket.socket] = []
 
     async def dial(url: WSParsedURL) -> socket.socket:
-        dialled.append(await asyncio.wait_for(_dial(url.host, url.port), DIAL_SECONDS))
+        dialled.append(await dialer.dial(url.host, url.port, secure=config.is_secure))
         return dialled[0]
 
     def listener() -> Connection:
@@ -280,7 +275,7 @@ async def open_connection(
     except asyncio.TimeoutError:
         raise ConnectError("no answer in time") from None
     except WSInvalidStatusError as error:
-        raise ConnectError(_refusal(error)) from None
+        raise ConnectError(_refusal(error), _retry_after(error)) from None
     except (OSError, WSError, WSInvalidURL, UnicodeError) as error:
         # UnicodeError: a name that no name server could know, such as `a..b`.
         raise ConnectError(str(error) or type(error).__name__) from None
@@ -301,25 +296,11 @@ def _refusal(error: WSInvalidStatusError) -> str:
     return words
 
 
-async def _dial(host: str, port: int) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    last: OSError = OSError(f"no address for {host}")
-    for family, kind, protocol, _, address in await loop.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM
-    ):
-        one = socket.socket(family, kind, protocol)
-        one.setblocking(False)
-        try:
-            await loop.sock_connect(one, address)
-        except OSError as error:
-            one.close()
-            last = error
-        except BaseException:
-            one.close()
-            raise
-        else:
-            return one
-    raise last
+def _retry_after(error: WSInvalidStatusError) -> float | None:
+    if error.response is None:
+        return None
+    headers = error.response.headers
+    return retry_after(int(error.response.status), headers.get("retry-after"), headers.get("date"))
 
 
 async def _abandon(opening: "asyncio.Future[Any]", dialled: list[socket.socket]) -> None:
@@ -334,4 +315,4 @@ async def _abandon(opening: "asyncio.Future[Any]", dialled: list[socket.socket])
             one.shutdown(socket.SHUT_RDWR)
     await asyncio.wait({opening}, timeout=CLOSE_SECONDS)
     if opening.done() and not opening.cancelled():
-        opening.exception()  # Seen: nobody else asks for it.
+        opening.exception()  # Seen: no other task asks for it.

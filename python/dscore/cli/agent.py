@@ -15,8 +15,6 @@ from dscore import log
 from dscore.agent import Agent, AgentConfig, Exit, load
 from dscore.agent.events import PipelineError
 from dscore.agent.metrics import serve_metrics
-from dscore.agent.reconnect import TAKEN_OVER
-from dscore.cli import PROGRAM
 from dscore.cli.errors import INTERRUPTED, USAGE, CliError
 from dscore.cli.notify import Notifier
 from dscore.config import LogConfig
@@ -57,9 +55,6 @@ def agent(
     except BaseException:
         log.flush()
         raise
-    if code == Exit.REFUSED:
-        log.flush()
-        print(f"{PROGRAM}: {program.refusal}", file=sys.stderr)
     _exit(code)
 
 
@@ -90,16 +85,6 @@ class _Program:
         self._agent = Agent(config, on_terminate=on_terminate)
         if self._binding is not None:
             self._binding.report_to(self._agent.send, config.pipeline_reports)
-
-    @property
-    def refusal(self) -> str:
-        """Why the server does not want it back, and what to do."""
-        name, status = self._config.instance_id, self._agent.status
-        if status.last_close_code == TAKEN_OVER:
-            return (
-                f"another agent has taken over the name {name}: give each an instance-id of its own"
-            )
-        return f"the server does not want {name} ({status.last_close_reason}): check its token"
 
     async def run(self) -> int:
         """Lives until the agent or the pipeline is over.

@@ -70,6 +70,8 @@ class Health(BaseModel):
     system: SystemHealth
     maintenance: bool
     store: StorageHealth
+    instance_connected: bool | None = None
+    """Only where the query names an `instance_id`: whether that agent is connected."""
 
 
 class ProbeAnswer(BaseModel):
@@ -120,11 +122,12 @@ def router(
         response_model=Health,
         responses={503: {"model": Health, "description": "The server is shutting down."}},
     )
-    async def health(request: Request) -> Response:
+    async def health(request: Request, instance_id: str | None = None) -> Response:
         headers = _cross_origin(request.headers.get("origin"), origins)
         status = draining_status if fleet.is_draining else 200
-        document = health_document(fleet, sampler, names_agents=request.scope.get(SEES_IDS, False))
-        return Response(document, status, headers, "application/json")
+        sees_ids = request.scope.get(SEES_IDS, False)
+        body = health_document(fleet, sampler, instance_id, names_agents=sees_ids)
+        return Response(body, status, headers, "application/json")
 
     @routes.get("/livez", summary="Does the loop turn?", response_model=ProbeAnswer)
     async def livez() -> Response:
@@ -155,8 +158,16 @@ def router(
     return routes
 
 
-def health_document(fleet: Fleet, sampler: SystemSampler, *, names_agents: bool) -> bytes:
-    """The health document as JSON. Nothing awaits between the readings, so they belong together."""
+def health_document(
+    fleet: Fleet, sampler: SystemSampler, instance_id: str | None = None, *, names_agents: bool
+) -> bytes:
+    """The health document as JSON. Nothing awaits between the readings, so they belong together.
+
+    Args:
+        instance_id: Whether this agent is connected is said too; agents ask before they return
+            under an id that was taken over (PROTOCOL.md §7).
+        names_agents: Whether the ids of all that are connected are in it.
+    """
     counts = fleet.counts()
     cpu, memory = sampler.sample()
     is_draining = fleet.is_draining
@@ -180,8 +191,14 @@ def health_document(fleet: Fleet, sampler: SystemSampler, *, names_agents: bool)
             },
             "maintenance": fleet.maintenance,
             "store": store_document(fleet.store_health()),
+            **({} if instance_id is None else _presence(fleet, instance_id.strip())),
         }
     )
+
+
+def _presence(fleet: Fleet, agent_id: str) -> dict[str, bool]:
+    agent = fleet.agent(agent_id)
+    return {"instance_connected": agent is not None and agent.connected}
 
 
 def _cross_origin(origin: str | None, allowed: Sequence[str]) -> dict[str, str]:
