@@ -2,56 +2,20 @@
 
 import asyncio
 import importlib.util
-import json
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fake_server import FakeServer
-from serving import Serving, clean_environment
+from agent_program import Program
+from fake_server import FakeServer, until
+from serving import Serving
 from waiting import wait_until
 
 Serve = Callable[..., Serving]
-
-
-class Program:
-    """One run of `python -m dscore agent`."""
-
-    def __init__(self, log_path: Path, *arguments: str, **environ: str) -> None:
-        self._log_path = log_path
-        with log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "dscore", "agent", *arguments],
-                env=clean_environment(environ),
-                stdout=log,
-                stderr=log,
-            )
-
-    @property
-    def log(self) -> str:
-        return self._log_path.read_text()
-
-    def said(self, event: str, count: int = 1) -> dict[str, Any]:
-        """Waits for the line with this event."""
-
-        def find() -> list[dict[str, Any]]:
-            lines = [json.loads(line) for line in self.log.splitlines() if line.endswith("}")]
-            found = [line for line in lines if line["event"] == event]
-            return found[count - 1 :]
-
-        return wait_until(find, f"{event} of the agent", 30.0)[0]
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def wait(self) -> int:
-        return self.process.wait(20.0)
 
 
 @pytest.fixture
@@ -65,8 +29,7 @@ def agent(tmp_path: Path) -> Iterator[Callable[..., Program]]:
 
     yield start
     for one in programs:
-        one.process.kill()
-        one.process.wait()
+        one.close()
 
 
 Start = Callable[..., Program]
@@ -158,6 +121,8 @@ async def test_after_a_stop_it_reads_before_it_judges_the_silence(agent: Start) 
         peer = await server.acquaint()
         await asyncio.to_thread(one.said, "connected")
         one.signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{one.process.pid}/stat")
+        await until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "stop")
         await peer.send("terminate_app", request_id="r-1", reason="Server shutting down")
         await asyncio.sleep(2.5)  # What is tested: a time in which it does not look.
         one.signal(signal.SIGCONT)

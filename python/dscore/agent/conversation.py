@@ -183,7 +183,7 @@ class Conversation:
         self._owner.asked_to_terminate(request_id, reason if isinstance(reason, str) else "")
 
     def _server_leaves(self, message: Mapping[str, Any]) -> None:
-        after = _milliseconds(message.get("reconnectAfter"))
+        after = milliseconds(message.get("reconnectAfter"))
         _log.info("server_leaves", reason=message.get("message"), reconnect_after=after)
         self._owner.server_leaves(after)
 
@@ -192,7 +192,7 @@ class Conversation:
         _log.warning("message_refused", code=code, reason=text, request_type=about)
 
     def _heartbeat_in(self, message: Mapping[str, Any]) -> None:
-        seconds = _milliseconds(message.get("nextHeartbeatIn"))
+        seconds = milliseconds(message.get("nextHeartbeatIn"))
         if seconds is not None:
             self._interval = min(max(seconds, SHORTEST_HEARTBEAT), LONGEST_HEARTBEAT)
         self._arm(self._interval)
@@ -238,7 +238,7 @@ class Conversation:
     }
 
 
-def _milliseconds(value: object) -> float | None:
+def milliseconds(value: object) -> float | None:
     """Seconds; None for what is no finite number of milliseconds."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

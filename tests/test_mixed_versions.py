@@ -1,0 +1,109 @@
+"""The release before this wave and this one: a fleet is never upgraded in one moment.
+
+The former agent works with this server, and this agent with the former server: introduction,
+heartbeats, the session over a restart, both drains.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_program import Program
+from serving import Serving
+from waiting import wait_until
+
+# Building the former extension takes a minute, and longer on a busy machine.
+pytestmark = pytest.mark.timeout(900)
+
+ROOT = Path(__file__).parent.parent
+QUICK = {
+    "DSCORE_MONITORING__HEALTH_CHECK_INTERVAL": "100ms",
+    "DSCORE_MONITORING__PROCESS_CHECK_INTERVAL": "200ms",
+    "DSCORE_SHUTDOWN__NOTICE": "50ms",
+    "DSCORE_SHUTDOWN__RECONNECT_WINDOW": "0s",
+}
+SETTINGS = ("--set", "max_reconnect_delay_sec=1", "--set", "server_shutdown_retry_delay_sec=1")
+
+
+@pytest.fixture(scope="module")
+def former() -> dict[str, str]:
+    """The environment in which `python -m dscore` is the former release."""
+    environ = {**os.environ, "PYO3_PYTHON": sys.executable}
+    built = subprocess.run(
+        [ROOT / "scripts" / "former"], env=environ, capture_output=True, text=True
+    )
+    if built.returncode == 3:
+        pytest.skip(built.stderr.strip())
+    assert built.returncode == 0, built.stderr
+    return {"PYTHONPATH": built.stdout.strip()}
+
+
+@pytest.fixture(params=["former agent", "former server"])
+def sides(
+    request: pytest.FixtureRequest, former: dict[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What the agent's and the server's environment have besides."""
+    return (former, {}) if request.param == "former agent" else ({}, former)
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    programs: list[Program] = []
+
+    def start(*arguments: str, **environ: str) -> Program:
+        programs.append(Program(tmp_path / f"agent-{len(programs)}.log", *arguments, **environ))
+        return programs[-1]
+
+    yield start
+    for one in programs:
+        one.close()
+
+
+def seen(serving: Serving) -> dict[str, Any]:
+    """What the server knows of the agent."""
+    found: dict[str, Any] = json.loads(serving.get("/api/v1/agents/a-1")[1])
+    return found
+
+
+@pytest.mark.parametrize("dialect", ["raw", "socketio"])
+def test_introduction_heartbeats_session_and_both_drains(
+    serve: Callable[..., Serving],
+    agent: Callable[..., Program],
+    sides: tuple[dict[str, str], dict[str, str]],
+    dialect: str,
+) -> None:
+    agent_environ, server_environ = sides
+    serving = serve(env={**QUICK, **server_environ})
+    url = f"ws://127.0.0.1:{serving.port}"
+    words = ("--url", url, "--instance-id", "a-1", "--set", f"dialect={dialect}", *SETTINGS)
+    one = agent(*words, **agent_environ)
+    assert one.said("connected")["session_restored"] is False
+    wait_until(lambda: seen(serving)["last_heartbeat"], "heartbeat")
+
+    # Drained with intent restart it goes on, and finds its session at the next server.
+    assert serving.stop(signal.SIGUSR1) == 0
+    assert one.said("disconnected")["close_code"] == 1001
+    after = serve(
+        env={**QUICK, **server_environ}, port=serving.port, directory=serving.log_path.parent
+    )
+    assert one.said("connected", 2)["session_restored"] is True
+
+    # The same after an end that was not announced.
+    after.process.kill()
+    after.process.wait()
+    last = serve(
+        env={**QUICK, **server_environ}, port=serving.port, directory=serving.log_path.parent
+    )
+    assert one.said("connected", 3)["session_restored"] is True
+
+    # Drained with intent terminate both end with 0.
+    assert last.stop(signal.SIGTERM) == 0
+    assert one.wait() == 0
+    assert one.said("disconnected", 3)["close_code"] == 1000
