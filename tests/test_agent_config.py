@@ -76,8 +76,8 @@ def test_our_keys_are_obeyed(path: Path, tmp_path: Path) -> None:
     path.write_text(
         "[websocket]\n"
         f"url=wss://example.net/deepstream/ws\ninstance_id=cam-1\ntoken_file={token}\n"
-        f"ca_file={ca}\ncert_file={ca}\nkey_file={ca}\n"
-        'app_config={"site": "north"}\nreconnect_jitter_enabled=no\nping_interval_sec=1\n'
+        f"ca_file={ca}\ncert_file={ca}\nkey_file={ca}\nproxy=http://p:1\n"
+        'app_config={"site": "north"}\nidentity_retry_delay_sec=60\nreconnect_jitter_enabled=no\nping_interval_sec=1\n'
         "ping_timeout_sec=2\noutbox_limit=3\nmax_message_size=1000\nmetrics_port=9100\n"
         "pipeline_reports=warning, error\n"
     )
@@ -88,8 +88,9 @@ def test_our_keys_are_obeyed(path: Path, tmp_path: Path) -> None:
         ca_file=ca,
         cert_file=ca,
         key_file=ca,
+        proxy="http://p:1",
         app_config={"site": "north"},
-        reconnect=ReconnectPolicy(jitter=False),
+        reconnect=ReconnectPolicy(jitter=False, identity_delay=60),
         ping_interval=1,
         ping_timeout=2,
         outbox_limit=3,

@@ -22,20 +22,18 @@ def test_importing_the_agent_loads_neither_the_core_nor_the_server_s_libraries()
     assert out.stdout.strip() == "[]"
 
 
-def test_embedding_needs_the_four_packages_of_the_page() -> None:
-    four = {"httpcore", "orjson", "picows", "uvloop"}
-    needed = {"anyio", "aiofastnet", "certifi", "exceptiongroup", "h11", "idna", "multidict"}
-    needed |= {"python_socks", "sniffio", "typing_extensions"}
+def test_embedding_needs_the_five_packages_of_the_page() -> None:
+    five = {"aiohappyeyeballs", "h11", "orjson", "picows", "uvloop"}
+    needed = {"aiofastnet", "exceptiongroup", "multidict", "python_socks", "typing_extensions"}
     code = (
         "import importlib.metadata, sys, dscore.agent, dscore.agent.embed, uvloop\n"
-        "import httpcore._backends.anyio\n"
         "known = importlib.metadata.packages_distributions()\n"
         "loaded = {name.partition('.')[0] for name in sys.modules}\n"
         "print(*sorted(loaded & set(known)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     # A .pth file of setuptools loads its hack into every Python.
-    assert set(out.stdout.split()) - {"dscore", "_distutils_hack"} - needed <= four
+    assert set(out.stdout.split()) - {"dscore", "_distutils_hack"} - needed <= five
 
 
 def test_the_program_does_not_load_the_core() -> None:
