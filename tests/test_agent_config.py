@@ -77,7 +77,8 @@ def test_our_keys_are_obeyed(path: Path, tmp_path: Path) -> None:
         "[websocket]\n"
         f"url=wss://example.net/deepstream/ws\ninstance_id=cam-1\ntoken_file={token}\n"
         f"ca_file={ca}\ncert_file={ca}\nkey_file={ca}\nproxy=http://p:1\n"
-        'app_config={"site": "north"}\nidentity_retry_delay_sec=60\nreconnect_jitter_enabled=no\nping_interval_sec=1\n'
+        'app_config={"site": "north"}\nreconnect_jitter_enabled=no\nping_interval_sec=1\n'
+        "identity_retry_delay_sec=60\n"
         "ping_timeout_sec=2\noutbox_limit=3\nmax_message_size=1000\nmetrics_port=9100\n"
         "pipeline_reports=warning, error\n"
     )
