@@ -8,8 +8,7 @@
 //! Timers run up to the moment by which everything that came was read, and no further (`looking.rs`); what they count in
 //! leaves out the time in which this reactor did not look (`clock.rs`).
 //!
-//! This is the only file that reads the clocks for handlers: after the wait, and before the commands. (The pool reads
-//! its own for its owner.)
+//! The clocks are read once after the wait and once before the commands, for all handlers.
 
 mod commands;
 mod looking;
@@ -20,7 +19,6 @@ mod upgrade;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 
@@ -28,7 +26,6 @@ use crate::acceptor::Acceptor;
 use crate::broadcast::{SLICE, Walk};
 use crate::clock::Clock;
 use crate::context::Context;
-use crate::event::{Event, Gap};
 use crate::handle::{Handle, Shared};
 use crate::peer::{Peer, Stage, Watcher};
 use crate::settings::Gate;
@@ -52,12 +49,6 @@ const ROOM: usize = 65_536;
 /// Milliseconds of one tick of the wheel: deadlines are at most this late by its doing (PROTOCOL.md §5 rule 8 allows
 /// 50), and peers that fall due together are served together.
 const TICK_MS: u64 = 8;
-/// How long to sleep when the owner is behind and output may still go out.
-const PAUSED_NAP: Duration = Duration::from_millis(2);
-/// How long to sleep at most while deadlines run: a process that was stopped for longer notices.
-const MAX_SLEEP: Duration = Duration::from_millis(250);
-/// How soon figures are published that somebody was in the way of.
-const UNPUBLISHED_NAP: Duration = Duration::from_millis(1);
 
 const WAKER: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
@@ -165,73 +156,6 @@ impl Reactor {
         self.walk();
         self.serve_sessions();
         self.hand_over();
-    }
-
-    /// Sleeps until a socket, a command or a deadline calls.
-    fn wait(&mut self, lobby: &mut ReadyList, ready: &mut ReadyList, paused: bool) {
-        let pool_us = self.read_pool_clock();
-        self.clock.stands_still = paused;
-        let commands = &self.own.commands;
-        let mut timeout = self.time_to_next_deadline().map(|time| time.min(MAX_SLEEP));
-        commands.reactor.lie_down();
-        let has_work =
-            !(commands.is_empty() && self.walks.is_empty() && self.cx.requests.is_empty());
-        if has_work || !self.looks.is_empty() {
-            timeout = Some(Duration::ZERO);
-        }
-        if self.unpublished {
-            timeout = Some(timeout.map_or(UNPUBLISHED_NAP, |time| time.min(UNPUBLISHED_NAP)));
-        }
-        if paused {
-            // Sockets with input are ready all the time, and are not to be read: nap instead of spinning.
-            std::thread::sleep(PAUSED_NAP);
-            timeout = Some(Duration::ZERO);
-        }
-        let meant_us = timeout.map_or(u64::MAX, |time| pool_us + time.as_micros() as u64);
-        self.clock.sleep_until(meant_us);
-        lobby.clear();
-        let mut waited = self.poller.wait(ready, timeout);
-        // A list that is full may have no room left for the news that somebody waits in the lobby.
-        if ready.is_full() || ready.iter().any(|(token, _)| token == LOBBY) {
-            waited = waited.and(self.lobby.wait(lobby, Some(Duration::ZERO)));
-        }
-        // A poller that fails is broken for good; the turn goes on with what needs none.
-        if waited.is_err() {
-            std::thread::sleep(PAUSED_NAP);
-        }
-        commands.reactor.get_up();
-    }
-
-    fn read_clock(&mut self) {
-        let pool_us = self.read_pool_clock();
-        self.cx.set_time(pool_us, SystemTime::now());
-        self.cx.set_now(self.clock.now_us());
-    }
-
-    fn read_pool_clock(&mut self) -> u64 {
-        let pool_us = self.shared.now_us();
-        if let Some(gap) = self.clock.read(pool_us) {
-            self.cx.tell(Event::Gap(Box::new(Gap {
-                reactor: self.cx.reactor,
-                began_ms: gap.began_ms,
-                length_ms: gap.length_ms,
-            })));
-        }
-        pool_us
-    }
-
-    fn time_to_next_deadline(&self) -> Option<Duration> {
-        let now_us = self.clock.now_us();
-        let timer = self.wheel.next_expiration().map(|tick| tick * TICK_MS);
-        let accept = self
-            .acceptor
-            .as_ref()
-            .and_then(|acceptor| acceptor.resume_ms);
-        let answer = self.to_speak_to.front().map(|&(at_ms, _)| at_ms);
-        let next_ms = [timer, accept, answer].into_iter().flatten().min()?;
-        Some(Duration::from_micros(
-            (next_ms * 1_000).saturating_sub(now_us),
-        ))
     }
 
     fn serve_sockets(&mut self, ready: &ReadyList, paused: bool) {

@@ -93,7 +93,7 @@ pub(crate) struct Session {
     errors: u8,
     /// Errors to come that do not count.
     forgiven: u8,
-    misses: u32,
+    misses: u16,
     /// The round trip of the last ping; 0 for none yet.
     pub(crate) rtt_us: u32,
     errors_since: u64,
@@ -383,7 +383,7 @@ impl Session {
         if self.next_check <= cx.now_ms
             && let Who::Agent(agent_id) = &self.who
         {
-            self.misses += 1;
+            self.misses = self.misses.saturating_add(1);
             self.next_check = cx.now_ms + cx.settings.connection_check_interval;
             cx.stats.missed_heartbeats_total += 1;
             cx.send_text(self.dialect.form(), |timestamp, out| {
@@ -391,7 +391,7 @@ impl Session {
             });
             cx.tell(Event::Missed {
                 conn,
-                misses: self.misses,
+                misses: self.misses.into(),
                 silent_ms,
             });
         }
