@@ -5,8 +5,8 @@ import time
 
 from dscore.agent.hooks import call
 from dscore.agent.log import Log
+from dscore.agent.pipeline import walk
 from dscore.agent.pipeline.gst import Gst
-from dscore.agent.pipeline.walk import has_ended
 
 POLL_SECONDS = 0.1
 
@@ -23,7 +23,8 @@ async def end_source(source: Gst.Element, patience: float) -> None:
         patience: Seconds without a frame after which a bin that was told, but has not ended, gets
             no more of it.
     """
-    if await call(source.send_event, Gst.Event.new_eos()):
+    # Through a transport it would go both ways, and wait for a peer.
+    if not walk.is_transport(source) and await call(source.send_event, Gst.Event.new_eos()):
         # What is no bin has nowhere to lose it.
         if not isinstance(source, Gst.Bin) or await _came_out(source, patience):
             return
@@ -36,9 +37,19 @@ async def end_source(source: Gst.Element, patience: float) -> None:
 
 
 def flush_source(source: Gst.Element) -> None:
-    """Frees whatever waits downstream of a source with its data in hand; the data is lost."""
-    for pad in source.srcpads:
-        pad.push_event(Gst.Event.new_flush_start())
+    """Frees whatever waits in a source, or behind it with its data in hand; the data is lost."""
+    # What says that it is a source may have sinks all the same, as webrtcbin does.
+    for pad in (*source.srcpads, *source.sinkpads):
+        flush_pad(pad)
+
+
+def flush_pad(pad: Gst.Pad) -> None:
+    """The same from one pad on. It waits for no lock of a stream."""
+    event = Gst.Event.new_flush_start()
+    if pad.direction == Gst.PadDirection.SRC:
+        pad.push_event(event)
+    else:
+        pad.send_event(event)
 
 
 async def _came_out(source: Gst.Bin, patience: float) -> bool:
@@ -53,7 +64,7 @@ async def _came_out(source: Gst.Bin, patience: float) -> bool:
     probed = Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST
     probes = [(pad, pad.add_probe(probed, passes)) for pad in source.srcpads]
     try:
-        while not all(has_ended(pad) for pad, _ in probes):
+        while not all(walk.has_ended(pad) for pad, _ in probes):
             if time.monotonic() - last >= patience:
                 return False
             await asyncio.sleep(POLL_SECONDS)

@@ -19,7 +19,7 @@ try:
         import gi
 
         gi.require_version("Gst", "1.0")
-        from gi.repository import GLib, Gst
+        from gi.repository import GLib, GObject, Gst
 except (ImportError, ValueError) as error:
     raise ImportError(REMEDY.format(cause=error)) from error
 
@@ -27,4 +27,4 @@ except (ImportError, ValueError) as error:
 if not Gst.is_initialized():
     Gst.init(None)
 
-__all__ = ["GLib", "Gst"]
+__all__ = ["GLib", "GObject", "Gst"]

@@ -1,7 +1,8 @@
 """Brings a pipeline to a standstill without losing what is in it, and never waits longer than told.
 
 1. The end of the stream goes into every source, and is waited for on the bus: what is on its way
-   reaches the sinks, a file gets its index.
+   reaches the sinks, a file gets its index. Where nothing moves any more it goes into the pads at
+   rest, too, that no end would come to: behind a closed valve, a tee with a branch that is blocked.
 2. The state NULL, asked for in a thread of its own: an element that hangs hangs there, not here.
 3. What did not end is named.
 """
@@ -14,22 +15,33 @@ from dscore.agent.events import PipelineEvent, StopReport
 from dscore.agent.hooks import call, within
 from dscore.agent.log import Log
 from dscore.agent.pipeline import walk
-from dscore.agent.pipeline.eos import end_source, flush_source
+from dscore.agent.pipeline.eos import end_source, flush_pad, flush_source
+from dscore.agent.pipeline.flow import Flow
 from dscore.agent.pipeline.gst import Gst
+from dscore.agent.pipeline.tracks import complete_mute_tracks
 from dscore.agent.termination import GRACEFUL
 
 Progress = Callable[[str, int], Awaitable[object]]
 
 PROGRESS_SECONDS = 1.0
 """Between two words to whoever waits for the end; a quick end needs none."""
-EOS_SHARE = 0.8
-"""Of the time there is, for the streams to end; the elements need some to stop."""
+NULL_SECONDS = 1.0
+"""Of the time there is, for the elements to stop; the streams may have the rest to end."""
+NULL_SHARE = 0.2
+"""The same of a short time."""
+REST_SECONDS = 1.0
+"""Without movement: then a pad at rest is given the end that will not come by itself."""
+REST_SHARE = 0.2
+"""The same of a short time for the streams to end."""
+HUNG_SHARE = 0.5
+"""Of that time without any movement: then what is behind an element that hangs is ended, too."""
+POLL_SECONDS = 0.1
+MAX_ERRORS = 16
+"""An element in trouble may tell of it a thousand times a second."""
 SWALLOWED_SECONDS = 2.0
 """Without a frame from a source bin that was told to end: then it has kept the end to itself."""
 SWALLOWED_SHARE = 0.4
 """The same of a short time for the streams to end."""
-FAILED_GRACE_SECONDS = 1.0
-"""A pipeline that has failed may never reach its end: its healthy branches get this long."""
 
 _log = Log("dscore.agent.pipeline")
 
@@ -38,8 +50,8 @@ class Ending:
     """How far a pipeline has come, as its bus tells it."""
 
     def __init__(self) -> None:
-        self.error: PipelineEvent | None = None
-        """The first: what comes after it follows from it."""
+        self.errors: list[PipelineEvent] = []
+        """The first ones; what comes after the very first often follows from it."""
         self.eos = asyncio.Event()
         self.failed = asyncio.Event()
         self.stopped = asyncio.Event()
@@ -49,8 +61,14 @@ class Ending:
         if event.kind == "eos":
             self.eos.set()
         elif event.kind == "error":
-            self.error = self.error or event
+            if len(self.errors) < MAX_ERRORS:
+                self.errors.append(event)
             self.failed.set()
+
+    @property
+    def error(self) -> PipelineEvent | None:
+        """The first error."""
+        return self.errors[0] if self.errors else None
 
 
 class Stopping:
@@ -82,6 +100,10 @@ class Stopping:
         self._stage = "eos"
         self._ends: list[tuple[Gst.Element, asyncio.Task[None]]] = []
         """The sources, and the threads that end them."""
+        self._forced: dict[Gst.Pad, asyncio.Task[bool]] = {}
+        """Pads that no end came to, and the threads that brought it."""
+        self._lost: list[str] = []
+        """Where data was left behind."""
 
     async def run(self) -> StopReport:
         """Stops the pipeline, as far as it can be stopped."""
@@ -89,56 +111,101 @@ class Stopping:
         try:
             began = time.monotonic()
             flowing = _is_flowing(self._pipeline)
-            stuck = await self._end_streams() if flowing else ""
+            failure = self._ending.error
+            if flowing:
+                await self._end_streams()
+            notes = [*self._lost, *map(str, self._faults())]
+            if flowing and not self._have_ended():
+                notes.append(_unended(self._pipeline))
             ended = time.monotonic()
             self._stage = "null"
             hanging = await self._halt()
         finally:
             telling.cancel()
-        complete = not flowing or self._ending.eos.is_set()
         report = StopReport(
             ok=not hanging,
-            complete=complete,
-            message=self._message(hanging, stuck),
+            complete=not notes,
+            message=_message(hanging, failure, notes),
             eos_seconds=ended - began,
             null_seconds=time.monotonic() - ended,
         )
-        say = _log.info if report.ok else _log.error
-        say("pipeline_stopped" if report.ok else "pipeline_hangs", message=report.message)
+        self._say(report)
         return report
+
+    def _say(self, report: StopReport) -> None:
+        if not report.ok:
+            _log.error("pipeline_hangs", message=report.message)
+        elif not report.complete:
+            _log.warning("pipeline_stopped", complete=False, message=report.message)
+        else:
+            _log.info("pipeline_stopped", complete=True, message=report.message)
 
     def _left(self) -> float:
         return max(self._deadline - time.monotonic(), 0.0)
 
-    async def _end_streams(self) -> str:
-        """Lets every stream run to its end; says which did not."""
-        eos, failed = self._ending.eos, self._ending.failed
-        until = time.monotonic() + min(self._eos_timeout, EOS_SHARE * self._left())
+    async def _end_streams(self) -> None:
+        """Lets every stream run to its end, as far as it can."""
+        patience = streams_seconds(self._eos_timeout, self._left())
+        until = time.monotonic() + patience
+        complete_mute_tracks(self._pipeline)
         # Each for itself: a source takes its end between two frames, and one that cannot get rid of
         # its frame must not hold up the others.
-        patience = min(SWALLOWED_SECONDS, SWALLOWED_SHARE * self._eos_timeout)
+        swallowed = min(SWALLOWED_SECONDS, SWALLOWED_SHARE * self._eos_timeout)
         self._ends = [
-            (source, asyncio.create_task(end_source(source, patience)))
+            (source, asyncio.create_task(end_source(source, swallowed)))
             for source in walk.sources(self._pipeline)
         ]
         playing = asyncio.create_task(_play_if_paused(self._pipeline))
-        await first_of(eos, failed, seconds=until - time.monotonic())
-        if failed.is_set() and not eos.is_set():
-            grace = min(FAILED_GRACE_SECONDS, until - time.monotonic())
-            await first_of(eos, seconds=grace)
-        playing.cancel()
-        return "" if eos.is_set() else _stuck(self._pipeline)
+        flow = Flow(self._pipeline)
+        try:
+            await self._end_idle_pads(flow, patience, until)
+        finally:
+            flow.close()
+            playing.cancel()
+
+    async def _end_idle_pads(self, flow: Flow, patience: float, until: float) -> None:
+        """Waits for the end, and ends what no end comes to."""
+        eos = self._ending.eos
+        rest = min(REST_SECONDS, REST_SHARE * patience)
+        while not self._have_ended() and (left := until - time.monotonic()) > 0:
+            flow.look()
+            hung = flow.rest >= HUNG_SHARE * patience
+            found = [pad for pad in flow.idle_pads(rest, hung=hung) if pad not in self._forced]
+            for pad in found:
+                self._force(pad, hung=hung)
+            failed = self._ending.error is not None
+            if failed and not found and flow.rest >= 2 * rest:
+                return  # It may never reach its end, and nothing in it is on its way any more.
+            await first_of(eos, seconds=min(POLL_SECONDS, left))
+
+    def _have_ended(self) -> bool:
+        """Every stream has: the bus says so, unless something private keeps the end to itself."""
+        if self._ending.eos.is_set():
+            return True
+        return walk.has_private_sinks(self._pipeline) and not walk.unended_sinks(self._pipeline)
+
+    def _force(self, pad: Gst.Pad, *, hung: bool) -> None:
+        name = f"{pad.get_parent_element().get_name()}.{pad.get_name()}"
+        _log.info("eos_into_idle_pad", pad=name)
+        if hung and (feeder := walk.upstream(pad)) is not None and not walk.is_source(feeder):
+            self._lost.append(f"{feeder.get_name()} hangs with data for {name}")
+        self._forced[pad] = asyncio.create_task(call(pad.send_event, Gst.Event.new_eos()))
 
     async def _halt(self) -> list[str]:
         """Asks for the state NULL; returns which elements did not reach it."""
-        has_ended = self._ending.eos.is_set()
-        held = [source for source, end in self._ends if not (has_ended or end.done())]
         # As long as a source waits to take its end, it holds its state lock, and the change to NULL
-        # would wait for it, while it waits for a sink that only NULL wakes up. A flush wakes it.
+        # would wait for it, while it waits for a sink that only NULL wakes up. A flush wakes it,
+        # and every other thread that is held up.
+        held = [source for source, end in self._ends if not end.done()]
         flushes = [asyncio.create_task(call(flush_source, source)) for source in held]
+        flushes += [
+            asyncio.create_task(call(flush_pad, pad))
+            for pad in walk.sink_pads(self._pipeline)
+            if not walk.is_free(pad)
+        ]
         asking = asyncio.create_task(call(self._pipeline.set_state, Gst.State.NULL))
         in_time = await within(asking, self._left())
-        for task in (*flushes, *(end for _, end in self._ends)):
+        for task in (*flushes, *self._forced.values(), *(end for _, end in self._ends)):
             task.cancel()
         if not in_time:
             names = walk.changing(self._pipeline) or walk.still_up(self._pipeline)
@@ -159,18 +226,41 @@ class Stopping:
                 # Whoever waits may be gone; the pipeline has to be stopped all the same.
                 _log.warning("progress_not_told", cause=error)
 
-    def _message(self, hanging: list[str], stuck: str) -> str:
-        if hanging:
-            return f"the pipeline hangs: {', '.join(hanging)} did not reach the state NULL"
-        failure = self._ending.error
-        notes = [GRACEFUL, failure and f"the pipeline had failed: {failure}", stuck]
-        return "; ".join(note for note in notes if note)
+    def _faults(self) -> list[PipelineEvent]:
+        """Errors after which no stream is sure to be whole, though each may have its end.
+
+        One of a camera cuts its stream short, and the end reaches the file all the same: many have
+        an error to tell when they are ended. One of a muxer or a sink is the file's.
+        """
+        cameras = {name for source, _ in self._ends for name in walk.names(source)}
+        others = walk.names(self._pipeline) - cameras
+        return [error for error in self._ending.errors if error.source in others]
 
 
-def _stuck(pipeline: Gst.Pipeline) -> str:
+def streams_seconds(wanted: float, available: float) -> float:
+    """How long the streams may take to end, of what there is until the pipeline stands still."""
+    return min(wanted, available - min(NULL_SECONDS, NULL_SHARE * available))
+
+
+def _unended(pipeline: Gst.Pipeline) -> str:
+    """Which streams did not end, and why."""
     sinks = ", ".join(walk.unended_sinks(pipeline)) or pipeline.get_name()
-    places = ", ".join(walk.stuck_ends(pipeline))
-    return f"no end of stream in time at {sinks}" + (f", stuck at {places}" if places else "")
+    words = f"no end of stream in time at {sinks}"
+    for why, places in (
+        ("held up by", walk.blocking(pipeline)),
+        ("stuck at", walk.stuck_ends(pipeline)),
+        ("not linked:", walk.unlinked(pipeline)),
+    ):
+        words += f", {why} {', '.join(places)}" if places else ""
+    return words
+
+
+def _message(hanging: list[str], failure: PipelineEvent | None, notes: list[str]) -> str:
+    if hanging:
+        return f"the pipeline hangs: {', '.join(hanging)} did not reach the state NULL"
+    if failure is not None:
+        notes = [f"the pipeline had failed: {failure}", *(n for n in notes if n != str(failure))]
+    return "; ".join([GRACEFUL, *notes])
 
 
 def _is_flowing(pipeline: Gst.Pipeline) -> bool:
