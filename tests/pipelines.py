@@ -23,8 +23,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import gi
 
-    gi.require_version("GstPbutils", "1.0")
-    from gi.repository import GstPbutils
+    # The last two only for what their types do to answers of webrtcbin.
+    for namespace in ("GstPbutils", "GstSdp", "GstWebRTC"):
+        gi.require_version(namespace, "1.0")
+    from gi.repository import GstPbutils, GstSdp, GstWebRTC  # noqa: F401
 
 Frame = tuple[int, str]
 """Time stamp in ns, and what is in it."""

@@ -102,3 +102,39 @@ def test_the_names_of_a_bin_are_those_of_all_in_it() -> None:
     camera = Gst.parse_bin_from_description("videotestsrc name=inner ! queue name=buffer", True)
     camera.set_name("camera")
     assert walk.names(camera) == {"camera", "inner", "buffer"}
+
+
+def test_what_blocks_is_found_behind_all_that_waits_for_it() -> None:
+    pipeline = parse(
+        "videotestsrc ! tee name=t ! queue max-size-buffers=1 ! identity ! fakesink name=slow "
+        "t. ! queue name=starved ! fakesink name=fine async=false"
+    )
+    try:
+        with pipelines.hanging(pipeline, "slow") as sink:
+            pipeline.set_state(Gst.State.PLAYING)
+            assert sink.hangs.wait(10)
+            wait_until(lambda: walk.blocking(pipeline) == ["slow"], "blocking element")
+            tee = pipeline.get_by_name("t")
+            wait_until(lambda: walk.is_held_up(tee), "full queue")
+            assert walk.is_free(pipeline.get_by_name("starved").get_static_pad("sink"))
+    finally:
+        pipeline.set_state(Gst.State.NULL)
+
+
+def test_pads_that_nothing_feeds_are_named() -> None:
+    pipeline = parse("videotestsrc ! compositor name=mixer ! fakesink name=sink")
+    mixer = pipeline.get_by_name("mixer")
+    assert walk.unlinked(pipeline) == []
+    pad = mixer.request_pad_simple("sink_%u")
+    assert walk.unlinked(pipeline) == [f"mixer.{pad.get_name()}"]
+
+
+def test_what_says_that_it_is_a_source_and_takes_data_is_a_transport() -> None:
+    pipeline = parse("videotestsrc name=plain ! vp8enc ! rtpvp8pay ! webrtcbin name=w")
+    transport, plain = pipeline.get_by_name("w"), pipeline.get_by_name("plain")
+    assert walk.is_transport(transport)
+    assert names(walk.sources(pipeline)) == {"plain"}
+    assert not walk.is_transport(plain)
+    assert walk.unended_sinks(pipeline) == ["w"]
+    assert walk.is_private(transport.get_by_name("rtpbin"))
+    assert not walk.is_private(pipeline.get_by_name("plain").srcpads[0].get_peer().get_parent())
