@@ -10,6 +10,7 @@ from dscore.policy.admission import leave_session
 from dscore.registry import AgentRecord
 from dscore.server.context import Context
 from dscore.server.conversations import Conversations
+from dscore.server.hooks import raise_later
 from dscore.server.introductions import Introductions
 from dscore.server.keeping import keep
 from dscore.server.onlookers import Onlookers
@@ -89,8 +90,11 @@ class Dispatch:
         for event in events:
             try:
                 handlers[type(event)](event, now)
-            except Exception:  # noqa: PERF203 -- one bad event must not lose the rest
+            # One bad event must not lose the rest, and no task is cancelled here: the loop calls.
+            except BaseException as error:  # noqa: PERF203
                 _log.exception("event_failed", kind=type(event).__name__, conn_id=_conn(event))
+                if isinstance(error, SystemExit | KeyboardInterrupt):
+                    raise_later(error)
         self._timers.rearm(now)
 
     def end(self, record: AgentRecord, ending: "Ending", code: int, reason: str, now: int) -> None:

@@ -1,16 +1,25 @@
 """Calling the user's hooks: plain or async, never trusted to work.
 
-A hook that was not overridden is None here, so that it costs nothing. What a hook raises is logged,
-and goes no further.
+A hook that was not overridden is None here, so that it costs nothing. Whatever a hook raises is
+logged and counted, and goes no further: CancelledError too, which is no Exception. An async hook is
+a task of its own, so that a cancellation has one meaning: the task was cancelled here, or the hook
+has ended that way by itself. `Task.cancelling()` would say so too, from Python 3.11 on.
+
+SystemExit and KeyboardInterrupt end the program, as everywhere; raised where the hook was called
+they would also end the batch of events that it was called from. So they are logged, and raised by
+the loop in its next turn. (Those of an async hook asyncio raises at once.)
 """
 
+import asyncio
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeAlias
+from functools import partial
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from dscore.log import get_logger
 from dscore.policy import Policy
+from dscore.server.clock import Clock
 from dscore.server.tasks import Tasks
 
 MAX_WAITING = 1000
@@ -18,9 +27,21 @@ MAX_WAITING = 1000
 
 _log = get_logger("dscore.policy")
 
-Hook: TypeAlias = Callable[..., Any]
 Ack: TypeAlias = Callable[[Any], None]
 """Takes what a hook returned; None if it raised."""
+Then: TypeAlias = Callable[[Any, BaseException | None], None]
+"""Takes what a hook returned, or what it raised."""
+
+
+class TooLateError(Exception):
+    """An async hook has not answered in time. (A TimeoutError may be its own, of a database.)"""
+
+
+class Hook(NamedTuple):
+    """An overridden hook: any callable, so its name is not the callable's."""
+
+    name: str
+    call: Callable[..., Any]
 
 
 class Call(NamedTuple):
@@ -49,11 +70,29 @@ class Hooks:
 
     def fire(self, hook: Hook | None, *args: object) -> None:
         """Calls a hook whose result does not matter; an async one goes on by itself."""
-        if hook is None:
-            return
-        result = self._call(hook, args)
-        if inspect.isawaitable(result):
-            self._tasks.spawn(self._finish(hook, result), hook.__name__)
+        if hook is not None:
+            self._run(hook, args, _drop)
+
+    def ask(
+        self, hook: Hook, args: tuple[object, ...], then: Then, clock: Clock, seconds: float
+    ) -> bool:
+        """Asks a hook for a yes or no.
+
+        Args:
+            then: takes the answer as a bool, once: at once, or within `seconds`.
+            clock: counts the seconds.
+            seconds: how long an async hook has. Then it is cancelled, and the error is a
+                TooLateError, whether it follows its cancellation or not.
+
+        Returns:
+            Whether the answer is still to come.
+        """
+        question = _Question(then)
+        task = self._run(hook, args, partial(self._decide, hook, question))
+        if task is not None and not question.is_answered:
+            late = partial(self._too_late, hook, question, task)
+            question.expire(clock, clock.read() + seconds, late)
+        return not question.is_answered
 
     def message(self, conn: int, hook: Hook, args: tuple[object, ...], ack: Ack | None) -> bool:
         """Hands a message to its hook, after the earlier ones of its connection.
@@ -64,56 +103,160 @@ class Hooks:
         Returns:
             False if too many wait already: it was not taken.
         """
+        call = Call(hook, args, ack)
         waiting = self._waiting.get(conn)
-        if waiting is not None:
-            if len(waiting) >= MAX_WAITING:
-                return False
-            waiting.append(Call(hook, args, ack))
-            return True
-        result = self._call(hook, args)
-        if inspect.isawaitable(result):
-            self._waiting[conn] = deque()
-            work = self._work_off(conn, Call(hook, args, ack), result)
-            self._tasks.spawn(work, hook.__name__)
-        elif ack is not None:
-            ack(result)
+        if waiting is None:
+            self._work_off(conn, deque((call,)))
+        elif len(waiting) >= MAX_WAITING:
+            return False
+        else:
+            waiting.append(call)
         return True
 
-    def failed(self, name: str, error: Exception) -> None:
+    def failed(self, name: str, error: BaseException) -> None:
+        """Counts and logs what was raised where a hook was called, or in what it returned."""
+        self._count(name, error)
+        if isinstance(error, SystemExit | KeyboardInterrupt):
+            raise_later(error)
+
+    def _count(self, name: str, error: BaseException) -> None:
         self.errors_total += 1
         _log.error("hook_failed", hook=name, exc_info=error)
 
-    def _call(self, hook: Hook, args: tuple[object, ...]) -> Any:
-        try:
-            return hook(*args)
-        except Exception as error:
-            self.failed(hook.__name__, error)
-            return None
+    def _run(
+        self,
+        hook: Hook,
+        args: tuple[object, ...],
+        then: Then,
+        go_on: Callable[[], None] | None = None,
+    ) -> "asyncio.Task[Any] | None":
+        """Calls a hook.
 
-    async def _finish(self, hook: Hook, result: Awaitable[Any]) -> Any:
+        Args:
+            then: hears of its end; before this returns, unless a task is returned.
+            go_on: called after `then` at the end of a task.
+        """
         try:
-            return await result
-        except Exception as error:
-            self.failed(hook.__name__, error)
+            value = hook.call(*args)
+            is_async = inspect.isawaitable(value)
+        except BaseException as error:
+            self.failed(hook.name, error)
+            self._tell(hook, then, None, error)
             return None
+        if not is_async:
+            self._tell(hook, then, value, None)
+            return None
+        done = partial(self._ended, hook, then, go_on)
+        task = self._tasks.spawn(_finish(value), hook.name, done)
+        if task is None and inspect.iscoroutine(value):
+            value.close()  # the server has stopped
+        return task
 
-    async def _work_off(self, conn: int, call: Call, result: Any) -> None:
-        waiting = self._waiting[conn]
+    def _ended(
+        self, hook: Hook, then: Then, go_on: Callable[[], None] | None, task: "asyncio.Task[Any]"
+    ) -> None:
+        if self._tasks.was_cut(task):
+            return
+        if task.cancelled():
+            error: BaseException | None = asyncio.CancelledError("raised by the hook itself")
+        else:
+            error = task.exception()
+        if error is not None:
+            self._count(hook.name, error)
+        self._tell(hook, then, None if error is not None else task.result(), error)
+        if go_on is not None:
+            go_on()
+
+    def _tell(self, hook: Hook, then: Then, value: Any, error: BaseException | None) -> None:
+        """What a hook returned may be anything: reading it can fail as the hook can."""
         try:
-            while True:
-                if inspect.isawaitable(result):
-                    result = await self._finish(call.hook, result)
-                if call.ack is not None:
-                    call.ack(result)
-                if not waiting:
-                    return
-                call = waiting.popleft()
-                result = self._call(call.hook, call.args)
-        finally:
-            del self._waiting[conn]
+            then(value, error)
+        except BaseException as raised:
+            self.failed(hook.name, raised)
+
+    def _decide(
+        self, hook: Hook, question: "_Question", value: Any, error: BaseException | None
+    ) -> None:
+        verdict = False
+        try:
+            verdict = bool(value)
+        except BaseException as raised:
+            error = raised
+            self.failed(hook.name, raised)
+        question.answer(verdict, error)
+
+    def _too_late(self, hook: Hook, question: "_Question", task: "asyncio.Task[Any]") -> None:
+        if not task.done():
+            self._tasks.cancel(task)
+            self._tell(hook, question.answer, None, TooLateError())
+
+    def _work_off(self, conn: int, waiting: deque[Call]) -> None:
+        """Deals with what waits, up to the first that takes time; its end comes back here."""
+        go_on = partial(self._work_off, conn, waiting)
+        while waiting:
+            call = waiting.popleft()
+            if self._run(call.hook, call.args, partial(_acknowledge, call), go_on) is not None:
+                self._waiting[conn] = waiting
+                return
+        self._waiting.pop(conn, None)
+
+
+class _Question:
+    """One that has not been answered yet. An answer that comes too late goes nowhere."""
+
+    __slots__ = ("_then", "_timer")
+
+    def __init__(self, then: Then) -> None:
+        self._then: Then | None = then
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        return self._then is None
+
+    def answer(self, value: Any, error: BaseException | None) -> None:
+        then, self._then = self._then, None
+        if self._timer is not None:
+            self._timer.cancel()
+        if then is not None:
+            then(value, error)
+
+    def expire(self, clock: Clock, until: float, late: Callable[[], None]) -> None:
+        """Calls `late` once it is `until` by that clock, and what lies in the sockets then has
+        not answered it either."""
+        loop = asyncio.get_running_loop()
+        left = until - clock.read()
+        if left > 0:
+            self._timer = loop.call_later(left, self.expire, clock, until, late)
+        else:
+            # Tasks that the look woke have their turn.
+            clock.after_look(partial(loop.call_soon, late))
+
+
+def raise_later(error: BaseException) -> None:
+    """Raises it in the next turn of the loop, which it ends."""
+    asyncio.get_running_loop().call_soon(_raise, error)
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
+def _acknowledge(call: Call, value: Any, error: BaseException | None) -> None:
+    if call.ack is not None:
+        call.ack(value)
+
+
+def _drop(value: Any, error: BaseException | None) -> None:
+    pass
+
+
+async def _finish(value: Awaitable[Any]) -> Any:
+    return await value
 
 
 def _overridden(policy: Policy, name: str) -> Hook | None:
     """The hook, unless it is the base class's own."""
-    hook: Hook = getattr(policy, name)
-    return None if getattr(hook, "__func__", None) is getattr(Policy, name) else hook
+    hook = getattr(policy, name)
+    is_ours = getattr(hook, "__func__", None) is getattr(Policy, name)
+    return None if is_ours else Hook(name, hook)

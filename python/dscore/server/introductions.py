@@ -1,10 +1,7 @@
 """Letting connections in or turning them away: the asyncio side of `policy.admission`."""
 
-import asyncio
-import inspect
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from dscore.log import get_logger
 from dscore.log.limit import LineLimit
@@ -22,6 +19,7 @@ from dscore.policy import Candidate
 from dscore.policy.admission import has_token
 from dscore.registry import Newcomer
 from dscore.server.context import GATE_REASONS, Context
+from dscore.server.hooks import Hook, TooLateError
 from dscore.server.onlookers import read_auth
 from dscore.server.welcome import Welcome
 from dscore.server.wrong_tokens import Where
@@ -106,71 +104,44 @@ class Introductions:
         elif hook is None:
             self._let_in(conn, message, kind, now)
         else:
-            self._ask(hook, conn, message, candidate, now)
+            self._ask(hook, conn, message, candidate)
 
     def _ask(
         self,
-        authenticate: Callable[..., Any],
+        authenticate: Hook,
         conn: int,
         message: IntroductionMessage,
         candidate: Candidate,
-        now: int,
     ) -> None:
         context = self._context
-        try:
-            verdict = authenticate(candidate)
-        except Exception as error:
-            context.hooks.failed("authenticate", error)
-            self._fail(conn, message, now)
-            return
-        if inspect.isawaitable(verdict):
+        judged = partial(self._answered, conn, message, candidate)
+        # The core's own clocks stand still meanwhile.
+        patience = context.config.auth.timeout
+        if context.hooks.ask(authenticate, (candidate,), judged, context.clock, patience):
             self._judged.add(conn)
-            work = self._judge_later(conn, message, candidate, verdict)
-            context.tasks.spawn(work, "authenticate")
-        else:
-            self._conclude(conn, message, candidate, bool(verdict), now)
 
-    async def _judge_later(
+    def _answered(
         self,
         conn: int,
         message: IntroductionMessage,
         candidate: Candidate,
-        verdict: Awaitable[Any],
+        allowed: bool,
+        error: BaseException | None,
     ) -> None:
         context = self._context
-        error: Exception | None = None
-        allowed = False
-        try:
-            # The core's own clocks stand still meanwhile.
-            patience = context.config.auth.timeout
-            allowed = bool(await context.clock.wait_for(verdict, patience))
-        except Exception as raised:
-            error = raised
-        finally:
-            self._judged.discard(conn)
+        self._judged.discard(conn)
         # Much may have happened meanwhile: the connection may have gone, a drain may have begun.
         is_newcomer = context.registry.newcomer(conn) is not None
         if not is_newcomer and conn not in context.registry.introduced:
             return
         if conn in context.sent_away or (is_newcomer and self._is_gate_shut(conn)):
             return
-        if isinstance(error, asyncio.TimeoutError):
+        now = context.pool.now_ms()
+        if isinstance(error, TooLateError):
             self._turn_away(conn, candidate, "authentication timeout")
         elif error is not None:
-            context.hooks.failed("authenticate", error)
-            self._fail(conn, message, context.pool.now_ms())
-        else:
-            self._conclude(conn, message, candidate, allowed, context.pool.now_ms())
-
-    def _conclude(
-        self,
-        conn: int,
-        message: IntroductionMessage,
-        candidate: Candidate,
-        allowed: bool,
-        now: int,
-    ) -> None:
-        if allowed:
+            self._fail(conn, message, now)
+        elif allowed:
             self._let_in(conn, message, candidate.introduced_by, now)
         else:
             self._turn_away(conn, candidate)

@@ -6,9 +6,7 @@ the core such a connection is nobody yet, so that a heartbeat of it is an introd
 other.
 """
 
-import asyncio
-import inspect
-from collections.abc import Awaitable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -79,30 +77,17 @@ class Onlookers:
         )
         if not allowed:
             return
-        verdict: Any = True
-        if hook is not None:
-            try:
-                verdict = hook(candidate)
-            except Exception as error:
-                context.hooks.failed("authenticate", error)
-                return
-        if inspect.isawaitable(verdict):
-            context.tasks.spawn(self._judge_later(conn, verdict), "authenticate")
-        elif verdict:
+        if hook is None:
             self._watch(conn, newcomer)
+        else:
+            judged = partial(self._answered, conn)
+            patience = context.config.auth.timeout
+            context.hooks.ask(hook, (candidate,), judged, context.clock, patience)
 
-    async def _judge_later(self, conn: int, verdict: Awaitable[Any]) -> None:
-        context = self._context
-        try:
-            allowed = await context.clock.wait_for(verdict, context.config.auth.timeout)
-        except asyncio.TimeoutError:
-            return
-        except Exception as error:
-            context.hooks.failed("authenticate", error)
-            return
+    def _answered(self, conn: int, allowed: bool, error: BaseException | None) -> None:
         # Meanwhile it may have gone, introduced itself, or been sent away.
-        newcomer = context.registry.newcomers.get(conn)
-        if allowed and newcomer is not None and context.gate == "open":
+        newcomer = self._context.registry.newcomers.get(conn)
+        if allowed and error is None and newcomer is not None and self._context.gate == "open":
             self._watch(conn, newcomer)
 
     def _watch(self, conn: int, newcomer: Newcomer) -> None:
