@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from fastapi import FastAPI
 
 from dscore.auth import Tokens
 from dscore.http.access import Rules
@@ -15,6 +16,7 @@ from dscore.http.app import build_app
 from dscore.http.gate import Gate
 from fake_fleet import FakeFleet
 
+OPENAPI = ["/api/v1/openapi.json", "/openapi.json"]
 PROBES = ["/livez", "/readyz", "/startupz"]
 
 
@@ -85,11 +87,48 @@ async def user_app(scope, receive, send) -> None:
 
 
 async def test_paths_that_are_not_ours_go_to_the_users_app() -> None:
-    async with client_of(FakeFleet(), user_app=user_app) as client:
+    async with client_of(FakeFleet("a"), user_app=user_app) as client:
         assert (await client.get("/x/y")).text == "user /x/y"
         assert (await client.get("/api/v1x")).text == "user /api/v1x"
         assert (await client.get("/livez")).json() == {"status": "ok"}
-        assert_problem(await client.get("/api/v1/nothing"), 404)
+        assert (await client.get("/api/v1/agents/a")).json()["id"] == "a"
+        assert_problem(await client.put("/api/v1/agents"), 405)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/", "/users", "/users/1", "/agents/", "/agents/a/b", "/agentsx", "/statusx", "/docs"],
+)
+async def test_below_the_apis_path_only_our_exact_paths_are_kept_from_the_users_app(
+    path: str,
+) -> None:
+    async with client_of(FakeFleet("a"), user_app=user_app) as client:
+        for method in ("GET", "POST"):
+            answer = await client.request(method, f"/api/v1{path}")
+            assert answer.text == f"user /api/v1{path}"
+    async with client_of(FakeFleet("a")) as client:
+        assert_problem(await client.get(f"/api/v1{path}"), 404)
+
+
+async def test_the_users_pages_about_its_own_api_are_its_own() -> None:
+    theirs = FastAPI(title="theirs")
+    async with client_of(FakeFleet(), user_app=theirs) as client:
+        assert (await client.get("/openapi.json")).json()["info"]["title"] == "theirs"
+        for path in ("/docs", "/redoc"):
+            page = (await client.get(path)).text
+            assert "theirs" in page
+            assert "'/openapi.json'" in page or '"/openapi.json"' in page
+        assert (await client.get("/api/v1/openapi.json")).json()["info"]["title"] == "dscore"
+
+
+async def test_openapi_json_is_ours_where_the_users_app_has_none() -> None:
+    theirs = FastAPI(openapi_url=None)
+    for app in (None, theirs):
+        async with client_of(FakeFleet(), user_app=app) as client:
+            documents = [(await client.get(path)) for path in OPENAPI]
+            assert [document.status_code for document in documents] == [200, 200]
+            assert documents[0].json() == documents[1].json()
+            assert documents[0].json()["info"]["title"] == "dscore"
 
 
 async def test_without_a_users_app_other_paths_are_404_problems() -> None:
@@ -128,7 +167,7 @@ async def test_drain_2_all_but_health_probes_metrics_and_drain_get_503() -> None
     await_end = fleet.drain_may_end
     async with client_of(fleet, user_app=user_app) as client:
         assert (await client.post("/api/v1/drain")).status_code == 202
-        for path in ["/", "/api/v1/agents", "/api/v1/status", "/openapi.json", "/api/v1/drainx"]:
+        for path in ["/", "/api/v1/agents", "/api/v1/status", *OPENAPI, "/api/v1/drainx"]:
             answer = await client.get(path)
             assert_problem(answer, 503)
             assert answer.headers["retry-after"] == "10"
@@ -197,7 +236,7 @@ class TestOperatorToken:
 
     async def test_is_not_asked_for_health_probes_and_metrics(self) -> None:
         async with client_of(FakeFleet(), token=None, tokens=self.TOKENS, loopback=False) as client:
-            for path in [*PROBES, "/deepstream/health", "/metrics", "/openapi.json"]:
+            for path in [*PROBES, "/deepstream/health", "/metrics", *OPENAPI]:
                 answer = await client.get(path, headers={"host": "fleet.example"})
                 assert answer.status_code == 200
 

@@ -1,10 +1,13 @@
 """The bridge, over a pool that only writes down what it is told."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from starlette.responses import StreamingResponse
 
 from dscore.errors import PoolClosedError
 from dscore.http.asgi import HIGH_WATER, Bridge, LifespanError
@@ -244,29 +247,103 @@ async def test_an_answer_the_core_refuses_is_a_500() -> None:
     assert pool.calls[0][2] == 500
 
 
-async def test_the_client_leaving_cancels_its_request_only() -> None:
+async def test_a_client_that_leaves_cancels_nothing_and_the_app_is_told() -> None:
     pool = FakePool()
-    cancelled: list[int] = []
-    running = asyncio.Event()
+    told: list[Any] = []
+    begun, may_commit = asyncio.Event(), asyncio.Event()
 
     async def app(scope, receive, send) -> None:
-        running.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.append(1)
+        await receive()
+        begun.set()
+        told.append(await receive())
+        await may_commit.wait()  # in the middle of a transaction
+        told.append(await receive())
+        for message in (start(), body(b"")):
             with pytest.raises(OSError, match="left"):
-                await send(start())
-            raise
+                await send(message)
+        told.append("committed")
 
     bridge = Bridge(pool, app)
     bridge.handle(HttpRequest())
-    await asyncio.wait_for(running.wait(), DEADLINE)
+    await asyncio.wait_for(begun.wait(), DEADLINE)
     bridge.gone(Of(2))
     bridge.gone(Of())
-    await bridge.drain_requests(DEADLINE)
-    assert cancelled == [1]
+    may_commit.set()
+    assert await bridge.drain_requests(DEADLINE) == 0
+    assert told == [{"type": "http.disconnect"}, {"type": "http.disconnect"}, "committed"]
     assert pool.calls == []
+
+
+async def test_a_writer_that_waits_for_room_hears_that_its_client_has_left() -> None:
+    pool = FakePool()
+    heard: list[str] = []
+
+    async def app(scope, receive, send) -> None:
+        await send(start())
+        try:
+            await send(body(b"x" * (HIGH_WATER + 1), more=True))
+        except OSError as error:
+            heard.append(str(error))
+
+    bridge = Bridge(pool, app)
+    bridge.handle(HttpRequest())
+    await pool.until(1)
+    bridge.gone(Of())
+    assert await bridge.drain_requests(DEADLINE) == 0
+    assert heard == ["the client has left"]
+
+
+@pytest.mark.parametrize("middleware", [False, True])
+async def test_a_starlette_app_is_not_blamed_for_a_client_that_leaves_its_stream(
+    middleware: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = FastAPI()
+    goes_on = asyncio.Event()
+
+    async def lines():
+        yield b"a"
+        await goes_on.wait()
+        yield b"b"
+        yield b"c"
+
+    @theirs.get("/")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(lines())
+
+    if middleware:
+
+        @theirs.middleware("http")
+        async def nothing(request, call_next):
+            return await call_next(request)
+
+    pool = FakePool()
+    bridge = Bridge(pool, theirs)
+    bridge.handle(HttpRequest())
+    await pool.until(1)
+    bridge.gone(Of())
+    goes_on.set()
+    assert await bridge.drain_requests(DEADLINE) == 0
+    assert [record.message for record in caplog.records] == []
+
+
+async def test_receive_ends_with_the_answer() -> None:
+    pool = FakePool()
+    told: list[Any] = []
+
+    async def app(scope, receive, send) -> None:
+        async def listen() -> None:
+            await receive()
+            told.append(await receive())
+
+        listening = asyncio.create_task(listen())
+        await asyncio.sleep(0)
+        await answering(start(), body(b""))(scope, receive, send)
+        await listening
+
+    bridge = Bridge(pool, app)
+    bridge.handle(HttpRequest())
+    assert await bridge.drain_requests(DEADLINE) == 0
+    assert told == [{"type": "http.disconnect"}]
 
 
 async def test_what_runs_after_the_answer_outlives_the_client() -> None:
@@ -289,17 +366,100 @@ async def test_what_runs_after_the_answer_outlives_the_client() -> None:
     assert ended == [{"type": "http.disconnect"}]
 
 
-async def test_drain_cancels_requests_that_take_too_long() -> None:
+async def test_drain_cancels_requests_that_take_too_long_and_names_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     pool = FakePool()
 
     async def app(scope, receive, send) -> None:
-        await receive()
-        await receive()
+        if scope["path"] == "/background":
+            await answering(start(), body(b""))(scope, receive, send)
+        await asyncio.Event().wait()
 
     bridge = Bridge(pool, app)
-    bridge.handle(HttpRequest())
+    bridge.handle(HttpRequest(1, "POST", "/long?secret=x"))
+    bridge.handle(HttpRequest(2, "GET", "/background"))
+    assert await bridge.drain_requests(0.01) == 2
+    assert {(call[1], call[2]) for call in pool.calls} == {(1, 503), (2, 200)}
+    lines = "\n".join(sorted(record.message for record in caplog.records))
+    assert "http_request_cut method=POST path=/long seconds=" in lines
+    assert "http_request_cut method=GET path=/background seconds=" in lines
+    assert "secret" not in lines
+    assert "answered=True" in lines
+
+
+async def test_an_app_that_is_deaf_to_its_cancellation_is_named_and_left_alone(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dscore.http.asgi.DEAF_AFTER", 0.01)
+    may_end = asyncio.Event()
+
+    async def app(scope, receive, send) -> None:
+        while not may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await may_end.wait()
+
+    pool = FakePool()
+    bridge = Bridge(pool, app)
+    bridge.handle(HttpRequest(target="/deaf"))
     assert await bridge.drain_requests(0.01) == 1
-    assert pool.calls[0][2] == 503
+    assert "http_request_stuck method=GET path=/deaf" in caplog.text
+    may_end.set()
+    assert await bridge.drain_requests(DEADLINE) == 0
+
+
+class Strange(BaseException):
+    """What no `except Exception` sees."""
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit, Strange])
+async def test_whatever_an_app_raises_is_a_500_and_is_logged(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope, receive, send) -> None:
+        raise error
+
+    [call] = await run(app)
+    assert call[2] == 500
+    assert "http_request_failed" in caplog.text
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit, Strange, SystemError])
+@pytest.mark.parametrize("late", [False, True])
+async def test_whatever_a_lifespan_raises_ends_only_itself(
+    late: bool, error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope, receive, send) -> None:
+        if late:
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        raise error
+
+    caplog.set_level("INFO")
+    bridge = Bridge(FakePool(), app)
+    await asyncio.wait_for(bridge.startup(), DEADLINE)
+    await asyncio.wait_for(bridge.shutdown(DEADLINE), DEADLINE)
+    assert ("http_lifespan_failed" if late else "http_no_lifespan") in caplog.text
+
+
+async def test_a_start_that_is_given_up_ends_the_app() -> None:
+    ended: list[str] = []
+
+    async def app(scope, receive, send) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("app")
+
+    bridge = Bridge(FakePool(), app)
+    starting = asyncio.create_task(bridge.startup())
+    await asyncio.sleep(0.01)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await asyncio.wait_for(bridge.shutdown(DEADLINE), DEADLINE)
+    assert ended == ["app"]
 
 
 async def test_a_closed_pool_is_a_client_that_left() -> None:
@@ -340,7 +500,7 @@ async def test_lifespan_starts_and_stops_the_app_and_shares_its_state() -> None:
     await bridge.startup()
     bridge.handle(HttpRequest())
     await pool.until(1)
-    await bridge.shutdown()
+    await bridge.shutdown(DEADLINE)
     assert seen == ["lifespan.startup", {"db": 1}, "lifespan.shutdown"]
 
 
@@ -350,7 +510,7 @@ async def test_an_app_without_lifespan_is_fine() -> None:
 
     bridge = Bridge(FakePool(), app)
     await asyncio.wait_for(bridge.startup(), DEADLINE)
-    await asyncio.wait_for(bridge.shutdown(), DEADLINE)
+    await asyncio.wait_for(bridge.shutdown(DEADLINE), DEADLINE)
 
 
 async def test_an_app_that_cannot_start_says_why() -> None:
@@ -362,12 +522,15 @@ async def test_an_app_that_cannot_start_says_why() -> None:
         await Bridge(FakePool(), app).startup()
 
 
-async def test_a_lifespan_that_hangs_does_not_hold_up_the_shutdown() -> None:
+async def test_a_lifespan_that_hangs_does_not_hold_up_the_shutdown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def app(scope, receive, send) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await asyncio.Event().wait()
 
-    bridge = Bridge(FakePool(), app, shutdown_timeout=0.01)
+    bridge = Bridge(FakePool(), app)
     await bridge.startup()
-    await asyncio.wait_for(bridge.shutdown(), DEADLINE)
+    await asyncio.wait_for(bridge.shutdown(0.01), DEADLINE)
+    assert [record.message for record in caplog.records] == ["http_lifespan_cut seconds=0.01"]

@@ -159,7 +159,7 @@ def test_power_open_gives_the_rule_up_on_loopback_only(serve: Serve) -> None:
 def test_power_with_tokens_required_everything_takes_an_operators(serve: Serve) -> None:
     serving = serve(env=REQUIRED)
     assert not serving.token_path.exists()
-    for path in (*READING, "/metrics", "/openapi.json"):
+    for path in (*READING, "/metrics", "/openapi.json", "/api/v1/openapi.json"):
         assert without(serving, "GET", path) == 401, path
         for token, status in (("agent-secret", 401), ("operator-secret", 200)):
             headers = bearer(token)

@@ -152,6 +152,12 @@ class ShutdownConfig(_Section):
     """Over how long a restart drain spreads its closes."""
     reconnect_window: Annotated[float | None, duration_or_none("0s", "7d")] = None
     """Over how long a fleet is asked to come back; none: 1 s per 1,000 agents, at least 5 s."""
+    request_timeout: Wait = 10.0
+    """How long HTTP requests and an app's background tasks, and async hooks, may go on after the
+    shutdown has begun, and a second after its end at least; what is cut then is named in the log.
+    """
+    lifespan_timeout: Wait = 10.0
+    """How long an app's lifespan has to shut down, after that."""
     report: OptionalPath = None
     """File the drain report is written to, as JSON."""
 

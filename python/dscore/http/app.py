@@ -1,10 +1,12 @@
 """Puts the pages together: a FastAPI app for ours, the user's beside it, the gate before both."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.routing import Match
 
 from dscore._core import __version__
 from dscore.http import api, health, metrics, page, problems
@@ -57,7 +59,8 @@ def build_app(
         fleet: The server.
         rules: Who may do what. A reload sets `rules` of what is returned.
         wrong_tokens: Hears of tokens that are none.
-        user_app: Gets every path that is not ours, and the lifespan.
+        user_app: Gets every path that is not exactly one of ours, "/openapi.json" if it has that,
+            and the lifespan.
         page_at: Path of the fleet page; "/" is the user's app's own, and means "/dscore/" then.
         draining_status: The HTTP status of the health document during a drain.
         cors_origins: Origins whose pages may read the health document; "*" means all.
@@ -83,6 +86,7 @@ def build_app(
     gate = Gate(
         app,
         user_app,
+        has_route=partial(_has_route, app),
         page=page_at,
         is_draining=lambda: fleet.is_draining,
         rules=rules,
@@ -90,6 +94,11 @@ def build_app(
     )
     app.openapi = lambda: _openapi(app, gate)  # type: ignore[method-assign]
     return gate
+
+
+def _has_route(app: FastAPI, path: str) -> bool:
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+    return any(route.matches(scope)[0] is not Match.NONE for route in app.routes)
 
 
 def _openapi(app: FastAPI, gate: Gate) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 One task for each request, none for a connection. The core reads the next request of a connection
 only after the answer to this one, so an exchange owns its `conn` from its start to the last byte of
-its answer; what the app does after that (background tasks) no longer belongs to the connection, and
-its client's going does not cancel it.
+its answer; what the app does after that (background tasks) no longer belongs to the connection. A
+client's going cancels nothing: the app is told (`http.disconnect`), and may be in the middle of
+something that has to be ended well.
 
 All methods are called on the event loop's thread.
 """
@@ -16,6 +17,9 @@ from dscore.http.types import App, OfConnection, Request, Responder
 
 __all__ = ["HIGH_WATER", "App", "Bridge", "LifespanError"]
 
+DEAF_AFTER = 1.0
+"""Seconds a handler may take to follow its cancellation."""
+
 
 class Bridge:
     """Runs an ASGI app over the core.
@@ -23,13 +27,13 @@ class Bridge:
     Call `startup` before the first request and `shutdown` after `drain_requests`.
     """
 
-    def __init__(self, pool: Responder, app: App, *, shutdown_timeout: float = 5.0) -> None:
+    def __init__(self, pool: Responder, app: App) -> None:
         self._pool = pool
         self._app = app
         self._server = pool.address()
         self._exchanges: dict[int, Exchange] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._lifespan = Lifespan(app, shutdown_timeout)
+        self._tasks: dict[asyncio.Task[None], Exchange] = {}
+        self._lifespan = Lifespan(app)
 
     async def startup(self) -> None:
         """Starts the app (ASGI lifespan). An app without a lifespan is fine.
@@ -39,9 +43,10 @@ class Bridge:
         """
         await self._lifespan.startup()
 
-    async def shutdown(self) -> None:
-        """Stops the app. Never raises: what goes wrong is logged."""
-        await self._lifespan.shutdown()
+    async def shutdown(self, timeout: float) -> None:
+        """Stops the app; what takes longer than `timeout` seconds is cancelled. Never raises: what
+        goes wrong is logged."""
+        await self._lifespan.shutdown(timeout)
 
     def handle(self, request: Request) -> None:
         """Starts the exchange of a request."""
@@ -49,12 +54,11 @@ class Bridge:
         self._exchanges[request.conn] = exchange
         scope = scope_of(request, self._server, self._lifespan.state)
         task = asyncio.get_running_loop().create_task(exchange.run(self._app, scope))
-        exchange.task = task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = exchange
+        task.add_done_callback(self._ended)
 
     def gone(self, event: OfConnection) -> None:
-        """The client left: its exchange, if it is not answered yet, is cancelled."""
+        """The client left: its exchange, if it is not answered yet, is told."""
         exchange = self._exchanges.pop(event.conn, None)
         if exchange is not None:
             exchange.client_left()
@@ -66,20 +70,35 @@ class Bridge:
             exchange.has_room()
 
     async def drain_requests(self, timeout: float) -> int:
-        """Waits for the requests that are being answered; cancels those that take longer.
+        """Waits for the requests that are in progress, background tasks included. Those that take
+        longer than `timeout` seconds are cancelled, and named in the log.
 
         Returns:
             How many had to be cancelled.
         """
-        tasks = set(self._tasks)
-        if not tasks:
-            return 0
-        _, late = await asyncio.wait(tasks, timeout=timeout)
+        late = await self._wait(set(self._tasks), timeout)
         for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=1.0)  # an app may be deaf to its cancellation
+            self._tasks[task].cut(task)
+        # An app may be deaf to its cancellation.
+        for task in await self._wait(late, DEAF_AFTER):
+            self._tasks[task].cut(task, is_deaf=True)
         return len(late)
+
+    async def _wait(
+        self, tasks: set["asyncio.Task[None]"], timeout: float
+    ) -> set["asyncio.Task[None]"]:
+        """Those that have not ended in time."""
+        # A handler may be what closes the server: it cannot wait for itself.
+        tasks = {task for task in tasks if task is not asyncio.current_task()}
+        if not tasks:
+            return tasks
+        _, late = await asyncio.wait(tasks, timeout=timeout)
+        return late & self._tasks.keys()
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        del self._tasks[task]
+        if not task.cancelled():
+            task.exception()  # it was logged, and what ends a program was raised by the loop
 
     def _answered(self, exchange: Exchange) -> None:
         if self._exchanges.get(exchange.conn) is exchange:

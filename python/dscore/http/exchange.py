@@ -25,34 +25,42 @@ _DETAIL = {
 _log = get_logger("dscore.http")
 
 
+class ClientLeftError(OSError):
+    """What `send` raises when the answer has no reader any more (ASGI 2.4)."""
+
+
 class Exchange:
     """One request and its answer.
 
-    state     | http.response.start | http.response.body     | app returns | app raises
-    ----------|---------------------|------------------------|-------------|-----------
-    waiting   | started             | error                  | 500         | 500
-    started   | error               | sent: streaming, done  | 500         | 500
-    streaming | error               | sent: streaming, done  | cut         | cut
-    done      | error               | error                  | -           | logged
-    gone      | OSError             | OSError                | -           | -
+    state     | http.response.start | http.response.body     | app returns | app raises | receive
+    ----------|---------------------|------------------------|-------------|------------|-----------
+    waiting   | started             | error                  | 500         | 500        | waits
+    started   | error               | sent: streaming, done  | 500         | 500        | waits
+    streaming | error               | sent: streaming, done  | cut         | cut        | waits
+    done      | error               | error                  | -           | logged     | disconnect
+    gone      | OSError             | OSError                | -           | logged     | disconnect
 
     The start is held back until the first body, so that most answers are one call and one write;
-    that is why `started` can still become a 500.
+    that is why `started` can still become a 500. A client that leaves cancels nothing (ASGI 2.4): a
+    handler may be in the middle of a transaction. It is told when it asks, or sends. Only the end
+    of the server cancels it (`cut`).
     """
 
     __slots__ = (
         "_answered",
         "_body",
         "_headers",
+        "_is_cut",
         "_is_head",
+        "_over",
         "_pool",
         "_request",
+        "_since",
         "_state",
         "_status",
         "_unsent",
         "_waiter",
         "conn",
-        "task",
     )
 
     def __init__(
@@ -68,31 +76,57 @@ class Exchange:
         self._headers: list[Header] = []
         self._unsent = 0  # bytes handed over since the outbox was last known to be low
         self._waiter: asyncio.Future[None] | None = None
+        self._over = asyncio.Event()  # nothing more comes from the client
+        self._is_cut = False
+        self._since = time.monotonic()
         self.conn = request.conn
-        self.task: asyncio.Task[None] | None = None
 
     async def run(self, app: App, scope: Scope) -> None:
         try:
             await app(scope, self.receive, self.send)
             if self._state not in ("done", "gone"):
                 raise RuntimeError("the app returned without a complete answer")
-        except asyncio.CancelledError:
+        except BaseException as error:
+            self._failed(error)
+            if isinstance(error, SystemExit | KeyboardInterrupt):
+                raise
+
+    def _failed(self, error: BaseException) -> None:
+        if self._is_cut and isinstance(error, asyncio.CancelledError):
             self._give_up(503)
-        except Exception as error:
-            if self._state == "gone" and isinstance(error, OSError):
-                return  # the app let our own "the client has left" through
-            _log.error(
-                "http_request_failed",
-                method=self._request.method,
-                target=self._request.target,
-                exc_info=error,
-            )
-            self._give_up(500)
+            return
+        if self._state == "gone" and _comes_of_leaving(error):
+            return
+        _log.error(
+            "http_request_failed",
+            method=self._request.method,
+            target=self._request.target,
+            exc_info=error,
+        )
+        self._give_up(500)
 
     def client_left(self) -> None:
+        """Tells the app, which goes on: what it is in the middle of is its own business."""
         self._state = "gone"
-        if self.task is not None:
-            self.task.cancel()
+        self._over.set()
+        self.has_room()
+
+    def cut(self, task: "asyncio.Task[None]", *, is_deaf: bool = False) -> None:
+        """Cancels what has gone on for too long, and says so.
+
+        Args:
+            is_deaf: it was cancelled before, and went on.
+        """
+        say = _log.error if is_deaf else _log.warning
+        say(
+            "http_request_stuck" if is_deaf else "http_request_cut",
+            method=self._request.method,
+            path=self._request.target.partition("?")[0],
+            seconds=round(time.monotonic() - self._since, 3),
+            answered=self._state == "done",
+        )
+        self._is_cut = True
+        task.cancel()
 
     def has_room(self) -> None:
         self._unsent = 0
@@ -103,14 +137,13 @@ class Exchange:
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
-        if self._state not in ("done", "gone"):
-            # There is nothing to come but the client's going, which cancels this task.
-            await asyncio.get_running_loop().create_future()
+        # There is nothing to come but the end: of the answer, or of the connection.
+        await self._over.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         if self._state == "gone":
-            raise OSError("the client has left")
+            raise ClientLeftError("the client has left")
         kind = message["type"]
         if kind == "http.response.start" and self._state == "waiting":
             self._status = message["status"]
@@ -121,7 +154,7 @@ class Exchange:
                 await self._send_body(message.get("body", b""), bool(message.get("more_body")))
             except PoolClosedError:
                 self._state = "gone"
-                raise OSError("the server has closed its connections") from None
+                raise ClientLeftError("the server has closed its connections") from None
         else:
             raise RuntimeError(f"unexpected ASGI message {kind!r} while {self._state}")
 
@@ -148,9 +181,12 @@ class Exchange:
             self._pool.respond_more(self.conn, bytes(body), more=more, notify=notify)
         self._state = "streaming" if more else "done"
         if not more:
+            self._over.set()
             self._answered(self)
         elif notify and self._waiter is not None:
             await self._waiter
+            if self._state == "gone":
+                raise ClientLeftError("the client has left")
 
     def _give_up(self, status: int) -> None:
         """Ends what the app left unfinished: with a problem if nothing was sent, else a cut."""
@@ -163,7 +199,23 @@ class Exchange:
                 self._pool.abort(self.conn)
         except PoolClosedError:
             self._state = "gone"
+        self._over.set()
         self._answered(self)
+
+
+def _comes_of_leaving(error: BaseException) -> bool:
+    """Whether an app has let our own error through, or raised one of its own because of it:
+    Starlette makes a ClientDisconnect of it, a task group an exception group."""
+    rest, seen = [error], set[int]()
+    while rest:
+        one = rest.pop()
+        if isinstance(one, ClientLeftError):
+            return True
+        if id(one) not in seen:
+            seen.add(id(one))
+            causes = (one.__cause__, one.__context__, *getattr(one, "exceptions", ()))
+            rest.extend(cause for cause in causes if isinstance(cause, BaseException))
+    return False
 
 
 def scope_of(request: Request, server: tuple[str, int], state: dict[str, Any]) -> Scope:

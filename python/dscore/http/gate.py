@@ -16,18 +16,19 @@ from dscore.http import access
 from dscore.http.audit import Audit, Refused
 from dscore.http.loopback import is_loopback
 from dscore.http.problems import NOTHING_HERE, problem
-from dscore.http.types import App, Receive, Scope, Send
+from dscore.http.types import App, Message, Receive, Scope, Send
 
 HEALTH = "/deepstream/health"
 PROBES = ("/livez", "/readyz", "/startupz")
 METRICS = "/metrics"
-OPENAPI = "/openapi.json"
 API = "/api/v1"
+OPENAPI = f"{API}/openapi.json"
+OPENAPI_ALIAS = "/openapi.json"
 DRAIN = f"{API}/drain"
 
 _OPEN_IN_A_DRAIN = frozenset((HEALTH, *PROBES, METRICS, DRAIN))
-_OURS = frozenset((HEALTH, *PROBES, METRICS, OPENAPI, API))
-_ABOUT_ALL = frozenset((METRICS, OPENAPI))
+_OURS = frozenset((HEALTH, *PROBES, METRICS, OPENAPI))
+_ABOUT_ALL = frozenset((METRICS, OPENAPI, OPENAPI_ALIAS))
 """What is closed with `auth.required` only."""
 SEES_IDS = "dscore.sees_ids"
 """In the scope of a request for the health document: whether it may name agents."""
@@ -50,6 +51,8 @@ class Gate:
     Args:
         ours: The pages of dscore.
         theirs: The user's app, if there is one; it gets every path that is not ours.
+        has_route: Whether a path below the API's, as it was sent, is one of ours. With a user's app
+            no other is: it may have an API of its own there.
         page: Path of the fleet page.
         is_draining: Whether newcomers are turned away.
         rules: Who may do what.
@@ -64,12 +67,14 @@ class Gate:
         ours: App,
         theirs: App | None,
         *,
+        has_route: Callable[[str], bool],
         page: str,
         is_draining: Callable[[], bool],
         rules: access.Rules,
         wrong_tokens: WrongTokens,
     ) -> None:
         self._ours = ours
+        self._has_route = has_route
         # Without its last slash it leads to the page.
         self._ours_at = _OURS | {page, page.rstrip("/") or page}
         self._theirs = theirs
@@ -83,14 +88,42 @@ class Gate:
             await (self._theirs or _no_lifespan)(scope, receive, send)
             return
         path: str = scope["path"]
-        if path in self._ours_at or path.startswith(f"{API}/"):
+        if self._is_ours(scope, path):
             await self._answer(scope, receive, send, path)
         elif self._is_draining():
             await _draining()(scope, receive, send)
-        elif self._theirs is not None:
-            await self._theirs(scope, receive, send)
-        else:
+        elif self._theirs is None:
             await problem(404, NOTHING_HERE)(scope, receive, send)
+        elif path == OPENAPI_ALIAS:
+            await self._theirs_or_ours(self._theirs, scope, receive, send)
+        else:
+            await self._theirs(scope, receive, send)
+
+    def _is_ours(self, scope: Scope, path: str) -> bool:
+        if path in self._ours_at:
+            return True
+        if self._theirs is None:
+            return path in (API, OPENAPI_ALIAS) or path.startswith(f"{API}/")
+        return path.startswith(f"{API}/") and self._has_route(_sent(scope))
+
+    async def _theirs_or_ours(
+        self, theirs: App, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """The user's document, and ours only where that app has none: its pages about itself read
+        it by this name."""
+        is_missing = False
+
+        async def send_if_there(message: Message) -> None:
+            nonlocal is_missing
+            is_missing |= message["type"] == "http.response.start" and message["status"] == 404
+            if not is_missing:
+                await send(message)
+
+        # Apps may write to a scope.
+        own_scope = {**scope}
+        await theirs(scope, receive, send_if_there)
+        if is_missing:
+            await self._answer(own_scope, receive, send, OPENAPI_ALIAS)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """Answers a request for one of our own paths."""
@@ -138,7 +171,8 @@ class Gate:
             scope[SEES_IDS] = self.rules.may_see_ids(scope["headers"])
         # An agent id may hold any character: routes match the path as it was sent, where a "/"
         # inside an id is still "%2F", and decode the id themselves.
-        scope["path"] = scope["raw_path"].decode("ascii", "replace")
+        path = _sent(scope)
+        scope["path"] = OPENAPI if path == OPENAPI_ALIAS else path
         # The bridge sends no body for HEAD, so that whatever can be got has its headers.
         if scope["method"] == "HEAD":
             scope["method"] = "GET"
@@ -172,6 +206,11 @@ def _hostname(authority: str) -> str:
         return urlsplit(f"//{authority}").hostname or ""
     except ValueError:
         return ""
+
+
+def _sent(scope: Scope) -> str:
+    path: str = scope["raw_path"].decode("ascii", "replace")
+    return path
 
 
 def _draining() -> Response:

@@ -1,4 +1,4 @@
-"""The shapes of the operator API, in and out: what /openapi.json describes."""
+"""The shapes of the operator API, in and out: what /api/v1/openapi.json describes."""
 
 from typing import Any, Literal
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 MEDIA_TYPE = "application/problem+json"
 NOTHING_HERE = (
     "There is nothing at this path. Agents connect to /deepstream/ws, Socket.IO clients to "
-    "/socket.io/ (its last slash counts); /openapi.json lists the pages."
+    "/socket.io/ (its last slash counts); /api/v1/openapi.json lists the pages."
 )
 
 

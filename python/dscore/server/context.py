@@ -58,6 +58,8 @@ class Context:
     agent_tokens: "Tokens"
     operator_tokens: "Tokens"
     gate: "Gate" = "open"
+    stopping_since: float | None = None
+    """When the drain, or the close, began: a monotonic clock's seconds."""
     draining: "Draining | None" = None
     sent_away: frozenset[int] = frozenset()
     """Connections that maintenance has begun to close; numbers are never used again."""
@@ -93,6 +95,16 @@ class Context:
     def unix_ms(self, now: int) -> int:
         """The same in Unix milliseconds."""
         return now + self.clock_offset_ms
+
+    def stop_taking(self) -> None:
+        """Turns everything new away: the first thing that a drain, or a close, does."""
+        self.gate = "draining"
+        self.stopping_since = time.monotonic()
+        self.pool.set_gate("draining")
+
+    def seconds_since_stopping(self) -> float:
+        since = self.stopping_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def agent(self, record: AgentRecord) -> Agent:
         return Agent(self.server, record)

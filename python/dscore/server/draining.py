@@ -42,8 +42,7 @@ class Draining:
         self._timeout = timeout
         self._settled = asyncio.Event()
         self.drain = Drain(intent, now, time.time())
-        context.gate = "draining"
-        context.pool.set_gate("draining")
+        context.stop_taking()
         if intent == "terminate":
             # Whoever was accepted before this command is told: the core keeps their order.
             context.pool.terminate_all(

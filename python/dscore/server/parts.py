@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 GRACE = 1.0
-"""Seconds that requests, and hooks, in progress have to end by themselves."""
+"""Seconds that requests, and hooks, have at least after everything else has ended: what waits for
+the end of a drain still has to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,15 @@ class Parts:
 
     async def stop(self) -> None:
         """Lets what is in progress end, and closes everything, the pool last."""
+        context = self.context
+        settings = context.config.shutdown
         try:
-            await self.bridge.drain_requests(GRACE)
-            await self.bridge.shutdown()
-            await self.context.tasks.close(GRACE)
-            await self.context.store.close()
+            grace = settings.request_timeout - context.seconds_since_stopping()
+            await self.bridge.drain_requests(max(GRACE, grace))
+            await self.bridge.shutdown(settings.lifespan_timeout)
+            grace = settings.request_timeout - context.seconds_since_stopping()
+            await context.tasks.close(max(GRACE, grace))
+            await context.store.close()
         finally:
             self.loop_lag.close()
             self.context.clock.close()

@@ -162,8 +162,7 @@ class Server(Roster):
             self._exit_code = 1
         try:
             if context.gate != "draining":
-                context.gate = "draining"
-                context.pool.set_gate("draining")
+                context.stop_taking()
                 context.liveness.stop_clock(context.pool.now_ms())
             if not self._registry.is_empty():
                 context.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
