@@ -224,13 +224,17 @@ class _Question:
     def expire(self, clock: Clock, until: float, late: Callable[[], None]) -> None:
         """Calls `late` once it is `until` by that clock, and what lies in the sockets then has
         not answered it either."""
-        loop = asyncio.get_running_loop()
         left = until - clock.read()
         if left > 0:
+            loop = asyncio.get_running_loop()
             self._timer = loop.call_later(left, self.expire, clock, until, late)
         else:
-            # Tasks that the look woke have their turn.
-            clock.after_look(partial(loop.call_soon, late))
+            clock.after_look(partial(_in_next_turn, late))
+
+
+def _in_next_turn(then: Callable[[], None]) -> None:
+    """Tasks that were woken have their turn before it."""
+    asyncio.get_running_loop().call_soon(then)
 
 
 def raise_later(error: BaseException) -> None:
