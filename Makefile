@@ -16,6 +16,7 @@ HERE := $(firstword $(shell pwd | cksum))
 INSTALLED := $(VENV)/installed-$(HERE)
 RELEASE := $(VENV)/release-$(HERE)
 DEBUG := $(VENV)/debug-$(HERE)
+SCHEMATHESIS := $(VENV)/schemathesis/bin/schemathesis
 EXTENSION := pyproject.toml Cargo.toml Cargo.lock $(shell find rust -name fuzz -prune -o -name '*.rs' -print -o -name Cargo.toml -print)
 
 # rustup's default place, for shells that were open before it was installed.
@@ -31,7 +32,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance compliance-api compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -110,6 +111,9 @@ fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each; one target: ARGS=fram
 compliance: setup ## Autobahn's cases 1-7, 9 and 10 against a real echo server (tests/compliance/README.md)
 	$(PY) -m tests.compliance $(ARGS)
 
+compliance-api: setup $(SCHEMATHESIS) ## Schemathesis over the operator API, with and without a token (tests/compliance/README.md)
+	$(PY) tests/compliance/api.py $(ARGS)
+
 compliance-socketio: setup ## a public Engine.IO or Socket.IO protocol suite you have fetched: SUITE=folder (needs Node)
 	@test -n "$(SUITE)" || { echo 'which suite? make compliance-socketio SUITE=folder' >&2; exit 1; }
 	$(PY) tests/compliance/socketio_app.py --suite "$(SUITE)"
@@ -132,6 +136,13 @@ $(PY):
 $(INSTALLED): $(PY) requirements.lock
 	@echo 'Installing the locked Python packages'
 	@$(PY) -m pip install --quiet --no-deps --requirement requirements.lock
+	@touch $@
+
+# An environment of its own: it needs a newer Python than dscore, and brings much that dscore does not.
+$(SCHEMATHESIS): $(PY) tests/compliance/api-requirements.lock
+	@echo 'Installing Schemathesis'
+	@$(PY) -m venv --clear $(VENV)/schemathesis
+	@$(VENV)/schemathesis/bin/python -m pip install --quiet --no-deps --requirement tests/compliance/api-requirements.lock
 	@touch $@
 
 $(RELEASE): $(INSTALLED) $(EXTENSION)

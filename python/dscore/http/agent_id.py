@@ -5,9 +5,20 @@ from urllib.parse import unquote
 
 from fastapi import Depends, HTTPException, Path
 
+MAX_ENCODED = 384
+"""Characters of an id in a path: 128 bytes, each of which may take three."""
+
 
 def _agent_id(
-    agent_id: Annotated[str, Path(description="Percent-encoded: a slash is %2F.", max_length=4096)],
+    agent_id: Annotated[
+        str,
+        Path(
+            description="Percent-encoded: a slash is %2F.",
+            min_length=1,
+            max_length=MAX_ENCODED,
+            examples=["cam-17"],
+        ),
+    ],
 ) -> str:
     try:
         return unquote(agent_id, errors="strict")

@@ -28,6 +28,7 @@ from dscore.http.documents import (
 from dscore.http.gate import API
 from dscore.http.listing import MAX_LIMIT, CursorError, Query, Sort, page, parse_labels
 from dscore.http.ports import AgentView, DrainReportView, Fleet
+from dscore.http.strict import Plain, StrictRoute
 from dscore.messages import ReasonCode, Status
 from dscore.registry import Dialect, State
 
@@ -42,6 +43,7 @@ Wait: TypeAlias = Annotated[
         le=MAX_WAIT,
         description="Seconds to wait for the drain to end, then answer.",
     ),
+    Plain,
 ]
 
 
@@ -57,7 +59,7 @@ def router(fleet: Fleet, *, page_at: str = "/") -> APIRouter:
 
 
 def _agents(fleet: Fleet) -> APIRouter:
-    routes = APIRouter(tags=["agents"])
+    routes = APIRouter(tags=["agents"], route_class=StrictRoute)
 
     @routes.get("/agents", summary="Agents, page by page", response_model=models.AgentPage)
     async def list_agents(
@@ -76,7 +78,7 @@ def _agents(fleet: Fleet) -> APIRouter:
             str | None, QueryParam(max_length=128, description="Part of the id or the address.")
         ] = None,
         sort: Annotated[Sort, QueryParam(description="A leading - turns the order round.")] = "id",
-        limit: Annotated[int, QueryParam(ge=1, le=MAX_LIMIT)] = 100,
+        limit: Annotated[int, QueryParam(ge=1, le=MAX_LIMIT), Plain] = 100,
         cursor: Annotated[
             str | None, QueryParam(max_length=4096, description="next_cursor of the page before.")
         ] = None,
@@ -115,7 +117,7 @@ def _agents(fleet: Fleet) -> APIRouter:
 
 
 def _one_agent(fleet: Fleet) -> APIRouter:
-    routes = APIRouter(tags=["agents"])
+    routes = APIRouter(tags=["agents"], route_class=StrictRoute)
 
     @routes.post(
         "/agents/{agent_id}/terminate",
@@ -164,14 +166,8 @@ def _one_agent(fleet: Fleet) -> APIRouter:
     async def message(
         agent_id: AgentId, wish: models.AgentMessage, request: Request, audit: AuditOf
     ) -> Response:
-        # Handed on byte for byte. orjson is stricter than what has parsed it so far: UTF-8 only,
-        # and no NaN.
-        text = await request.body()
+        text = await request.body()  # handed on byte for byte
         audit.parameters(type=wish.type[:MAX_TEXT], bytes=len(text))
-        try:
-            orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            raise HTTPException(422, f"The message is not JSON: {error}.") from None
         try:
             delivered = fleet.send_message(agent_id, text)
         except UnknownAgentError:
@@ -185,7 +181,7 @@ def _one_agent(fleet: Fleet) -> APIRouter:
 
 
 def _server(fleet: Fleet, page_at: str) -> APIRouter:
-    routes = APIRouter(tags=["server"])
+    routes = APIRouter(tags=["server"], route_class=StrictRoute)
 
     @routes.get("/status", summary="The server at a glance", response_model=models.StatusDocument)
     async def status() -> Response:
@@ -230,7 +226,7 @@ def _server(fleet: Fleet, page_at: str) -> APIRouter:
 
 
 def _drain(fleet: Fleet) -> APIRouter:
-    routes = APIRouter(tags=["server"])
+    routes = APIRouter(tags=["server"], route_class=StrictRoute)
     running: set[asyncio.Task[DrainReportView]] = set()  # a task nobody holds may be collected
 
     def settled(task: asyncio.Task[DrainReportView]) -> None:

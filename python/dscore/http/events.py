@@ -14,12 +14,13 @@ from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.documents import agent_document, entry_document
 from dscore.http.listing import FOREIGN_CURSOR, MAX_LIMIT
 from dscore.http.ports import Fleet
+from dscore.http.strict import Plain, StrictRoute
 from dscore.why import CONTEXT, clock, sentence
 
 
 def router(fleet: Fleet) -> APIRouter:
     """`/agents/{agent_id}/events` of a fleet."""
-    routes = APIRouter(tags=["agents"])
+    routes = APIRouter(tags=["agents"], route_class=StrictRoute)
 
     @routes.get(
         "/agents/{agent_id}/events",
@@ -28,7 +29,7 @@ def router(fleet: Fleet) -> APIRouter:
     )
     async def events(
         agent_id: AgentId,
-        limit: Annotated[int, QueryParam(ge=1, le=MAX_LIMIT)] = 100,
+        limit: Annotated[int, QueryParam(ge=1, le=MAX_LIMIT), Plain] = 100,
         cursor: Annotated[
             str | None, QueryParam(max_length=32, description="next_cursor of the page before.")
         ] = None,

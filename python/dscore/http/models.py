@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dscore.http.health import StorageHealth
+from dscore.http.strict import Wish
 from dscore.messages import Intent, Status
 from dscore.policy.drain import MAX_TIMEOUT, OutcomeName
 
@@ -61,10 +62,8 @@ class Timeline(BaseModel):
     next_cursor: str | None
 
 
-class TerminateRequest(BaseModel):
+class TerminateRequest(Wish):
     """How to terminate one agent."""
-
-    model_config = ConfigDict(extra="forbid")
 
     timeout: float | None = Field(
         None, gt=0, le=MAX_TIMEOUT, description="Seconds to wait; default shutdown.timeout."
@@ -96,10 +95,8 @@ class Delivery(BaseModel):
     delivered: bool
 
 
-class DrainRequest(BaseModel):
+class DrainRequest(Wish):
     """How to drain."""
-
-    model_config = ConfigDict(extra="forbid")
 
     intent: Intent | None = Field(None, description="Default: shutdown.intent.")
     timeout: float | None = Field(
@@ -124,10 +121,8 @@ class DrainDocument(BaseModel):
     report: dict[str, Any] | None = Field(description="The drain report, once it has ended.")
 
 
-class Maintenance(BaseModel):
+class Maintenance(Wish):
     """Whether newcomers are turned away for now."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     enabled: bool
 

@@ -86,15 +86,19 @@ _ROUTING_DETAIL = {
 
 async def _not_valid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    # curl -d sends a form's type by itself: say so, instead of complaining of the body's bytes.
-    if isinstance(error.body, bytes):
-        return problem(415, "The body must be sent with content-type: application/json.")
     errors = [
-        {"where": ".".join(str(part) for part in each["loc"]), "message": str(each["msg"])}
+        {"where": ".".join(str(part) for part in each["loc"]), "message": _sentence(each)}
         for each in error.errors()
     ]
     detail = "; ".join(f"{each['where']}: {each['message']}" for each in errors)
     return problem(422, detail, errors=errors)
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    """What is wrong, without the words that pydantic sets before a sentence of ours."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return str(error["msg"])
 
 
 async def _broken(request: Request, error: Exception) -> Response:

@@ -178,8 +178,8 @@ class Agent:
         Raises:
             ValueError: this code may not be sent.
         """
-        if self._record.conn:
-            self._server.close_connection(self._record.conn, code, reason)
+        # Of one that is away too: the core looks at the code first, and no connection has number 0.
+        self._server.close_connection(self._record.conn, code, reason)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Agent) and other._record is self._record

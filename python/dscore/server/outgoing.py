@@ -1,10 +1,11 @@
 """What is said to agents and watchers on somebody's behalf."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import orjson
 
+from dscore.arguments import one_of
 from dscore.errors import NotConnectedError
 from dscore.messages import detach
 from dscore.packed import compact
@@ -61,8 +62,9 @@ class Outgoing:
             To how many.
 
         Raises:
-            ValueError: it is no message, or has attachments.
+            ValueError: it is no message, or has attachments; `to` is another word.
         """
+        one_of("to", to, get_args(Audience))
         context = self._context
         text, is_whole = _dump(message)
         if not is_whole:

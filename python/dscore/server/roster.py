@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from dscore.arguments import number
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.log import get_logger
 from dscore.policy.drain import MAX_TIMEOUT
@@ -82,7 +83,7 @@ class Roster:
             To how many it is on its way.
 
         Raises:
-            ValueError: it is no message, or has attachments.
+            ValueError: it is no message, or has attachments; `to` is another word.
         """
         return self._running.outgoing.broadcast(message, to)
 
@@ -167,9 +168,7 @@ class Roster:
         """How long an agent has to answer terminate_app."""
         if seconds is None:
             return self._running.context.config.shutdown.timeout
-        if not 0 <= seconds <= MAX_TIMEOUT:
-            raise ValueError(f"timeout: {seconds} is not between 0 and {MAX_TIMEOUT:.0f} seconds")
-        return seconds
+        return number("timeout", seconds, 0.0, MAX_TIMEOUT)
 
     def _record(self, agent_id: str) -> AgentRecord:
         record = self._registry.agents.get(agent_id)

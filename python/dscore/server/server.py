@@ -4,9 +4,10 @@ import asyncio
 import time
 from dataclasses import asdict
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from dscore import _core
+from dscore.arguments import flag, one_of
 from dscore.auth import has_operators, read_tokens
 from dscore.config import Changes, Config, compare, merge_live
 from dscore.errors import DrainingError
@@ -228,7 +229,9 @@ class Server(Roster):
 
         Raises:
             DrainingError: a drain has begun.
+            ValueError: `enabled` is neither True nor False.
         """
+        flag("enabled", enabled)
         parts = self._running
         context, now = parts.context, parts.context.pool.now_ms()
         if context.gate == "draining":
@@ -261,10 +264,14 @@ class Server(Roster):
             timeout: seconds each agent has; `shutdown.timeout` if left out.
 
         Raises:
-            ValueError: `timeout` is negative, or longer than a day.
+            ValueError: `intent` is another word; `timeout` is no number, negative, or longer than a
+                day.
         """
+        if intent is not None:
+            one_of("intent", intent, get_args(Intent))
+        seconds = self._timeout(timeout)
         if self._drain_task is None:
-            parts, seconds = self._running, self._timeout(timeout)
+            parts = self._running
             intent = intent or self._config.shutdown.intent
             draining = Draining(parts.context, parts.watchers, intent, seconds)
             parts.context.draining = draining
@@ -360,7 +367,7 @@ def _store_stats(store: Store) -> dict[str, int]:
     return {
         "sessions": len(store),
         "undelivered_messages": store.undelivered(),
-        "store_failing": not health.is_ok,
+        "store_failing": int(not health.is_ok),
         "store_waiting": health.waiting,
         "store_written_total": health.written_total,
         "store_lost_total": health.lost_total,
