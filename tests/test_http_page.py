@@ -158,6 +158,31 @@ def test_it_asks_for_a_token_and_keeps_it(
         browser.wait_for_text("#agents", "cam-1")
 
 
+@in_a_browser
+def test_power_page_keeps_the_token_of_its_address_and_clears_the_fragment(
+    serve: Callable[..., Serving], browser: Browser
+) -> None:
+    serving = serve(
+        env={
+            "DSCORE_AUTH__REQUIRED": "true",
+            "DSCORE_AUTH__TOKENS": "agent",
+            "DSCORE_AUTH__OPERATOR_TOKENS": "an operator",
+            "DSCORE_LISTEN__PAGE": "/fleet/",
+        }
+    )
+    with introduce(serving, "cam-1", token="agent"):
+        browser.open(f"{serving.url}/fleet/#token=guess")
+        browser.wait_for_text("#login", "no operator's here")
+        # The same page with another token behind the #: it is not loaded anew.
+        browser.open(f"{serving.url}/fleet/#token=an%20operator")
+        browser.wait_for_text("#agents", "cam-1")
+        browser.wait_for_text("#server", "dscore")
+        assert browser.run("return location.href") == f"{serving.url}/fleet/"
+        assert browser.run("return sessionStorage.getItem('dscore-token')") == "an operator"
+        browser.click("#agents button")
+        browser.wait_for_text("#story", "cam-1 is online")
+
+
 @pytest.mark.alone
 @in_a_browser
 def test_it_shows_a_drain_and_comes_back_afterwards(

@@ -1,6 +1,7 @@
 """The file with which a server gives its operator power: where it is, and what is not taken."""
 
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -186,3 +187,28 @@ def test_a_token_is_long_and_never_the_same() -> None:
     made = {make_token() for _ in range(100)}
     assert len(made) == 100
     assert all(len(token) >= 43 for token in made)
+
+
+@pytest.mark.skipif(USER != 0, reason="needs root, to give files to another user")
+@pytest.mark.parametrize(("listener", "is_told"), [(USER, True), (4711, False), (4712, False)])
+def test_a_token_is_not_for_another_users_program_that_has_taken_the_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xdg, listener: int, is_told: bool
+) -> None:
+    leave(HOST, PORT, MINE, xdg)
+    net = tmp_path / "proc" / "net"
+    net.mkdir(parents=True)
+    monkeypatch.setattr(operator_token, "PROC", tmp_path / "proc")
+    head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+    queues = "00000000:00000000 00:00000000 00000000"
+    row = f"   0: 0100007F:{PORT:04X} 00000000:0000 0A {queues} {listener:5} 0 4711 1\n"
+    (net / "tcp").write_text(head + row)
+    assert (find(HOST, PORT, xdg) is not None) == is_told
+
+
+def test_the_listener_of_a_real_socket_is_found(xdg: dict[str, str]) -> None:
+    with socket.create_server((HOST, 0)) as listening:
+        port = listening.getsockname()[1]
+        leave(HOST, port, MINE, xdg)
+        assert find(HOST, port, xdg) is not None
+        assert operator_token._may_hear(USER, port)
+        assert operator_token._may_hear(4711, port) == (USER == 0)

@@ -23,10 +23,13 @@ from typing import NamedTuple
 
 TMP = Path("/tmp")
 RUN = Path("/run")
+PROC = Path("/proc")
 MAX_BYTES = 1024
 """Of a file that is read at all."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32,512}")
+_LISTEN = "0A"
+"""A socket's state in /proc/net/tcp."""
 _PRIVATE_DIRECTORY = 0o700
 _PRIVATE_FILE = 0o600
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -91,7 +94,8 @@ def find(host: str, port: int, environ: Mapping[str, str]) -> TokenFile | None:
         with suppress(OSError), _opened(place, None if user == 0 else user, make=False) as opened:
             owner = os.fstat(opened).st_uid
             for name in names:
-                if found := _read(opened, name, owner):
+                found = _read(opened, name, owner)
+                if found and _may_hear(owner, port):
                     return TokenFile(place.path / name, found)
     return None
 
@@ -106,6 +110,22 @@ def _leave(place: _Place, user: int, name: str, token: str) -> TokenFile | str:
     except OSError as error:
         return error.strerror or str(error)
     return TokenFile(place.path / name, found or token)
+
+
+def _may_hear(owner: int, port: int) -> bool:
+    """Whether what listens on a port is of the token's owner, or root's: another user may have
+    taken the port while the server is down, and would be given the token."""
+    users = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError), (PROC / "net" / table).open() as rows:
+            next(rows, None)
+            for row in rows:
+                fields = row.split()
+                if fields[3] != _LISTEN:
+                    break  # the listening ones come first, and there may be thousands of others
+                if int(fields[1].rpartition(":")[2], 16) == port:
+                    users.add(int(fields[7]))
+    return not users or bool(users & {owner, 0})
 
 
 def _name(host: str, port: int) -> str:
