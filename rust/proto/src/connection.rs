@@ -21,6 +21,9 @@
 //! | Closed  | send                                  | Closed  | refuse: not open                    |
 //! | Closed  | send close                            | Closed  | refuse: already closing             |
 //!
+//! A message that is discarded is not kept either: once we have closed, a peer costs no memory but a frame's header,
+//! whatever it goes on to send.
+//!
 //! A close frame is always the last frame we write, so a ping that comes after it gets no pong: RFC
 //! 6455 §5.5.2 would allow one, but §1.4 lets its sender stop reading.
 
@@ -270,6 +273,10 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<(), UsageError> {
         self.begin_send(Input::SendClose)?;
+        if let Some(message) = &mut self.message {
+            message.discard();
+        }
+        self.delivered = None;
         self.write_close(code, reason, out);
         Ok(())
     }

@@ -73,6 +73,8 @@ struct PartialFrame {
 enum Buffer {
     Text(String, Utf8Decoder),
     Binary(Vec<u8>),
+    /// Of a message that is only counted.
+    Discarded,
 }
 
 impl Message {
@@ -86,6 +88,17 @@ impl Message {
     #[must_use]
     pub const fn binary() -> Self {
         Self::new(Buffer::Binary(Vec::new()))
+    }
+
+    /// An empty message of either kind whose payload is counted and not kept.
+    #[must_use]
+    pub const fn discarded() -> Self {
+        Self::new(Buffer::Discarded)
+    }
+
+    /// Forgets what has arrived, and keeps nothing of what is still to come.
+    pub fn discard(&mut self) {
+        self.buffer = Buffer::Discarded;
     }
 
     const fn new(buffer: Buffer) -> Self {
@@ -140,10 +153,12 @@ impl Message {
         let payload = input
             .split_off_mut(..missing.min(input.len()))
             .unwrap_or_default();
-        if let Some(key) = header.mask {
-            apply_mask(payload, key, (received % 4) as usize);
+        if !matches!(self.buffer, Buffer::Discarded) {
+            if let Some(key) = header.mask {
+                apply_mask(payload, key, (received % 4) as usize);
+            }
+            self.buffer.push(payload, limits)?;
         }
-        self.buffer.push(payload, limits)?;
         let received = received + payload.len() as u64;
         if received < header.len {
             self.frame = Some(PartialFrame { header, received });
@@ -164,12 +179,13 @@ impl Message {
         self.finished
     }
 
-    /// What has arrived.
+    /// What has arrived; nothing, of a message that is not kept.
     #[must_use]
     pub fn payload(&self) -> Payload<'_> {
         match &self.buffer {
             Buffer::Text(text, _) => Payload::Text(text),
             Buffer::Binary(bytes) => Payload::Binary(bytes),
+            Buffer::Discarded => Payload::Binary(&[]),
         }
     }
 
@@ -179,6 +195,7 @@ impl Message {
         match &self.buffer {
             Buffer::Text(text, _) => text.capacity(),
             Buffer::Binary(bytes) => bytes.capacity(),
+            Buffer::Discarded => 0,
         }
     }
 }
@@ -199,13 +216,14 @@ impl Buffer {
                 bytes.extend_from_slice(payload);
                 Ok(())
             }
+            Self::Discarded => Ok(()),
         }
     }
 
     fn finish(&self) -> Result<(), ProtocolError> {
         match self {
             Self::Text(_, decoder) if decoder.pending_len() > 0 => Err(ProtocolError::InvalidUtf8),
-            Self::Text(..) | Self::Binary(_) => Ok(()),
+            Self::Text(..) | Self::Binary(_) | Self::Discarded => Ok(()),
         }
     }
 }

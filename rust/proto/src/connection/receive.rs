@@ -2,7 +2,7 @@
 //!
 //! Nothing here looks at the state or writes a reply; that is the table's business.
 
-use super::{Connection, Input, Limits, Role};
+use super::{Connection, Input, Limits, Role, State};
 use crate::close::{self, CloseCode};
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, Opcode, decode_header};
@@ -64,7 +64,11 @@ impl Connection {
             if header.fin && header.opcode != Opcode::Continuation && self.message.is_none() {
                 limits.check(1, header.len)?;
                 if let Some(payload) = take_frame(rest, &header, header_len) {
-                    return read_whole(header.opcode, payload).map(Some);
+                    // Nothing is delivered after our close frame, so nothing of it is read.
+                    return match self.state {
+                        State::Open => read_whole(header.opcode, payload).map(Some),
+                        State::Closing | State::Closed => Ok(Some(Received::Binary(&[]))),
+                    };
                 }
             }
             self.begin_frame(header, limits)?;
@@ -85,10 +89,13 @@ impl Connection {
     /// RFC 6455 §5.4: a message begins with its type, goes on with continuations, and the next one
     /// waits for its end.
     fn begin_frame(&mut self, header: FrameHeader, limits: &Limits) -> Result<(), ProtocolError> {
+        // After our close frame only the order and length of fragments count, to find the peer's own.
+        let keeps = self.state == State::Open;
         let message = match (header.opcode, &mut self.message) {
             (Opcode::Continuation, Some(message)) => message,
             (Opcode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation),
             (_, Some(_)) => return Err(ProtocolError::ExpectedContinuation),
+            (_, none) if !keeps => none.insert(Box::new(Message::discarded())),
             (Opcode::Text, none) => none.insert(Box::new(Message::text())),
             (_, none) => none.insert(Box::new(Message::binary())),
         };

@@ -111,6 +111,55 @@ fn a_message_begun_before_our_close_is_dropped_after_it() {
     assert_eq!(server.seen, [Seen::Close(None, String::new())]);
 }
 
+/// The head of a masked frame with so long a payload, whose key is zero.
+fn frame_of(first: u8, length: u64) -> Vec<u8> {
+    [&[first, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat()
+}
+
+#[test]
+fn while_closing_no_payload_is_kept_however_it_comes() {
+    for (first, followed_by) in [
+        (0x01, &b"\x80\x81\0\0\0\0x"[..]),
+        (0x02, b"\x80\x81\0\0\0\0x"),
+        (0x81, b""),
+        (0x82, b""),
+    ] {
+        for size in [1, 7, 4096] {
+            let mut server = closing_server();
+            let mut stream = frame_of(first, 100_000);
+            stream.extend_from_slice(&[0xff; 100_000]);
+            stream.extend_from_slice(followed_by);
+            for part in stream.chunks(size) {
+                server.read(part);
+                assert_eq!(server.connection.buffered(), 0);
+            }
+            server.read(b"\x88\x82\0\0\0\0\x03\xe8");
+            assert_eq!(server.seen, [Seen::Close(Some(1000), String::new())]);
+        }
+    }
+}
+
+#[test]
+fn what_was_kept_of_a_message_goes_with_our_close() {
+    for first in [0x01, 0x02, 0x81, 0x82] {
+        let mut server = Endpoint::server();
+        server.read(&frame_of(first, 100_000));
+        server.read(&[b'x'; 60_000]);
+        assert!(server.connection.buffered() >= 60_000);
+        let (connection, out) = (&mut server.connection, &mut server.out);
+        connection.send_close(CloseCode::NORMAL, "", out).unwrap();
+        assert_eq!(connection.buffered(), 0);
+        server.read(&[b'x'; 40_000]);
+        assert_eq!(server.connection.buffered(), 0);
+        // The end of the frame is found where it is, and what follows it is understood.
+        if first & 0x80 == 0 {
+            server.read(b"\x80\x80mask");
+        }
+        server.read(b"\x88\x80mask");
+        assert_eq!(server.seen, [Seen::Close(None, String::new())]);
+    }
+}
+
 #[test]
 fn nothing_is_sent_after_our_close() {
     let mut closed = closing_server();

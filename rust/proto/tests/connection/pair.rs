@@ -98,6 +98,9 @@ impl Endpoint {
         self.leftover.drain(..at);
         assert!(self.leftover.len() <= MAX_LEFTOVER);
         assert!(self.connection.buffered() <= self.limits.max_message_size);
+        if self.connection.state() != State::Open {
+            assert_eq!(self.connection.buffered(), 0);
+        }
         if self.connection.is_closed() {
             assert!(self.leftover.is_empty() && self.connection.buffered() == 0);
         }

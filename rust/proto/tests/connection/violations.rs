@@ -180,7 +180,8 @@ fn a_violation_while_closing_is_reported_and_not_answered() {
     };
     for stream in [
         &b"\x83\x80mask"[..],
-        b"\x81\x81\0\0\0\0\xff",
+        b"\x81\x00",
+        b"\x80\x80mask",
         b"\x88\x81\0\0\0\0x",
     ] {
         let (seen, out, state) = read_every_way(closing, stream);
