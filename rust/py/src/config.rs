@@ -47,7 +47,8 @@ impl CoreConfig {
     #[pyo3(signature = (
         *, host = "127.0.0.1", port = 0, backlog = 4096, reactors = 0, endpoints = None, origins = vec!["*".to_owned()],
         subprotocols = vec![], max_message_size = 1_000_000, max_fragments = 4096, max_header_size = 16_384,
-        max_body_size = 1_000_000, max_connections = 0, accept_rate = 0.0, max_errors = 10, outbox_bytes = 1_048_576, input_bytes = 268_435_456,
+        max_body_size = 1_000_000, max_connections = 0, accept_rate = 0.0, max_errors = 10, outbox_bytes = 1_048_576,
+        output_bytes = 268_435_456, input_bytes = 268_435_456,
         handshake_timeout = 10_000, auth_timeout = 10_000, keep_alive_timeout = 75_000, ping_interval = 30_000,
         ping_timeout = 120_000, close_timeout = 2_000, connect_timeout = 60_000,
         transports = vec!["polling".to_owned(), "websocket".to_owned()], allow_eio3 = true,
@@ -75,6 +76,7 @@ impl CoreConfig {
         accept_rate: f64,
         max_errors: u64,
         outbox_bytes: u64,
+        output_bytes: u64,
         input_bytes: u64,
         handshake_timeout: u64,
         auth_timeout: u64,
@@ -124,6 +126,8 @@ impl CoreConfig {
             accept_rate,
             max_errors: size("max_errors", max_errors, 1, 255)? as u8,
             outbox_bytes: size("outbox_bytes", outbox_bytes, 1_024, 1 << 30)?,
+            output_bytes: bounded("output_bytes", output_bytes, 1 << 20, 1 << 40)?
+                / reactors as u64,
             input_bytes: bounded("input_bytes", input_bytes, 1 << 20, 1 << 40)? / reactors as u64,
             handshake_timeout: duration("handshake_timeout", handshake_timeout)?,
             auth_timeout: duration("auth_timeout", auth_timeout)?,

@@ -14,6 +14,12 @@ use crate::settings::{Gate, Settings};
 use crate::stats::Stats;
 use crate::table::ConnId;
 
+/// Of the bytes of unfinished input, the part that whole messages may take up besides while they wait for the owner.
+const QUEUED_SHARE: u64 = 4;
+
+/// Room in a buffer that stays after it held more.
+const KEPT_BUFFER: usize = 256 * 1024;
+
 /// One reactor's surroundings. Handlers get it beside the peer they work on.
 pub(crate) struct Context {
     /// What every deadline is measured in: see [`crate::clock`]. Read twice a turn.
@@ -92,9 +98,19 @@ impl Context {
         let mut quoted = Vec::new();
         agent::encode_string(&settings.heartbeat_message, &mut quoted);
         self.heartbeat_message = String::from_utf8_lossy(&quoted).into_owned();
+        self.events.bound_bytes(settings.input_bytes / QUEUED_SHARE);
         self.settings = settings;
         self.heartbeat_response = StampedFrame::default();
         self.heartbeat_event = StampedFrame::default();
+    }
+
+    /// Gives back what buffers have grown to beyond what they nearly always hold.
+    pub(crate) fn shrink(&mut self) {
+        for buffer in [&mut self.out, &mut self.text, &mut self.said] {
+            if buffer.capacity() > KEPT_BUFFER {
+                *buffer = Vec::new();
+            }
+        }
     }
 
     /// Whether another reactor has this connection, if any has.

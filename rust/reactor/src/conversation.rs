@@ -17,7 +17,7 @@
 mod receive;
 
 use dscore_proto::close::CloseCode;
-use dscore_proto::connection::State;
+use dscore_proto::connection::{MAX_LEFTOVER, State};
 
 use crate::command::Farewell;
 use crate::context::Context;
@@ -314,8 +314,21 @@ impl Conversation {
         }
     }
 
+    /// What was kept for later though there is no later: input behind an introduction or a flood, packets of a request.
+    pub(crate) fn keeps_in_vain(&self) -> bool {
+        self.end.is_some() && (self.kept.len() > MAX_LEFTOVER || self.transport.has_unread())
+    }
+
+    /// The request with packets that is still coming in for a session that has ended, once.
+    pub(crate) fn late_request(&mut self) -> Option<ConnId> {
+        self.end.as_ref()?;
+        let polling = self.transport.polling()?;
+        let is_news = !std::mem::replace(&mut polling.is_late, polling.coming.is_some());
+        polling.coming.filter(|_| is_news)
+    }
+
     fn end(&mut self, ended: Ended, cx: &Context) -> &mut End {
-        self.session.dialect.drop_early();
+        self.session.dialect.drop_input();
         if let Some(end) = &mut self.end {
             end.hear(&ended);
         }

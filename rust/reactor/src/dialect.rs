@@ -108,20 +108,18 @@ impl Dialect {
         }
     }
 
-    /// Forgets events that wait for an introduction which will not come.
-    pub(crate) fn drop_early(&mut self) {
-        if let Self::EngineIo(engine) = self
-            && let Some(socket_io) = &mut engine.socket_io
-        {
-            socket_io.drop_early();
-        }
-    }
-
     /// Bytes held of a message that has not come whole, or waits for an introduction.
     pub(crate) fn held_input(&self) -> usize {
         match self {
             Self::Raw => 0,
             Self::EngineIo(engine) => engine.held_input(),
+        }
+    }
+
+    /// Forgets it: nothing of it will be heard.
+    pub(crate) fn drop_input(&mut self) {
+        if let Self::EngineIo(engine) = self {
+            engine.drop_input();
         }
     }
 }

@@ -112,6 +112,13 @@ impl EngineIo {
         self.socket_io.as_ref().map_or(0, SocketIo::held_input)
     }
 
+    /// Forgets what is held of an event: the session has ended.
+    pub(crate) fn drop_input(&mut self) {
+        if let Some(socket_io) = &mut self.socket_io {
+            socket_io.drop_input();
+        }
+    }
+
     /// Queues a ping. In revision 3 it is the client that pings. Whoever polls is not asked again before it has said
     /// anything: its polls fetch our pings, and would pass for answers.
     pub(crate) fn ping(&mut self, is_polling: bool, cx: &mut Context) {

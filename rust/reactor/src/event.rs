@@ -326,6 +326,36 @@ pub struct Gap {
     pub length_ms: u64,
 }
 
+impl Event {
+    /// Bytes of a peer's that wait with this event for the owner. Those of a request are counted by its connection
+    /// until it is answered.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Message(message) => {
+                let parts = message.parts.as_ref();
+                message.data.len() + message.kind.len() + parts.map_or(0, |parts| parts.bytes())
+            }
+            Self::Reply(reply) => reply.data.len() + reply.parts.bytes(),
+            Self::Introduction(introduction) => introduction.text.len(),
+            Self::Connected(connected) => connected.auth.len(),
+            Self::Answer(answer) => answer.status.len() + answer.message.len(),
+            Self::Progress(progress) => progress.stage.len(),
+            Self::Outcome(outcome) => outcome.message.len(),
+            Self::Opened(_)
+            | Self::Left(_)
+            | Self::Beat { .. }
+            | Self::Missed { .. }
+            | Self::Closed(..)
+            | Self::Drained(_)
+            | Self::HttpRequest(_)
+            | Self::HttpGone(_)
+            | Self::Looked(_)
+            | Self::Gap(_)
+            | Self::LastSeen(_) => 0,
+        }
+    }
+}
+
 /// An answer to terminate_app that does not end the wait.
 #[derive(Debug)]
 pub struct Answer {

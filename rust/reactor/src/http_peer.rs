@@ -52,6 +52,12 @@ pub(crate) struct HttpPeer {
     deadline: u64,
     /// The client sends no more.
     input_ended: bool,
+    /// No request is taken after the one at hand, so nothing that follows it is kept.
+    is_last: bool,
+    /// Bytes of the request at hand, for as long as its answer is not complete: who answers it holds them.
+    asked_bytes: usize,
+    /// Bytes of this connection that were counted among the input of all.
+    pub(crate) counted: u32,
     /// The Engine.IO session that has its request.
     pub(crate) session: Option<ConnId>,
 }
@@ -88,13 +94,26 @@ pub(crate) enum Became {
     Elsewhere(u8),
 }
 
+/// What a header field costs beside its bytes, until its request is answered.
+const FIELD_COST: usize = 64;
+
 /// A request whose body is coming.
 #[derive(Debug)]
 struct PartialRequest {
     request: HttpRequest,
+    /// Bytes of its head.
+    head_bytes: usize,
     asked: Asked,
     reader: BodyReader,
     exchange: Exchange,
+    /// Its session has ended: the body is only waited out.
+    discards: bool,
+}
+
+impl PartialRequest {
+    fn bytes(&self) -> usize {
+        self.head_bytes + self.request.body.capacity()
+    }
 }
 
 /// What a complete head leads to.
@@ -121,6 +140,9 @@ impl HttpPeer {
             fresh: true,
             deadline,
             input_ended: false,
+            is_last: false,
+            asked_bytes: 0,
+            counted: 0,
             session: None,
         }
     }
@@ -163,7 +185,9 @@ impl HttpPeer {
                 }
             }
         }
-        self.input = rest.to_vec();
+        if !self.is_last {
+            self.input = rest.to_vec();
+        }
         None
     }
 
@@ -179,6 +203,9 @@ impl HttpPeer {
             }
             State::ReadingBody(reading) => {
                 let pushed = reading.reader.push(bytes, &mut reading.request.body);
+                if reading.discards {
+                    reading.request.body = Vec::new();
+                }
                 let consumed = match pushed {
                     Ok(consumed) => consumed,
                     Err(error) => return self.on_bad_body(error, cx),
@@ -270,9 +297,11 @@ impl HttpPeer {
         };
         self.state = State::ReadingBody(Box::new(PartialRequest {
             request,
+            head_bytes: length + FIELD_COST * head.headers.len(),
             asked,
             reader,
             exchange,
+            discards: false,
         }));
         self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
         if complete {
@@ -320,7 +349,8 @@ impl HttpPeer {
             }
             return;
         }
-        if answer.finish(&mut cx.out) {
+        self.asked_bytes = 0;
+        if answer.finish(&mut cx.out) && !self.is_last {
             self.state = State::Reading;
             self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
         } else {
@@ -376,32 +406,46 @@ impl HttpPeer {
         match self.state {
             _ if self.input_ended => false,
             State::Reading | State::ReadingBody(_) => !output_waits,
-            State::Asked(..) | State::Answering(_) => self.input.is_empty(),
+            State::Asked(..) | State::Answering(_) => self.is_last || self.input.is_empty(),
             State::Closing { .. } => true,
         }
     }
 
-    /// Bytes of input that are held until the rest of it comes, or its turn.
+    /// Bytes of input that are held until the rest of it comes, its turn, or the end of its answer.
     pub(crate) fn held_input(&self) -> usize {
-        let body = match &self.state {
-            State::ReadingBody(partial) => partial.request.body.capacity(),
-            _ => 0,
+        let request = match &self.state {
+            State::ReadingBody(partial) => partial.bytes(),
+            State::Reading | State::Asked(..) | State::Answering(_) | State::Closing { .. } => 0,
         };
-        self.input.capacity() + body
+        self.input.capacity() + request + self.asked_bytes
     }
 
     /// All peers together hold too much input.
     pub(crate) fn turn_away(&mut self, cx: &mut Context) {
-        if matches!(self.state, State::Reading | State::ReadingBody(_)) {
-            cx.stats.refused_total += 1;
-            self.lose_request(cx);
-            self.refuse(503, "too many unfinished requests; try again later", cx);
+        match self.state {
+            State::Reading | State::ReadingBody(_) => {
+                self.lose_request(cx);
+                self.refuse_for_want_of_room(cx);
+            }
+            // Too late for the request at hand, whose answer is under way: it is the last.
+            State::Asked(..) | State::Answering(_) => self.be_last(),
+            State::Closing { .. } => {}
         }
+    }
+
+    fn refuse_for_want_of_room(&mut self, cx: &mut Context) {
+        cx.stats.refused_total += 1;
+        self.refuse(503, "too many unfinished requests; try again later", cx);
+    }
+
+    fn be_last(&mut self) {
+        self.is_last = true;
+        self.input = Vec::new();
     }
 
     /// Keeps input for later; at the end there is no later.
     pub(crate) fn keep(&mut self, input: &[u8]) {
-        if !matches!(self.state, State::Closing { .. }) {
+        if !self.is_last && !matches!(self.state, State::Closing { .. }) {
             self.input.extend_from_slice(input);
         }
     }
@@ -455,6 +499,7 @@ impl HttpPeer {
 
     fn begin_closing(&mut self, cx: &Context) {
         self.state = State::Closing { half_closed: false };
+        self.asked_bytes = 0;
         self.input = Vec::new();
         self.deadline = cx.now_ms + cx.settings.close_timeout;
     }

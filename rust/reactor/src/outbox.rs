@@ -4,7 +4,9 @@
 //! closed: all chunks but the one on its way are dropped, and a close frame still follows on the
 //! border of a frame. A broadcast is the same chunk in every outbox; small replies share a chunk.
 //!
-//! The outbox does not decide what too much is: it says how much there is, and its owner compares.
+//! The outbox does not decide what too much is: it says how much there is to send and what that costs in memory, and its
+//! owner compares. The two differ: a chunk stays whole until its last byte is sent, and one that many outboxes hold is
+//! there once.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -14,6 +16,9 @@ use std::sync::Arc;
 /// chunks. A page: it costs little to keep, and less than a system call to copy.
 const SHARED_CHUNK: usize = 4096;
 
+/// What a chunk costs beside its bytes.
+const CHUNK_COST: usize = 64;
+
 /// A queue of bytes, in chunks that end on the border of a frame.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -22,11 +27,14 @@ pub struct Outbox {
     sent: usize,
     /// What is left to send: the sum of all chunks less `sent`.
     bytes: usize,
+    /// The sum of what all chunks cost.
+    cost: usize,
 }
 
 #[derive(Debug)]
 enum Chunk {
-    Shared(Arc<[u8]>),
+    /// With this outbox's part of what it costs.
+    Shared(Arc<[u8]>, usize),
     Owned(Vec<u8>),
 }
 
@@ -41,15 +49,22 @@ impl Outbox {
     /// If some of the bytes were sent already, past the empty outbox, queue them all the same and
     /// consume them: the rest of a frame must not pass for a whole one. So with [`Self::push_slice`].
     pub fn push_shared(&mut self, frames: Arc<[u8]>) {
-        self.push(Chunk::Shared(frames));
+        // Others of the same message that wait elsewhere pay for it too. Each pays by what it found: n of them pay for
+        // it ln n times together, never less than once.
+        let payers = Arc::strong_count(&frames).saturating_sub(1).max(1);
+        let part = frames.len().div_ceil(payers);
+        self.push(Chunk::Shared(frames, part));
     }
 
     /// Queues frames that are this peer's own, and lie in a buffer which will be used again.
     pub fn push_slice(&mut self, frames: &[u8]) {
         match self.last_with_room(frames.len()) {
             Some(last) => {
+                let before = last.capacity();
                 last.extend_from_slice(frames);
+                let grown = last.capacity() - before;
                 self.bytes += frames.len();
+                self.cost += grown;
             }
             None => self.push(Chunk::Owned(frames.to_vec())),
         }
@@ -58,6 +73,11 @@ impl Outbox {
     /// How many bytes are left to send.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes of memory that what is left to send costs.
+    pub fn cost(&self) -> usize {
+        self.cost
     }
 
     /// True if there is nothing left to send.
@@ -85,6 +105,7 @@ impl Outbox {
             && front.bytes().len() <= self.sent
         {
             self.sent -= front.bytes().len();
+            self.cost -= front.cost();
             self.chunks.pop_front();
         }
     }
@@ -93,15 +114,16 @@ impl Outbox {
     /// sent, since the peer must get a frame it got the start of.
     pub fn drop_all_but_front(&mut self) {
         self.chunks.truncate(usize::from(self.sent > 0));
-        self.bytes = self
-            .chunks
-            .front()
-            .map_or(0, |front| front.bytes().len() - self.sent);
+        let front = self.chunks.front();
+        self.bytes = front.map_or(0, |front| front.bytes().len() - self.sent);
+        self.cost = front.map_or(0, Chunk::cost);
+        self.chunks.shrink_to(1);
     }
 
     fn push(&mut self, chunk: Chunk) {
         let length = chunk.bytes().len();
         if length > 0 {
+            self.cost += chunk.cost();
             self.chunks.push_back(chunk);
             self.bytes += length;
         }
@@ -120,8 +142,16 @@ impl Outbox {
 impl Chunk {
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Shared(frames) => frames,
+            Self::Shared(frames, _) => frames,
             Self::Owned(frames) => frames,
         }
+    }
+
+    fn cost(&self) -> usize {
+        CHUNK_COST
+            + match self {
+                Self::Shared(_, part) => *part,
+                Self::Owned(frames) => frames.capacity(),
+            }
     }
 }

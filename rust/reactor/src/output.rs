@@ -54,10 +54,19 @@ impl Output {
     }
 
     /// Bytes that wait.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.waiting
             .as_ref()
             .map_or(0, |waiting| waiting.outbox.bytes())
+    }
+
+    /// How much memory waits, and for how long the socket has not taken any of it: what one peer costs the others.
+    pub(crate) fn burden(&self, now_ms: u64) -> u64 {
+        self.waiting.as_ref().map_or(0, |waiting| {
+            let stalled_ms = now_ms.saturating_sub(waiting.progress_ms) + 1;
+            (waiting.outbox.cost() as u64).saturating_mul(stalled_ms)
+        })
     }
 
     /// When the socket last took bytes while others waited, if any wait.
@@ -116,9 +125,11 @@ impl Output {
                 notify: false,
             })
         });
+        let before = waiting.outbox.cost();
         push(&mut waiting.outbox);
         waiting.outbox.consume(sent);
         cx.stats.outbox_bytes += (bytes.len() - sent) as u64;
+        count_cost(before, &waiting.outbox, cx);
         if waiting.outbox.bytes() > marks.high {
             Sending::Over
         } else {
@@ -147,7 +158,9 @@ impl Output {
         }
         cx.stats.bytes_sent_total += sent as u64;
         cx.stats.outbox_bytes -= sent as u64;
+        let before = waiting.outbox.cost();
         waiting.outbox.consume(sent);
+        count_cost(before, &waiting.outbox, cx);
         let caught_up = waiting.notify && waiting.outbox.bytes() <= marks.low;
         waiting.notify &= !caught_up;
         if waiting.outbox.is_empty() {
@@ -178,7 +191,9 @@ impl Output {
                 break;
             }
         }
+        let before = waiting.outbox.cost();
         waiting.outbox.consume(bytes.len());
+        count_cost(before, &waiting.outbox, cx);
         waiting.progress_ms = cx.now_ms;
         cx.stats.outbox_bytes -= bytes.len() as u64;
         cx.stats.bytes_sent_total += bytes.len() as u64;
@@ -206,11 +221,27 @@ impl Output {
         let Some(waiting) = &mut self.waiting else {
             return;
         };
+        let before = waiting.outbox.cost();
         cx.stats.outbox_bytes -= waiting.outbox.bytes() as u64;
         waiting.outbox.drop_all_but_front();
         waiting.outbox.push_slice(last_words);
         cx.stats.outbox_bytes += waiting.outbox.bytes() as u64;
+        count_cost(before, &waiting.outbox, cx);
     }
+
+    /// Forgets all that waits: its peer has gone.
+    pub(crate) fn bury(self, cx: &mut Context) {
+        if let Some(waiting) = self.waiting {
+            cx.stats.outbox_bytes -= waiting.outbox.bytes() as u64;
+            cx.stats.output_bytes -= waiting.outbox.cost() as u64;
+        }
+    }
+}
+
+/// What all that waits costs, after one outbox has changed that cost `before`.
+fn count_cost(before: usize, outbox: &Outbox, cx: &mut Context) {
+    cx.stats.output_bytes += outbox.cost() as u64;
+    cx.stats.output_bytes -= before as u64;
 }
 
 #[cfg(test)]

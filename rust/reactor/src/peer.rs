@@ -359,9 +359,27 @@ impl Peer {
         }
     }
 
-    /// Bytes that wait for the socket.
-    pub(crate) fn output_bytes(&self) -> usize {
-        self.output.bytes()
+    /// What waits for the socket, weighed by how long it has waited.
+    pub(crate) fn burden(&self, now_ms: u64) -> u64 {
+        self.output.burden(now_ms)
+    }
+
+    /// All peers together have too much waiting, and this one most of it.
+    pub(crate) fn shed_output(&mut self, cx: &mut Context) {
+        match &self.stage {
+            Stage::Conversation(conversation) if conversation.is_open() => self.on_overflow(cx),
+            // Its last words wait already, or it was being told something that ends nowhere else than at its end.
+            Stage::Conversation(_) | Stage::Http(_) | Stage::Probe(_) => {
+                cx.stats.slow_consumers_total += 1;
+                self.finished = true;
+            }
+        }
+    }
+
+    /// The last of its output and what carried it.
+    pub(crate) fn into_stage(self, cx: &mut Context) -> Stage {
+        self.output.bury(cx);
+        self.stage
     }
 
     /// Input that is held until the rest of it comes, as last counted.
@@ -369,8 +387,24 @@ impl Peer {
         self.held_input.into()
     }
 
-    /// Counts the input that is held. Whoever makes it too much for all is the one that is turned away.
-    pub(crate) fn count_input(&mut self, cx: &mut Context) {
+    /// Counts the input that is held. The peer that makes it too much for all is the one that is turned away, and
+    /// holds nothing from then on.
+    pub(crate) fn count_input(&mut self, conn: ConnId, cx: &mut Context) {
+        self.let_go(conn, cx);
+        let grew = self.recount_input(cx);
+        if grew && cx.stats.input_bytes > cx.settings.input_bytes && !self.finished {
+            match &mut self.stage {
+                Stage::Http(http) => http.turn_away(cx),
+                Stage::Conversation(conversation) => conversation.turn_away(cx),
+                Stage::Probe(probe) => probe.refuse(cx),
+            }
+            self.let_go(conn, cx);
+            self.recount_input(cx);
+        }
+    }
+
+    /// True if there is more of it than before.
+    fn recount_input(&mut self, cx: &mut Context) -> bool {
         let held = match &self.stage {
             Stage::Http(http) => http.held_input(),
             Stage::Conversation(conversation) => conversation.held_input(),
@@ -378,16 +412,30 @@ impl Peer {
         };
         // No message or body may be that long.
         let held = u32::try_from(held).unwrap_or(u32::MAX);
-        let grew = held > self.held_input;
+        let before = std::mem::replace(&mut self.held_input, held);
         cx.stats.input_bytes += u64::from(held);
-        cx.stats.input_bytes -= u64::from(self.held_input);
-        self.held_input = held;
-        if grew && cx.stats.input_bytes > cx.settings.input_bytes && !self.finished {
-            match &mut self.stage {
-                Stage::Http(http) => http.turn_away(cx),
-                Stage::Conversation(conversation) => conversation.turn_away(cx),
-                Stage::Probe(probe) => probe.refuse(cx),
+        cx.stats.input_bytes -= u64::from(before);
+        if let Stage::Http(http) = &mut self.stage {
+            http.counted = held;
+        }
+        held > before
+    }
+
+    /// Input that was kept for later is looked through once more when there is no later: only the peer's close frame
+    /// is still of use in it.
+    fn let_go(&mut self, conn: ConnId, cx: &mut Context) {
+        let keeps_in_vain = match &mut self.stage {
+            Stage::Http(_) => false,
+            Stage::Conversation(conversation) => {
+                if let Some(http) = conversation.late_request() {
+                    cx.requests.push_back(SessionRequest::Discard(http));
+                }
+                conversation.keeps_in_vain()
             }
+            Stage::Probe(probe) => probe.keeps_in_vain(),
+        };
+        if keeps_in_vain {
+            self.on_data(conn, &mut [], cx);
         }
     }
 

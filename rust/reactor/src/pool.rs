@@ -6,7 +6,6 @@ use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use rtrb::Consumer;
 use uuid::Uuid;
 
 use crate::acceptor::Acceptor;
@@ -14,7 +13,7 @@ use crate::command::{Command, ReactorCommand};
 use crate::context::Context;
 use crate::event::Event;
 use crate::handle::{Handle, Shared};
-use crate::queue::{CommandQueue, Entry, Inlet, Order, Outlet, Sleeper, Stopped};
+use crate::queue::{CommandQueue, Inlet, Order, Outlet, Sleeper, Source, Stopped};
 use crate::reactor::Reactor;
 use crate::settings::{ListenSettings, Settings};
 use crate::stats::Stats;
@@ -73,18 +72,20 @@ impl ReactorPool {
         });
         let settings = Arc::new(settings);
         let mut acceptor = Some(Acceptor::new(listener));
-        let mut rings: Vec<Consumer<Entry>> = Vec::with_capacity(count.into());
+        let mut sources = Vec::with_capacity(count.into());
         let mut reactors = Vec::with_capacity(count.into());
         for (number, own) in (0..count).zip(&shared.handles) {
             let (producer, consumer) = rtrb::RingBuffer::new(listen.event_queue.max(1));
-            rings.push(consumer);
-            let cx = Context::new(settings.clone(), Outlet::new(producer, reader.clone()));
+            let taken_bytes = Arc::default();
+            sources.push(Source::new(consumer, Arc::clone(&taken_bytes)));
+            let outlet = Outlet::new(producer, reader.clone(), taken_bytes);
+            let cx = Context::new(settings.clone(), outlet);
             let (own, shared) = (own.clone(), shared.clone());
             reactors.push(Reactor::new(number, own, shared, acceptor.take(), cx)?);
         }
         Ok(Self {
             shared,
-            inlet: Mutex::new(Inlet::new(rings)),
+            inlet: Mutex::new(Inlet::new(sources)),
             reader,
             address,
             life: Mutex::new(Life::Made(reactors)),
@@ -145,7 +146,8 @@ impl ReactorPool {
         self.shared.now_us() / 1_000
     }
 
-    /// Takes at most `limit` events, in order for each connection. With fewer than that the descriptor will call again.
+    /// Takes at most `limit` events, and 4 MiB of what peers said, in order for each connection. The descriptor calls
+    /// again when there is more.
     ///
     /// Coming again says that the last batch was dealt with. A plain connection that breaks the protocol is not told
     /// so before: what the owner answered to its earlier messages goes out first.
@@ -155,8 +157,7 @@ impl ReactorPool {
             // With the reactors stopped there is nobody left to be told.
             let _stopped = self.order(conn, Order::Settled(conn));
         }
-        inlet.take(limit, batch);
-        if batch.len() >= limit {
+        if inlet.take(limit, batch) {
             return;
         }
         // The order matters: what is pushed after the last look finds us asleep and wakes us.
@@ -165,6 +166,12 @@ impl ReactorPool {
         if !inlet.is_empty() || inlet.has_marks() {
             self.reader.wake();
         }
+    }
+
+    /// Bytes of what peers said in the last batch.
+    pub fn taken_bytes(&self) -> u64 {
+        let inlet = self.inlet.lock().unwrap_or_else(PoisonError::into_inner);
+        inlet.last_bytes()
     }
 
     /// Gives a command to the reactor of `conn`.

@@ -9,11 +9,17 @@
 //! session's, and so does all input behind the `5`.
 
 use dscore_proto::close::CloseCode;
-use dscore_proto::connection::{Connection, Event as Incoming, Role};
+use dscore_proto::connection::{Connection, Event as Incoming, Limits, MAX_LEFTOVER, Role};
 use dscore_proto::frame::{self, Opcode};
 
 use crate::context::Context;
 use crate::table::ConnId;
+
+/// What a probe may say: a longer word is none of its two, and need not be waited for.
+const WORDS: Limits = Limits {
+    max_message_size: 6,
+    max_fragments: 6,
+};
 
 /// A WebSocket that wants to be a session's.
 #[derive(Debug)]
@@ -54,10 +60,9 @@ impl Probe {
         let mut at = 0;
         // What comes behind the upgrade is for the session.
         while self.phase != Phase::Upgraded {
-            let limits = cx.settings.messages;
             let polled = self
                 .connection
-                .poll_event(&mut bytes, &mut at, &limits, &mut cx.out);
+                .poll_event(&mut bytes, &mut at, &WORDS, &mut cx.out);
             let next = match (self.phase, polled) {
                 (_, Ok(None)) => break,
                 (Phase::Refused, _) => Phase::Refused,
@@ -76,6 +81,11 @@ impl Probe {
         }
         bytes.drain(..at);
         self.kept = bytes;
+    }
+
+    /// It was refused with input that was kept for the session.
+    pub(crate) fn keeps_in_vain(&self) -> bool {
+        self.phase == Phase::Refused && self.kept.len() > MAX_LEFTOVER
     }
 
     pub(crate) fn held_input(&self) -> usize {

@@ -4,6 +4,7 @@
 //! | queue | from → to | when full |
 //! |---|---|---|
 //! | events | reactor → owner | kept back in the reactor, which stops reading from its sockets |
+//! | bytes of events | reactor → owner | the same; near to it, a peer with anything ahead of the owner waits for it |
 //! | commands | owner → reactor | the owner waits: a reactor always makes room, it waits for nobody |
 //!
 //! Going to sleep takes three steps in this order, on either side: say that you sleep, look once more, wait. The
@@ -12,7 +13,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
@@ -22,6 +23,11 @@ use crate::command::{Command, ReactorCommand};
 use crate::event::Event;
 use crate::sys::{Socket, Waker};
 use crate::table::ConnId;
+
+/// Room for events kept back that stays after a burst of them.
+const KEPT_ROOM: usize = 1024;
+/// Bytes of events taken in one go: what is taken costs its owner as much once more.
+const MOST_TAKEN: u64 = 4 << 20;
 
 /// Whether one side sleeps, and how to end that.
 #[derive(Debug)]
@@ -64,6 +70,15 @@ pub(crate) enum Entry {
     Mark(ConnId),
 }
 
+impl Entry {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Event(event) => event.bytes() as u64,
+            Self::Mark(_) => 0,
+        }
+    }
+}
+
 /// The reactor's end of its event queue.
 #[derive(Debug)]
 pub(crate) struct Outlet {
@@ -75,17 +90,35 @@ pub(crate) struct Outlet {
     news: bool,
     /// Outcomes are no news yet.
     holds_outcomes: bool,
+    /// Bytes pushed so far, and those that the owner has taken so far: they wrap together.
+    pushed_bytes: u64,
+    taken_bytes: Arc<AtomicU64>,
+    /// How many may wait.
+    most_bytes: u64,
 }
 
 impl Outlet {
-    pub(crate) fn new(ring: Producer<Entry>, reader: Arc<Sleeper>) -> Self {
+    /// `taken_bytes` is shared with the [`Source`] of the same ring.
+    pub(crate) fn new(
+        ring: Producer<Entry>,
+        reader: Arc<Sleeper>,
+        taken_bytes: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             ring,
             kept_back: VecDeque::new(),
             reader,
             news: false,
             holds_outcomes: false,
+            pushed_bytes: 0,
+            taken_bytes,
+            most_bytes: u64::MAX,
         }
+    }
+
+    /// How many bytes of peers may wait for the owner, of all connections together.
+    pub(crate) fn bound_bytes(&mut self, most: u64) {
+        self.most_bytes = most;
     }
 
     /// While a fleet is being told to end, the owner need not be woken for what becomes of it: it would take the time
@@ -105,6 +138,7 @@ impl Outlet {
 
     fn push_entry(&mut self, entry: Entry) {
         let is_held = self.holds_outcomes && matches!(entry, Entry::Event(Event::Outcome(_)));
+        self.pushed_bytes = self.pushed_bytes.wrapping_add(entry.bytes());
         self.news |= !is_held;
         if self.kept_back.is_empty() {
             if let Err(PushError::Full(entry)) = self.ring.push(entry) {
@@ -117,7 +151,18 @@ impl Outlet {
 
     /// Whether the owner is so far behind that nothing more should be read.
     pub(crate) fn is_full(&self) -> bool {
-        !self.kept_back.is_empty()
+        !self.kept_back.is_empty() || self.bytes() > self.most_bytes
+    }
+
+    /// Whether peers should be ahead of the owner by one message at most.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.bytes() > self.most_bytes / 2
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> u64 {
+        let taken = self.taken_bytes.load(Ordering::Relaxed);
+        self.pushed_bytes.wrapping_sub(taken)
     }
 
     pub(crate) fn queued(&self) -> usize {
@@ -126,6 +171,9 @@ impl Outlet {
 
     /// Moves what was kept back into the ring, and wakes the owner if there is anything new: once a turn.
     pub(crate) fn hand_over(&mut self) {
+        if self.kept_back.is_empty() && self.kept_back.capacity() > KEPT_ROOM {
+            self.kept_back = VecDeque::new();
+        }
         while let Some(entry) = self.kept_back.pop_front() {
             self.news = true;
             if let Err(PushError::Full(entry)) = self.ring.push(entry) {
@@ -139,23 +187,44 @@ impl Outlet {
     }
 }
 
+/// The owner's end of one event queue.
+#[derive(Debug)]
+pub(crate) struct Source {
+    ring: Consumer<Entry>,
+    taken_bytes: Arc<AtomicU64>,
+}
+
+impl Source {
+    pub(crate) fn new(ring: Consumer<Entry>, taken_bytes: Arc<AtomicU64>) -> Self {
+        Self { ring, taken_bytes }
+    }
+}
+
 /// The owner's end of all event queues.
 #[derive(Debug)]
 pub(crate) struct Inlet {
-    rings: Vec<Consumer<Entry>>,
+    sources: Vec<Source>,
     /// Marks that the last batch passed: the owner is done with that batch when it comes for the next.
     marks: Vec<ConnId>,
     /// The ring to begin with, so that a busy reactor cannot starve the others.
     next: usize,
+    /// Bytes of peers in the last batch.
+    last_bytes: u64,
 }
 
 impl Inlet {
-    pub(crate) fn new(rings: Vec<Consumer<Entry>>) -> Self {
+    pub(crate) fn new(sources: Vec<Source>) -> Self {
         Self {
-            rings,
+            sources,
             marks: Vec::new(),
             next: 0,
+            last_bytes: 0,
         }
+    }
+
+    /// Bytes of peers in the last batch.
+    pub(crate) fn last_bytes(&self) -> u64 {
+        self.last_bytes
     }
 
     /// The marks that the last batch passed, once.
@@ -168,25 +237,34 @@ impl Inlet {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.rings.iter().all(Consumer::is_empty)
+        self.sources.iter().all(|source| source.ring.is_empty())
     }
 
-    /// Appends at most `limit` events to `batch`.
-    pub(crate) fn take(&mut self, limit: usize, batch: &mut Vec<Event>) {
-        let count = self.rings.len();
+    /// Appends at most `limit` events to `batch`, and no further one once they hold `MOST_TAKEN` bytes. True if more
+    /// may be there.
+    pub(crate) fn take(&mut self, limit: usize, batch: &mut Vec<Event>) -> bool {
+        let count = self.sources.len();
+        let mut bytes = 0;
         for step in 0..count {
-            let Some(ring) = self.rings.get_mut((self.next + step) % count) else {
+            let Some(source) = self.sources.get_mut((self.next + step) % count) else {
                 continue;
             };
-            while batch.len() < limit {
-                match ring.pop() {
-                    Ok(Entry::Event(event)) => batch.push(event),
-                    Ok(Entry::Mark(conn)) => self.marks.push(conn),
-                    Err(_) => break,
+            let before = bytes;
+            while batch.len() < limit && bytes < MOST_TAKEN {
+                let Ok(entry) = source.ring.pop() else { break };
+                bytes += entry.bytes();
+                match entry {
+                    Entry::Event(event) => batch.push(event),
+                    Entry::Mark(conn) => self.marks.push(conn),
                 }
             }
+            source
+                .taken_bytes
+                .fetch_add(bytes - before, Ordering::Relaxed);
         }
         self.next = (self.next + 1) % count.max(1);
+        self.last_bytes = bytes;
+        batch.len() >= limit || bytes >= MOST_TAKEN
     }
 }
 
@@ -305,7 +383,7 @@ mod tests {
     fn outcomes_wake_nobody_while_they_are_held_and_are_news_afterwards() {
         let (ring, mut events) = RingBuffer::new(4);
         let owner = Arc::new(Sleeper::new(true).unwrap());
-        let mut outlet = Outlet::new(ring, owner.clone());
+        let mut outlet = Outlet::new(ring, owner.clone(), Arc::default());
         let mut wakes = |hold, event: Option<Event>| {
             owner.lie_down();
             outlet.hold_outcomes(hold);

@@ -1,6 +1,6 @@
 //! The loop of one thread.
 //!
-//! A turn: *wait → sockets → newcomers → polls → timers → commands → walks → polls → hand over*. Each step is bounded, so that none
+//! A turn: *wait → sockets → newcomers → polls → timers → commands → walks → polls → shed → hand over*. Each step is bounded, so that none
 //! can starve the others: ready sockets by the poller's capacity, one read each; newcomers by the acceptor's batch;
 //! commands and requests to sessions by a `BATCH`; walks by a slice. After a handler has worked on a peer, `settle` brings its output to
 //! the socket and its interest and timer up to date; that is the only place where peers end.
@@ -15,6 +15,7 @@ mod looking;
 mod newcomers;
 mod polling;
 mod session_requests;
+mod shedding;
 mod upgrade;
 
 use std::collections::VecDeque;
@@ -147,6 +148,8 @@ impl Reactor {
         self.serve_sockets(ready, paused);
         self.resume_accepting();
         self.serve_sessions();
+        // What the owner cannot take was not read: see `serve_socket`.
+        let paused = paused || self.cx.events.is_full();
         if !paused && self.has_looked(lobby, ready) {
             self.serve_timers();
         }
@@ -155,6 +158,7 @@ impl Reactor {
         self.serve_commands();
         self.walk();
         self.serve_sessions();
+        self.shed_output();
         self.hand_over();
     }
 
@@ -188,6 +192,8 @@ impl Reactor {
         if readiness.writable {
             peer.on_writable(conn, &mut self.cx);
         }
+        // What was read in this turn may be all that is to wait for the owner.
+        let paused = paused || self.cx.events.is_full();
         if !paused && (readiness.readable || readiness.hung_up) {
             if peer.interest.read || readiness.hung_up {
                 peer.on_readable(conn, &mut self.buffer, &mut self.cx);
@@ -240,11 +246,13 @@ impl Reactor {
     }
 
     fn hand_over(&mut self) {
+        self.shrink_queues();
         self.cx.events.hold_outcomes(!self.walks.is_empty());
         self.cx.events.hand_over();
         let full = self.cx.events.is_full();
         self.cx.stats.reading_paused_total += u64::from(full);
         self.cx.stats.events_queued = self.cx.events.queued() as u64;
+        self.cx.stats.events_queued_bytes = self.cx.events.bytes();
         self.unpublished = !self.own.try_publish(&self.cx.stats);
     }
 
@@ -254,7 +262,7 @@ impl Reactor {
             self.cx.out.clear();
             return;
         };
-        peer.count_input(&mut self.cx);
+        peer.count_input(conn, &mut self.cx);
         peer.transmit(&mut self.cx);
         peer.finish_if_done();
         if peer.finished {
@@ -307,9 +315,8 @@ impl Reactor {
             Some(_) => self.own.drop_load(),
             None => self.own.drop_polling(),
         }
-        self.cx.stats.outbox_bytes -= peer.output_bytes() as u64;
         self.cx.stats.input_bytes -= peer.held_input();
-        match peer.stage {
+        match peer.into_stage(&mut self.cx) {
             Stage::Conversation(conversation) => {
                 if let Some(polling) = conversation.bury(conn, &mut self.cx) {
                     self.answer_last(*polling);

@@ -30,7 +30,8 @@ const ERROR_WINDOW_MS: u64 = 60_000;
 const EXPECT_RESPONSE_WITHIN_MS: u64 = 30_000;
 
 /// How far a connection may be ahead of the owner before it is not read: some hundred short messages, or a long one.
-/// What waits for the owner is then bounded for each connection, and one that floods delays nobody but itself.
+/// What waits for the owner is then bounded for each connection, and one that floods delays only itself. While much
+/// waits of all together, a single message is far enough.
 const MOST_AHEAD: u32 = 64 * 1024;
 /// What a message costs the owner beside its bytes, in bytes.
 const MESSAGE_COST: u32 = 512;
@@ -90,6 +91,8 @@ pub(crate) struct Session {
     was_heartbeat: bool,
     /// What was handed over since the owner was last known to be done with it all: bytes and [`MESSAGE_COST`]s.
     ahead: u32,
+    /// That was enough for now.
+    is_ahead: bool,
     errors: u8,
     /// Errors to come that do not count.
     forgiven: u8,
@@ -119,6 +122,7 @@ impl Session {
             hear_next_beat: false,
             was_heartbeat: false,
             ahead: 0,
+            is_ahead: false,
             errors: 0,
             forgiven: 0,
             misses: 0,
@@ -138,13 +142,12 @@ impl Session {
     /// Counts a message of `length` bytes that was handed over. Whoever gets too far ahead is read again when the owner
     /// is done with it all.
     pub(crate) fn count_ahead(&mut self, conn: ConnId, length: usize, cx: &mut Context) {
-        let was_ahead = self.is_ahead();
+        // No message or body may be that long.
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        self.ahead = self
-            .ahead
-            .saturating_add(length)
-            .saturating_add(MESSAGE_COST);
-        if self.is_ahead() && !was_ahead {
+        let cost = length.saturating_add(MESSAGE_COST);
+        self.ahead = self.ahead.saturating_add(cost);
+        if !self.is_ahead && (self.ahead >= MOST_AHEAD || cx.events.is_crowded()) {
+            self.is_ahead = true;
             cx.ask_to_settle(conn);
         }
     }
@@ -178,12 +181,12 @@ impl Session {
     }
 
     pub(crate) fn is_ahead(&self) -> bool {
-        self.ahead >= MOST_AHEAD
+        self.is_ahead
     }
 
     /// The owner is done with what it was told up to the request to settle.
     pub(crate) fn caught_up(&mut self) {
-        self.ahead = 0;
+        (self.ahead, self.is_ahead) = (0, false);
     }
 
     /// Counts as unauthenticated.

@@ -111,6 +111,8 @@ pub struct Settings {
     pub max_errors: u8,
     /// Bytes that may wait for a socket.
     pub outbox_bytes: usize,
+    /// Memory that all that waits for the sockets of a reactor may cost together.
+    pub output_bytes: u64,
     /// Bytes of messages and requests that have not come whole, of all peers of a reactor together: each may send a
     /// part of a large one and stop.
     pub input_bytes: u64,

@@ -34,10 +34,14 @@ stats! {
     http_connections,
     /// Bytes that wait for sockets.
     outbox_bytes,
-    /// Bytes held of messages and requests that have not come whole.
+    /// Memory that those cost: a chunk is kept until it is sent whole, one that many wait for is there once.
+    output_bytes,
+    /// Bytes held of messages and requests that have not come whole, or whose answer is not complete.
     input_bytes,
     /// Events that wait for Python.
     events_queued,
+    /// Bytes of what peers said in them.
+    events_queued_bytes,
     /// Sockets accepted.
     accepted_total,
     /// Newcomers turned away: over the limit, draining, maintenance, no descriptor.

@@ -30,7 +30,8 @@ impl Bench {
         let (producer, events) = RingBuffer::new(64);
         #[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
         let reader = Arc::new(Sleeper::new(false).unwrap());
-        let mut cx = Context::new(Arc::new(settings()), Outlet::new(producer, reader));
+        let outlet = Outlet::new(producer, reader, Arc::default());
+        let mut cx = Context::new(Arc::new(settings()), outlet);
         cx.set_time(1_000_000, SystemTime::UNIX_EPOCH);
         cx.set_now(1_000_000);
         Self { cx, events }
@@ -91,6 +92,7 @@ fn settings() -> Settings {
         accept_rate: 0.0,
         max_errors: 100,
         outbox_bytes: 1_000,
+        output_bytes: 64 << 20,
         input_bytes: 1_000_000,
         handshake_timeout: 1_000,
         auth_timeout: 1_000,

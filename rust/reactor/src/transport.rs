@@ -31,6 +31,8 @@ pub(crate) struct Polling {
     pub(crate) poll: Option<Waiting>,
     /// Where a request with packets is still coming in.
     pub(crate) coming: Option<ConnId>,
+    /// The session ended before it was there: its body is not kept.
+    pub(crate) is_late: bool,
     /// The request whose packets are not all dealt with.
     pub(crate) push: Option<Push>,
     /// The WebSocket that wants to take over.
@@ -160,6 +162,7 @@ impl Polling {
             state: State::Open,
             poll: Some(poll),
             coming: None,
+            is_late: false,
             push: None,
             probe: None,
             is_upgrading: false,

@@ -11,13 +11,27 @@ use crate::session_request::SessionRequest;
 use crate::sid::Sid;
 use crate::table::ConnId;
 
+/// A whole request of at most so many bytes is answered however much all peers together hold: probes, metrics and the
+/// operator get through any storm (PROTOCOL.md §10), and a connection has one such request at a time.
+const SMALL_REQUEST: usize = 4096;
+
 impl HttpPeer {
-    /// Hands the request that is complete to the app.
+    /// Hands the request that is complete to the app, if there is room for what it holds until it is answered.
     pub(super) fn ask(&mut self, cx: &mut Context) {
+        let State::ReadingBody(reading) = &self.state else {
+            return;
+        };
+        let bytes = reading.bytes();
+        let others = cx.stats.input_bytes.saturating_sub(self.counted.into());
+        if bytes > SMALL_REQUEST && others + bytes as u64 > cx.settings.input_bytes {
+            self.turn_away(cx);
+            return;
+        }
         let State::ReadingBody(reading) = std::mem::replace(&mut self.state, State::Reading) else {
             return;
         };
         self.wait_for_answer(reading.exchange, reading.asked);
+        self.asked_bytes = bytes;
         cx.stats.http_requests_total += 1;
         let request = Box::new(reading.request);
         match reading.asked {
@@ -33,6 +47,22 @@ impl HttpPeer {
         self.state = State::Asked(exchange, asked);
         self.fresh = false;
         self.deadline = u64::MAX;
+        if !exchange.keep_alive {
+            self.be_last();
+        }
+    }
+
+    /// The body of the request at hand is its session's from here on, and counted there.
+    pub(crate) fn body_was_taken(&mut self) {
+        self.asked_bytes = 0;
+    }
+
+    /// The session has ended that the packets which are coming in are for.
+    pub(crate) fn discard_body(&mut self) {
+        if let State::ReadingBody(reading) = &mut self.state {
+            reading.discards = true;
+            reading.request.body = Vec::new();
+        }
     }
 
     /// A session's request has too much of a body: it is for the session to refuse, and to end.
@@ -74,10 +104,15 @@ impl HttpPeer {
         }
     }
 
-    /// A request is coming whose session must not be sent another meanwhile.
-    pub(super) fn announce_request(&self, http: ConnId, cx: &mut Context) {
-        if let Some(sid) = self.session_of_request() {
-            cx.requests.push_back(SessionRequest::Coming { http, sid });
+    /// A request is coming whose session must not be sent another meanwhile; or which is none for a session, and will
+    /// be refused when it is there.
+    pub(super) fn announce_request(&mut self, http: ConnId, cx: &mut Context) {
+        match (self.session_of_request(), &self.state) {
+            (Some(sid), _) => cx.requests.push_back(SessionRequest::Coming { http, sid }),
+            (None, State::ReadingBody(reading)) if reading.asked != Asked::App => {
+                self.discard_body();
+            }
+            (None, _) => {}
         }
     }
 

@@ -249,10 +249,22 @@ impl Reactor {
 
     /// Notes whose answer an HTTP connection waits for.
     fn set_session_of(&mut self, http: ConnId, session: Option<ConnId>) {
-        if let Some((peer, _)) = self.peer(http)
-            && let Stage::Http(http) = &mut peer.stage
+        if let Some((peer, cx)) = self.peer(http)
+            && let Stage::Http(peer_http) = &mut peer.stage
         {
-            http.session = session;
+            peer_http.session = session;
+            peer_http.body_was_taken();
+            peer.count_input(http, cx);
+        }
+    }
+
+    /// What is still coming of a request is of use to no session.
+    pub(super) fn discard_body(&mut self, http: ConnId) {
+        if let Some((peer, cx)) = self.peer(http)
+            && let Stage::Http(peer_http) = &mut peer.stage
+        {
+            peer_http.discard_body();
+            peer.count_input(http, cx);
         }
     }
 

@@ -72,8 +72,12 @@ impl Reactor {
             SessionRequest::Coming { http, sid } => {
                 if self.polls(sid) {
                     self.expect_push(sid.conn, http);
+                    self.settle(sid.conn);
+                } else {
+                    self.discard_body(http);
                 }
             }
+            SessionRequest::Discard(http) => self.discard_body(http),
             SessionRequest::TooBig(request) => {
                 let reason = "the body of a request is too large";
                 let farewell = Farewell::new(CloseCode::TOO_BIG, reason, "protocol_error");

@@ -43,11 +43,6 @@ impl Early {
 }
 
 impl SocketIo {
-    /// Forgets what waits: the connection ends.
-    pub(crate) fn drop_early(&mut self) {
-        self.early = None;
-    }
-
     /// Keeps an event if there is room for it; else gives its parts back.
     fn keep(&mut self, data: &str, parts: EventParts) -> Result<(), EventParts> {
         let length = data.len() + parts.bytes() + parts.attachments.len() * ATTACHMENT_COST;

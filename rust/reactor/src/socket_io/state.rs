@@ -45,6 +45,11 @@ impl SocketIo {
         partial + self.early.as_ref().map_or(0, |early| early.held())
     }
 
+    /// Forgets events that wait for an introduction or for their attachments: the connection ends.
+    pub(crate) fn drop_input(&mut self) {
+        (self.early, self.partial) = (None, None);
+    }
+
     /// Whether binary data belongs to an event that came before.
     pub(crate) fn expects_binary(&self) -> bool {
         self.partial.is_some()

@@ -471,7 +471,7 @@ fn what_waits_is_forgotten_with_its_connection_and_keeps_no_ack_of_what_was_left
 
     let mut session = joined(Endpoint::SocketIo, None, &mut bench);
     hears(&mut session, r#"2["x",{}]"#, &mut bench);
-    session.dialect.drop_early();
+    session.dialect.drop_input();
     assert_eq!(session.dialect.held_input(), 0);
     assert!(early::take(&mut session).is_empty());
 }

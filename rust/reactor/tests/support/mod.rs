@@ -56,6 +56,7 @@ pub fn settings() -> Settings {
         accept_rate: 0.0,
         max_errors: 3,
         outbox_bytes: 64 * 1024,
+        output_bytes: 64 << 20,
         input_bytes: 1 << 20,
         handshake_timeout: 60_000,
         auth_timeout: 60_000,
@@ -405,6 +406,15 @@ impl Client {
     }
 
     /// Reads on until the close frame.
+    /// The code of the close frame that comes next, which stays unanswered.
+    pub fn close_code(&mut self) -> u16 {
+        while self.input.len() < 4 {
+            assert!(read_some(&mut self.stream, &mut self.input));
+        }
+        assert_eq!(self.input[0], 0x88);
+        u16::from_be_bytes([self.input[2], self.input[3]])
+    }
+
     pub fn close_frame(&mut self) -> (u16, String) {
         loop {
             match self.hear() {
