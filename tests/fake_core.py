@@ -212,6 +212,7 @@ class ReactorPool:
         self.clock_skip = 0
         """Milliseconds its clock is ahead of the real one."""
         self._events: deque[object] = deque()
+        self.taken_last = 0
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         self._requests = count(1)
@@ -266,10 +267,14 @@ class ReactorPool:
 
     def take(self, limit: int = 1024) -> list[object]:
         batch = [self._events.popleft() for _ in range(min(limit, len(self._events)))]
+        self.taken_last = sum(len(event.data) for event in batch if isinstance(event, Message))
         if not batch:
             with suppress(BlockingIOError):
                 os.read(self._read, 65_536)
         return batch
+
+    def taken_bytes(self) -> int:
+        return self.taken_last
 
     def now_ms(self) -> int:
         return round(time.monotonic() * 1000) + self.clock_skip

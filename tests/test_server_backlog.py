@@ -6,7 +6,7 @@ import pytest
 from dscore import core
 from dscore.server import backlog as backlog_module
 from dscore.server.backlog import Backlog
-from fake_core import CoreConfig, HttpGone, HttpRequest, Opened, ReactorPool
+from fake_core import CoreConfig, HttpGone, HttpRequest, Message, Opened, ReactorPool
 from faked import eventually
 
 URGENT = frozenset({HttpRequest, HttpGone})
@@ -26,6 +26,7 @@ class Desk:
             loop,
             self.deal_with,  # type: ignore[arg-type]
             URGENT,
+            most_bytes=100_000,
         )
 
     def deal_with(self, events: list[object]) -> None:
@@ -82,6 +83,19 @@ async def test_past_high_water_events_stay_in_the_core(monkeypatch: pytest.Monke
         await asyncio.sleep(0)
         longest = max(longest, len(desk.backlog))
     assert longest <= 30
+    desk.backlog.close()
+
+
+async def test_what_waits_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog_module, "SLICE", 1)
+    monkeypatch.setattr(backlog_module, "LOOKAHEAD", 10)
+    desk = Desk()
+    longest = 0
+    desk.pool.push(*(Message(n, "x", b"x" * 10_000) for n in range(100)))
+    while len(desk.done) < 100:
+        await asyncio.sleep(0)
+        longest = max(longest, len(desk.backlog))
+    assert longest <= 20
     desk.backlog.close()
 
 

@@ -63,6 +63,7 @@ class CoreConfig:
         accept_rate: float = 0.0,
         max_errors: int = 10,
         outbox_bytes: int = 1_048_576,
+        output_bytes: int = 268_435_456,
         input_bytes: int = 268_435_456,
         transports: Sequence[Transport] = ...,
         allow_eio3: bool = True,
@@ -105,8 +106,11 @@ class CoreConfig:
             max_connections: 0 means what the descriptor limit allows, less a reserve.
             accept_rate: new connections accepted in a second; 0 means no limit. Those past it are
                 accepted later.
-            input_bytes: messages and requests that have not come whole, of all connections
-                together; who exceeds it is turned away, 1013 or 503.
+            output_bytes: memory that all that waits for peers may cost together; past it those who
+                have kept most waiting for longest are closed 1013 `slow consumer`.
+            input_bytes: messages that have not come whole, and requests that are not answered, of
+                all connections together; the connection that exceeds it is turned away, 1013 or
+                503. A quarter as much besides may be ahead of `take`: past it nothing is read.
             auth_timeout: how long a connection may be nobody. On a socketio endpoint it counts only
                 where `introduce_by_heartbeat` is off (document B's pages never say who they are).
             connect_timeout: how long an Engine.IO session may be without a Socket.IO namespace.
@@ -365,8 +369,8 @@ class Stats:
         refused_total, handshake_failures_total, messages_received_total, messages_sent_total,
         bytes_received_total, bytes_sent_total, heartbeats_total, errors_total,
         unmatched_acks_total, slow_consumers_total, ping_timeouts_total, accept_errors_total,
-        engineio_refused_<what the client was told>_total, events_queued, reading_paused_total,
-        outbox_bytes, input_bytes, turns_total.
+        engineio_refused_<what the client was told>_total, events_queued, events_queued_bytes,
+        reading_paused_total, outbox_bytes, output_bytes, input_bytes, turns_total.
         """
 
 @final
@@ -391,8 +395,13 @@ class ReactorPool:
         """The bound address."""
 
     def take(self, limit: int = 1024) -> list[Event]:
-        """The next events, in order for each connection, at most `limit`; an empty list means that
-        `fileno` will become readable when there are more. Never blocks."""
+        """The next events, in order for each connection, at most `limit`, and none after 4 MiB of
+        what peers said; an empty list means that `fileno` will become readable when there are more.
+        Never blocks."""
+
+    def taken_bytes(self) -> int:
+        """Bytes of what peers said in the list that `take` returned last, those of HTTP requests
+        left out."""
 
     def now_ms(self) -> int:
         """The reactors' clock."""

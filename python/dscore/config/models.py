@@ -208,9 +208,12 @@ class LimitsConfig(_Section):
     """Bytes of a request body; past it 413."""
     outbox_bytes: Annotated[int, whole(1024, _ONE_GIB)] = 1_048_576
     """Bytes queued for a peer that does not read; past it close 1013 `slow consumer`."""
+    output_bytes: Annotated[int, whole(1 << 20, 1 << 40)] = 268_435_456
+    """Memory of what is queued for all peers together; past it the greediest and slowest are closed
+    1013 `slow consumer`."""
     input_bytes: Annotated[int, whole(1 << 20, 1 << 40)] = 268_435_456
-    """Bytes of messages and requests that have not come whole, of all connections together; who
-    exceeds it is turned away, 1013 or 503."""
+    """Bytes of messages that have not come whole and of requests that are not answered, of all
+    connections together; the one that exceeds it is turned away, 1013 or 503."""
     fragments: Annotated[int, whole(1, 1 << 20)] = 4096
     """Fragments of one message; past it close 1008."""
 

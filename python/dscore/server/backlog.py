@@ -20,8 +20,8 @@ LOOKAHEAD = 8192
 SLICE = 512
 """Events dealt with in one turn of the loop: about 5 ms."""
 HIGH_WATER = 32_768
-"""Events that may wait here. From there on they stay in the core, which stops reading from its
-sockets when its own queue is full."""
+"""Events that may wait here, if they do not hold too many bytes. From there on they stay in the
+core, which stops reading from its sockets when its own queue is full."""
 
 
 class Backlog:
@@ -33,17 +33,23 @@ class Backlog:
         loop: asyncio.AbstractEventLoop,
         deal_with: "Callable[[list[Event]], None]",
         urgent: frozenset[type],
+        *,
+        most_bytes: int,
     ) -> None:
         """Begins to take events.
 
         Args:
             deal_with: must not raise.
             urgent: types of events that overtake all others.
+            most_bytes: of what peers said that may wait here; one batch more at most.
         """
+        self._pool = pool
         self._loop = loop
         self._deal_with = deal_with
         self._urgent = urgent
+        self._most_bytes = most_bytes
         self._waiting: deque[Event] = deque()
+        self._bytes = 0  # taken since nothing waited
         self._next_slice: asyncio.Handle | None = None
         self._attachment = attach(pool, loop, self._taken, limit=LOOKAHEAD)
 
@@ -66,7 +72,8 @@ class Backlog:
             self._deal_with(events)
             return
         self._waiting.extend(events)
-        if len(self._waiting) >= HIGH_WATER:
+        self._bytes += self._pool.taken_bytes()
+        if self._is_full():
             self._attachment.pause()
         if self._next_slice is None:
             self._deal_with_slice()
@@ -77,5 +84,10 @@ class Backlog:
         self._deal_with([waiting.popleft() for _ in range(min(SLICE, len(waiting)))])
         if waiting:
             self._next_slice = self._loop.call_soon(self._deal_with_slice)
-        if len(waiting) < HIGH_WATER:
+        else:
+            self._bytes = 0
+        if not self._is_full():
             self._attachment.resume()
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= HIGH_WATER or self._bytes >= self._most_bytes

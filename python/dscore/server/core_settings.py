@@ -45,6 +45,7 @@ def core_settings(config: Config, namespaces: Sequence[str] = ()) -> dict[str, A
         "accept_rate": limits.accept_rate or 0.0,
         "max_errors": limits.max_errors,
         "outbox_bytes": limits.outbox_bytes,
+        "output_bytes": limits.output_bytes,
         "input_bytes": limits.input_bytes,
         "handshake_timeout": _ms(limits.handshake_timeout),
         "auth_timeout": _ms(config.auth.timeout),

@@ -94,7 +94,9 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
         bridge=bridge,
     )
     urgent = frozenset({core.HttpRequest, core.HttpGone, core.Drained})
-    backlog = Backlog(context.pool, loop, dispatch.batch, urgent)
+    # As much as may be ahead of it in the core.
+    most_bytes = context.config.limits.input_bytes // 4
+    backlog = Backlog(context.pool, loop, dispatch.batch, urgent, most_bytes=most_bytes)
     lag = LoopLag(loop)
     return Parts(
         context=context,

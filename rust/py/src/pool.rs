@@ -67,6 +67,10 @@ impl ReactorPool {
         events::to_python(py, batch)
     }
 
+    fn taken_bytes(&self) -> u64 {
+        self.pool.taken_bytes()
+    }
+
     fn now_ms(&self) -> u64 {
         self.pool.now_ms()
     }

@@ -166,7 +166,7 @@ fn the_rest_of_a_refused_request_costs_nothing() {
     }
 }
 
-/// A request is held by whoever answers it, until it is answered.
+/// A request is held until it is answered.
 #[test]
 fn requests_that_wait_for_their_answer_count() {
     let mut server = Server::start(Settings {
