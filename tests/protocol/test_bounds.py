@@ -74,7 +74,7 @@ async def test_input_held_for_those_turned_away_is_bounded_with_all_other() -> N
 
 
 @pytest.mark.parametrize("case", ["maintenance", "connections", "policy", "violation"])
-async def test_a_connection_that_was_closed_holds_nothing_until_the_close_timeout(
+async def test_a_closed_connection_holds_nothing_until_the_close_timeout(
     case: str,
 ) -> None:
     limits = {"connections": 1} if case == "connections" else {"max_errors": 1}
