@@ -194,6 +194,7 @@ impl Reactor {
         }
         // What was read in this turn may be all that is to wait for the owner.
         let paused = paused || self.cx.events.is_full();
+        peer.has_unread |= paused && readiness.readable;
         if !paused && (readiness.readable || readiness.hung_up) {
             if peer.interest.read || readiness.hung_up {
                 peer.on_readable(conn, &mut self.buffer, &mut self.cx);
