@@ -260,7 +260,7 @@ async def test_reload_leaves_what_needs_a_restart_as_it_is_and_names_it_again() 
         assert server.config.store.retention == 86_400
         (settings,) = server.pool.named("configure")[0]
         assert settings["max_connections"] == 5
-        assert settings["origins"] == server.config.socket.cors_origins == ("*",)
+        assert settings["origins"] == server.config.socket.cors_origins == ("self",)
         waiting = {"socket.cors_origins", "health.status_code_when_draining"}
         assert set(changes.needs_restart) == waiting
         again = server.reload(Config.model_validate(changed))

@@ -21,6 +21,8 @@ def test_the_core_takes_the_defaults() -> None:
         ("socket", "connect_timeout", "10ms", "1d"),
         ("socket", "transports", ["polling"], ["websocket", "polling"]),
         ("socket", "cors_methods", [], ["GET", "POST", "PUT"]),
+        ("listen", "names", [], ["fleet.example", "10.0.0.1", "fd00::1", "[fd00::2]", "a_b"]),
+        ("socket", "cors_origins", [], ["self", "*", "null", "file://", "https://[::1]:8443"]),
         ("socket", "subprotocols", [], ["a", "!#$%&'*+-.^_`|~0Z"]),
         ("limits", "connections", 1, 10_000_000),
         ("limits", "accept_rate", 0.1, 10_000_000),

@@ -54,6 +54,8 @@ class CoreConfig:
         reactors: int = 0,
         endpoints: Mapping[str, Endpoint] | None = None,
         origins: Sequence[str] = ...,
+        names: Sequence[str] = ...,
+        check_host: bool = False,
         subprotocols: Sequence[str] = ...,
         max_message_size: int = 1_000_000,
         max_fragments: int = 4096,
@@ -93,8 +95,11 @@ class CoreConfig:
                 and are written with their trailing slash. "socketio": agents (PROTOCOL.md, dialect
                 socketio). "plain-engineio": bare Engine.IO messages, "plain-socketio": bare
                 Socket.IO events, each a `Message` too.
-            origins: values of `Origin` let in; "*" (the default) lets in all. A request without one
-                is no browser's and is let in.
+            origins: values of `Origin` let in; "*" (the default) lets in all, "self" loopback
+                names, the address and port a connection came in on, and `names`.
+            names: host names and addresses of this server.
+            check_host: on a loopback listener, Host must be a name of this server too, unless its
+                Origin is let in by name: a page whose name was rebound to this machine is refused.
             subprotocols: WebSocket subprotocols spoken, the most wanted first; none (the default):
                 a client's first offer is taken, since browsers end a WebSocket that answers none.
             transports: what Engine.IO may go over; default both. With "polling" alone no session is
@@ -124,6 +129,41 @@ class CoreConfig:
 
     reactors: int
     max_connections: int
+
+@final
+class OriginRules:
+    """Which pages may reach the server: the reactors' own rule (PROTOCOL.md §2, "Origins")."""
+
+    def __new__(cls, origins: Sequence[str], names: Sequence[str] = ...) -> OriginRules:
+        """Rules of these settings, as in `CoreConfig`.
+
+        Raises:
+            ValueError: an origin or a name cannot be one.
+        """
+
+    def judge(
+        self,
+        origins: Sequence[bytes],
+        host: bytes | None,
+        local: tuple[str, int],
+        *,
+        check_host: bool,
+    ) -> tuple[bytes | None, str | None]:
+        """Whether a request may come in.
+
+        Args:
+            origins: the values of all its Origin fields.
+            host: its Host.
+            local: the address and port it came in on.
+            check_host: nothing but its Host tells a page from a program.
+
+        Returns:
+            What `Access-Control-Allow-Origin` says, None where no other origin asks; and why it is
+            refused, None where it is not.
+
+        Raises:
+            ValueError: `local` is no address.
+        """
 
 @final
 class Opened:
@@ -296,6 +336,9 @@ class HttpRequest:
     body: bytes
     peer: str
     peer_port: int
+    local: str
+    """The address that it came in on."""
+    local_port: int
 
 @final
 class HttpGone:

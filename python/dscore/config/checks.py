@@ -8,6 +8,7 @@ it stands are added by whoever shows the error.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Callable
@@ -27,6 +28,7 @@ _ADDRESS = re.compile(
     r"(?:([a-z][a-z0-9+.-]*)://)?(?:[^/?#@]*@)?([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?(?:[/?#]|$)"
 )
 """Scheme, host and port of a page."""
+_HOST = re.compile(r"[A-Za-z0-9._-]+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _PAGE = re.compile(r"/(?:[A-Za-z0-9._~-]+/)*(?:[A-Za-z0-9._~-]+)?")
@@ -184,17 +186,44 @@ def tokens() -> PlainValidator:
     return PlainValidator(validate)
 
 
-def origins() -> PlainValidator:
-    """Values of `Origin` as browsers send them, or "*"; a list as in `words`.
+def host_names() -> PlainValidator:
+    """Host names and addresses, without scheme and port; a list as in `words`."""
 
-    They are compared as they are: one that no browser sends would let nobody in, and not say so.
+    def validate(value: object) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(_listed(value)))
+        for entry in found:
+            if not _is_host(entry):
+                raise ValueError(
+                    f"{entry!r} must be a host name or an address without scheme and port, such as "
+                    "'fleet.example'"
+                )
+        return found
+
+    return PlainValidator(validate)
+
+
+def _is_host(text: str) -> bool:
+    if _HOST.fullmatch(text):
+        return True
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
+    try:
+        return ipaddress.ip_address(text).version == 6 and "%" not in text
+    except ValueError:
+        return False
+
+
+def origins() -> PlainValidator:
+    """Values of `Origin` as browsers send them, "self" or "*"; a list as in `words`.
+
+    One that no browser sends would let no page in, and not say so.
     """
 
     def validate(value: object) -> tuple[str, ...]:
         found = tuple(dict.fromkeys(_listed(value)))
         for entry in found:
             sent = _origin_of(entry)
-            if entry not in ("*", sent) and entry not in _SENT_AS_THEY_ARE:
+            if entry not in ("*", "self", sent) and entry not in _SENT_AS_THEY_ARE:
                 example = sent or "https://page.example:8443"
                 raise ValueError(
                     f"{entry!r} must be an origin as browsers send it, such as {example!r}"

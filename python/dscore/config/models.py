@@ -17,6 +17,7 @@ from dscore.config.checks import (
     duration,
     duration_or_none,
     flag,
+    host_names,
     line,
     origins,
     page_path,
@@ -61,6 +62,9 @@ class ListenConfig(_Section):
     """Connections the kernel keeps waiting to be accepted (it may cap this: net.core.somaxconn)."""
     reactors: Annotated[int | Literal["auto"], whole_or_auto(1, 255)] = "auto"
     """Threads that own the sockets; auto: one for each two processors."""
+    names: Annotated[tuple[str, ...], host_names()] = ()
+    """Names and addresses that this server is reached by: pages from there may reach it, at any
+    port, where `socket.cors_origins` has "self"."""
     page: Annotated[str, page_path()] = "/"
     """Path of the fleet page. A program's own app has "/": the page is then at "/dscore/"."""
 
@@ -122,8 +126,9 @@ class SocketConfig(_Section):
     """Transports of the socketio dialect."""
     allow_eio3: Flag = True
     """Take clients of Engine.IO 3 (Socket.IO 2) too."""
-    cors_origins: Annotated[tuple[str, ...], origins()] = ("*",)
-    """Values of `Origin` let in; "*" lets in all."""
+    cors_origins: Annotated[tuple[str, ...], origins()] = ("self",)
+    """Values of `Origin` let in. "self": loopback names, where the connection came in, and
+    `listen.names`; "*" lets in all."""
     cors_methods: Words = ("GET", "POST")
     """Methods a page of another origin may use."""
     subprotocols: Annotated[tuple[str, ...], tokens()] = ()

@@ -12,6 +12,7 @@ from dscore._core import __version__
 from dscore.http import api, health, metrics, page, problems
 from dscore.http.access import Rules
 from dscore.http.gate import API, DRAIN, METRICS, OPENAPI, Gate, WrongTokens
+from dscore.http.origins import Origins
 from dscore.http.ports import Fleet
 from dscore.http.types import App
 
@@ -51,7 +52,9 @@ def build_app(
     user_app: App | None = None,
     page_at: str = "/",
     draining_status: int = 503,
-    cors_origins: Sequence[str] = ("*",),
+    cors_origins: Sequence[str] = ("self",),
+    cors_methods: Sequence[str] = ("GET", "POST"),
+    names: Sequence[str] = (),
 ) -> Gate:
     """The whole HTTP side of a server as one ASGI app.
 
@@ -63,7 +66,12 @@ def build_app(
             and the lifespan.
         page_at: Path of the fleet page; "/" is the user's app's own, and means "/dscore/" then.
         draining_status: The HTTP status of the health document during a drain.
-        cors_origins: Origins whose pages may read the health document; "*" means all.
+        cors_origins: Origins whose pages may reach the operator API: "*" means all, "self" our own.
+        cors_methods: Methods that they may use.
+        names: Host names of the server, for "self".
+
+    Raises:
+        ValueError: an origin or a name cannot be one.
     """
     app = FastAPI(
         title="dscore",
@@ -79,7 +87,7 @@ def build_app(
     if user_app is not None and page_at == "/":
         page_at = "/dscore/"
     problems.install(app)
-    app.include_router(health.router(fleet, draining_status=draining_status, origins=cors_origins))
+    app.include_router(health.router(fleet, draining_status=draining_status))
     app.include_router(metrics.router(fleet))
     app.include_router(api.router(fleet, page_at=page_at))
     app.include_router(page.router(page_at))
@@ -90,6 +98,7 @@ def build_app(
         page=page_at,
         is_draining=lambda: fleet.is_draining,
         rules=rules,
+        origins=Origins(cors_origins, names, cors_methods),
         wrong_tokens=wrong_tokens,
     )
     app.openapi = lambda: _openapi(app, gate)  # type: ignore[method-assign]

@@ -10,6 +10,7 @@ All methods are called on the event loop's thread.
 """
 
 import asyncio
+from ipaddress import ip_address
 
 from dscore.http.exchange import HIGH_WATER, Exchange, scope_of
 from dscore.http.lifespan import Lifespan, LifespanError
@@ -31,6 +32,8 @@ class Bridge:
         self._pool = pool
         self._app = app
         self._server = pool.address()
+        # Then each connection has come in on an address of its own.
+        self._listens_everywhere = ip_address(self._server[0]).is_unspecified
         self._exchanges: dict[int, Exchange] = {}
         self._tasks: dict[asyncio.Task[None], Exchange] = {}
         self._lifespan = Lifespan(app)
@@ -52,7 +55,10 @@ class Bridge:
         """Starts the exchange of a request."""
         exchange = Exchange(self._answered, self._pool, request)
         self._exchanges[request.conn] = exchange
-        scope = scope_of(request, self._server, self._lifespan.state)
+        server = self._server
+        if self._listens_everywhere:
+            server = (request.local, request.local_port)
+        scope = scope_of(request, server, self._lifespan.state)
         task = asyncio.get_running_loop().create_task(exchange.run(self._app, scope))
         self._tasks[task] = exchange
         task.add_done_callback(self._ended)

@@ -1,20 +1,19 @@
 """The one door to the pages: who may come in, before anything is parsed.
 
 For each request, in this order: whose path it is, whether a drain turns it away, whether it may do
-what it asks for (`access`), whether a browser was tricked into sending it. What uses power is
+what it asks for (`access`), whether its page may reach us (`origins`). What uses power is
 written down, whatever comes of it (`audit`). Plain ASGI, because during a drain and a reconnect
 storm most requests end here.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
-from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
 from dscore.http import access
 from dscore.http.audit import Audit, Refused
-from dscore.http.loopback import is_loopback
+from dscore.http.origins import Judged, Origins
 from dscore.http.problems import NOTHING_HERE, problem
 from dscore.http.types import App, Message, Receive, Scope, Send
 
@@ -56,6 +55,7 @@ class Gate:
         page: Path of the fleet page.
         is_draining: Whether newcomers are turned away.
         rules: Who may do what.
+        origins: Which pages may reach us.
         wrong_tokens: Hears of tokens that are none.
 
     Attributes:
@@ -71,6 +71,7 @@ class Gate:
         page: str,
         is_draining: Callable[[], bool],
         rules: access.Rules,
+        origins: Origins,
         wrong_tokens: WrongTokens,
     ) -> None:
         self._ours = ours
@@ -79,6 +80,8 @@ class Gate:
         self._ours_at = _OURS | {page, page.rstrip("/") or page}
         self._theirs = theirs
         self._is_draining = is_draining
+        self._page_at = page
+        self._origins = origins
         self._wrong_tokens = wrong_tokens
         self._refused = Refused()
         self.rules = rules
@@ -128,18 +131,34 @@ class Gate:
     async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """Answers a request for one of our own paths."""
         is_api = path.startswith(API) and path not in _ABOUT_ALL
+        judged = self._judge(scope, path)
+        send = judged.sending(send)
         if not is_api or scope["method"] in access.READING:
-            app = await self._app(scope, path, is_api, None)
+            app = await self._app(scope, path, is_api, judged, None)
             await app(scope, receive, send)
             return
         audit = Audit(scope, self._refused)
         try:
-            app = await self._app(scope, path, is_api, audit)
+            app = await self._app(scope, path, is_api, judged, audit)
             await app(scope, receive, audit.sending(send))
         finally:
             audit.write(None)
 
-    async def _app(self, scope: Scope, path: str, is_api: bool, audit: Audit | None) -> App:
+    def _judge(self, scope: Scope, path: str) -> Judged:
+        """Whether the page that sent a request, if one did, may reach us."""
+        is_forwarded = access.is_forwarded(scope["headers"])
+        check_host = not self.rules.is_closed(is_forwarded=is_forwarded)
+        if path.startswith(API):
+            return self._origins.api(scope, check_host=check_host)
+        if path == HEALTH:
+            return self._origins.health(scope)
+        if path == self._page_at:
+            return self._origins.page(scope, check_host=check_host)
+        return Judged()
+
+    async def _app(
+        self, scope: Scope, path: str, is_api: bool, judged: Judged, audit: Audit | None
+    ) -> App:
         """Our pages, or the answer that turns a request away."""
         method, headers, rules = scope["method"], scope["headers"], self.rules
         is_forwarded = access.is_forwarded(headers)
@@ -154,10 +173,8 @@ class Gate:
             return _draining()
         if len(shown) > 1:
             return access.ambiguous()
-        if is_api and not rules.is_closed(is_forwarded=is_forwarded):
-            refusal = _browser_refusal(method, dict(headers))
-            if refusal is not None:
-                return refusal
+        if judged.answer is not None:
+            return judged.answer
         if access.allows(caller, need):
             return self._our(scope, path)
         if shown:
@@ -177,35 +194,6 @@ class Gate:
         if scope["method"] == "HEAD":
             scope["method"] = "GET"
         return self._ours
-
-
-def _browser_refusal(method: str, headers: dict[bytes, bytes]) -> Response | None:
-    """Where no token is needed, a page from elsewhere must not be able to use the browser's reach.
-
-    A page whose name was rebound to 127.0.0.1 still sends its own name as Host; one that posts
-    across origins sends its Origin. A program that is no browser sends neither a foreign Host nor
-    an Origin.
-    """
-    host = headers.get(b"host", b"localhost").decode("latin-1").lower()
-    if not is_loopback(_hostname(host)):
-        detail = (
-            "Without operator tokens the operator API answers to names of this machine only "
-            "(localhost, 127.0.0.1): use one of these, or set auth.operator_token_file."
-        )
-        return problem(403, detail)
-    origin = headers.get(b"origin")
-    if origin is None or method in access.READING:
-        return None
-    if origin.decode("latin-1").lower().partition("://")[2] == host:
-        return None
-    return problem(403, "A page of another origin may not change anything here.")
-
-
-def _hostname(authority: str) -> str:
-    try:
-        return urlsplit(f"//{authority}").hostname or ""
-    except ValueError:
-        return ""
 
 
 def _sent(scope: Scope) -> str:

@@ -4,7 +4,7 @@ Read by load balancers, and by every agent before it reconnects: often, and by m
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
@@ -102,16 +102,12 @@ class SystemSampler:
         return self._sample
 
 
-def router(
-    fleet: Fleet, *, draining_status: int = 503, origins: Sequence[str] = ("*",)
-) -> APIRouter:
+def router(fleet: Fleet, *, draining_status: int = 503) -> APIRouter:
     """The health document and the probes of a fleet.
 
     Args:
         fleet: The server.
         draining_status: The HTTP status of the health document during a drain.
-        origins: Origins whose pages may read the health document; "*" means all. Pages check it
-            before they reconnect, and theirs is seldom the server's own origin.
     """
     routes = APIRouter(tags=["health"])
     sampler = SystemSampler()
@@ -123,7 +119,7 @@ def router(
         responses={503: {"model": Health, "description": "The server is shutting down."}},
     )
     async def health(request: Request, instance_id: str | None = None) -> Response:
-        headers = _cross_origin(request.headers.get("origin"), origins)
+        headers = {"cache-control": "no-store"}
         status = draining_status if fleet.is_draining else 200
         sees_ids = request.scope.get(SEES_IDS, False)
         body = health_document(fleet, sampler, instance_id, names_agents=sees_ids)
@@ -199,17 +195,6 @@ def health_document(
 def _presence(fleet: Fleet, agent_id: str) -> dict[str, bool]:
     agent = fleet.agent(agent_id)
     return {"instance_connected": agent is not None and agent.connected}
-
-
-def _cross_origin(origin: str | None, allowed: Sequence[str]) -> dict[str, str]:
-    headers = {"cache-control": "no-store"}
-    if "*" in allowed:
-        headers["access-control-allow-origin"] = "*"
-    else:
-        headers["vary"] = "origin"
-        if origin is not None and origin in allowed:
-            headers["access-control-allow-origin"] = origin
-    return headers
 
 
 def _probe(status: str) -> Response:

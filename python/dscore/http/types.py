@@ -42,6 +42,8 @@ class Request(Protocol):
     body: bytes
     peer: str
     peer_port: int
+    local: str
+    local_port: int
 
 
 class OfConnection(Protocol):

@@ -32,6 +32,9 @@ def core_settings(config: Config, namespaces: Sequence[str] = ()) -> dict[str, A
         "reactors": 0 if listen.reactors == "auto" else listen.reactors,
         "endpoints": ENDPOINTS,
         "origins": socket.cors_origins,
+        "names": listen.names,
+        # The core knows whether the listener is loopback's.
+        "check_host": not config.auth.required,
         "subprotocols": socket.subprotocols,
         "transports": socket.transports,
         "allow_eio3": socket.allow_eio3,

@@ -124,6 +124,8 @@ def _pages(context: Context, app: "App | None") -> "Gate":
         page_at=context.config.listen.page,
         draining_status=context.config.health.status_code_when_draining,
         cors_origins=context.config.socket.cors_origins,
+        cors_methods=context.config.socket.cors_methods,
+        names=context.config.listen.names,
     )
 
 

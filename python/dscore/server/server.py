@@ -22,6 +22,7 @@ from dscore.server.draining import Draining
 from dscore.server.hooks import Hooks
 from dscore.server.keeping import boot
 from dscore.server.loop_lag import LoopLag
+from dscore.server.origin_warning import warn_of_every_origin
 from dscore.server.own_token import OwnToken, warn_of_readable_files
 from dscore.server.parts import access_rules, assemble
 from dscore.server.recorder import Disconnect
@@ -106,6 +107,7 @@ class Server(Roster):
         try:
             agent_tokens, operator_tokens = self._tokens
             warn_of_readable_files(self._config.auth)
+            warn_of_every_origin(self._config)
             context = Context(
                 server=self,
                 config=self._config,

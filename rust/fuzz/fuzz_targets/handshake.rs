@@ -2,8 +2,11 @@
 
 #![no_main]
 
+use std::net::SocketAddr;
+
 use dscore_proto::handshake::{UpgradeRules, accept, check_response};
 use dscore_proto::http::{MAX_HEADERS, parse_head};
+use dscore_proto::origin::OriginRules;
 use libfuzzer_sys::fuzz_target;
 
 // The example of RFC 6455 §1.2.
@@ -17,8 +20,14 @@ fuzz_target!(|data: &[u8]| {
     let Ok(Some((head, _))) = parse_head(data, &mut slots, 4096) else {
         return;
     };
+    let origins = ["https://a.example".to_owned(), "self".to_owned()];
+    let Ok(origins) = OriginRules::new(&origins, &[]) else {
+        return;
+    };
     let rules = UpgradeRules {
-        origins: &["https://a.example".to_owned()],
+        origins: &origins,
+        local: SocketAddr::from(([127, 0, 0, 1], 80)),
+        check_host: true,
         subprotocols: &["one".to_owned(), "two".to_owned()],
     };
     match accept(&head, &rules) {

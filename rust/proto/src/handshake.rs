@@ -3,12 +3,15 @@
 //!
 //! No extension is ever negotiated: an offer is not answered, which refuses it (§9.1).
 
+use std::net::SocketAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
 use crate::http::{self, BodyKind, Head, MAX_HEADERS};
+use crate::origin::{Addressed, OriginRefusal, OriginRules};
 
 /// RFC 6455 §1.3.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -44,8 +47,8 @@ pub enum HandshakeError {
     #[error("Sec-WebSocket-Protocol must be a list of different tokens, none of them empty")]
     Subprotocol,
     /// §4.2.2 item 4: a page from somewhere else.
-    #[error("pages of this origin are not let in")]
-    Origin,
+    #[error(transparent)]
+    Origin(#[from] OriginRefusal),
     /// To a client: the server answered, but not with 101.
     #[error("the server refused the WebSocket with status {0}")]
     Refused(u16),
@@ -60,7 +63,7 @@ impl HandshakeError {
     pub const fn status(self) -> u16 {
         match self {
             Self::Version | Self::Content | Self::Connection | Self::Key | Self::Subprotocol => 400,
-            Self::Origin => 403,
+            Self::Origin(_) => 403,
             Self::Method => 405,
             Self::Upgrade | Self::WebSocketVersion => 426,
             Self::Refused(status) => status,
@@ -72,8 +75,12 @@ impl HandshakeError {
 /// Whom a server lets in, and what it speaks.
 #[derive(Clone, Copy, Debug)]
 pub struct UpgradeRules<'a> {
-    /// Origins let in; `*` lets in all. A request without Origin is no browser's and always passes.
-    pub origins: &'a [String],
+    /// Pages let in.
+    pub origins: &'a OriginRules,
+    /// The address and port the request came in on.
+    pub local: SocketAddr,
+    /// Nothing but its Host tells a page from a program.
+    pub check_host: bool,
     /// What the server speaks, the most wanted first; where that is empty, whatever is offered.
     pub subprotocols: &'a [String],
 }
@@ -115,12 +122,12 @@ pub fn accept<'a>(head: &Head<'a>, rules: &UpgradeRules<'a>) -> Result<Accept<'a
     let key = only(head, "sec-websocket-key")
         .filter(|key| is_key(key))
         .ok_or(HandshakeError::Key)?;
-    if !head
-        .header_all("origin")
-        .all(|origin| allows(rules.origins, origin))
-    {
-        return Err(HandshakeError::Origin);
-    }
+    let addressed = Addressed {
+        host: head.header("host"),
+        local: rules.local,
+        check_host: rules.check_host,
+    };
+    rules.origins.judge(head.header_all("origin"), &addressed)?;
     Ok(Accept {
         proof: prove(key),
         subprotocol: choose_subprotocol(&offers(head)?, rules.subprotocols),
@@ -245,13 +252,6 @@ fn only<'a>(head: &Head<'a>, name: &str) -> Option<&'a [u8]> {
 fn is_key(key: &[u8]) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     matches!(key, [digits @ .., b'=', b'='] if digits.len() == 22 && digits.iter().all(is_digit))
-}
-
-/// Schemes and hosts have no case (RFC 6454 §4 lowers both).
-fn allows(origins: &[String], origin: &[u8]) -> bool {
-    origins
-        .iter()
-        .any(|allowed| allowed == "*" || allowed.as_bytes().eq_ignore_ascii_case(origin))
 }
 
 /// §4.2.2 item 5.4.

@@ -115,6 +115,8 @@ event_class!(HttpRequest {
     body: Py<PyBytes>,
     peer: String,
     peer_port: u16,
+    local: String,
+    local_port: u16,
 });
 event_class!(HttpGone { conn: u64 });
 event_class!(Looked { number: u64 });

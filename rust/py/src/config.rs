@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use dscore_proto::connection::Limits;
 use dscore_proto::http;
+use dscore_proto::origin::OriginRules;
 use dscore_proto::socketio;
 use dscore_reactor::settings::{Endpoint, ListenSettings, Settings};
 use dscore_reactor::sys;
@@ -46,6 +47,7 @@ impl CoreConfig {
     #[new]
     #[pyo3(signature = (
         *, host = "127.0.0.1", port = 0, backlog = 4096, reactors = 0, endpoints = None, origins = vec!["*".to_owned()],
+        names = vec![], check_host = false,
         subprotocols = vec![], max_message_size = 1_000_000, max_fragments = 4096, max_header_size = 16_384,
         max_body_size = 1_000_000, max_connections = 0, accept_rate = 0.0, max_errors = 10, outbox_bytes = 1_048_576,
         output_bytes = 268_435_456, input_bytes = 268_435_456,
@@ -67,6 +69,8 @@ impl CoreConfig {
         reactors: u64,
         endpoints: Option<HashMap<String, String>>,
         origins: Vec<String>,
+        names: Vec<String>,
+        check_host: bool,
         subprotocols: Vec<String>,
         max_message_size: u64,
         max_fragments: u64,
@@ -112,9 +116,11 @@ impl CoreConfig {
             0 => default_reactors(),
             given => size("reactors", given, 1, 255)?,
         };
+        let address = resolve(host, bounded("port", port, 0, 65_535)? as u16)?;
         let settings = Settings {
             endpoints: parse_endpoints(endpoints)?,
-            origins,
+            origins: origin_rules(&origins, &names)?,
+            check_host: check_host && address.ip().is_loopback(),
             subprotocols: checked("subprotocols", subprotocols, http::is_token_text)?,
             messages: Limits {
                 max_message_size: size("max_message_size", max_message_size, 125, 1 << 30)?,
@@ -151,7 +157,7 @@ impl CoreConfig {
             introduce_by_heartbeat,
         };
         Ok(Self {
-            address: resolve(host, bounded("port", port, 0, 65_535)? as u16)?,
+            address,
             backlog: bounded("backlog", backlog, 1, 65_535)? as u32,
             event_queue: size("event_queue", event_queue, 16, 1 << 22)?,
             settings,
@@ -207,6 +213,18 @@ fn checked(field: &str, values: Vec<String>, is_fit: fn(&str) -> bool) -> PyResu
         ))),
         None => Ok(values),
     }
+}
+
+/// Rules of `socket.cors_origins` and `listen.names`.
+pub(crate) fn origin_rules(origins: &[String], names: &[String]) -> PyResult<OriginRules> {
+    OriginRules::new(origins, names).map_err(|unfit| {
+        let field = if origins.iter().any(|origin| origin == unfit) {
+            "origins"
+        } else {
+            "names"
+        };
+        PyValueError::new_err(format!("{field}: {unfit:?} cannot be one"))
+    })
 }
 
 fn is_method(name: &str) -> bool {

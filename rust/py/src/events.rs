@@ -229,8 +229,10 @@ fn convert_request(py: Python<'_>, request: event::HttpRequest) -> PyResult<Http
         version: version.clone().unbind(),
         headers,
         body: bytes(py, &request.body),
-        peer: request.peer.ip().to_string(),
-        peer_port: request.peer.port(),
+        peer: request.ends.peer.ip().to_string(),
+        peer_port: request.ends.peer.port(),
+        local: request.ends.local.ip().to_canonical().to_string(),
+        local_port: request.ends.local.port(),
     })
 }
 

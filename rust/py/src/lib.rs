@@ -9,6 +9,7 @@ mod classes;
 mod config;
 mod errors;
 mod events;
+mod origins;
 mod pool;
 mod stats;
 mod wheel;
@@ -24,6 +25,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::config::CoreConfig;
+    #[pymodule_export]
+    use crate::origins::OriginRules;
     #[pymodule_export]
     use crate::pool::ReactorPool;
     #[pymodule_export]

@@ -53,6 +53,15 @@ impl Acceptor {
         &self.listener
     }
 
+    /// The address and port that a connection came in on: its own, where the listener has all.
+    pub(crate) fn local_address(&self, socket: &Socket) -> SocketAddr {
+        let address = self.listener.address();
+        if !address.ip().is_unspecified() {
+            return address;
+        }
+        socket.local_address().unwrap_or(address)
+    }
+
     /// Takes what waits, at most a batch and at most what `rate` (a second; 0: any) allows; `admit` gets each.
     /// Sets `resume_ms` when the listener is better left alone until then.
     pub(crate) fn accept(

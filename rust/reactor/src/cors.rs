@@ -1,6 +1,7 @@
 //! What pages of other origins may do over polling (Fetch standard, "CORS protocol").
 
 use dscore_proto::engineio::HandshakeError;
+use dscore_proto::origin::{Addressed, Admitted};
 
 use crate::command::Response;
 use crate::event::HttpRequest;
@@ -12,21 +13,26 @@ pub(crate) fn cross_origin(
     request: &HttpRequest,
     settings: &Settings,
 ) -> Result<Fields, HandshakeError> {
-    let headers = request.headers.iter();
-    let mut origins = headers.filter(|(name, _)| name == b"origin");
-    let allows = |wanted: &[u8]| {
-        let mut origins = settings.origins.iter();
-        origins.any(|origin| origin.as_bytes() == wanted)
+    let named = |wanted: &'static [u8]| {
+        let headers = request.headers.iter();
+        headers.filter_map(move |(name, value)| (name == wanted).then_some(&value[..]))
     };
-    let field = |value: &[u8]| (b"access-control-allow-origin".to_vec(), value.to_vec());
-    match (origins.next(), origins.next()) {
-        _ if allows(b"*") => Ok(vec![field(b"*")]),
-        (None, _) => Ok(Vec::new()),
-        (Some((_, origin)), None) if allows(origin) => {
-            Ok(vec![field(origin), (b"vary".into(), b"Origin".into())])
-        }
-        // Of two nobody knows which one somebody in between has looked at.
-        _ => Err(HandshakeError::Forbidden),
+    let addressed = Addressed {
+        host: named(b"host").next(),
+        local: request.ends.local,
+        check_host: settings.check_host,
+    };
+    let field = |name: &[u8], value: &[u8]| (name.to_vec(), value.to_vec());
+    let admitted = settings.origins.judge(named(b"origin"), &addressed);
+    match admitted.map_err(HandshakeError::Forbidden)? {
+        Admitted::Any => Ok(vec![field(b"access-control-allow-origin", b"*")]),
+        Admitted::SameOrigin => Ok(Vec::new()),
+        // The Fetch standard lets no page send its cookies to a server that says `*`; clients of Engine.IO 3 always do.
+        Admitted::Named(origin) => Ok(vec![
+            field(b"access-control-allow-origin", origin),
+            field(b"access-control-allow-credentials", b"true"),
+            field(b"vary", b"Origin"),
+        ]),
     }
 }
 
@@ -55,7 +61,10 @@ pub(crate) fn preflight(
 mod tests {
     use std::net::SocketAddr;
 
+    use dscore_proto::origin::{OriginRefusal, OriginRules};
+
     use super::*;
+    use crate::event::Ends;
     use crate::testing::{Bench, CONN};
 
     fn request(headers: &[(&str, &str)]) -> HttpRequest {
@@ -69,13 +78,17 @@ mod tests {
             version: 1,
             headers: fields.collect(),
             body: vec![],
-            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            ends: Ends {
+                peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+                local: SocketAddr::from(([127, 0, 0, 1], 80)),
+            },
         }
     }
 
     fn settings(origins: &[&str]) -> Settings {
         let mut settings = Settings::clone(&Bench::new().cx.settings);
-        settings.origins = origins.iter().map(|origin| (*origin).into()).collect();
+        let origins: Vec<String> = origins.iter().map(|origin| (*origin).into()).collect();
+        settings.origins = OriginRules::new(&origins, &[]).unwrap_or_default();
         settings
     }
 
@@ -89,9 +102,11 @@ mod tests {
 
     #[test]
     fn pages_are_let_in_by_their_origin() {
+        let foreign = HandshakeError::Forbidden(OriginRefusal::Foreign);
         let any = vec!["access-control-allow-origin: *".to_owned()];
         let this = vec![
             "access-control-allow-origin: https://a".to_owned(),
+            "access-control-allow-credentials: true".to_owned(),
             "vary: Origin".to_owned(),
         ];
         for (origins, origin, expected) in [
@@ -100,17 +115,9 @@ mod tests {
             (&["https://b", "https://a"], Some("https://a"), Ok(this)),
             // No page, or one of our own: browsers name no origin then.
             (&["https://a"], None, Ok(vec![])),
-            (
-                &["https://a"],
-                Some("https://b"),
-                Err(HandshakeError::Forbidden),
-            ),
-            (
-                &["https://a"],
-                Some("https://a.b"),
-                Err(HandshakeError::Forbidden),
-            ),
-            (&[], Some("null"), Err(HandshakeError::Forbidden)),
+            (&["https://a"], Some("https://b"), Err(foreign)),
+            (&["https://a"], Some("https://a.b"), Err(foreign)),
+            (&[], Some("null"), Err(foreign)),
         ] {
             let fields: Vec<_> = origin.iter().map(|origin| ("origin", *origin)).collect();
             let judged = cross_origin(&request(&fields), &settings(origins));

@@ -11,6 +11,15 @@ use crate::command::Farewell;
 use crate::settings::Endpoint;
 use crate::table::ConnId;
 
+/// The two ends of a TCP connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// The address and port it came in on.
+    pub local: SocketAddr,
+}
+
 /// Who began the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Initiator {
@@ -232,8 +241,8 @@ pub struct HttpRequest {
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// All of it.
     pub body: Vec<u8>,
-    /// Where it comes from.
-    pub peer: SocketAddr,
+    /// The connection's.
+    pub ends: Ends,
 }
 
 /// When the connections of one reactor were last heard of: one entry each, in the same order.

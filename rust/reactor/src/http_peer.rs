@@ -23,8 +23,6 @@
 mod asking;
 mod upgrade;
 
-use std::net::SocketAddr;
-
 use dscore_proto::engineio::Query;
 use dscore_proto::http::{self, BodyReader, Head, HttpError};
 
@@ -33,7 +31,7 @@ use crate::command::Response;
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
-use crate::event::{Event, HttpRequest};
+use crate::event::{Ends, Event, HttpRequest};
 use crate::settings::Endpoint;
 use crate::sid::Sid;
 use crate::table::ConnId;
@@ -41,7 +39,7 @@ use crate::table::ConnId;
 /// One HTTP connection.
 #[derive(Debug)]
 pub(crate) struct HttpPeer {
-    peer: SocketAddr,
+    ends: Ends,
     /// It came when the connection limit was reached: requests are answered, an upgrade is closed 1013.
     over_limit: bool,
     state: State,
@@ -129,11 +127,11 @@ enum Step {
 }
 
 impl HttpPeer {
-    pub(crate) fn new(peer: SocketAddr, over_limit: bool, cx: &mut Context) -> Self {
+    pub(crate) fn new(ends: Ends, over_limit: bool, cx: &mut Context) -> Self {
         cx.stats.http_connections += 1;
         let deadline = cx.now_ms + cx.settings.handshake_timeout;
         Self {
-            peer,
+            ends,
             over_limit,
             state: State::Reading,
             input: Vec::new(),
@@ -284,7 +282,7 @@ impl HttpPeer {
                 })
                 .collect(),
             body: Vec::new(),
-            peer: self.peer,
+            ends: self.ends,
         };
         let exchange = Exchange {
             keep_alive: head.keep_alive() && !self.over_limit,
@@ -317,9 +315,9 @@ impl HttpPeer {
         std::mem::take(&mut self.input)
     }
 
-    /// Where it comes from, and whether it came when the connection limit was reached.
-    pub(crate) fn origin(&self) -> (SocketAddr, bool) {
-        (self.peer, self.over_limit)
+    /// Where it comes from and to, and whether it came when the connection limit was reached.
+    pub(crate) fn origin(&self) -> (Ends, bool) {
+        (self.ends, self.over_limit)
     }
 
     /// Starts the response. Bytes that may not go into a head are the app's fault: 500.

@@ -11,7 +11,6 @@
 //! other side pushes first and looks at the flag second, so one of the two always sees the other.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,7 +19,7 @@ use crossbeam_queue::ArrayQueue;
 use rtrb::{Consumer, Producer, PushError};
 
 use crate::command::{Command, ReactorCommand};
-use crate::event::Event;
+use crate::event::{Ends, Event};
 use crate::sys::{Socket, Waker};
 use crate::table::ConnId;
 
@@ -289,7 +288,7 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Newcomer {
     pub(crate) socket: Socket,
-    pub(crate) address: SocketAddr,
+    pub(crate) ends: Ends,
     /// The connection limit was reached: it is only turned away.
     pub(crate) over_limit: bool,
     /// What another reactor has read of it already.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use dscore_proto::connection::Limits;
 use dscore_proto::engineio::{HandshakeError, Query, Revision};
+use dscore_proto::origin::OriginRules;
 
 /// Who speaks on a path, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +94,10 @@ pub struct ListenSettings {
 pub struct Settings {
     /// Exact path -> who speaks there.
     pub endpoints: Vec<(String, Endpoint)>,
-    /// `Origin` values let in, and told so where a page polls; "*" lets in all.
-    pub origins: Vec<String>,
+    /// Pages let in, and told so where they poll.
+    pub origins: OriginRules,
+    /// Nothing but its Host tells a page from a program: no tokens are required, and the listener is loopback's.
+    pub check_host: bool,
     /// Subprotocols offered, the preferred first.
     pub subprotocols: Vec<String>,
     /// Of a WebSocket message.

@@ -122,7 +122,7 @@ impl Stats {
             HandshakeError::UnknownSid => &mut self.engineio_refused_unknown_sid_total,
             HandshakeError::BadMethod => &mut self.engineio_refused_bad_method_total,
             HandshakeError::BadRequest => &mut self.engineio_refused_bad_request_total,
-            HandshakeError::Forbidden => &mut self.engineio_refused_forbidden_total,
+            HandshakeError::Forbidden(_) => &mut self.engineio_refused_forbidden_total,
             HandshakeError::UnsupportedVersion => {
                 &mut self.engineio_refused_unsupported_version_total
             }

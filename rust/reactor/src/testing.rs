@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use dscore_proto::connection::Limits;
 use dscore_proto::frame;
+use dscore_proto::origin::OriginRules;
 use rtrb::{Consumer, RingBuffer};
 
 use crate::context::Context;
@@ -80,7 +81,8 @@ fn settings() -> Settings {
             ("/ws".into(), Endpoint::Raw),
             ("/engine.io/".into(), Endpoint::PlainEngineIo),
         ],
-        origins: vec![],
+        origins: OriginRules::default(),
+        check_host: false,
         subprotocols: vec![],
         messages: Limits {
             max_message_size: 1_000,

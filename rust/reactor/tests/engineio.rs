@@ -11,6 +11,7 @@ mod support;
 use std::io::Write;
 use std::sync::Arc;
 
+use dscore_proto::origin::OriginRules;
 use dscore_reactor::command::ReactorCommand;
 use dscore_reactor::event::{Initiator, TransportKind};
 use dscore_reactor::settings::Settings;
@@ -246,7 +247,7 @@ fn clients_of_revision_3_stay_out_where_they_are_not_let_in() {
 #[test]
 fn refused_requests_are_counted_by_what_their_clients_were_told() {
     let server = Server::start(Settings {
-        origins: vec!["https://a".into()],
+        origins: OriginRules::new(&["https://a".to_owned()], &[]).unwrap(),
         ..settings()
     });
     let mut http = Http::open(server.address());

@@ -50,7 +50,9 @@ impl Pair {
             .unwrap()
             .unwrap();
         let rules = handshake::UpgradeRules {
-            origins: &[],
+            origins: &dscore_proto::origin::OriginRules::default(),
+            local: std::net::SocketAddr::from(([127, 0, 0, 1], 80)),
+            check_host: false,
             subprotocols: &[],
         };
         let mut response = Vec::new();

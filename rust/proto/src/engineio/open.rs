@@ -5,6 +5,7 @@ use std::io::Write;
 use thiserror::Error;
 
 use crate::agent::encode_string;
+use crate::origin::OriginRefusal;
 
 /// What the server tells a new client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +52,9 @@ pub enum HandshakeError {
     /// A request that the session has no use for.
     #[error("Bad request")]
     BadRequest,
-    /// This client is not let in.
-    #[error("Forbidden")]
-    Forbidden,
+    /// This page is not let in.
+    #[error("Forbidden: {0}")]
+    Forbidden(OriginRefusal),
     /// `EIO` is missing, none that is spoken here, or none that is allowed.
     #[error("Unsupported protocol version")]
     UnsupportedVersion,
@@ -64,7 +65,7 @@ impl HandshakeError {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::Forbidden => 403,
+            Self::Forbidden(_) => 403,
             _ => 400,
         }
     }
@@ -72,7 +73,9 @@ impl HandshakeError {
     /// Appends the body of the answer, JSON.
     pub fn encode(self, out: &mut Vec<u8>) {
         // Writing to a Vec has no way to fail.
-        let _ = write!(out, r#"{{"code":{},"message":"{self}"}}"#, self.code());
+        let _ = write!(out, r#"{{"code":{},"message":"#, self.code());
+        encode_string(&self.to_string(), out);
+        out.push(b'}');
     }
 
     const fn code(self) -> u8 {
@@ -81,7 +84,7 @@ impl HandshakeError {
             Self::UnknownSid => 1,
             Self::BadMethod => 2,
             Self::BadRequest => 3,
-            Self::Forbidden => 4,
+            Self::Forbidden(_) => 4,
             Self::UnsupportedVersion => 5,
         }
     }

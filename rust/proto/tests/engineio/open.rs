@@ -1,6 +1,7 @@
 //! Answers to a handshake, to the byte.
 
 use dscore_proto::engineio::{HandshakeError, Open};
+use dscore_proto::origin::OriginRefusal;
 
 fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
@@ -57,9 +58,9 @@ fn refuses_in_the_words_of_the_reference_server() {
             r#"{"code":3,"message":"Bad request"}"#,
         ),
         (
-            HandshakeError::Forbidden,
+            HandshakeError::Forbidden(OriginRefusal::Foreign),
             403,
-            r#"{"code":4,"message":"Forbidden"}"#,
+            r#"{"code":4,"message":"Forbidden: pages of this origin are not let in: name it in socket.cors_origins"}"#,
         ),
         (
             HandshakeError::UnsupportedVersion,

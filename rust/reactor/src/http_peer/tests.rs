@@ -1,9 +1,18 @@
+use std::net::SocketAddr;
+
 use super::*;
 use crate::session_request::SessionRequest;
 use crate::testing::{Bench, CONN, table_rows};
 
 /// What the app answers, and what an Engine.IO session does.
 const TARGETS: [&str; 2] = ["/", "/engine.io/?EIO=4&transport=polling"];
+
+fn ends() -> Ends {
+    Ends {
+        peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+        local: SocketAddr::from(([127, 0, 0, 1], 80)),
+    }
+}
 
 fn request(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -14,7 +23,7 @@ fn post(target: &str, length: usize) -> String {
 }
 
 fn in_state(state: &str, target: &str, bench: &mut Bench) -> HttpPeer {
-    let address = SocketAddr::from(([127, 0, 0, 1], 1));
+    let address = ends();
     let mut peer = HttpPeer::new(address, false, &mut bench.cx);
     match state {
         "reading" => hears(&mut peer, &format!("GET {target} HTTP"), bench),
@@ -132,7 +141,7 @@ fn a_refused_upgrade_keeps_nothing_of_what_came_with_it() {
     let mut bench = Bench::new();
     let mut peer = in_state("closing", "/", &mut bench);
     assert!(peer.input.is_empty());
-    let address = SocketAddr::from(([127, 0, 0, 1], 1));
+    let address = ends();
     peer = HttpPeer::new(address, false, &mut bench.cx);
     hears(
         &mut peer,
@@ -229,7 +238,7 @@ fn a_request_for_another_reactors_session_leaves_with_all_that_came() {
     };
     let request = post(&format!("{}&sid={sid}", TARGETS[1]), 2) + "4x";
     for at in 0..request.len() {
-        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let address = ends();
         let mut peer = HttpPeer::new(address, true, &mut bench.cx);
         let (before, after) = request.as_bytes().split_at(at);
         let became = match peer.on_data(CONN, before, &mut bench.cx) {
@@ -252,7 +261,7 @@ fn a_websocket_for_a_session_waits_for_it_and_one_for_none_is_refused() {
         ("EIO=5&transport=websocket", "Unsupported protocol version"),
     ] {
         let mut bench = Bench::new();
-        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let address = ends();
         let mut peer = HttpPeer::new(address, false, &mut bench.cx);
         let upgrade = format!(
             "GET /engine.io/?{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -22,6 +22,8 @@ impl HttpPeer {
     pub(super) fn accept(&mut self, head: &Head<'_>, cx: &mut Context) -> Option<Vec<u8>> {
         let rules = UpgradeRules {
             origins: &cx.settings.origins,
+            local: self.ends.local,
+            check_host: cx.settings.check_host,
             subprotocols: &cx.settings.subprotocols,
         };
         match handshake::accept(head, &rules) {
@@ -54,7 +56,7 @@ impl HttpPeer {
             endpoint,
             transport: TransportKind::WebSocket,
             path: head.path().into(),
-            peer: self.peer,
+            peer: self.ends.peer,
             bearer: head.header("authorization").and_then(bearer),
         })));
         websocket

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{LISTENER, Reactor};
+use crate::event::Ends;
 use crate::http_peer::HttpPeer;
 use crate::peer::Peer;
 use crate::queue::{Newcomer, Order};
@@ -17,16 +18,16 @@ impl Reactor {
         };
         let rate = self.cx.settings.accept_rate;
         let mut accepted = Vec::new();
-        let tally = acceptor.accept(self.cx.now_ms, rate, |socket, address| {
-            accepted.push((socket, address))
+        let tally = acceptor.accept(self.cx.now_ms, rate, |socket, peer| {
+            accepted.push((socket, peer))
         });
         self.cx.stats.accept_errors_total += tally.errors;
         self.cx.stats.refused_total += tally.turned_away;
         if acceptor.resume_ms.is_some() {
             self.watch_listener(false);
         }
-        for (socket, address) in accepted {
-            self.hand_out(socket, address);
+        for (socket, peer) in accepted {
+            self.hand_out(socket, peer);
         }
     }
 
@@ -63,13 +64,15 @@ impl Reactor {
     }
 
     /// Gives a newcomer to the reactor with the fewest sockets.
-    fn hand_out(&mut self, socket: Socket, address: SocketAddr) {
+    fn hand_out(&mut self, socket: Socket, peer: SocketAddr) {
+        let acceptor = self.acceptor.as_ref();
+        let local = acceptor.map_or(peer, |acceptor| acceptor.local_address(&socket));
         self.cx.stats.accepted_total += 1;
         let handles = &self.shared.handles;
         let total: usize = handles.iter().map(|handle| handle.load()).sum();
         let newcomer = Newcomer {
             socket,
-            address,
+            ends: Ends { peer, local },
             over_limit: total >= self.cx.settings.max_connections,
             input: Vec::new(),
         };
@@ -90,7 +93,7 @@ impl Reactor {
 
     /// Takes a newcomer in; its place was counted by whoever handed it out.
     pub(super) fn adopt(&mut self, mut newcomer: Newcomer) {
-        let http = HttpPeer::new(newcomer.address, newcomer.over_limit, &mut self.cx);
+        let http = HttpPeer::new(newcomer.ends, newcomer.over_limit, &mut self.cx);
         let peer = Peer::new(newcomer.socket, http, self.cx.now_ms);
         let conn = self.table.insert(peer);
         if let Some(peer) = self.table.get_mut(conn)

@@ -62,7 +62,7 @@ impl Reactor {
             endpoint,
             transport: TransportKind::Polling,
             path: http::path(&request.target).into(),
-            peer: request.peer,
+            peer: request.ends.peer,
             bearer: authorization.and_then(|(_, value)| bearer(value)),
         })));
         self.set_session_of(http, Some(conn));

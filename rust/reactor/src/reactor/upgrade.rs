@@ -105,10 +105,10 @@ impl Reactor {
             return;
         };
         self.cx.stats.http_connections -= 1;
-        let (address, over_limit) = http.origin();
+        let (ends, over_limit) = http.origin();
         let newcomer = Newcomer {
             socket,
-            address,
+            ends,
             over_limit,
             input: http.take_input(),
         };

@@ -1,6 +1,7 @@
 //! One connected TCP socket that never blocks.
 
 use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -51,6 +52,12 @@ impl Socket {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let fd = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         Ok(Self { fd })
+    }
+
+    /// The address and port it came in on, if the kernel still knows.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        let address = rustix::net::getsockname(&self.fd).ok()?;
+        SocketAddr::try_from(address).ok()
     }
 
     /// Reads once into `buffer`.

@@ -25,6 +25,7 @@ use dscore_proto::close::CloseCode;
 use dscore_proto::connection::{Connection, Event as Incoming, Limits, Role};
 use dscore_proto::frame::{self, Opcode};
 use dscore_proto::handshake;
+use dscore_proto::origin::OriginRules;
 use dscore_reactor::command::{Command, Farewell, Outgoing};
 use dscore_reactor::event::{Closed, Ended, Event, Outcome, TransportKind};
 use dscore_reactor::settings::{Endpoint, ListenSettings, Settings};
@@ -44,7 +45,8 @@ pub fn settings() -> Settings {
             ("/engine.io/".into(), Endpoint::PlainEngineIo),
             ("/plain.io/".into(), Endpoint::PlainSocketIo),
         ],
-        origins: vec!["*".into()],
+        origins: OriginRules::new(&["*".to_owned()], &[]).unwrap_or_default(),
+        check_host: false,
         subprotocols: vec![],
         messages: Limits {
             max_message_size: 100_000,
