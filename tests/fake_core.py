@@ -385,6 +385,7 @@ class ReactorPool:
 
     def read_last_seen(self) -> None:
         self.commands.append(("read_last_seen",))
+        self.push(LastSeen([], [], [], []))
 
     def look(self, number: int) -> int:
         self.push(Looked(number))

@@ -157,7 +157,10 @@ class FakeFleet:
     def disconnects(self) -> list[tuple[Disconnect, int]]:
         return list(self.ended.items())
 
-    def send_message(self, agent_id: str, message: bytes) -> bool:
+    async def refresh(self) -> None:
+        pass
+
+    async def send_kept(self, agent_id: str, message: bytes) -> bool:
         agent = self._known(agent_id)
         self.sent.append((agent_id, message))
         return agent.connected

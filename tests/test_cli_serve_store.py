@@ -116,7 +116,10 @@ async def test_a_full_disk_stops_nobody_and_is_caught_up(serve: Serve, tmp_path:
         pass
     limit_files(serving, FILE_LIMIT)
     await asyncio.to_thread(wait_until, lambda: not health(serving)["connected_instances"], "leave")
-    await asyncio.to_thread(message, serving, "away", n=0, padding="x" * FILE_LIMIT)
+    status, body = await asyncio.to_thread(
+        serving.request, "POST", "/api/v1/agents/away/message", {"type": "x", "y": "x" * FILE_LIMIT}
+    )
+    assert status == 503, body
     await asyncio.to_thread(
         wait_until, lambda: health(serving)["store"]["status"] == "failing", "failure"
     )
@@ -126,7 +129,9 @@ async def test_a_full_disk_stops_nobody_and_is_caught_up(serve: Serve, tmp_path:
     assert serving.wait_for_log("store_failing")["level"] == "error"
     async with agent(serving.ws, "newcomer") as newcomer:
         assert (await newcomer.beat())["status"] == "ok"
-        await asyncio.to_thread(message, serving, "away", n=1)
+        refused = {"type": "note", "n": 0}
+        path = "/api/v1/agents/away/message"
+        assert (await asyncio.to_thread(serving.request, "POST", path, refused))[0] == 503
         limit_files(serving, resource.RLIM_INFINITY)
         await asyncio.to_thread(
             wait_until, lambda: health(serving)["store"]["status"] == "ok", "recovery", 20.0
@@ -135,8 +140,89 @@ async def test_a_full_disk_stops_nobody_and_is_caught_up(serve: Serve, tmp_path:
         assert "dscore_store_failing 0.0" in metrics(serving)
         assert "dscore_store_lost_total 0.0" in metrics(serving)
         assert rows(store, "SELECT agent_id FROM agents") == [("away",), ("newcomer",)]
+        await asyncio.to_thread(message, serving, "away", n=1)
     async with agent(serving.ws, "away", reconnection=True) as away:
-        assert await notes(away, 2) == [0, 1]
+        # What was refused is not kept.
+        assert await notes(away, 1) == [1]
+
+
+async def test_delivered_false_outlives_kill_9_and_comes_in_order(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """Killed while messages are posted: each that was answered is there, none is out of turn."""
+    store = str(tmp_path / "fleet.db")
+    answered: list[int] = []
+    for run in range(3):
+        serving = await asyncio.to_thread(serve, "--store", store, env=GRACE)
+        async with agent(serving.ws, "away", introduce=False) as one:
+            await one.introduce(reconnection=run > 0)
+            if run:
+                await hears(one, answered)
+        answered = await post_and_kill(serving, run * 1000)
+    serving = await asyncio.to_thread(serve, "--store", store, env=GRACE)
+    async with agent(serving.ws, "away", introduce=False) as one:
+        await one.introduce(reconnection=True)
+        await hears(one, answered)
+
+
+async def post_and_kill(serving: Serving, first: int) -> list[int]:
+    """Posts on two connections at once, and kills the server meanwhile; what was answered."""
+    await asyncio.to_thread(wait_until, lambda: not health(serving)["connected_instances"], "leave")
+    answered: list[int] = []
+    posting = [
+        asyncio.create_task(asyncio.to_thread(post_until_killed, serving, number, answered))
+        for number in (first, first + 500)
+    ]
+    await asyncio.to_thread(wait_until, lambda: len(answered) >= 20, "answers")
+    serving.process.kill()
+    await asyncio.gather(*posting)
+    serving.wait()
+    return answered
+
+
+def post_until_killed(serving: Serving, first: int, answered: list[int]) -> None:
+    for n in range(first, first + 40):
+        status, body = serving.request("POST", "/api/v1/agents/away/message", note(n))
+        if status != 202:
+            return
+        assert json.loads(body) == {"delivered": False}
+        answered.append(n)
+
+
+def note(n: int) -> dict[str, object]:
+    return {"type": "note", "n": n}
+
+
+async def hears(one: Wire, answered: list[int]) -> None:
+    """All that were answered come, each poster's in its order; one that was not may come too."""
+    await one.beat()
+    heard = [message["n"] for message in one.kept if message["type"] == "note"]
+    assert set(answered) <= set(heard)
+    assert len(set(heard)) == len(heard)
+    for half in (0, 500):
+        own = [n for n in heard if n % 1000 // 500 * 500 == half]
+        assert own == sorted(own)
+
+
+async def test_what_was_delivered_does_not_come_again_after_kill_9(
+    serve: Serve, tmp_path: Path
+) -> None:
+    store = tmp_path / "fleet.db"
+    serving = await asyncio.to_thread(serve, "--store", str(store), env=GRACE)
+    async with agent(serving.ws, "away"):
+        pass
+    await asyncio.to_thread(wait_until, lambda: not health(serving)["connected_instances"], "leave")
+    for n in range(40):
+        await asyncio.to_thread(message, serving, "away", n=n)
+    async with agent(serving.ws, "away", reconnection=True) as away:
+        assert await notes(away, 40) == list(range(40))
+        await asyncio.to_thread(wait_until, lambda: not rows(store, "SELECT 1 FROM outbox"), "mark")
+        serving.process.kill()
+        serving.wait()
+    serving = await asyncio.to_thread(serve, "--store", str(store), env=GRACE)
+    async with agent(serving.ws, "away", reconnection=True) as away:
+        await away.beat()
+        assert [one for one in away.kept if one["type"] == "note"] == []
 
 
 def test_memory_leaves_no_file(serve: Serve, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dscore.errors import NotConnectedError
+from dscore.errors import NotConnectedError, NotKeptError
 from fake_fleet import FakeAgent, FakeFleet
 from test_http_app import assert_problem, client_of
 
@@ -245,13 +245,26 @@ async def test_a_body_that_is_not_sent_as_json_is_a_415() -> None:
             assert_problem(answer, 415)
 
 
+async def test_message_that_the_store_does_not_take_is_a_503() -> None:
+    fleet = FakeFleet("a")
+
+    async def send_kept(agent_id: str, message: bytes) -> bool:
+        raise NotKeptError("the store takes no message now: disk full")
+
+    fleet.send_kept = send_kept  # type: ignore[method-assign]
+    async with client_of(fleet) as client:
+        answer = await client.post("/api/v1/agents/a/message", json={"type": "x"})
+        assert "disk full" in assert_problem(answer, 503)["detail"]
+        assert answer.headers["retry-after"] == "1"
+
+
 async def test_message_that_nobody_could_keep_is_a_409() -> None:
     fleet = FakeFleet("a")
 
-    def send_message(agent_id: str, message: bytes) -> bool:
+    async def send_kept(agent_id: str, message: bytes) -> bool:
         raise NotConnectedError(agent_id)
 
-    fleet.send_message = send_message  # type: ignore[method-assign]
+    fleet.send_kept = send_kept  # type: ignore[method-assign]
     async with client_of(fleet) as client:
         answer = await client.post("/api/v1/agents/a/message", json={"type": "x"})
         assert_problem(answer, 409)

@@ -1,7 +1,10 @@
 import pytest
 
+from clocks import Hands
 from dscore.store import Entry, MemoryStore, Session
 from dscore.store.timeline import TIMELINE_LENGTH
+
+LATER = 2_000_000_000_000
 
 
 @pytest.fixture
@@ -74,17 +77,27 @@ async def test_a_timeline_of_one_entry_is_one_like_any_other() -> None:
     store.append("a", 7, "connected", b"{}")
     assert await store.timeline("a", limit=9) == [Entry(1, "a", 7, "connected", b"{}")]
     assert await store.timeline("a", limit=9, before=1) == []
-    store.prune(8)
-    assert await store.timeline("a", limit=9) == []
 
 
-async def test_a_timeline_is_bounded_by_length_and_age() -> None:
+async def test_a_timeline_is_bounded_by_length() -> None:
     store = MemoryStore()
     for at in range(TIMELINE_LENGTH + 5):
         store.append("a", at, "connected", b"{}")
     assert len(await store.timeline("a", limit=1000)) == TIMELINE_LENGTH
-    store.prune(TIMELINE_LENGTH)
-    assert len(await store.timeline("a", limit=1000)) == 5
+
+
+async def test_a_timeline_is_bounded_by_age_and_not_by_what_a_wall_clock_says() -> None:
+    hands = Hands()
+    store = MemoryStore(hands.age_clock())
+    store.append("a", LATER, "connected", b"{}")
+    store.prune(store.clock.now() - 60_000)
+    hands.pass_by(59)
+    store.append("a", 0, "missed", b"{}")
+    store.prune(store.clock.now() - 60_000)
+    assert len(await store.timeline("a", limit=9)) == 2
+    hands.pass_by(2)
+    store.prune(store.clock.now() - 60_000)
+    assert [entry.at for entry in await store.timeline("a", limit=9)] == [0]
 
 
 async def test_a_forgotten_agent_has_no_session_and_no_timeline(store: MemoryStore) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from clocks import Hands
 from dscore.errors import StoreError
 from dscore.store import Entry, Kept, Session, StoredAgent, database, open_store, schema, sqlite
 from dscore.store import batch as batches
@@ -30,8 +31,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[tuple[SqliteStore, Kept]]:
-    store = SqliteStore(str(path))
+async def opened(path: Path, hands: Hands | None = None) -> AsyncIterator[tuple[SqliteStore, Kept]]:
+    store = (
+        SqliteStore(str(path))
+        if hands is None
+        else SqliteStore(str(path), hands.age_clock(), hands.wall)
+    )
     kept = await store.start()
     try:
         yield store, kept
@@ -166,10 +171,10 @@ async def test_a_forgotten_agent_leaves_nothing(path: Path) -> None:
 
 async def test_one_forgotten_and_met_again_at_once_is_kept(path: Path) -> None:
     async with opened(path) as (store, _):
-        store.keep(agent("a", config=b"1"))
+        store.keep(agent("a", config=b'{"n":1}'))
         store.forget(["a"])
-        store.keep(agent("a", config=b"2"))
-    assert [stored.config for stored in (await kept_in(path)).agents] == [b"2"]
+        store.keep(agent("a", config=b'{"n":2}'))
+    assert [stored.config for stored in (await kept_in(path)).agents] == [b'{"n":2}']
 
 
 async def test_a_timeline_is_read_across_restarts_and_before_it_is_written(path: Path) -> None:
@@ -189,21 +194,37 @@ async def test_a_timeline_is_read_across_restarts_and_before_it_is_written(path:
         assert await store.timeline("a", limit=9) == newest
 
 
-async def test_a_timeline_is_bounded_by_age_and_length(path: Path) -> None:
+async def test_a_timeline_is_bounded_by_length(path: Path) -> None:
     async with opened(path) as (store, _):
         for at in range(TIMELINE_LENGTH + 50):
             store.append("a", at, "missed", b"{}")
         store.append("b", TIMELINE_LENGTH + 50, "missed", b"{}")
-        store.prune(10)
+        store.prune(0)
         await written(store)
         entries = await store.timeline("a", limit=1000)
         assert [entry.at for entry in entries] == list(range(TIMELINE_LENGTH + 49, 49, -1))
-        store.prune(100)
+
+
+async def test_a_timeline_is_bounded_by_age_across_restarts_and_steps(path: Path) -> None:
+    hands, minute = Hands(), 60_000
+    async with opened(path, hands) as (store, _):
+        store.append("a", round(hands.wall() * 1000), "connected", b"{}")
+        store.prune(store.clock.now() - minute)
+        hands.pass_by(30)
+        hands.set_wall(20 * 365 * 86_400)
+        store.append("a", 0, "missed", b"{}")
+        store.prune(store.clock.now() - minute)
         await written(store)
-        assert len(await store.timeline("a", limit=1000)) == TIMELINE_LENGTH - 50
-        store.prune(10_000)
+    # No server runs, and the machine's next clock is another one altogether.
+    later = Hands(monotonic_s=5.0, wall_s=hands.wall_s + 40 * 86_400)
+    async with opened(path, later) as (store, _):
+        store.prune(store.clock.now() - minute)
         await written(store)
-        assert await store.timeline("b", limit=9) == []
+        assert len(await store.timeline("a", limit=9)) == 2
+        later.pass_by(31)
+        store.prune(store.clock.now() - minute)
+        await written(store)
+        assert [entry.at for entry in await store.timeline("a", limit=9)] == [0]
 
 
 async def test_all_timelines_together_are_bounded(
@@ -338,10 +359,10 @@ async def test_refuses_a_file_of_a_later_version(path: Path) -> None:
 async def test_migrates_a_file_step_by_step(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(path) as (store, _):
         store.put("a", Session())
-    step = "ALTER TABLE sessions RENAME COLUMN dropped TO lost;"
+    step = "ALTER TABLE sessions ADD COLUMN more;"
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
     assert list((await kept_in(path)).sessions) == ["a"]
-    assert rows(path, "PRAGMA user_version") == [(2,)]
+    assert rows(path, "PRAGMA user_version") == [(len(schema.MIGRATIONS),)]
 
 
 async def test_a_migration_that_fails_changes_nothing(
@@ -353,7 +374,7 @@ async def test_a_migration_that_fails_changes_nothing(
         patched.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
         with pytest.raises(StoreError, match="nonsense"):
             await kept_in(path)
-    assert rows(path, "PRAGMA user_version") == [(1,)]
+    assert rows(path, "PRAGMA user_version") == [(len(schema.MIGRATIONS),)]
     assert await kept_in(path)
 
 

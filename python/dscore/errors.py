@@ -4,6 +4,7 @@
     ├── ConfigError (also ValueError)       a setting is wrong; says which, and the remedy
     ├── DrainingError                       the server is stopping and takes no new work
     ├── StoreError                          what was kept cannot be read; says why, and the remedy
+    │   └── NotKeptError                    the store takes nothing now: a message was not kept
     └── AgentError                          about one agent, named by `agent_id`
         ├── UnknownAgentError (also LookupError)
         ├── NotConnectedError               known, but it has no connection now
@@ -42,6 +43,7 @@ __all__ = [
     "ForkedError",
     "NoAcksError",
     "NotConnectedError",
+    "NotKeptError",
     "PoolClosedError",
     "RequestError",
     "RequestTimeoutError",
@@ -77,6 +79,10 @@ class DrainingError(DscoreError):
 
 class StoreError(DscoreError):
     """The store cannot be opened, or what is in it cannot be read."""
+
+
+class NotKeptError(StoreError):
+    """The store takes no writes now, so a message for an agent that is away was not kept."""
 
 
 class AgentError(DscoreError):

@@ -175,6 +175,9 @@ class Registry:
         besides."""
         self._absent: dict[str, int] = {}
         """Agent id -> when it lost its connection, oldest first."""
+        self._absent_configs: dict[str, int] = {}
+        """Agent id -> bytes of its config, of those that have one, in the same order."""
+        self._absent_config_bytes = 0
 
     def open(
         self,
@@ -201,7 +204,7 @@ class Registry:
         if record is None:
             record = self.agents[agent_id] = AgentRecord(agent_id)
         else:
-            self._absent.pop(agent_id, None)
+            self._be_present(agent_id)
         previous = record.conn
         record.conn = conn
         record.generation += 1
@@ -215,7 +218,7 @@ class Registry:
     def remember(self, record: AgentRecord, left: int) -> None:
         """Takes up an agent of an earlier process; oldest first."""
         self.agents[record.agent_id] = record
-        self._absent[record.agent_id] = left
+        self._be_absent(record, left)
 
     def watch(self, conn: int, filter: WatchFilter, *, until_introduced: bool = False) -> None:
         """Makes `conn` a watcher: a newcomer becomes one, an agent's connection is one besides, a
@@ -245,7 +248,7 @@ class Registry:
     def release(self, record: AgentRecord, now: int) -> None:
         """The agent has no connection any more; the connection is counted until it is closed."""
         record.conn = 0
-        self._absent[record.agent_id] = now
+        self._be_absent(record, now)
 
     def close(self, conn: int) -> None:
         """Forgets a connection, not its agent."""
@@ -256,7 +259,7 @@ class Registry:
 
     def forget(self, record: AgentRecord) -> None:
         del self.agents[record.agent_id]
-        self._absent.pop(record.agent_id, None)
+        self._be_present(record.agent_id)
 
     def forget_absent(self, left_before: int) -> list[str]:
         """Forgets offline agents that left before a time, and the longest gone past `MAX_ABSENT`.
@@ -276,6 +279,22 @@ class Registry:
         for agent_id in forgotten:
             self.forget(self.agents[agent_id])
         return forgotten
+
+    def drop_configs(self, max_bytes: int) -> list[AgentRecord]:
+        """Takes the configs of those that have been away longest, until all that the absent have
+        fit.
+
+        Returns:
+            Whose.
+        """
+        dropped: list[AgentRecord] = []
+        while self._absent_config_bytes > max_bytes:
+            agent_id = next(iter(self._absent_configs))
+            self._absent_config_bytes -= self._absent_configs.pop(agent_id)
+            record = self.agents[agent_id]
+            record.config = None
+            dropped.append(record)
+        return dropped
 
     def connected(self) -> list[AgentRecord]:
         """Agents that are connected now, each once."""
@@ -330,6 +349,17 @@ class Registry:
     def is_empty(self) -> bool:
         """Whether no connection is open."""
         return not self.introduced and not self.newcomers
+
+    def _be_absent(self, record: AgentRecord, left: int) -> None:
+        self._be_present(record.agent_id)
+        self._absent[record.agent_id] = left
+        if record.config is not None:
+            size = self._absent_configs[record.agent_id] = len(record.config)
+            self._absent_config_bytes += size
+
+    def _be_present(self, agent_id: str) -> None:
+        if self._absent.pop(agent_id, None) is not None and self._absent_configs:
+            self._absent_config_bytes -= self._absent_configs.pop(agent_id, 0)
 
     def _take_newcomer(self, conn: int) -> Newcomer:
         newcomer = self.newcomers.pop(conn, None)

@@ -219,6 +219,11 @@ class LimitsConfig(_Section):
     input_bytes: Annotated[int, whole(1 << 20, 1 << 40)] = 268_435_456
     """Bytes of messages that have not come whole and of requests that are not answered, of all
     connections together; the one that exceeds it is turned away, 1013 or 503."""
+    absent_bytes: Annotated[int, whole(1 << 20, 1 << 40)] = 268_435_456
+    """Bytes of the messages that wait for agents that are away, of all of them together, and as
+    much again for their configs; past it the oldest are dropped."""
+    history_bytes: Annotated[int, whole(1 << 20, 1 << 40)] = 536_870_912
+    """Bytes of all timelines together, in the file or in memory; past it the oldest are dropped."""
     fragments: Annotated[int, whole(1, 1 << 20)] = 4096
     """Fragments of one message; past it close 1008."""
 

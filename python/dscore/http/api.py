@@ -15,7 +15,7 @@ from fastapi import Query as QueryParam
 from starlette.responses import Response
 
 from dscore._core import __version__
-from dscore.errors import NotConnectedError, UnknownAgentError
+from dscore.errors import NotConnectedError, NotKeptError, UnknownAgentError
 from dscore.http import events, models
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.audit import MAX_TEXT, AuditOf
@@ -94,6 +94,7 @@ def _agents(fleet: Fleet) -> APIRouter:
             limit=limit,
             cursor=cursor,
         )
+        await fleet.refresh()
         try:
             agents, next_cursor = page(fleet.agents(), query)
         except CursorError as error:
@@ -103,6 +104,7 @@ def _agents(fleet: Fleet) -> APIRouter:
 
     @routes.get("/agents/{agent_id}", summary="One agent", response_model=models.AgentDetail)
     async def show_agent(agent_id: AgentId) -> Response:
+        await fleet.refresh()
         agent = _known(fleet, agent_id)
         return _json(
             {
@@ -169,12 +171,14 @@ def _one_agent(fleet: Fleet) -> APIRouter:
         text = await request.body()  # handed on byte for byte
         audit.parameters(type=wish.type[:MAX_TEXT], bytes=len(text))
         try:
-            delivered = fleet.send_message(agent_id, text)
+            delivered = await fleet.send_kept(agent_id, text)
         except UnknownAgentError:
             raise unknown_agent(agent_id) from None
         except NotConnectedError:
             detail = f"Agent {agent_id!r} is away, and has no session that could keep the message."
             raise HTTPException(409, detail) from None
+        except NotKeptError as error:
+            raise HTTPException(503, f"Not kept: {error}.", {"retry-after": "1"}) from None
         return _json({"delivered": delivered}, 202)
 
     return routes

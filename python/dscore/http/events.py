@@ -37,6 +37,7 @@ def router(fleet: Fleet) -> APIRouter:
         before = None if cursor is None else _number(cursor)
         # The sentence is the same however short the page is.
         wanted = limit if before is not None else max(limit, CONTEXT)
+        await fleet.refresh()
         try:
             entries, next_before = await fleet.timeline(agent_id, limit=wanted, before=before)
         except UnknownAgentError:

@@ -90,7 +90,8 @@ class AgentMessage(BaseModel):
 
 
 class Delivery(BaseModel):
-    """Whether the message was sent; false: the agent is away and it waits in its outbox."""
+    """Whether the message was handed to the agent's socket; false: the agent is away, and it waits
+    in its outbox, on the disk (in memory where the store is)."""
 
     delivered: bool
 

@@ -84,7 +84,8 @@ class Agent:
 
     @property
     def last_heartbeat(self) -> float | None:
-        """Unix seconds, as last read from the core: every `monitoring.process_check_interval`."""
+        """Unix seconds, as last read from the core: every `monitoring.process_check_interval`, and
+        by `Server.refresh`."""
         last = self._record.last_heartbeat
         return None if last is None else self._server.unix_time(last)
 
@@ -115,7 +116,8 @@ class Agent:
         return self._server.outbox(self.id).dropped
 
     def send(self, message: Mapping[str, Any] | bytes, *, namespace: str = "/") -> bool:
-        """Sends a message; while the agent is away it waits in its outbox.
+        """Sends a message; while the agent is away it waits in its outbox, with a `message_id` if
+        it has none. It is on the disk a moment later, of which no promise is made: see `send_kept`.
 
         `bytes` anywhere in it are attachments. Those, and what is meant for another namespace, only
         a Socket.IO connection can take, and they do not wait.
@@ -134,6 +136,26 @@ class Agent:
             ValueError: it is no message, or none for the raw dialect.
         """
         return self._server.send_message(self.id, message, namespace=namespace)
+
+    async def send_kept(self, message: Mapping[str, Any] | bytes, *, namespace: str = "/") -> bool:
+        """`send`, with a promise: a message that has to wait is where it outlives the process, a
+        kill -9 too, when this returns. After that it may come twice, and never not at all; its
+        `message_id`, a UUID unless it has one, tells.
+
+        Args:
+            message: as in `send`.
+            namespace: as in `send`.
+
+        Returns:
+            Whether it was handed to the agent's socket; no more is promised of that.
+
+        Raises:
+            NotKeptError: the store takes nothing now; the message is not kept.
+            UnknownAgentError: as in `send`.
+            NotConnectedError: as in `send`.
+            ValueError: as in `send`.
+        """
+        return await self._server.send_kept(self.id, message, namespace=namespace)
 
     async def request(
         self, event: str, data: Any = None, *, namespace: str = "/", timeout: float | None = None

@@ -1,16 +1,19 @@
 """What the parts of one server share."""
 
 import asyncio
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from dscore.clock import Seconds, WallClock, wall
 from dscore.registry import AgentRecord, Registry
 from dscore.server.agents import Agent
 from dscore.server.chatter import Chatter
 from dscore.server.clock import Clock
+from dscore.server.deliveries import Deliveries
+from dscore.server.drops import Drops
 from dscore.server.gaps import Gaps
+from dscore.server.readings import Readings
 from dscore.server.recorder import Recorder
 from dscore.server.wrong_tokens import WrongTokens
 
@@ -40,6 +43,8 @@ class Counters:
     authentication_failures_total: int = 0
     outbox_dropped_total: int = 0
     agents_crowded_out_total: int = 0
+    configs_dropped_total: int = 0
+    clock_steps_total: int = 0
 
 
 @dataclass(slots=True)
@@ -57,6 +62,9 @@ class Context:
     tasks: "Tasks"
     agent_tokens: "Tokens"
     operator_tokens: "Tokens"
+    reactors: int
+    wall: Seconds = wall
+    """Unix seconds: asked by the clock alone."""
     gate: "Gate" = "open"
     stopping_since: float | None = None
     """When the drain, or the close, began: a monotonic clock's seconds."""
@@ -69,32 +77,49 @@ class Context:
     wrong_tokens: WrongTokens = field(default_factory=WrongTokens)
     gaps: Gaps = field(default_factory=Gaps)
     chatter: Chatter = field(default_factory=Chatter)
-    recorder: Recorder = field(init=False)
     clock: Clock = field(init=False)
-    clock_offset_ms: int = 0
-    """Unix time less the pool's clock. Read anew now and then, for somebody may set the system's
-    clock."""
+    times: WallClock = field(init=False)
+    recorder: Recorder = field(init=False)
+    deliveries: Deliveries = field(init=False)
+    drops: Drops = field(init=False)
+    readings: Readings = field(init=False)
 
     def __post_init__(self) -> None:
-        self.clock = Clock(self.pool, asyncio.get_running_loop(), self.skip)
-        self.recorder = Recorder(self.store, self.registry, self.unix_ms)
+        pool, registry, store = self.pool, self.registry, self.store
+        self.clock = Clock(pool, asyncio.get_running_loop(), self.skip)
+        self.times = WallClock(pool.now_ms, self.wall)
+        self.recorder = Recorder(store, registry, self.times.unix_ms)
+        self.deliveries = Deliveries(pool, registry, store)
+        self.drops = Drops(store)
+        self.readings = Readings(pool, registry, store, self.times, self.reactors)
+        self.bound_store()
 
     def skip(self, seconds: float) -> None:
         """The loop did not turn for so long, until now."""
         now, length = self.pool.now_ms(), round(seconds * 1000)
         self.liveness.skip(now, length)
+        self.store.clock.skip(seconds)
         self.gaps.count(now - length, now, "loop")
 
-    def read_clocks(self) -> None:
-        self.clock_offset_ms = round(time.time() * 1000) - self.pool.now_ms()
+    def bound_store(self) -> None:
+        limits = self.config.limits
+        self.store.bound(outboxes=limits.absent_bytes, history=limits.history_bytes)
+
+    @property
+    def portion_bytes(self) -> int:
+        """Of what waited for an agent, handed out at once: half of what its connection queues."""
+        return self.config.limits.outbox_bytes // 2
 
     def unix(self, now: int) -> float:
         """A time of the pool's clock in Unix seconds."""
-        return (now + self.clock_offset_ms) / 1000
+        return self.times.unix_ms(now) / 1000
 
-    def unix_ms(self, now: int) -> int:
-        """The same in Unix milliseconds."""
-        return now + self.clock_offset_ms
+    def age(self) -> float:
+        """Seconds of the clock on which what is kept grows old."""
+        return self.store.clock.now() / 1000
+
+    def count_drops(self) -> None:
+        self.counters.outbox_dropped_total += self.drops.take()
 
     def stop_taking(self) -> None:
         """Turns everything new away: the first thing that a drain, or a close, does."""

@@ -1,7 +1,6 @@
 """From a batch of the core's events to whoever decides: one look-up in a table for each."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from dscore.server.context import Context
 from dscore.server.conversations import Conversations
 from dscore.server.hooks import raise_later
 from dscore.server.introductions import Introductions
-from dscore.server.keeping import keep
+from dscore.server.keeping import drop_configs, keep
 from dscore.server.onlookers import Onlookers
 from dscore.server.requests import Requests
 from dscore.server.terminations import Terminations
@@ -221,6 +220,7 @@ class Dispatch:
         record = registry.introduced.get(conn)
         if type(record) is AgentRecord:
             context.recorder.disconnected(record, event, now)
+            context.deliveries.closed(record, conn)
             # A stale connection's end never touches its successor.
             if record.conn == conn:
                 self._lost(record, event, now)
@@ -237,9 +237,9 @@ class Dispatch:
             context.emptied.set()
 
     def _heard_before_it_went(self, record: AgentRecord, event: "Closed", now: int) -> None:
-        """The last heartbeat of an agent that was let go, terminated, before its connection
-        ended."""
-        if record.state != "terminated":
+        """The last heartbeat over a connection that is not the agent's any more: it was terminated,
+        or has another one by now."""
+        if self._context.registry.agents.get(record.agent_id) is not record:
             return
         if record.last_heartbeat is None or record.last_heartbeat < event.heartbeat_ms:
             record.last_heartbeat = event.heartbeat_ms
@@ -260,12 +260,13 @@ class Dispatch:
             # The grace of a young heartbeat counts from it, and not from the last bulk reading.
             record.last_heartbeat = event.heartbeat_ms
         context.registry.release(record, now)
-        leave_session(context.store, record.agent_id, close_code=event.code, now=time.time())
+        leave_session(context.store, record.agent_id, close_code=event.code, now=context.age())
         if event.cause == "heartbeat_timeout":
             changed = context.liveness.timed_out(record, now)
         else:
             changed = context.liveness.lost(record, now)
         keep(context, record, now, is_heard=event.initiator == "peer")
+        drop_configs(context)
         hooks = context.hooks
         if hooks.on_disconnect is not None:
             hooks.fire(hooks.on_disconnect, context.agent(record), event.code, event.reason)
@@ -275,6 +276,7 @@ class Dispatch:
 
     def _drained(self, event: "Drained", now: int) -> None:
         self._watchers.drained(event.conn)
+        self._context.deliveries.drained(event.conn, self._context.portion_bytes)
         self._bridge.drained(event)
 
     def _http_request(self, event: "HttpRequest", now: int) -> None:
@@ -284,25 +286,7 @@ class Dispatch:
         self._bridge.gone(event)
 
     def _last_seen(self, event: "LastSeen", now: int) -> None:
-        for record, _, heartbeat_ms, rtt_us in self._readings(event):
-            if heartbeat_ms:
-                record.last_heartbeat = heartbeat_ms
-            if rtt_us:
-                record.rtt_us = rtt_us
-        if self._context.store.keeps_agents:
-            offset = self._context.clock_offset_ms
-            # A second walk: what the store holds for a moment shares no memory with what stays.
-            self._context.store.seen(
-                (record.agent_id, seen_ms + offset, heartbeat_ms + offset if heartbeat_ms else None)
-                for record, seen_ms, heartbeat_ms, _ in self._readings(event)
-            )
-
-    def _readings(self, event: "LastSeen") -> Iterator[tuple[AgentRecord, int, int, int]]:
-        introduced = self._context.registry.introduced
-        for conn, seen_ms, heartbeat_ms, rtt_us in event:
-            who = introduced.get(conn)
-            if type(who) is AgentRecord and who.conn == conn:
-                yield who, seen_ms, heartbeat_ms, rtt_us
+        self._context.readings.answered(event)
 
     def _agent_id(self, conn: int) -> str | None:
         who = self._context.registry.introduced.get(conn)

@@ -1,7 +1,6 @@
 """Carrying out a drain: the asyncio side of `policy.drain`, in the order of PROTOCOL.md §6."""
 
 import asyncio
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,7 @@ class Draining:
         self._watchers = watchers
         self._timeout = timeout
         self._settled = asyncio.Event()
-        self.drain = Drain(intent, now, time.time())
+        self.drain = Drain(intent, now, context.times.now())
         context.stop_taking()
         if intent == "terminate":
             # Whoever was accepted before this command is told: the core keeps their order.
@@ -86,6 +85,9 @@ class Draining:
         self._watchers.progress(drain.status())
         # What became of the last agents is news for longer than their connections last.
         await self._watchers.catch_up(context.config.shutdown.close_timeout)
+        # Those that are left may not say before the end how their connections ended.
+        if not context.registry.is_empty():
+            await context.readings.take(to_store=True)
         drain.advance("emptied" if await self._close_rest() else "cut")
         report = drain.finish(context.pool.now_ms())
         _log.info("drain_finished", **report.as_dict())
@@ -110,7 +112,7 @@ class Draining:
         for index, conn in enumerate(conns):
             if index % SLICE == 0:
                 await asyncio.sleep(0)
-                moment = timestamp(time.time())
+                moment = timestamp(context.times.now())
             if conn not in registry.introduced and conn not in registry.newcomers:
                 continue
             slot = window * index // len(conns)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
+from dscore.clock import WallClock
 from dscore.log import get_logger
 from dscore.registry import AgentRecord, Dialect, State
 from dscore.server.context import Context
@@ -23,7 +24,7 @@ def keep(context: Context, record: AgentRecord, now: int, *, is_heard: bool = Fa
     store = context.store
     if not store.keeps_agents:
         return
-    offset, last = context.clock_offset_ms, record.last_heartbeat
+    unix_ms, last = context.times.unix_ms, record.last_heartbeat
     store.keep(
         StoredAgent(
             record.agent_id,
@@ -34,11 +35,11 @@ def keep(context: Context, record: AgentRecord, now: int, *, is_heard: bool = Fa
             record.dialect,
             record.generation,
             record.introduced_by,
-            record.connected_at + offset,
-            now + offset,
+            unix_ms(record.connected_at),
+            store.clock.now(),
             record.config,
-            now + offset if is_heard else None,
-            None if last is None else last + offset,
+            unix_ms(now) if is_heard else None,
+            None if last is None else unix_ms(last),
         )
     )
 
@@ -53,11 +54,13 @@ async def boot(context: Context) -> None:
     began = time.monotonic()
     with _no_collections():
         kept = await context.store.start()
-        now, offset = context.pool.now_ms(), context.clock_offset_ms
+        context.times.restore(kept.alive_at)
+        now, age = context.pool.now_ms(), context.store.clock.now()
         for stored in kept.agents:
-            record = _restored(stored, offset)
-            context.registry.remember(record, stored.changed_at - offset)
+            record = _restored(stored, context.times)
+            context.registry.remember(record, now - max(0, age - stored.changed_at))
             context.liveness.booted(record, now)
+        drop_configs(context)
         _resume_sessions(context, kept)
     if kept.alive_at is not None:
         _log.info(
@@ -81,7 +84,20 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _restored(stored: StoredAgent, offset: int) -> AgentRecord:
+def drop_configs(context: Context) -> None:
+    """Forgets the configs of those that have been away longest, if all of them take more than they
+    may."""
+    records = context.registry.drop_configs(context.config.limits.absent_bytes)
+    if not records:
+        return
+    now = context.pool.now_ms()
+    for record in records:
+        keep(context, record, now)
+    context.counters.configs_dropped_total += len(records)
+    _log.warning("configs_dropped", agents=len(records), agent_id=records[0].agent_id)
+
+
+def _restored(stored: StoredAgent, clock: WallClock) -> AgentRecord:
     record = AgentRecord(stored.agent_id)
     record.state = cast(State, stored.state)
     record.reason_code = stored.reason_code
@@ -90,19 +106,19 @@ def _restored(stored: StoredAgent, offset: int) -> AgentRecord:
     record.introduced_by = stored.introduced_by
     record.generation = stored.generation
     # On this process's clock, so mostly negative.
-    record.connected_at = stored.connected_at - offset
+    record.connected_at = clock.kept_ms(stored.connected_at)
     record.config = stored.config
     if stored.heartbeat_at is not None:
-        record.last_heartbeat = stored.heartbeat_at - offset
+        record.last_heartbeat = clock.kept_ms(stored.heartbeat_at)
     return record
 
 
 def _resume_sessions(context: Context, kept: Kept) -> None:
     """Nobody could come back while there was no server: whoever's session had not run out by then
     has all of `session.ttl` from now on."""
-    store, now = context.store, time.time()
+    store, now = context.store, context.age()
     if kept.alive_at is not None:
-        store.expire(kept.alive_at / 1000 - context.config.session.ttl)
+        store.expire(now - context.config.session.ttl)
     for agent_id in list(kept.sessions):
         session = store.get(agent_id)
         if session is not None:

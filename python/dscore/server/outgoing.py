@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, get_args
+from uuid import uuid4
 
 import orjson
 
@@ -35,25 +36,58 @@ class Outgoing:
             NotConnectedError: the agent is away, and the message cannot wait.
             ValueError: it is no message, or none for the agent's dialect.
         """
+        text = self._send_now(record, message, namespace)
+        if text is None:
+            return True
+        config = self._context.config
+        self._context.store.queue(
+            record.agent_id,
+            identified(text),
+            limit=config.session.outbox_limit,
+            max_bytes=config.limits.outbox_bytes,
+        )
+        self._context.count_drops()
+        return False
+
+    async def send_kept(self, record: AgentRecord, message: Message, namespace: str) -> bool:
+        """The same; what is kept is on the disk when this returns.
+
+        Returns:
+            Whether it is on its way now.
+
+        Raises:
+            NotConnectedError: the agent is away, and the message cannot wait.
+            NotKeptError: the store takes nothing now; the message is not kept.
+            ValueError: it is no message, or none for the agent's dialect.
+        """
+        text = self._send_now(record, message, namespace)
+        if text is None:
+            return True
+        config = self._context.config
+        try:
+            await self._context.store.queue_kept(
+                record.agent_id,
+                identified(text),
+                limit=config.session.outbox_limit,
+                max_bytes=config.limits.outbox_bytes,
+            )
+        finally:
+            self._context.count_drops()
+        return False
+
+    def _send_now(self, record: AgentRecord, message: Message, namespace: str) -> bytes | None:
+        """Sends what can be sent; the text of a message that must wait, else None."""
         context = self._context
         text, is_whole = _dump(message)
         if not is_whole or namespace != "/":
             self._send_event(record, message, namespace)
-            return True
-        if record.conn:
+            return None
+        if record.conn and not context.deliveries.is_behind(record):
             context.pool.send(record.conn, text)
-            return True
+            return None
         if context.store.get(record.agent_id) is None:
             raise NotConnectedError(record.agent_id)
-        context.counters.outbox_dropped_total += context.store.queue(
-            record.agent_id,
-            compact(text),
-            limit=context.config.session.outbox_limit,
-            # It is all sent at once when the agent is back: that must not make a slow consumer of
-            # it.
-            max_bytes=context.config.limits.outbox_bytes // 2,
-        )
-        return False
+        return text
 
     def broadcast(self, message: Message, to: Audience) -> int:
         """Sends a message to many.
@@ -92,6 +126,24 @@ class Outgoing:
         )
 
 
+def identified(text: bytes) -> bytes:
+    """The text of a message that is kept, with a `message_id`: after a crash it may come twice, and
+    that tells (PROTOCOL.md §7).
+
+    Raises:
+        ValueError: it is no message.
+    """
+    message = _loads(text)
+    if message.get("message_id") is not None:
+        return compact(text)
+    name = b'"message_id":"%b"' % str(uuid4()).encode()
+    if "message_id" in message:
+        del message["message_id"]
+        text = orjson.dumps(message)
+    # Not written anew: the text stays the caller's, byte for byte.
+    return b"".join((b"{", name, b",", text.lstrip()[1:]))
+
+
 def _dump(message: Message) -> tuple[bytes, bool]:
     """The JSON text of a message, and whether that is all of it: nothing in it is bytes."""
     if isinstance(message, bytes):
@@ -103,7 +155,10 @@ def _dump(message: Message) -> tuple[bytes, bool]:
 
 
 def _loads(text: bytes) -> dict[str, Any]:
-    message = orjson.loads(text)  # what it raises is a ValueError
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"{SHAPE}, as JSON: {error}") from None
     if isinstance(message, dict) and isinstance(message.get("type"), str):
         return message
     raise ValueError(SHAPE)

@@ -35,13 +35,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from dscore.registry import AgentRecord, Registry
-from dscore.store import Entry, Store
+from dscore.store import SERVER, Entry, Store
 
 if TYPE_CHECKING:
     from dscore._core import Answer, Beat, Closed, Missed, Outcome, Progress
 
-SERVER: Final = ""
-"""No agent has this id."""
 MAX_TEXT = 200
 """Characters kept of what an agent says about itself."""
 REASONS: Final = {

@@ -71,6 +71,19 @@ class Roster:
         """
         return self._running.outgoing.send(self._record(agent_id), message, namespace)
 
+    async def send_kept(self, agent_id: str, message: Message, *, namespace: str = "/") -> bool:
+        """`Agent.send_kept`, by id.
+
+        Raises:
+            UnknownAgentError: no such agent.
+        """
+        return await self._running.outgoing.send_kept(self._record(agent_id), message, namespace)
+
+    async def refresh(self) -> None:
+        """Reads when every agent was last heard of: its `last_heartbeat` and `rtt` are of now, and
+        not of up to `monitoring.process_check_interval` ago."""
+        await self._running.context.readings.take()
+
     def broadcast(self, message: Message, *, to: Audience = "agents") -> int:
         """Sends a message to many at once, in either dialect; nobody's outbox keeps it.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 from dscore import _core
 from dscore.arguments import flag, one_of
 from dscore.auth import has_operators, read_tokens
+from dscore.clock import wall
 from dscore.config import Changes, Config, compare, merge_live
 from dscore.errors import DrainingError
 from dscore.log import get_logger
@@ -101,7 +102,8 @@ class Server(Roster):
         if self._begun:
             raise RuntimeError("this server was started before: make another one")
         core = self._core
-        pool: ReactorPool = core.ReactorPool(self._core_config(self._config))
+        core_config = self._core_config(self._config)
+        pool: ReactorPool = core.ReactorPool(core_config)
         # Not before: an address that could not be had may be tried again.
         self._begun = True
         try:
@@ -119,8 +121,9 @@ class Server(Roster):
                 tasks=self._tasks,
                 agent_tokens=agent_tokens,
                 operator_tokens=self._own_token.unless(operator_tokens, pool.address()),
+                reactors=core_config.reactors,
+                wall=self._wall,
             )
-            context.read_clocks()
             parts = assemble(context, core, self._app)
         except BaseException:
             pool.close()
@@ -168,6 +171,7 @@ class Server(Roster):
                 context.stop_taking()
                 context.liveness.stop_clock(context.pool.now_ms())
             if not self._registry.is_empty():
+                await context.readings.take(to_store=True)
                 context.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
                 await context.wait_until_empty(self._config.shutdown.close_timeout)
             context.recorder.server("stopped", context.pool.now_ms())
@@ -304,6 +308,7 @@ class Server(Roster):
         warn_of_readable_files(config.auth)
         context.pool.configure(self._core_config(config))
         context.config = self._config = config
+        context.bound_store()
         context.liveness.monitoring = config.monitoring
         context.agent_tokens = agent_tokens
         context.operator_tokens = self._own_token.unless(operator_tokens, self.address)
@@ -341,6 +346,10 @@ class Server(Roster):
         """How late the event loop is with what is due."""
         return self._running.loop_lag
 
+    def _wall(self) -> float:
+        """Unix seconds; tests have clocks of their own."""
+        return wall()
+
     @property
     def _gate(self) -> "Gate | None":
         return None if self._parts is None else self._parts.context.gate
@@ -369,8 +378,10 @@ def _store_stats(store: Store) -> dict[str, int]:
     return {
         "sessions": len(store),
         "undelivered_messages": store.undelivered(),
+        "undelivered_bytes": store.undelivered_bytes(),
         "store_failing": int(not health.is_ok),
         "store_waiting": health.waiting,
         "store_written_total": health.written_total,
         "store_lost_total": health.lost_total,
+        "store_damaged_total": store.damaged_total,
     }

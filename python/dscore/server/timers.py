@@ -1,21 +1,23 @@
 """What happens with no event: grace periods run out, and now and then the house is swept."""
 
 import asyncio
-import time
 
 from dscore.log import get_logger
+from dscore.messages import timestamp
 from dscore.server.context import Context
 from dscore.server.keeping import keep
 from dscore.server.watchers import Watchers
 
 SLICE = 512
 """Grace periods that end in one turn of the loop: about 10 ms."""
+TICK = 1.0
+"""Seconds between two looks at the wall clock."""
 
 _log = get_logger("dscore.liveness")
 
 
 class Timers:
-    """Two timers of the loop, whatever the number of agents."""
+    """Three timers of the loop, whatever the number of agents."""
 
     def __init__(
         self, context: Context, watchers: Watchers, loop: asyncio.AbstractEventLoop
@@ -27,6 +29,7 @@ class Timers:
         self._grace: asyncio.TimerHandle | None = None
         self._is_looking = self._is_closed = False
         self._next_sweep = self._schedule_sweep()
+        self._next_tick = self._schedule_tick()
 
     def rearm(self, now: int) -> None:
         """Follows the earliest grace period. Called after each batch; mostly there is nothing to
@@ -44,6 +47,7 @@ class Timers:
     def close(self) -> None:
         self._is_closed = True
         self._next_sweep.cancel()
+        self._next_tick.cancel()
         if self._grace is not None:
             self._grace.cancel()
 
@@ -70,17 +74,38 @@ class Timers:
             self._watchers.announce(record)
         self.rearm(now)
 
+    def _schedule_tick(self) -> asyncio.TimerHandle:
+        return self._loop.call_later(TICK, self._tick)
+
+    def _tick(self) -> None:
+        context = self._context
+        self._next_tick = self._schedule_tick()
+        step = context.times.read()
+        if step is not None:
+            context.counters.clock_steps_total += 1
+            seconds = round(step.seconds, 3)
+            _log.warning(
+                "clock_stepped",
+                was=timestamp(step.was),
+                now=timestamp(step.now),
+                seconds=seconds,
+            )
+            context.recorder.server("clock", context.pool.now_ms(), seconds=seconds)
+
     def _schedule_sweep(self) -> asyncio.TimerHandle:
         interval = self._context.config.monitoring.process_check_interval
         return self._loop.call_later(interval, self._sweep)
 
     def _sweep(self) -> None:
         context = self._context
-        context.read_clocks()
+        # First: time in which nothing was looked at makes nothing old.
+        context.clock.read()
         context.chatter.settle(context.pool.now_ms())
-        context.pool.read_last_seen()
-        context.store.expire(time.time() - context.config.session.ttl)
+        context.readings.begin()
+        context.store.expire(context.age() - context.config.session.ttl)
+        context.count_drops()
+        context.drops.sum_up()
         retention_ms = round(context.config.store.retention * 1000)
         context.store.forget(context.registry.forget_absent(context.pool.now_ms() - retention_ms))
-        context.store.prune(round(time.time() * 1000) - retention_ms)
+        context.store.prune(context.store.clock.now() - retention_ms)
         self._next_sweep = self._schedule_sweep()

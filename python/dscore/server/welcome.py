@@ -1,6 +1,5 @@
 """Bringing in whoever may come in: the registry, the session, the ack, and who is told."""
 
-import time
 from functools import cache
 
 from dscore.log import get_logger
@@ -55,6 +54,7 @@ class Welcome:
         context.recorder.connected(record, now, took_over=previous != 0, session_restored=restored)
         # A message with no deadline to be told from (document B's) counts as notified in a drain.
         context.pool.accept(conn, record.agent_id, replies, notice_only=kind != "app_ready")
+        context.deliveries.begin(record, context.portion_bytes)
         _log.debug("agent_introduced", agent_id=record.agent_id, conn_id=conn, introduced_by=kind)
         hooks = context.hooks
         if hooks.on_connect is not None:
@@ -94,20 +94,16 @@ class Welcome:
         record.introduced_by = "app_ready"
         keep(context, record, now)
         context.pool.accept(record.conn, record.agent_id, replies, notice_only=False)
+        context.deliveries.begin(record, context.portion_bytes)
 
     def _welcome(self, record: AgentRecord, message: AppReady) -> tuple[list[bytes], bool]:
         """Opens the session.
 
         Returns:
-            The ack of an app_ready with what waited for the agent; whether its session was
-            restored.
+            The ack of an app_ready; whether the agent's session was restored.
         """
-        context = self._context
         restored = self._open_session(record, message.reconnection, message.config)
-        replies = self._ack(message.reconnection, restored)
-        if restored:
-            replies.extend(context.store.take_outbox(record.agent_id))
-        return replies, restored
+        return self._ack(message.reconnection, restored), restored
 
     def _welcome_by(
         self, record: AgentRecord, message: Heartbeat | ReconnectionSuccess, now: int
@@ -126,10 +122,7 @@ class Welcome:
                     round(context.config.monitoring.health_check_interval * 1000),
                 ).dump()
             )
-        restored = self._open_session(record, None, None)
-        if restored:
-            replies.extend(context.store.take_outbox(record.agent_id))
-        return replies, restored
+        return replies, self._open_session(record, None, None)
 
     def _open_session(
         self, record: AgentRecord, reconnection: bool | None, config: bytes | None
@@ -139,7 +132,7 @@ class Welcome:
             context.store,
             record.agent_id,
             reconnection=reconnection,
-            now=time.time(),
+            now=context.age(),
             ttl=context.config.session.ttl,
         )
         if config is not None or not restored:

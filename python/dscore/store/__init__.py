@@ -6,13 +6,15 @@ writes to disk writes behind. What a session is for, and when it ends, is decide
 (`dscore.server.keeping`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from dscore.clock import AgeClock
 from dscore.store.memory import MemoryStore
-from dscore.store.rows import Entry, Kept, Seen, Session, StoredAgent, StoreHealth
+from dscore.store.rows import SERVER, Entry, Kept, Seen, Session, StoredAgent, StoreHealth
 
 __all__ = [
+    "SERVER",
     "Entry",
     "Kept",
     "MemoryStore",
@@ -31,6 +33,12 @@ class Store(Protocol):
     keeps_agents: bool
     """Whether `keep` and `seen` do anything: what they take need not be made otherwise."""
 
+    clock: AgeClock
+    """What the ages of all that it keeps are reckoned on; after `start` it goes on where an earlier
+    process's stood."""
+    damaged_total: int
+    """Rows that were left out because they are not what was written, ever."""
+
     async def start(self) -> Kept:
         """Reads what earlier processes kept. The sessions in it are the ones `get` gives.
 
@@ -41,6 +49,9 @@ class Store(Protocol):
     async def close(self) -> None:
         """When it returns, everything is where it outlives the process, or it was logged that it is
         not."""
+
+    def bound(self, *, outboxes: int, history: int) -> None:
+        """Bounds the bytes of all outboxes together, and of all timelines."""
 
     def keep(self, agent: StoredAgent) -> None:
         """Remembers an agent, new or changed."""
@@ -63,17 +74,43 @@ class Store(Protocol):
         """Adds a message to the outbox of a session that exists.
 
         Returns:
-            How many of the oldest were dropped, to stay within `limit` messages and `max_bytes`.
+            How many of the oldest were dropped, to stay within `limit` messages and `max_bytes`,
+            and within the bytes of all outboxes.
         """
+
+    async def queue_kept(self, agent_id: str, text: bytes, *, limit: int, max_bytes: int) -> int:
+        """The same, and returns when the message is where it outlives the process, if anything
+        does.
+
+        Raises:
+            NotKeptError: it cannot get there now, and is not in the outbox.
+        """
+
+    def take_drops(self) -> Mapping[str, int]:
+        """Messages that were dropped from outboxes since this was asked last, by agent."""
 
     def take_outbox(self, agent_id: str) -> Sequence[bytes]:
         """The messages of the outbox, which is empty after that."""
 
+    def lend(self, agent_id: str, *, max_bytes: int) -> Sequence[bytes]:
+        """The oldest messages of the outbox, to be sent: as many as fit, at least one. They are
+        kept until `settle`."""
+
+    def settle(self, agent_id: str) -> None:
+        """What was lent is sent: it is kept no longer."""
+
+    def give_back(self, agent_id: str) -> None:
+        """What was lent was not sent: it is first in the outbox again."""
+
     def expire(self, left_before: float) -> int:
-        """Drops the sessions of agents that left before a time; returns how many."""
+        """Drops the sessions of agents that left before a time, in seconds of the age clock;
+        returns how many."""
 
     def undelivered(self) -> int:
-        """Messages in all outboxes."""
+        """Messages in all outboxes, and lent."""
+
+    def undelivered_bytes(self) -> int:
+        """The same in bytes."""
 
     def __len__(self) -> int:
         """Sessions."""
@@ -82,7 +119,7 @@ class Store(Protocol):
         """Adds an entry to an agent's timeline; the oldest go past a bound for each agent.
 
         Args:
-            at: Unix milliseconds.
+            at: Unix milliseconds, for people.
             data: JSON, and perhaps in more memory than it needs: `dscore.packed.compact` for
                 whoever keeps it.
         """
@@ -97,8 +134,8 @@ class Store(Protocol):
         """
 
     def prune(self, before: int) -> None:
-        """Drops timeline entries older than a time in Unix milliseconds, and notes that the server
-        is alive. Called now and then."""
+        """Drops timeline entries older than a time in milliseconds of the age clock, and notes that
+        the server is alive. Called now and then."""
 
     def health(self) -> StoreHealth: ...
 

@@ -1,7 +1,9 @@
 """What has changed since the last write: the last word on each thing, however often it changed."""
 
 from collections import deque
+from typing import NamedTuple
 
+from dscore.store.marks import Mark
 from dscore.store.news import News
 from dscore.store.rows import StoredAgent
 
@@ -13,7 +15,17 @@ EntryRow = tuple[int, str, int, str, bytes]
 """The fields of an `Entry`: most are written and never read, so none is made before."""
 
 SessionRow = tuple[str, int, int | None, int]
-"""Agent id, last close code, left at (Unix milliseconds), messages dropped."""
+"""Agent id, last close code, left at (milliseconds of the age clock), messages dropped."""
+
+
+class Pruning(NamedTuple):
+    """What timelines are to be cut back to."""
+
+    to: int
+    """Entries up to this number are too old."""
+    max_bytes: int
+    """Of all timelines together."""
+    marks: tuple[Mark, ...]
 
 
 class Batch:
@@ -26,7 +38,7 @@ class Batch:
         "forgotten",
         "lost",
         "messages",
-        "prune_before",
+        "pruning",
         "seen",
         "sessions",
     )
@@ -44,7 +56,7 @@ class Batch:
         self.entries: deque[EntryRow] = deque(maxlen=MAX_ENTRIES)
         self.forgotten: dict[str, int] = {}
         """Agents whose timeline ends with the entry of this number."""
-        self.prune_before: int | None = None
+        self.pruning: Pruning | None = None
         self.lost = 0
         """Entries that gave way to newer ones."""
 
@@ -76,8 +88,8 @@ class Batch:
         for entry in newer.entries:
             self.append(entry)
         self.forgotten.update(newer.forgotten)
-        if newer.prune_before is not None:
-            self.prune_before = newer.prune_before
+        if newer.pruning is not None:
+            self.pruning = newer.pruning
 
     def __len__(self) -> int:
         return (
@@ -87,5 +99,5 @@ class Batch:
             + len(self.messages)
             + len(self.delivered)
             + len(self.entries)
-            + (self.prune_before is not None)
+            + (self.pruning is not None)
         )

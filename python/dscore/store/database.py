@@ -4,19 +4,20 @@ Rows go in many to a statement. sqlite3 gives up the interpreter's lock for each
 it back after: row by row, a busy event loop would let it have one row for every 5 ms.
 """
 
-import fcntl
 import sqlite3
-import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice
-from sys import intern
-from typing import NamedTuple, TextIO, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
 from dscore.errors import StoreError
-from dscore.messages import ReasonCode, Status
-from dscore.store.batch import Batch
+from dscore.log import get_logger
+from dscore.store import reading
+from dscore.store.batch import Batch, Pruning
+from dscore.store.marks import Mark
+from dscore.store.place import Place
+from dscore.store.reading import Damage, checked
+from dscore.store.remedies import why_not
 from dscore.store.rows import Entry, Session, StoredAgent
 from dscore.store.schema import TooNewError, migrate
 from dscore.store.timeline import TIMELINE_LENGTH
@@ -31,6 +32,16 @@ TIMELINES_LENGTH = 2_000_000
 """Entries of all timelines together, some 400 MB: what a fleet of 10,000 fills."""
 PRUNE_SLICE = 50_000
 """Entries deleted at a time, in about 0.1 s; the next prune goes on."""
+SAMPLE = 1000
+"""Entries looked at to find out how large one is."""
+ROW_BYTES = 40
+"""Of an entry and its place in the index, beside its texts."""
+
+_AGENTS = (
+    "SELECT agents.agent_id, status, state, reason_code, ip, dialect, generation, introduced_by, "
+    "connected_at, changed_at, config, seen_at, heartbeat_at "
+    "FROM agents LEFT JOIN last_seen USING (agent_id) ORDER BY changed_at"
+)
 
 _CONFLICTS = {
     "agents": (
@@ -48,9 +59,12 @@ _CONFLICTS = {
         "ON CONFLICT DO UPDATE SET last_close = excluded.last_close, left_at = excluded.left_at, "
         "dropped = excluded.dropped"
     ),
-    "outbox": "",
-    "events": "",
+    # Written before, and it was not told: the file was gone at once.
+    "outbox": "ON CONFLICT DO NOTHING",
+    "events": "ON CONFLICT DO NOTHING",
 }
+_log = get_logger("dscore.store")
+
 _COLUMNS = {"agents": 11, "last_seen": 3, "sessions": 4, "outbox": 3, "events": 5}
 
 
@@ -63,64 +77,100 @@ class Loaded(NamedTuple):
     agents: list[StoredAgent]
     sessions: dict[str, Session]
     alive_at: int | None
+    age: int | None
+    """Where the age clock stood; None: in a new file."""
     last_message: int
     last_entry: int
+    marks: list[Mark]
+    damages: list[Damage]
 
 
 class Database:
     """One file and the connection to it, which is opened anew after every failure."""
 
     def __init__(self, path: str) -> None:
+        """Touches nothing yet."""
         self._path = path
+        self._place = Place(path)
         self._db: sqlite3.Connection | None = None
-        self._lock: TextIO | None = None
         self._trimmed = 0
         """Timelines are no longer than they may be, up to the entry of this number."""
 
     def load(self) -> Loaded:
-        """Opens the file, makes it if there is none, and reads it.
+        """Opens the file, makes it if there is none, and reads it. Damaged rows are taken out.
 
         Raises:
             StoreError: says what is wrong with it.
         """
         try:
-            self._take_lock()
-            db = self._connection()
-            loaded = Loaded(
-                _agents(db),
-                _sessions(db),
-                *db.execute(
-                    "SELECT (SELECT alive_at FROM process), "
-                    "(SELECT coalesce(max(number), 0) FROM outbox), "
-                    "(SELECT coalesce(max(number), 0) FROM events)"
-                ).fetchone(),
-            )
+            self._place.hold()
+            if self._place.is_open_to_others:
+                _log.warning(
+                    "store_readable", path=self._path, remedy=f"chmod 600 {self._place.real}"
+                )
+            loaded = _load(self._connection())
+            self._trimmed = loaded.last_entry
+            self._take_out(loaded.damages)
         except (sqlite3.Error, TooNewError, OSError) as error:
             self.close()
-            raise StoreError(f"cannot open the store {self._path}: {error}") from error
-        self._trimmed = loaded.last_entry
+            raise StoreError(why_not(self._path, error)) from error
         return loaded
 
-    def write(self, batch: Batch) -> None:
-        """Writes all of it in one transaction.
+    def write(self, batch: Batch, alive_at: int, age: int) -> None:
+        """Writes all of it in one transaction, to the file that is where it should be.
+
+        Args:
+            alive_at: the time, in Unix milliseconds.
+            age: the same moment on the age clock.
 
         Raises:
             sqlite3.Error: nothing was written.
+            OSError: the file is gone, and cannot be put back.
         """
+        self.look()
         try:
             db = self._connection()
             db.execute("BEGIN IMMEDIATE")
             _write(db, batch)
-            if batch.prune_before is not None:
-                self._prune(db, batch.prune_before)
+            db.execute(
+                "INSERT INTO process (one, alive_at, age) VALUES (1, ?, ?) "
+                "ON CONFLICT DO UPDATE SET alive_at = excluded.alive_at, age = excluded.age",
+                (alive_at, age),
+            )
+            if batch.pruning is not None:
+                self._prune(db, batch.pruning)
             db.execute("COMMIT")
         except BaseException:
             # A file that was full or read-only is only found mended by one who opens it again.
             self._disconnect()
             raise
+        # Once more: what went into a file that is gone is lost
+        self.look()
 
-    def timeline(self, agent_id: str, limit: int, before: int | None) -> list[Entry]:
-        """The newest entries of an agent, newest first.
+    def look(self) -> None:
+        """Sees that the file is where it should be, and puts it back if it is not: all that it
+        holds, for it is still open here.
+
+        Raises:
+            sqlite3.Error: it cannot be read.
+            OSError: it cannot be put back.
+        """
+        missing = self._place.missing()
+        if missing is None:
+            return
+        try:
+            if self._db is not None:
+                self._settle_log(self._db)
+                self._disconnect()
+            aside = self._place.restore()
+        except (OSError, sqlite3.Error) as error:
+            raise OSError(f"{missing}, and it cannot be put back: {error}") from error
+        _log.warning(
+            "store_restored", path=self._path, file=self._place.real, reason=missing, aside=aside
+        )
+
+    def timeline(self, agent_id: str, limit: int, before: int | None) -> tuple[list[Entry], int]:
+        """The newest entries of an agent, newest first, and how many were damaged.
 
         Raises:
             sqlite3.Error: they cannot be read.
@@ -130,43 +180,53 @@ class Database:
             "WHERE agent_id = ? AND number < ? ORDER BY number DESC LIMIT ?",
             (agent_id, (1 << 63) - 1 if before is None else before, limit),
         )
-        return [Entry._make(row) for row in rows]
+        damages: list[Damage] = []
+        entries = list(checked("events", rows, reading.entry, damages))
+        _name(damages)
+        return entries, len(damages)
 
     def close(self) -> None:
         """Lets go of the file."""
         self._disconnect()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
-    def _take_lock(self) -> None:
-        # A file of its own: SQLite's locks on the database end when any descriptor of it is closed.
-        self._lock = open(f"{self._path}.lock", "w")  # noqa: SIM115 -- held until `close`
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OSError("another server uses it; choose another --store") from None
+        self._place.let_go()
 
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
-            self._db = _connect(self._path)
+            self._db = _connect(self._place.real)
+            self._place.opened()
         return self._db
 
     def _disconnect(self) -> None:
         if self._db is not None:
+            self._place.closed()
             with suppress(sqlite3.Error):
                 self._db.close()
             self._db = None
 
-    def _prune(self, db: sqlite3.Connection, before: int) -> None:
-        """Keeps timelines within their age and their number, each and all together."""
+    @staticmethod
+    def _settle_log(db: sqlite3.Connection) -> None:
+        """Brings all that is in the log into the file, which is copied without it."""
+        row = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if row is not None and row[0]:
+            raise sqlite3.OperationalError("another program reads it")
+
+    def _take_out(self, damages: Sequence[Damage]) -> None:
+        """Takes damaged rows out of the file, so that they are named once."""
+        _name(damages)
+        for table, key, _ in damages:
+            column = "number" if table in ("outbox", "events", "marks") else "agent_id"
+            # Undecoded, a text is bytes here, and no text is equal to bytes.
+            self._connection().execute(
+                f"DELETE FROM {table} WHERE {column} IS ? OR {column} = CAST(? AS TEXT)", (key, key)
+            )
+
+    def _prune(self, db: sqlite3.Connection, pruning: Pruning) -> None:
+        """Keeps timelines within their age, their number and their bytes, each and all together."""
         # Numbers grow with time, so what is too old is found without looking at the rest.
-        first, last, fresh = db.execute(
-            "SELECT coalesce(min(number), 0), coalesce(max(number), 0), "
-            "(SELECT number FROM events WHERE at >= ? ORDER BY number LIMIT 1) FROM events",
-            (before,),
+        first, last = db.execute(
+            "SELECT coalesce(min(number), 0), coalesce(max(number), 0) FROM events"
         ).fetchone()
-        cut = max(last + 1 if fresh is None else fresh, last - TIMELINES_LENGTH)
+        cut = max(pruning.to + 1, last - min(TIMELINES_LENGTH, _fitting(db, last, pruning)))
         db.execute("DELETE FROM events WHERE number < ?", (min(cut, first + PRUNE_SLICE),))
         db.execute(
             "DELETE FROM events WHERE number IN (SELECT events.number "
@@ -176,7 +236,19 @@ class Database:
             "ORDER BY number DESC LIMIT 1 OFFSET ?))",
             (self._trimmed, TIMELINE_LENGTH),
         )
+        db.execute("DELETE FROM marks")
+        db.executemany("INSERT INTO marks VALUES (?, ?)", pruning.marks)
         self._trimmed = last
+
+
+def _fitting(db: sqlite3.Connection, last: int, pruning: Pruning) -> int:
+    """How many entries fit the bytes of all timelines, if all are like the newest."""
+    (size,) = db.execute(
+        "SELECT avg(length(data) + length(kind) + 2 * length(agent_id)) FROM events "
+        "WHERE number > ?",
+        (last - SAMPLE,),
+    ).fetchone()
+    return int(pruning.max_bytes / ((size or 0) + ROW_BYTES))
 
 
 def _connect(path: str) -> sqlite3.Connection:
@@ -192,59 +264,36 @@ def _connect(path: str) -> sqlite3.Connection:
             "PRAGMA cache_size = -400; PRAGMA journal_size_limit = 16777216;"
         )
         migrate(db)
+        db.text_factory = reading.text
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _agents(db: sqlite3.Connection) -> list[StoredAgent]:
-    rows = db.execute(
-        "SELECT agents.*, seen_at, heartbeat_at FROM agents LEFT JOIN last_seen USING (agent_id) "
-        "ORDER BY changed_at"
-    )
-    # A row brings its own copy of every word; a fleet needs one of each.
-    return [
-        StoredAgent(
-            agent_id,
-            cast(Status, intern(status)),
-            intern(state),
-            cast(ReasonCode, intern(reason_code)) if reason_code else None,
-            intern(ip),
-            intern(dialect),
-            generation,
-            intern(introduced_by),
-            *rest,
-        )
-        for (
-            agent_id,
-            status,
-            state,
-            reason_code,
-            ip,
-            dialect,
-            generation,
-            introduced_by,
-            *rest,
-        ) in rows
-    ]
+def _load(db: sqlite3.Connection) -> Loaded:
+    damages: list[Damage] = []
+    agents = list(checked("agents", db.execute(_AGENTS), reading.agent, damages))
+    rows = db.execute("SELECT agent_id, last_close, left_at, dropped FROM sessions")
+    sessions = dict(checked("sessions", rows, reading.session, damages))
+    rows = db.execute("SELECT number, agent_id, message FROM outbox ORDER BY number")
+    messages = checked("outbox", rows, reading.message, damages)
+    strays = reading.into_outboxes(sessions, messages)
+    damages += [Damage("outbox", number, "its session is not there") for number in strays]
+    rows = db.execute("SELECT number, age FROM marks")
+    marks = list(checked("marks", rows, reading.mark, damages))
+    process = db.execute("SELECT alive_at, age FROM process").fetchone()
+    alive_at, age = (None, None) if process is None else reading.process(process, agents)
+    last_message, last_entry = db.execute(
+        "SELECT (SELECT coalesce(max(number), 0) FROM outbox), "
+        "(SELECT coalesce(max(number), 0) FROM events)"
+    ).fetchone()
+    return Loaded(agents, sessions, alive_at, age, last_message, last_entry, marks, damages)
 
 
-def _sessions(db: sqlite3.Connection) -> dict[str, Session]:
-    sessions = {
-        agent_id: Session(last_close, None if left_at is None else left_at / 1000, None, dropped)
-        for agent_id, last_close, left_at, dropped in db.execute("SELECT * FROM sessions")
-    }
-    for number, agent_id, message in db.execute(
-        "SELECT number, agent_id, message FROM outbox JOIN sessions USING (agent_id) "
-        "ORDER BY number"
-    ):
-        outbox = sessions[agent_id].outbox
-        if outbox is None:
-            outbox = deque()
-            sessions[agent_id] = sessions[agent_id]._replace(outbox=outbox)
-        outbox.append((number, message))
-    return sessions
+def _name(damages: Sequence[Damage]) -> None:
+    for table, key, reason in damages:
+        _log.warning("store_row_dropped", table=table, key=repr(key)[:200], reason=reason)
 
 
 def _write(db: sqlite3.Connection, batch: Batch) -> None:
@@ -259,11 +308,6 @@ def _write(db: sqlite3.Connection, batch: Batch) -> None:
     _insert(db, "outbox", batch.messages.values())
     for part in _parts(batch.delivered, 1):
         db.execute(f"DELETE FROM outbox WHERE number IN ({_marks(len(part))})", part)
-    alive_at = round(time.time() * 1000)
-    db.execute(
-        "INSERT INTO process VALUES (1, ?) ON CONFLICT DO UPDATE SET alive_at = excluded.alive_at",
-        (alive_at,),
-    )
 
 
 def _replace(

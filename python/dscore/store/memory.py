@@ -1,99 +1,36 @@
-"""The store that ends with the process; what any other keeps in memory is this too."""
+"""The store that ends with the process."""
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import islice
 
-from dscore.store.rows import Entry, Kept, Seen, Session, StoredAgent, StoreHealth
+from dscore.clock import AgeClock
+from dscore.store.marks import Marks
+from dscore.store.rows import SERVER, Entry, Kept, Seen, StoredAgent, StoreHealth
+from dscore.store.sessions import Sessions
 from dscore.store.timeline import TIMELINE_LENGTH, packed_entry, unpacked_entry
 
-
-class Sessions:
-    """Sessions by agent id, in memory."""
-
-    def __init__(self) -> None:
-        self._sessions: dict[str, Session] = {}
-        self._undelivered = 0
-        self._last_message = 0
-        """The number of the message queued last."""
-
-    def get(self, agent_id: str) -> Session | None:
-        return self._sessions.get(agent_id)
-
-    def put(self, agent_id: str, session: Session) -> None:
-        self._sessions[agent_id] = session
-
-    def drop(self, agent_id: str) -> None:
-        session = self._sessions.pop(agent_id, None)
-        if session is not None and session.outbox:
-            self._left([number for number, _ in session.outbox])
-
-    def queue(self, agent_id: str, text: bytes, *, limit: int, max_bytes: int) -> int:
-        session = self._sessions[agent_id]
-        outbox = session.outbox
-        if outbox is None:
-            outbox = deque()
-        self._last_message += 1
-        outbox.append((self._last_message, text))
-        self._joined(agent_id, self._last_message, text)
-        dropped = 0
-        size = sum(len(text) for _, text in outbox)
-        # A single message stays whatever its size: it fits a connection's outbox when that is
-        # empty.
-        while len(outbox) > limit or (size > max_bytes and len(outbox) > 1):
-            number, oldest = outbox.popleft()
-            size -= len(oldest)
-            dropped += 1
-            self._left((number,))
-        self._sessions[agent_id] = session._replace(
-            outbox=outbox or None, dropped=session.dropped + dropped
-        )
-        return dropped
-
-    def take_outbox(self, agent_id: str) -> Sequence[bytes]:
-        session = self._sessions.get(agent_id)
-        if session is None or not session.outbox:
-            return ()
-        self._sessions[agent_id] = session._replace(outbox=None)
-        self._left([number for number, _ in session.outbox])
-        return [text for _, text in session.outbox]
-
-    def expire(self, left_before: float) -> int:
-        expired = [
-            agent_id
-            for agent_id, session in self._sessions.items()
-            if session.left_at is not None and session.left_at < left_before
-        ]
-        for agent_id in expired:
-            self.drop(agent_id)
-        return len(expired)
-
-    def undelivered(self) -> int:
-        return self._undelivered
-
-    def __len__(self) -> int:
-        return len(self._sessions)
-
-    def _joined(self, agent_id: str, number: int, text: bytes) -> None:
-        """This message is in an outbox now."""
-        self._undelivered += 1
-
-    def _left(self, numbers: Sequence[int]) -> None:
-        """These messages are in no outbox any more."""
-        self._undelivered -= len(numbers)
+OVERHEAD = 64
+"""Bytes that an entry takes beside its own."""
 
 
 class MemoryStore(Sessions):
     """Keeps sessions and timelines; agents are remembered by the registry anyway."""
 
     keeps_agents = False
+    damaged_total = 0
 
-    def __init__(self) -> None:
+    def __init__(self, clock: AgeClock | None = None) -> None:
         super().__init__()
+        self.clock = clock or AgeClock()
         self._timelines: dict[str, bytes | list[bytes]] = {}
-        """Packed entries. The one of an agent that came and has been quiet since needs no list."""
+        """Packed entries. The one of an agent that came and has been quiet since needs no list. The
+        timeline that grew last comes last."""
+        self._history_bytes = 0
+        self._max_history = 1 << 62
+        self._lost_total = 0
         self._last_entry = 0
-        self._forgotten_before = 0
+        self._marks = Marks()
+        self._forgotten_to = 0
 
     async def start(self) -> Kept:
         return Kept([], {}, None)
@@ -101,13 +38,17 @@ class MemoryStore(Sessions):
     async def close(self) -> None:
         pass
 
+    def bound(self, *, outboxes: int, history: int) -> None:
+        self._max_bytes = outboxes
+        self._max_history = history
+
     def keep(self, agent: StoredAgent) -> None:
         pass
 
     def forget(self, agent_ids: Iterable[str]) -> None:
         for agent_id in agent_ids:
             self.drop(agent_id)
-            self._timelines.pop(agent_id, None)
+            self._forget_timeline(agent_id)
 
     def seen(self, agents: Iterable[Seen]) -> None:
         pass
@@ -115,7 +56,8 @@ class MemoryStore(Sessions):
     def append(self, agent_id: str, at: int, kind: str, data: bytes) -> None:
         number = self._last_entry = self._last_entry + 1
         entry = packed_entry(number, at, kind, data)
-        timeline = self._timelines.get(agent_id)
+        self._history_bytes += len(entry) + OVERHEAD
+        timeline = self._timelines.pop(agent_id, None)
         if timeline is None:
             self._timelines[agent_id] = entry
         elif isinstance(timeline, bytes):
@@ -123,8 +65,11 @@ class MemoryStore(Sessions):
             self._timelines[agent_id] = [timeline, entry]
         else:
             if len(timeline) >= TIMELINE_LENGTH:
-                del timeline[0]
+                self._history_bytes -= len(timeline.pop(0)) + OVERHEAD
             timeline.append(entry)
+            self._timelines[agent_id] = timeline
+        if self._history_bytes > self._max_history:
+            self._make_history_room()
 
     async def timeline(
         self, agent_id: str, *, limit: int, before: int | None = None
@@ -135,13 +80,29 @@ class MemoryStore(Sessions):
         fitting = (
             entry
             for entry in entries
-            if entry.at >= self._forgotten_before and (before is None or entry.number < before)
+            if entry.number > self._forgotten_to and (before is None or entry.number < before)
         )
         return list(islice(fitting, limit))
 
     def prune(self, before: int) -> None:
-        # Their number is bounded, and so is their agents': they need only not be seen any more.
-        self._forgotten_before = before
+        # Their bytes are bounded: they need only not be seen any more.
+        cut = self._marks.cut(self._last_entry, before, self.clock.now())
+        self._forgotten_to = max(cut, self._forgotten_to)
 
     def health(self) -> StoreHealth:
-        return StoreHealth(is_ok=True)
+        return StoreHealth(is_ok=True, lost_total=self._lost_total)
+
+    def _make_history_room(self) -> None:
+        """Drops the timelines that have not grown for longest, the server's own excepted."""
+        while self._history_bytes > self._max_history and len(self._timelines) > 1:
+            agent_id = next(iter(self._timelines))
+            if agent_id == SERVER:
+                self._timelines[SERVER] = self._timelines.pop(SERVER)
+            else:
+                self._lost_total += self._forget_timeline(agent_id)
+
+    def _forget_timeline(self, agent_id: str) -> int:
+        timeline = self._timelines.pop(agent_id, ())
+        entries = (timeline,) if isinstance(timeline, bytes) else timeline
+        self._history_bytes -= sum(len(entry) + OVERHEAD for entry in entries)
+        return len(entries)

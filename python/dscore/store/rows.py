@@ -1,10 +1,13 @@
-"""What is kept, as plain data. Times are Unix milliseconds, for they must mean the same after a
-restart; a session's are Unix seconds, as policies reckon."""
+"""What is kept, as plain data. Times that people are shown are Unix milliseconds; those that only
+tell an age are of the store's age clock (`dscore.clock`), which no step of the wall clock moves."""
 
 from collections import deque
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from dscore.messages import ReasonCode, Status
+
+SERVER: Final = ""
+"""The timeline of what concerns every agent: no agent has this id."""
 
 
 class StoredAgent(NamedTuple):
@@ -22,7 +25,7 @@ class StoredAgent(NamedTuple):
     connected_at: int
     """When its last connection was introduced."""
     changed_at: int
-    """When this was written down."""
+    """When this was written down, on the age clock."""
     config: bytes | None
     """The `config` of its app_ready, JSON."""
     seen_at: int | None
@@ -43,7 +46,7 @@ class Kept(NamedTuple):
     """By the time of their last change, oldest first."""
     sessions: "dict[str, Session]"
     alive_at: int | None
-    """When that process is last known to have run; None: there was none."""
+    """When that process is last known to have run, in Unix milliseconds; None: there was none."""
 
 
 class Entry(NamedTuple):
@@ -79,7 +82,7 @@ class Session(NamedTuple):
     last_close: int = 0
     """The close code of its last connection; 0: none has ended yet."""
     left_at: float | None = None
-    """When it was disconnected; None while it is connected."""
+    """When it was disconnected, in seconds of the age clock; None while it is connected."""
     outbox: deque[tuple[int, bytes]] | None = None
     """Messages for it while it is away, numbered, oldest first; None instead of empty. The store's
     alone to change."""

@@ -63,6 +63,17 @@ MIGRATIONS: Final = (
            strftime('%Y-%m-%dT%H:%M:%fZ', seen_at / 1000.0, 'unixepoch') AS last_seen
     FROM agents LEFT JOIN last_seen USING (agent_id);
     """,
+    """
+    -- The age clock: what tells an age (agents.changed_at, sessions.left_at, marks) is of it.
+    -- Before this version it was the wall clock.
+    ALTER TABLE process ADD COLUMN age INTEGER;
+    UPDATE process SET age = alive_at;
+
+    CREATE TABLE marks (
+        number INTEGER PRIMARY KEY,
+        age INTEGER NOT NULL
+    );
+    """,
 )
 
 

@@ -1,8 +1,9 @@
 """The store in a SQLite file: memory answers, one thread writes behind.
 
 A change is noted in a batch and written with it: at most `INTERVAL` later, at once when the batch
-is large or holds messages. While the file takes no writes (the disk is full, the file read-only)
-everything goes on from memory, later changes join the batch that waits, and `health` says so.
+is large or holds messages; what comes meanwhile is the next batch, so many messages share one
+commit. While the file takes no writes (the disk is full, the file read-only or gone) everything
+goes on from memory, later changes join the batch that waits, and `health` says so.
 """
 
 import asyncio
@@ -13,16 +14,21 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+from dscore.clock import AgeClock, Seconds, wall
+from dscore.errors import NotKeptError
 from dscore.log import get_logger
 from dscore.packed import compact
-from dscore.store.batch import Batch
+from dscore.store.batch import Batch, Pruning
 from dscore.store.database import Database
-from dscore.store.memory import Sessions
+from dscore.store.marks import Marks
 from dscore.store.rows import Entry, Kept, Seen, Session, StoredAgent, StoreHealth
+from dscore.store.sessions import Sessions
 
 INTERVAL = 0.25
 """Seconds from a change to its being written: with the write itself, well under the second that a
 status may take to the disk."""
+LOOK_INTERVAL = 1.0
+"""Seconds after which an idle store sees whether its file is still there."""
 LARGE = 2000
 """Changes that do not wait for the interval: written in about 20 ms."""
 RETRY_AFTER = (0.5, 5.0)
@@ -40,18 +46,31 @@ class SqliteStore(Sessions):
 
     keeps_agents = True
 
-    def __init__(self, path: str) -> None:
-        """Touches nothing yet."""
+    def __init__(self, path: str, clock: AgeClock | None = None, wall: Seconds = wall) -> None:
+        """Touches nothing yet.
+
+        Args:
+            wall: Unix seconds: when this process was last alive, for the next one.
+        """
         super().__init__()
+        self.clock = clock or AgeClock()
+        self._wall = wall
         self._path = path
         self._database = Database(path)
         self._batch = Batch()
         self._writing = Batch()
         """The batch that is being written, or waits for a disk that takes it."""
+        self._waiters: list[asyncio.Future[None]] = []
+        """Those who wait until the next batch is written."""
+        self._written_for: list[asyncio.Future[None]] = []
+        """The same, of the batch that is being written."""
+        self._marks = Marks()
+        self._max_history = 1 << 62
         self._changes = 0
         self._failing: str | None = None
         self._lost_total = 0
         self._written_total = 0
+        self.damaged_total = 0
         self._last_entry = 0
         self._writer: asyncio.Task[None] | None = None
 
@@ -65,10 +84,12 @@ class SqliteStore(Sessions):
         except BaseException:
             self._thread.shutdown(wait=False)
             raise
-        self._sessions = loaded.sessions
-        self._undelivered = sum(len(s.outbox) for s in loaded.sessions.values() if s.outbox)
-        self._last_message = loaded.last_message
+        self._adopt(loaded.sessions, loaded.last_message)
         self._last_entry = loaded.last_entry
+        self._marks = Marks(loaded.marks)
+        self.damaged_total += len(loaded.damages)
+        if loaded.age is not None:
+            self.clock.resume(loaded.age)
         self._writer = self._loop.create_task(self._write_behind(), name="store")
         return Kept(loaded.agents, loaded.sessions, loaded.alive_at)
 
@@ -80,11 +101,16 @@ class SqliteStore(Sessions):
         # Not cancelled when it is too late: what a hung disk holds up may still get through.
         await asyncio.wait([self._writer], timeout=CLOSE_TIMEOUT)
         self._writer = None
-        if unsaved := len(self._batch) + len(self._writing):
+        unsaved = len(self._batch) + len(self._writing)
+        if unsaved or self._failing is not None:
             _log.error("store_unsaved", path=self._path, changes=unsaved, reason=self._failing)
         closing = self._in_thread(self._database.close)
         self._thread.shutdown(wait=False)
         await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
+
+    def bound(self, *, outboxes: int, history: int) -> None:
+        self._max_bytes = outboxes
+        self._max_history = history
 
     def keep(self, agent: StoredAgent) -> None:
         self._batch.agents[agent.agent_id] = agent
@@ -120,10 +146,24 @@ class SqliteStore(Sessions):
             self._batch.sessions[agent_id] = None
             self._changed()
 
-    def queue(self, agent_id: str, text: bytes, *, limit: int, max_bytes: int) -> int:
-        dropped = super().queue(agent_id, text, limit=limit, max_bytes=max_bytes)
-        if dropped:
-            self.put(agent_id, self._sessions[agent_id])
+    async def queue_kept(self, agent_id: str, text: bytes, *, limit: int, max_bytes: int) -> int:
+        reason = self._failing
+        if self._writer is None or self._writer.done():
+            reason = "it is closed"
+        if reason is not None:
+            raise NotKeptError(f"the store takes no message now: {reason}")
+        dropped = self.queue(agent_id, text, limit=limit, max_bytes=max_bytes)
+        number = self._last_message
+        written: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.append(written)
+        try:
+            await asyncio.wait([written])
+        finally:
+            # One that is cancelled leaves the message where it is: it may be written by now.
+            written.cancel()
+        error = written.exception()
+        if error is not None and self._withdraw(agent_id, number):
+            raise NotKeptError(f"the store takes no message now: {error}") from error
         return dropped
 
     def append(self, agent_id: str, at: int, kind: str, data: bytes) -> None:
@@ -142,14 +182,18 @@ class SqliteStore(Sessions):
             if row[1] == agent_id and (before is None or row[0] < before)
         }
         try:
-            written = await self._in_thread(self._database.timeline, agent_id, limit, before)
+            written, damaged = await self._in_thread(
+                self._database.timeline, agent_id, limit, before
+            )
+            self.damaged_total += damaged
             entries.update((entry.number, entry) for entry in written)
         except sqlite3.Error as error:
             _log.warning("timeline_unread", agent_id=agent_id, reason=str(error))
         return [entries[number] for number in islice(sorted(entries, reverse=True), limit)]
 
     def prune(self, before: int) -> None:
-        self._batch.prune_before = before
+        cut = self._marks.cut(self._last_entry, before, self.clock.now())
+        self._batch.pruning = Pruning(cut, self._max_history, tuple(self._marks))
         self._changed()
 
     def health(self) -> StoreHealth:
@@ -185,26 +229,47 @@ class SqliteStore(Sessions):
 
     async def _write_behind(self) -> None:
         while not self._closing.is_set() or self._changes:
+            looking = self._loop.call_later(LOOK_INTERVAL, self._due.set)
             await self._due.wait()
+            looking.cancel()
             self._due.clear()
-            if not self._changes:
-                continue
-            self._writing, self._batch, self._changes = self._batch, Batch(), 0
-            delay, most = RETRY_AFTER
-            while not await self._write():
-                if self._closing.is_set():
-                    return
-                await _wait(self._closing, delay)
-                delay = min(2 * delay, most)
-                # The last word counts: one transaction that may be smaller than the two.
-                self._writing.absorb(self._batch)
-                self._batch, self._changes = Batch(), 0
+            if self._changes:
+                await self._write_until_written()
+            else:
+                await self._look()
+        if self._failing is None:
+            await self._look()
+
+    async def _write_until_written(self) -> None:
+        """Writes what has changed, and what changes while the disk takes nothing; gives up only
+        when the store is being closed."""
+        self._writing, self._batch, self._changes = self._batch, Batch(), 0
+        self._written_for, self._waiters = self._waiters, []
+        delay, most = RETRY_AFTER
+        while not await self._write():
+            if self._closing.is_set():
+                return
+            await _wait(self._closing, delay)
+            delay = min(2 * delay, most)
+            # The last word counts: one transaction that may be smaller than the two.
+            self._writing.absorb(self._batch)
+            self._batch, self._changes = Batch(), 0
+
+    async def _look(self) -> None:
+        """Sees that an idle store's file is still there."""
+        try:
+            await self._in_thread(self._database.look)
+        except (OSError, sqlite3.Error) as error:
+            self._fail(error)
+        else:
+            self._recover()
 
     async def _write(self) -> bool:
         """Writes the batch that waits; whether it is done with."""
         batch = self._writing
+        alive_at, age = round(self._wall() * 1000), self.clock.now()
         try:
-            await self._in_thread(self._database.write, batch)
+            await self._in_thread(self._database.write, batch, alive_at, age)
         except Exception as error:
             if _is_disk_trouble(error):
                 self._fail(error)
@@ -212,11 +277,13 @@ class SqliteStore(Sessions):
             # Tried again it would fail again, and hold up everything behind it for ever.
             _log.exception("store_batch_lost", changes=len(batch))
             self._lost_total += len(batch)
+            self._refuse(error)
         else:
             self._recover()
             self._written_total += len(batch)
         self._lost_total += batch.lost
         self._writing = Batch()
+        _settle(self._written_for, None)
         return True
 
     def _fail(self, error: Exception) -> None:
@@ -224,6 +291,12 @@ class SqliteStore(Sessions):
             self._failing_since = time.monotonic()
             _log.error("store_failing", path=self._path, reason=str(error))
         self._failing = str(error)
+        self._refuse(error)
+
+    def _refuse(self, error: Exception) -> None:
+        """Tells all who wait that it will not be written soon, or ever."""
+        _settle(self._written_for, error)
+        _settle(self._waiters, error)
 
     def _recover(self) -> None:
         if self._failing is not None:
@@ -240,6 +313,17 @@ def _is_disk_trouble(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError | OSError) or (
         type(error) is sqlite3.DatabaseError
     )
+
+
+def _settle(waiters: "list[asyncio.Future[None]]", error: Exception | None) -> None:
+    for waiter in waiters:
+        if waiter.done():
+            continue
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
+    waiters.clear()
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

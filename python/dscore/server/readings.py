@@ -1,0 +1,110 @@
+"""When agents were last heard of: the core knows, and is asked.
+
+Heartbeats are no events: a fleet's would be all that Python does. They are read for all agents in
+one go, now and then, and whenever it is asked for: the operator API, a drain, a close.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from dscore.registry import AgentRecord, Registry
+
+if TYPE_CHECKING:
+    from dscore._core import LastSeen, ReactorPool
+    from dscore.clock import WallClock
+    from dscore.store import Store
+
+PATIENCE = 1.0
+"""Seconds that the reactors may take: after that, what is known has to do."""
+
+
+class Readings:
+    """One reading at a time: who asks while one is on its way waits for the next, and shares it."""
+
+    def __init__(
+        self,
+        pool: "ReactorPool",
+        registry: Registry,
+        store: "Store",
+        clock: "WallClock",
+        reactors: int,
+    ) -> None:
+        """
+        Args:
+            reactors: how many answer.
+        """
+        self._pool = pool
+        self._registry = registry
+        self._store = store
+        self._clock = clock
+        self._reactors = reactors
+        self._missing = 0
+        """Answers of the reading that is on its way."""
+        self._to_store = True
+        """Whether it is for the store too."""
+        self._done: asyncio.Future[None] | None = None
+        self._next: asyncio.Future[None] | None = None
+        self._next_to_store = False
+        self._began_at = 0.0
+
+    async def take(self, *, to_store: bool = False) -> None:
+        """Reads now; when it returns, every record has its last heartbeat.
+
+        Args:
+            to_store: what was read is kept.
+        """
+        mine = self._ask(to_store=to_store)
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(mine), PATIENCE)
+
+    def begin(self) -> None:
+        """Begins a reading for the store, and waits for nothing. Called now and then."""
+        self._ask(to_store=True)
+
+    def _ask(self, *, to_store: bool) -> "asyncio.Future[None]":
+        loop = asyncio.get_running_loop()
+        mine = self._next = self._next or loop.create_future()
+        self._next_to_store |= to_store
+        if self._done is None or loop.time() - self._began_at > PATIENCE:
+            self._end()
+        return mine
+
+    def answered(self, event: "LastSeen") -> None:
+        """One reactor's answer."""
+        for record, _, heartbeat_ms, rtt_us in self._of_agents(event):
+            if heartbeat_ms:
+                record.last_heartbeat = heartbeat_ms
+            if rtt_us:
+                record.rtt_us = rtt_us
+        if self._to_store and self._store.keeps_agents:
+            unix_ms = self._clock.unix_ms
+            # A second walk: what the store holds for a moment shares no memory with what stays.
+            self._store.seen(
+                (record.agent_id, unix_ms(seen_ms), unix_ms(heartbeat_ms) if heartbeat_ms else None)
+                for record, seen_ms, heartbeat_ms, _ in self._of_agents(event)
+            )
+        self._missing -= 1
+        if self._missing <= 0:
+            self._end()
+
+    def _end(self) -> None:
+        """A reading is over; the next one begins if it is waited for."""
+        if self._done is not None and not self._done.done():
+            self._done.set_result(None)
+        self._done, self._next = self._next, None
+        # An answer that is not waited for any more is news all the same.
+        self._to_store = self._next_to_store or self._done is None
+        self._next_to_store = False
+        if self._done is not None:
+            self._began_at = asyncio.get_running_loop().time()
+            self._missing = self._reactors
+            self._pool.read_last_seen()
+
+    def _of_agents(self, event: "LastSeen") -> Iterator[tuple[AgentRecord, int, int, int]]:
+        introduced = self._registry.introduced
+        for conn, seen_ms, heartbeat_ms, rtt_us in event:
+            who = introduced.get(conn)
+            if type(who) is AgentRecord and who.conn == conn:
+                yield who, seen_ms, heartbeat_ms, rtt_us
