@@ -46,7 +46,8 @@ async def serving(
     store = dscore.MemoryStore() if path is None else SqliteStore(str(path), wall=wall)
     async with Server(config, store=store) as server:
         base = f"http://127.0.0.1:{server.address[1]}"
-        async with httpx.AsyncClient(base_url=base, trust_env=False) as pages:
+        power = {"authorization": f"Bearer {server.operator_token}"}
+        async with httpx.AsyncClient(base_url=base, trust_env=False, headers=power) as pages:
             yield Running(server, pages)
 
 
