@@ -13,6 +13,9 @@ from typing import NamedTuple
 STEP = 1.0
 """Seconds from which on a change of the wall clock is a step: NTP slews by less than a millisecond
 in each second."""
+JITTER = 5
+"""Milliseconds that two readings may differ by and mean the same: what happened once is shown at
+one time."""
 DOUBT = 0.1
 """Seconds that reading two clocks may take, for them to be of one moment."""
 
@@ -88,7 +91,9 @@ class WallClock:
         # Held up in between, one cannot tell whether it was set: the next reading can.
         if self._elapsed() - began > DOUBT:
             return None
-        self._offset_ms = round(now * 1000) - pool_ms
+        offset_ms = round(now * 1000) - pool_ms
+        if abs(offset_ms - self._offset_ms) > JITTER:
+            self._offset_ms = offset_ms
         was, self._ahead = self._ahead + began, now - began
         return Step(was, now) if abs(now - was) >= STEP else None
 
