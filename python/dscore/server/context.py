@@ -1,6 +1,7 @@
 """What the parts of one server share."""
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
