@@ -32,6 +32,11 @@ class Facts:
     """The last heartbeat or check response on this connection."""
     heartbeat_at: int | None = None
     """The last heartbeat ever."""
+    stopped: int = 0
+    """Ticks since then in which this process was stopped."""
+    stopped_before: int = 0
+    """The same of earlier processes: by the time of day, which is all that a restart leaves, those
+    count for its age."""
     away_for: int = 0
     """Ticks without a connection; those in maintenance do not count."""
     age_at_loss: int | None = None
@@ -72,6 +77,7 @@ class Model:
         facts.heard_at = self.now
         if heartbeat:
             facts.heartbeat_at = self.now
+            facts.stopped = facts.stopped_before = 0
         self._online(name)
 
     def lose(self, name: str) -> None:
@@ -102,6 +108,13 @@ class Model:
         self.maintenance = False
         for facts in self.agents.values():
             facts.connected, facts.since_boot, facts.away_for = False, True, 0
+            facts.stopped_before += facts.stopped
+            facts.stopped = 0
+
+    def stop(self, ticks: int) -> None:
+        """Rule 3: the process does not look. Nothing happens, and no clock goes on."""
+        for facts in self.agents.values():
+            facts.stopped += ticks
 
     def settle(self) -> None:
         """What time alone brings about."""
@@ -135,7 +148,7 @@ class Model:
     def _why_unknown(self, facts: Facts) -> str:
         if facts.heartbeat_at is None:
             return "no_connection"
-        age = self.now - facts.heartbeat_at
+        age = self.now - facts.heartbeat_at + facts.stopped_before
         return "heartbeat_timeout" if age > self.rules.offline_timeout else "reconnect_timeout"
 
     def _online(self, name: str) -> None:

@@ -41,6 +41,7 @@ What = Literal[
     "remove",
     "maintenance",
     "restart",
+    "stop",
 ]
 
 
@@ -50,7 +51,8 @@ class Connection:
 
     name: str
     heard_at: int | None = None
-    heartbeat_at: int | None = None
+    heartbeat_ms: int | None = None
+    """On the pool's clock."""
     misses: int = 0
 
 
@@ -59,7 +61,9 @@ class World:
 
     def __init__(self, rules: Rules) -> None:
         self.now = 0
+        """Ticks, those in which the process was stopped left out."""
         self.told: list[Told] = []
+        self._stopped = 0
         self._rules = rules
         seconds = TICK // 1000
         self._monitoring = MonitoringConfig(
@@ -75,17 +79,21 @@ class World:
 
     def _boot(self) -> None:
         # The clock of a pool begins anew with its process.
-        self._booted_at = self.now
+        self._booted_at = self.now + self._stopped
         self.registry = Registry()
-        self.liveness = Liveness(core.Wheel(self._ms(self.now)), self._monitoring)
+        self.liveness = Liveness(core.Wheel(self.ms), self._monitoring)
         self.connections: dict[int, Connection] = {}
-
-    def _ms(self, tick: int) -> int:
-        return (tick - self._booted_at) * TICK + 1234
 
     @property
     def ms(self) -> int:
-        return self._ms(self.now)
+        """The pool's clock."""
+        return (self.now + self._stopped - self._booted_at) * TICK + 1234
+
+    def stop(self, ticks: int) -> None:
+        """SIGSTOP, and SIGCONT after a while. The core plays no part in it: it has a clock of its
+        own that leaves this out."""
+        self._stopped += ticks
+        self.liveness.skip(self.ms, ticks * TICK)
 
     def connect(self, name: str, *, heartbeat: bool) -> None:
         conn = next(self._conns)
@@ -110,14 +118,14 @@ class World:
     def _hear(self, connection: Connection, *, heartbeat: bool) -> None:
         connection.heard_at, connection.misses = self.now, 0
         if heartbeat:
-            connection.heartbeat_at = self.now
+            connection.heartbeat_ms = self.ms
 
     def lose(self, conn: int, *, timed_out: bool = False) -> None:
         """A connection ends, an agent's own or one that was taken over."""
         record, connection = self.registry.owner(conn), self.connections.pop(conn)
         if record is not None:
-            if connection.heartbeat_at is not None:
-                record.last_heartbeat = self._ms(connection.heartbeat_at)
+            if connection.heartbeat_ms is not None:
+                record.last_heartbeat = connection.heartbeat_ms
             self.registry.release(record, self.ms)
             lost = self.liveness.timed_out if timed_out else self.liveness.lost
             self._tell(record, lost(record, self.ms))
@@ -154,15 +162,15 @@ class World:
             record = self.registry.agents[agent_id] = AgentRecord(agent_id)
             record.state, record.reason_code = state, reason_code
             if last_heartbeat is not None:
-                record.last_heartbeat = last_heartbeat - (self.now - earlier) * TICK
+                record.last_heartbeat = last_heartbeat - (self._booted_at - earlier) * TICK
             self.liveness.booted(record, self.ms)
 
     def settle(self) -> None:
         for conn, connection in list(self.connections.items()):
             # Read in bulk, every process_check_interval: that is shorter than a tick.
             record = self.registry.owner(conn)
-            if record is not None and connection.heartbeat_at is not None:
-                record.last_heartbeat = self._ms(connection.heartbeat_at)
+            if record is not None and connection.heartbeat_ms is not None:
+                record.last_heartbeat = connection.heartbeat_ms
             if connection.heard_at is not None:
                 self._watch_silence(conn, connection, self.now - connection.heard_at)
         deadline = self.liveness.next_deadline()
@@ -215,6 +223,8 @@ class Week:
                 self._both("set_maintenance", enabled=not self.model.maintenance)
             case "restart":
                 self._both("restart", number)
+            case "stop":
+                self._both("stop", 1 + number)
             case "stale_end":
                 owners = {record.conn for record in self.world.registry.agents.values()}
                 for conn in [conn for conn in self.world.connections if conn not in owners]:
