@@ -37,6 +37,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def ticking(pool: Pool, gaps: list[float]) -> Clock:
     clock = Clock(pool, asyncio.get_running_loop(), gaps.append)  # type: ignore[arg-type]
     pool.on_look = lambda number: clock.looked(Looked(number), 0)  # type: ignore[arg-type]
+    clock.start()
     return clock
 
 
@@ -53,6 +54,18 @@ async def test_lateness_counts_and_a_gap_does_not(machine: SimpleNamespace) -> N
     machine.now += 0.1
     assert clock.read() == pytest.approx(101.34)
     assert gaps == [165], "it is told once"
+    clock.close()
+
+
+async def test_before_its_start_nothing_is_a_gap(machine: SimpleNamespace) -> None:
+    gaps: list[float] = []
+    clock = Clock(Pool(), asyncio.get_running_loop(), gaps.append)  # type: ignore[arg-type]
+    machine.now += 20
+    assert clock.read() == pytest.approx(120)
+    machine.now += 20
+    clock.start()
+    assert clock.read() == pytest.approx(140)
+    assert gaps == []
     clock.close()
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ GAP: Final = 1.0
 
 
 class Clock:
-    """One loop's; it is read whenever something is judged, and ticks in between until `close`."""
+    """One loop's; it is read whenever something is judged, and ticks in between from `start` to
+    `close`."""
 
     def __init__(
         self,
@@ -43,16 +45,23 @@ class Clock:
         self._is_closed = False
         self._unseen = 0.0
         self._read_at = _boot_time()
-        self._due = self._read_at + INTERVAL
-        self._tick_handle = loop.call_later(INTERVAL, self._tick)
+        self._due = inf
+        self._next_tick: asyncio.TimerHandle | None = None
         self._numbers = count(1)
         self._looks: dict[int, list[Callable[[], None]]] = {}
         """Number of a look -> what is called when each reactor is through; one for each."""
 
+    def start(self) -> None:
+        """From here on the loop is meant to turn: before that it may import and read as long as it
+        takes."""
+        self._read_at = _boot_time()
+        self._tick()
+
     def close(self) -> None:
         """Ends the ticks; what waits for a look waits no longer."""
         self._is_closed = True
-        self._tick_handle.cancel()
+        if self._next_tick is not None:
+            self._next_tick.cancel()
         waiting, self._looks = self._looks, {}
         for calls in waiting.values():
             calls[0]()
@@ -127,7 +136,7 @@ class Clock:
     def _tick(self) -> None:
         self.read()
         self._due = self._read_at + INTERVAL
-        self._tick_handle = self._loop.call_later(INTERVAL, self._tick)
+        self._next_tick = self._loop.call_later(INTERVAL, self._tick)
 
 
 def _boot_time() -> float:

@@ -133,6 +133,7 @@ class Server(Roster):
             # Last, so that nobody's time to come back has begun before anybody could.
             await boot(context)
             parts.timers.rearm(pool.now_ms())
+            context.clock.start()
             pool.start()
         except BaseException:
             await parts.stop()
