@@ -19,6 +19,7 @@ import dscore
 from dscore.policy import Candidate
 from protocol.support import Bytes, agents, eventually, frame, introduced, running, upgraded
 from serving import Serving
+from socketio_wire.support import web, websocket
 from waiting import wait_until
 from wire import agent
 
@@ -216,6 +217,51 @@ async def test_drain_restart_the_notice_is_as_long_as_it_was(serve: Serve) -> No
         assert (await one.closed())[0] == 1001
         assert time.monotonic() - went_on > 1.2
     assert server.wait() == 0
+
+
+async def test_liveness_3_neither_is_a_request_that_lies_unread_behind_a_stop_late(
+    serve: Serve,
+) -> None:
+    server = serve(
+        env=environment(
+            socket__ping_interval=1,
+            socket__ping_timeout=1,
+            socket__connect_timeout=1.5,
+            limits__handshake_timeout=1.5,
+        )
+    )
+    sessions = "/socket.io/?EIO=4&transport=polling"
+    async with web(server.port) as slow, web(server.port) as polling:
+        opened = json.loads((await polling.fetch("GET", sessions)).text[1:])
+        await slow.send(b"GET /livez HTTP/1.1\r\nHost: lo")
+        os.kill(server.pid, signal.SIGSTOP)
+        await polling.ask("POST", f"{sessions}&sid={opened['sid']}", "40")
+        await slow.send(b"calhost\r\n\r\n")
+        await asyncio.sleep(4)
+        os.kill(server.pid, signal.SIGCONT)
+        assert (await polling.answer()).text == "ok"
+        assert (await slow.answer()).status == 200
+        # Joined in time: what else waits for it are its namespace's answer, and pings.
+        answer = await polling.fetch("GET", f"{sessions}&sid={opened['sid']}")
+        assert (answer.status, answer.text[:2]) == (200, "40")
+
+
+async def test_an_ack_that_waits_in_the_queue_of_a_blocked_loop_is_in_time() -> None:
+    async with running(policy=Deaf()) as here, agents(here.ws, "other") as [other]:
+        query = "EIO=4&transport=websocket"
+        async with websocket(here.port, "/socket.io/", query) as one:
+            await one.collect(1)
+            await one.send("40", '42["app_ready",{"instance_id":"a-1"}]')
+            await eventually(lambda: _is_state(here.server, "a-1", "connected"))
+            asked = asyncio.create_task(here.server.request("a-1", "snapshot", {}, timeout=0.6))
+            while "snapshot" not in str(event := await one.recv()):
+                pass
+            number = re.findall(r"^42(\d+)", str(event))[0]
+            descriptor = one.socket.transport.get_extra_info("socket").fileno()
+            ack = frame(1, f'43{number}["taken"]'.encode())
+            threading.Timer(0.2, os.write, (descriptor, ack)).start()
+            await other.send("work", seconds=0.9)
+            assert await asked == "taken"
 
 
 class Slow(dscore.Policy):

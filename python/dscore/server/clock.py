@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from dscore._core import Looked, ReactorPool
@@ -109,6 +109,21 @@ class Clock:
         with suppress(asyncio.TimeoutError):
             await self.wait_for(asyncio.Event().wait(), seconds)
 
+    async def wait(
+        self, tasks: "set[asyncio.Future[Any]]", seconds: float
+    ) -> "set[asyncio.Future[Any]]":
+        """Waits until all of these have ended, for so many seconds that count at most.
+
+        Returns:
+            Those that have not, after a look at the sockets either.
+        """
+        until = self.read() + seconds
+        while tasks and (left := until - self.read()) > 0:
+            _, tasks = await asyncio.wait(tasks, timeout=left)
+        if tasks:
+            await self.look()
+        return {task for task in tasks if not task.done()}
+
     async def wait_for(self, work: Awaitable[T], seconds: float) -> T:
         """What `work` comes to, within so many seconds that count. It is cancelled if it takes
         longer, or if the waiting is.
@@ -117,12 +132,8 @@ class Clock:
             asyncio.TimeoutError: it took longer, and a look at the sockets did not end it either.
         """
         task = asyncio.ensure_future(work)
-        until = self.read() + seconds
         try:
-            while not task.done() and (left := until - self.read()) > 0:
-                await asyncio.wait({task}, timeout=left)
-            if not task.done():
-                await self.look()
+            await self.wait({task}, seconds)
         except BaseException:
             task.cancel()
             raise
