@@ -101,6 +101,24 @@ async def test_nothing_is_too_late_that_a_look_finds(machine: SimpleNamespace) -
     clock.close()
 
 
+async def test_tasks_are_given_the_time_that_was_left(machine: SimpleNamespace) -> None:
+    pool = Pool()
+    clock = ticking(pool, [])
+    go_on = asyncio.Event()
+    task = asyncio.create_task(go_on.wait())
+    waiting = asyncio.create_task(clock.wait({task}, 0.05))
+    await asyncio.sleep(0)
+    machine.now += 3600
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    go_on.set()
+    assert await waiting == set()
+    stuck = asyncio.create_task(asyncio.Event().wait())
+    assert await clock.wait({stuck}, 0) == {stuck}
+    stuck.cancel()
+    clock.close()
+
+
 async def test_a_look_is_over_when_every_reactor_is_through() -> None:
     pool, done = Pool(reactors=3), []
     clock = Clock(pool, asyncio.get_running_loop(), lambda seconds: None)  # type: ignore[arg-type]

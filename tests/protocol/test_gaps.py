@@ -9,7 +9,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -42,6 +42,13 @@ def stopped_for(server: Serving, seconds: float) -> None:
 def block(seconds: float) -> None:
     """Holds the loop up."""
     time.sleep(seconds)
+
+
+def on_the_loop_of_serve(story: Coroutine[Any, Any, None]) -> None:
+    """Which looks at its timers first, and at its sockets then."""
+    loop = uvloop.new_event_loop()
+    loop.run_until_complete(story)
+    loop.close()
 
 
 def _state(pid: int) -> str:
@@ -246,7 +253,11 @@ async def test_liveness_3_neither_is_a_request_that_lies_unread_behind_a_stop_la
         assert (answer.status, answer.text[:2]) == (200, "40")
 
 
-async def test_an_ack_that_waits_in_the_queue_of_a_blocked_loop_is_in_time() -> None:
+def test_an_ack_that_waits_in_the_queue_of_a_blocked_loop_is_in_time() -> None:
+    on_the_loop_of_serve(_ack_a_blocked_loop())
+
+
+async def _ack_a_blocked_loop() -> None:
     async with running(policy=Deaf()) as here, agents(here.ws, "other") as [other]:
         query = "EIO=4&transport=websocket"
         async with websocket(here.port, "/socket.io/", query) as one:
@@ -327,10 +338,7 @@ async def _any(value: object) -> object:
 
 
 def test_liveness_4_a_blocked_loop_ends_no_grace_of_one_who_is_back() -> None:
-    # On the loop of `serve`, which looks at its timers first.
-    loop = uvloop.new_event_loop()
-    loop.run_until_complete(_come_back_to_a_blocked_loop())
-    loop.close()
+    on_the_loop_of_serve(_come_back_to_a_blocked_loop())
 
 
 async def _come_back_to_a_blocked_loop() -> None:

@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from dscore.http.exchange import HIGH_WATER, Exchange, scope_of
 from dscore.http.lifespan import Lifespan, LifespanError
 from dscore.http.types import App, OfConnection, Request, Responder
+from dscore.patience import Wait, wait
 
 __all__ = ["HIGH_WATER", "App", "Bridge", "LifespanError"]
 
@@ -28,7 +29,12 @@ class Bridge:
     Call `startup` before the first request and `shutdown` after `drain_requests`.
     """
 
-    def __init__(self, pool: Responder, app: App) -> None:
+    def __init__(self, pool: Responder, app: App, wait: Wait = wait) -> None:
+        """
+        Args:
+            wait: for requests, and for the app's end.
+        """
+        self._wait_for = wait
         self._pool = pool
         self._app = app
         self._server = pool.address()
@@ -36,7 +42,7 @@ class Bridge:
         self._listens_everywhere = ip_address(self._server[0]).is_unspecified
         self._exchanges: dict[int, Exchange] = {}
         self._tasks: dict[asyncio.Task[None], Exchange] = {}
-        self._lifespan = Lifespan(app)
+        self._lifespan = Lifespan(app, self._wait_for)
 
     async def startup(self) -> None:
         """Starts the app (ASGI lifespan). An app without a lifespan is fine.
@@ -98,7 +104,7 @@ class Bridge:
         tasks = {task for task in tasks if task is not asyncio.current_task()}
         if not tasks:
             return tasks
-        _, late = await asyncio.wait(tasks, timeout=timeout)
+        late = await self._wait_for(tasks, timeout)
         return late & self._tasks.keys()
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from dscore.http.types import ASGI, App, Message
 from dscore.log import get_logger
+from dscore.patience import Wait
 
 DEAF_AFTER = 1.0
 """Seconds an app may take to return once it has said that it is done, or was cancelled."""
@@ -19,8 +20,9 @@ class LifespanError(Exception):
 class Lifespan:
     """One app's start and stop, in a task that lives as long as the app."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, wait: Wait) -> None:
         self._app = app
+        self._wait = wait
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[str | None] | None = None
@@ -50,9 +52,9 @@ class Lifespan:
         if task is None or task.done():
             return
         self._inbox.put_nowait({"type": "lifespan.shutdown"})
-        try:
-            await asyncio.wait_for(self._stopped.wait(), timeout)
-        except asyncio.TimeoutError:
+        stopped = asyncio.create_task(self._stopped.wait())
+        if await self._wait({stopped}, timeout):
+            stopped.cancel()
             _log.warning("http_lifespan_cut", seconds=timeout)
             self._cut(task)
         await self._end(task)
@@ -60,10 +62,10 @@ class Lifespan:
     async def _end(self, task: "asyncio.Task[None]") -> None:
         """Sees to it that the app has returned."""
         # One that has said it is complete returns by itself; cancelling that would be noise.
-        _, running = await asyncio.wait({task}, timeout=DEAF_AFTER)
+        running = await self._wait({task}, DEAF_AFTER)
         if running:
             self._cut(task)
-            _, running = await asyncio.wait({task}, timeout=DEAF_AFTER)
+            running = await self._wait({task}, DEAF_AFTER)
         if running:
             _log.error("http_lifespan_stuck")
 

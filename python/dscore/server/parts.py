@@ -56,7 +56,7 @@ class Parts:
             await self.bridge.drain_requests(max(GRACE, grace))
             await self.bridge.shutdown(settings.lifespan_timeout)
             grace = settings.request_timeout - context.seconds_since_stopping()
-            await context.tasks.close(max(GRACE, grace))
+            await context.tasks.close(max(GRACE, grace), context.clock.wait)
             await context.store.close()
         finally:
             self.loop_lag.close()
@@ -74,7 +74,7 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
     from dscore.http.asgi import Bridge
 
     pages = _pages(context, app)
-    bridge = Bridge(context.pool, pages)
+    bridge = Bridge(context.pool, pages, context.clock.wait)
     watchers = Watchers(context)
     terminations, requests = Terminations(), Requests(context.clock)
     loop = asyncio.get_running_loop()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
 from dscore.log import get_logger
+from dscore.patience import Wait, wait
 
 DEAF_AFTER = 1.0
 """Seconds a task may take to follow its cancellation."""
@@ -58,26 +59,31 @@ class Tasks:
         """Whether its owner has cancelled it."""
         return task in self._cut
 
-    async def close(self, grace: float) -> None:
+    async def close(self, grace: float, wait: Wait = wait) -> None:
         """Waits until everything has ended, what is begun meanwhile included; after `grace` seconds
         what is left is cancelled, and named in the log.
 
         A task that goes on in spite of that is named once more and left alone: it must not keep
         the process from ending.
         """
-        loop, own = asyncio.get_running_loop(), asyncio.current_task()
-        deadline = loop.time() + grace
         # A hook may be what closes the server: it cannot wait for itself.
-        while (running := self._tasks - {own}) and (left := deadline - loop.time()) > 0:
-            await asyncio.wait(running, timeout=left)
+        own = asyncio.current_task()
+        ends = asyncio.create_task(self._end_by_themselves(own))
+        if await wait({ends}, grace):
+            ends.cancel()
         self._closed = True
+        running = self._tasks - {own}
         for task in running:
             _log.warning("task_cut", task=task.get_name(), after=grace)
             self.cancel(task)
         if running:
-            _, running = await asyncio.wait(running, timeout=DEAF_AFTER)
+            running = await wait(running, DEAF_AFTER)
         for task in running:
             _log.error("task_stuck", task=task.get_name())
+
+    async def _end_by_themselves(self, but: "asyncio.Task[Any] | None") -> None:
+        while running := self._tasks - {but}:
+            await asyncio.wait(running)
 
     def __len__(self) -> int:
         return len(self._tasks)
