@@ -4,9 +4,11 @@ python -m dscore serve                      # in one terminal
 python examples/agent_glib.py out.mp4       # in another one
 python -m dscore terminate --all --yes      # in a third one: out.mp4 plays to its last frame
 
-Three lines are the agent's, marked (1) to (3).
+Three lines are the agent's, marked (1) to (3); with (4) and (5) SIGTERM and ctrl-C finish the
+recording, too.
 """
 
+import signal
 import sys
 
 import gi
@@ -36,6 +38,8 @@ def main(path: str) -> int:
     bus.connect("message", on_message)
 
     agent = embed.start(pipeline=pipeline, on_exit=lambda code: loop.quit())  # (2)
+    for number in (signal.SIGTERM, signal.SIGINT):  # (4)
+        signal.signal(number, lambda number, _: agent.stop(signal.Signals(number).name))  # (5)
     pipeline.set_state(Gst.State.PLAYING)
     print("playing", flush=True)
     loop.run()

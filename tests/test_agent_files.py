@@ -24,4 +24,4 @@ def test_the_page_names_every_key() -> None:
 
 def test_the_unit_s_exit_codes_are_the_agent_s() -> None:
     unit = (ROOT / "packaging" / "dscore-agent.service").read_text()
-    assert "RestartPreventExitStatus=2 3 4\n" in unit
+    assert "RestartPreventExitStatus=2 3 5\n" in unit

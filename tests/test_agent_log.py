@@ -1,6 +1,8 @@
 """Lines of the agent, in the standard `logging` of whatever program it is in."""
 
+import contextlib
 import logging
+import os
 
 import pytest
 
@@ -34,3 +36,23 @@ def test_a_value_is_no_longer_than_a_few_lines(
     LOG.warning("refused", reason=value)
     assert len(said(caplog).getMessage()) < LONGEST + 50
     assert len(said(caplog).__dict__["fields"]["reason"]) == LONGEST + 1
+
+
+def test_a_handler_whose_pipe_is_full_is_passed_by(caplog: pytest.LogCaptureFixture) -> None:
+    """It would hold the agent for as long as no process reads; the others get the line."""
+    reader, writer = os.pipe()
+    with open(writer, "w") as stream, open(reader, "rb"):
+        handler = logging.StreamHandler(stream)
+        logging.getLogger("dscore.agent.test").addHandler(handler)
+        try:
+            LOG.warning("first")
+            assert os.read(reader, 100) == b"first\n"
+            os.set_blocking(writer, False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(writer, bytes(4096))
+            os.set_blocking(writer, True)
+            LOG.warning("second")
+        finally:
+            logging.getLogger("dscore.agent.test").removeHandler(handler)
+    assert [record.getMessage() for record in caplog.records] == ["first", "second"]

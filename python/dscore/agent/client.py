@@ -28,6 +28,9 @@ from dscore.agent.status import Exit, State, Status
 from dscore.agent.termination import Termination
 from dscore.agent.wire import CLOSE_SECONDS
 
+MAX_REASON = 123
+"""Bytes of the reason in a close frame (RFC 6455 §5.5)."""
+
 _log = Log("dscore.agent")
 
 
@@ -145,10 +148,15 @@ class Agent:
             raise RuntimeError("the agent was not started")
         return await asyncio.shield(self._ended)
 
-    async def close(self) -> None:
-        """Ends the connection and everything else, without asking the application. Idempotent."""
+    async def close(self, reason: str = "agent stopped") -> None:
+        """Ends the connection and everything else, without asking the application. Idempotent.
+
+        Args:
+            reason: For the server, whose `why` tells it; what a close frame has no room for is cut.
+        """
         if self._ended is None:
             return
+        self._link.farewell = reason.encode()[:MAX_REASON].decode(errors="ignore")
         self._finish(Exit.STOPPED)
         self._outbox.close()
         running = [task for task in (self._life, self._stopping) if task is not None]

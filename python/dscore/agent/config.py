@@ -60,6 +60,8 @@ class AgentConfig:
         max_message_size: Bytes; the server's limit, past which it would close the connection.
         metrics_port: Where Prometheus may ask on this machine; None: nowhere.
         pipeline_reports: What is told to the server when it happens in the pipeline.
+        pipeline_restart: Of `dscore agent`: a pipeline that fails, or a live one that ends unasked,
+            is built anew, where otherwise the process ends.
 
     Raises:
         ConfigError: A value cannot be used; says which.
@@ -87,6 +89,7 @@ class AgentConfig:
     max_message_size: int = 1_000_000
     metrics_port: int | None = None
     pipeline_reports: tuple[Kind, ...] = ()
+    pipeline_restart: bool = False
 
     def __post_init__(self) -> None:
         self._check("url", _url)
@@ -360,4 +363,5 @@ _SETTINGS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "max_message_size": (_whole(64, 100_000_000), "max_message_size"),
     "metrics_port": (_whole(1, 65535), "metrics_port"),
     "pipeline_reports": (_kinds, "pipeline_reports"),
+    "pipeline_restart": (_boolean, "pipeline_restart"),
 }

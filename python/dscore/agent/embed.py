@@ -24,7 +24,7 @@ from dscore.agent.log import Log
 from dscore.agent.status import Exit, State, Status
 
 if TYPE_CHECKING:
-    from dscore.agent.pipeline import PipelineBinding
+    from dscore.agent.pipeline.group import PipelineGroup
 
 START_SECONDS = 10.0
 
@@ -37,11 +37,11 @@ class AgentThread:
     def __init__(
         self,
         agent: Agent,
-        binding: "PipelineBinding | None",
+        pipelines: "PipelineGroup | None",
         on_exit: Callable[[int], Any] | None,
     ) -> None:
         self._agent = agent
-        self._binding = binding
+        self._pipelines = pipelines
         self._on_exit = on_exit
         self._started = threading.Event()
         self._failure: BaseException | None = None
@@ -119,16 +119,16 @@ class AgentThread:
 
     async def _live(self) -> int:
         self._loop = asyncio.get_running_loop()
-        if self._binding is not None:
-            await self._binding.start()
+        if self._pipelines is not None:
+            await self._pipelines.start()
         await self._agent.start()
         self._started.set()
         try:
             return await self._agent.wait()
         finally:
             await self._agent.close()
-            if self._binding is not None:
-                await self._binding.close()
+            if self._pipelines is not None:
+                await self._pipelines.close()
 
     def _tell(self, code: int) -> None:
         if self._on_exit is None:
@@ -153,8 +153,9 @@ def start(
     Args:
         config: Settings, or a file with a section `[websocket]`; `DSCORE_AGENT_*` variables win
             over a file.
-        pipeline: The program's `Gst.Pipeline`, which it plays itself, and whose bus it reads. It is
-            stopped when the server asks for it; where it hangs, the process is ended.
+        pipeline: The program's `Gst.Pipeline`, or a list of several, which it plays itself, and
+            whose buses it reads. They are stopped when the server asks for it; where one hangs, the
+            process is ended.
         on_terminate: Instead of that. See `Agent`. Async hooks run on the agent's loop, not on the
             program's.
         on_message: See `Agent`.
@@ -166,26 +167,32 @@ def start(
         ConfigError: A setting is wrong.
     """
     settings = config if isinstance(config, AgentConfig) else load(config, environ=environ)
-    binding = None if pipeline is None else _bind(pipeline, settings)
-    if binding is not None and on_terminate is None:
-        on_terminate = binding.on_terminate
+    pipelines = None if pipeline is None else _bind(pipeline, settings)
+    if pipelines is not None and on_terminate is None:
+        on_terminate = pipelines.on_terminate
     agent = Agent(settings, on_terminate=on_terminate, on_message=on_message, on_state=on_state)
-    if binding is not None:
-        binding.report_to(agent.send, settings.pipeline_reports)
-    thread = AgentThread(agent, binding, on_exit)
+    if pipelines is not None:
+        pipelines.report_to(agent.send, settings.pipeline_reports)
+    thread = AgentThread(agent, pipelines, on_exit)
     thread._start()
     return thread
 
 
-def _bind(pipeline: Any, config: AgentConfig) -> "PipelineBinding":
+def _bind(pipeline: Any, config: AgentConfig) -> "PipelineGroup":
     # GStreamer is for those who have a pipeline.
     from dscore.agent.pipeline import PipelineBinding
+    from dscore.agent.pipeline.group import PipelineGroup
 
-    return PipelineBinding(
-        pipeline,
-        stop_timeout=config.pipeline_stop_timeout,
-        hard_timeout=config.graceful_shutdown_timeout,
-        embedded=True,
+    return PipelineGroup(
+        [
+            PipelineBinding(
+                each,
+                stop_timeout=config.pipeline_stop_timeout,
+                hard_timeout=config.graceful_shutdown_timeout,
+                embedded=True,
+            )
+            for each in (pipeline if isinstance(pipeline, list | tuple) else [pipeline])
+        ]
     )
 
 

@@ -84,6 +84,8 @@ class Link:
         """Another agent has taken over this one's id, and may be connected still."""
         self.connection: Connection | None = None
         self.retry_in: float | None = None
+        self.farewell = "agent stopped"
+        """What the server is told when this end closes the connection."""
         self.last_end = End(0, "")
         self.health = Health.UNKNOWN
 
@@ -199,7 +201,7 @@ class Link:
             self._conversation.end()
             watch.cancel()
             # On every way out but the usual one it is open still.
-            connection.close(1001, "agent stopped")
+            connection.close(1001, self.farewell)
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({connection.ended}, timeout=CLOSE_SECONDS)
             connection.abort("closed")

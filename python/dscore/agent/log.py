@@ -6,6 +6,7 @@ An embedding program decides where lines go, so a record reads well on its own
 """
 
 import logging
+import select
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,8 +55,50 @@ class Log:
             return
         fields = {name: _cut(value) for name, value in fields.items()}
         words = [event, *(f"{name}={_shown(value)}" for name, value in fields.items())]
-        extra = {"event": event, "fields": fields}
-        self._logger.log(level, "%s", " ".join(words), extra=extra, exc_info=error)
+        record = self._logger.makeRecord(
+            self._logger.name,
+            level,
+            __file__,
+            0,
+            "%s",
+            (" ".join(words),),
+            None if error is None else (type(error), error, error.__traceback__),
+            extra={"event": event, "fields": fields},
+        )
+        _handle(self._logger, record)
+
+
+def _handle(logger: logging.Logger, record: logging.LogRecord) -> None:
+    """What `logging` does with a record, past handlers that would block.
+
+    A pipe that is read by no process fills up, and then holds every writer for good: the agent, and
+    whatever it stops, must not be among them. The lock of such a handler may be held, too.
+    """
+    if logger.disabled or not logger.filter(record):
+        return
+    for handler in _handlers(logger):
+        if record.levelno >= handler.level and not _is_full(handler):
+            handler.handle(record)
+
+
+def _handlers(logger: logging.Logger) -> list[logging.Handler]:
+    found: list[logging.Handler] = []
+    at: logging.Logger | None = logger
+    while at is not None:
+        found += at.handlers
+        at = at.parent if at.propagate else None
+    return found or ([logging.lastResort] if logging.lastResort is not None else [])
+
+
+def _is_full(handler: logging.Handler) -> bool:
+    """It writes into a pipe or the like that has no room now."""
+    try:
+        descriptor = handler.stream.fileno()  # type: ignore[attr-defined]
+    except (AttributeError, OSError, ValueError):
+        return False
+    poller = select.poll()
+    poller.register(descriptor, select.POLLOUT)
+    return not poller.poll(0)
 
 
 def _cut(value: object) -> object:

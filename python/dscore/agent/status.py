@@ -30,6 +30,8 @@ class Exit(IntEnum):
     INCOMPLETE = 5
     """Told to stop, and it stopped, but a stream did not reach its end: a recording may lack its
     index."""
+    ENDED = 6
+    """A live pipeline came to its end, and was not told to: its camera is gone."""
 
 
 @dataclass(frozen=True, kw_only=True)

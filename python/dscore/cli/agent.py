@@ -20,7 +20,7 @@ from dscore.cli.notify import Notifier
 from dscore.config import LogConfig
 
 if TYPE_CHECKING:
-    from dscore.agent.pipeline import PipelineBinding
+    from dscore.agent.pipeline.keeper import PipelineKeeper
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -80,11 +80,10 @@ class _Program:
         self._config = config
         self._notifier = Notifier()
         self._interrupts = 0
-        self._binding = None if pipeline is None else _bind(pipeline, config)
-        on_terminate = None if self._binding is None else self._binding.on_terminate
+        self._farewell = "agent stopped"
+        self._keeper = None if pipeline is None else self._keep(pipeline)
+        on_terminate = None if self._keeper is None else self._keeper.on_terminate
         self._agent = Agent(config, on_terminate=on_terminate)
-        if self._binding is not None:
-            self._binding.report_to(self._agent.send, config.pipeline_reports)
 
     async def run(self) -> int:
         """Lives until the agent or the pipeline is over.
@@ -101,38 +100,61 @@ class _Program:
                 return await self._live()
             finally:
                 self._notifier.stopping()
-                await self._agent.close()
+                await self._agent.close(self._farewell)
 
     async def _live(self) -> int:
         told = asyncio.ensure_future(self._agent.wait())
-        if self._binding is None:
+        if self._keeper is None:
             return await told
         # Side by side: an element that hangs on its way to PLAYING must not keep us from stopping.
-        played = asyncio.ensure_future(self._play(self._binding))
+        played = asyncio.ensure_future(self._keeper.run())
         await asyncio.wait({told, played}, return_when=asyncio.FIRST_COMPLETED)
         if self._agent.is_terminating:
             # The pipeline is over because the agent was told to stop it: how that went, it knows.
             played.cancel()
             return await told
-        stopped = await self._binding.stop()
         if told.done():
+            stopped = await self._keeper.stop()
             played.cancel()
-            return told.result() if stopped.ok else Exit.FORCED
+            return told.result() or stopped.as_answer().exit_code
         told.cancel()
-        return Exit.STOPPED if await played and stopped.ok else Exit.FAILED
-
-    async def _play(self, binding: "PipelineBinding") -> bool:
-        """Plays the pipeline until it is over; False: it failed."""
         try:
-            await binding.start()
+            ended = await played
         except PipelineError as error:
-            if self._agent.is_terminating:
-                return False
+            self._farewell = f"pipeline does not start: {error}"
             raise CliError(f"the pipeline does not start: {error}") from None
-        return await binding.wait() is None
+        self._farewell = ended.cause
+        say = _log.info if ended.code == Exit.STOPPED else _log.error
+        say("pipeline_over", cause=ended.cause, exit_code=int(ended.code))
+        return ended.code
+
+    def _keep(self, pipeline: str) -> "PipelineKeeper":
+        try:
+            from dscore.agent.pipeline import PipelineBinding
+            from dscore.agent.pipeline.keeper import PipelineKeeper
+        except ImportError as error:
+            raise CliError(
+                f"--pipeline needs GStreamer for Python ({error}); install python3-gi and "
+                "gir1.2-gstreamer-1.0, see docs/agent.md"
+            ) from None
+        config = self._config
+
+        def build() -> PipelineBinding:
+            binding = PipelineBinding(
+                pipeline,
+                stop_timeout=config.pipeline_stop_timeout,
+                hard_timeout=config.graceful_shutdown_timeout,
+            )
+            binding.report_to(lambda message: self._agent.send(message), config.pipeline_reports)
+            return binding
+
+        try:
+            return PipelineKeeper(build, restart=config.pipeline_restart)
+        except PipelineError as error:
+            raise CliError(f"--pipeline: {error}", USAGE) from None
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.add_signal_handler(signal.SIGTERM, self._agent.stop, "SIGTERM")
+        loop.add_signal_handler(signal.SIGTERM, self._stop, "SIGTERM")
         loop.add_signal_handler(signal.SIGINT, self._interrupted)
         loop.add_signal_handler(signal.SIGUSR1, self._agent.log_state, logging.INFO)
 
@@ -141,7 +163,11 @@ class _Program:
         if self._interrupts > 1:
             _log.warning("interrupted")
             _exit(INTERRUPTED)
-        self._agent.stop("SIGINT")
+        self._stop("SIGINT")
+
+    def _stop(self, name: str) -> None:
+        self._farewell = f"stopped: {name}"
+        self._agent.stop(name)
 
     def _announce(self, loop: asyncio.AbstractEventLoop) -> None:
         config = self._config
@@ -154,24 +180,6 @@ class _Program:
     def _feed_watchdog(self, loop: asyncio.AbstractEventLoop, interval: float) -> None:
         self._notifier.watchdog()
         loop.call_later(interval, self._feed_watchdog, loop, interval)
-
-
-def _bind(pipeline: str, config: AgentConfig) -> "PipelineBinding":
-    try:
-        from dscore.agent.pipeline import PipelineBinding
-    except ImportError as error:
-        raise CliError(
-            f"--pipeline needs GStreamer for Python ({error}); install python3-gi and "
-            "gir1.2-gstreamer-1.0, see docs/agent.md"
-        ) from None
-    try:
-        return PipelineBinding(
-            pipeline,
-            stop_timeout=config.pipeline_stop_timeout,
-            hard_timeout=config.graceful_shutdown_timeout,
-        )
-    except PipelineError as error:
-        raise CliError(f"--pipeline: {error}", USAGE) from None
 
 
 class _Forwarder(logging.Handler):

@@ -9,9 +9,6 @@ The loop waits for no element: everything that may hang is called in a thread of
 """
 
 import asyncio
-import contextlib
-import os
-import threading
 import time
 from collections.abc import Callable, Collection
 from typing import Any
@@ -20,18 +17,21 @@ from dscore.agent.events import Kind, PipelineError, PipelineEvent, StopReport
 from dscore.agent.hooks import Hook, HookQueue, call, within
 from dscore.agent.log import Log
 from dscore.agent.pipeline.bus import BusReader, call_on, is_watched
+from dscore.agent.pipeline.forced import ExitGuard
 from dscore.agent.pipeline.glib import GLibThread, is_turned_elsewhere
 from dscore.agent.pipeline.gst import GLib, Gst
 from dscore.agent.pipeline.report import Reporter
-from dscore.agent.pipeline.stop import Ending, Progress, Stopping, first_of
-from dscore.agent.pipeline.walk import is_source
-from dscore.agent.status import Exit
+from dscore.agent.pipeline.stop import Ending, Progress, Stopping, first_of, streams_seconds
+from dscore.agent.pipeline.walk import changing, has_live_source, is_source, waiting_sinks
 from dscore.agent.termination import TerminateAnswer, TerminateRequest
 
 ANSWER_SECONDS = 1.0
 """Of the hard timeout: for the answer to get out, and for the process to end by itself."""
 ANSWER_SHARE = 0.2
 """The same of a short one."""
+PREROLL_SECONDS = 10.0
+"""A sink that has no frame by then is worth a warning."""
+QUERY_SECONDS = 1.0
 
 _log = Log("dscore.agent.pipeline")
 
@@ -79,6 +79,10 @@ class PipelineBinding:
         self._glib: GLibThread | None = None
         self._signals: list[int] = []
         self._starting: asyncio.Task[Gst.StateChangeReturn] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._is_live = False
+        self._is_given_up = False
+        """Stopped while an element hung on its way to PAUSED, it shall not go on from there."""
         self._stopping: asyncio.Task[StopReport] | None = None
 
     def report_to(self, send: Callable[[dict[str, Any]], object], kinds: Collection[Kind]) -> None:
@@ -96,12 +100,11 @@ class PipelineBinding:
         self._attach()
         if self._embedded:
             return
-        self._starting = asyncio.create_task(call(self.pipeline.set_state, Gst.State.PLAYING))
-        started = await asyncio.shield(self._starting) != Gst.StateChangeReturn.FAILURE
+        self._starting = asyncio.create_task(call(self._play))
+        started = await asyncio.shield(self._starting)
         if self._stopping is not None:
             return  # Stopped before it played: no element is to blame for that.
-        if started:
-            _log.info("pipeline_playing", pipeline=self.pipeline.get_name())
+        if started != Gst.StateChangeReturn.FAILURE:
             return
         await self.stop()
         cause = self._ending.error
@@ -116,6 +119,14 @@ class PipelineBinding:
         ending = self._ending
         await first_of(ending.eos, ending.failed, ending.stopped)
         return ending.error
+
+    async def is_live(self) -> bool:
+        """Its data comes as time goes by, as from a camera: it has no end of its own."""
+        if self._is_live:
+            return True
+        # A program has played it, or a source was made later. Sinks at their end ask no more.
+        asking = asyncio.ensure_future(call(has_live_source, self.pipeline))
+        return await within(asking, QUERY_SECONDS) and bool(asking.result())
 
     async def stop(
         self, progress: Progress | None = None, *, deadline: float | None = None
@@ -136,6 +147,8 @@ class PipelineBinding:
 
     async def close(self) -> None:
         """Leaves the pipeline as it is, and hears no more of it. Idempotent."""
+        if self._watching is not None:
+            self._watching.cancel()
         if self._bus is not None:
             self._bus.close()
         while self._signals:
@@ -150,7 +163,7 @@ class PipelineBinding:
         Where something hangs, this process is ended by force when the time is up.
         """
         limit = min(time.monotonic() + self._hard_timeout, request.deadline)
-        guard = _ExitGuard(limit) if self._force_exit else None
+        guard = ExitGuard(limit) if self._force_exit else None
         report = await self.stop(request.progress, deadline=limit - self._answer_seconds)
         if guard is not None and report.ok:
             guard.disarm()
@@ -168,7 +181,9 @@ class PipelineBinding:
             return
         if self._embedded is None:
             self._embedded = is_watched(self.pipeline.get_bus())
-        self._bus = BusReader(self.pipeline, self._see)
+        self._warn_of_times()
+        self._bus = BusReader(self.pipeline, self._see, self._see_playing)
+        self._watching = asyncio.create_task(self._watch_preroll())
         if self._embedded:
             self._bus.listen()
         else:
@@ -191,7 +206,7 @@ class PipelineBinding:
         if self._starting is not None:
             # Half started it would go to NULL as if no data had flowed, and then data may have.
             patience = min(self._stop_timeout / 2, deadline - time.monotonic())
-            await within(asyncio.shield(self._starting), patience)
+            self._is_given_up = not await within(asyncio.shield(self._starting), patience)
         stopping = Stopping(
             self.pipeline,
             self._ending,
@@ -204,6 +219,40 @@ class PipelineBinding:
         self._ending.stopped.set()
         return report
 
+    def _play(self) -> Gst.StateChangeReturn:
+        # In two steps: only the way to PAUSED tells whether data comes as time goes by.
+        changed = self.pipeline.set_state(Gst.State.PAUSED)
+        self._is_live = changed == Gst.StateChangeReturn.NO_PREROLL
+        if changed == Gst.StateChangeReturn.FAILURE or self._is_given_up:
+            return changed
+        return self.pipeline.set_state(Gst.State.PLAYING)
+
+    def _warn_of_times(self) -> None:
+        in_force = streams_seconds(self._stop_timeout, self._hard_timeout - self._answer_seconds)
+        if in_force < self._stop_timeout:
+            _log.warning(
+                "pipeline_stop_timeout_too_long",
+                pipeline_stop_timeout_sec=self._stop_timeout,
+                graceful_shutdown_timeout_sec=self._hard_timeout,
+                in_force_sec=round(in_force, 3),
+                remedy="the second must leave the elements and the answer two seconds more",
+            )
+
+    async def _watch_preroll(self) -> None:
+        """Warns, once, of sinks that wait for their first frame in vain."""
+        # A program plays it when it likes; its bus tells no wish, only what has come about.
+        while self.pipeline.target_state < Gst.State.PAUSED:  # noqa: ASYNC110
+            await asyncio.sleep(1.0)
+        await asyncio.sleep(PREROLL_SECONDS)
+        waiting = waiting_sinks(self.pipeline) or changing(self.pipeline)
+        if waiting:
+            _log.warning(
+                "pipeline_not_playing", waiting=", ".join(waiting), seconds=PREROLL_SECONDS
+            )
+
+    def _see_playing(self) -> None:
+        _log.info("pipeline_playing", pipeline=self.pipeline.get_name())
+
     def _see(self, event: PipelineEvent) -> None:
         say = {"error": _log.error, "warning": _log.warning}.get(event.kind, _log.info)
         say(f"pipeline_{event.kind}", source=event.source, message=event.message)
@@ -211,23 +260,6 @@ class PipelineBinding:
         self._hooks.put(self._hook, event)
         if self._reporter is not None:
             self._reporter.see(event)
-
-
-class _ExitGuard:
-    """Ends the process at a moment, unless disarmed; needs neither the loop nor the log for it."""
-
-    def __init__(self, moment: float) -> None:
-        self._timer = threading.Timer(max(moment - time.monotonic(), 0.0), self._leave)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def disarm(self) -> None:
-        self._timer.cancel()
-
-    def _leave(self) -> None:
-        with contextlib.suppress(OSError):
-            os.write(2, b"dscore agent: the pipeline hangs, leaving by force\n")
-        os._exit(Exit.FORCED)
 
 
 def _parse(description: str) -> Gst.Pipeline:

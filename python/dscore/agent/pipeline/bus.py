@@ -8,6 +8,7 @@ are posted, in the thread that posts them.
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from dscore.agent.events import Kind, PipelineEvent
@@ -23,16 +24,29 @@ _STREAM_KINDS: dict[str, Kind] = {
     "stream-eos": "stream_eos",
 }
 _STREAM_FIELDS = ("source-id", "sensor-id", "sensor-name", "uri", "stream-id")
-_HEARD = ("eos", "error", "warning", "element")
+_HEARD = ("eos", "error", "warning", "element", "state-changed")
 
 
 class BusReader:
     """Hands the events of one pipeline's bus to the loop it was made on."""
 
-    def __init__(self, pipeline: Gst.Pipeline, on_event: Callable[[PipelineEvent], None]) -> None:
+    def __init__(
+        self,
+        pipeline: Gst.Pipeline,
+        on_event: Callable[[PipelineEvent], None],
+        on_playing: Callable[[], None],
+    ) -> None:
+        """Reads nothing yet; `drain` or `listen` does.
+
+        Args:
+            pipeline: Whose bus it is.
+            on_event: Called on the loop with each event.
+            on_playing: Called on the loop when the pipeline itself has reached PLAYING.
+        """
         self._pipeline = pipeline
         self._bus = pipeline.get_bus()
         self._on_event = on_event
+        self._on_playing = on_playing
         self._loop = asyncio.get_running_loop()
         self._descriptor: int | None = None
         self._handlers: list[int] = []
@@ -64,17 +78,26 @@ class BusReader:
             message = self._bus.pop()
             if message is None:
                 return
-            event = self._read(message)
-            if event is not None:
-                self._on_event(event)
+            tell = self._read(message)
+            if tell is not None:
+                tell()
 
     def _hear(self, _bus: Gst.Bus, message: Gst.Message) -> None:
         # In a streaming thread, which must not wait for the loop: what the message says is copied.
-        event = self._read(message)
-        if event is not None:
-            call_on(self._loop, self._on_event, event)
+        tell = self._read(message)
+        if tell is not None:
+            call_on(self._loop, tell)
 
-    def _read(self, message: Gst.Message) -> PipelineEvent | None:
+    def _read(self, message: Gst.Message) -> Callable[[], None] | None:
+        """What is to be called on the loop for a message."""
+        if message.type == Gst.MessageType.STATE_CHANGED:
+            ours = message.src == self._pipeline
+            playing = ours and message.parse_state_changed()[1] == Gst.State.PLAYING
+            return self._on_playing if playing else None
+        event = self._event(message)
+        return None if event is None else partial(self._on_event, event)
+
+    def _event(self, message: Gst.Message) -> PipelineEvent | None:
         source = message.src.get_name() if message.src is not None else "pipeline"
         if message.type == Gst.MessageType.EOS:
             # Bins inside the pipeline may forward those of their own sinks.
@@ -99,11 +122,11 @@ def is_watched(bus: Gst.Bus) -> bool:
 
 
 def call_on(
-    loop: asyncio.AbstractEventLoop, function: Callable[[PipelineEvent], None], event: PipelineEvent
+    loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object
 ) -> None:
     """Calls a function on the loop, from any thread; on a loop that has ended, nothing happens."""
     with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, event)
+        loop.call_soon_threadsafe(function, *arguments)
 
 
 def _fault(kind: Kind, source: str, error: GLib.Error, debug: str | None) -> PipelineEvent:

@@ -25,6 +25,15 @@ def is_source(element: Gst.Element) -> bool:
     return _is_flagged(element) and element.numsrcpads > 0
 
 
+def has_live_source(pipeline: Gst.Bin) -> bool:
+    """Something in it gives its data as time goes by, as a camera does."""
+    for pad in (pad for source in sources(pipeline) for pad in source.srcpads):
+        query = Gst.Query.new_latency()
+        if pad.query(query) and query.parse_latency()[0]:
+            return True
+    return False
+
+
 def is_transport(element: Gst.Element) -> bool:
     """It says that it is a source, and takes data all the same, to carry it to a peer."""
     return _is_flagged(element) and element.numsinkpads > 0
@@ -61,6 +70,15 @@ def changing(pipeline: Gst.Bin) -> list[str]:
 def still_up(pipeline: Gst.Bin) -> list[str]:
     """Names of the elements that are not in the state NULL."""
     return [e.name for e in leaves(pipeline) if e.current_state != Gst.State.NULL]
+
+
+def waiting_sinks(pipeline: Gst.Bin) -> list[str]:
+    """Names of the sinks that have not got the first frame that they wait for."""
+    return sorted(
+        element.get_name()
+        for element in leaves(pipeline)
+        if element.numsrcpads == 0 and element.pending_state != Gst.State.VOID_PENDING
+    )
 
 
 def names(element: Gst.Element) -> set[str]:
