@@ -143,8 +143,36 @@ async def test_a_method_that_is_not_taken_is_a_405_problem_with_allow() -> None:
     async with client_of(FakeFleet()) as client:
         answer = await client.put("/api/v1/maintenance", json={})
         assert_problem(answer, 405)
-        assert answer.headers["allow"] == "GET"
+        assert answer.headers["allow"] == "GET, HEAD, POST"
         assert_problem(await client.post("/livez"), 405)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("PUT", "/api/v1/agents/a", "GET, HEAD, DELETE"),
+        ("PATCH", "/api/v1/drain", "GET, HEAD, POST"),
+        ("GET", "/api/v1/agents/a/terminate", "POST"),
+        ("DELETE", "/livez", "GET, HEAD"),
+        ("POST", "/api/v1/agents/a%2Fb/events", "GET, HEAD"),
+    ],
+)
+async def test_allow_names_every_method_of_the_path(method: str, path: str, allow: str) -> None:
+    async with client_of(FakeFleet("a")) as client:
+        answer = await client.request(method, path)
+        assert_problem(answer, 405)
+        assert answer.headers["allow"] == allow
+
+
+async def test_openapi_lets_no_body_be_null() -> None:
+    bodies = [
+        each["requestBody"]
+        for each in operations(await openapi()).values()
+        if "requestBody" in each
+    ]
+    assert len(bodies) == 4
+    for body in bodies:
+        assert "null" not in str(body["content"]["application/json"]["schema"])
 
 
 async def test_head_is_answered_wherever_get_is() -> None:

@@ -138,6 +138,7 @@ def _describe_problems(document: dict[str, Any]) -> None:
             if "422" in operation["responses"]:
                 refusals["422"] = "The request is not valid."
             if "requestBody" in operation:
+                _forbid_null(operation["requestBody"])
                 refusals["415"] = "The body is not sent as JSON."
             if path.startswith(API):
                 refusals |= _REFUSALS
@@ -145,6 +146,15 @@ def _describe_problems(document: dict[str, Any]) -> None:
                 del refusals["503"]
             for status, description in refusals.items():
                 operation["responses"][status] = _problem_response(description)
+
+
+def _forbid_null(body: dict[str, Any]) -> None:
+    """A body may be left out, but one that is there is an object: FastAPI writes both as null."""
+    content = body["content"]["application/json"]
+    shapes = content["schema"].get("anyOf", ())
+    for shape in shapes:
+        if shape.get("type") != "null":
+            content["schema"] = shape
 
 
 def _problem_response(description: str) -> dict[str, Any]:

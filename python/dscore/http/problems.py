@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 MEDIA_TYPE = "application/problem+json"
 NOTHING_HERE = (
@@ -75,9 +76,26 @@ async def _refused(request: Request, error: Exception) -> Response:
     detail = error.detail
     if not isinstance(error, HTTPException):  # Starlette's own: the detail is only the phrase
         detail = _ROUTING_DETAIL.get(error.status_code, detail)
-    return problem(error.status_code, str(detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = _allowed(request)
+    return problem(error.status_code, str(detail), headers=headers)
 
 
+def _allowed(request: Request) -> str:
+    """All methods of the path (RFC 9110 §10.2.1); each is a route, which knows no other."""
+    routes = request.app.routes
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    allowed = [
+        method
+        for method, scope in scopes.items()
+        if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    ]
+    # The gate makes a GET of it.
+    return ", ".join(["GET", "HEAD", *allowed[1:]] if "GET" in allowed else allowed)
+
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _ROUTING_DETAIL = {
     404: NOTHING_HERE,
     405: "This path does not take that method; Allow names those it takes.",
