@@ -4,6 +4,8 @@ import asyncio
 import http.client
 import json
 import os
+import re
+import select
 import socket
 import subprocess
 import sys
@@ -13,10 +15,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+import websockets
 
 import dscore
 from dscore import operator_token
 from serving import Serving, clean_environment
+from waiting import wait_until
 from wire import agent
 
 Serve = Callable[..., Serving]
@@ -267,3 +271,65 @@ def test_power_page_is_at_its_path(serve: Serve, prefix: str, page: str, lead: s
     if lead is not None:
         assert serving.get(page.rstrip("/"))[0] == 308
         assert serving.get("/")[0] == 404
+
+
+def counted(serving: Serving, where: str) -> float:
+    """How many wrong tokens of a kind the metrics know of."""
+    _, body = serving.request("GET", "/metrics", headers=bearer("operator-secret"))
+    found = re.search(rf'^dscore_wrong_tokens_total{{where="{where}"}} (.+)$', body.decode(), re.M)
+    assert found is not None
+    return float(found[1])
+
+
+async def test_power_wrong_tokens_of_sockets_are_counted_logged_and_answered_late(
+    serve: Serve,
+) -> None:
+    serving = serve(env=REQUIRED)
+    async with agent(serving.ws, "cam-1", introduce=False) as one:
+        began = time.monotonic()
+        await one.send("app_ready", instance_id="cam-1", token="guess-1")
+        assert await one.closed() == (1008, "authentication failed")
+        assert time.monotonic() - began >= 0.5
+    async with agent(serving.ws, "page", introduce=False) as page:
+        await page.send("watch", token="agent-secret")
+        assert (await page.recv_type("error"))["code"] == "forbidden"
+        # The connection lives on, and the right token is taken.
+        await page.send("watch", token="operator-secret", snapshot=True)
+        await page.send("client_status_request", clientName="x")
+        await page.recv_type("server_status_response")
+    url = f"ws://{serving.host}:{serving.port}/socket.io/?EIO=4&transport=websocket"
+    async with websockets.connect(url, proxy=None) as client:
+        await client.recv()
+        await client.send('40{"token": "guess-2"}')
+        await client.recv()
+        await asyncio.to_thread(wait_until, lambda: counted(serving, "connect") == 1, "its count")
+        # Shown again by the introduction it is the same one.
+        await client.send('42["heartbeat", {"clientName": "cam-2"}]')
+        await asyncio.wait_for(client.wait_closed(), 10)
+    kinds = ("app_ready", "watch", "connect", "http")
+    counts = await asyncio.to_thread(lambda: [counted(serving, each) for each in kinds])
+    assert counts == [1, 1, 1, 0]
+    lines = [line for line in serving.log_lines() if line.get("event") == "wrong_token"]
+    assert [line["where"] for line in lines] == ["app_ready", "watch", "connect"]
+    assert all(line["ip"] == "127.0.0.1" for line in lines)
+    assert "guess" not in serving.log
+
+
+def test_power_wrong_tokens_hold_nothing_else_up(serve: Serve) -> None:
+    serving = serve(env=REQUIRED)
+
+    def ask(token: str) -> socket.socket:
+        one = socket.create_connection((serving.host, serving.port), 10)
+        line = f"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n"
+        one.sendall(line.encode())
+        return one
+
+    guesses = [ask(f"guess-{number}") for number in range(16)]
+    try:
+        with ask("operator-secret") as right:
+            assert right.recv(4096).startswith(b"HTTP/1.1 200 ")
+            answered, _, _ = select.select(guesses, [], [], 0)
+            assert answered == []
+    finally:
+        for guess in guesses:
+            guess.close()

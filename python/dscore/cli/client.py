@@ -24,9 +24,7 @@ class Client:
         parts = urlsplit(self.url)
         # A proxy of the environment never knows the way to this machine's own loopback.
         loopback = is_loopback(parts.hostname or "")
-        if token is None:
-            token = _left_token(parts)
-        self.token = token
+        self.token = token = token or _left_token(parts)
         self._http = httpx.Client(
             base_url=self.url,
             headers={} if token is None else {"authorization": f"Bearer {token}"},
