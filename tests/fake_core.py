@@ -205,6 +205,7 @@ class ReactorPool:
         self.config = config
         self.commands: list[tuple[Any, ...]] = []
         self.open: set[int] = set()
+        self.watching: set[int] = set()
         """WebSockets, by the events that were pushed."""
         self.deaf: set[int] = set()
         """Connections that do not read: nothing they are sent is ever drained."""
@@ -291,6 +292,7 @@ class ReactorPool:
 
     def accept_watcher(self, conn: int, replies: Sequence[bytes] = ()) -> None:
         self.commands.append(("accept_watcher", conn, list(replies)))
+        self.watching.add(conn)
 
     def refuse(self, conn: int, code: str, message: str, request_type: str | None = None) -> None:
         self.commands.append(("refuse", conn, code, message, request_type))
@@ -325,6 +327,7 @@ class ReactorPool:
 
     def lift_deadline(self, conn: int) -> None:
         self.commands.append(("lift_deadline", conn))
+        self.watching.add(conn)
 
     def send_many(self, conns: Sequence[int], text: bytes) -> None:
         self.commands.append(("send_many", list(conns), text))
@@ -334,9 +337,19 @@ class ReactorPool:
         if conn in self.open:
             self.push(Closed(conn, code, reason, "server", cause))
 
-    def close_all(self, code: int, reason: str, cause: str = "", *, spread_ms: int = 0) -> None:
+    def close_all(
+        self,
+        code: int,
+        reason: str,
+        cause: str = "",
+        *,
+        spread_ms: int = 0,
+        spare_watchers: bool = False,
+    ) -> None:
         self.commands.append(("close_all", code, reason, cause, spread_ms))
-        self.push(*(Closed(conn, code, reason, "server", cause) for conn in sorted(self.open)))
+        spared = self.watching if spare_watchers else set()
+        closed = sorted(self.open - spared)
+        self.push(*(Closed(conn, code, reason, "server", cause) for conn in closed))
 
     def hear_next_beat(self, conn: int) -> None:
         self.commands.append(("hear_next_beat", conn))

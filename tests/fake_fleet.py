@@ -96,6 +96,7 @@ class FakeFleet:
         self.address = ("127.0.0.1", 8765)
         self.is_started = True
         self.is_ready = True
+        self.full: str | None = None
         self.is_draining = False
         self.maintenance = False
         self.unauthenticated = 2
@@ -122,6 +123,9 @@ class FakeFleet:
     def dialects(self) -> dict[str, int]:
         spoken = Counter(agent.dialect for agent in self.by_id.values() if agent.connected)
         return {"raw": spoken["raw"], "socketio": spoken["socketio"]}
+
+    def why_full(self) -> str | None:
+        return self.full
 
     def set_maintenance(self, *, enabled: bool) -> None:
         self.maintenance = enabled

@@ -7,6 +7,7 @@ ready, and always ends it by its process id. It asks nothing of the log but that
 import http.client
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -39,6 +40,7 @@ class Serving:
         env: Mapping[str, str] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        descriptors: tuple[int, int] | None = None,
     ) -> None:
         """Starts the program; `wait_until_ready` comes next.
 
@@ -46,6 +48,7 @@ class Serving:
             args: added to the command line.
             directory: where it runs and leaves its log.
             env: added to the environment, which has nothing of dscore's but JSON logs.
+            descriptors: its soft and its hard limit, where they are not this process's.
         """
         self.host = host
         self.port = port
@@ -63,6 +66,9 @@ class Serving:
                 stderr=log,
                 start_new_session=True,
             )
+        if descriptors is not None:
+            # Long before the program looks: it imports for a second first.
+            resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, descriptors)
 
     @property
     def pid(self) -> int:

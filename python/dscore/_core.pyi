@@ -108,9 +108,10 @@ class CoreConfig:
             cors_methods: what a page of another origin may use for polling; default GET and POST.
             namespaces: Socket.IO namespaces taken beside "/", each beginning with "/"; default
                 none. A CONNECT to any other is answered `Invalid namespace`.
-            max_connections: 0 means what the descriptor limit allows, less a reserve.
-            accept_rate: new connections accepted in a second; 0 means no limit. Those past it are
-                accepted later.
+            max_connections: 0 means what the descriptor limit allows, less an eighth (16 to 128).
+            accept_rate: upgrades and Engine.IO openings a second; 0 means no limit. Those past it
+                wait in the order they came, up to a minute; where it would be longer: 503 with
+                Retry-After.
             output_bytes: memory that all that waits for peers may cost together; past it those who
                 have kept most waiting for longest are closed 1013 `slow consumer`.
             input_bytes: messages that have not come whole, and requests that are not answered, of
@@ -524,9 +525,21 @@ class ReactorPool:
         coming back by themselves.
         """
 
-    def close_all(self, code: int, reason: str, cause: str = "", *, spread_ms: int = 0) -> None:
+    def close_all(
+        self,
+        code: int,
+        reason: str,
+        cause: str = "",
+        *,
+        spread_ms: int = 0,
+        spare_watchers: bool = False,
+    ) -> None:
         """Closes every WebSocket that is not closing yet, evenly over `spread_ms`; idle HTTP
-        connections end at once."""
+        connections end at once.
+
+        Args:
+            spare_watchers: connections that watch and are no agents stay.
+        """
 
     def hear_next_beat(self, conn: int) -> None:
         """The next heartbeat or connection_check_response of this agent becomes one `Beat`
@@ -548,10 +561,11 @@ class ReactorPool:
         One `Outcome` (drain=True) for each agent told."""
 
     def set_gate(self, gate: Gate) -> None:
-        """What newcomers get: in; upgraded and closed 1013 `Server shutting down`; the same with
-        `Server temporarily unavailable`. A session that would begin with polling gets 503 with
-        Retry-After; requests of one that is open go on. Other HTTP is let through: what it may do
-        is policy's."""
+        """What new connections get: in; upgraded and closed 1013 `Server shutting down`; the same
+        with `Server temporarily unavailable`, unless they ask to watch first, for which they have
+        3 s. A session that would begin with polling gets 503 with Retry-After, but in maintenance
+        where it may turn out to watch; requests of one that is open go on. Other HTTP is let
+        through: what it may do is policy's."""
 
     def respond(
         self,

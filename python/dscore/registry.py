@@ -308,6 +308,10 @@ class Registry:
         """Every open connection."""
         return [*self.introduced, *self.newcomers]
 
+    def only_watching(self) -> list[int]:
+        """Connections that watch and are no agent's."""
+        return [conn for conn, watcher in self.watchers.items() if self.introduced[conn] is watcher]
+
     def everybody(self, *, strangers: bool) -> list[int]:
         """Every introduced connection.
 

@@ -1,4 +1,4 @@
-"""PROTOCOL.md §6: each numbered step of a drain, both intents, maintenance."""
+"""PROTOCOL.md §6: each numbered step of a drain, both intents."""
 
 import asyncio
 import json
@@ -468,29 +468,6 @@ async def test_drain_restart_by_sigusr1(serving: Serving) -> None:
         assert (await one.recv())["type"] == "server_shutdown"
         assert await one.closed() == GRACEFUL
     assert await asyncio.to_thread(serving.wait) == 0
-
-
-async def test_maintenance_closes_all_1013_and_answers_newcomers_the_same() -> None:
-    unavailable = (1013, "Server temporarily unavailable")
-    async with running() as here, agents(here.ws, "a-1") as [one], watcher(here.ws) as page:
-        async with agent(here.ws, introduce=False) as stranger:
-            answer = await here.pages.post("/api/v1/maintenance", json={"enabled": True})
-            assert answer.is_success
-            for each in (one, page, stranger):
-                assert await each.closed() == unavailable
-                assert "terminate_app" not in [message["type"] for message in each.kept]
-        async with upgraded(here.ws) as late:
-            assert await late.closed() == unavailable
-        status, document = await here.health()
-        assert (status, document["status"], document["maintenance"]) == (200, "ok", True)
-        assert document["websocket"]["is_shutting_down"] is False
-        assert (await here.pages.get("/readyz")).status_code == 503
-        assert (await here.pages.get("/api/v1/maintenance")).json()["enabled"] is True
-        answer = await here.pages.post("/api/v1/maintenance", json={"enabled": False})
-        assert answer.is_success
-        assert (await here.pages.get("/readyz")).status_code == 200
-        async with agent(here.ws, "a-1", introduce=False) as back:
-            assert (await back.introduce(reconnection=True))["session_restored"] is True
 
 
 async def is_empty(here: Running) -> bool:

@@ -2,7 +2,9 @@
 
 import os
 import socket
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 
 
 class Notifier:
@@ -13,6 +15,13 @@ class Notifier:
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
+        # One socket from the start: when descriptors have run out, and the watchdog's message
+        # matters most, no other could be opened. Not connected: a manager that starts anew is
+        # reached at the same address.
+        self._socket: socket.socket | None = None
+        if self._address is not None:
+            self._socket = _datagram_socket()
+            weakref.finalize(self, self._socket.close)
         self.watchdog_interval = None if self._address is None else _interval(environ)
         """Seconds between two calls of `watchdog`; None: the manager expects none."""
 
@@ -33,14 +42,15 @@ class Notifier:
         self._send(f"STATUS={text}")
 
     def _send(self, message: str) -> None:
-        if self._address is None:
-            return
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-                sender.setblocking(False)
-                sender.sendto(message.encode(), self._address)
-        except OSError:
-            pass
+        if self._socket is not None and self._address is not None:
+            with suppress(OSError):
+                self._socket.sendto(message.encode(), self._address)
+
+
+def _datagram_socket() -> socket.socket:
+    sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    sender.setblocking(False)
+    return sender
 
 
 def _address(value: str) -> str | None:

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import gc
 import os
-import resource
 import signal
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import orjson
 import uvloop
 
 from dscore import log
+from dscore.cli import descriptors
 from dscore.cli.errors import INTERRUPTED, OK, USAGE, CliError
 from dscore.cli.notify import Notifier
 from dscore.config import Config, load
@@ -49,7 +49,7 @@ def serve(path: Path | None, flags: Flags, *, insecure: bool) -> NoReturn:
     """
     loaded = load(path, flags=flags, environ=os.environ)
     _check_exposure(loaded.config, insecure=insecure)
-    _raise_descriptor_limit()
+    descriptors.raise_limit()
     service = Service(loaded.config, path, flags)
     log.configure(loaded.config.log)
     for warning in loaded.warnings:
@@ -131,6 +131,8 @@ class Service:
             pid=os.getpid(),
             reactors=server.config.listen.reactors,
         )
+        # Now that all is open which is no connection.
+        descriptors.warn_if_few(server.config)
         self._notifier.ready()
         self._notifier.status(f"Serving agents on {where}")
         if self._notifier.watchdog_interval is not None:
@@ -232,15 +234,6 @@ def _check_exposure(config: Config, *, insecure: bool) -> None:
 def _audit(source: str, action: str) -> None:
     """A signal is a use of power like a call of the operator API, and is written down like one."""
     _log.info("operator_action", who="signal", source=source, action=action)
-
-
-def _raise_descriptor_limit() -> None:
-    """A fleet needs a descriptor for each agent; the usual soft limit is 1,024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError) as error:
-        _log.warning("descriptor_limit_kept", reason=str(error))
 
 
 _REMEDIES = {

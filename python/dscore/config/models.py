@@ -202,7 +202,8 @@ class LimitsConfig(_Section):
     connections: Annotated[int | None, whole_or_none(1, 10_000_000)] = None
     """Connections at once; none: what the descriptor limit allows."""
     accept_rate: Annotated[float | None, rate_or_none(0.1, 10_000_000)] = None
-    """New connections a second; those past it are accepted later, not refused. None: no limit."""
+    """Upgrades and Engine.IO openings a second; those past it wait in order, up to a minute; other
+    HTTP never does. None: no limit."""
     handshake_timeout: Interval = 10.0
     """How long a request head may take."""
     max_errors: Annotated[int, whole(1, 255)] = 10

@@ -10,9 +10,12 @@ All methods are called on the event loop's thread.
 """
 
 import asyncio
+from contextlib import suppress
 from ipaddress import ip_address
 
-from dscore.http.exchange import HIGH_WATER, Exchange, scope_of
+from dscore.errors import PoolClosedError
+from dscore.http.exchange import HIGH_WATER, Exchange, refuse_busy, scope_of
+from dscore.http.lanes import Counts, Lanes
 from dscore.http.lifespan import Lifespan, LifespanError
 from dscore.http.types import App, OfConnection, Request, Responder
 from dscore.patience import Wait, wait
@@ -41,6 +44,7 @@ class Bridge:
         # Then each connection has come in on an address of its own.
         self._listens_everywhere = ip_address(self._server[0]).is_unspecified
         self._exchanges: dict[int, Exchange] = {}
+        self._lanes = Lanes(self._start, self._refuse)
         self._tasks: dict[asyncio.Task[None], Exchange] = {}
         self._lifespan = Lifespan(app, self._wait_for)
 
@@ -58,7 +62,14 @@ class Bridge:
         await self._lifespan.shutdown(timeout)
 
     def handle(self, request: Request) -> None:
-        """Starts the exchange of a request."""
+        """Starts the exchange of a request, as soon as it is its turn."""
+        self._lanes.submit(request)
+
+    def counts(self) -> Counts:
+        """How many requests run and wait, and how many there was no room for."""
+        return self._lanes.counts()
+
+    def _start(self, request: Request) -> None:
         exchange = Exchange(self._answered, self._pool, request)
         self._exchanges[request.conn] = exchange
         server = self._server
@@ -69,8 +80,13 @@ class Bridge:
         self._tasks[task] = exchange
         task.add_done_callback(self._ended)
 
+    def _refuse(self, request: Request) -> None:
+        with suppress(PoolClosedError):
+            refuse_busy(self._pool, request)
+
     def gone(self, event: OfConnection) -> None:
         """The client left: its exchange, if it is not answered yet, is told."""
+        self._lanes.left(event.conn)
         exchange = self._exchanges.pop(event.conn, None)
         if exchange is not None:
             exchange.client_left()
@@ -88,6 +104,7 @@ class Bridge:
         Returns:
             How many had to be cancelled.
         """
+        self._lanes.refuse_waiting()
         late = await self._wait(set(self._tasks), timeout)
         for task in late:
             self._tasks[task].cut(task)
@@ -108,10 +125,11 @@ class Bridge:
         return late & self._tasks.keys()
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        del self._tasks[task]
+        self._lanes.ended(self._tasks.pop(task).request)
         if not task.cancelled():
             task.exception()  # it was logged, and what ends a program was raised by the loop
 
     def _answered(self, exchange: Exchange) -> None:
         if self._exchanges.get(exchange.conn) is exchange:
             del self._exchanges[exchange.conn]
+            self._lanes.ended(exchange.request)

@@ -21,6 +21,8 @@ _DETAIL = {
     500: ("Internal Server Error", "The server failed to answer this request; its log says why."),
     503: ("Service Unavailable", "The server stopped before this request was answered."),
 }
+_BUSY = ("Service Unavailable", "Too many requests at once; try again in a moment.")
+_BUSY_RETRY_AFTER = b"2"
 
 _log = get_logger("dscore.http")
 
@@ -54,13 +56,13 @@ class Exchange:
         "_is_head",
         "_over",
         "_pool",
-        "_request",
         "_since",
         "_state",
         "_status",
         "_unsent",
         "_waiter",
         "conn",
+        "request",
     )
 
     def __init__(
@@ -68,7 +70,7 @@ class Exchange:
     ) -> None:
         self._answered = answered
         self._pool = pool
-        self._request = request
+        self.request = request
         self._body: bytes | None = request.body
         self._is_head = request.method == "HEAD"
         self._state = "waiting"
@@ -99,8 +101,8 @@ class Exchange:
             return
         _log.error(
             "http_request_failed",
-            method=self._request.method,
-            target=self._request.target,
+            method=self.request.method,
+            target=self.request.target,
             exc_info=error,
         )
         self._give_up(500)
@@ -120,8 +122,8 @@ class Exchange:
         say = _log.error if is_deaf else _log.warning
         say(
             "http_request_stuck" if is_deaf else "http_request_cut",
-            method=self._request.method,
-            path=self._request.target.partition("?")[0],
+            method=self.request.method,
+            path=self.request.target.partition("?")[0],
             seconds=round(time.monotonic() - self._since, 3),
             answered=self._state == "done",
         )
@@ -218,6 +220,17 @@ def _comes_of_leaving(error: BaseException) -> bool:
     return False
 
 
+def refuse_busy(pool: Responder, request: Request) -> None:
+    """Answers a request for which there is no room.
+
+    Raises:
+        PoolClosedError: there is none to answer any more.
+    """
+    headers = _response_headers([*_PROBLEM, (b"retry-after", _BUSY_RETRY_AFTER)])
+    document = b"" if request.method == "HEAD" else _document(503, *_BUSY)
+    pool.respond(request.conn, 503, headers, document)
+
+
 def scope_of(request: Request, server: tuple[str, int], state: dict[str, Any]) -> Scope:
     target = request.target
     # RFC 9112 §3.2.2: a server must take the absolute form too. The core has held its authority
@@ -267,7 +280,10 @@ def _response_headers(headers: Iterable[Iterable[bytes]]) -> list[Header]:
 
 
 def _problem(status: int) -> bytes:
-    title, detail = _DETAIL[status]
+    return _document(status, *_DETAIL[status])
+
+
+def _document(status: int, title: str, detail: str) -> bytes:
     return orjson.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
 
 

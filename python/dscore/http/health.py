@@ -77,7 +77,9 @@ class Health(BaseModel):
 class ProbeAnswer(BaseModel):
     """What a probe found."""
 
-    status: Literal["ok", "starting", "draining", "maintenance"]
+    status: Literal["ok", "starting", "draining", "maintenance", "full"]
+    cause: str | None = None
+    """Of "full": what there is none left of, and what to do about it."""
 
 
 class SystemSampler:
@@ -140,7 +142,10 @@ def router(fleet: Fleet, *, draining_status: int = 503) -> APIRouter:
             return _probe("draining")
         if fleet.maintenance:
             return _probe("maintenance")
-        return _probe("ok" if fleet.is_ready else "starting")
+        if not fleet.is_ready:
+            return _probe("starting")
+        cause = fleet.why_full()
+        return _probe("ok" if cause is None else "full", cause)
 
     @routes.get(
         "/startupz",
@@ -197,7 +202,7 @@ def _presence(fleet: Fleet, agent_id: str) -> dict[str, bool]:
     return {"instance_connected": agent is not None and agent.connected}
 
 
-def _probe(status: str) -> Response:
-    body = orjson.dumps({"status": status})
+def _probe(status: str, cause: str | None = None) -> Response:
+    body = orjson.dumps({"status": status, **({} if cause is None else {"cause": cause})})
     headers = {"cache-control": "no-store"}
     return Response(body, 200 if status == "ok" else 503, headers, "application/json")

@@ -209,6 +209,16 @@ class ClientReconnected:
 
 
 @dataclass(frozen=True, slots=True)
+class MaintenanceChanged:
+    """Maintenance was switched on or off; to watchers."""
+
+    enabled: bool
+
+    def dump(self) -> bytes:
+        return orjson.dumps({"type": "maintenance_changed", "enabled": self.enabled})
+
+
+@dataclass(frozen=True, slots=True)
 class DrainProgress:
     """How far a drain is; to watchers."""
 

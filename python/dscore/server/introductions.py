@@ -58,7 +58,7 @@ class Introductions:
     def introduction(self, event: "Introduction", now: int) -> None:
         """The first message of a newcomer: the core reads no further until it is answered."""
         newcomer = self._context.registry.newcomer(event.conn)
-        if newcomer is None or self._is_gate_shut(event.conn):
+        if newcomer is None or self._is_gate_shut(event.conn, watches=event.kind == "watch"):
             return
         try:
             message = parse(event.kind, event.text)
@@ -134,7 +134,8 @@ class Introductions:
         is_newcomer = context.registry.newcomer(conn) is not None
         if not is_newcomer and conn not in context.registry.introduced:
             return
-        if conn in context.sent_away or (is_newcomer and self._is_gate_shut(conn)):
+        watches = candidate.role == "operator"
+        if conn in context.sent_away or (is_newcomer and self._is_gate_shut(conn, watches=watches)):
             return
         now = context.pool.now_ms()
         if isinstance(error, TooLateError):
@@ -197,10 +198,13 @@ class Introductions:
     def _refuse(self, conn: int, refusal: Refusal) -> None:
         self._context.pool.refuse(conn, refusal.code, refusal.message, refusal.request_type)
 
-    def _is_gate_shut(self, conn: int) -> bool:
-        """Turns a newcomer away during a drain and in maintenance."""
+    def _is_gate_shut(self, conn: int, *, watches: bool) -> bool:
+        """Turns an unauthenticated connection away: during a drain, and in maintenance unless it
+        only wants to watch."""
         gate = self._context.gate
-        if gate == "open":
+        if gate == "open" or (
+            gate == "maintenance" and watches and conn not in self._context.sent_away
+        ):
             return False
         cause = "shutdown" if gate == "draining" else ""
         self._context.pool.close_connection(conn, 1013, GATE_REASONS[gate], cause)

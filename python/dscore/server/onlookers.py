@@ -47,7 +47,7 @@ class Onlookers:
                 context.wrong_tokens.note("connect", newcomer.ip, conn_id=event.conn)
         if auth and context.hooks.authenticate is not None:
             newcomer.auth = event.auth
-        if context.config.socketio.watch_on_connect and context.gate == "open":
+        if context.config.socketio.watch_on_connect and self._may_watch(event.conn):
             self._judge(event.conn, newcomer)
 
     def _may_be_right(self, token: str) -> bool:
@@ -87,8 +87,12 @@ class Onlookers:
     def _answered(self, conn: int, allowed: bool, error: BaseException | None) -> None:
         # Meanwhile it may have gone, introduced itself, or been sent away.
         newcomer = self._context.registry.newcomers.get(conn)
-        if allowed and error is None and newcomer is not None and self._context.gate == "open":
+        if allowed and error is None and newcomer is not None and self._may_watch(conn):
             self._watch(conn, newcomer)
+
+    def _may_watch(self, conn: int) -> bool:
+        """Whether the gate lets watchers in; in maintenance, those that came since it began."""
+        return self._context.gate != "draining" and conn not in self._context.sent_away
 
     def _watch(self, conn: int, newcomer: Newcomer) -> None:
         context = self._context

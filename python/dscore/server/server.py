@@ -85,6 +85,7 @@ class Server(Roster):
         self._begun = False
         self._started_at: float | None = None
         self._closing = False
+        self._max_connections = 0
         self._exit_code = 0
         self._finished = asyncio.Event()
         self._drain_task: asyncio.Task[DrainReport] | None = None
@@ -103,6 +104,7 @@ class Server(Roster):
             raise RuntimeError("this server was started before: make another one")
         core = self._core
         core_config = self._core_config(self._config)
+        self._max_connections = core_config.max_connections
         pool: ReactorPool = core.ReactorPool(core_config)
         # Not before: an address that could not be had may be tried again.
         self._begun = True
@@ -226,13 +228,26 @@ class Server(Roster):
         """Whether agents are let in."""
         return self._gate == "open"
 
+    def why_full(self) -> str | None:
+        """Why no agent more can be let in; None while one can."""
+        stats = self._running.context.pool.stats().as_dict()
+        if stats["places_yielding"]:
+            return None
+        if stats["descriptors_short"]:
+            return "no descriptor is left: raise LimitNOFILE= or ulimit -n"
+        # The connection that brings the question may have the last place, and leaves it.
+        is_asking = stats["http_connections"] > stats["places_short"]
+        if stats["places_taken"] - is_asking >= self._max_connections:
+            return f"all {self._max_connections:,} places are taken: raise limits.connections"
+        return None
+
     @property
     def maintenance(self) -> bool:
         return self._gate == "maintenance"
 
     def set_maintenance(self, *, enabled: bool) -> None:
-        """Closes everyone 1013 and turns newcomers away until it is switched off; grace periods
-        stand still.
+        """Closes agents and unauthenticated connections 1013 and lets none in until it is switched
+        off; watchers stay, and may come in. Grace periods stand still.
 
         Raises:
             DrainingError: a drain has begun.
@@ -248,12 +263,14 @@ class Server(Roster):
         context.gate = "maintenance" if enabled else "open"
         context.pool.set_gate(context.gate)
         if enabled:
-            context.sent_away = frozenset(context.registry.conns())
+            staying = context.registry.only_watching()
+            context.sent_away = frozenset(context.registry.conns()).difference(staying)
             context.liveness.stop_clock(now)
-            context.pool.close_all(1013, GATE_REASONS["maintenance"])
+            context.pool.close_all(1013, GATE_REASONS["maintenance"], spare_watchers=True)
         else:
             context.liveness.start_clock(now)
             parts.timers.rearm(now)
+        parts.watchers.maintenance(enabled=enabled)
         context.recorder.server("maintenance", now, enabled=enabled)
         _log.info("maintenance", enabled=enabled)
 
@@ -307,7 +324,9 @@ class Server(Roster):
         config = merge_live(self._config, config)
         agent_tokens, operator_tokens = read_tokens(config.auth)
         warn_of_readable_files(config.auth)
-        context.pool.configure(self._core_config(config))
+        core_config = self._core_config(config)
+        context.pool.configure(core_config)
+        self._max_connections = core_config.max_connections
         context.config = self._config = config
         context.bound_store()
         context.liveness.monitoring = config.monitoring
@@ -321,9 +340,12 @@ class Server(Roster):
 
     def core_stats(self) -> dict[str, int]:
         """Counters (names ending in `_total`) and gauges, the core's and ours."""
-        context = self._running.context
+        context, requests = self._running.context, self._running.bridge.counts()
         return {
             **context.pool.stats().as_dict(),
+            "http_requests_running": requests.running,
+            "http_requests_waiting": requests.waiting,
+            "http_requests_refused_total": requests.refused_total,
             **asdict(context.counters),
             **context.wrong_tokens.stats(),
             "gaps_total": context.gaps.total,

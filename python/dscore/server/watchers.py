@@ -21,6 +21,7 @@ from dscore.messages import (
     ClientReconnected,
     ClientStatusChanged,
     DrainProgress,
+    MaintenanceChanged,
     ReasonCode,
     Status,
     timestamp,
@@ -105,6 +106,12 @@ class Watchers:
         everybody = context.config.monitoring.broadcast_to_agents
         conns = context.everybody() if everybody else list(context.registry.watchers)
         context.pool.send_many(conns, message.dump())
+
+    def maintenance(self, *, enabled: bool) -> None:
+        """Tells those that stay: agents which watch as well are sent away."""
+        conns = self._context.registry.only_watching()
+        if conns:
+            self._context.pool.send_many(conns, MaintenanceChanged(enabled).dump())
 
     async def _until_nobody_is_behind(self) -> None:
         while any(watcher.is_behind for watcher in self._context.registry.watchers.values()):

@@ -12,9 +12,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::collections::HashMap;
 
-/// Descriptors kept for everything that is not a connection: storage, logs, the event loop, and those who come to be
-/// turned away.
-const RESERVED_DESCRIPTORS: u64 = 128;
+/// What a reactor can name. Containers may have a limit of a thousand million descriptors.
+const MOST_CONNECTIONS: u64 = 16_000_000;
 /// A day: no time of ours is longer, and sums of them cannot overflow.
 const MOST_MS: u64 = 24 * 3_600 * 1_000;
 
@@ -106,12 +105,10 @@ impl CoreConfig {
             )));
         }
         let max_connections = match max_connections {
-            0 => sys::descriptor_limit()
-                .saturating_sub(RESERVED_DESCRIPTORS)
-                .max(1),
+            0 => sys::connections_allowed(sys::descriptor_limit()).min(MOST_CONNECTIONS),
             given => given,
         };
-        let max_connections = size("max_connections", max_connections, 1, 16_000_000)?;
+        let max_connections = size("max_connections", max_connections, 1, MOST_CONNECTIONS)?;
         let reactors = match reactors {
             0 => default_reactors(),
             given => size("reactors", given, 1, 255)?,

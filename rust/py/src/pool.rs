@@ -198,7 +198,7 @@ impl ReactorPool {
         )
     }
 
-    #[pyo3(signature = (code, reason, cause = "", *, spread_ms = 0))]
+    #[pyo3(signature = (code, reason, cause = "", *, spread_ms = 0, spare_watchers = false))]
     fn close_all(
         &self,
         py: Python<'_>,
@@ -206,11 +206,13 @@ impl ReactorPool {
         reason: &str,
         cause: &str,
         spread_ms: u64,
+        spare_watchers: bool,
     ) -> PyResult<()> {
         let farewell = farewell(code, reason, cause)?;
         self.give_all(py, || ReactorCommand::CloseAll {
             farewell: Box::new(farewell.clone()),
             spread_ms,
+            spare_watchers,
         })
     }
 

@@ -21,6 +21,7 @@ use crate::command::Farewell;
 use crate::context::Context;
 use crate::event::{self, Event, EventParts};
 use crate::session::{Session, Verdict, Who};
+use crate::settings::Gate;
 use crate::table::ConnId;
 
 /// One message, and what else its event had: taken, if the message is handed over and its type is none of ours.
@@ -81,6 +82,9 @@ fn on_stranger(
     text: &str,
     cx: &mut Context,
 ) -> Option<Verdict> {
+    if cx.gate == Gate::Maintenance && !stays_in_maintenance(scanned.kind, since) {
+        return Some(Verdict::Close(Farewell::unavailable()));
+    }
     if !may_come_first(session, scanned.kind, cx) {
         let refusal = Refusal::new(RefusalCode::NotIntroduced);
         return Some(refuse(session, &refusal, Some(scanned), cx));
@@ -95,6 +99,16 @@ fn on_stranger(
         text: text.as_bytes().into(),
     })));
     Some(Verdict::Go)
+}
+
+/// Whether an unauthenticated connection may say this in maintenance: watchers may come in, agents may not. One whose
+/// deadline was lifted (`since`) watches already.
+fn stays_in_maintenance(kind: Kind, since: u64) -> bool {
+    match kind {
+        Kind::Watch => true,
+        Kind::AppReady | Kind::Heartbeat | Kind::ReconnectionSuccess => false,
+        _ => since == u64::MAX,
+    }
 }
 
 /// What an agent's message leads to; `None` where it is to be handed over.

@@ -39,10 +39,20 @@ enum Task {
         frame: TerminateFrame,
     },
     Close {
-        farewell: Farewell,
-        spread_ms: u64,
+        closing: Closing,
         of: u64,
     },
+}
+
+/// The closing handshake with every WebSocket.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    /// What to say.
+    pub(crate) farewell: Farewell,
+    /// Evenly over how long.
+    pub(crate) spread_ms: u64,
+    /// Whether connections that only watch stay.
+    pub(crate) spare_watchers: bool,
 }
 
 impl Walk {
@@ -52,16 +62,10 @@ impl Walk {
         Self::new(Task::Terminate { order, frame }, cx)
     }
 
-    /// The closing handshake with every WebSocket, evenly over `spread_ms`; there are `of` peers.
-    pub(crate) fn close(farewell: Farewell, spread_ms: u64, of: usize, cx: &Context) -> Self {
-        Self::new(
-            Task::Close {
-                farewell,
-                spread_ms,
-                of: of.max(1) as u64,
-            },
-            cx,
-        )
+    /// The closing handshake; there are `of` peers.
+    pub(crate) fn close(closing: Closing, of: usize, cx: &Context) -> Self {
+        let of = of.max(1) as u64;
+        Self::new(Task::Close { closing, of }, cx)
     }
 
     fn new(task: Task, cx: &Context) -> Self {
@@ -80,17 +84,12 @@ impl Walk {
                 terminate_in_drain(conn, conversation, order, frame, self.began_ms, cx);
             }
             (Task::Terminate { .. }, Stage::Http(_)) | (_, Stage::Probe(_)) => {}
-            (
-                Task::Close {
-                    farewell,
-                    spread_ms,
-                    of,
-                },
-                Stage::Conversation(conversation),
-            ) => {
-                let slot = *spread_ms * self.met.min(*of) / *of;
+            (Task::Close { closing, .. }, Stage::Conversation(conversation))
+                if closing.spare_watchers && conversation.session.only_watches() => {}
+            (Task::Close { closing, of }, Stage::Conversation(conversation)) => {
+                let slot = closing.spread_ms * self.met.min(*of) / *of;
                 self.met += 1;
-                conversation.close_at(self.began_ms + slot, farewell, cx);
+                conversation.close_at(self.began_ms + slot, &closing.farewell, cx);
             }
             (Task::Close { .. }, Stage::Http(http)) => peer.finished |= http.is_idle(),
         }

@@ -69,6 +69,8 @@ pub enum ReactorCommand {
         farewell: Box<Farewell>,
         /// Over how long.
         spread_ms: u64,
+        /// Whether connections that only watch stay.
+        spare_watchers: bool,
     },
     /// terminate_app for every agent.
     TerminateAll(Box<TerminateAll>),
@@ -118,6 +120,15 @@ impl Farewell {
             ),
             _ => false,
         }
+    }
+
+    /// To everyone but watchers, in maintenance (PROTOCOL.md §6).
+    pub(crate) fn unavailable() -> Self {
+        Self::new(
+            CloseCode::TRY_AGAIN_LATER,
+            "Server temporarily unavailable",
+            "",
+        )
     }
 }
 

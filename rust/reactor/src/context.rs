@@ -8,10 +8,13 @@ use dscore_proto::agent;
 
 use crate::dialect::Form;
 use crate::event::Event;
+use crate::pacer::{Pace, Pacer, Turn};
+use crate::places::Places;
 use crate::queue::Outlet;
 use crate::session_request::SessionRequest;
 use crate::settings::{Gate, Settings};
 use crate::stats::Stats;
+use crate::sys::Descriptors;
 use crate::table::ConnId;
 
 /// Of the bytes of unfinished input, the part that whole messages may take up besides while they wait for the owner.
@@ -35,6 +38,10 @@ pub(crate) struct Context {
     pub(crate) gate: Gate,
     pub(crate) stats: Stats,
     pub(crate) events: Outlet,
+    /// Who has a place, where all are taken.
+    pub(crate) places: Places,
+    /// Upgrades and openings that wait for their turn.
+    pub(crate) pacer: Pacer,
     /// What sockets ask of sessions that are not their own.
     pub(crate) requests: VecDeque<SessionRequest>,
     /// Bytes for the peer at hand; whoever fills it must let the reactor settle that peer before the next.
@@ -64,6 +71,8 @@ impl Context {
             gate: Gate::default(),
             stats: Stats::default(),
             events,
+            places: Places::default(),
+            pacer: Pacer::new(0, Arc::new(Pace::new(1))),
             requests: VecDeque::new(),
             out: Vec::new(),
             text: Vec::new(),
@@ -110,6 +119,60 @@ impl Context {
             if buffer.capacity() > KEPT_BUFFER {
                 *buffer = Vec::new();
             }
+        }
+    }
+
+    /// Asks for the turn of an upgrade or an opening. A drain turns all of them away, and lets none wait for that.
+    pub(crate) fn ask_for_turn(&mut self, conn: ConnId) -> Turn {
+        let (pool_us, now_ms) = (self.pool_ms * 1_000, self.now_ms);
+        let turn = self.pacer.ask(conn, pool_us, now_ms, self.pace());
+        match turn {
+            Turn::Go => {}
+            Turn::Wait => self.stats.upgrades_delayed_total += 1,
+            Turn::ComeAgain(_) => self.stats.refused_total += 1,
+        }
+        turn
+    }
+
+    /// The next that has waited for its turn long enough.
+    pub(crate) fn next_turn(&mut self) -> Option<(ConnId, Turn)> {
+        let (pool_us, now_ms) = (self.pool_ms * 1_000, self.now_ms);
+        let next = self.pacer.next(pool_us, now_ms, self.pace());
+        if let Some((_, Turn::ComeAgain(_))) = next {
+            self.stats.refused_total += 1;
+        }
+        next
+    }
+
+    /// When `next_turn` may have one, ms.
+    pub(crate) fn next_turn_ms(&self) -> Option<u64> {
+        self.pacer.next_ms(self.pool_ms, self.now_ms, self.pace())
+    }
+
+    /// Turns a second; 0: any.
+    fn pace(&self) -> f64 {
+        match self.gate {
+            Gate::Draining => 0.0,
+            Gate::Open | Gate::Maintenance => self.settings.accept_rate,
+        }
+    }
+
+    /// A place for a connection that came when all were taken, and turns out to be an agent's.
+    pub(crate) fn take_place(&mut self) -> bool {
+        self.places.take(self.places_in_all())
+    }
+
+    /// Whether there would be one.
+    pub(crate) fn has_place(&self) -> bool {
+        self.places.can_take(self.places_in_all())
+    }
+
+    /// Where descriptors are short there are none but those that others yield.
+    fn places_in_all(&self) -> usize {
+        if Descriptors::new().are_short_now() {
+            0
+        } else {
+            self.settings.max_connections
         }
     }
 

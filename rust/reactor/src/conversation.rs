@@ -25,11 +25,16 @@ use crate::dialect::{Dialect, Form};
 use crate::end::End;
 use crate::engine_io;
 use crate::event::{Closed, Ended, Event, Initiator};
+use crate::places::Standing;
 use crate::session::Session;
-use crate::settings::{Endpoint, Settings};
+use crate::settings::{Endpoint, Gate, Settings};
 use crate::socket_io::early;
 use crate::table::ConnId;
 use crate::transport::{Polling, Transport};
+
+/// How long an unauthenticated connection has in maintenance to ask for a watch: the round trips of a Socket.IO client
+/// that polls over a slow link.
+const WATCH_WITHIN_MS: u64 = 3_000;
 
 /// The `reason_code` of one that does not read.
 const SLOW_CONSUMER: &str = "slow_consumer";
@@ -43,9 +48,18 @@ pub(crate) struct Conversation {
     /// answered yet.
     kept: Vec<u8>,
     next_ping: u64,
-    /// A close that is to come: when, and with which words.
-    planned: Option<Box<(u64, Farewell)>>,
+    /// A close that is to come.
+    planned: Option<Box<PlannedClose>>,
     end: Option<Box<End>>,
+}
+
+/// A close that is to come.
+#[derive(Debug)]
+struct PlannedClose {
+    at_ms: u64,
+    farewell: Farewell,
+    /// Not for one that is let in first, nor once maintenance is over.
+    of_maintenance: bool,
 }
 
 impl Conversation {
@@ -67,7 +81,8 @@ impl Conversation {
         }
     }
 
-    /// What the dialect says before anything else; and at once a farewell to one who is turned away.
+    /// What the dialect says before anything else; and at once a farewell to one who is turned away. In maintenance a
+    /// watcher may still come in: who it is shows in what it says.
     pub(crate) fn greet(
         &mut self,
         conn: ConnId,
@@ -80,7 +95,29 @@ impl Conversation {
             cx.stats.refused_total += 1;
             let farewell = Farewell::new(CloseCode::TRY_AGAIN_LATER, reason, "");
             self.close(&farewell, cx);
+        } else if cx.gate == Gate::Maintenance && self.session.is_stranger() {
+            self.planned = Some(Box::new(PlannedClose {
+                at_ms: cx.now_ms + WATCH_WITHIN_MS,
+                farewell: Farewell::unavailable(),
+                of_maintenance: true,
+            }));
         }
+    }
+
+    /// Whether a session that polls would yield its place.
+    pub(crate) fn polling_standing(&self) -> Standing {
+        if !self.session.is_stranger() || !self.is_open() {
+            Standing::Kept
+        } else if self.session.dialect.is_ready() {
+            Standing::Unauthenticated
+        } else {
+            Standing::Unconnected
+        }
+    }
+
+    /// It was let in: the close that was planned in maintenance is off.
+    pub(crate) fn stay(&mut self) {
+        self.planned.take_if(|planned| planned.of_maintenance);
     }
 
     /// Whether input is wanted: not while an introduction waits for its answer, or too much for the owner's attention.
@@ -170,7 +207,11 @@ impl Conversation {
         if at_ms <= cx.now_ms {
             self.close(farewell, cx);
         } else if self.is_open() {
-            self.planned = Some(Box::new((at_ms, farewell.clone())));
+            self.planned = Some(Box::new(PlannedClose {
+                at_ms,
+                farewell: farewell.clone(),
+                of_maintenance: false,
+            }));
         }
     }
 
@@ -241,7 +282,12 @@ impl Conversation {
         if let Some(end) = &self.end {
             return end.deadline;
         }
-        let planned = self.planned.as_ref().map_or(u64::MAX, |planned| planned.0);
+        let planned = match &self.planned {
+            // While its wish to watch is judged, its time stands still.
+            Some(planned) if planned.of_maintenance && self.session.is_asking() => u64::MAX,
+            Some(planned) => planned.at_ms,
+            None => u64::MAX,
+        };
         let ours = self.next_ping.min(planned);
         if !self.wants_read() {
             return ours;
@@ -259,8 +305,15 @@ impl Conversation {
             }
             return end.on_deadline(cx);
         }
-        if let Some(planned) = self.planned.take_if(|planned| planned.0 <= cx.now_ms) {
-            self.close(&planned.1, cx);
+        let is_asking = self.session.is_asking();
+        let due = |planned: &mut Box<PlannedClose>| {
+            planned.at_ms <= cx.now_ms && !(planned.of_maintenance && is_asking)
+        };
+        if let Some(planned) = self.planned.take_if(due)
+            && !(planned.of_maintenance && cx.gate == Gate::Open)
+        {
+            cx.stats.refused_total += u64::from(planned.of_maintenance);
+            self.close(&planned.farewell, cx);
             return false;
         }
         let times = self.session.dialect.ping_times(&cx.settings);

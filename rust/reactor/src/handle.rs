@@ -1,9 +1,10 @@
 //! One reactor as other threads see it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::pacer::Pace;
 use crate::queue::CommandQueue;
 use crate::stats::Stats;
 use crate::sys::boot_time;
@@ -12,6 +13,8 @@ use crate::sys::boot_time;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) handles: Vec<Arc<Handle>>,
+    /// Of upgrades and Engine.IO openings, in all reactors together.
+    pub(crate) pace: Arc<Pace>,
     /// The zero of the pool's clock, on that of the machine.
     pub(crate) start: Duration,
 }
@@ -32,7 +35,36 @@ pub(crate) struct Handle {
     load: AtomicUsize,
     /// Those among them that are sessions which poll, and have no socket.
     polling: AtomicUsize,
+    /// Connections that came when all places were taken.
+    pub(crate) extra: Count,
+    /// Connections that would yield their place, less claims on their way.
+    pub(crate) yields: Count,
+    /// The same of those that are extra.
+    pub(crate) yields_extra: Count,
+    idle_since_ms: AtomicU64,
     stats: Mutex<Stats>,
+}
+
+/// A count that several threads keep: for a moment it may be behind, even below zero.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicIsize);
+
+impl Count {
+    pub(crate) fn get(&self) -> isize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.get() > 0
+    }
+
+    pub(crate) fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn drop_one(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Handle {
@@ -41,8 +73,21 @@ impl Handle {
             commands,
             load: AtomicUsize::new(0),
             polling: AtomicUsize::new(0),
+            extra: Count::default(),
+            yields: Count::default(),
+            yields_extra: Count::default(),
+            idle_since_ms: AtomicU64::new(u64::MAX),
             stats: Mutex::default(),
         }
+    }
+
+    /// Since when its longest idle HTTP connection idles; `u64::MAX` if none does.
+    pub(crate) fn idle_since(&self) -> u64 {
+        self.idle_since_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_idle_since(&self, since_ms: u64) {
+        self.idle_since_ms.store(since_ms, Ordering::Relaxed);
     }
 
     pub(crate) fn load(&self) -> usize {

@@ -5,6 +5,7 @@
 //! | reading | asked | reading | reading | reading | reading | closing | given up |
 //! | reading body | asked | reading body | reading body | reading body | reading body | closing | given up |
 //! | idle | asked | idle | idle | idle | idle | given up | given up |
+//! | queued | queued | queued | queued | queued | queued | — | given up |
 //! | asked | asked | answering | idle | asked | asked | — | asked |
 //! | answering | answering | answering | answering | answering | idle | — | answering |
 //! | closing | closing | closing | closing | closing | closing | given up | given up |
@@ -15,12 +16,16 @@
 //! the app or an Engine.IO session is asked is all the same here, but that a session is asked too when a body is too large:
 //! it does not survive that. A request for another reactor's session leaves with its socket instead of being asked.
 //!
+//! Queued means that the head of an upgrade, or of an Engine.IO opening, waits in the input for its turn ([`crate::pacer`]):
+//! it is read anew then. The wait is ours, so no deadline of the client's counts.
+//!
 //! A client may shut its side and still read (RFC 9293 §3.6.1): what it has asked the app is answered, and then its
 //! connection is given up. One that has gone altogether looks the same until it is sent something, so an app that is
 //! silent for `keep_alive_timeout` hears that it has. A session's request is given up at once: the session ends with a
 //! client that has gone, and that is not to be learned late.
 
 mod asking;
+mod turn;
 mod upgrade;
 
 use dscore_proto::engineio::Query;
@@ -36,6 +41,8 @@ use crate::settings::Endpoint;
 use crate::sid::Sid;
 use crate::table::ConnId;
 
+use turn::opens_session;
+
 /// One HTTP connection.
 #[derive(Debug)]
 pub(crate) struct HttpPeer {
@@ -47,6 +54,8 @@ pub(crate) struct HttpPeer {
     input: Vec<u8>,
     /// Its first request is not complete yet.
     fresh: bool,
+    /// The turn of the upgrade or opening in the input has come.
+    has_turn: bool,
     deadline: u64,
     /// The client sends no more.
     input_ended: bool,
@@ -69,6 +78,12 @@ enum State {
     Asked(Exchange, Asked),
     /// The head of the response is out.
     Answering(Answer),
+    /// An upgrade or an opening waits for its turn, since when.
+    Queued {
+        since_ms: u64,
+        /// How much input there was by then.
+        held: usize,
+    },
     /// Everything is said.
     Closing {
         half_closed: bool,
@@ -136,6 +151,7 @@ impl HttpPeer {
             state: State::Reading,
             input: Vec::new(),
             fresh: true,
+            has_turn: false,
             deadline,
             input_ended: false,
             is_last: false,
@@ -170,7 +186,8 @@ impl HttpPeer {
                 Ok(Step::Upgraded(count, websocket)) => {
                     cx.stats.http_connections -= 1;
                     let input = rest.get(count..).unwrap_or_default().to_vec();
-                    let turned_away = self.turned_away(cx.gate);
+                    let may_watch = websocket.session.is_stranger();
+                    let turned_away = self.turned_away(may_watch, cx);
                     return Some(Became::WebSocket(Box::new(websocket), input, turned_away));
                 }
                 Ok(Step::Elsewhere(reactor)) => {
@@ -218,7 +235,7 @@ impl HttpPeer {
                     Step::Consumed(consumed)
                 })
             }
-            State::Asked(..) | State::Answering(_) => Ok(Step::Wait),
+            State::Asked(..) | State::Answering(_) | State::Queued { .. } => Ok(Step::Wait),
             State::Closing { .. } if bytes.is_empty() => Ok(Step::Wait),
             State::Closing { .. } => Ok(Step::Consumed(bytes.len())),
         }
@@ -241,12 +258,20 @@ impl HttpPeer {
                 if head.wants_upgrade() {
                     return Ok(self.upgrade_engine_io(conn, head, length, endpoint, cx));
                 }
+                if opens_session(head, cx)
+                    && let Some(step) = self.wait_for_turn(conn, length, cx)
+                {
+                    return Ok(step);
+                }
                 Asked::Session(endpoint)
             }
             Some(endpoint) => {
                 let Some(accept) = self.accept(head, cx) else {
                     return Ok(Step::Consumed(length));
                 };
+                if let Some(step) = self.wait_for_turn(conn, length, cx) {
+                    return Ok(step);
+                }
                 cx.out.extend_from_slice(&accept);
                 let dialect = Dialect::Raw;
                 let websocket = self.open(conn, head, endpoint, dialect, cx);
@@ -371,11 +396,12 @@ impl HttpPeer {
     }
 
     /// The connection has gone: so has a session whose POST it was in the middle of.
-    pub(crate) fn bury(&self, conn: ConnId, cx: &mut Context) {
+    pub(crate) fn bury(&mut self, conn: ConnId, cx: &mut Context) {
         cx.stats.http_connections -= 1;
         if self.is_asked() {
             cx.tell(Event::HttpGone(conn));
         }
+        self.leave_queue(conn, cx);
         self.lose_request(cx);
     }
 
@@ -392,6 +418,11 @@ impl HttpPeer {
         matches!(self.state, State::Reading) && !self.input.is_empty()
     }
 
+    /// True while nothing of a request has come, be it the first or the next.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self.state, State::Reading) && self.input.is_empty()
+    }
+
     /// True while the connection waits for its next request, and nothing of that has come.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.state, State::Reading) && self.input.is_empty() && !self.fresh
@@ -405,6 +436,8 @@ impl HttpPeer {
             _ if self.input_ended => false,
             State::Reading | State::ReadingBody(_) => !output_waits,
             State::Asked(..) | State::Answering(_) => self.is_last || self.input.is_empty(),
+            // One read's worth more, or one that leaves would not be noticed.
+            State::Queued { held, .. } => self.input.len() <= held,
             State::Closing { .. } => true,
         }
     }
@@ -413,13 +446,18 @@ impl HttpPeer {
     pub(crate) fn held_input(&self) -> usize {
         let request = match &self.state {
             State::ReadingBody(partial) => partial.bytes(),
-            State::Reading | State::Asked(..) | State::Answering(_) | State::Closing { .. } => 0,
+            State::Reading
+            | State::Asked(..)
+            | State::Answering(_)
+            | State::Queued { .. }
+            | State::Closing { .. } => 0,
         };
         self.input.capacity() + request + self.asked_bytes
     }
 
     /// All peers together hold too much input.
-    pub(crate) fn turn_away(&mut self, cx: &mut Context) {
+    pub(crate) fn turn_away(&mut self, conn: ConnId, cx: &mut Context) {
+        self.leave_queue(conn, cx);
         match self.state {
             State::Reading | State::ReadingBody(_) => {
                 self.lose_request(cx);
@@ -427,7 +465,7 @@ impl HttpPeer {
             }
             // Too late for the request at hand, whose answer is under way: it is the last.
             State::Asked(..) | State::Answering(_) => self.be_last(),
-            State::Closing { .. } => {}
+            State::Queued { .. } | State::Closing { .. } => {}
         }
     }
 

@@ -4,6 +4,8 @@
 //! until a WebSocket takes over and its socket comes here. Handlers leave their output in [`Context::out`]; `transmit` brings
 //! it to the socket. Whatever a handler did, the reactor then settles the peer: see `Reactor::settle`.
 
+use std::num::NonZeroU8;
+
 use rustix::io::Errno;
 
 use crate::context::Context;
@@ -13,6 +15,7 @@ use crate::engine_io::EngineIo;
 use crate::event::Event;
 use crate::http_peer::{Became, HttpPeer};
 use crate::output::{Marks, Output, Sending};
+use crate::places::Standing;
 use crate::probe::{Phase, Probe};
 use crate::session_request::SessionRequest;
 use crate::sys::{Interest, Received, Socket};
@@ -23,6 +26,9 @@ use crate::wheel::Key;
 /// How long a poll with packets to fetch is kept, for what is said together is to go out together; and how long a new
 /// WebSocket is given to listen.
 const MOMENT_MS: u64 = 2;
+
+/// How long a response may wait for a reader that takes nothing of it: longer than a mobile link is lost for.
+const STALL_MS: u64 = 30_000;
 
 /// Everything a reactor knows of one socket. Small: ten thousands of them idle.
 #[derive(Debug)]
@@ -46,8 +52,12 @@ pub(crate) struct Peer {
     held_since: u64,
     /// Input may be left in the socket, though it was looked at.
     pub(crate) has_unread: bool,
-    /// The reactor that is to have this socket instead.
-    pub(crate) moves_to: Option<u8>,
+    /// Whether it would yield its place, as last noted.
+    pub(crate) standing: Standing,
+    /// It came when all places were taken, and has none.
+    pub(crate) is_extra: bool,
+    /// One more than the reactor that is to have this socket instead: a byte is all there is room for.
+    moves_to: Option<NonZeroU8>,
     /// The socket has failed, or there is nothing left to do on it.
     pub(crate) finished: bool,
 }
@@ -95,6 +105,8 @@ impl Peer {
             last_seen: now_ms,
             held_since: u64::MAX,
             has_unread: false,
+            standing: Standing::default(),
+            is_extra: false,
             moves_to: None,
             finished: false,
         }
@@ -122,6 +134,30 @@ impl Peer {
             since if is_held => since,
             _ => u64::MAX,
         };
+    }
+
+    /// The reactor that is to have this socket instead.
+    pub(crate) fn moves_to(&self) -> Option<u8> {
+        self.moves_to.map(|next| next.get() - 1)
+    }
+
+    /// Whether it would yield its place.
+    pub(crate) fn standing(&self) -> Standing {
+        let standing = match &self.stage {
+            Stage::Conversation(conversation) => match conversation.transport {
+                Transport::WebSocket(_) if !self.is_extra => return Standing::Kept,
+                Transport::WebSocket(_) if conversation.is_open() => Standing::Kept,
+                // It is being turned away.
+                Transport::WebSocket(_) => Standing::Idle,
+                Transport::Polling(_) => conversation.polling_standing(),
+            },
+            Stage::Http(http) if http.is_silent() && self.output.is_empty() => Standing::Idle,
+            Stage::Http(_) | Stage::Probe(_) => Standing::Kept,
+        };
+        match standing {
+            Standing::Idle if self.is_extra => Standing::Extra,
+            standing => standing,
+        }
     }
 
     /// Reads once into `buffer` and lets the stage act on it.
@@ -162,7 +198,9 @@ impl Peer {
                     self.begin_conversation(conn, *websocket, turned_away, cx);
                     self.on_data(conn, &mut rest, cx);
                 }
-                Some(Became::Elsewhere(reactor)) => self.moves_to = Some(reactor),
+                Some(Became::Elsewhere(reactor)) => {
+                    self.moves_to = NonZeroU8::new(reactor.saturating_add(1));
+                }
                 None => {}
             },
             Stage::Probe(probe) => {
@@ -184,6 +222,7 @@ impl Peer {
         cx: &mut Context,
     ) {
         // A client that hears us in one piece with the answer to its upgrade may not be listening yet.
+        self.is_extra &= turned_away.is_some();
         let is_early = websocket.session.dialect.speaks_first() && turned_away.is_none();
         if !is_early {
             websocket.greet(conn, turned_away, cx);
@@ -394,7 +433,7 @@ impl Peer {
         let grew = self.recount_input(cx);
         if grew && cx.stats.input_bytes > cx.settings.input_bytes && !self.finished {
             match &mut self.stage {
-                Stage::Http(http) => http.turn_away(cx),
+                Stage::Http(http) => http.turn_away(conn, cx),
                 Stage::Conversation(conversation) => conversation.turn_away(cx),
                 Stage::Probe(probe) => probe.refuse(cx),
             }
@@ -475,8 +514,10 @@ impl Peer {
     /// Does what is due.
     pub(crate) fn on_timer(&mut self, conn: ConnId, cx: &mut Context) {
         if self.stall_deadline(cx) <= cx.now_ms {
-            if let Stage::Conversation(conversation) = &mut self.stage {
-                conversation.give_up_slow_consumer(cx);
+            match &mut self.stage {
+                Stage::Conversation(conversation) => conversation.give_up_slow_consumer(cx),
+                Stage::Http(_) => cx.stats.http_responses_stalled_total += 1,
+                Stage::Probe(_) => {}
             }
             self.finished = true;
             return;
@@ -512,17 +553,19 @@ impl Peer {
         self.finished = whole;
     }
 
-    /// When a socket that takes nothing, or whoever does not poll, counts as dead: the same silence as of one that sends
-    /// nothing.
+    /// When a socket that takes nothing, or a client that does not poll, counts as dead: a conversation after the same
+    /// silence as one that sends nothing, a response sooner.
     fn stall_deadline(&self, cx: &Context) -> u64 {
-        let times = match &self.stage {
+        let patience = match &self.stage {
             Stage::Conversation(conversation) => {
-                conversation.session.dialect.ping_times(&cx.settings)
+                let times = conversation.session.dialect.ping_times(&cx.settings);
+                times.silence_limit()
             }
-            Stage::Http(_) | Stage::Probe(_) => cx.settings.ping_times(),
+            Stage::Http(_) => STALL_MS.min(cx.settings.keep_alive_timeout),
+            Stage::Probe(_) => cx.settings.ping_times().silence_limit(),
         };
         match self.output.progress_ms() {
-            Some(progress_ms) => progress_ms + times.silence_limit(),
+            Some(progress_ms) => progress_ms + patience,
             None => u64::MAX,
         }
     }

@@ -13,11 +13,13 @@ use crate::command::{Command, ReactorCommand};
 use crate::context::Context;
 use crate::event::Event;
 use crate::handle::{Handle, Shared};
+use crate::pacer::Pace;
+use crate::places::taken;
 use crate::queue::{CommandQueue, Inlet, Order, Outlet, Sleeper, Source, Stopped};
 use crate::reactor::Reactor;
 use crate::settings::{ListenSettings, Settings};
 use crate::stats::Stats;
-use crate::sys::{Listener, boot_time};
+use crate::sys::{Descriptors, Listener, boot_time};
 use crate::table::ConnId;
 
 /// Commands that may wait for a reactor; past it their giver waits.
@@ -68,6 +70,7 @@ impl ReactorPool {
         }
         let shared = Arc::new(Shared {
             handles,
+            pace: Arc::new(Pace::new(count.into())),
             start: boot_time(),
         });
         let settings = Arc::new(settings);
@@ -242,6 +245,13 @@ impl ReactorPool {
         for handle in &self.shared.handles {
             sum.add(&handle.stats());
         }
+        let handles = &self.shared.handles;
+        sum.places_taken = taken(handles) as u64;
+        let extra: isize = handles.iter().map(|handle| handle.extra.get()).sum();
+        sum.places_short = extra.max(0) as u64;
+        let yielding: isize = handles.iter().map(|handle| handle.yields.get()).sum();
+        sum.places_yielding = yielding.max(0) as u64;
+        sum.descriptors_short = Descriptors::new().are_short_now().into();
         sum
     }
 

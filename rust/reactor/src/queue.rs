@@ -20,6 +20,7 @@ use rtrb::{Consumer, Producer, PushError};
 
 use crate::command::{Command, ReactorCommand};
 use crate::event::{Ends, Event};
+use crate::places::Claim;
 use crate::sys::{Socket, Waker};
 use crate::table::ConnId;
 
@@ -280,6 +281,8 @@ pub(crate) enum Order {
     Settled(ConnId),
     /// Another reactor has a socket for this one.
     Adopt(Newcomer),
+    /// A connection that is idle is to give up its place, or its descriptor.
+    Yield(Claim),
     /// End the thread.
     Stop,
 }
@@ -289,8 +292,8 @@ pub(crate) enum Order {
 pub(crate) struct Newcomer {
     pub(crate) socket: Socket,
     pub(crate) ends: Ends,
-    /// The connection limit was reached: it is only turned away.
-    pub(crate) over_limit: bool,
+    /// It came when all places were taken: see [`crate::places`].
+    pub(crate) is_extra: bool,
     /// What another reactor has read of it already.
     pub(crate) input: Vec<u8>,
 }

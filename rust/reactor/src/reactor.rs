@@ -1,8 +1,8 @@
 //! The loop of one thread.
 //!
-//! A turn: *wait → sockets → newcomers → polls → timers → commands → walks → polls → shed → hand over*. Each step is bounded, so that none
-//! can starve the others: ready sockets by the poller's capacity, one read each; newcomers by the acceptor's batch;
-//! commands and requests to sessions by a `BATCH`; walks by a slice. After a handler has worked on a peer, `settle` brings its output to
+//! A turn: *wait → sockets → newcomers → polls → timers → commands → walks → polls → shed → upgrades that waited → hand over*. Each
+//! step is bounded, so that none can starve the others: ready sockets by the poller's capacity, one read each; newcomers by
+//! the acceptor's batch; commands, requests to sessions and upgrades by a `BATCH`; walks by a slice. After a handler has worked on a peer, `settle` brings its output to
 //! the socket and its interest and timer up to date; that is the only place where peers end.
 //!
 //! Timers run up to the moment by which everything that came was read, and no further (`looking.rs`); what they count in
@@ -16,7 +16,9 @@ mod newcomers;
 mod polling;
 mod session_requests;
 mod shedding;
+mod turns;
 mod upgrade;
+mod yielding;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,7 +30,9 @@ use crate::broadcast::{SLICE, Walk};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::handle::{Handle, Shared};
+use crate::pacer::Pacer;
 use crate::peer::{Peer, Stage, Watcher};
+use crate::places::{Places, Yielding};
 use crate::settings::Gate;
 use crate::sys::{Interest, Poller, Readiness, ReadyList};
 use crate::table::{ConnId, Table};
@@ -71,6 +75,8 @@ pub(crate) struct Reactor {
     table: Table<Peer>,
     wheel: Wheel<ConnId>,
     walks: VecDeque<Walk>,
+    /// Connections that give up their places to agents.
+    yielding: Yielding,
     /// Sessions that are to be spoken to, and when.
     to_speak_to: VecDeque<(u64, ConnId)>,
     buffer: Box<[u8]>,
@@ -105,6 +111,8 @@ impl Reactor {
             lobby.add(acceptor.listener(), LISTENER, Interest::READ)?;
         }
         (cx.reactor, cx.reactors) = (number, shared.handles.len() as u8);
+        cx.pacer = Pacer::new(number.into(), shared.pace.clone());
+        cx.places = Places::new(number.into(), shared.handles.clone());
         Ok(Self {
             own,
             shared,
@@ -115,6 +123,7 @@ impl Reactor {
             table: Table::with_capacity(number, room),
             wheel: Wheel::with_capacity(0, room),
             walks: VecDeque::new(),
+            yielding: Yielding::default(),
             to_speak_to: VecDeque::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             clock: Clock::new(),
@@ -159,6 +168,8 @@ impl Reactor {
         self.walk();
         self.serve_sessions();
         self.shed_output();
+        self.serve_turns();
+        self.serve_claims();
         self.hand_over();
     }
 
@@ -254,6 +265,8 @@ impl Reactor {
         self.cx.stats.reading_paused_total += u64::from(full);
         self.cx.stats.events_queued = self.cx.events.queued() as u64;
         self.cx.stats.events_queued_bytes = self.cx.events.bytes();
+        self.cx.stats.upgrades_waiting = self.cx.pacer.len() as u64;
+        self.publish_yielding();
         self.unpublished = !self.own.try_publish(&self.cx.stats);
     }
 
@@ -270,9 +283,14 @@ impl Reactor {
             self.remove(conn);
             return;
         }
-        if let Some(reactor) = peer.moves_to {
+        if let Some(reactor) = peer.moves_to() {
             self.hand_on(conn, reactor);
             return;
+        }
+        let standing = peer.standing();
+        if standing != peer.standing {
+            let change = (std::mem::replace(&mut peer.standing, standing), standing);
+            self.yielding.note(conn, self.cx.now_ms, change, &self.own);
         }
         if let Some(at_ms) = peer.speak_at(self.cx.now_ms) {
             // Those that cannot wait stand in front: the queue stays in the order of its times.
@@ -312,6 +330,7 @@ impl Reactor {
         if let Some((key, _)) = peer.timer {
             self.wheel.cancel(key);
         }
+        self.leave_place(conn, &peer);
         match peer.socket {
             Some(_) => self.own.drop_load(),
             None => self.own.drop_polling(),
@@ -323,7 +342,7 @@ impl Reactor {
                     self.answer_last(*polling);
                 }
             }
-            Stage::Http(http) => {
+            Stage::Http(mut http) => {
                 http.bury(conn, &mut self.cx);
                 if let Some(session) = http.session {
                     self.abandon(session, conn);

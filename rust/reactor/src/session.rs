@@ -194,6 +194,11 @@ impl Session {
         matches!(self.who, Who::Stranger(_) | Who::Asking(..))
     }
 
+    /// Watches and is no agent. One whose deadline was lifted watches until it introduces itself.
+    pub(crate) fn only_watches(&self) -> bool {
+        matches!(self.who, Who::Watcher | Who::Stranger(u64::MAX))
+    }
+
     /// The introduction was accepted: from here on this is that agent.
     pub(crate) fn become_agent(&mut self, agent_id: Box<str>, notice_only: bool, cx: &mut Context) {
         let was = self.become_known(Who::Agent(agent_id), cx);

@@ -72,7 +72,8 @@ pub enum Gate {
     Open,
     /// Upgraded, then closed 1013 `Server shutting down`.
     Draining,
-    /// Upgraded, then closed 1013 `Server temporarily unavailable`.
+    /// Closed 1013 `Server temporarily unavailable`, once it is clear that they are no watchers: at once where there are
+    /// none, else by what they say first.
     Maintenance,
 }
 
@@ -108,7 +109,7 @@ pub struct Settings {
     pub max_body_size: usize,
     /// Sockets of all reactors together; newcomers past it are turned away.
     pub max_connections: usize,
-    /// Connections accepted in a second; 0 is no limit.
+    /// Upgrades and Engine.IO openings let go on in a second; 0 is no limit.
     pub accept_rate: f64,
     /// Refused messages within a minute before a connection is closed.
     pub max_errors: u8,

@@ -32,6 +32,18 @@ stats! {
     connections_unauthenticated,
     /// Sockets that speak HTTP, newcomers included.
     http_connections,
+    /// Connections that have a place: sockets, and sessions that poll.
+    places_taken,
+    /// Connections that came when all places were taken, and have none.
+    places_short,
+    /// Those with a place that would give it up to an agent.
+    places_yielding,
+    /// 1 while so few descriptors are left that no agent is let in.
+    descriptors_short,
+    /// Sessions that poll and have not introduced themselves.
+    polling_unauthenticated,
+    /// Upgrades and Engine.IO openings that wait for their turn.
+    upgrades_waiting,
     /// Bytes that wait for sockets.
     outbox_bytes,
     /// Memory that those cost: a chunk is kept until it is sent whole, one that many wait for is there once.
@@ -46,8 +58,12 @@ stats! {
     accepted_total,
     /// Newcomers turned away: over the limit, draining, maintenance, no descriptor.
     refused_total,
+    /// Connections that gave up their place, or their descriptor, to others.
+    yielded_total,
     /// Accepts that failed, and pauses for want of descriptors or memory.
     accept_errors_total,
+    /// Upgrades and Engine.IO openings that had to wait for their turn.
+    upgrades_delayed_total,
     /// Upgrades refused.
     handshake_failures_total,
     /// Requests to Engine.IO endpoints that were refused: no such transport, or not allowed.
@@ -62,6 +78,8 @@ stats! {
     engineio_refused_forbidden_total,
     /// A revision that is not spoken here, or not allowed.
     engineio_refused_unsupported_version_total,
+    /// HTTP connections ended because they did not read.
+    http_responses_stalled_total,
     /// HTTP requests handed on.
     http_requests_total,
     /// WebSocket messages received.

@@ -10,11 +10,13 @@ mod support;
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
+use dscore_proto::handshake;
 use dscore_reactor::command::{Command, ReactorCommand};
 use dscore_reactor::event::Event;
 use dscore_reactor::settings::{Gate, Settings};
-use support::{Client, Heard, Server, connect, exchange, settings};
+use support::{Client, Heard, KEY, Server, connect, exchange, settings};
 
 #[test]
 fn newcomers_are_shared_out_evenly() {
@@ -76,31 +78,43 @@ fn newcomers_over_the_limit_are_closed_1013_and_nobody_else_notices() {
 }
 
 #[test]
-fn a_rate_makes_newcomers_wait_not_fail() {
-    let mut server = Server::start(Settings {
-        accept_rate: 50.0,
-        ..settings()
-    });
-    let began = std::time::Instant::now();
-    let streams: Vec<_> = (0..120).map(|_| connect(server.address())).collect();
-    let mut clients = streams.len();
-    drop(streams);
-    while server.pool.stats().accepted_total < 120 {
-        server.pump();
-        std::thread::yield_now();
-        assert!(
-            began.elapsed() < support::PATIENCE,
-            "{clients} newcomers still wait"
-        );
-    }
-    clients -= 50;
-    // The first second's worth at once, the others at the pace.
-    let least = std::time::Duration::from_millis(clients as u64 * 1_000 / 50 - 100);
-    assert!(
-        began.elapsed() >= least,
-        "120 newcomers in {:?}",
-        began.elapsed()
+fn a_rate_makes_upgrades_wait_and_neither_accepts_nor_requests() {
+    let mut server = Server::with(
+        Settings {
+            accept_rate: 30.0,
+            ..settings()
+        },
+        2,
+        1024,
     );
+    let began = Instant::now();
+    let mut request = Vec::new();
+    handshake::client_request("127.0.0.1", "/ws", KEY, &[], &mut request);
+    let _waiting: Vec<_> = (0..90)
+        .map(|_| {
+            let mut stream = connect(server.address());
+            stream.write_all(&request).unwrap();
+            stream
+        })
+        .collect();
+    server.stats_when("queue", |stats| {
+        stats.accepted_total == 90 && stats.upgrades_waiting > 20
+    });
+    let mut probe = connect(server.address());
+    probe
+        .write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    server.wait("request", |event| {
+        matches!(event, Event::HttpRequest(_)).then_some(())
+    });
+    let stats = server.pool.stats();
+    assert!(stats.upgrades_waiting > 0, "{stats:?}");
+    server.stats_when("all of them", |stats| stats.connections == 90);
+    // The first second's worth at once, the others at the pace, whatever reactor they are in.
+    assert!(began.elapsed() >= Duration::from_millis(1_900));
+    let stats = server.pool.stats();
+    assert_eq!(stats.upgrades_waiting, 0);
+    assert!(stats.upgrades_delayed_total >= 55, "{stats:?}");
 }
 
 #[test]

@@ -338,6 +338,7 @@ fn closing_all_is_spread_over_the_time_given() {
         .command_all(|| ReactorCommand::CloseAll {
             farewell: Box::new(farewell.clone()),
             spread_ms: 500,
+            spare_watchers: false,
         })
         .unwrap();
     for (n, client) in agents.iter_mut().enumerate() {

@@ -61,7 +61,7 @@ function ended(code, reason) {
   socket = null;
   isGranted = false;
   if (code === 1013 && reason === "Server temporarily unavailable") {
-    warn("The server is in maintenance: all agents are turned away until it is switched off.");
+    maintenance(true);
   }
   reconnector.closed(code, reason);
 }
@@ -95,6 +95,9 @@ function hear(message) {
     case "drain_progress":
       progress(message);
       break;
+    case "maintenance_changed":
+      maintenance(message.enabled);
+      break;
     case "error":
       if (message.code === "forbidden") login();
       break;
@@ -117,6 +120,11 @@ function log(id, what, mood) {
 function warn(text) {
   $("warning").textContent = text;
   $("warning").hidden = false;
+}
+
+function maintenance(isOn) {
+  warn("The server is in maintenance: all agents are turned away until it is switched off.");
+  $("warning").hidden = !isOn;
 }
 
 function progress(drain) {

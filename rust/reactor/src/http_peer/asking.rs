@@ -21,10 +21,10 @@ impl HttpPeer {
         let State::ReadingBody(reading) = &self.state else {
             return;
         };
-        let bytes = reading.bytes();
+        let (bytes, conn) = (reading.bytes(), reading.request.conn);
         let others = cx.stats.input_bytes.saturating_sub(self.counted.into());
         if bytes > SMALL_REQUEST && others + bytes as u64 > cx.settings.input_bytes {
-            self.turn_away(cx);
+            self.turn_away(conn, cx);
             return;
         }
         let State::ReadingBody(reading) = std::mem::replace(&mut self.state, State::Reading) else {

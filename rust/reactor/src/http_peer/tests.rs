@@ -1,11 +1,15 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::*;
+use crate::pacer::Turn;
 use crate::session_request::SessionRequest;
 use crate::testing::{Bench, CONN, table_rows};
 
 /// What the app answers, and what an Engine.IO session does.
 const TARGETS: [&str; 2] = ["/", "/engine.io/?EIO=4&transport=polling"];
+
+const OTHER: ConnId = ConnId::from_u64(2);
 
 fn ends() -> Ends {
     Ends {
@@ -29,6 +33,12 @@ fn in_state(state: &str, target: &str, bench: &mut Bench) -> HttpPeer {
         "reading" => hears(&mut peer, &format!("GET {target} HTTP"), bench),
         "reading body" => hears(&mut peer, &post(target, 1), bench),
         "closing" => hears(&mut peer, "nonsense\r\n\r\n", bench),
+        "queued" => {
+            // The one turn that there is has gone to another.
+            Arc::make_mut(&mut bench.cx.settings).accept_rate = 0.1;
+            assert_eq!(bench.cx.ask_for_turn(OTHER), Turn::Go);
+            hears(&mut peer, &request(TARGETS[1]), bench);
+        }
         _ => {
             hears(&mut peer, &request(target), bench);
             if state != "asked" {
@@ -62,6 +72,7 @@ fn state(peer: &HttpPeer) -> &'static str {
         State::Asked(..) => "asked",
         State::Answering(_) => "answering",
         State::Closing { .. } => "closing",
+        State::Queued { .. } => "queued",
     }
 }
 
@@ -103,7 +114,7 @@ fn next(from: &str, target: &str, column: usize) -> &'static str {
 #[test]
 fn states_follow_each_other_as_the_documented_table_says() {
     let rows = table_rows(include_str!("../http_peer.rs"));
-    assert_eq!(rows.len(), 6);
+    assert_eq!(rows.len(), 7);
     for row in rows {
         for (column, expected) in row.iter().enumerate().skip(1) {
             for target in TARGETS {

@@ -97,6 +97,9 @@ impl HttpPeer {
             return Step::Consumed(length);
         };
         let Some(sid) = query.sid else {
+            if let Some(step) = self.wait_for_turn(conn, length, cx) {
+                return step;
+            }
             cx.out.extend_from_slice(&accept);
             let dialect = Dialect::new(endpoint, revision, cx.now_ms, &cx.settings);
             return Step::Upgraded(length, self.open(conn, head, endpoint, dialect, cx));
@@ -113,12 +116,13 @@ impl HttpPeer {
     }
 
     /// Why a newcomer is closed 1013, if it is. A refused upgrade would read as 1006 in a browser (PROTOCOL.md §6.2).
-    pub(super) fn turned_away(&self, gate: Gate) -> Option<&'static str> {
-        match gate {
-            Gate::Draining => Some("Server shutting down"),
-            Gate::Maintenance => Some("Server temporarily unavailable"),
-            Gate::Open if self.over_limit => Some("Server connection limit reached"),
-            Gate::Open => None,
+    pub(super) fn turned_away(&self, may_watch: bool, cx: &mut Context) -> Option<&'static str> {
+        match cx.gate {
+            Gate::Draining => return Some("Server shutting down"),
+            Gate::Maintenance if !may_watch => return Some("Server temporarily unavailable"),
+            Gate::Open | Gate::Maintenance => {}
         }
+        let has_place = !self.over_limit || cx.take_place();
+        (!has_place).then_some("Server connection limit reached")
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Reactor;
-use crate::broadcast::{TerminateFrame, Walk, send_terminate};
+use crate::broadcast::{Closing, TerminateFrame, Walk, send_terminate};
 use crate::command::{Command, ReactorCommand};
 use crate::context::Context;
 use crate::conversation::Conversation;
@@ -33,6 +33,7 @@ impl Reactor {
                 Order::SendMany(conns, frame) => self.send_many(conns, frame),
                 Order::Settled(conn) => self.release(conn),
                 Order::Adopt(newcomer) => self.adopt(newcomer),
+                Order::Yield(claim) => self.yield_to(claim),
                 Order::Stop => self.stopping = true,
             }
         }
@@ -51,8 +52,14 @@ impl Reactor {
             ReactorCommand::CloseAll {
                 farewell,
                 spread_ms,
+                spare_watchers,
             } => {
-                let walk = Walk::close(*farewell, spread_ms, self.table.len(), &self.cx);
+                let closing = Closing {
+                    farewell: *farewell,
+                    spread_ms,
+                    spare_watchers,
+                };
+                let walk = Walk::close(closing, self.table.len(), &self.cx);
                 self.walks.push_back(walk);
             }
             ReactorCommand::TerminateAll(order) => {
@@ -172,15 +179,20 @@ fn apply_to_conversation(
             notice_only,
         } => {
             conversation.session.become_agent(agent_id, notice_only, cx);
+            conversation.stay();
             send_all(conversation, &replies, cx);
             conversation.handle_early(conn, cx);
         }
         Command::AcceptWatcher { replies } => {
             conversation.session.become_watcher(cx);
+            conversation.stay();
             send_all(conversation, &replies, cx);
             conversation.handle_early(conn, cx);
         }
-        Command::LiftDeadline => conversation.session.lift_deadline(),
+        Command::LiftDeadline => {
+            conversation.session.lift_deadline();
+            conversation.stay();
+        }
         Command::Refuse { frame } => {
             conversation.session.stay_stranger();
             conversation.send(&frame, cx);

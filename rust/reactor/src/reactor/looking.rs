@@ -109,7 +109,11 @@ impl Reactor {
             .as_ref()
             .and_then(|acceptor| acceptor.resume_ms);
         let answer = self.to_speak_to.front().map(|&(at_ms, _)| at_ms);
-        let next_ms = [timer, accept, answer].into_iter().flatten().min()?;
+        let upgrade = self.cx.next_turn_ms();
+        let next_ms = [timer, accept, answer, upgrade]
+            .into_iter()
+            .flatten()
+            .min()?;
         Some(Duration::from_micros(
             (next_ms * 1_000).saturating_sub(now_us),
         ))

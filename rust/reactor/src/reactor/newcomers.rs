@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{LISTENER, Reactor};
+use crate::acceptor::turn_away;
 use crate::event::Ends;
 use crate::http_peer::HttpPeer;
 use crate::peer::Peer;
+use crate::places::Claim;
 use crate::queue::{Newcomer, Order};
-use crate::sys::{Interest, Socket};
+use crate::sys::{Descriptors, Interest, Socket};
 
 impl Reactor {
     /// Takes a batch from the backlog.
@@ -16,10 +18,9 @@ impl Reactor {
         let Some(acceptor) = &mut self.acceptor else {
             return;
         };
-        let rate = self.cx.settings.accept_rate;
         let mut accepted = Vec::new();
-        let tally = acceptor.accept(self.cx.now_ms, rate, |socket, peer| {
-            accepted.push((socket, peer))
+        let tally = acceptor.accept(self.cx.now_ms, |socket, peer| {
+            accepted.push((socket, peer));
         });
         self.cx.stats.accept_errors_total += tally.errors;
         self.cx.stats.refused_total += tally.turned_away;
@@ -27,11 +28,18 @@ impl Reactor {
             self.watch_listener(false);
         }
         for (socket, peer) in accepted {
-            self.hand_out(socket, peer);
+            let descriptors = Descriptors::new();
+            if descriptors.are_spent(&socket) && !self.cx.places.claim(Claim::Descriptor) {
+                turn_away(&socket);
+                self.cx.stats.refused_total += 1;
+                continue;
+            }
+            let is_short = descriptors.are_short(&socket);
+            self.hand_out(socket, peer, is_short);
         }
     }
 
-    /// Goes on where the pace or a pause kept newcomers waiting, once that is over.
+    /// Goes on where a pause kept connections waiting, once that is over.
     pub(super) fn resume_accepting(&mut self) {
         let due = self
             .acceptor
@@ -63,17 +71,16 @@ impl Reactor {
         }
     }
 
-    /// Gives a newcomer to the reactor with the fewest sockets.
-    fn hand_out(&mut self, socket: Socket, peer: SocketAddr) {
+    /// Gives a connection to the reactor with the fewest sockets. Where descriptors are short it gets no place.
+    fn hand_out(&mut self, socket: Socket, peer: SocketAddr, is_short: bool) {
         let acceptor = self.acceptor.as_ref();
         let local = acceptor.map_or(peer, |acceptor| acceptor.local_address(&socket));
         self.cx.stats.accepted_total += 1;
         let handles = &self.shared.handles;
-        let total: usize = handles.iter().map(|handle| handle.load()).sum();
         let newcomer = Newcomer {
             socket,
             ends: Ends { peer, local },
-            over_limit: total >= self.cx.settings.max_connections,
+            is_extra: is_short || self.cx.places.are_taken(self.cx.settings.max_connections),
             input: Vec::new(),
         };
         let fewest = handles.iter().min_by_key(|handle| handle.load());
@@ -93,8 +100,12 @@ impl Reactor {
 
     /// Takes a newcomer in; its place was counted by whoever handed it out.
     pub(super) fn adopt(&mut self, mut newcomer: Newcomer) {
-        let http = HttpPeer::new(newcomer.ends, newcomer.over_limit, &mut self.cx);
-        let peer = Peer::new(newcomer.socket, http, self.cx.now_ms);
+        let http = HttpPeer::new(newcomer.ends, newcomer.is_extra, &mut self.cx);
+        let mut peer = Peer::new(newcomer.socket, http, self.cx.now_ms);
+        peer.is_extra = newcomer.is_extra;
+        if newcomer.is_extra {
+            self.own.extra.add_one();
+        }
         let conn = self.table.insert(peer);
         if let Some(peer) = self.table.get_mut(conn)
             && !newcomer.input.is_empty()

@@ -35,15 +35,26 @@ impl Reactor {
         let handles = self.shared.handles.iter();
         let polling: usize = handles.map(|handle| handle.polling()).sum();
         // One connection may begin any number of sessions, which have no sockets to be counted by.
-        let is_full =
-            polling >= self.cx.settings.max_connections || self.is_over_limit(waiting.http);
-        if self.cx.gate != Gate::Open || is_full {
+        let mut is_full = polling >= self.cx.settings.max_connections;
+        if !is_full && self.is_extra(waiting.http) {
+            is_full = !self.take_place_for(waiting.http);
+        }
+        let is_shut = match self.cx.gate {
+            Gate::Open => false,
+            // Where there may be watchers, what the session says first decides.
+            Gate::Maintenance => !endpoint.has_agents(),
+            Gate::Draining => true,
+        };
+        if is_shut || is_full {
             self.cx.stats.refused_total += 1;
             let mut headers = waiting.headers;
             headers.push((b"retry-after".into(), RETRY_AFTER.into()));
             let body = b"the server takes no new sessions now".to_vec();
             self.respond(request.conn, &answer(503, "text/plain", headers, body));
             return;
+        }
+        if endpoint.has_agents() {
+            self.make_room_for_polling();
         }
         self.own.add_polling();
         let http = waiting.http;
@@ -240,11 +251,17 @@ impl Reactor {
         self.settle(http);
     }
 
-    fn is_over_limit(&mut self, http: ConnId) -> bool {
-        self.peer(http).is_some_and(|(peer, _)| match &peer.stage {
-            Stage::Http(http) => http.origin().1,
-            Stage::Conversation(_) | Stage::Probe(_) => false,
-        })
+    fn is_extra(&self, conn: ConnId) -> bool {
+        self.table.get(conn).is_some_and(|peer| peer.is_extra)
+    }
+
+    /// A place for a connection that came when all were taken, and opens a session.
+    fn take_place_for(&mut self, http: ConnId) -> bool {
+        let has_place = self.cx.take_place();
+        if has_place && let Some((peer, _)) = self.peer(http) {
+            peer.is_extra = false;
+        }
+        has_place
     }
 
     /// Notes whose answer an HTTP connection waits for.

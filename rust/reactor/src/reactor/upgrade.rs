@@ -105,11 +105,11 @@ impl Reactor {
             return;
         };
         self.cx.stats.http_connections -= 1;
-        let (ends, over_limit) = http.origin();
+        let (ends, is_extra) = http.origin();
         let newcomer = Newcomer {
             socket,
             ends,
-            over_limit,
+            is_extra,
             input: http.take_input(),
         };
         let Some(handle) = self.shared.handles.get(usize::from(reactor)) else {
@@ -128,6 +128,7 @@ impl Reactor {
         if let Some((key, _)) = peer.timer {
             self.wheel.cancel(key);
         }
+        self.leave_place(conn, &peer);
         self.own.drop_load();
         self.cx.stats.input_bytes -= peer.held_input();
         let socket = peer.socket?;

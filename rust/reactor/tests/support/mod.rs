@@ -33,7 +33,7 @@ use dscore_reactor::table::ConnId;
 use dscore_reactor::{ReactorPool, Stats};
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// Times long enough that none fires by itself in a test that does not ask for it.
 pub fn settings() -> Settings {
