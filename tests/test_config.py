@@ -536,3 +536,37 @@ def test_merge_live_takes_over_only_what_is_live(keys: set[str]) -> None:
     assert set(compare(Config(), merged).live) == keys & RELOADABLE
     assert set(compare(merged, new).needs_restart) == keys - RELOADABLE
     assert compare(merged, new).live == ()
+
+
+@pytest.mark.parametrize("page", ["/", "/fleet", "/fleet/", "/a/b.c/~x/"])
+def test_a_page_may_be_at_any_plain_path(page: str) -> None:
+    assert load(flags={"listen.page": page}).config.listen.page == page
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        ("fleet", "must be a path"),
+        ("", "must be a path"),
+        ("//evil.example/", "must be a path"),
+        ("/a//b", "must be a path"),
+        ("/a/../b/", "must be a path"),
+        ("/a b/", "must be a path"),
+        ("/a?b", "must be a path"),
+        ("/a%2Fb", "must be a path"),
+        ('/"><script>', "must be a path"),
+        (5, "must be a path"),
+        ("/metrics", "is taken"),
+        ("/api/v1", "is taken"),
+        ("/api/v1/agents", "is taken"),
+        ("/deepstream/ws", "is taken"),
+        ("/socket.io/", "is taken"),
+        ("/openapi.json", "is taken"),
+    ],
+)
+def test_a_page_may_be_nowhere_else(page: object, why: str) -> None:
+    assert why in problem(flags={"listen.page": page})
+
+
+def test_local_operators_is_one_of_two_words() -> None:
+    assert "must be one of token, open" in problem(flags={"auth.local_operators": "opne"})

@@ -131,8 +131,12 @@ def test_power_page_prints_the_address_with_the_token(lasting: Serving) -> None:
 
 def test_power_the_token_is_the_same_after_a_restart(serve: Serve) -> None:
     first = serve()
-    port, token = first.port, first.token_path.read_text()
+    port, path = first.port, first.token_path
     first.stop()
+    assert not path.exists()  # the kernel chose the port: no other server will have it
+    second = serve(port=port)
+    token = path.read_text()
+    second.stop()
     assert serve(port=port).token_path.read_text() == token
 
 

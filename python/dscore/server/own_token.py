@@ -1,6 +1,8 @@
 """The operator's token that a server makes where none is configured (PROTOCOL.md §2, "Power")."""
 
 import os
+from contextlib import suppress
+from pathlib import Path
 
 from dscore import operator_token
 from dscore.auth import Tokens, readable_token_files
@@ -16,6 +18,7 @@ class OwnToken:
     def __init__(self, *, leaves_file: bool) -> None:
         self.value = operator_token.make_token()
         self._leaves_file = leaves_file
+        self._left: Path | None = None
 
     def unless(self, configured: Tokens, address: tuple[str, int]) -> Tokens:
         """The operators' tokens: those configured, or else this one, left in its file."""
@@ -24,6 +27,12 @@ class OwnToken:
         if self._leaves_file:
             self._leave(address)
         return Tokens.generated(self.value)
+
+    def take_back(self) -> None:
+        """Removes the file: of a port that the kernel chose, which no later server will have."""
+        if self._left is not None:
+            with suppress(OSError):
+                self._left.unlink()
 
     def _leave(self, address: tuple[str, int]) -> None:
         try:
@@ -38,7 +47,7 @@ class OwnToken:
                 "this user that others cannot write to",
             )
             return
-        self.value = left.token
+        self.value, self._left = left.token, left.path
         _log.info("operator_token_left", path=str(left.path))
 
 

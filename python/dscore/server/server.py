@@ -180,6 +180,8 @@ class Server(Roster):
             context.recorder.server("stopped", context.pool.now_ms())
         finally:
             await self._parts.stop()
+            if self._config.listen.port == 0:
+                self._own_token.take_back()
             self._finished.set()
             _log.info("server_stopped")
 
