@@ -229,6 +229,32 @@ async def test_a_camera_that_hangs(bind: Bind, tmp_path: Path) -> None:
     whole(path, encoded)
 
 
+async def test_a_source_bin_that_takes_the_end_and_goes_on(bind: Bind, tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+
+    class Stubborn(Gst.Bin):  # type: ignore[misc]
+        def do_send_event(self, _: Gst.Event) -> bool:
+            return True
+
+    pipeline = Gst.parse_launch(f"queue name=entry ! {RECORDER}={path}")
+    raw = "video/x-raw,width=160,height=120,framerate=30/1"
+    inside = Gst.parse_bin_from_description(
+        f"videotestsrc is-live=true ! capsfilter caps={raw}", True
+    )
+    camera = Stubborn()
+    camera.add(inside)
+    camera.add_pad(Gst.GhostPad.new("src", inside.srcpads[0]))
+    pipeline.add(camera)
+    camera.link(pipeline.get_by_name("entry"))
+    encoded = count_frames(pipeline, "encoder")
+    binding = bind(pipeline, embedded=False)
+    await binding.start()
+    await until(grown(encoded, 10), "frames")
+    report = await binding.stop()
+    assert report.complete, report.message
+    whole(path, encoded)
+
+
 @pytest.mark.alone
 async def test_a_source_whose_call_does_not_return_keeps_nothing_from_stopping(bind: Bind) -> None:
     """The inactive pad of a selector holds its camera; the other one's end is that of the bus."""

@@ -34,7 +34,8 @@ REST_SECONDS = 1.0
 REST_SHARE = 0.2
 """The same of a short time for the streams to end."""
 HUNG_SHARE = 0.5
-"""Of that time without any movement: then what is behind an element that hangs is ended, too."""
+"""Of that time without any movement: then what is behind an element that hangs is ended, too. So
+is what is behind a source that was told to end and goes on."""
 POLL_SECONDS = 0.1
 MAX_ERRORS = 16
 """An element in trouble may tell of it a thousand times a second."""
@@ -152,7 +153,7 @@ class Stopping:
         # its frame must not hold up the others.
         swallowed = min(SWALLOWED_SECONDS, SWALLOWED_SHARE * self._eos_timeout)
         self._ends = [
-            (source, asyncio.create_task(end_source(source, swallowed)))
+            (source, asyncio.create_task(end_source(source, swallowed, HUNG_SHARE * patience)))
             for source in walk.sources(self._pipeline)
         ]
         playing = asyncio.create_task(_play_if_paused(self._pipeline))
@@ -196,7 +197,11 @@ class Stopping:
         # As long as a source waits to take its end, it holds its state lock, and the change to NULL
         # would wait for it, while it waits for a sink that only NULL wakes up. A flush wakes it,
         # and every other thread that is held up.
-        held = [source for source, end in self._ends if not end.done()]
+        held = [
+            source
+            for source, end in self._ends
+            if not (end.done() or all(map(walk.has_ended, source.srcpads)))
+        ]
         flushes = [asyncio.create_task(call(flush_source, source)) for source in held]
         flushes += [
             asyncio.create_task(call(flush_pad, pad))
