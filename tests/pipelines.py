@@ -85,6 +85,17 @@ def duration_seconds(path: Path) -> float:
     return float(found.get_duration() / Gst.SECOND)
 
 
+def sound_frames(path: Path) -> list[Frame]:
+    """Every frame of an MP4 of 30 frames a second, which discoverer and player find to its last."""
+    frames = recorded_frames(path, "qtdemux")
+    assert len(decoded_frames(path)) == len(frames) > 0
+    # From the first frame to the last, those between them that were lost on the way included.
+    first, last = min(pts for pts, _ in frames), max(pts for pts, _ in frames)
+    length = (last - first) / Gst.SECOND + 1 / 30
+    assert duration_seconds(path) == pytest.approx(length, abs=0.1)
+    return frames
+
+
 class HangingSink:
     """Makes a fakesink hang at its next frame, as a device does whose driver is stuck.
 

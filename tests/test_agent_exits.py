@@ -217,9 +217,7 @@ def test_an_rtsp_camera_over_tcp_that_dies_is_a_failure(
     said = one.said("pipeline_over")
     assert said["cause"].startswith("pipeline ")
     wait_until(lambda: f"with 1001 {said['cause']}"[:60] in why(lasting), "cause", 10.0)
-    frames = pipelines.recorded_frames(file, "qtdemux")
-    assert len(pipelines.decoded_frames(file)) == len(frames) > 0
-    assert pipelines.duration_seconds(file) > 0
+    assert pipelines.sound_frames(file)
 
 
 def test_restarting_it_comes_back_with_its_camera_in_the_same_process(
@@ -233,8 +231,11 @@ def test_restarting_it_comes_back_with_its_camera_in_the_same_process(
         assert json.loads(lasting.get("/deepstream/health")[1])["connected_instances"] == [
             "camera-1"
         ]
+        file = tmp_path / "0.mp4"
+        wait_until(lambda: file.stat().st_size > 0, "recording", 20.0)
         one.signal(signal.SIGTERM)
         assert one.wait() == Exit.STOPPED
+    assert pipelines.sound_frames(file)
 
 
 def test_told_to_stop_while_it_waits_to_restart_it_stops(agent: Agent, lasting: Serving) -> None:
