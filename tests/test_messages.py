@@ -226,7 +226,10 @@ def test_filter_fits_status_and_part_of_the_id(wanted: WatchFilter, fits: bool) 
     assert wanted.fits("cam-Hall-1", "online") is fits
 
 
-AGENT_IDS = st.text(min_size=1, max_size=32)
+# No white space, which is removed at the ends, and no control characters, which are refused.
+AGENT_IDS = st.text(
+    st.characters(exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp")), min_size=1, max_size=32
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats() | st.text(max_size=200),
     lambda inner: (

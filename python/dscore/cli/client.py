@@ -9,6 +9,7 @@ import httpx
 import orjson
 
 from dscore import operator_token
+from dscore.agent_ids import has_control, trimmed
 from dscore.cli.errors import USAGE, CliError
 from dscore.http.loopback import is_loopback
 
@@ -110,7 +111,16 @@ def _left_token(parts: SplitResult) -> str | None:
 
 
 def agent_path(agent_id: str, action: str = "") -> str:
-    """The path of an agent. Dots are escaped too: ".." is an id like any other."""
+    """The path of an agent. Dots are escaped too: ".." is an id like any other.
+
+    Raises:
+        CliError: it can be no agent's id.
+    """
+    agent_id = trimmed(agent_id)
+    if not agent_id or has_control(agent_id):
+        raise CliError(
+            f"{agent_id!r} is no agent id: it is blank, or has control characters", USAGE
+        )
     escaped = quote(agent_id, safe="").replace(".", "%2E")
     return f"/api/v1/agents/{escaped}{action}"
 

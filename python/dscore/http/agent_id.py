@@ -5,6 +5,8 @@ from urllib.parse import unquote
 
 from fastapi import Depends, HTTPException, Path
 
+from dscore.agent_ids import has_control, trimmed
+
 MAX_ENCODED = 384
 """Characters of an id in a path: 128 bytes, each of which may take three."""
 
@@ -21,9 +23,12 @@ def _agent_id(
     ],
 ) -> str:
     try:
-        return unquote(agent_id, errors="strict")
+        named = trimmed(unquote(agent_id, errors="strict"))
     except UnicodeDecodeError:
         raise HTTPException(400, "The agent id is not UTF-8.") from None
+    if has_control(named):
+        raise HTTPException(400, "No agent id has a control character in it.")
+    return named
 
 
 def unknown_agent(agent_id: str) -> HTTPException:

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from dscore.agent_ids import trimmed
 from dscore.http.documents import store_document
 from dscore.http.gate import HEALTH, SEES_IDS
 from dscore.http.ports import Fleet
@@ -198,7 +199,7 @@ def health_document(
 
 
 def _presence(fleet: Fleet, agent_id: str) -> dict[str, bool]:
-    agent = fleet.agent(agent_id)
+    agent = fleet.agent(trimmed(agent_id))
     return {"instance_connected": agent is not None and agent.connected}
 
 

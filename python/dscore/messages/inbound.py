@@ -12,8 +12,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
+from dscore.agent_ids import has_control, trimmed
 from dscore.messages.outbound import RefusalCode, Status
 from dscore.packed import packed
+from dscore.peer_json import loads
 
 MAX_AGENT_ID = 128
 """Bytes of UTF-8 in an agent id."""
@@ -121,7 +123,7 @@ def parse_object(text: bytes, kind: str | None = None) -> dict[str, Any]:
         Refusal: `bad_json`.
     """
     try:
-        value = orjson.loads(text)
+        value = loads(text)
     except orjson.JSONDecodeError:
         raise Refusal("bad_json", "the message is not valid JSON", kind) from None
     if not isinstance(value, dict):
@@ -140,9 +142,13 @@ class _Fields:
 
     def agent_id(self, name: str) -> str:
         value = self._values.get(name, "")
-        if value == "":
+        agent_id = trimmed(value) if isinstance(value, str) else value
+        if agent_id == "":
             raise Refusal("missing_field", f"{name} is missing", self._kind)
-        return self._text(name, value, MAX_AGENT_ID)
+        text = self._text(name, agent_id, MAX_AGENT_ID)
+        if has_control(text):
+            raise self._bad(name, "holds a control character")
+        return text
 
     def text(self, name: str, limit: int = MAX_TEXT) -> str | None:
         value = self._values.get(name)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from dscore.messages import MAX_TOKEN, WatchFilter
+from dscore.peer_json import loads
 from dscore.policy import Candidate
 from dscore.policy.admission import has_token
 from dscore.registry import Newcomer
@@ -106,7 +107,7 @@ def read_auth(auth: bytes | None) -> dict[str, Any]:
     if auth is None or len(auth) > MAX_AUTH:
         return {}
     try:
-        value = orjson.loads(auth)
+        value = loads(auth)
     except orjson.JSONDecodeError:
         return {}
     return value if isinstance(value, dict) else {}

@@ -15,6 +15,7 @@ from dscore.errors import (
     TooManyRequestsError,
 )
 from dscore.messages import Refusal, attach, detach
+from dscore.peer_json import loads
 from dscore.registry import AgentRecord
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Requests:
             self.unmatched_total += 1
             return
         try:
-            answer.set_result(_argument(attach(orjson.loads(event.data), event.attachments)))
+            answer.set_result(_argument(attach(loads(event.data), event.attachments)))
         except (orjson.JSONDecodeError, Refusal):
             answer.set_exception(RequestError(agent_id))
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from dscore.agent_ids import trimmed
 from dscore.arguments import number
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.log import get_logger
@@ -43,7 +44,7 @@ class Roster:
             yield Agent(self, record)
 
     def agent(self, agent_id: str) -> Agent | None:
-        record = self._registry.agents.get(agent_id)
+        record = self._registry.agents.get(trimmed(agent_id))
         return None if record is None else Agent(self, record)
 
     async def timeline(
@@ -60,8 +61,8 @@ class Roster:
         Raises:
             UnknownAgentError: no such agent.
         """
-        self._record(agent_id)
-        return await read_timeline(self._store, agent_id, limit=limit, before=before)
+        known = self._record(agent_id).agent_id
+        return await read_timeline(self._store, known, limit=limit, before=before)
 
     def send_message(self, agent_id: str, message: Message, *, namespace: str = "/") -> bool:
         """`Agent.send`, by id.
@@ -153,12 +154,12 @@ class Roster:
             pool.close_connection(record.conn, 1008, reason, "operator")
         parts.dispatch.end(record, "operator", 1008, reason, pool.now_ms())
         self._registry.forget(record)
-        self._store.forget([agent_id])
-        _log.info("agent_removed", agent_id=agent_id)
+        self._store.forget([record.agent_id])
+        _log.info("agent_removed", agent_id=record.agent_id)
 
     def outbox(self, agent_id: str) -> Outbox:
         """What waits for an agent."""
-        session = self._store.get(agent_id)
+        session = self._store.get(trimmed(agent_id))
         if session is None:
             return Outbox(0, 0)
         return Outbox(len(session.outbox or ()), session.dropped)
@@ -184,7 +185,7 @@ class Roster:
         return number("timeout", seconds, 0.0, MAX_TIMEOUT)
 
     def _record(self, agent_id: str) -> AgentRecord:
-        record = self._registry.agents.get(agent_id)
+        record = self._registry.agents.get(trimmed(agent_id))
         if record is None:
             raise UnknownAgentError(agent_id)
         return record

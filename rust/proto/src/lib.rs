@@ -25,6 +25,7 @@ pub mod error;
 pub mod frame;
 pub mod handshake;
 pub mod http;
+mod json;
 pub mod mask;
 pub mod message;
 pub mod origin;

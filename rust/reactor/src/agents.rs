@@ -154,18 +154,16 @@ fn on_beat(
     scanned: &Scanned<'_>,
     cx: &mut Context,
 ) -> Verdict {
-    let own = match (&session.who, scanned.agent_id()) {
-        (_, Err(refusal)) => return refuse(session, &refusal, Some(scanned), cx),
-        (Who::Agent(agent_id), Ok(claimed)) => **agent_id == *claimed,
-        _ => false,
+    let Who::Agent(agent_id) = &session.who else {
+        return Verdict::Go;
     };
-    if !own {
-        return refuse(
-            session,
-            &Refusal::new(RefusalCode::WrongId),
-            Some(scanned),
-            cx,
-        );
+    let refusal = match scanned.is_of(agent_id) {
+        Ok(true) => None,
+        Ok(false) => Some(Refusal::new(RefusalCode::WrongId)),
+        Err(refusal) => Some(refusal),
+    };
+    if let Some(refusal) = refusal {
+        return refuse(session, &refusal, Some(scanned), cx);
     }
     session.beat(scanned.kind, cx);
     if scanned.kind == Kind::Heartbeat {

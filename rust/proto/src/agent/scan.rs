@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Refusal, RefusalCode};
+use crate::json;
 
 /// Bytes of an agent id (PROTOCOL.md §10).
 pub const MAX_AGENT_ID: usize = 128;
@@ -64,24 +65,43 @@ pub struct Scanned<'a> {
 }
 
 impl<'a> Scanned<'a> {
-    /// The agent id, under the name it has in this kind of message.
+    /// The agent id, under the name it has in this kind of message: without the white space at its
+    /// ends (that of Unicode's `White_Space`).
     ///
     /// # Errors
-    /// Missing or empty: `missing_field` (so is that of a kind that carries none). No string, or
-    /// longer than [`MAX_AGENT_ID`]: `bad_field`.
+    /// Missing or blank: `missing_field` (so is that of a kind that carries none). No string, with
+    /// a control character in it, or longer than [`MAX_AGENT_ID`]: `bad_field`.
     pub fn agent_id(&self) -> Result<Cow<'a, str>, Refusal> {
-        let field = match self.kind {
+        let field = self.id_field();
+        let id = trimmed(self.fields.string(field)?);
+        let bad = |sentence| Err(Refusal::bad(field.name(), sentence));
+        match id.len() {
+            0 => Err(Refusal::missing(field.name())),
+            1..=MAX_AGENT_ID if id.contains(char::is_control) => bad("holds a control character"),
+            1..=MAX_AGENT_ID => Ok(id),
+            _ => bad("is longer than 128 bytes"),
+        }
+    }
+
+    /// Whether it carries this agent's id.
+    ///
+    /// # Errors
+    /// As [`Self::agent_id`].
+    pub fn is_of(&self, agent_id: &str) -> Result<bool, Refusal> {
+        // A fleet says thousands of times a second what it said before.
+        match self.fields.string(self.id_field()) {
+            Ok(id) if id == agent_id => Ok(true),
+            _ => self.agent_id().map(|id| id == agent_id),
+        }
+    }
+
+    fn id_field(&self) -> Field {
+        match self.kind {
             Kind::Heartbeat | Kind::ClientStatusRequest | Kind::ReconnectionSuccess => {
                 Field::ClientName
             }
             Kind::ConnectionCheckResponse => Field::CheckedName,
             _ => Field::InstanceId,
-        };
-        let id = self.fields.string(field)?;
-        match id.len() {
-            0 => Err(Refusal::missing(field.name())),
-            1..=MAX_AGENT_ID => Ok(id),
-            _ => Err(Refusal::bad(field.name(), "is longer than 128 bytes")),
         }
     }
 
@@ -235,18 +255,14 @@ impl<'a> Fields<'a> {
 
     /// A string: borrowed, unless it holds escapes.
     fn string(&self, field: Field) -> Result<Cow<'a, str>, Refusal> {
-        let raw = self.raw(field)?;
-        let inner = raw
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'))
-            .ok_or(Refusal::bad(field.name(), "must be a string"))?;
-        if !inner.as_bytes().contains(&b'\\') {
-            return Ok(Cow::Borrowed(inner));
-        }
-        // The scan does not decode, so a lone surrogate comes this far.
-        serde_json::from_str(raw)
-            .map(Cow::Owned)
-            .map_err(|_| Refusal::bad(field.name(), "is not valid Unicode"))
+        json::string(self.raw(field)?).ok_or(Refusal::bad(field.name(), "must be a string"))
+    }
+}
+
+fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
+    match id {
+        Cow::Borrowed(id) => Cow::Borrowed(id.trim()),
+        Cow::Owned(id) => Cow::Owned(id.trim().to_owned()),
     }
 }
 
@@ -267,8 +283,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::default();
-        while let Some(Name(name)) = map.next_key()? {
-            match name {
+        while let Some(name) = map.next_key::<&RawValue>()? {
+            match json::string(name.get()).and_then(|name| Field::of(&name)) {
                 Some(field) => {
                     fields.0[field as usize] = Some(map.next_value::<&RawValue>()?.get())
                 }
@@ -278,28 +294,5 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             }
         }
         Ok(fields)
-    }
-}
-
-/// The name of a member, escapes undone.
-struct Name(Option<Field>);
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(NameVisitor)
-    }
-}
-
-struct NameVisitor;
-
-impl Visitor<'_> for NameVisitor {
-    type Value = Name;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-        Ok(Name(Field::of(name)))
     }
 }

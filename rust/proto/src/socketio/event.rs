@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use super::object::{elements, members, string};
+use super::object::{elements, members};
 use super::packet::is_json;
 use crate::agent::encode_string;
+use crate::json::string;
 
 /// Names that mean something to the client libraries themselves. An event must not bear them.
 const RESERVED: [&str; 6] = [

@@ -1,7 +1,6 @@
 //! JSON objects and arrays by the raw text of what they hold. No value is parsed, so depth costs no
 //! stack.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -70,16 +69,5 @@ impl<'de> Visitor<'de> for Elements {
             count += 1;
         }
         Ok((first, count))
-    }
-}
-
-/// What a JSON string says: borrowed, unless it holds escapes. `None` if the JSON is no string, or
-/// its escapes make no Unicode.
-pub(super) fn string(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        serde_json::from_str(raw).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
     }
 }

@@ -118,7 +118,6 @@ fn refuses_names_that_are_none() {
         r#"[["a"]]"#,
         r#"[{"a":1},"b"]"#,
         "[true]",
-        r#"["\ud800"]"#,
     ] {
         assert_eq!(event(data), Err(EventError::BadName), "{data}");
     }
@@ -126,6 +125,7 @@ fn refuses_names_that_are_none() {
         let data = json!([name, {}]).to_string();
         assert_eq!(event(&data), Err(EventError::BadName), "{data}");
     }
+    assert_eq!(event(r#"["a\ud800"]"#).unwrap().name, "a\u{fffd}");
     assert_eq!(event(r#"["dis\u0063onnect"]"#), Err(EventError::BadName));
     assert!(event(r#"["connected"]"#).is_ok());
 }
@@ -229,7 +229,6 @@ fn refuses_messages_that_are_none() {
         r#"{"type":null}"#,
         r#"{"type":["x"]}"#,
         r#"{"a":{"type":"x"}}"#,
-        r#"{"type":"\ud800"}"#,
     ] {
         assert_eq!(event_of(message), Err(EventError::BadName), "{message}");
     }
@@ -279,7 +278,6 @@ fn finds_a_token() {
         r#"{"token":"t","token":1}"#,
         r#"{"token":"t""#,
         r#"{"token":"t"} x"#,
-        r#"{"token":"\ud800"}"#,
     ] {
         assert!(!has_token(auth), "{auth}");
     }
