@@ -448,7 +448,7 @@ class ReactorPool:
         left out."""
 
     def now_ms(self) -> int:
-        """The reactors' clock."""
+        """The clock of every time in an event: since the pool was made, suspends included."""
 
     def accept(
         self, conn: int, agent_id: str, replies: Sequence[bytes] = (), *, notice_only: bool = False

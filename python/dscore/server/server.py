@@ -262,6 +262,8 @@ class Server(Roster):
             raise DrainingError("the server is draining")
         if enabled == (context.gate == "maintenance"):
             return
+        # What was not looked at until now must not count as maintenance.
+        context.clock.read()
         context.gate = "maintenance" if enabled else "open"
         context.pool.set_gate(context.gate)
         if enabled:
