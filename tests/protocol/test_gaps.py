@@ -127,7 +127,7 @@ async def test_liveness_3_a_stop_counts_for_no_deadline_of_the_mute(serve: Serve
         assert time.monotonic() - went_on > 2
 
 
-async def test_liveness_3_whoever_is_in_its_grace_stays_so_over_a_stop(serve: Serve) -> None:
+async def test_liveness_3_an_agent_in_its_grace_stays_so_over_a_stop(serve: Serve) -> None:
     server = serve(
         env=environment(
             monitoring__reconnection_grace_period=2, monitoring__heartbeat_grace_period=0

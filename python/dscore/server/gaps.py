@@ -1,4 +1,4 @@
-"""The times in which the server did not look: logged and counted, whoever noticed them.
+"""The times in which the server did not look: logged and counted, whichever thread noticed them.
 
 A process that was stopped finds out in each of its threads. It is one gap all the same: what
 overlaps is counted once.

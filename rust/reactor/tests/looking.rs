@@ -51,7 +51,7 @@ fn the_clocks_of_one_whose_introduction_is_judged_stand_still() {
     server.pump();
     let is_closed = |event: &Event| matches!(event, Event::Closed(..));
     assert!(!server.events.iter().any(is_closed), "{:?}", server.events);
-    // Refused, it is a stranger for as long as it was not judged, and no longer.
+    // Refused, its time goes on where it stood.
     let frame = text_frame(r#"{"type":"error","code":"forbidden"}"#);
     server
         .pool

@@ -18,7 +18,7 @@ use crate::table::ConnId;
 const PAUSED_NAP: Duration = Duration::from_millis(2);
 /// How long to sleep at most while deadlines run: a process that was stopped for longer notices.
 const MAX_SLEEP: Duration = Duration::from_millis(250);
-/// How soon figures are published that somebody was in the way of.
+/// How soon figures are published while another thread reads the last ones.
 const UNPUBLISHED_NAP: Duration = Duration::from_millis(1);
 
 /// Reading all that came to the sockets of one poller, in one turn or several.
@@ -72,7 +72,7 @@ impl Reactor {
         self.clock.sleep_until(meant_us);
         lobby.clear();
         let mut waited = self.poller.wait(ready, timeout);
-        // A list that is full may have no room left for the news that somebody waits in the lobby.
+        // A list that is full may have no room left for the news that a socket of the lobby is ready.
         if ready.is_full() || ready.iter().any(|(token, _)| token == LOBBY) {
             waited = waited.and(self.lobby.wait(lobby, Some(Duration::ZERO)));
         }
