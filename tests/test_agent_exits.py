@@ -128,9 +128,35 @@ def misset(_: Agent, __: Serving, path: Path) -> int:
         one.close()
 
 
-Scenario = Callable[[Agent, Serving, Path], int]
+def taken_over(agent: Agent, serving: Serving, path: Path) -> None:
+    one = agent(f"{CAMERA} ! fakesink")
+    other = Program(path / "other.log", "--url", serving.ws, "--instance-id", "camera-1")
+    try:
+        one.said("taken_over")
+        one.said("waiting")
+        assert one.process.poll() is None
+    finally:
+        other.close()
 
-SCENARIOS: dict[str, tuple[Exit | int, Scenario]] = {
+
+def refused(_: Agent, __: Serving, path: Path) -> None:
+    environ = {"DSCORE_AUTH__REQUIRED": "true", "DSCORE_AUTH__TOKENS": "right"}
+    with Serving(directory=path, env=environ) as serving:
+        url = serving.wait_until_ready().ws
+        words = ("--url", url, "--set", "token=wrong", "--pipeline", f"{CAMERA} ! fakesink")
+        one = Program(path / "agent.log", *words)
+        try:
+            one.said("authentication_failed")
+            one.said("pipeline_playing")
+            one.said("waiting")
+            assert one.process.poll() is None
+        finally:
+            one.close()
+
+
+Scenario = Callable[[Agent, Serving, Path], int | None]
+
+SCENARIOS: dict[str, tuple[Exit | int | None, Scenario]] = {
     "the server or an operator asked it to stop, and every": (Exit.STOPPED, asked),
     "the same, and a stream did not reach": (Exit.INCOMPLETE, asked_in_vain),
     "the same, and the application failed": (Exit.FORCED, asked_while_it_hangs),
@@ -139,6 +165,8 @@ SCENARIOS: dict[str, tuple[Exit | int, Scenario]] = {
     "a live pipeline came to its end": (Exit.ENDED, camera_gone),
     "the pipeline failed": (Exit.FAILED, failed),
     "a setting is wrong": (2, misset),
+    "another agent came in": (None, taken_over),
+    "the server refused its token": (None, refused),
 }
 
 
@@ -155,8 +183,11 @@ def test_a_row_of_the_table(beginning: str, agent: Agent, lasting: Serving, tmp_
     [row] = [row for row in table() if row.happened.startswith(beginning)]
     code, scenario = SCENARIOS[beginning]
     assert scenario(agent, lasting, tmp_path) == code
-    assert code in row.codes
-    assert row.unit == ("starts it again" if restarts(int(code)) else "stays down")
+    if code is None:
+        assert (row.codes, row.unit) == (set(), "nothing")
+    else:
+        assert code in row.codes
+        assert row.unit == ("starts it again" if restarts(int(code)) else "stays down")
     if row.why:
         wait_until(lambda: row.why in why(lasting), f"{row.why} of why", 10.0)
 
