@@ -10,6 +10,7 @@ import pytest
 from dscore.http import lanes
 from dscore.http.asgi import Bridge
 from dscore.http.lanes import STARTS, lane_of
+from dscore.http.types import STEPS_ASIDE
 from test_http_asgi import DEADLINE, FakePool, HttpRequest, Of
 
 AGENTS = "/api/v1/agents?limit=1000"
@@ -119,6 +120,25 @@ async def test_so_many_run_so_many_wait_and_the_others_are_503() -> None:
         assert order(pool)[2740:] == list(range(1, 261))
         await settled(bridge)
         assert bridge.counts().running == bridge.counts().waiting == 0
+
+
+async def test_what_steps_aside_gives_its_place_to_the_next() -> None:
+    class Aside(App):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            scope[STEPS_ASIDE]()
+            await super().__call__(scope, receive, send)
+
+    app = Aside(waits=True)
+    async with bridged(app) as (bridge, pool):
+        for conn in range(1, 41):
+            bridge.handle(HttpRequest(conn, target="/metrics"))
+        await settled(bridge)
+        assert app.running == 40
+        assert bridge.counts().running == bridge.counts().waiting == 0
+        app.go_on.set()
+        await pool.until(40)
+        await settled(bridge)
+        assert bridge.counts().running == 0
 
 
 async def test_lanes_do_not_fill_each_other() -> None:

@@ -11,13 +11,14 @@ All methods are called on the event loop's thread.
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 
 from dscore.errors import PoolClosedError
 from dscore.http.exchange import HIGH_WATER, Exchange, refuse_busy, scope_of
 from dscore.http.lanes import Counts, Lanes
 from dscore.http.lifespan import Lifespan, LifespanError
-from dscore.http.types import App, OfConnection, Request, Responder
+from dscore.http.types import STEPS_ASIDE, App, OfConnection, Request, Responder
 from dscore.patience import Wait, wait
 
 __all__ = ["HIGH_WATER", "App", "Bridge", "LifespanError"]
@@ -76,6 +77,7 @@ class Bridge:
         if self._listens_everywhere:
             server = (request.local, request.local_port)
         scope = scope_of(request, server, self._lifespan.state)
+        scope[STEPS_ASIDE] = partial(self._lanes.ended, request)
         task = asyncio.get_running_loop().create_task(exchange.run(self._app, scope))
         self._tasks[task] = exchange
         task.add_done_callback(self._ended)

@@ -15,7 +15,7 @@ from dscore.http import access
 from dscore.http.audit import Audit, Refused
 from dscore.http.origins import Judged, Origins
 from dscore.http.problems import NOTHING_HERE, problem
-from dscore.http.types import App, Message, Receive, Scope, Send
+from dscore.http.types import STEPS_ASIDE, App, Message, Receive, Scope, Send
 
 HEALTH = "/deepstream/health"
 PROBES = ("/livez", "/readyz", "/startupz")
@@ -180,6 +180,8 @@ class Gate:
         if shown:
             peer, _ = scope.get("client") or ("", 0)
             self._wrong_tokens.note("http", peer, method=method, path=path[:MAX_PATH])
+            if steps_aside := scope.get(STEPS_ASIDE):
+                steps_aside()  # or a few guesses would take every place
             await self._wrong_tokens.delay()
         return access.refusal(need, is_shown=bool(shown))
 

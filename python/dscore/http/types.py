@@ -10,6 +10,10 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header: TypeAlias = tuple[bytes, bytes]
 
+STEPS_ASIDE = "dscore.steps_aside"
+"""In a scope: a call that gives the place of a request, among those that run, to the next one. What
+it does from then on is to wait, and to answer."""
+
 ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
