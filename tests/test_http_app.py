@@ -367,6 +367,8 @@ async def test_openapi_lists_every_operation_with_its_answers() -> None:
         if path.startswith("/api/v1"):
             assert {"401", "403", "default"} <= set(operation["responses"])
             assert ("503" in operation["responses"]) == (path != "/api/v1/drain")
+        if path == "/metrics":
+            assert {"401", "default"} <= set(operation["responses"])
         if "{agent_id}" in path:
             assert "404" in operation["responses"]
 

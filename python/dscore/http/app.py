@@ -144,6 +144,8 @@ def _describe_problems(document: dict[str, Any]) -> None:
                 refusals |= _REFUSALS
             if path == DRAIN:
                 del refusals["503"]
+            if path == METRICS:
+                refusals |= {key: _REFUSALS[key] for key in ("401", "default")}
             for status, description in refusals.items():
                 operation["responses"][status] = _problem_response(description)
 
