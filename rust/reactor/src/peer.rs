@@ -561,7 +561,7 @@ impl Peer {
                 let times = conversation.session.dialect.ping_times(&cx.settings);
                 times.silence_limit()
             }
-            Stage::Http(_) => STALL_MS.min(cx.settings.keep_alive_timeout),
+            Stage::Http(_) => STALL_MS.min(cx.settings.ping_times().silence_limit()),
             Stage::Probe(_) => cx.settings.ping_times().silence_limit(),
         };
         match self.output.progress_ms() {

@@ -419,3 +419,35 @@ fn a_large_response_goes_out_as_the_client_reads_and_tells_when_there_is_room() 
     server.pool.command(conn, command).unwrap();
     assert_eq!(reader.join().unwrap(), 16 << 20);
 }
+
+#[test]
+fn a_response_that_makes_no_progress_is_ended() {
+    let mut server = Server::start(Settings {
+        ping_interval: 100,
+        ping_timeout: 100,
+        ..settings()
+    });
+    let mut stalled = connect(server.address());
+    stalled
+        .write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let conn = server.wait("request", |event| match event {
+        Event::HttpRequest(request) => Some(request.conn),
+        _ => None,
+    });
+    let response = Response {
+        status: 200,
+        headers: vec![],
+        // More than any buffer on the way takes.
+        body: vec![0; 32 << 20],
+        more: false,
+        notify: false,
+    };
+    server
+        .pool
+        .command(conn, Command::Respond(Box::new(response)))
+        .unwrap();
+    let stats = server.stats_when("end", |stats| stats.http_responses_stalled_total == 1);
+    assert_eq!(stats.http_connections, 0);
+    server.rest();
+}
