@@ -51,7 +51,7 @@ async def in_maintenance(
         yield here
 
 
-async def test_maintenance_closes_agents_and_strangers_and_is_told_to_watchers() -> None:
+async def test_maintenance_closes_all_but_watchers_which_are_told() -> None:
     async with running() as here, agents(here.ws, "a-1") as [one], watcher(here.ws) as page:
         async with agent(here.ws, introduce=False) as silent:
             await settled(silent)
@@ -115,7 +115,7 @@ async def test_maintenance_leaves_those_that_watch_on_connect(carrier: str) -> N
 
 
 @each_carrier
-async def test_maintenance_closes_socketio_agents_and_strangers(carrier: str) -> None:
+async def test_maintenance_closes_socketio_agents_and_the_unauthenticated(carrier: str) -> None:
     async with (
         running() as here,
         socketio_agent(here, carrier) as one,

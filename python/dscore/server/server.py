@@ -26,6 +26,7 @@ from dscore.server.loop_lag import LoopLag
 from dscore.server.origin_warning import warn_of_every_origin
 from dscore.server.own_token import OwnToken, warn_of_readable_files
 from dscore.server.parts import access_rules, assemble
+from dscore.server.readiness import why_full
 from dscore.server.recorder import Disconnect
 from dscore.server.roster import Roster
 from dscore.server.tasks import Tasks
@@ -232,16 +233,7 @@ class Server(Roster):
 
     def why_full(self) -> str | None:
         """Why no agent more can be let in; None while one can."""
-        stats = self._running.context.pool.stats().as_dict()
-        if stats["places_yielding"]:
-            return None
-        if stats["descriptors_short"]:
-            return "no descriptor is left: raise LimitNOFILE= or ulimit -n"
-        # The connection that brings the question may have the last place, and leaves it.
-        is_asking = stats["http_connections"] > stats["places_short"]
-        if stats["places_taken"] - is_asking >= self._max_connections:
-            return f"all {self._max_connections:,} places are taken: raise limits.connections"
-        return None
+        return why_full(self._running.context.pool.stats().as_dict(), self._max_connections)
 
     @property
     def maintenance(self) -> bool:

@@ -27,8 +27,8 @@ impl Reactor {
         if acceptor.resume_ms.is_some() {
             self.watch_listener(false);
         }
+        let descriptors = Descriptors::new();
         for (socket, peer) in accepted {
-            let descriptors = Descriptors::new();
             if descriptors.are_spent(&socket) && !self.cx.places.claim(Claim::Descriptor) {
                 turn_away(&socket);
                 self.cx.stats.refused_total += 1;
