@@ -1,11 +1,13 @@
 """Damaged rows: each is left out and named, and everything else is there."""
 
+import json
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from dscore.store import Session
+from dscore.store import Session, open_store
+from protocol.support import agents, running
 from test_store_sqlite import agent, opened, rows, written
 
 
@@ -148,3 +150,37 @@ async def test_a_damaged_clock_makes_nothing_old(path: Path, change: str) -> Non
         store.prune(store.clock.now() - 30 * 86_400_000)
         await written(store)
         assert len(await store.timeline("good", limit=9)) == 1
+
+
+ODD = [
+    ("connected", {}),
+    ("connected", {"ip": []}),
+    ("disconnected", {"stale": False}),
+    ("offline", {"reason_code": 7}),
+    ("offline", {}),
+    ("clock", {"seconds": "many"}),
+    ("missed", {"misses": None, "silent_ms": {}}),
+    ("odd", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "data"), ODD)
+async def test_an_entry_that_says_nothing_is_no_500(kind: str, data: dict[str, object]) -> None:
+    async with running() as here, agents(here.ws, "a-1"):
+        text = json.dumps(data).encode()
+        here.server._store.append("a-1", 1_700_000_000_000, kind, text)
+        answer = await here.pages.get("/api/v1/agents/a-1/events")
+        assert answer.status_code == 200, answer.text
+        assert "connected" in [one["kind"] for one in answer.json()["items"]]
+
+
+async def test_a_server_starts_and_lists_though_rows_are_damaged(path: Path) -> None:
+    await filled(path)
+    damage(path, "UPDATE agents SET config = x'7b', changed_at = 1e300 WHERE agent_id = 'bad'")
+    damage(path, "UPDATE events SET data = x'7b22', at = NULL")
+    async with running(store=open_store(str(path))) as here:
+        listed = (await here.pages.get("/api/v1/agents")).json()["items"]
+        assert [one["id"] for one in listed] == ["good"]
+        assert (await here.pages.get("/api/v1/agents/good/events")).status_code == 200
+        metrics = (await here.pages.get("/metrics")).text
+        assert "dscore_store_damaged_total 2.0" in metrics

@@ -100,8 +100,7 @@ def _after_absence(entries: Sequence[Document]) -> str:
     ]
     if len(came) != 1:
         return ""
-    away = (_parse(came[0]["at"]) - _parse(offline["at"])).total_seconds()
-    return f", after it was offline for {span(away)}"
+    return f", after it was offline for {span(_passed(entries, offline, came[0]))}"
 
 
 def _offline(agent: Document, entries: Sequence[Document], clock: Clock) -> str | None:
@@ -128,11 +127,8 @@ def _why_offline(reason: str, offline: Document, earlier: Sequence[Document], cl
             who = "the drain" if offline["data"].get("drain") else "an operator"
             return f"{who} asked it to stop its application, and it did{_lost(offline['data'])}"
         case "reconnect_timeout" if lost is not None:
-            waited = (_parse(offline["at"]) - _parse(lost["at"])).total_seconds()
-            return (
-                f"its connection{_from(lost)} {_end(lost)}, "
-                f"it did not come back within {span(waited)}"
-            )
+            waited = span(_passed(earlier, lost, offline))
+            return f"its connection{_from(lost)} {_end(lost)}, it did not come back within {waited}"
         case "reconnect_timeout":
             return "it did not come back in time"
         case "missed_heartbeats" if missed is not None:
@@ -151,6 +147,17 @@ def _why_offline(reason: str, offline: Document, earlier: Sequence[Document], cl
 def _last_heartbeat(agent: Document, clock: Clock) -> str:
     last = agent["last_heartbeat"]
     return "; it never sent a heartbeat" if last is None else f"; last heartbeat {clock(last)}"
+
+
+def _passed(entries: Iterable[Document], first: Document, last: Document) -> float:
+    """Seconds from one entry to another; what the wall clock was set by in between is no time."""
+    seconds = (_parse(last["at"]) - _parse(first["at"])).total_seconds()
+    steps = (
+        float(entry["data"]["seconds"])
+        for entry in entries
+        if entry["kind"] == "clock" and first["number"] < entry["number"] < last["number"]
+    )
+    return max(0.0, seconds - sum(steps))
 
 
 def _newest(entries: Iterable[Document], *kinds: str) -> Document | None:
@@ -234,6 +241,11 @@ def _lost(data: Document) -> str:
     return ", but a stream did not reach its end" + (f" ({words})" if words else "")
 
 
+def _describe_clock(data: Document) -> str:
+    way = "forward" if data["seconds"] > 0 else "back"
+    return f"the wall clock was set {way} by {span(abs(data['seconds']))}"
+
+
 def _describe_unterminated(data: Document) -> str:
     said = f": {data['message']}" if data["message"] else ""
     if data["outcome"] == "timed_out":
@@ -256,6 +268,7 @@ _KINDS: Final[dict[str, Callable[[Document], str]]] = {
     "started": lambda data: f"the server started (dscore {data['version']})",
     "stopped": lambda data: "the server stopped",
     "maintenance": lambda data: f"maintenance {'on' if data['enabled'] else 'off'}",
+    "clock": _describe_clock,
     "drain": lambda data: f"the server began to drain ({data['intent']})",
 }
 

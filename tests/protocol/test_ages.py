@@ -152,3 +152,23 @@ async def test_ages_9_a_session_ends_when_its_ttl_has_passed(tmp_path: Path) -> 
 
         await eventually(is_over)
         assert here.server.core_stats()["outbox_dropped_total"] == 1
+
+
+async def test_ages_9_a_sentence_tells_time_that_passed_and_not_what_was_set() -> None:
+    hands = Hands()
+    settings = {"monitoring": {**FAST, "reconnection_grace_period": 1.5}}
+    async with serving(hands, None, settings) as here:
+        async with agent(here.ws, "a-1"):
+            pass
+        hands.set_wall(YEARS)
+
+        async def is_offline() -> bool:
+            return bool((await events(here, "a-1"))["agent"]["status"] == "offline")
+
+        await eventually(is_offline)
+        document = await events(here, "a-1")
+        # From one moment to another, less the step between: on a busy machine a little more.
+        assert "it did not come back within" in document["sentence"]
+        assert " d " not in document["sentence"]
+        [told] = [one["text"] for one in document["items"] if one["kind"] == "clock"]
+        assert told == "the wall clock was set forward by 7300 d"

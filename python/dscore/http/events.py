@@ -1,7 +1,8 @@
 """The timeline of one agent, and the sentence that it comes to (`dscore.why`)."""
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, HTTPException
@@ -13,9 +14,15 @@ from dscore.http import models
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.documents import agent_document, entry_document
 from dscore.http.listing import FOREIGN_CURSOR, MAX_LIMIT
-from dscore.http.ports import Fleet
+from dscore.http.ports import EntryView, Fleet
 from dscore.http.strict import Plain, StrictRoute
+from dscore.log import get_logger
 from dscore.why import CONTEXT, clock, sentence
+
+MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+"""What reading an entry raises that is not as it was written."""
+
+_log = get_logger("dscore.store")
 
 
 def router(fleet: Fleet) -> APIRouter:
@@ -46,22 +53,38 @@ def router(fleet: Fleet) -> APIRouter:
         agent = fleet.agent(agent_id)
         if agent is None:
             raise unknown_agent(agent_id)
-        shown, items = agent_document(agent), [entry_document(entry) for entry in entries]
+        shown, items = agent_document(agent), list(_told(entries))
         if len(items) > limit:
             next_before = items[limit - 1]["number"]
-        utc = timezone.utc
         document = {
             "agent": shown,
             # A later page does not have what the sentence is about.
-            "sentence": sentence(shown, items, clock(datetime.now(utc), utc))
-            if before is None
-            else None,
+            "sentence": _sentence(shown, items) if before is None else None,
             "items": items[:limit],
             "next_cursor": None if next_before is None else str(next_before),
         }
         return Response(orjson.dumps(document), media_type="application/json")
 
     return routes
+
+
+def _told(entries: Iterable[EntryView]) -> Iterator[dict[str, Any]]:
+    """The entries as they are shown. One in which something is missing is left out: the file may
+    have been edited."""
+    for entry in entries:
+        try:
+            yield entry_document(entry)
+        except MALFORMED as error:  # noqa: PERF203 -- one bad entry must not lose the rest
+            _log.warning("timeline_entry_dropped", number=entry.number, reason=repr(error))
+
+
+def _sentence(agent: dict[str, Any], items: list[dict[str, Any]]) -> str | None:
+    utc = timezone.utc
+    try:
+        return sentence(agent, items, clock(datetime.now(utc), utc))
+    except MALFORMED as error:
+        _log.warning("timeline_untold", agent_id=agent["id"], reason=repr(error))
+        return None
 
 
 def _number(cursor: str) -> int:

@@ -22,6 +22,7 @@ In every agent's timeline belongs what happened to the server, kept once under t
 | stopped     |         |
 | maintenance | enabled |
 | drain       | intent  |
+| clock       | seconds: the wall clock was set by so much |
 
 In `disconnected`, `code` is what the side that began said and `answer` the other side's word, 0 for
 none; `stale` marks the end of a connection that was not the agent's any more. Times are Unix
