@@ -297,9 +297,9 @@ class ReactorPool:
     def refuse(self, conn: int, code: str, message: str, request_type: str | None = None) -> None:
         self.commands.append(("refuse", conn, code, message, request_type))
 
-    def send(self, conn: int, text: bytes, *, notify: bool = False) -> None:
+    def send(self, conn: int, text: bytes, *, notify: bool = False, flushed: bool = False) -> None:
         self.commands.append(("send", conn, text))
-        if notify and conn not in self.deaf:
+        if (notify or flushed) and conn not in self.deaf:
             self.push(Drained(conn))
 
     def send_event(

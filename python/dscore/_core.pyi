@@ -472,12 +472,16 @@ class ReactorPool:
         """Sends `error`, counts it against limits.max_errors, and lets the connection be read
         again."""
 
-    def send(self, conn: int, text: bytes, *, notify: bool = False) -> None:
+    def send(self, conn: int, text: bytes, *, notify: bool = False, flushed: bool = False) -> None:
         """Sends one text message. The bytes must be valid UTF-8 (checked, `ValueError`).
 
         To a socketio connection it goes as an event of "/" named by its `type`, with the rest as
         the one argument, so it must be one JSON object with a string `type`; it is not checked to
         be one.
+
+        Args:
+            flushed: `Drained` follows when nothing waits for this connection any more: its socket
+                has it all. If it ends before, none does.
         """
 
     def send_event(

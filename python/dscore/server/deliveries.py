@@ -39,7 +39,7 @@ class Deliveries:
             return
         for text in texts[:-1]:
             self._pool.send(record.conn, text)
-        self._pool.send(record.conn, texts[-1], notify=True)
+        self._pool.send(record.conn, texts[-1], flushed=True)
         self._under_way[record.agent_id] = record.conn
 
     def drained(self, conn: int, max_bytes: int) -> None:

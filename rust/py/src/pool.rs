@@ -7,7 +7,7 @@ use dscore_proto::close::CloseCode;
 use dscore_proto::frame::{self, Opcode};
 use dscore_proto::socketio::{self, Kind};
 use dscore_reactor::command::{
-    Command, Farewell, Outgoing, OutgoingPacket, ReactorCommand, Response, ResponsePart,
+    Command, Farewell, Notify, Outgoing, OutgoingPacket, ReactorCommand, Response, ResponsePart,
     TerminateAll,
 };
 use dscore_reactor::settings::Gate;
@@ -134,14 +134,26 @@ impl ReactorPool {
         )
     }
 
-    #[pyo3(signature = (conn, text, *, notify = false))]
-    fn send(&self, py: Python<'_>, conn: u64, text: &[u8], notify: bool) -> PyResult<()> {
+    #[pyo3(signature = (conn, text, *, notify = false, flushed = false))]
+    fn send(
+        &self,
+        py: Python<'_>,
+        conn: u64,
+        text: &[u8],
+        notify: bool,
+        flushed: bool,
+    ) -> PyResult<()> {
+        let notify = if flushed {
+            Notify::Empty
+        } else {
+            low_water(notify)
+        };
         self.send_frame(py, conn, text_frame(text)?, notify)
     }
 
     #[pyo3(signature = (conn, data, *, notify = false))]
     fn send_binary(&self, py: Python<'_>, conn: u64, data: &[u8], notify: bool) -> PyResult<()> {
-        self.send_frame(py, conn, framed(Opcode::Binary, data), notify)
+        self.send_frame(py, conn, framed(Opcode::Binary, data), low_water(notify))
     }
 
     #[pyo3(signature = (conn, data, *, namespace = "/", id = None, attachments = vec![], notify = false))]
@@ -367,10 +379,14 @@ impl ReactorPool {
         py: Python<'_>,
         conn: u64,
         frame: Arc<[u8]>,
-        notify: bool,
+        notify: Notify,
     ) -> PyResult<()> {
         self.give(py, conn, Command::Send(Outgoing { frame, notify }))
     }
+}
+
+fn low_water(notify: bool) -> Notify {
+    if notify { Notify::LowWater } else { Notify::No }
 }
 
 fn farewell(code: u16, reason: &str, cause: &str) -> PyResult<Farewell> {

@@ -150,8 +150,19 @@ pub struct TerminateAll {
 pub struct Outgoing {
     /// One whole frame.
     pub frame: Arc<[u8]>,
-    /// Whether [`Event::Drained`](crate::event::Event::Drained) shall follow.
-    pub notify: bool,
+    /// When [`Event::Drained`](crate::event::Event::Drained) shall follow.
+    pub notify: Notify,
+}
+
+/// When a [`Event::Drained`](crate::event::Event::Drained) shall follow what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notify {
+    /// Never.
+    No,
+    /// When what waits is down to low water: more may be sent.
+    LowWater,
+    /// When nothing waits: the socket has it.
+    Empty,
 }
 
 /// A Socket.IO event or acknowledgement to send.

@@ -43,8 +43,19 @@ struct Waiting {
     outbox: Outbox,
     /// When the socket last took some, or when bytes first had to wait.
     progress_ms: u64,
-    /// Tell when it has caught up: more than the low mark waits.
-    notify: bool,
+    /// Tell when no more bytes wait than this: more do.
+    notify_at: Option<usize>,
+}
+
+impl Waiting {
+    /// Whether it has caught up, and that is to be told: once.
+    fn catch_up(&mut self) -> bool {
+        let caught_up = self.notify_at.is_some_and(|at| self.outbox.bytes() <= at);
+        if caught_up {
+            self.notify_at = None;
+        }
+        caught_up
+    }
 }
 
 impl Output {
@@ -122,7 +133,7 @@ impl Output {
             Box::new(Waiting {
                 outbox: Outbox::new(),
                 progress_ms: now_ms,
-                notify: false,
+                notify_at: None,
             })
         });
         let before = waiting.outbox.cost();
@@ -161,8 +172,7 @@ impl Output {
         let before = waiting.outbox.cost();
         waiting.outbox.consume(sent);
         count_cost(before, &waiting.outbox, cx);
-        let caught_up = waiting.notify && waiting.outbox.bytes() <= marks.low;
-        waiting.notify &= !caught_up;
+        let caught_up = waiting.catch_up();
         if waiting.outbox.is_empty() {
             self.waiting = None;
         }
@@ -197,19 +207,20 @@ impl Output {
         waiting.progress_ms = cx.now_ms;
         cx.stats.outbox_bytes -= bytes.len() as u64;
         cx.stats.bytes_sent_total += bytes.len() as u64;
-        let caught_up = waiting.notify && waiting.outbox.bytes() <= marks.low;
-        waiting.notify &= !caught_up;
+        let caught_up = waiting.catch_up();
         if waiting.outbox.is_empty() {
             self.waiting = None;
         }
         (bytes, caught_up)
     }
 
-    /// Wants to know when what waits is down to the low mark. False if it is already.
-    pub(crate) fn notify(&mut self, marks: Marks) -> bool {
+    /// Wants to know when no more bytes wait than `at`. False if it is so already.
+    pub(crate) fn notify(&mut self, at: usize) -> bool {
         match &mut self.waiting {
-            Some(waiting) if waiting.outbox.bytes() > marks.low => {
-                waiting.notify = true;
+            Some(waiting) if waiting.outbox.bytes() > at => {
+                // Asked for twice it is told once, when both are true.
+                let other = waiting.notify_at.unwrap_or(at);
+                waiting.notify_at = Some(at.min(other));
                 true
             }
             _ => false,
@@ -315,7 +326,7 @@ mod tests {
     fn who_wants_to_know_is_told_once_when_what_waits_is_down_to_low_water() {
         let mut bench = Bench::new();
         let mut output = waiting(&mut bench, &["one\n", "two\n", "six\n"]);
-        assert!(output.notify(MARKS));
+        assert!(output.notify(MARKS.low));
         assert!(
             !output.take(lines(1), MARKS, &mut bench.cx).1,
             "8 bytes wait"
@@ -328,7 +339,21 @@ mod tests {
             !output.take(lines(1), MARKS, &mut bench.cx).1,
             "it was told"
         );
-        assert!(!output.notify(MARKS), "nothing waits");
+        assert!(!output.notify(MARKS.low), "nothing waits");
+    }
+
+    #[test]
+    fn who_wants_to_know_that_nothing_waits_is_told_then_and_not_before() {
+        let mut bench = Bench::new();
+        let mut output = waiting(&mut bench, &["one\n", "two\n"]);
+        assert!(output.notify(0));
+        assert!(output.notify(MARKS.low));
+        assert!(
+            !output.take(lines(1), MARKS, &mut bench.cx).1,
+            "4 bytes wait"
+        );
+        assert!(output.take(lines(1), MARKS, &mut bench.cx).1);
+        assert!(!output.notify(0), "nothing waits");
     }
 
     #[test]

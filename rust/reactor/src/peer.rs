@@ -393,7 +393,14 @@ impl Peer {
 
     /// Tells, now or later, when what waits is down to low water.
     pub(crate) fn notify_when_drained(&mut self, conn: ConnId, cx: &mut Context) {
-        if !self.output.notify(self.marks(cx)) {
+        if !self.output.notify(self.marks(cx).low) {
+            cx.tell(Event::Drained(conn));
+        }
+    }
+
+    /// Tells, now or later, when nothing waits: the socket has it all.
+    pub(crate) fn notify_when_empty(&mut self, conn: ConnId, cx: &mut Context) {
+        if !self.output.notify(0) {
             cx.tell(Event::Drained(conn));
         }
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Reactor;
 use crate::broadcast::{Closing, TerminateFrame, Walk, send_terminate};
-use crate::command::{Command, ReactorCommand};
+use crate::command::{Command, Notify, ReactorCommand};
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::SharedFrame;
@@ -121,8 +121,10 @@ fn apply(command: Command, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
         (Command::Abort, _) => peer.finished = true,
         (Command::Send(outgoing), Stage::Conversation(_)) => {
             peer.send_shared(&mut SharedFrame::new(outgoing.frame), cx);
-            if outgoing.notify {
-                peer.notify_when_drained(conn, cx);
+            match outgoing.notify {
+                Notify::No => {}
+                Notify::LowWater => peer.notify_when_drained(conn, cx),
+                Notify::Empty => peer.notify_when_empty(conn, cx),
             }
         }
         (Command::SendPacket(packet), Stage::Conversation(conversation)) => {

@@ -26,7 +26,7 @@ use dscore_proto::connection::{Connection, Event as Incoming, Limits, Role};
 use dscore_proto::frame::{self, Opcode};
 use dscore_proto::handshake;
 use dscore_proto::origin::OriginRules;
-use dscore_reactor::command::{Command, Farewell, Outgoing};
+use dscore_reactor::command::{Command, Farewell, Notify, Outgoing};
 use dscore_reactor::event::{Closed, Ended, Event, Outcome, TransportKind};
 use dscore_reactor::settings::{Endpoint, ListenSettings, Settings};
 use dscore_reactor::table::ConnId;
@@ -154,7 +154,7 @@ impl Server {
         let frame = text_frame(text);
         let outgoing = Outgoing {
             frame,
-            notify: false,
+            notify: Notify::No,
         };
         self.pool.command(conn, Command::Send(outgoing)).unwrap();
     }
