@@ -90,7 +90,7 @@ bench-quick: setup ## the benches at a small size, to see that they work; the nu
 	cargo bench -p dscore-benches --locked -- --quick
 	$(PY) -m benches --quick $(ARGS)
 
-soak: setup ## the fleet tests that take minutes: kill -9 in the middle, mass disconnects, 18,000 at once
+soak: setup ## the fleet tests that take minutes: kill -9, stops, clocks set, a store removed, 18,000 at once
 	cargo build --release --locked --quiet -p dscore-load
 	$(PY) -m pytest tests/fleet -s -m "soak or slow or not slow" $(ARGS)
 

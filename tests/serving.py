@@ -11,7 +11,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Serving:
         host: str = "127.0.0.1",
         port: int = 0,
         descriptors: tuple[int, int] | None = None,
+        program: Sequence[str] = ("-m", "dscore"),
     ) -> None:
         """Starts the program; `wait_until_ready` comes next.
 
@@ -49,12 +50,13 @@ class Serving:
             directory: where it runs and leaves its log.
             env: added to the environment, which has nothing of dscore's but JSON logs.
             descriptors: its soft and its hard limit, where they are not this process's.
+            program: what Python is to run, with `serve` as its first argument.
         """
         self.host = host
         self.port = port
         self.log_path = directory / "serve.log"
         where = ["--host", host, "--port", str(port)]
-        command = [sys.executable, "-W", "error", "-m", "dscore", "serve", *where, *args]
+        command = [sys.executable, "-W", "error", *program, "serve", *where, *args]
         with self.log_path.open("wb") as log:
             # A session of its own: what it leaves behind can be found, and a ctrl-C at the tests
             # does not reach it.

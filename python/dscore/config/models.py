@@ -235,7 +235,7 @@ class StoreConfig(_Section):
     path: Annotated[str, line()] = "dscore.db"
     """SQLite file, made when missing; ":memory:" keeps nothing."""
     retention: Age = 30 * 86400.0
-    """How long the history of agents is kept."""
+    """How long the history of agents is kept; time in which no server runs does not count."""
 
 
 class HealthConfig(_Section):

@@ -149,12 +149,7 @@ impl Output {
     }
 
     /// Sends what waits, after the socket said that it has room. True when it has caught up and somebody wants to know.
-    pub(crate) fn flush(
-        &mut self,
-        socket: &Socket,
-        marks: Marks,
-        cx: &mut Context,
-    ) -> Result<bool, Errno> {
+    pub(crate) fn flush(&mut self, socket: &Socket, cx: &mut Context) -> Result<bool, Errno> {
         let Some(waiting) = &mut self.waiting else {
             return Ok(false);
         };
@@ -184,7 +179,6 @@ impl Output {
     pub(crate) fn take(
         &mut self,
         fit: impl Fn(&[u8]) -> usize,
-        marks: Marks,
         cx: &mut Context,
     ) -> (Vec<u8>, bool) {
         let Some(waiting) = &mut self.waiting else {
@@ -285,11 +279,11 @@ mod tests {
         let mut bench = Bench::new();
         let mut output = waiting(&mut bench, &["a\n", "b\n", "c\n"]);
         assert_eq!((output.bytes(), bench.cx.stats.outbox_bytes), (6, 6));
-        assert_eq!(output.take(lines(2), MARKS, &mut bench.cx).0, b"a\nb\n");
+        assert_eq!(output.take(lines(2), &mut bench.cx).0, b"a\nb\n");
         assert_eq!((output.bytes(), bench.cx.stats.outbox_bytes), (2, 2));
-        assert_eq!(output.take(lines(2), MARKS, &mut bench.cx).0, b"c\n");
+        assert_eq!(output.take(lines(2), &mut bench.cx).0, b"c\n");
         assert!(output.is_empty());
-        assert_eq!(output.take(lines(2), MARKS, &mut bench.cx), (vec![], false));
+        assert_eq!(output.take(lines(2), &mut bench.cx), (vec![], false));
         let stats = &bench.cx.stats;
         assert_eq!((stats.outbox_bytes, stats.bytes_sent_total), (0, 6));
     }
@@ -299,10 +293,10 @@ mod tests {
         let mut bench = Bench::new();
         let mut output = waiting(&mut bench, &["ab", "c\nd"]);
         // What is shown first ends in the middle of a line: nothing of that fits alone.
-        let (taken, _) = output.take(lines(9), MARKS, &mut bench.cx);
+        let (taken, _) = output.take(lines(9), &mut bench.cx);
         assert_eq!((taken, output.bytes()), (vec![], 5));
         let mut output = waiting(&mut bench, &["ab\n", "c\nd"]);
-        let (taken, _) = output.take(lines(9), MARKS, &mut bench.cx);
+        let (taken, _) = output.take(lines(9), &mut bench.cx);
         assert_eq!((&*taken, output.bytes()), (&b"ab\nc\n"[..], 1));
     }
 
@@ -318,7 +312,7 @@ mod tests {
             let frame = Arc::from(&b"x\n"[..]);
             output.send_shared(None, &frame, high, &mut bench.cx);
         }
-        let (taken, _) = output.take(<[u8]>::len, high, &mut bench.cx);
+        let (taken, _) = output.take(<[u8]>::len, &mut bench.cx);
         assert_eq!((taken.len(), output.bytes()), (2 * PIECES, 2));
     }
 
@@ -327,18 +321,9 @@ mod tests {
         let mut bench = Bench::new();
         let mut output = waiting(&mut bench, &["one\n", "two\n", "six\n"]);
         assert!(output.notify(MARKS.low));
-        assert!(
-            !output.take(lines(1), MARKS, &mut bench.cx).1,
-            "8 bytes wait"
-        );
-        assert!(
-            output.take(lines(1), MARKS, &mut bench.cx).1,
-            "4 bytes wait"
-        );
-        assert!(
-            !output.take(lines(1), MARKS, &mut bench.cx).1,
-            "it was told"
-        );
+        assert!(!output.take(lines(1), &mut bench.cx).1, "8 bytes wait");
+        assert!(output.take(lines(1), &mut bench.cx).1, "4 bytes wait");
+        assert!(!output.take(lines(1), &mut bench.cx).1, "it was told");
         assert!(!output.notify(MARKS.low), "nothing waits");
     }
 
@@ -348,11 +333,8 @@ mod tests {
         let mut output = waiting(&mut bench, &["one\n", "two\n"]);
         assert!(output.notify(0));
         assert!(output.notify(MARKS.low));
-        assert!(
-            !output.take(lines(1), MARKS, &mut bench.cx).1,
-            "4 bytes wait"
-        );
-        assert!(output.take(lines(1), MARKS, &mut bench.cx).1);
+        assert!(!output.take(lines(1), &mut bench.cx).1, "4 bytes wait");
+        assert!(output.take(lines(1), &mut bench.cx).1);
         assert!(!output.notify(0), "nothing waits");
     }
 
@@ -363,7 +345,7 @@ mod tests {
         let over = output.send(None, b"x", MARKS, &mut bench.cx);
         assert_eq!(over, Sending::Over);
         output.cut_short(b"bye\n", &mut bench.cx);
-        assert_eq!(output.take(lines(9), MARKS, &mut bench.cx).0, b"bye\n");
+        assert_eq!(output.take(lines(9), &mut bench.cx).0, b"bye\n");
         assert_eq!(bench.cx.stats.outbox_bytes, 0);
     }
 }

@@ -312,7 +312,7 @@ impl Peer {
 
     /// Takes the frames in front that one poll may fetch.
     pub(crate) fn take_frames(&mut self, conn: ConnId, cx: &mut Context) -> Vec<u8> {
-        let (frames, caught_up) = self.output.take(fit_one_poll, self.marks(cx), cx);
+        let (frames, caught_up) = self.output.take(fit_one_poll, cx);
         if caught_up {
             cx.tell(Event::Drained(conn));
         }
@@ -378,7 +378,7 @@ impl Peer {
         let Some(socket) = &self.socket else {
             return;
         };
-        match self.output.flush(socket, self.marks(cx), cx) {
+        match self.output.flush(socket, cx) {
             Ok(true) => cx.tell(Event::Drained(conn)),
             Ok(false) => {}
             Err(error) => self.break_off(error),
