@@ -143,7 +143,7 @@ async def test_a_method_that_is_not_taken_is_a_405_problem_with_allow() -> None:
     async with client_of(FakeFleet()) as client:
         answer = await client.put("/api/v1/maintenance", json={})
         assert_problem(answer, 405)
-        assert answer.headers["allow"] == "GET, HEAD, POST"
+        assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
         assert_problem(await client.post("/livez"), 405)
 
 

@@ -6,10 +6,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from starlette.routing import Match
 
 from dscore._core import __version__
-from dscore.http import api, health, metrics, page, problems
+from dscore.http import api, health, methods, metrics, page, problems
 from dscore.http.access import Rules
 from dscore.http.gate import API, DRAIN, METRICS, OPENAPI, Gate, WrongTokens
 from dscore.http.origins import Origins
@@ -94,7 +93,8 @@ def build_app(
     gate = Gate(
         app,
         user_app,
-        has_route=partial(_has_route, app),
+        has_route=partial(methods.has_route, app.routes),
+        allow=partial(methods.allow, app.routes),
         page=page_at,
         is_draining=lambda: fleet.is_draining,
         rules=rules,
@@ -103,11 +103,6 @@ def build_app(
     )
     app.openapi = lambda: _openapi(app, gate)  # type: ignore[method-assign]
     return gate
-
-
-def _has_route(app: FastAPI, path: str) -> bool:
-    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
-    return any(route.matches(scope)[0] is not Match.NONE for route in app.routes)
 
 
 def _openapi(app: FastAPI, gate: Gate) -> dict[str, Any]:

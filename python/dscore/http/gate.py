@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from starlette.responses import Response
 
-from dscore.http import access
+from dscore.http import access, methods
 from dscore.http.audit import Audit, Refused
 from dscore.http.origins import Judged, Origins
 from dscore.http.problems import NOTHING_HERE, problem
@@ -27,6 +27,7 @@ DRAIN = f"{API}/drain"
 
 _OPEN_IN_A_DRAIN = frozenset((HEALTH, *PROBES, METRICS, DRAIN))
 _OURS = frozenset((HEALTH, *PROBES, METRICS, OPENAPI))
+_ASKED_BY_CHECKS = frozenset((HEALTH, *PROBES))
 _ABOUT_ALL = frozenset((METRICS, OPENAPI, OPENAPI_ALIAS))
 """What is closed with `auth.required` only."""
 SEES_IDS = "dscore.sees_ids"
@@ -52,6 +53,7 @@ class Gate:
         theirs: The user's app, if there is one; it gets every path that is not ours.
         has_route: Whether a path below the API's, as it was sent, is one of ours. With a user's app
             no other is: it may have an API of its own there.
+        allow: The methods that a path, as it was sent, takes; empty where there is nothing.
         page: Path of the fleet page.
         is_draining: Whether newcomers are turned away.
         rules: Who may do what.
@@ -68,6 +70,7 @@ class Gate:
         theirs: App | None,
         *,
         has_route: Callable[[str], bool],
+        allow: Callable[[str], str],
         page: str,
         is_draining: Callable[[], bool],
         rules: access.Rules,
@@ -76,6 +79,7 @@ class Gate:
     ) -> None:
         self._ours = ours
         self._has_route = has_route
+        self._allow = allow
         # Without its last slash it leads to the page.
         self._ours_at = _OURS | {page, page.rstrip("/") or page}
         self._theirs = theirs
@@ -91,7 +95,9 @@ class Gate:
             await (self._theirs or _no_lifespan)(scope, receive, send)
             return
         path: str = scope["path"]
-        if self._is_ours(scope, path):
+        if path == "*":  # RFC 9110 §9.3.7: of the server as a whole
+            await self._options(methods.OF_THE_SERVER, path)(scope, receive, send)
+        elif self._is_ours(scope, path):
             await self._answer(scope, receive, send, path)
         elif self._is_draining():
             await _draining()(scope, receive, send)
@@ -133,6 +139,11 @@ class Gate:
         is_api = path.startswith(API) and path not in _ABOUT_ALL
         judged = self._judge(scope, path)
         send = judged.sending(send)
+        if scope["method"] == "OPTIONS":
+            sent = OPENAPI if path == OPENAPI_ALIAS else _sent(scope)
+            app = judged.answer or self._options(self._allow(sent), path)
+            await app(scope, receive, send)
+            return
         if not is_api or scope["method"] in access.READING:
             app = await self._app(scope, path, is_api, judged, None)
             await app(scope, receive, send)
@@ -155,6 +166,30 @@ class Gate:
         if path == self._page_at:
             return self._origins.page(scope, check_host=check_host)
         return Judged()
+
+    def _options(self, allow: str, path: str) -> App:
+        """What a path takes: told to all, for it is no secret. Health and probes say besides how
+        things are, as they do to GET: there are checks that ask by OPTIONS."""
+        if path in _ASKED_BY_CHECKS:
+            return self._checked(allow)
+        if self._is_draining() and path not in _OPEN_IN_A_DRAIN:
+            return _draining()
+        if not allow:
+            return problem(404, NOTHING_HERE)
+        return Response(status_code=204, headers={"allow": allow})
+
+    def _checked(self, allow: str) -> App:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            async def send_with_allow(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    headers = [*message.get("headers", ()), (b"allow", allow.encode())]
+                    message = {**message, "headers": headers}
+                await send(message)
+
+            scope["method"] = "GET"
+            await self._our(scope, scope["path"])(scope, receive, send_with_allow)
+
+        return answer
 
     async def _app(
         self, scope: Scope, path: str, is_api: bool, judged: Judged, audit: Audit | None

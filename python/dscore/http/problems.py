@@ -10,7 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
-from starlette.routing import Match
+
+from dscore.http import methods
 
 MEDIA_TYPE = "application/problem+json"
 NOTHING_HERE = (
@@ -73,33 +74,24 @@ def install(app: FastAPI) -> None:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, StarletteHTTPException)
+    if error.status_code == 405:
+        return _not_taken(request)
     detail = error.detail
     if not isinstance(error, HTTPException):  # Starlette's own: the detail is only the phrase
         detail = _ROUTING_DETAIL.get(error.status_code, detail)
-    headers = dict(error.headers or {})
-    if error.status_code == 405:
-        headers["Allow"] = _allowed(request)
-    return problem(error.status_code, str(detail), headers=headers)
+    return problem(error.status_code, str(detail), headers=error.headers)
 
 
-def _allowed(request: Request) -> str:
-    """All methods of the path (RFC 9110 §10.2.1); each is a route, which knows no other."""
-    routes = request.app.routes
-    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
-    allowed = [
-        method
-        for method, scope in scopes.items()
-        if any(route.matches(scope)[0] is Match.FULL for route in routes)
-    ]
-    # The gate makes a GET of it.
-    return ", ".join(["GET", "HEAD", *allowed[1:]] if "GET" in allowed else allowed)
+_ROUTING_DETAIL = {404: NOTHING_HERE}
 
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_ROUTING_DETAIL = {
-    404: NOTHING_HERE,
-    405: "This path does not take that method; Allow names those it takes.",
-}
+def _not_taken(request: Request) -> Response:
+    if request.method not in methods.KNOWN:
+        return problem(501, "This method is not known here; names of methods have a case.")
+    # The router names the methods of the first route that fits the path; others may fit it too.
+    allow = methods.allow(request.app.routes, request.scope["path"])
+    detail = "This path does not take that method; Allow names those it takes."
+    return problem(405, detail, headers={"allow": allow})
 
 
 async def _not_valid(request: Request, error: Exception) -> Response:

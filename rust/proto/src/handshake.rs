@@ -99,8 +99,11 @@ pub struct Accept<'a> {
 /// # Errors
 /// The request is to be answered with [`HandshakeError::status`] (see [`http::error_response`]).
 pub fn accept<'a>(head: &Head<'a>, rules: &UpgradeRules<'a>) -> Result<Accept<'a>, HandshakeError> {
-    if head.method != "GET" {
-        return Err(HandshakeError::Method);
+    match head.method {
+        "GET" => {}
+        // RFC 9110 §9.3.2: answered as GET is, which without an upgrade says what is spoken here.
+        "HEAD" if !head.wants_upgrade() => return Err(HandshakeError::Upgrade),
+        _ => return Err(HandshakeError::Method),
     }
     if !head.wants_upgrade() {
         return Err(HandshakeError::Upgrade);

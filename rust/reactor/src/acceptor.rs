@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use dscore_proto::http;
+use dscore_proto::http::{self, Particulars};
 
 use crate::sys::{Accepted, Listener, Socket};
 
@@ -110,7 +110,11 @@ impl Acceptor {
 pub(crate) fn turn_away(socket: &Socket) {
     let mut refusal = Vec::new();
     let detail = "too many connections";
-    http::error_response(503, detail, Some(RETRY_AFTER_S), &mut refusal);
+    let beside = Particulars {
+        retry_after: Some(RETRY_AFTER_S),
+        ..Particulars::default()
+    };
+    http::error_response(503, detail, beside, &mut refusal);
     socket.send(&refusal);
     socket.finish_sending();
 }

@@ -34,6 +34,7 @@ impl Answer {
     pub(crate) fn begin(
         exchange: Exchange,
         response: &Response,
+        date: &str,
         out: &mut Vec<u8>,
     ) -> Result<Self, UsageError> {
         // RFC 9110 §6.4.1: none of these has content.
@@ -45,7 +46,8 @@ impl Answer {
             .iter()
             .map(|(name, value)| (&name[..], &value[..]))
             .collect();
-        http::encode_response_head(response.status, &headers, framing, keep_alive, out)?;
+        let (status, date) = (response.status, Some(date));
+        http::encode_response_head(status, &headers, framing, keep_alive, date, out)?;
         Ok(Self {
             framing,
             bodiless,

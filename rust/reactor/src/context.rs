@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use dscore_proto::agent;
 
@@ -22,6 +22,9 @@ const QUEUED_SHARE: u64 = 4;
 
 /// Room in a buffer that stays after it held more.
 const KEPT_BUFFER: usize = 256 * 1024;
+
+/// The last second of the year 9999.
+const MOST_S: u64 = 253_402_300_799;
 
 /// One reactor's surroundings. Handlers get it beside the peer they work on.
 pub(crate) struct Context {
@@ -51,6 +54,7 @@ pub(crate) struct Context {
     /// A message being heard, in the words of every dialect.
     pub(crate) said: Vec<u8>,
     timestamp: Timestamp,
+    date: Date,
     /// The `message` of every heartbeat_response, as a JSON string.
     heartbeat_message: String,
     heartbeat_response: StampedFrame,
@@ -78,6 +82,7 @@ impl Context {
             text: Vec::new(),
             said: Vec::new(),
             timestamp: Timestamp::default(),
+            date: Date::default(),
             heartbeat_message: String::new(),
             heartbeat_response: StampedFrame::default(),
             heartbeat_event: StampedFrame::default(),
@@ -111,6 +116,11 @@ impl Context {
         self.settings = settings;
         self.heartbeat_response = StampedFrame::default();
         self.heartbeat_event = StampedFrame::default();
+    }
+
+    /// What time it is, in HTTP's form, and where it is to be written.
+    pub(crate) fn date_and_out(&mut self) -> (&str, &mut Vec<u8>) {
+        (self.date.at(self.of_day), &mut self.out)
     }
 
     /// Gives back what buffers have grown to beyond what they nearly always hold.
@@ -236,6 +246,28 @@ impl Context {
 struct StampedFrame {
     at_ms: Option<u64>,
     frame: Vec<u8>,
+}
+
+/// The time of day as HTTP has it (RFC 9110 §5.6.7).
+#[derive(Default)]
+struct Date {
+    at_s: Option<u64>,
+    text: String,
+}
+
+impl Date {
+    /// Written at most once a second.
+    fn at(&mut self, of_day: SystemTime) -> &str {
+        let since = of_day.duration_since(SystemTime::UNIX_EPOCH);
+        let now_s = Some(since.map_or(0, |since| since.as_secs()));
+        if self.at_s != now_s {
+            // A clock before 1970, or past the year 9999, has no such form.
+            let day = SystemTime::UNIX_EPOCH + Duration::from_secs(now_s.unwrap_or(0).min(MOST_S));
+            self.text = httpdate::fmt_http_date(day);
+            self.at_s = now_s;
+        }
+        &self.text
+    }
 }
 
 /// The time of day as the wire has it: ISO-8601 UTC with milliseconds and `Z`.

@@ -44,6 +44,7 @@ pub(crate) fn preflight(
 ) -> Response {
     let methods = settings.cors_methods.join(", ");
     headers.push((b"access-control-allow-methods".into(), methods.into()));
+    headers.push((b"allow".into(), b"GET, OPTIONS, POST".into()));
     let mut asked = request.headers.iter();
     if let Some((_, wanted)) = asked.find(|(name, _)| name == b"access-control-request-headers") {
         headers.push((b"access-control-allow-headers".into(), wanted.clone()));
@@ -134,10 +135,11 @@ mod tests {
             in_words(response.headers),
             [
                 "access-control-allow-methods: GET, POST",
+                "allow: GET, OPTIONS, POST",
                 "access-control-allow-headers: content-type,x-y",
             ]
         );
         let response = preflight(vec![], &request(&[]), &settings(&[]));
-        assert_eq!(response.headers.len(), 1);
+        assert_eq!(response.headers.len(), 2);
     }
 }

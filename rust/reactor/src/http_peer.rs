@@ -2,8 +2,8 @@
 //!
 //! | state | a request is complete | a response begins | whole response | further part | last part | deadline | end of input |
 //! |---|---|---|---|---|---|---|---|
-//! | reading | asked | reading | reading | reading | reading | closing | given up |
-//! | reading body | asked | reading body | reading body | reading body | reading body | closing | given up |
+//! | reading | asked | reading | reading | reading | reading | closing | closing |
+//! | reading body | asked | reading body | reading body | reading body | reading body | closing | closing |
 //! | idle | asked | idle | idle | idle | idle | given up | given up |
 //! | queued | queued | queued | queued | queued | queued | — | given up |
 //! | asked | asked | answering | idle | asked | asked | — | asked |
@@ -19,17 +19,18 @@
 //! Queued means that the head of an upgrade, or of an Engine.IO opening, waits in the input for its turn ([`crate::pacer`]):
 //! it is read anew then. The wait is ours, so no deadline of the client's counts.
 //!
-//! A client may shut its side and still read (RFC 9293 §3.6.1): what it has asked the app is answered, and then its
-//! connection is given up. One that has gone altogether looks the same until it is sent something, so an app that is
-//! silent for `keep_alive_timeout` hears that it has. A session's request is given up at once: the session ends with a
-//! client that has gone, and that is not to be learned late.
+//! A client may shut its side and still read (RFC 9293 §3.6.1): all that it has asked is answered, a part of a request
+//! with 400, and then its connection is given up. One that has gone altogether looks the same until it is sent something,
+//! so an app that is silent for `keep_alive_timeout` hears that it has. A session is not to learn that late: a poll is
+//! answered at once, and the connection watched for `close_timeout` for the reset that a client answers which is gone.
 
 mod asking;
 mod turn;
 mod upgrade;
 
 use dscore_proto::engineio::Query;
-use dscore_proto::http::{self, BodyReader, Head, HttpError};
+use dscore_proto::http::{self, BodyReader, Head, HttpError, Particulars};
+use httparse::Header;
 
 use crate::answer::{Answer, Exchange};
 use crate::command::Response;
@@ -37,6 +38,7 @@ use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
 use crate::event::{Ends, Event, HttpRequest};
+use crate::session_request::SessionRequest;
 use crate::settings::Endpoint;
 use crate::sid::Sid;
 use crate::table::ConnId;
@@ -59,6 +61,13 @@ pub(crate) struct HttpPeer {
     deadline: u64,
     /// The client sends no more.
     input_ended: bool,
+    /// The request at hand is HEAD: whatever is said to it has no content.
+    is_head: bool,
+    /// The session whose poll was answered after its client had ended its side: it ends if that client is not there any
+    /// more, which shows as a broken connection.
+    answered_session: Option<ConnId>,
+    /// The connection has broken.
+    pub(crate) is_broken: bool,
     /// No request is taken after the one at hand, so nothing that follows it is kept.
     is_last: bool,
     /// Bytes of the request at hand, for as long as its answer is not complete: who answers it holds them.
@@ -154,6 +163,9 @@ impl HttpPeer {
             has_turn: false,
             deadline,
             input_ended: false,
+            is_head: false,
+            answered_session: None,
+            is_broken: false,
             is_last: false,
             asked_bytes: 0,
             counted: 0,
@@ -203,13 +215,19 @@ impl HttpPeer {
         if !self.is_last {
             self.input = rest.to_vec();
         }
+        if self.input_ended {
+            self.break_off(cx);
+        }
         None
     }
 
     fn step(&mut self, conn: ConnId, bytes: &[u8], cx: &mut Context) -> Result<Step, HttpError> {
         match &mut self.state {
             State::Reading if bytes.is_empty() => Ok(Step::Wait),
+            // RFC 9112 §2.2: such a line before a request belongs to none.
+            State::Reading if bytes.starts_with(b"\r\n") => Ok(Step::Consumed(2)),
             State::Reading => {
+                self.is_head = bytes.starts_with(b"HEAD ");
                 let mut slots = [httparse::EMPTY_HEADER; http::MAX_HEADERS];
                 match http::parse_head(bytes, &mut slots, cx.settings.max_header_size)? {
                     None => Ok(Step::Wait),
@@ -265,6 +283,10 @@ impl HttpPeer {
                 }
                 Asked::Session(endpoint)
             }
+            Some(endpoint) if head.method == "OPTIONS" => {
+                self.tell_methods(head, endpoint, cx);
+                return Ok(Step::Consumed(length));
+            }
             Some(endpoint) => {
                 let Some(accept) = self.accept(head, cx) else {
                     return Ok(Step::Consumed(length));
@@ -296,16 +318,7 @@ impl HttpPeer {
             method: head.method.into(),
             target: head.target.into(),
             version: head.version,
-            headers: head
-                .headers
-                .iter()
-                .map(|field| {
-                    (
-                        field.name.to_ascii_lowercase().into_bytes(),
-                        field.value.to_vec(),
-                    )
-                })
-                .collect(),
+            headers: fields_of(head),
             body: Vec::new(),
             ends: self.ends,
         };
@@ -350,7 +363,8 @@ impl HttpPeer {
         let State::Asked(exchange, _) = self.state else {
             return;
         };
-        match Answer::begin(exchange, response, &mut cx.out) {
+        let (date, out) = cx.date_and_out();
+        match Answer::begin(exchange, response, date, out) {
             Ok(answer) => self.state = State::Answering(answer),
             Err(error) => {
                 self.refuse(500, &error.to_string(), cx);
@@ -381,18 +395,58 @@ impl HttpPeer {
         }
     }
 
-    /// The client sends no more; it may have gone, or wait for its answer.
-    pub(crate) fn on_end(&mut self, cx: &Context) {
-        self.input_ended = true;
-        self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
-        if let State::Asked(exchange, _) = &mut self.state {
-            exchange.keep_alive = false;
+    /// The client sends no more; it may have gone, or wait for its answers.
+    pub(crate) fn on_end(&mut self, conn: ConnId, cx: &mut Context) {
+        if std::mem::replace(&mut self.input_ended, true) {
+            return;
+        }
+        match &mut self.state {
+            State::Asked(exchange, asked) => {
+                exchange.keep_alive &= !self.input.is_empty();
+                if *asked == Asked::App {
+                    self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
+                } else {
+                    cx.requests.push_back(SessionRequest::Ended(conn));
+                }
+            }
+            State::Answering(_) => self.deadline = cx.now_ms + cx.settings.keep_alive_timeout,
+            State::Reading
+            | State::ReadingBody(_)
+            | State::Queued { .. }
+            | State::Closing { .. } => {}
         }
     }
 
-    /// True when the client sends no more and the app owes it nothing: what was written is all there will be.
+    /// RFC 9112 §8: what has come of a request when the client sends no more is none.
+    fn break_off(&mut self, cx: &mut Context) {
+        let has_begun = match self.state {
+            State::Reading => !self.input.is_empty(),
+            State::ReadingBody(_) => true,
+            State::Queued { .. }
+            | State::Asked(..)
+            | State::Answering(_)
+            | State::Closing { .. } => false,
+        };
+        if has_begun {
+            self.lose_request(cx);
+            self.refuse(400, "the request broke off", cx);
+        }
+    }
+
+    /// True when the client sends no more and is owed nothing: what was written is all there will be.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.input_ended && !self.is_asked()
+        let is_owed = matches!(self.state, State::Asked(..) | State::Answering(_));
+        self.input_ended && !is_owed && self.answered_session.is_none()
+    }
+
+    /// A poll of this session is answered though its client has ended its side.
+    pub(crate) fn watch_for(&mut self, session: ConnId) {
+        self.answered_session = Some(session);
+    }
+
+    /// The session that ends with this connection, if its client has turned out to be gone.
+    pub(crate) fn lost_session(&self) -> Option<ConnId> {
+        self.answered_session.filter(|_| self.is_broken)
     }
 
     /// The connection has gone: so has a session whose POST it was in the middle of.
@@ -523,13 +577,21 @@ impl HttpPeer {
     /// True once, when everything is said and sent: the writing half is to be shut.
     pub(crate) fn is_over(&mut self) -> bool {
         match &mut self.state {
+            // With both sides ended the kernel would report the same of a client that is there as of one that is not.
+            State::Closing { .. } if self.answered_session.is_some() => false,
             State::Closing { half_closed } => !std::mem::replace(half_closed, true),
             _ => false,
         }
     }
 
     fn refuse(&mut self, status: u16, detail: &str, cx: &mut Context) {
-        http::error_response(status, detail, None, &mut cx.out);
+        let (date, out) = cx.date_and_out();
+        let beside = Particulars {
+            date: Some(date),
+            retry_after: None,
+            head_only: self.is_head,
+        };
+        http::error_response(status, detail, beside, out);
         self.begin_closing(cx);
     }
 
@@ -539,6 +601,20 @@ impl HttpPeer {
         self.input = Vec::new();
         self.deadline = cx.now_ms + cx.settings.close_timeout;
     }
+}
+
+/// The fields of a request, names in lower case. An absolute target's authority replaces Host, whatever that says (RFC
+/// 9112 §3.2.2).
+fn fields_of(head: &Head<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let field = |field: &Header<'_>| {
+        let name = field.name.to_ascii_lowercase().into_bytes();
+        let value = match (&name[..], head.host()) {
+            (b"host", Some(host)) => host,
+            _ => field.value,
+        };
+        (name, value.to_vec())
+    };
+    head.headers.iter().map(field).collect()
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 §2.1).

@@ -176,12 +176,23 @@ impl Peer {
             }
             Received::Nothing => self.has_unread = false,
             Received::End => match &mut self.stage {
-                Stage::Http(http) => http.on_end(cx),
+                Stage::Http(http) => {
+                    http.on_end(conn, cx);
+                    self.on_data(conn, &mut [], cx);
+                }
                 // RFC 6455 §7.1.1: a WebSocket is over with its TCP connection. Half-open ones are of no use to anybody.
                 Stage::Conversation(_) | Stage::Probe(_) => self.finished = true,
             },
-            Received::Broken(_) => self.finished = true,
+            Received::Broken(_) => self.hang_up(),
         }
+    }
+
+    /// The connection is no more, in either direction.
+    pub(crate) fn hang_up(&mut self) {
+        if let Stage::Http(http) = &mut self.stage {
+            http.is_broken = true;
+        }
+        self.finished = true;
     }
 
     /// Acts on bytes: those just read, or none, to go on with those kept back.
@@ -598,8 +609,12 @@ impl Peer {
     }
 
     fn break_off(&mut self, error: Errno) {
-        if let Stage::Conversation(conversation) = &mut self.stage {
-            conversation.fail_terminations(&format!("send failed: {error}"));
+        match &mut self.stage {
+            Stage::Conversation(conversation) => {
+                conversation.fail_terminations(&format!("send failed: {error}"));
+            }
+            Stage::Http(http) => http.is_broken = true,
+            Stage::Probe(_) => {}
         }
         self.finished = true;
     }

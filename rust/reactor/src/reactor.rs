@@ -211,7 +211,9 @@ impl Reactor {
                 peer.on_readable(conn, &mut self.buffer, &mut self.cx);
             }
             // A peer that is not read (it waits for an answer) and has hung up would be ready for ever.
-            peer.finished |= readiness.hung_up && !peer.interest.read;
+            if readiness.hung_up && !peer.interest.read {
+                peer.hang_up();
+            }
         }
         self.settle(conn);
     }
@@ -346,6 +348,9 @@ impl Reactor {
                 http.bury(conn, &mut self.cx);
                 if let Some(session) = http.session {
                     self.abandon(session, conn);
+                }
+                if let Some(session) = http.lost_session() {
+                    self.lose_session(session);
                 }
             }
             Stage::Probe(probe) => self.forget_probe(probe.session, conn),

@@ -91,8 +91,6 @@ pub(crate) struct Session {
     was_heartbeat: bool,
     /// What was handed over since the owner was last known to be done with it all: bytes and [`MESSAGE_COST`]s.
     ahead: u32,
-    /// That was enough for now.
-    is_ahead: bool,
     errors: u8,
     /// Errors to come that do not count.
     forgiven: u8,
@@ -122,7 +120,6 @@ impl Session {
             hear_next_beat: false,
             was_heartbeat: false,
             ahead: 0,
-            is_ahead: false,
             errors: 0,
             forgiven: 0,
             misses: 0,
@@ -145,9 +142,10 @@ impl Session {
         // No message or body may be that long.
         let length = u32::try_from(length).unwrap_or(u32::MAX);
         let cost = length.saturating_add(MESSAGE_COST);
+        let was_ahead = self.is_ahead();
         self.ahead = self.ahead.saturating_add(cost);
-        if !self.is_ahead && (self.ahead >= MOST_AHEAD || cx.events.is_crowded()) {
-            self.is_ahead = true;
+        if !was_ahead && (self.ahead >= MOST_AHEAD || cx.events.is_crowded()) {
+            self.ahead = self.ahead.max(MOST_AHEAD);
             cx.ask_to_settle(conn);
         }
     }
@@ -181,12 +179,12 @@ impl Session {
     }
 
     pub(crate) fn is_ahead(&self) -> bool {
-        self.is_ahead
+        self.ahead >= MOST_AHEAD
     }
 
     /// The owner is done with what it was told up to the request to settle.
     pub(crate) fn caught_up(&mut self) {
-        (self.ahead, self.is_ahead) = (0, false);
+        self.ahead = 0;
     }
 
     /// Counts as unauthenticated.

@@ -29,6 +29,8 @@ pub(crate) enum SessionRequest {
     Probe(ConnId),
     /// A request with packets has begun.
     Coming { http: ConnId, sid: Sid },
+    /// The client of a request that waits for its answer sends no more, and may be gone.
+    Ended(ConnId),
     /// The session of a request whose packets are coming in has ended: they are not to be kept.
     Discard(ConnId),
     /// A request's body is too large; it waits for its answer.

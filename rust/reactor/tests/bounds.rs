@@ -8,8 +8,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
+use dscore_proto::close::CloseCode;
 use dscore_reactor::Stats;
-use dscore_reactor::command::{Command, ReactorCommand, Response};
+use dscore_reactor::command::{Command, Farewell, ReactorCommand, Response};
 use dscore_reactor::event::Event;
 use dscore_reactor::settings::{Gate, Settings};
 use dscore_reactor::table::ConnId;
@@ -116,19 +117,20 @@ fn one_that_broke_the_protocol_costs_nothing_more() {
     costs_little(&server, &mut client);
 }
 
-/// What came behind an introduction is kept until that is answered; when the time for it is over there is no until.
+/// What came behind an introduction is kept until that is answered; after a close there is no until.
 #[test]
 fn what_was_kept_behind_an_introduction_goes_with_the_close() {
-    let mut server = Server::start(Settings {
-        auth_timeout: 100,
-        ..patient()
-    });
+    let mut server = Server::start(patient());
     let mut client = Client::open(server.address(), "/ws");
-    client.send(r#"{"type":"app_ready","instance_id":"a"}"#);
+    let behind = format!(r#"{{"type":"x","p":"{}"}}"#, "p".repeat(60_000));
+    client.send_together(&[r#"{"type":"app_ready","instance_id":"a"}"#, &behind]);
     server.introduction();
-    for _ in 0..50 {
-        client.send(&format!(r#"{{"type":"x","p":"{}"}}"#, "p".repeat(1_000)));
-    }
+    server.stats_when("much held", |stats| stats.input_bytes > 50_000);
+    let farewell = || ReactorCommand::CloseAll {
+        farewell: Box::new(Farewell::new(CloseCode::POLICY, "go", "")),
+        spread_ms: 0,
+    };
+    server.pool.command_all(farewell).unwrap();
     assert_eq!(client.close_code(), 1008);
     server.stats_when("nothing held", |stats| stats.input_bytes <= LITTLE);
 }

@@ -28,6 +28,8 @@ pub enum BodyKind {
 /// | SizeStart | hex digit | Size |
 /// | Size | hex digit | Size |
 /// | Size | `;` | Extension |
+/// | Size, SizeSpace | space, tab | SizeSpace |
+/// | SizeSpace | `;` | Extension |
 /// | Size, Extension | CR | SizeLf |
 /// | Extension | no control byte but tab | Extension |
 /// | SizeLf | LF | Data, Trailer after a size of 0 |
@@ -42,13 +44,14 @@ pub enum BodyKind {
 /// | TrailerLf | LF | Trailer |
 /// | EndLf | LF | Done |
 ///
-/// Any other byte is [`HttpError::Chunk`]. There is no white space around a size: RFC 9112 §7.1.1
-/// lets it be read, readers have disagreed on it, nobody sends it.
+/// Any other byte is [`HttpError::Chunk`]. White space stands behind a size only before an extension
+/// (RFC 9112 §7.1.1: bad, and to be read all the same).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Fixed,
     SizeStart,
     Size,
+    SizeSpace,
     Extension,
     SizeLf,
     Data,
@@ -138,7 +141,11 @@ impl BodyReader {
         let is_text = byte >= b' ' && byte != 0x7f || byte == b'\t';
         match (self.state, byte) {
             (State::SizeStart | State::Size, _) if byte.is_ascii_hexdigit() => self.size(byte),
-            (State::Size, b';') => Ok(State::Extension),
+            (State::Size | State::SizeSpace, b';') => Ok(State::Extension),
+            (State::Size | State::SizeSpace, b' ' | b'\t') => {
+                spend(&mut self.extensions, HttpError::ChunkExtensions)?;
+                Ok(State::SizeSpace)
+            }
             (State::Size | State::Extension, b'\r') => Ok(State::SizeLf),
             (State::Extension, _) if is_text => {
                 spend(&mut self.extensions, HttpError::ChunkExtensions)?;

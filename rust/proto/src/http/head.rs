@@ -1,5 +1,7 @@
 //! The request head: found, checked, and lent out as slices of the bytes it came in.
 
+use std::net::Ipv6Addr;
+
 use httparse::Header;
 
 use super::{BodyKind, HttpError};
@@ -14,7 +16,7 @@ pub struct Head<'a> {
     pub method: &'a str,
     /// As sent, never decoded: printable ASCII without `#`.
     pub target: &'a str,
-    /// The minor version, 0 or 1.
+    /// The minor version, 0 or 1; a higher one is read as the highest that is known (RFC 9110 §2.5).
     pub version: u8,
     /// In the order sent; names are tokens, values are trimmed and hold no control byte but tab.
     pub headers: &'a [Header<'a>],
@@ -27,6 +29,15 @@ impl<'a> Head<'a> {
             .iter()
             .find(|header| header.name.eq_ignore_ascii_case(name))
             .map(|header| header.value)
+    }
+
+    /// Whom the request is for: the authority of an absolute target, whatever Host says (RFC 9112
+    /// §3.2.2), else Host.
+    pub fn host(&self) -> Option<&'a [u8]> {
+        match split_absolute(self.target) {
+            Some((authority, _)) => Some(authority.as_bytes()),
+            None => self.header("host"),
+        }
     }
 
     /// The values of every field of that name, in the order sent.
@@ -86,13 +97,27 @@ impl<'a> Head<'a> {
             },
             // RFC 9112 §6.1: in HTTP/1.0 the framing is faulty, whatever the coding.
             (None, Some(_)) if self.version == 0 => Err(HttpError::Framing),
-            (None, Some(coding)) => {
-                if coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none() {
-                    Ok(BodyKind::Chunked)
-                } else {
-                    Err(HttpError::TransferEncoding)
-                }
+            (None, Some(_)) => self.transfer_coding(),
+        }
+    }
+
+    /// RFC 9112 §6.3: where chunked is not the last coding, the end of the body cannot be known; §7:
+    /// it is applied once, and has no parameters. Codings before it are merely not understood (§6.1).
+    fn transfer_coding(&self) -> Result<BodyKind, HttpError> {
+        let (mut others, mut chunked) = (0, 0);
+        let mut is_last = false;
+        for value in self.header_all("transfer-encoding") {
+            // RFC 9110 §5.6.1.2: empty elements are passed over.
+            for coding in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                is_last = coding.eq_ignore_ascii_case(b"chunked") || is_last && coding.is_empty();
+                others += usize::from(!is_last && !coding.is_empty());
+                chunked += usize::from(is_last && !coding.is_empty());
             }
+        }
+        match (is_last, chunked, others) {
+            (true, 1, 0) => Ok(BodyKind::Chunked),
+            (true, 1, _) => Err(HttpError::TransferEncoding),
+            _ => Err(HttpError::Framing),
         }
     }
 }
@@ -128,25 +153,24 @@ pub fn parse_head<'a>(
     };
     let bytes = &bytes[skipped..skipped + len];
 
-    let mut request = httparse::Request::new(slots);
-    match request.parse(bytes) {
-        Ok(httparse::Status::Complete(parsed)) if parsed == len => {}
-        Ok(_) => return Err(HttpError::Malformed),
-        Err(error) => return Err(refusal(error, bytes)),
-    }
-    let (Some(method), Some(target), Some(version)) =
-        (request.method, request.path, request.version)
-    else {
-        return Err(HttpError::Malformed);
+    let (method, target, version, fields) = parse_request_line(bytes)?;
+    let headers = match httparse::parse_headers(fields, slots) {
+        Ok(httparse::Status::Complete((parsed, headers))) if parsed == fields.len() => headers,
+        Err(httparse::Error::TooManyHeaders) => return Err(HttpError::TooManyHeaders),
+        Ok(_) | Err(_) => return Err(HttpError::Malformed),
     };
     let head = Head {
         method,
         target,
         version,
-        headers: request.headers,
+        headers,
     };
     check_target(&head)?;
     check_host(&head)?;
+    // PROTOCOL.md §2: of two tokens the one that counts would be another for each reader.
+    if head.header_all("authorization").nth(1).is_some() {
+        return Err(HttpError::Authorization);
+    }
     check_expectation(&head)?;
     Ok(Some((head, skipped + len)))
 }
@@ -220,21 +244,38 @@ fn list_has(value: &[u8], token: &str) -> bool {
         .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
-fn refusal(error: httparse::Error, bytes: &[u8]) -> HttpError {
-    match error {
-        httparse::Error::TooManyHeaders => HttpError::TooManyHeaders,
-        httparse::Error::Version if names_a_version(bytes) => HttpError::Version,
-        _ => HttpError::Malformed,
+/// The method, the target and the minor version (RFC 9112 §3), and what follows the line.
+///
+/// One space between the words, as the grammar has it: readers disagree about more.
+fn parse_request_line(bytes: &[u8]) -> Result<(&str, &str, u8, &[u8]), HttpError> {
+    let end = bytes
+        .windows(2)
+        .position(|pair| pair == b"\r\n")
+        .ok_or(HttpError::Malformed)?;
+    let (line, fields) = (&bytes[..end], &bytes[end + 2..]);
+    let mut words = line.split(|&byte| byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(HttpError::Malformed);
+    };
+    let version = parse_version(version)?;
+    let text = |word| std::str::from_utf8(word).map_err(|_| HttpError::Malformed);
+    if is_token(method) && !target.is_empty() {
+        Ok((text(method)?, text(target)?, version, fields))
+    } else {
+        Err(HttpError::Malformed)
     }
 }
 
-/// Whether the request line ends in something like `HTTP/2.0`, which is another version and not
-/// mere noise.
-fn names_a_version(bytes: &[u8]) -> bool {
-    let line = bytes.split(|&byte| byte == b'\r').next();
-    let word = line.and_then(|line| line.splitn(3, |&byte| byte == b' ').nth(2));
-    matches!(word, Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
-        if major.is_ascii_digit() && minor.is_ascii_digit())
+/// RFC 9112 §2.3, RFC 9110 §2.5: whatever the minor version, HTTP/1 is read; no other major one is.
+const fn parse_version(word: &[u8]) -> Result<u8, HttpError> {
+    match word {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'] => Ok(0),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Ok(1),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(HttpError::Version),
+        _ => Err(HttpError::Malformed),
+    }
 }
 
 /// RFC 9112 §3.2: origin-form, absolute-form, or `*` for OPTIONS.
@@ -281,28 +322,60 @@ fn split_absolute(target: &str) -> Option<(&str, &str)> {
     Some(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
 }
 
-/// RFC 9112 §3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0.
-///
-/// An absolute target overrules Host (§3.2.2). We refuse a Host that contradicts it instead, so
-/// nothing behind us can believe the other one.
+/// RFC 9112 §3.2: exactly one Host in HTTP/1.1, at most one in HTTP/1.0, and a valid one. An absolute
+/// target needs a host of its own (RFC 9110 §4.2.1), and no user (§4.2.4).
 fn check_host(head: &Head<'_>) -> Result<(), HttpError> {
     let mut hosts = head.header_all("host");
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) if host.iter().all(|&byte| is_authority(byte)) => host,
-        (None, _) if head.version == 0 => return Ok(()),
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_authority(host) => {}
+        (None, _) if head.version == 0 => {}
         _ => return Err(HttpError::Host),
-    };
+    }
     match split_absolute(head.target) {
-        Some((authority, _)) if !host.eq_ignore_ascii_case(authority.as_bytes()) => {
+        Some((authority, _)) if authority.is_empty() || !is_authority(authority.as_bytes()) => {
             Err(HttpError::Host)
         }
         _ => Ok(()),
     }
 }
 
-/// What `uri-host [ ":" port ]` is made of (RFC 3986 §3.2.2): no user, no path, no list.
-fn is_authority(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(&byte)
+/// Whether `bytes` are `uri-host [ ":" port ]` (RFC 3986 §3.2.2): no user, no path, no list.
+fn is_authority(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
+    let (is_host, port) = match text.strip_prefix('[').map(|text| text.split_once(']')) {
+        Some(Some((address, port))) => (address.parse::<Ipv6Addr>().is_ok(), port),
+        Some(None) => return false,
+        None => {
+            let end = text.find(':').unwrap_or(text.len());
+            (is_reg_name(&bytes[..end]), &text[end..])
+        }
+    };
+    is_host
+        && match port.strip_prefix(':') {
+            Some(digits) => {
+                digits.is_empty()
+                    || digits.bytes().all(|byte| byte.is_ascii_digit())
+                        && digits.parse::<u16>().is_ok()
+            }
+            None => port.is_empty(),
+        }
+}
+
+fn is_reg_name(mut bytes: &[u8]) -> bool {
+    while let [first, rest @ ..] = bytes {
+        bytes = match (first, rest) {
+            (b'%', [high, low, rest @ ..]) if [high, low].iter().all(|d| d.is_ascii_hexdigit()) => {
+                rest
+            }
+            (byte, rest) if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte) => {
+                rest
+            }
+            _ => return false,
+        };
+    }
+    true
 }
 
 /// RFC 9110 §10.1.1: HTTP/1.0 expectations are ignored, unknown ones are refused.

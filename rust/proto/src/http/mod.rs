@@ -15,7 +15,8 @@ pub use body::{BodyKind, BodyReader, MAX_CHUNK_EXTENSIONS, MAX_TRAILERS};
 pub use head::{Head, MAX_HEADERS, is_token_text, parse_head, path};
 pub(crate) use head::{find_end, is_token};
 pub use response::{
-    CONTINUE, Framing, encode_chunk, encode_last_chunk, encode_response_head, error_response,
+    CONTINUE, Framing, Particulars, WEBSOCKET_METHODS, encode_chunk, encode_last_chunk,
+    encode_response_head, error_response,
 };
 
 /// Why a request was refused: the peer's fault. The connection is closed after the answer, since
@@ -32,7 +33,10 @@ pub enum HttpError {
     /// No Host, several, one that is no authority, or one that contradicts an absolute target.
     #[error("the request needs exactly one valid Host field")]
     Host,
-    /// A major or minor version other than 1.0 and 1.1.
+    /// Several Authorization fields.
+    #[error("the request may have one Authorization field only")]
+    Authorization,
+    /// A major version other than 1.
     #[error("only HTTP/1.1 and HTTP/1.0 are spoken here")]
     Version,
     /// CONNECT: this is no proxy.
@@ -47,10 +51,13 @@ pub enum HttpError {
     /// Content-Length is repeated, or is not a plain decimal number.
     #[error("the Content-Length is not one decimal number")]
     ContentLength,
-    /// Both framings at once, or Transfer-Encoding in HTTP/1.0.
-    #[error("Transfer-Encoding does not go with Content-Length or with HTTP/1.0")]
+    /// Both framings at once, Transfer-Encoding in HTTP/1.0, or one that does not end in a single
+    /// chunked.
+    #[error(
+        "Transfer-Encoding must end in chunked, once, and goes neither with Content-Length nor with HTTP/1.0"
+    )]
     Framing,
-    /// A transfer coding other than chunked alone.
+    /// Transfer codings beside chunked.
     #[error("the only transfer coding understood is chunked")]
     TransferEncoding,
     /// An expectation other than 100-continue.
@@ -78,6 +85,7 @@ impl HttpError {
             Self::Malformed
             | Self::Target
             | Self::Host
+            | Self::Authorization
             | Self::ContentLength
             | Self::Framing
             | Self::Chunk

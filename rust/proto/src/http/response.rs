@@ -10,6 +10,9 @@ use crate::error::UsageError;
 /// The interim answer to a client that expects it (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// What the address of a WebSocket takes beside upgrades.
+pub const WEBSOCKET_METHODS: &[u8] = b"GET, HEAD, OPTIONS";
+
 /// How the end of a response is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -21,8 +24,19 @@ pub enum Framing {
     None,
 }
 
+/// What an answer of ours says beside its problem.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Particulars<'a> {
+    /// The time, for Date; a refusal of the server's own fault may go without.
+    pub date: Option<&'a str>,
+    /// Seconds after which it is worth coming again.
+    pub retry_after: Option<u32>,
+    /// The request was HEAD: the content is only described.
+    pub head_only: bool,
+}
+
 /// Appends the head of a response. Connection and framing are decided here: such fields of the
-/// caller's are left out.
+/// caller's are left out. Date is added unless the caller gives one (RFC 9110 §6.6.1).
 ///
 /// # Errors
 /// [`UsageError::InvalidStatus`] or [`UsageError::InvalidHeader`]; `out` is then as it was.
@@ -31,10 +45,17 @@ pub fn encode_response_head(
     headers: &[(&[u8], &[u8])],
     framing: Framing,
     keep_alive: bool,
+    date: Option<&str>,
     out: &mut Vec<u8>,
 ) -> Result<(), UsageError> {
     check(status, headers)?;
     push_status_line(status, out);
+    let is_date = |(name, _): &(&[u8], &[u8])| name.eq_ignore_ascii_case(b"date");
+    if let Some(date) = date
+        && !headers.iter().any(is_date)
+    {
+        push_field(b"Date", date.as_bytes(), out);
+    }
     for &(name, value) in headers.iter().filter(|(name, _)| !is_ours(name)) {
         push_field(name, value, out);
     }
@@ -72,17 +93,21 @@ pub fn encode_last_chunk(out: &mut Vec<u8>) {
 
 /// Appends a complete problem document (RFC 9457) for a connection that is closed after it.
 ///
-/// A 405 names GET, a 426 names WebSocket 13: those are the only reasons the core has for them.
-pub fn error_response(status: u16, detail: &str, retry_after: Option<u32>, out: &mut Vec<u8>) {
+/// A 405 names what the address of a WebSocket takes, a 426 names WebSocket 13: those are the only
+/// reasons the core has for them.
+pub fn error_response(status: u16, detail: &str, beside: Particulars<'_>, out: &mut Vec<u8>) {
     let content = problem(status, detail);
     push_status_line(status, out);
+    if let Some(date) = beside.date {
+        push_field(b"Date", date.as_bytes(), out);
+    }
     push_field(b"Content-Type", b"application/problem+json", out);
     push_field(b"Content-Length", content.len().to_string().as_bytes(), out);
-    if let Some(seconds) = retry_after {
+    if let Some(seconds) = beside.retry_after {
         push_field(b"Retry-After", seconds.to_string().as_bytes(), out);
     }
     match status {
-        405 => push_field(b"Allow", b"GET", out),
+        405 => push_field(b"Allow", WEBSOCKET_METHODS, out),
         426 => {
             // RFC 6455 §4.4; RFC 9110 §7.8 wants the field named in Connection.
             push_field(b"Upgrade", b"websocket", out);
@@ -97,7 +122,9 @@ pub fn error_response(status: u16, detail: &str, retry_after: Option<u32>, out: 
     };
     push_field(b"Connection", connection, out);
     out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(&content);
+    if !beside.head_only {
+        out.extend_from_slice(&content);
+    }
 }
 
 #[derive(Serialize)]

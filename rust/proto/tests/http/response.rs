@@ -2,13 +2,13 @@
 
 use dscore_proto::UsageError;
 use dscore_proto::http::{
-    Framing, encode_chunk, encode_last_chunk, encode_response_head, error_response,
+    Framing, Particulars, encode_chunk, encode_last_chunk, encode_response_head, error_response,
 };
 use proptest::prelude::*;
 
 fn head(status: u16, headers: &[(&[u8], &[u8])], framing: Framing, keep_alive: bool) -> String {
     let mut out = Vec::new();
-    encode_response_head(status, headers, framing, keep_alive, &mut out).unwrap();
+    encode_response_head(status, headers, framing, keep_alive, None, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -24,6 +24,32 @@ fn writes_a_head_with_a_length() {
         "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx: \r\nContent-Length: 5\r\n\
          Connection: keep-alive\r\n\r\n"
     );
+}
+
+#[test]
+fn writes_the_date_unless_the_caller_has() {
+    let date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+    for (own, written) in [(None, "Date: Sun, 06"), (Some(&b"then"[..]), "dAtE: then")] {
+        let fields: Vec<(&[u8], &[u8])> = own.iter().map(|own| (&b"dAtE"[..], *own)).collect();
+        let mut out = Vec::new();
+        encode_response_head(200, &fields, Framing::None, true, date, &mut out).unwrap();
+        let head = String::from_utf8(out).unwrap();
+        assert!(head.contains(written), "{head}");
+        assert_eq!(head.to_lowercase().matches("date: ").count(), 1, "{head}");
+    }
+    let mut out = Vec::new();
+    let beside = Particulars {
+        date,
+        head_only: true,
+        ..Particulars::default()
+    };
+    error_response(400, "no", beside, &mut out);
+    let head = String::from_utf8(out).unwrap();
+    assert!(
+        head.contains("\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"),
+        "{head}"
+    );
+    assert!(head.ends_with("\r\n\r\n"), "{head}");
 }
 
 #[test]
@@ -83,7 +109,7 @@ fn refuses_fields_that_would_break_the_head_and_writes_nothing() {
     for field in cases {
         let mut out = b"before".to_vec();
         let fields = [(&b"good"[..], &b"v"[..]), field];
-        let outcome = encode_response_head(200, &fields, Framing::None, true, &mut out);
+        let outcome = encode_response_head(200, &fields, Framing::None, true, None, &mut out);
         assert_eq!(outcome, Err(UsageError::InvalidHeader));
         assert_eq!(out, b"before");
     }
@@ -92,7 +118,7 @@ fn refuses_fields_that_would_break_the_head_and_writes_nothing() {
 #[test]
 fn refuses_statuses_that_end_no_request() {
     for status in [0, 99, 100, 101, 199, 600, 1000] {
-        let outcome = encode_response_head(status, &[], Framing::None, true, &mut Vec::new());
+        let outcome = encode_response_head(status, &[], Framing::None, true, None, &mut Vec::new());
         assert_eq!(outcome, Err(UsageError::InvalidStatus(status)));
     }
 }
@@ -109,7 +135,11 @@ fn writes_chunks_in_hexadecimal_and_never_an_empty_one() {
 #[test]
 fn writes_a_problem_document_for_an_error() {
     let mut out = Vec::new();
-    error_response(503, "come \"back\" later\n", Some(5), &mut out);
+    let beside = Particulars {
+        retry_after: Some(5),
+        ..Particulars::default()
+    };
+    error_response(503, "come \"back\" later\n", beside, &mut out);
     assert_eq!(
         String::from_utf8(out).unwrap(),
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n\
@@ -123,10 +153,10 @@ fn writes_a_problem_document_for_an_error() {
 fn names_what_would_be_allowed_instead() {
     let response = |status| {
         let mut out = Vec::new();
-        error_response(status, "no", None, &mut out);
+        error_response(status, "no", Particulars::default(), &mut out);
         String::from_utf8(out).unwrap()
     };
-    assert!(response(405).contains("\r\nAllow: GET\r\n"));
+    assert!(response(405).contains("\r\nAllow: GET, HEAD, OPTIONS\r\n"));
     let upgrade =
         "\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nConnection: close, Upgrade\r\n";
     assert!(response(426).contains(upgrade));
@@ -144,7 +174,7 @@ proptest! {
             .map(|(name, value)| (if names_are_good { &b"x-name"[..] } else { &name[..] }, &value[..]))
             .collect();
         let mut out = Vec::new();
-        if encode_response_head(200, &fields, Framing::Length(0), true, &mut out).is_ok() {
+        if encode_response_head(200, &fields, Framing::Length(0), true, None, &mut out).is_ok() {
             let mut slots = [httparse::EMPTY_HEADER; 16];
             let mut response = httparse::Response::new(&mut slots);
             let parsed = response.parse(&out).unwrap();

@@ -1,7 +1,7 @@
 //! An upgrade, or an Engine.IO opening, waits for its turn: see [`crate::pacer`].
 
 use dscore_proto::engineio::Query;
-use dscore_proto::http::{self, Head};
+use dscore_proto::http::{self, Head, Particulars};
 
 use super::{HttpPeer, State, Step};
 use crate::context::Context;
@@ -49,7 +49,14 @@ impl HttpPeer {
     /// The wait is, or would be, too long.
     pub(crate) fn send_away(&mut self, seconds: u32, cx: &mut Context) {
         let detail = "too many agents connect; try again later";
-        http::error_response(503, detail, Some(seconds), &mut cx.out);
+        let is_head = self.is_head;
+        let (date, out) = cx.date_and_out();
+        let beside = Particulars {
+            date: Some(date),
+            retry_after: Some(seconds),
+            head_only: is_head,
+        };
+        http::error_response(503, detail, beside, out);
         self.begin_closing(cx);
     }
 

@@ -3,10 +3,11 @@
 use dscore_proto::connection::{Connection, Role};
 use dscore_proto::engineio::{HandshakeError, Query};
 use dscore_proto::handshake::{self, UpgradeRules};
-use dscore_proto::http::Head;
+use dscore_proto::http::{BodyKind, Head, WEBSOCKET_METHODS};
 
 use super::{Asked, HttpPeer, Step, bearer};
 use crate::answer::Exchange;
+use crate::command::Response;
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
@@ -38,6 +39,25 @@ impl HttpPeer {
                 None
             }
         }
+    }
+
+    /// The answer to OPTIONS (RFC 9110 §9.3.7).
+    pub(super) fn tell_methods(&mut self, head: &Head<'_>, endpoint: Endpoint, cx: &mut Context) {
+        let has_content = !matches!(head.body(), Ok(BodyKind::None | BodyKind::Length(0)));
+        let exchange = Exchange {
+            keep_alive: head.keep_alive() && !self.over_limit && !has_content,
+            head_only: false,
+            version: head.version,
+        };
+        self.wait_for_answer(exchange, Asked::Session(endpoint));
+        let response = Response {
+            status: 204,
+            headers: vec![(b"allow".into(), WEBSOCKET_METHODS.into())],
+            body: Vec::new(),
+            more: false,
+            notify: false,
+        };
+        self.respond(&response, cx);
     }
 
     /// A conversation on the WebSocket that this becomes.

@@ -275,6 +275,37 @@ impl Reactor {
         }
     }
 
+    /// Answers a poll whose client has ended its side with what there is. If that client is gone, and the answer with
+    /// it, so is the session.
+    pub(super) fn free_poll(&mut self, http: ConnId) {
+        let session = self.peer(http).and_then(|(peer, _)| match &peer.stage {
+            Stage::Http(http) => http.session,
+            Stage::Conversation(_) | Stage::Probe(_) => None,
+        });
+        let Some(session) = session else {
+            return;
+        };
+        let Some((peer, cx)) = self.peer(session) else {
+            return;
+        };
+        let Some(polling) = peer.as_polling() else {
+            return;
+        };
+        let Some(poll) = polling.poll.take_if(|poll| poll.http == http) else {
+            return;
+        };
+        polling.answer_at = None;
+        let (revision, wants_base64) = (polling.revision, polling.wants_base64);
+        let frames = peer.take_frames(session, cx);
+        if let Some((peer, _)) = self.peer(http)
+            && let Stage::Http(http) = &mut peer.stage
+        {
+            http.watch_for(session);
+        }
+        self.answer_poll(poll, payload(revision, wants_base64, &frames));
+        self.settle(session);
+    }
+
     /// What is still coming of a request is of use to no session.
     pub(super) fn discard_body(&mut self, http: ConnId) {
         if let Some((peer, cx)) = self.peer(http)

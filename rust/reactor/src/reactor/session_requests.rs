@@ -77,6 +77,7 @@ impl Reactor {
                     self.discard_body(http);
                 }
             }
+            SessionRequest::Ended(http) => self.free_poll(http),
             SessionRequest::Discard(http) => self.discard_body(http),
             SessionRequest::TooBig(request) => {
                 let reason = "the body of a request is too large";
