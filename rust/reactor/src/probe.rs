@@ -15,9 +15,9 @@ use dscore_proto::frame::{self, Opcode};
 use crate::context::Context;
 use crate::table::ConnId;
 
-/// What a probe may say: a longer word is none of its two, and need not be waited for.
+/// What a probe may say: what is much longer is none of its two words, and need not be waited for.
 const WORDS: Limits = Limits {
-    max_message_size: 6,
+    max_message_size: 125,
     max_fragments: 6,
 };
 
