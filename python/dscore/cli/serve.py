@@ -15,6 +15,7 @@ import uvloop
 
 from dscore import log
 from dscore.cli import descriptors
+from dscore.cli.allocator import give_memory_back
 from dscore.cli.errors import INTERRUPTED, OK, USAGE, CliError
 from dscore.cli.notify import Notifier
 from dscore.config import Config, load
@@ -50,6 +51,7 @@ def serve(path: Path | None, flags: Flags, *, insecure: bool) -> NoReturn:
     loaded = load(path, flags=flags, environ=os.environ)
     _check_exposure(loaded.config, insecure=insecure)
     descriptors.raise_limit()
+    give_memory_back()
     service = Service(loaded.config, path, flags)
     log.configure(loaded.config.log)
     for warning in loaded.warnings:

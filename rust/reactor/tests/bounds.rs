@@ -129,6 +129,7 @@ fn what_was_kept_behind_an_introduction_goes_with_the_close() {
     let farewell = || ReactorCommand::CloseAll {
         farewell: Box::new(Farewell::new(CloseCode::POLICY, "go", "")),
         spread_ms: 0,
+        spare_watchers: false,
     };
     server.pool.command_all(farewell).unwrap();
     assert_eq!(client.close_code(), 1008);
