@@ -6,7 +6,7 @@ the attacks that it was made for, on a whole server.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import psutil
@@ -173,7 +173,10 @@ async def test_outboxes_are_bounded_in_all_and_the_slowest_hear_why() -> None:
 
 
 @pytest.mark.alone
-async def test_memory_that_an_attack_has_filled_is_given_back(serving: Serving) -> None:
+async def test_memory_that_an_attack_has_filled_is_given_back(
+    serve: Callable[..., Serving],
+) -> None:
+    serving = serve(env={"DSCORE_AUTH__TIMEOUT": "5m"})
     process = psutil.Process(serving.pid)
     async with AsyncExitStack() as stack:
         attackers = [await stack.enter_async_context(upgraded(serving.ws)) for _ in range(200)]
