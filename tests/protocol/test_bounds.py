@@ -6,10 +6,9 @@ the attacks that it was made for, on a whole server.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-import psutil
 import pytest
 
 from protocol.support import (
@@ -23,7 +22,6 @@ from protocol.support import (
     tcp,
     upgraded,
 )
-from serving import Serving
 
 MB = 1_000_000
 # The head of a masked text message of 900,000 bytes, and all of it but its last byte.
@@ -170,30 +168,6 @@ async def test_outboxes_are_bounded_in_all_and_the_slowest_hear_why() -> None:
         assert known is not None
         known.send({"type": "still here"})
         assert (await reads.recv_type("still here"))["type"] == "still here"
-
-
-@pytest.mark.alone
-async def test_memory_that_an_attack_has_filled_is_given_back(
-    serve: Callable[..., Serving],
-) -> None:
-    serving = serve(env={"DSCORE_AUTH__TIMEOUT": "5m"})
-    process = psutil.Process(serving.pid)
-    async with AsyncExitStack() as stack:
-        attackers = [await stack.enter_async_context(upgraded(serving.ws)) for _ in range(200)]
-        before = process.memory_info().rss
-        for _ in range(2):
-            for one in attackers:
-                await send_what_goes(one, UNFINISHED[: len(UNFINISHED) // 2])
-
-        async def is_full() -> bool:
-            return process.memory_info().rss > before + 100 * MB
-
-        await eventually(is_full)
-
-    async def is_given_back() -> bool:
-        return process.memory_info().rss < before + 30 * MB
-
-    await eventually(is_given_back)
 
 
 async def was_too_slow(one: Bytes) -> bool:
