@@ -105,7 +105,8 @@ fn on_stranger(
 /// deadline was lifted (`since`) watches already.
 fn stays_in_maintenance(kind: Kind, since: u64) -> bool {
     match kind {
-        Kind::Watch => true,
+        // A page that watches from its CONNECT on may ask before its deadline is lifted.
+        Kind::Watch | Kind::ClientStatusRequest => true,
         Kind::AppReady | Kind::Heartbeat | Kind::ReconnectionSuccess => false,
         _ => since == u64::MAX,
     }
