@@ -118,7 +118,8 @@ async def test_a_long_drain_gets_the_time_it_asks_for(serve: Serve) -> None:
     """The end of stream takes 2 s, the server's own patience is 1.5 s: progress is told at 1 s."""
     serving = await asyncio.to_thread(serve, env={"DSCORE_SHUTDOWN__TIMEOUT": "1.5s"})
     launch = "videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink sync=true"
-    async with playing(serving, launch, hard_timeout=4.0) as (_, _, run):
+    async with playing(serving, launch, hard_timeout=4.0) as (_, binding, run):
+        await until(lambda: binding.pipeline.current_state == Gst.State.PLAYING, "frame")
         serving.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(run, 15) == Exit.INCOMPLETE
         assert await asyncio.to_thread(serving.wait) == 0
@@ -148,7 +149,8 @@ async def test_a_pipeline_that_does_not_play_is_no_obstacle(lasting: Serving, la
 async def test_told_twice_it_stops_once_and_answers(serving: Serving) -> None:
     """An operator asks, and while the pipeline takes its time, so does a drain."""
     launch = "videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink sync=true"
-    async with playing(serving, launch, hard_timeout=3.0) as (agent, _, run):
+    async with playing(serving, launch, hard_timeout=3.0) as (agent, binding, run):
+        await until(lambda: binding.pipeline.current_state == Gst.State.PLAYING, "frame")
         asking = asyncio.create_task(terminated(serving))
         await until(lambda: agent.is_terminating, "order")
         serving.process.send_signal(signal.SIGTERM)
