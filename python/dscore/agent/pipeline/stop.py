@@ -37,6 +37,8 @@ HUNG_SHARE = 0.5
 """Of that time without any movement: then what is behind an element that hangs is ended, too. So
 is what is behind a source that was told to end and goes on."""
 POLL_SECONDS = 0.1
+BUS_SECONDS = 0.5
+"""For a program to take its messages, before the change to NULL drops them."""
 MAX_ERRORS = 16
 """An element in trouble may tell of it a thousand times a second."""
 SWALLOWED_SECONDS = 2.0
@@ -120,6 +122,8 @@ class Stopping:
                 notes.append(_unended(self._pipeline))
             ended = time.monotonic()
             self._stage = "null"
+            if flowing:
+                await _let_bus_be_read(self._pipeline, min(BUS_SECONDS, self._left() / 2))
             hanging = await self._halt()
         finally:
             telling.cancel()
@@ -272,6 +276,13 @@ def _is_flowing(pipeline: Gst.Pipeline) -> bool:
     """Data moves in it, or is about to: then its streams have an end to run to."""
     _, current, pending = pipeline.get_state(0)
     return bool(max(current, pending) >= Gst.State.PAUSED)
+
+
+async def _let_bus_be_read(pipeline: Gst.Pipeline, seconds: float) -> None:
+    # NULL empties it: a program that waits for the end of the stream there would wait for good.
+    bus, until = pipeline.get_bus(), time.monotonic() + seconds
+    while bus.have_pending() and time.monotonic() < until:  # noqa: ASYNC110 (another thread reads)
+        await asyncio.sleep(0.01)
 
 
 async def _play_if_paused(pipeline: Gst.Pipeline) -> None:
