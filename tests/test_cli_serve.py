@@ -77,14 +77,6 @@ async def test_a_drain_with_a_mute_agent_exits_3_and_leaves_a_report(
     assert os.listdir(report.parent) == ["report.json"]
 
 
-async def test_a_second_sigint_ends_at_once_with_130(serving: Serving) -> None:
-    async with agent(serving.ws, "mute") as one:
-        serving.process.send_signal(signal.SIGINT)
-        await one.recv_type("terminate_app")
-        serving.process.send_signal(signal.SIGINT)
-        assert await asyncio.to_thread(serving.wait, 5.0) == 130
-
-
 async def test_a_repeated_sigterm_changes_nothing(serving: Serving) -> None:
     async with agent(serving.ws, "slow") as one:
         serving.process.send_signal(signal.SIGTERM)

@@ -6,9 +6,12 @@
 `dscore.core` is the bare core, for a program that brings its own decisions.
 """
 
-from typing import TYPE_CHECKING, Any
-
+# Not of `typing`, which takes longer to import than all of `dscore.cli.startup`: until that has
+# run a signal kills the program.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from dscore import core
     from dscore._core import __version__
     from dscore.config import Config
@@ -87,7 +90,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     # On first use, not on import: a program that needs one part does not load the others, the core
     # above all.
     from importlib import import_module

@@ -433,7 +433,12 @@ class ReactorPool:
 
     def fileno(self) -> int:
         """A descriptor that is readable while events wait; for `loop.add_reader`. Owned by the
-        pool."""
+        pool, which closes it with `close`, or after that with the last event that is taken: watch a
+        duplicate (`os.dup`) if yours may last longer.
+
+        Raises:
+            PoolClosedError: it was closed.
+        """
 
     def address(self) -> tuple[str, int]:
         """The bound address."""
@@ -608,8 +613,8 @@ class ReactorPool:
 
     def stats(self) -> Stats: ...
     def close(self) -> None:
-        """Stops the reactors, joins their threads and closes every socket; events not taken stay
-        readable. Idempotent."""
+        """Stops the reactors, joins their threads and closes every descriptor, but for `fileno`
+        while there are events that were not taken. Idempotent."""
 
 @final
 class Wheel(Generic[T]):

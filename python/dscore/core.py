@@ -14,6 +14,7 @@ What the events and commands mean is documented in the stub of `dscore._core`.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -86,7 +87,7 @@ BATCH = 512
 
 
 class Attachment:
-    """A pool wired to a loop. `detach` before the pool is closed."""
+    """A pool wired to a loop, until `detach` or the end of the pool."""
 
     def __init__(
         self,
@@ -99,7 +100,8 @@ class Attachment:
         self._loop = loop
         self._on_batch = on_batch
         self._limit = limit
-        self._fileno = pool.fileno()
+        # One of our own: the pool's is closed with the pool, and its number may be another's then.
+        self._fileno = os.dup(pool.fileno())
         self._state: Literal["running", "paused", "detached"] = "paused"
         self.resume()
 
@@ -119,7 +121,9 @@ class Attachment:
     def detach(self) -> None:
         """No batch comes after this, ever. Idempotent."""
         self.pause()
-        self._state = "detached"
+        if self._state != "detached":
+            self._state = "detached"
+            os.close(self._fileno)
 
     def _take(self) -> None:
         # One batch for each turn of the loop: the descriptor stays readable until `take` has come
@@ -127,6 +131,8 @@ class Attachment:
         batch = self._pool.take(self._limit)
         if batch:
             self._on_batch(batch)
+        elif _is_over(self._pool):
+            self.detach()
 
 
 def attach(
@@ -151,7 +157,7 @@ async def events(pool: ReactorPool) -> "AsyncIterator[Event]":
     """
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
-    fileno = pool.fileno()
+    fileno = os.dup(pool.fileno())
     loop.add_reader(fileno, readable.set)
     try:
         while True:
@@ -160,8 +166,20 @@ async def events(pool: ReactorPool) -> "AsyncIterator[Event]":
                 yield event
             if batch:
                 await asyncio.sleep(0)
+            elif _is_over(pool):
+                return
             else:
                 readable.clear()
                 await readable.wait()
     finally:
         loop.remove_reader(fileno)
+        os.close(fileno)
+
+
+def _is_over(pool: ReactorPool) -> bool:
+    """Whether it was closed, and all its events were taken."""
+    try:
+        pool.fileno()
+    except PoolClosedError:
+        return True
+    return False

@@ -1,13 +1,14 @@
 """The command line: the one place that makes a program of the parts.
 
 `commands` has what can be typed, the modules beside it what is done then. They are imported when
-they are needed: `--help` must not wait for a web framework.
+they are needed: `--help` must not wait for a web framework, nor `startup` for anything.
 """
 
 import os
 import sys
 from collections.abc import Sequence
 
+from dscore.cli import startup
 from dscore.cli.errors import FAILED, INTERRUPTED, USAGE, CliError
 
 PROGRAM = "dscore"
@@ -15,10 +16,14 @@ PROGRAM = "dscore"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits with its code: 0 ok, 1 failed, 2 usage, 3 partial."""
-    code = run(sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    startup.begin(words)
+    try:
+        code = _run_as_program(words)
+    except KeyboardInterrupt:  # a second one: the first has been told of, or is about to be
+        code = INTERRUPTED
     if code == INTERRUPTED:
         # Threads may still wait for a server's answer, and a normal exit would wait for them.
-        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
 
@@ -29,6 +34,21 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
+    try:
+        return _run(arguments)
+    except CliError as error:
+        return _fail(str(error), error.code)
+    except BrokenPipeError:
+        raise  # an OSError, and no fault
+    except KeyboardInterrupt:
+        return _fail("stopped", INTERRUPTED)
+    except UnicodeError as error:
+        return _fail(f"the encoding of this system lacks a character: {error}; try LC_ALL=C.UTF-8")
+    except OSError as error:
+        return _fail(f"cannot go on: {(error.strerror or str(error)).lower()}")
+
+
+def _run(arguments: Sequence[str]) -> int:
     from typer import Abort, TyperException
 
     from dscore.cli.commands import app
@@ -36,23 +56,53 @@ def run(arguments: Sequence[str]) -> int:
 
     try:
         # A command's return value is its exit code; typer passes it through, None after --help.
-        return app(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
-    except CliError as error:
-        return _fail(str(error), error.code)
+        return app(_decoded(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
     except ConfigError as error:
-        return _fail(str(error), USAGE)
+        raise CliError(str(error), USAGE) from None
     except TyperException as error:
-        return _fail(_usage_sentence(error), USAGE)
-    except Abort:
-        return _fail("stopped", FAILED)
+        raise CliError(_usage_sentence(error), USAGE) from None
+    except Abort as abort:
+        interrupted = isinstance(abort.__context__, KeyboardInterrupt)
+        raise CliError("stopped", INTERRUPTED if interrupted else FAILED) from None
+
+
+def _run_as_program(arguments: Sequence[str]) -> int:
+    """The same, and all that was written has been taken when it returns."""
+    from dscore.cli import streams
+
+    streams.prepare()
+    try:
+        code = run(arguments)
     except BrokenPipeError:
-        # The reader (head, less) has seen enough. Python would complain once more at its exit.
-        sys.stdout = None
-        return FAILED
+        code = FAILED  # the reader (head, less) has seen enough
+    problem = streams.finish()
+    if problem is not None and code == 0:
+        code = FAILED
+    return code
 
 
-def _fail(sentence: str, code: int) -> int:
-    print(f"{PROGRAM}: {sentence}", file=sys.stderr)
+def _decoded(arguments: Sequence[str]) -> list[str]:
+    """The words as text. Where the system's encoding is a smaller one than the terminal's, Python
+    keeps the bytes it cannot read as lone surrogates."""
+    return [_text(number, word) for number, word in enumerate(arguments, 1)]
+
+
+def _text(number: int, word: str) -> str:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        raw = os.fsencode(word)
+    else:
+        return word
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        sentence = f"word {number} of the command line is no text in UTF-8: {str(raw)[2:-1]}"
+        raise CliError(f"{sentence}; write it in UTF-8", USAGE) from None
+
+
+def _fail(sentence: str, code: int = FAILED) -> int:
+    print(f"{PROGRAM}: {sentence}", file=sys.stderr, flush=True)
     return code
 
 

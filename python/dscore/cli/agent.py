@@ -15,6 +15,7 @@ from dscore import log
 from dscore.agent import Agent, AgentConfig, Exit, load
 from dscore.agent.events import PipelineError
 from dscore.agent.metrics import serve_metrics
+from dscore.cli.ctrl_c import CtrlC
 from dscore.cli.errors import INTERRUPTED, USAGE, CliError
 from dscore.cli.notify import Notifier
 from dscore.config import LogConfig
@@ -51,11 +52,16 @@ def agent(
     _forward_records(level)
     program = _Program(config, pipeline)
     try:
-        code = uvloop.run(program.run())
+        uvloop.run(_run(program))
     except BaseException:
         log.flush()
         raise
-    _exit(code)
+    raise AssertionError("an agent ends with its process")
+
+
+async def _run(program: "_Program") -> NoReturn:
+    # Within the loop: at its end it would give the signals their own meaning back.
+    _exit(await program.run())
 
 
 def parse_settings(pairs: list[str]) -> dict[str, str]:
@@ -79,7 +85,7 @@ class _Program:
     def __init__(self, config: AgentConfig, pipeline: str | None) -> None:
         self._config = config
         self._notifier = Notifier()
-        self._interrupts = 0
+        self._ctrl_c = CtrlC()
         self._farewell = "agent stopped"
         self._keeper = None if pipeline is None else self._keep(pipeline)
         on_terminate = None if self._keeper is None else self._keeper.on_terminate
@@ -159,8 +165,7 @@ class _Program:
         loop.add_signal_handler(signal.SIGUSR1, self._agent.log_state, logging.INFO)
 
     def _interrupted(self) -> None:
-        self._interrupts += 1
-        if self._interrupts > 1:
+        if self._ctrl_c.is_second():
             _log.warning("interrupted")
             _exit(INTERRUPTED)
         self._stop("SIGINT")

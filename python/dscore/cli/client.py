@@ -28,7 +28,8 @@ class Client:
         self.token = token = token or _left_token(parts)
         self._http = httpx.Client(
             base_url=self.url,
-            headers={} if token is None else {"authorization": f"Bearer {token}"},
+            # In UTF-8: httpx would refuse a text that is not ASCII.
+            headers={} if token is None else {b"authorization": f"Bearer {token}".encode()},
             timeout=PATIENCE,
             trust_env=not loopback,
             limits=httpx.Limits(max_connections=None),
@@ -130,7 +131,8 @@ def _base_url(url: str) -> str:
     try:
         parts = urlsplit(full)
         fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
+        httpx.URL(full)  # knows more of what a name may be
+    except (ValueError, httpx.InvalidURL):
         fits = False
     if not fits:
         raise CliError(f"--url {url}: give an address such as http://127.0.0.1:8765", USAGE)

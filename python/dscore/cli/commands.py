@@ -76,7 +76,7 @@ def serve(
 ) -> int:
     """Run the server until it is told to stop.
 
-    SIGTERM or ctrl-C stops every agent's application gracefully, then ends; a second ctrl-C ends at
+    SIGTERM or ctrl-C stops every agent's application gracefully, then ends; a later ctrl-C ends at
     once. SIGUSR1 ends the server only, and the agents come back; SIGHUP reads the configuration
     again. Flags win over DSCORE_SECTION__KEY variables, these over the file. Where no operator's
     token is set the server makes one, and leaves it where the other commands of this user find it.

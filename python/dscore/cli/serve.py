@@ -14,12 +14,13 @@ import orjson
 import uvloop
 
 from dscore import log
-from dscore.cli import descriptors
+from dscore.cli import descriptors, reaper, startup
 from dscore.cli.allocator import give_memory_back
+from dscore.cli.ctrl_c import CtrlC
 from dscore.cli.errors import INTERRUPTED, OK, USAGE, CliError
 from dscore.cli.notify import Notifier
 from dscore.config import Config, load
-from dscore.errors import BindError, ConfigError, StoreError
+from dscore.errors import BindError, DscoreError, StoreError
 from dscore.http.loopback import is_loopback
 from dscore.messages import Intent
 from dscore.policy import Policy
@@ -57,11 +58,17 @@ def serve(path: Path | None, flags: Flags, *, insecure: bool) -> NoReturn:
     for warning in loaded.warnings:
         _log.warning("config_warning", warning=warning)
     try:
-        code = uvloop.run(service.run())
+        uvloop.run(_live(service))
     except BaseException:
         log.flush()
         raise
-    _exit(code)
+    raise AssertionError("a service ends with its process")
+
+
+async def _live(service: "Service") -> NoReturn:
+    # Within the loop: at its end it would give the signals their own meaning back, and one more
+    # SIGTERM would take the exit code away.
+    _exit(await service.run())
 
 
 class Service:
@@ -80,7 +87,9 @@ class Service:
         )
         self._starting: asyncio.Task[None] | None = None
         self._drains: set[asyncio.Task[None]] = set()
-        self._interrupts = 0
+        self._ctrl_c = CtrlC()
+        self._is_given_up = False
+        self._reload_is_due = False
 
     async def run(self) -> int:
         """Starts, serves, drains and closes the server.
@@ -89,11 +98,15 @@ class Service:
             The exit code.
         """
         loop = asyncio.get_running_loop()
-        self._starting = loop.create_task(self._server.start())
         self._install_signals(loop)
+        if reaper.is_needed():
+            reaper.Reaper(loop)
+        self._starting = loop.create_task(self._server.start())
         if not await self._started(self._starting):
             return OK
         self._announce(loop)
+        if self._reload_is_due or startup.has_come(signal.SIGHUP):
+            self._reload()
         code = await self._server.wait()
         # The code says how the drain went, and no mishap on the way out may change it.
         try:
@@ -151,8 +164,7 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
 
     def _interrupted(self) -> None:
-        self._interrupts += 1
-        if self._interrupts > 1:
+        if self._ctrl_c.is_second():
             _log.warning("interrupted")
             _exit(INTERRUPTED)
         self._drain("SIGINT", None)
@@ -161,7 +173,9 @@ class Service:
         """Begins a drain; one that runs goes on as it is."""
         _audit(source, "drain")
         if not self._server.is_started:
-            if self._starting is not None:
+            # Once: what has begun to clean up after itself must not be cancelled in that.
+            if self._starting is not None and not self._is_given_up:
+                self._is_given_up = True
                 self._starting.cancel()
             return
         task = asyncio.get_running_loop().create_task(self._join_drain(intent))
@@ -177,11 +191,12 @@ class Service:
     def _reload(self) -> None:
         _audit("SIGHUP", "reload")
         if not self._server.is_started:
+            self._reload_is_due = True
             return
         try:
             loaded = load(self._path, flags=self._flags, environ=os.environ)
             changes = self._server.reload(loaded.config)
-        except (ConfigError, ValueError) as error:
+        except (DscoreError, ValueError, OSError) as error:
             _log.error("reload_failed", reason=str(error))
             return
         log.configure(loaded.config.log)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from json import dumps
 from typing import Any
 
 import orjson
@@ -16,14 +17,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from dscore.cli.streams import is_written_in_full
+
 PIPE_WIDTH = 10_000
 """Columns where no terminal sets a width: nothing is cut or folded."""
 
 
 def json(document: Any) -> None:
     """Prints a document."""
-    text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    sys.stdout.write(text.decode())
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    text = orjson.dumps(document, option=option).decode()
+    if not is_written_in_full(text):
+        text = dumps(document, indent=2) + "\n"  # JSON has escapes of its own
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 

@@ -1,6 +1,7 @@
 """What a running server is made of: put together, and taken apart in the right order."""
 
 import asyncio
+import weakref
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -60,12 +61,15 @@ class Parts:
             await context.store.close()
         finally:
             self.loop_lag.close()
-            self.context.clock.close()
+            context.clock.close()
             self.timers.close()
             self.backlog.close()
             self.requests.close()
-            self.context.wrong_tokens.close()
-            self.context.pool.close()
+            context.wrong_tokens.close()
+            context.pool.close()
+            # A closed pool keeps a descriptor for what was not taken of it.
+            while context.pool.take():
+                pass
 
 
 def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
@@ -117,7 +121,9 @@ def _pages(context: Context, app: "App | None") -> "Gate":
     from dscore.http.app import build_app
 
     return build_app(
-        context.server,
+        # FastAPI remembers handlers in a cache of the process: through them it would hold every
+        # server that ever was.
+        weakref.proxy(context.server),
         rules=access_rules(context),
         wrong_tokens=context.wrong_tokens,
         user_app=app,

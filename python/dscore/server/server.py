@@ -109,6 +109,7 @@ class Server(Roster):
         pool: ReactorPool = core.ReactorPool(core_config)
         # Not before: an address that could not be had may be tried again.
         self._begun = True
+        context: Context | None = None
         try:
             agent_tokens, operator_tokens = self._tokens
             warn_of_readable_files(self._config.auth)
@@ -129,6 +130,8 @@ class Server(Roster):
             )
             parts = assemble(context, core, self._app)
         except BaseException:
+            if context is not None:
+                context.clock.close()
             pool.close()
             raise
         try:

@@ -47,7 +47,9 @@ impl ReactorPool {
     }
 
     fn fileno(&self) -> PyResult<i32> {
-        Ok(self.own()?.event_fd())
+        self.own()?
+            .event_fd()
+            .ok_or_else(|| errors::stopped(dscore_reactor::Stopped))
     }
 
     fn address(&self) -> (String, u16) {

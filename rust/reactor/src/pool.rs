@@ -138,8 +138,8 @@ impl ReactorPool {
         self.shared.handles.len()
     }
 
-    /// Readable while events wait.
-    pub fn event_fd(&self) -> RawFd {
+    /// Readable while events wait; None once the pool was closed and all its events were taken.
+    pub fn event_fd(&self) -> Option<RawFd> {
         self.reader.waker.as_raw_fd()
     }
 
@@ -168,6 +168,8 @@ impl ReactorPool {
         self.reader.lie_down();
         if !inlet.is_empty() || inlet.has_marks() {
             self.reader.wake();
+        } else if matches!(*self.life(), Life::Ended) {
+            self.reader.waker.close();
         }
     }
 
@@ -263,16 +265,30 @@ impl ReactorPool {
         }
     }
 
-    /// Stops the reactors, joins their threads, closes every socket. Events not taken stay. A second call does nothing.
+    /// Stops the reactors, joins their threads, closes every descriptor. Events not taken stay, and theirs with them. A
+    /// second call does nothing.
     pub fn close(&self) {
         let life = std::mem::replace(&mut *self.life(), Life::Ended);
-        let Life::Running(threads) = life else { return };
-        let _some_stopped_already = self.order_all(|| Order::Stop);
-        for thread in threads {
-            // A thread that panicked has told so on stderr; here it has ended like any other.
-            let _panicked = thread.join();
+        match life {
+            Life::Running(threads) => {
+                let _some_stopped_already = self.order_all(|| Order::Stop);
+                for thread in threads {
+                    // A thread that panicked has told so on stderr; here it has ended like any other.
+                    let _panicked = thread.join();
+                }
+            }
+            Life::Made(reactors) => drop(reactors),
+            Life::Ended => return,
         }
+        // The owner may hold a closed pool for as long as it likes: no descriptor stays for that.
+        for handle in &self.shared.handles {
+            handle.commands.reactor.waker.close();
+        }
+        let inlet = self.inlet.lock().unwrap_or_else(PoisonError::into_inner);
         self.reader.wake();
+        if inlet.is_empty() {
+            self.reader.waker.close();
+        }
     }
 
     fn order(&self, conn: ConnId, order: Order) -> Result<(), Stopped> {

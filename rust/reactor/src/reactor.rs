@@ -106,7 +106,7 @@ impl Reactor {
         let room = cx.settings.max_connections.min(ROOM);
         let (poller, lobby) = (Poller::new()?, Poller::new()?);
         poller.add(&lobby, LOBBY, Interest::READ)?;
-        lobby.add(&own.commands.reactor.waker, WAKER, Interest::READ)?;
+        lobby.add_waker(&own.commands.reactor.waker, WAKER)?;
         if let Some(acceptor) = &acceptor {
             lobby.add(acceptor.listener(), LISTENER, Interest::READ)?;
         }

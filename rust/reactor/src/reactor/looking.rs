@@ -151,7 +151,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
     use super::*;
-    use crate::sys::{Interest, Poller, Waker};
+    use crate::sys::{Poller, Waker};
 
     /// What a pass over ten sockets, so many of them ready, says after each list of four.
     fn looked(ready: usize, turns: u64) -> Vec<u64> {
@@ -159,7 +159,7 @@ mod tests {
         let wakers: Vec<_> = (0..ready).map(|_| Waker::new().unwrap()).collect();
         for (token, waker) in (0..).zip(&wakers) {
             waker.wake();
-            poller.add(waker, token, Interest::READ).unwrap();
+            poller.add_waker(waker, token).unwrap();
         }
         let (mut list, mut pass) = (ReadyList::with_capacity(4), Pass::default());
         let mut turn = |now_us| {

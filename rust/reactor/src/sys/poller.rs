@@ -7,6 +7,8 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
+use super::waker::Waker;
+
 const HUNG_UP: epoll::EventFlags = epoll::EventFlags::ERR.union(epoll::EventFlags::HUP);
 
 /// What a descriptor is watched for. Errors and hang-ups are always reported.
@@ -79,6 +81,14 @@ impl Poller {
             epoll::EventData::new_u64(token),
             interest.flags(),
         )
+    }
+
+    /// Begins to watch a waker.
+    ///
+    /// # Errors
+    /// As `add`; the waker was closed.
+    pub fn add_waker(&self, waker: &Waker, token: u64) -> Result<(), Errno> {
+        waker.with(|descriptor| self.add(descriptor, token, Interest::READ))
     }
 
     /// Changes what is watched for.
