@@ -7,6 +7,7 @@ every other watcher and operator does.
 
 import re
 from base64 import b64encode
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def router(path: str) -> APIRouter:
     return routes
 
 
+# Made once for all servers of a process: FastAPI's cache of handlers holds what they answer with.
+@lru_cache(maxsize=4)
 def _assemble(folder: Path, root: str) -> tuple[bytes, str]:
     """The document, and the policy that lets run in it what is ours and nothing else.
 
