@@ -43,12 +43,16 @@ class Reaper:
     def _look(self) -> None:
         self._loop.call_later(INTERVAL, self._look)
         zombies = _zombies()
-        owned = {owner.pid for owner in self._owners if getattr(owner, "pid", None) is not None}
-        for pid in (zombies & self._seen) - owned:
+        for pid in (zombies & self._seen) - self._owned() if zombies else ():
             # Somebody who knows of it may have been faster.
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
         self._seen = zombies
+
+    def _owned(self) -> set[int]:
+        """What was not waited for yet; the number of one that was may be another's by now."""
+        owners = [one for one in self._owners if getattr(one, "returncode", None) is None]
+        return {one.pid for one in owners if hasattr(one, "pid")}
 
 
 def _zombies() -> set[int]:
