@@ -54,7 +54,9 @@ impl Descriptors {
 
     /// The same, as far as the next one would be given.
     pub fn are_short_now(&self) -> bool {
-        Waker::new().map_or(true, |any| self.are_short(&any))
+        Waker::new()
+            .and_then(|any| any.with(|descriptor| Ok(self.are_short(descriptor))))
+            .unwrap_or(true)
     }
 
     fn left(&self, latest: impl AsFd) -> u64 {
