@@ -162,7 +162,6 @@ fn a_stranger_has_a_deadline_only_where_it_needs_a_token() {
     });
     let strangers = joined(&mut easy, AGENTS);
     for (mut caller, _) in joined(&mut strict, AGENTS) {
-        assert_eq!(caller.hear(), "41");
         caller.hears_end(1008, "authentication timeout");
     }
     // These came first, and their time would have been up first.
@@ -216,7 +215,6 @@ fn too_many_errors_end_it_after_the_last_was_answered() {
             caller.say(r#"42["heartbeat",{"clientName":"b"}]"#);
             assert!(caller.hear().contains("wrong_id"));
         }
-        assert_eq!(caller.hear(), "41");
         caller.hears_end(1008, "too many errors");
     }
     server.rest();
