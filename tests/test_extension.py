@@ -87,7 +87,9 @@ def test_requests_go_through_and_are_shown_as_they_are(pool: _core.ReactorPool) 
         assert (request.body, request.peer) == (b"hi", "127.0.0.1")
         assert "target='/x%20y?z'" in repr(request)
         pool.respond(request.conn, 201, [(b"x-a", b"b")], b"ok")
-        assert client.recv(1000).startswith(b"HTTP/1.1 201 Created\r\nx-a: b\r\n")
+        status, *fields = client.recv(1000).split(b"\r\n")
+        assert status == b"HTTP/1.1 201 Created"
+        assert b"x-a: b" in fields
 
 
 def test_last_seen_is_walked_over_in_the_order_of_its_lists(pool: _core.ReactorPool) -> None:

@@ -44,7 +44,7 @@ class Reaper:
         self._loop.call_later(INTERVAL, self._look)
         zombies = _zombies()
         for pid in (zombies & self._seen) - self._owned() if zombies else ():
-            # Somebody who knows of it may have been faster.
+            # Its owner's own wait may have been faster.
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
         self._seen = zombies
