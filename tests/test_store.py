@@ -1,7 +1,9 @@
+import orjson
 import pytest
 
 from clocks import Hands
 from dscore.store import Entry, MemoryStore, Session
+from dscore.store.rows import SERVER
 from dscore.store.timeline import TIMELINE_LENGTH
 
 LATER = 2_000_000_000_000
@@ -118,3 +120,18 @@ def test_counts_what_is_undelivered(store: MemoryStore) -> None:
     assert store.undelivered() == 1
     store.drop("b")
     assert store.undelivered() == 0
+
+
+async def test_timelines_of_all_agents_are_bounded_in_bytes(store: MemoryStore) -> None:
+    store.bound(outboxes=1 << 30, history=100_000)
+    store.append(SERVER, 1, "started", b"{}")
+    store.append("quiet", 1, "connected", b"{}")
+    for number in range(200):
+        store.append(f"a-{number}", 1, "connected", orjson.dumps({"reason": "x" * 1000}))
+    kept = [number for number in range(200) if await store.timeline(f"a-{number}", limit=9)]
+    # Those that grew last stay, and the server's own whatever its age.
+    assert kept == list(range(200 - len(kept), 200))
+    assert 80 < len(kept) < 100
+    assert await store.timeline("quiet", limit=9) == []
+    assert len(await store.timeline(SERVER, limit=9)) == 1
+    assert store.health().lost_total == 201 - len(kept)

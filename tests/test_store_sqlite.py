@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import orjson
 import pytest
 
 from clocks import Hands
@@ -225,6 +226,19 @@ async def test_a_timeline_is_bounded_by_age_across_restarts_and_steps(path: Path
         store.prune(store.clock.now() - minute)
         await written(store)
         assert [entry.at for entry in await store.timeline("a", limit=9)] == [0]
+
+
+async def test_all_timelines_together_are_bounded_in_bytes(path: Path) -> None:
+    async with opened(path) as (store, _):
+        store.bound(outboxes=1 << 30, history=100_000)
+        for number in range(200):
+            store.append(f"a-{number}", 1, "connected", orjson.dumps({"reason": "x" * 1000}))
+        store.prune(0)
+        await written(store)
+        kept = [number for number in range(200) if await store.timeline(f"a-{number}", limit=9)]
+        # The newest, as many as fit.
+        assert kept == list(range(200 - len(kept), 200))
+        assert 80 < len(kept) < 100
 
 
 async def test_all_timelines_together_are_bounded(
