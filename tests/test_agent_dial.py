@@ -194,6 +194,15 @@ def test_the_proxy_of_the_environment(
     assert proxy_for(host, "http://own:1", secure=secure) == "http://own:1"
 
 
+@pytest.mark.parametrize("url", ["socks5://p:1", "http://p:99999", "https://p"])
+async def test_a_proxy_of_the_environment_that_is_none_is_an_error_of_the_attempt(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("all_proxy", url)
+    with pytest.raises(OSError, match="the environment's proxy must be"):
+        await Dialer().dial("fleet.test", 80, secure=False)
+
+
 @pytest.mark.parametrize("text", ["", "p:1", "https://p", "socks5://p", "http://", "http://p:0"])
 def test_what_is_no_proxy_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be none, or an address"):

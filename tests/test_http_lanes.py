@@ -229,7 +229,9 @@ async def test_what_waits_at_the_end_is_told_so() -> None:
         ("GET", "/api/v1/maintenance", "operator"),
         ("GET", "/", "app"),
         ("GET", "/livez/more", "app"),
-        ("GET", "http://x/livez", "app"),
+        ("GET", "http://x/livez", None),
+        ("GET", "http://x/api/v1/agents?limit=9", "lists"),
+        ("GET", "http://x?livez", "app"),
     ],
 )
 def test_lane_of_a_request(method: str, target: str, lane: str | None) -> None:

@@ -30,7 +30,7 @@ class Pool:
 def machine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A machine that was booted 100 s ago; `now` is the test's to move."""
     now = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(clocks, "_boot_time", lambda: now.now)
+    monkeypatch.setattr(clocks, "elapsed", lambda: now.now)
     return now
 
 

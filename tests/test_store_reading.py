@@ -138,6 +138,19 @@ async def test_a_damaged_entry_is_left_out(path: Path, change: str) -> None:
         assert store.damaged_total == 1
 
 
+async def test_a_damaged_entry_hides_nothing_that_is_older_and_is_counted_once(path: Path) -> None:
+    async with opened(path) as (store, _):
+        for at in range(30):
+            store.append("a", at, "missed", b"{}")
+        await written(store)
+    damage(path, "UPDATE events SET data = NULL WHERE at = 25")
+    async with opened(path) as (store, _):
+        for _ in range(3):
+            page = await store.timeline("a", limit=10)
+            assert [entry.at for entry in page] == [29, 28, 27, 26, 24, 23, 22, 21, 20, 19]
+            assert store.damaged_total == 1
+
+
 @pytest.mark.parametrize(
     "change", ["age = NULL", "age = 9e300", "age = 200000000000000", "alive_at = NULL", "age = -1"]
 )

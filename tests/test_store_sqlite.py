@@ -337,6 +337,26 @@ async def test_says_what_a_broken_disk_did_not_take(
             assert store.health().waiting > 0
 
 
+async def test_what_an_attempt_during_the_close_has_left_is_written_with_what_came_after(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(path) as (store, _):
+        write, failed = store._write, []
+
+        async def fail_once() -> bool:
+            if failed:
+                return await write()
+            failed.append(True)
+            store._closing.set()
+            store.keep(agent("late"))
+            return False
+
+        monkeypatch.setattr(store, "_write", fail_once)
+        store.keep(agent("early"))
+    names = {stored.agent_id for stored in (await kept_in(path)).agents}
+    assert names == {"early", "late"}
+
+
 async def test_a_row_that_cannot_be_written_holds_nobody_up(path: Path) -> None:
     async with opened(path) as (store, _):
         store.keep(agent("a", generation=1 << 70))

@@ -155,5 +155,5 @@ def _read(path: Path, setting: str) -> Iterator[tuple[int, str]]:
 def _mode(path: Path) -> int:
     try:
         return path.stat().st_mode
-    except OSError:  # it was read a moment ago: that it has gone is told of by the next who does
+    except OSError:  # Gone since it was read: the next reading says so.
         return 0

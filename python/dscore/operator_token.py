@@ -113,8 +113,9 @@ def _leave(place: _Place, user: int, name: str, token: str) -> TokenFile | str:
 
 
 def _may_hear(owner: int, port: int) -> bool:
-    """Whether what listens on a port is of the token's owner, or root's: another user may have
-    taken the port while the server is down, and would be given the token."""
+    """Whether everything that listens on a port is of the token's owner, or root's: another user
+    may have taken the port while the server is down, or at another address of this machine, and
+    would be given the token."""
     users = set()
     for table in ("tcp", "tcp6"):
         with suppress(OSError), (PROC / "net" / table).open() as rows:
@@ -125,7 +126,7 @@ def _may_hear(owner: int, port: int) -> bool:
                     break  # the listening ones come first, and there may be thousands of others
                 if int(fields[1].rpartition(":")[2], 16) == port:
                     users.add(int(fields[7]))
-    return not users or bool(users & {owner, 0})
+    return users <= {owner, 0}
 
 
 def _name(host: str, port: int) -> str:

@@ -108,6 +108,15 @@ async def test_an_outbox_takes_all_of_outbox_bytes_and_is_handed_out_in_order() 
         await eventually(is_settled)
 
 
+async def test_where_nothing_may_wait_nothing_is_said_to_wait() -> None:
+    async with running({"session": {"outbox_limit": 0}}) as here:
+        away = await left(here)
+        with pytest.raises(dscore.NotConnectedError):
+            away.send({"type": "note"})
+        with pytest.raises(dscore.NotConnectedError):
+            await away.send_kept({"type": "note"})
+
+
 async def test_drops_are_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     async with running({"session": {"outbox_limit": 2}}) as here:
         away = await left(here)

@@ -90,6 +90,9 @@ def proxy_for(host: str, setting: str | None, *, secure: bool) -> str | None:
     """The proxy on the way to a host; None: there is none.
 
     What the environment says is not for this machine itself.
+
+    Raises:
+        OSError: The environment names what is no HTTP proxy.
     """
     if setting is not None:
         return None if setting == DIRECT else setting
@@ -97,7 +100,12 @@ def proxy_for(host: str, setting: str | None, *, secure: bool) -> str | None:
         return None
     proxies: Mapping[str, str] = getproxies()
     url = proxies.get("https" if secure else "http") or proxies.get("all")
-    return url if url is None or "://" in url else f"http://{url}"
+    if not url:
+        return None
+    try:
+        return check_proxy(url if "://" in url else f"http://{url}")
+    except ValueError as error:
+        raise OSError(f"the environment's proxy {error}") from None
 
 
 def check_proxy(text: str) -> str:

@@ -28,7 +28,7 @@ _log = get_logger("dscore.audit")
 
 
 class Refused:
-    """What those have in common that are refused."""
+    """The line limit that all refused requests share."""
 
     def __init__(self) -> None:
         self._limit = LineLimit(_log, LINES_A_SECOND)

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import orjson
 
 from dscore.errors import PoolClosedError
+from dscore.http.targets import local
 from dscore.http.types import ASGI, App, Header, Message, Request, Responder, Scope
 from dscore.log import get_logger
 
@@ -232,12 +233,7 @@ def refuse_busy(pool: Responder, request: Request) -> None:
 
 
 def scope_of(request: Request, server: tuple[str, int], state: dict[str, Any]) -> Scope:
-    target = request.target
-    # RFC 9112 §3.2.2: a server must take the absolute form too. The core has held its authority
-    # against Host; nothing here may refuse what it let through, or the request is never answered.
-    if not target.startswith("/") and "://" in target:
-        target = _after_authority(target.partition("://")[2])
-    path, _, query = target.partition("?")
+    path, _, query = local(request.target).partition("?")
     return {
         "type": "http",
         "asgi": ASGI,
@@ -254,13 +250,6 @@ def scope_of(request: Request, server: tuple[str, int], state: dict[str, Any]) -
         "state": state.copy(),
         "extensions": {},
     }
-
-
-def _after_authority(rest: str) -> str:
-    """The path and the query of an absolute target, from its authority on."""
-    end = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
-    local = rest[end:]
-    return local if local.startswith("/") else f"/{local}"
 
 
 def _response_headers(headers: Iterable[Iterable[bytes]]) -> list[Header]:

@@ -193,7 +193,7 @@ def health_document(
             },
             "maintenance": fleet.maintenance,
             "store": store_document(fleet.store_health()),
-            **({} if instance_id is None else _presence(fleet, instance_id.strip())),
+            **({} if instance_id is None else _presence(fleet, instance_id)),
         }
     )
 

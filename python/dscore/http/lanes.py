@@ -16,6 +16,7 @@ from itertools import chain
 from typing import Final
 
 from dscore.http.gate import API, DRAIN, HEALTH, METRICS, OPENAPI, OPENAPI_ALIAS, PROBES
+from dscore.http.targets import local
 from dscore.http.types import Request
 
 STARTS = 4
@@ -166,7 +167,7 @@ def _cost(request: Request) -> int:
 
 def lane_of(method: str, target: str) -> str | None:
     """The lane of a request; None for a probe, which waits for nothing."""
-    path = target.partition("?")[0]
+    path = local(target).partition("?")[0]
     if path in PROBES:
         return None
     if path == DRAIN:

@@ -7,12 +7,13 @@ own, for what they judge.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from dscore.clock import elapsed
 
 if TYPE_CHECKING:
     from dscore._core import Looked, ReactorPool
@@ -47,7 +48,7 @@ class Clock:
         self._on_gap = on_gap
         self._is_closed = False
         self._unseen = 0.0
-        self._read_at = _boot_time()
+        self._read_at = elapsed()
         self._due = inf
         self._next_tick: asyncio.TimerHandle | None = None
         self._numbers = count(1)
@@ -57,7 +58,7 @@ class Clock:
     def start(self) -> None:
         """From here on the loop is meant to turn: before that it may import and read as long as it
         takes."""
-        self._read_at = _boot_time()
+        self._read_at = elapsed()
         self._tick()
 
     def close(self) -> None:
@@ -71,7 +72,7 @@ class Clock:
 
     def read(self) -> float:
         """Seconds that count."""
-        now = _boot_time()
+        now = elapsed()
         if now - self._due >= GAP:
             # When in its wait the loop was stopped is not known: none of that wait counts.
             gap = now - self._read_at
@@ -82,13 +83,14 @@ class Clock:
         return now - self._unseen
 
     def after_look(self, then: Callable[[], None]) -> None:
-        """Calls `then` when all that lies in the sockets now was read and dealt with; at once when
-        nothing will be read any more."""
+        """Calls `then` when all that lies in the sockets now was read and dealt with, after
+        MAX_LOOK at the latest; at once when nothing will be read any more."""
         if self._is_closed:
             then()
             return
         number = next(self._numbers)
         self._looks[number] = [then] * self._pool.look(number)
+        self._loop.call_later(MAX_LOOK, self._give_up, number)
 
     def looked(self, event: "Looked", now: int) -> None:
         """A reactor is through with a look."""
@@ -103,9 +105,7 @@ class Clock:
         """Waits until all that lies in the sockets now was read and dealt with."""
         done = asyncio.Event()
         self.after_look(done.set)
-        # A reactor that has failed never says so.
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(done.wait(), MAX_LOOK)
+        await done.wait()
         # Tasks that it woke have their turn.
         await asyncio.sleep(0)
 
@@ -147,12 +147,13 @@ class Clock:
                 raise asyncio.TimeoutError
         return task.result()
 
+    def _give_up(self, number: int) -> None:
+        """A reactor that has failed never says that it is through with a look."""
+        waiting = self._looks.pop(number, None)
+        if waiting:
+            waiting[0]()
+
     def _tick(self) -> None:
         self.read()
         self._due = self._read_at + INTERVAL
         self._next_tick = self._loop.call_later(INTERVAL, self._tick)
-
-
-def _boot_time() -> float:
-    """Seconds since the machine was booted; unlike `time.monotonic` it goes on in a suspend."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

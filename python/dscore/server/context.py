@@ -1,7 +1,6 @@
 """What the parts of one server share."""
 
 import asyncio
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -68,7 +67,7 @@ class Context:
     """Unix seconds: asked by the clock alone."""
     gate: "Gate" = "open"
     stopping_since: float | None = None
-    """When the drain, or the close, began: a monotonic clock's seconds."""
+    """When the drain, or the close, began: seconds of `clock`."""
     draining: "Draining | None" = None
     sent_away: frozenset[int] = frozenset()
     """Connections that maintenance has begun to close; numbers are never used again."""
@@ -125,12 +124,12 @@ class Context:
     def stop_taking(self) -> None:
         """Turns everything new away: the first thing that a drain, or a close, does."""
         self.gate = "draining"
-        self.stopping_since = time.monotonic()
+        self.stopping_since = self.clock.read()
         self.pool.set_gate("draining")
 
     def seconds_since_stopping(self) -> float:
         since = self.stopping_since
-        return 0.0 if since is None else time.monotonic() - since
+        return 0.0 if since is None else self.clock.read() - since
 
     def agent(self, record: AgentRecord) -> Agent:
         return Agent(self.server, record)

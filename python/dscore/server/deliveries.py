@@ -31,6 +31,8 @@ class Deliveries:
         Args:
             max_bytes: of a portion; a single message may be larger.
         """
+        if self._under_way.get(record.agent_id) == record.conn:
+            return  # It was introduced twice: `drained` goes on with the rest.
         # A connection that was taken over: what it was sent is not known to have come.
         if self._under_way.pop(record.agent_id, None) is not None:
             self._store.give_back(record.agent_id)

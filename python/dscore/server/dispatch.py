@@ -108,6 +108,7 @@ class Dispatch:
             hooks.fire(hooks.on_disconnect, context.agent(record), code, reason)
         changed = context.liveness.ended(record, ending, now)
         keep(context, record, now, is_heard=record.state == "terminated")
+        drop_configs(context)
         if changed:
             self._watchers.announce(record)
 

@@ -85,7 +85,8 @@ class Outgoing:
         if record.conn and not context.deliveries.is_behind(record):
             context.pool.send(record.conn, text)
             return None
-        if context.store.get(record.agent_id) is None:
+        can_wait = context.config.session.outbox_limit > 0
+        if not can_wait or context.store.get(record.agent_id) is None:
             raise NotConnectedError(record.agent_id)
         return text
 

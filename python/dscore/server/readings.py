@@ -21,7 +21,7 @@ PATIENCE = 1.0
 
 
 class Readings:
-    """One reading at a time: who asks while one is on its way waits for the next, and shares it."""
+    """One reading at a time: calls during it share the next one."""
 
     def __init__(
         self,

@@ -138,10 +138,12 @@ class Server(Roster):
             await parts.bridge.startup()
             # Last, so that nobody's time to come back has begun before anybody could.
             await boot(context)
-            parts.timers.rearm(pool.now_ms())
+            parts.timers.start(pool.now_ms())
             context.clock.start()
             pool.start()
         except BaseException:
+            if self._config.listen.port == 0:
+                self._own_token.take_back()
             await parts.stop()
             raise
         self._parts = parts

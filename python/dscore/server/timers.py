@@ -28,8 +28,14 @@ class Timers:
         self._deadline: int | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._is_looking = self._is_closed = False
+        self._next_sweep: asyncio.TimerHandle | None = None
+        self._next_tick: asyncio.TimerHandle | None = None
+
+    def start(self, now: int) -> None:
+        """Begins: the store has been read by now, and the program's app has started."""
         self._next_sweep = self._schedule_sweep()
         self._next_tick = self._schedule_tick()
+        self.rearm(now)
 
     def rearm(self, now: int) -> None:
         """Follows the earliest grace period. Called after each batch; mostly there is nothing to
@@ -46,13 +52,12 @@ class Timers:
 
     def close(self) -> None:
         self._is_closed = True
-        self._next_sweep.cancel()
-        self._next_tick.cancel()
-        if self._grace is not None:
-            self._grace.cancel()
+        for timer in (self._next_sweep, self._next_tick, self._grace):
+            if timer is not None:
+                timer.cancel()
 
     def _look(self) -> None:
-        """One who is back may not have been read yet."""
+        """An agent that is back may lie unread in its socket."""
         self._grace = None
         if not self._is_looking:
             self._is_looking = True
@@ -98,7 +103,9 @@ class Timers:
 
     def _sweep(self) -> None:
         context = self._context
-        # First: time in which nothing was looked at makes nothing old.
+        # First of all: a fault in a sweep must not be the end of all sweeps.
+        self._next_sweep = self._schedule_sweep()
+        # Time in which nothing was looked at makes nothing old.
         context.clock.read()
         context.chatter.settle(context.pool.now_ms())
         context.readings.begin()
@@ -108,4 +115,3 @@ class Timers:
         retention_ms = round(context.config.store.retention * 1000)
         context.store.forget(context.registry.forget_absent(context.pool.now_ms() - retention_ms))
         context.store.prune(context.store.clock.now() - retention_ms)
-        self._next_sweep = self._schedule_sweep()

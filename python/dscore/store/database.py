@@ -177,12 +177,15 @@ class Database:
         """
         rows = self._connection().execute(
             "SELECT number, agent_id, at, kind, data FROM events "
-            "WHERE agent_id = ? AND number < ? ORDER BY number DESC LIMIT ?",
-            (agent_id, (1 << 63) - 1 if before is None else before, limit),
+            "WHERE agent_id = ? AND number < ? ORDER BY number DESC",
+            (agent_id, (1 << 63) - 1 if before is None else before),
         )
         damages: list[Damage] = []
-        entries = list(checked("events", rows, reading.entry, damages))
-        _name(damages)
+        # Those that are damaged count for no limit: what is older must not be hidden by them.
+        entries = list(islice(checked("events", rows, reading.entry, damages), limit))
+        rows.close()
+        with suppress(sqlite3.Error):  # In a file that takes no writes they are named again.
+            self._take_out(damages)
         return entries, len(damages)
 
     def close(self) -> None:

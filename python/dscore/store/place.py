@@ -149,8 +149,8 @@ class Place:
 
     @property
     def is_open_to_others(self) -> bool:
-        """Whether other users of the machine may read it."""
-        return bool(os.fstat(self._file).st_mode & 0o007)
+        """Whether others than its owner may read it."""
+        return bool(os.fstat(self._file).st_mode & 0o077)
 
 
 def _open_locked(path: str) -> int:

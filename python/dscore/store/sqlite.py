@@ -61,7 +61,7 @@ class SqliteStore(Sessions):
         self._writing = Batch()
         """The batch that is being written, or waits for a disk that takes it."""
         self._waiters: list[asyncio.Future[None]] = []
-        """Those who wait until the next batch is written."""
+        """Calls of `queue_kept` that wait for the next batch."""
         self._written_for: list[asyncio.Future[None]] = []
         """The same, of the batch that is being written."""
         self._marks = Marks()
@@ -243,7 +243,12 @@ class SqliteStore(Sessions):
     async def _write_until_written(self) -> None:
         """Writes what has changed, and what changes while the disk takes nothing; gives up only
         when the store is being closed."""
-        self._writing, self._batch, self._changes = self._batch, Batch(), 0
+        # What an attempt during a close has left is written before all that came after it.
+        if self._writing:
+            self._writing.absorb(self._batch)
+        else:
+            self._writing = self._batch
+        self._batch, self._changes = Batch(), 0
         self._written_for, self._waiters = self._waiters, []
         delay, most = RETRY_AFTER
         while not await self._write():
@@ -294,7 +299,7 @@ class SqliteStore(Sessions):
         self._refuse(error)
 
     def _refuse(self, error: Exception) -> None:
-        """Tells all who wait that it will not be written soon, or ever."""
+        """Fails every `queue_kept` that waits: its batch is not written soon, or ever."""
         _settle(self._written_for, error)
         _settle(self._waiters, error)
 

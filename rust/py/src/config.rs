@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use std::collections::HashMap;
 
 /// What a reactor can name. Containers may have a limit of a thousand million descriptors.
-const MOST_CONNECTIONS: u64 = 16_000_000;
+const MAX_CONNECTIONS: u64 = 16_000_000;
 /// A day: no time of ours is longer, and sums of them cannot overflow.
 const MOST_MS: u64 = 24 * 3_600 * 1_000;
 
@@ -105,10 +105,10 @@ impl CoreConfig {
             )));
         }
         let max_connections = match max_connections {
-            0 => sys::connections_allowed(sys::descriptor_limit()).min(MOST_CONNECTIONS),
+            0 => sys::connections_allowed(sys::descriptor_limit()).min(MAX_CONNECTIONS),
             given => given,
         };
-        let max_connections = size("max_connections", max_connections, 1, MOST_CONNECTIONS)?;
+        let max_connections = size("max_connections", max_connections, 1, MAX_CONNECTIONS)?;
         let reactors = match reactors {
             0 => default_reactors(),
             given => size("reactors", given, 1, 255)?,

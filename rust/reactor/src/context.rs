@@ -24,7 +24,7 @@ const QUEUED_SHARE: u64 = 4;
 const KEPT_BUFFER: usize = 256 * 1024;
 
 /// The last second of the year 9999.
-const MOST_S: u64 = 253_402_300_799;
+const MAX_UNIX_S: u64 = 253_402_300_799;
 
 /// One reactor's surroundings. Handlers get it beside the peer they work on.
 pub(crate) struct Context {
@@ -262,7 +262,7 @@ impl Date {
         let now_s = Some(since.map_or(0, |since| since.as_secs()));
         if self.at_s != now_s {
             // A clock before 1970, or past the year 9999, has no such form.
-            let day = SystemTime::UNIX_EPOCH + Duration::from_secs(now_s.unwrap_or(0).min(MOST_S));
+            let day = SystemTime::UNIX_EPOCH + Duration::from_secs(now_s.unwrap_or(0).min(MAX_UNIX_S));
             self.text = httpdate::fmt_http_date(day);
             self.at_s = now_s;
         }

@@ -27,7 +27,7 @@ use crate::table::ConnId;
 /// Room for events kept back that stays after a burst of them.
 const KEPT_ROOM: usize = 1024;
 /// Bytes of events taken in one go: what is taken costs its owner as much once more.
-const MOST_TAKEN: u64 = 4 << 20;
+const MAX_TAKEN_BYTES: u64 = 4 << 20;
 
 /// Whether one side sleeps, and how to end that.
 #[derive(Debug)]
@@ -240,7 +240,7 @@ impl Inlet {
         self.sources.iter().all(|source| source.ring.is_empty())
     }
 
-    /// Appends at most `limit` events to `batch`, and no further one once they hold `MOST_TAKEN` bytes. True if more
+    /// Appends at most `limit` events to `batch`, and no further one once they hold `MAX_TAKEN_BYTES` bytes. True if more
     /// may be there.
     pub(crate) fn take(&mut self, limit: usize, batch: &mut Vec<Event>) -> bool {
         let count = self.sources.len();
@@ -250,7 +250,7 @@ impl Inlet {
                 continue;
             };
             let before = bytes;
-            while batch.len() < limit && bytes < MOST_TAKEN {
+            while batch.len() < limit && bytes < MAX_TAKEN_BYTES {
                 let Ok(entry) = source.ring.pop() else { break };
                 bytes += entry.bytes();
                 match entry {
@@ -264,7 +264,7 @@ impl Inlet {
         }
         self.next = (self.next + 1) % count.max(1);
         self.last_bytes = bytes;
-        batch.len() >= limit || bytes >= MOST_TAKEN
+        batch.len() >= limit || bytes >= MAX_TAKEN_BYTES
     }
 }
 

@@ -1,9 +1,9 @@
 //! The loop of one thread.
 //!
-//! A turn: *wait → sockets → newcomers → polls → timers → commands → walks → polls → shed → upgrades that waited → hand over*. Each
-//! step is bounded, so that none can starve the others: ready sockets by the poller's capacity, one read each; newcomers by
-//! the acceptor's batch; commands, requests to sessions and upgrades by a `BATCH`; walks by a slice. After a handler has worked on a peer, `settle` brings its output to
-//! the socket and its interest and timer up to date; that is the only place where peers end.
+//! A turn: *wait → sockets → accepted → polls → timers → commands → walks → polls → shed → upgrades that waited → hand over*. Each
+//! step is bounded, so that none can starve the others: ready sockets by the poller's capacity, one read each; accepted sockets
+//! by the acceptor's batch; commands, requests to sessions and upgrades by a `BATCH`; walks by a slice. After a handler has worked
+//! on a peer, `settle` brings its output to the socket and its interest and timer up to date; that is the only place where peers end.
 //!
 //! Timers run up to the moment by which everything that came was read, and no further (`looking.rs`); what they count in
 //! leaves out the time in which this reactor did not look (`clock.rs`).

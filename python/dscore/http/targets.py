@@ -1,0 +1,15 @@
+"""The target of a request in the form that is asked about: a path, and a query."""
+
+
+def local(target: str) -> str:
+    """The path and the query of a target, whatever its form.
+
+    RFC 9112 §3.2.2: a server must take the absolute form too. The core has held its authority
+    against Host; nothing here may refuse what it let through, or the request is never answered.
+    """
+    if target.startswith("/") or "://" not in target:
+        return target
+    rest = target.partition("://")[2]
+    end = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+    found = rest[end:]
+    return found if found.startswith("/") else f"/{found}"
