@@ -99,8 +99,8 @@ class CoreConfig:
                 names, the address and port a connection came in on, and `names`.
             names: host names and addresses of this server.
             check_host: on a loopback listener, Host must be a name of this server too, unless its
-                Origin is let in by name, or `origins` has "*": a page whose name was rebound to this
-                machine is refused.
+                Origin is let in by name, or `origins` has "*": a page whose name was rebound to
+                this machine is refused.
             subprotocols: WebSocket subprotocols spoken, the most wanted first; none (the default):
                 a client's first offer is taken, since browsers end a WebSocket that answers none.
             transports: what Engine.IO may go over; default both. With "polling" alone no session is

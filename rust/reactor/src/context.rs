@@ -259,12 +259,12 @@ impl Date {
     /// Written at most once a second.
     fn at(&mut self, of_day: SystemTime) -> &str {
         let since = of_day.duration_since(SystemTime::UNIX_EPOCH);
-        let now_s = Some(since.map_or(0, |since| since.as_secs()));
-        if self.at_s != now_s {
-            // A clock before 1970, or past the year 9999, has no such form.
-            let day = SystemTime::UNIX_EPOCH + Duration::from_secs(now_s.unwrap_or(0).min(MAX_UNIX_S));
+        // A clock before 1970, or past the year 9999, has no such form.
+        let now_s = since.map_or(0, |since| since.as_secs().min(MAX_UNIX_S));
+        if self.at_s != Some(now_s) {
+            let day = SystemTime::UNIX_EPOCH + Duration::from_secs(now_s);
             self.text = httpdate::fmt_http_date(day);
-            self.at_s = now_s;
+            self.at_s = Some(now_s);
         }
         &self.text
     }
