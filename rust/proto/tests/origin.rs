@@ -1,4 +1,5 @@
 //! The vectors that Python reads too (tests/vectors/origins.json), and settings that are none.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use dscore_proto::origin::{Addressed, Admitted, OriginRefusal, OriginRules};
 use serde_json::Value;
