@@ -268,7 +268,9 @@ class ReactorPool:
 
     def take(self, limit: int = 1024) -> list[object]:
         batch = [self._events.popleft() for _ in range(min(limit, len(self._events)))]
-        self.taken_last = sum(len(event.data) for event in batch if isinstance(event, Message))
+        self.taken_last = sum(
+            len(event.data or b"") for event in batch if isinstance(event, Message)
+        )
         if not batch and not self.closed:
             with suppress(BlockingIOError):
                 os.read(self._read, 65_536)

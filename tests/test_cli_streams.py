@@ -13,7 +13,7 @@ import pytest
 from serving import Serving, clean_environment
 from wire import agent
 
-NAME = "카메라-é\u2028"
+NAME = "카메라-\u2028é"
 """An agent's id that neither ASCII nor Latin-1 has."""
 ENVIRONMENTS = [
     {"PYTHONIOENCODING": "latin-1"},

@@ -64,6 +64,7 @@ def test_camel_case_of_document_b_is_accepted_with_its_milliseconds(write: Write
         "allow_eio3": False,
         "cors_origins": ("*",),
         "cors_methods": ("GET",),
+        "subprotocols": (),
     }
     assert loaded.origin["socket.cors_methods"] == f"file {path}"
 

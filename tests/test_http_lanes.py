@@ -235,4 +235,10 @@ async def test_what_waits_at_the_end_is_told_so() -> None:
     ],
 )
 def test_lane_of_a_request(method: str, target: str, lane: str | None) -> None:
-    assert lane_of(method, target) == lane
+    assert lane_of(method, target, lambda _: True) == lane
+
+
+@pytest.mark.parametrize("path", ["/api/v1/jobs/1/events", "/api/v1/jobs", "/openapi.json"])
+def test_a_program_s_own_path_takes_no_lane_of_ours(path: str) -> None:
+    assert lane_of("GET", path, lambda _: False) == "app"
+    assert lane_of("GET", "/livez", lambda _: False) is None

@@ -111,6 +111,9 @@ async def test_in_a_python_program(monkeypatch: pytest.MonkeyPatch) -> None:
     class Sent(list[Any]):
         send = list.append
 
+        async def send_kept(self, message: Any) -> None:
+            self.append(message)
+
     agent = Sent()
     monkeypatch.setattr(dscore.Server, "agent", lambda _, agent_id: agent)
     settings = {"listen": {"port": 0}, "store": {"path": ":memory:"}}
@@ -127,4 +130,4 @@ async def test_in_a_python_program(monkeypatch: pytest.MonkeyPatch) -> None:
     exec(f"async def program():\n{body}\n    return report", names)
     report = await asyncio.wait_for(names["program"](), SECONDS)
     assert report.exit_code == 0
-    assert agent == [{"type": "take_snapshot"}]
+    assert agent == [{"type": "take_snapshot"}, {"type": "update", "to": "2.1"}]

@@ -163,6 +163,19 @@ async def test_client_status_request_is_answered_before_introduction() -> None:
         assert await unauthenticated(here) == 1
 
 
+async def test_client_status_request_tells_no_name_where_a_token_is_needed_first() -> None:
+    settings = {"auth": {"required": True, "tokens": ["t"], "operator_tokens": ["o"]}}
+    async with (
+        running(settings) as here,
+        agents(here.ws, "a-1", token="t") as [known],
+        agent(here.ws, introduce=False) as one,
+    ):
+        await one.send("client_status_request", clientName="a-1")
+        assert (await one.recv())["serverStatus"] == "error"
+        await known.send("client_status_request", clientName="a-1")
+        assert (await known.recv())["clientStatus"] == "online"
+
+
 async def test_client_status_request_for_an_unknown_name_is_an_error_status() -> None:
     async with running() as here, agents(here.ws, "a-1") as [one]:
         await one.send("client_status_request", clientName="a-2")

@@ -270,13 +270,14 @@ async def test_a_poll_that_is_given_up_ends_the_session() -> None:
         await lives(here)
 
 
-async def test_a_poll_that_is_shut_down_half_ends_the_session() -> None:
+async def test_a_poll_whose_client_shuts_its_side_is_answered_and_the_session_goes_on() -> None:
     async with engineio() as here:
         session = await here.open()
         async with session.waiting() as poll:
             poll.writer.write_eof()
             await poll.ended()
-        await session.is_gone()
+        await session.say("4hello")
+        assert await session.packets() == ["4hello"]
 
 
 async def test_a_post_that_is_given_up_ends_the_session() -> None:

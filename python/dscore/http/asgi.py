@@ -10,6 +10,7 @@ All methods are called on the event loop's thread.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
@@ -33,10 +34,17 @@ class Bridge:
     Call `startup` before the first request and `shutdown` after `drain_requests`.
     """
 
-    def __init__(self, pool: Responder, app: App, wait: Wait = wait) -> None:
+    def __init__(
+        self,
+        pool: Responder,
+        app: App,
+        wait: Wait = wait,
+        is_ours: Callable[[str], bool] = lambda path: True,
+    ) -> None:
         """
         Args:
             wait: for requests, and for the app's end.
+            is_ours: whether a path, as it was sent, is a page of dscore and not the program's app.
         """
         self._wait_for = wait
         self._pool = pool
@@ -45,7 +53,7 @@ class Bridge:
         # Then each connection has come in on an address of its own.
         self._listens_everywhere = ip_address(self._server[0]).is_unspecified
         self._exchanges: dict[int, Exchange] = {}
-        self._lanes = Lanes(self._start, self._refuse)
+        self._lanes = Lanes(self._start, self._refuse, is_ours)
         self._tasks: dict[asyncio.Task[None], Exchange] = {}
         self._lifespan = Lifespan(app, self._wait_for)
 

@@ -8,6 +8,7 @@ storm most requests end here.
 
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
+from urllib.parse import unquote
 
 from starlette.responses import Response
 
@@ -97,7 +98,7 @@ class Gate:
         path: str = scope["path"]
         if path == "*":  # RFC 9110 §9.3.7: of the server as a whole
             await self._options(methods.OF_THE_SERVER, path)(scope, receive, send)
-        elif self._is_ours(scope, path):
+        elif self.is_ours(_sent(scope)):
             await self._answer(scope, receive, send, path)
         elif self._is_draining():
             await _draining()(scope, receive, send)
@@ -108,12 +109,14 @@ class Gate:
         else:
             await self._theirs(scope, receive, send)
 
-    def _is_ours(self, scope: Scope, path: str) -> bool:
+    def is_ours(self, sent: str) -> bool:
+        """Whether a path, as it was sent, is one of ours."""
+        path = unquote(sent)
         if path in self._ours_at:
             return True
         if self._theirs is None:
             return path in (API, OPENAPI_ALIAS) or path.startswith(f"{API}/")
-        return path.startswith(f"{API}/") and self._has_route(_sent(scope))
+        return path.startswith(f"{API}/") and self._has_route(sent)
 
     async def _theirs_or_ours(
         self, theirs: App, scope: Scope, receive: Receive, send: Send

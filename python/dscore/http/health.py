@@ -64,7 +64,8 @@ class Health(BaseModel):
     timestamp: str
     connected_instances: list[str] = Field(description="Ids; see instances_hidden.")
     instances_hidden: bool = Field(
-        description="True: tokens are required, and the request has no operator's: no id is told."
+        default=False,
+        description="True: tokens are required, and the request has no operator's: no id is told.",
     )
     websocket: WebSocketHealth
     dialects: DialectsHealth
@@ -178,7 +179,7 @@ def health_document(
             "status": "shutting_down" if is_draining else "ok",
             "timestamp": timestamp_now(),
             "connected_instances": fleet.connected_ids() if names_agents else [],
-            "instances_hidden": not names_agents,
+            **({} if names_agents else {"instances_hidden": True}),
             "websocket": {
                 "total_connections": counts.total,
                 "authenticated_connections": counts.authenticated,

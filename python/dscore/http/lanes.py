@@ -58,10 +58,18 @@ class Lanes:
     Args:
         start: runs a request; `ended` is to be called when it is answered, or over.
         refuse: answers a request for which there is no room.
+        is_ours: whether a path, as it was sent, is one of dscore's: a program's app may have paths
+            of its own below the API's.
     """
 
-    def __init__(self, start: Callable[[Request], None], refuse: Callable[[Request], None]) -> None:
+    def __init__(
+        self,
+        start: Callable[[Request], None],
+        refuse: Callable[[Request], None],
+        is_ours: Callable[[str], bool],
+    ) -> None:
         self._start = start
+        self._is_ours = is_ours
         self._refuse = refuse
         self._lanes: Final = {
             # A drain's status may be waited for: that takes a place, and no time.
@@ -84,7 +92,7 @@ class Lanes:
 
     def submit(self, request: Request) -> None:
         """Starts a request now or in its turn, or refuses it."""
-        name = lane_of(request.method, request.target)
+        name = lane_of(request.method, request.target, self._is_ours)
         if name is None:
             self._start(request)
             return
@@ -165,7 +173,7 @@ def _cost(request: Request) -> int:
     return HEAD_COST + len(request.body)
 
 
-def lane_of(method: str, target: str) -> str | None:
+def lane_of(method: str, target: str, is_ours: Callable[[str], bool]) -> str | None:
     """The lane of a request; None for a probe, which waits for nothing."""
     path = local(target).partition("?")[0]
     if path in PROBES:
@@ -176,6 +184,8 @@ def lane_of(method: str, target: str) -> str | None:
         return "health"
     if path == METRICS:
         return "metrics"
+    if not is_ours(path):
+        return "app"
     if path in (OPENAPI, OPENAPI_ALIAS):
         return "lists"
     if not path.startswith(f"{API}/"):

@@ -149,6 +149,8 @@ class Conversations:
         language = context.config.log.language
         moment = timestamp(context.unix(now))
         record = context.registry.agents.get(agent_id)
+        if context.config.auth.required and conn not in context.registry.introduced:
+            record = None  # Ids and states are told to those who have shown a token.
         if record is None:
             sentence = text(language, "unknown_client", client=agent_id)
             answer = ServerStatusResponse("error", moment, sentence)

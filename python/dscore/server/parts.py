@@ -78,7 +78,7 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
     from dscore.http.asgi import Bridge
 
     pages = _pages(context, app)
-    bridge = Bridge(context.pool, pages, context.clock.wait)
+    bridge = Bridge(context.pool, pages, context.clock.wait, pages.is_ours)
     watchers = Watchers(context)
     terminations, requests = Terminations(), Requests(context.clock)
     loop = asyncio.get_running_loop()
