@@ -236,6 +236,9 @@ async def test_each_refusal_has_its_remedy(path: Path) -> None:
         db.execute("CREATE TABLE agents (name)")
     db.close()
     assert "already exists; move it away, or choose another --store" in await refusal(foreign)
+    # Nothing is left beside what is none of ours.
+    assert not list(path.parent.glob("*.lock"))
+    assert not path.parent.with_name(f"{path.parent.name}.lock").exists()
 
 
 async def test_a_file_that_another_program_locks_is_refused_with_the_remedy(path: Path) -> None:

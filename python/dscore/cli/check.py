@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from shlex import quote
 
 from dscore.auth import read_tokens, readable_token_files
 from dscore.cli import show
@@ -18,7 +19,9 @@ def check(path: Path | None, *, as_json: bool) -> int:
     loaded = load(path, environ=os.environ)
     read_tokens(loaded.config.auth)
     for setting, file in readable_token_files(loaded.config.auth):
-        show.complain(f"warning: {setting} = {file}: others can read it: chmod 600 {file}")
+        show.complain(
+            f"warning: {setting} = {file}: others can read it: chmod 600 {quote(str(file))}"
+        )
     for warning in loaded.warnings:
         show.complain(f"warning: {warning}")
     if as_json:

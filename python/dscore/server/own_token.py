@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 from dscore import operator_token
 from dscore.auth import Tokens, readable_token_files
@@ -55,5 +56,8 @@ def warn_of_readable_files(auth: AuthConfig) -> None:
     """Names each token file that others than its owner can read."""
     for setting, path in readable_token_files(auth):
         _log.warning(
-            "token_file_readable", setting=setting, path=str(path), remedy=f"chmod 600 {path}"
+            "token_file_readable",
+            setting=setting,
+            path=str(path),
+            remedy=f"chmod 600 {quote(str(path))}",
         )

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice
+from shlex import quote
 from typing import NamedTuple, TypeVar
 
 from dscore.errors import StoreError
@@ -104,15 +105,15 @@ class Database:
         """
         try:
             self._place.hold()
-            if self._place.is_open_to_others:
-                _log.warning(
-                    "store_readable", path=self._path, remedy=f"chmod 600 {self._place.real}"
-                )
             loaded = _load(self._connection())
             self._trimmed = loaded.last_entry
             self._take_out(loaded.damages)
+            if self._place.is_open_to_others:
+                remedy = f"chmod 600 {quote(self._place.real)}"
+                _log.warning("store_readable", path=self._path, remedy=remedy)
         except (sqlite3.Error, TooNewError, OSError) as error:
-            self.close()
+            self._disconnect()
+            self._place.give_up()
             raise StoreError(why_not(self._path, error)) from error
         return loaded
 

@@ -34,6 +34,8 @@ class Place:
         """The file without links, since it is held."""
         self._file = -1
         self._lock = -1
+        self._new_lock: str | None = None
+        """The lock file, if it was not there before."""
         self._beside: list[tuple[int, int] | None] = []
 
     def hold(self) -> None:
@@ -43,19 +45,32 @@ class Place:
             OSError: it cannot be had; another server has it.
         """
         self.real = os.path.realpath(self._path)
-        lock = _open_locked(f"{self.real}.lock")
+        if os.path.isdir(self.real):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        beside = f"{self.real}.lock"
+        is_new = not os.path.exists(beside)
+        self._lock = _open_locked(beside)
+        if is_new:
+            self._new_lock = beside
         try:
             self._file = _open_locked(self.real)
         except BaseException:
-            os.close(lock)
+            self.give_up()
             raise
-        self._lock = lock
+
+    def give_up(self) -> None:
+        """Lets go of a file that was none of ours, and leaves nothing beside it."""
+        if self._new_lock is not None:
+            with suppress(OSError):
+                os.unlink(self._new_lock)
+        self.let_go()
 
     def let_go(self) -> None:
         for descriptor in (self._file, self._lock):
             if descriptor >= 0:
                 os.close(descriptor)
         self._file = self._lock = -1
+        self._new_lock = None
 
     def opened(self) -> None:
         """SQLite has it open: its other files are watched from here on."""
