@@ -20,6 +20,9 @@ use crate::table::ConnId;
 /// Of the bytes of unfinished input, the part that whole messages may take up besides while they wait for the owner.
 const QUEUED_SHARE: u64 = 4;
 
+/// Of the bytes of input, the part that stays for what is unfinished, however much waits for answers.
+const UNFINISHED_SHARE: u64 = 8;
+
 /// Room in a buffer that stays after it held more.
 const KEPT_BUFFER: usize = 256 * 1024;
 
@@ -40,6 +43,8 @@ pub(crate) struct Context {
     pub(crate) settings: Arc<Settings>,
     pub(crate) gate: Gate,
     pub(crate) stats: Stats,
+    /// Bytes of requests that wait for their answers: no shedding frees them before.
+    pub(crate) asked_bytes: u64,
     pub(crate) events: Outlet,
     /// Who has a place, where all are taken.
     pub(crate) places: Places,
@@ -74,6 +79,7 @@ impl Context {
             settings: settings.clone(),
             gate: Gate::default(),
             stats: Stats::default(),
+            asked_bytes: 0,
             events,
             places: Places::default(),
             pacer: Pacer::new(0, Arc::new(Pace::new(1))),
@@ -116,6 +122,23 @@ impl Context {
         self.settings = settings;
         self.heartbeat_response = StampedFrame::default();
         self.heartbeat_event = StampedFrame::default();
+    }
+
+    /// How much of requests may wait for their answers.
+    pub(crate) fn most_asked_bytes(&self) -> u64 {
+        self.settings.input_bytes - self.settings.input_bytes / UNFINISHED_SHARE
+    }
+
+    /// How much may be held beside that until the rest of it comes, or its turn.
+    pub(crate) fn most_unfinished_bytes(&self) -> u64 {
+        let most = self.settings.input_bytes;
+        let left = most.saturating_sub(self.asked_bytes);
+        left.max(most / UNFINISHED_SHARE)
+    }
+
+    /// How much is.
+    pub(crate) fn unfinished_bytes(&self) -> u64 {
+        self.stats.input_bytes - self.asked_bytes
     }
 
     /// What time it is, in HTTP's form, and where it is to be written.

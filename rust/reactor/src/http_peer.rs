@@ -72,7 +72,7 @@ pub(crate) struct HttpPeer {
     is_last: bool,
     /// Bytes of the request at hand, for as long as its answer is not complete: who answers it holds them.
     asked_bytes: usize,
-    /// Bytes of this connection that were counted among the input of all.
+    /// Those that were counted among the requests of all that wait for their answer.
     pub(crate) counted: u32,
     /// The Engine.IO session that has its request.
     pub(crate) session: Option<ConnId>,
@@ -507,6 +507,11 @@ impl HttpPeer {
             | State::Closing { .. } => 0,
         };
         self.input.capacity() + request + self.asked_bytes
+    }
+
+    /// Those of them that are held until the end of an answer: turning the connection away would not free them.
+    pub(crate) fn asked_input(&self) -> usize {
+        self.asked_bytes
     }
 
     /// All peers together hold too much input.

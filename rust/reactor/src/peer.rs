@@ -238,6 +238,7 @@ impl Peer {
         if !is_early {
             websocket.greet(conn, turned_away, cx);
         }
+        self.uncount_input(cx);
         self.stage = Stage::Conversation(websocket);
     }
 
@@ -257,6 +258,7 @@ impl Peer {
         if !is_welcome {
             probe.refuse(cx);
         }
+        self.uncount_input(cx);
         self.stage = Stage::Probe(probe);
         self.on_data(conn, &mut input, cx);
     }
@@ -269,6 +271,18 @@ impl Peer {
                 Dialect::Raw => None,
             },
             Stage::Http(_) | Stage::Probe(_) => None,
+        }
+    }
+
+    /// Whether this is the session of this secret, and of an agent or a watcher that was let in.
+    pub(crate) fn is_introduced_as(&self, secret: [u8; 16]) -> bool {
+        match &self.stage {
+            Stage::Conversation(conversation) => {
+                let engine = self.engine_io();
+                engine.is_some_and(|engine| engine.secret == secret)
+                    && conversation.session.is_introduced()
+            }
+            Stage::Http(_) | Stage::Probe(_) => false,
         }
     }
 
@@ -439,43 +453,59 @@ impl Peer {
         self.stage
     }
 
-    /// Input that is held until the rest of it comes, as last counted.
-    pub(crate) fn held_input(&self) -> u64 {
-        self.held_input.into()
+    /// Input that is held until the rest of it comes, or its turn, as last counted.
+    pub(crate) fn unfinished_input(&self) -> u64 {
+        u64::from(self.held_input) - u64::from(self.asked_input())
     }
 
-    /// Counts the input that is held. The peer that makes it too much for all is the one that is turned away, and
-    /// holds nothing from then on.
+    /// Those of a request that waits for its answer, as last counted.
+    fn asked_input(&self) -> u32 {
+        match &self.stage {
+            Stage::Http(http) => http.counted,
+            Stage::Conversation(_) | Stage::Probe(_) => 0,
+        }
+    }
+
+    /// Counts the input that is held. What all peers hold too much of is for the reactor to shed.
     pub(crate) fn count_input(&mut self, conn: ConnId, cx: &mut Context) {
         self.let_go(conn, cx);
-        let grew = self.recount_input(cx);
-        if grew && cx.stats.input_bytes > cx.settings.input_bytes && !self.finished {
-            match &mut self.stage {
-                Stage::Http(http) => http.turn_away(conn, cx),
-                Stage::Conversation(conversation) => conversation.turn_away(cx),
-                Stage::Probe(probe) => probe.refuse(cx),
-            }
-            self.let_go(conn, cx);
-            self.recount_input(cx);
+        let (held, asked) = match &self.stage {
+            Stage::Http(http) => (http.held_input(), http.asked_input()),
+            Stage::Conversation(conversation) => (conversation.held_input(), 0),
+            Stage::Probe(probe) => (probe.held_input(), 0),
+        };
+        self.set_input(held, asked, cx);
+    }
+
+    /// It is no more, or is to be counted anew: as that of another stage, or elsewhere.
+    pub(crate) fn uncount_input(&mut self, cx: &mut Context) {
+        self.set_input(0, 0, cx);
+    }
+
+    fn set_input(&mut self, held: usize, asked: usize, cx: &mut Context) {
+        // No message or body may be that long.
+        let short = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let (held, asked) = (short(held), short(asked));
+        cx.stats.input_bytes += u64::from(held);
+        cx.stats.input_bytes -= u64::from(std::mem::replace(&mut self.held_input, held));
+        cx.asked_bytes += u64::from(asked);
+        cx.asked_bytes -= u64::from(self.asked_input());
+        if let Stage::Http(http) = &mut self.stage {
+            http.counted = asked;
         }
     }
 
-    /// True if there is more of it than before.
-    fn recount_input(&mut self, cx: &mut Context) -> bool {
-        let held = match &self.stage {
-            Stage::Http(http) => http.held_input(),
-            Stage::Conversation(conversation) => conversation.held_input(),
-            Stage::Probe(probe) => probe.held_input(),
-        };
-        // No message or body may be that long.
-        let held = u32::try_from(held).unwrap_or(u32::MAX);
-        let before = std::mem::replace(&mut self.held_input, held);
-        cx.stats.input_bytes += u64::from(held);
-        cx.stats.input_bytes -= u64::from(before);
-        if let Stage::Http(http) = &mut self.stage {
-            http.counted = held;
+    /// All peers together hold too much input, and this one is to hold nothing from now on.
+    pub(crate) fn shed_input(&mut self, conn: ConnId, cx: &mut Context) {
+        match &mut self.stage {
+            Stage::Http(http) => http.turn_away(conn, cx),
+            Stage::Conversation(conversation) if conversation.is_open() => {
+                conversation.turn_away(cx);
+            }
+            Stage::Probe(probe) if probe.phase != Phase::Refused => probe.refuse(cx),
+            // It was told to go before: what it holds is the beginning of a frame.
+            Stage::Conversation(_) | Stage::Probe(_) => self.finished = true,
         }
-        held > before
     }
 
     /// Input that was kept for later is looked through once more when there is no later: only the peer's close frame

@@ -166,6 +166,7 @@ impl Reactor {
         self.read_clock();
         self.serve_commands();
         self.walk();
+        self.shed_input();
         self.serve_sessions();
         self.shed_output();
         self.serve_turns();
@@ -216,6 +217,8 @@ impl Reactor {
             }
         }
         self.settle(conn);
+        // At once: one turn may read far more than all peers may hold.
+        self.shed_input();
     }
 
     fn serve_timers(&mut self) {
@@ -235,6 +238,7 @@ impl Reactor {
                 peer.on_timer(conn, &mut self.cx);
             }
             self.settle(conn);
+            self.shed_input();
         }
         self.cx.set_now(now_us);
     }
@@ -326,7 +330,7 @@ impl Reactor {
     }
 
     fn remove(&mut self, conn: ConnId) {
-        let Some(peer) = self.table.remove(conn) else {
+        let Some(mut peer) = self.table.remove(conn) else {
             return;
         };
         if let Some((key, _)) = peer.timer {
@@ -337,7 +341,7 @@ impl Reactor {
             Some(_) => self.own.drop_load(),
             None => self.own.drop_polling(),
         }
-        self.cx.stats.input_bytes -= peer.held_input();
+        peer.uncount_input(&mut self.cx);
         match peer.into_stage(&mut self.cx) {
             Stage::Conversation(conversation) => {
                 if let Some(polling) = conversation.bury(conn, &mut self.cx) {

@@ -187,6 +187,11 @@ impl Session {
         self.ahead = 0;
     }
 
+    /// An agent or a watcher: known and let in.
+    pub(crate) fn is_introduced(&self) -> bool {
+        matches!(self.who, Who::Agent(_) | Who::Watcher)
+    }
+
     /// Counts as unauthenticated.
     pub(crate) fn is_stranger(&self) -> bool {
         matches!(self.who, Who::Stranger(_) | Who::Asking(..))

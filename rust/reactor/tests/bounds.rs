@@ -44,15 +44,6 @@ fn write_what_goes(stream: &mut TcpStream, bytes: &[u8]) {
     }
 }
 
-/// Sends `bytes` and waits until they were read: what is held then.
-fn held_after(server: &Server, stream: &mut TcpStream, bytes: &[u8]) -> u64 {
-    let before = server.pool.stats().bytes_received_total;
-    stream.write_all(bytes).unwrap();
-    let all = before + bytes.len() as u64;
-    let stats = server.stats_when("input", |stats| stats.bytes_received_total >= all);
-    stats.input_bytes
-}
-
 /// Whatever it sends, in whatever portions, next to nothing is held.
 fn costs_little(server: &Server, client: &mut Client) {
     for payload in [
@@ -65,7 +56,7 @@ fn costs_little(server: &Server, client: &mut Client) {
         .concat(),
     ] {
         for part in payload.chunks(30_000) {
-            let held = held_after(server, &mut client.stream, part);
+            let held = server.held_after(&mut client.stream, part);
             assert!(held <= LITTLE, "{held} bytes held");
         }
     }
@@ -77,12 +68,12 @@ fn one_that_was_told_to_go_costs_nothing_more() {
     let mut client = Client::open(server.address(), "/ws");
     let (conn, _) = server.opened();
     let begun = [HEAD, &[b'x'; 50_000]].concat();
-    assert!(held_after(&server, &mut client.stream, &begun) >= 50_000);
+    assert!(server.held_after(&mut client.stream, &begun) >= 50_000);
     server.close(conn, 1013, "go");
     assert_eq!(client.close_code(), 1013);
     server.stats_when("nothing held", |stats| stats.input_bytes == 0);
     let rest = vec![b'x'; 40_000];
-    assert_eq!(held_after(&server, &mut client.stream, &rest), 0);
+    assert_eq!(server.held_after(&mut client.stream, &rest), 0);
     costs_little(&server, &mut client);
     // Its own close frame is found all the same.
     client.stream.write_all(b"x\x80\x80mask").unwrap();
@@ -163,7 +154,7 @@ fn the_rest_of_a_refused_request_costs_nothing() {
         stream.read_exact(&mut answer).unwrap();
         assert!(answer.starts_with(b"HTTP/1.1 "), "{head}");
         for _ in 0..4 {
-            let held = held_after(&server, &mut stream, &[b'x'; 50_000]);
+            let held = server.held_after(&mut stream, &[b'x'; 50_000]);
             assert_eq!(held, 0, "{head}");
         }
     }
@@ -244,24 +235,14 @@ fn packets_for_a_session_that_has_ended_are_not_kept() {
     let target = session.target();
     let head = format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n");
     let mut slow = connect(server.address());
-    assert!(
-        held_after(
-            &server,
-            &mut slow,
-            &[head.as_bytes(), &[b'4'; 20_000]].concat()
-        ) > 20_000
-    );
+    assert!(server.held_after(&mut slow, &[head.as_bytes(), &[b'4'; 20_000]].concat()) > 20_000);
     server.close(conn, 1013, "go");
     server.stats_when("little held", |stats| stats.input_bytes < 1_024);
-    assert!(held_after(&server, &mut slow, &[b'4'; 20_000]) < 1_024);
+    assert!(server.held_after(&mut slow, &[b'4'; 20_000]) < 1_024);
     // Nor for one that never was.
     let gone = head.replace("sid=", "sid=x");
     let mut late = connect(server.address());
-    let held = held_after(
-        &server,
-        &mut late,
-        &[gone.as_bytes(), &[b'4'; 20_000]].concat(),
-    );
+    let held = server.held_after(&mut late, &[gone.as_bytes(), &[b'4'; 20_000]].concat());
     assert!(held < 1_024, "{held}");
 }
 

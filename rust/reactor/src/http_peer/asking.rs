@@ -22,8 +22,8 @@ impl HttpPeer {
             return;
         };
         let (bytes, conn) = (reading.bytes(), reading.request.conn);
-        let others = cx.stats.input_bytes.saturating_sub(self.counted.into());
-        if bytes > SMALL_REQUEST && others + bytes as u64 > cx.settings.input_bytes {
+        let others = cx.asked_bytes.saturating_sub(self.counted.into());
+        if bytes > SMALL_REQUEST && others + bytes as u64 > cx.most_asked_bytes() {
             self.turn_away(conn, cx);
             return;
         }
@@ -123,7 +123,8 @@ impl HttpPeer {
         }
     }
 
-    fn session_of_request(&self) -> Option<Sid> {
+    /// The session that the packets are for which are coming in.
+    pub(crate) fn session_of_request(&self) -> Option<Sid> {
         match &self.state {
             State::ReadingBody(reading)
                 if reading.asked != Asked::App && reading.request.method == "POST" =>

@@ -124,13 +124,13 @@ impl Reactor {
 
     /// Takes a peer out of the table for its socket, which is watched by nobody then.
     fn take_socket(&mut self, conn: ConnId) -> Option<(Socket, Stage)> {
-        let peer = self.table.remove(conn)?;
+        let mut peer = self.table.remove(conn)?;
         if let Some((key, _)) = peer.timer {
             self.wheel.cancel(key);
         }
         self.leave_place(conn, &peer);
         self.own.drop_load();
-        self.cx.stats.input_bytes -= peer.held_input();
+        peer.uncount_input(&mut self.cx);
         let socket = peer.socket?;
         self.lobby.delete(&socket).ok()?;
         Some((socket, peer.stage))

@@ -255,6 +255,15 @@ impl Server {
         }
     }
 
+    /// Sends `bytes` and waits until they were read: what is held then.
+    pub fn held_after(&self, stream: &mut TcpStream, bytes: &[u8]) -> u64 {
+        let before = self.pool.stats().bytes_received_total;
+        stream.write_all(bytes).unwrap();
+        let all = before + bytes.len() as u64;
+        let stats = self.stats_when("input", |stats| stats.bytes_received_total >= all);
+        stats.input_bytes
+    }
+
     pub fn accept(&self, conn: ConnId, agent_id: &str, replies: &[&str]) {
         let command = Command::Accept {
             agent_id: agent_id.into(),
