@@ -40,7 +40,8 @@ class FakeTermination:
     outcome: str = "acked"
     request_id: str = "6f1c"
     latency_ms: float = 1.5
-    complete: bool = True
+    complete: bool | None = True
+    message: str = ""
 
 
 @dataclass
@@ -109,6 +110,7 @@ class FakeFleet:
         self.outcome = "acked"
         self.mute = 0
         self.incomplete = 0
+        self.last_word = ""
         self.store = StoreHealth(is_ok=True)
         self.entries: dict[str, list[Entry]] = {}
         self.ended: Counter[Disconnect] = Counter()
@@ -173,7 +175,8 @@ class FakeFleet:
         if not self._known(agent_id).connected:
             raise NotConnectedError(agent_id)
         self.terminated.append((agent_id, timeout))
-        return FakeTermination(outcome=self.outcome, complete=not self.incomplete)
+        complete = not self.incomplete if self.outcome == "acked" else None
+        return FakeTermination(outcome=self.outcome, complete=complete, message=self.last_word)
 
     async def remove(self, agent_id: str) -> None:
         self._known(agent_id)

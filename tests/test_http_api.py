@@ -172,7 +172,7 @@ async def test_an_id_that_is_not_utf8_is_a_400() -> None:
 @pytest.mark.parametrize("outcome", ["acked", "failed", "timed_out", "vanished", "notified"])
 async def test_terminate_tells_every_outcome_with_200(outcome: str) -> None:
     fleet = FakeFleet("a")
-    fleet.outcome = outcome
+    fleet.outcome, fleet.last_word = outcome, "the pipeline hangs"
     async with client_of(fleet) as client:
         answer = await client.post("/api/v1/agents/a/terminate", json={"timeout": 2.5})
     assert answer.status_code == 200
@@ -180,7 +180,8 @@ async def test_terminate_tells_every_outcome_with_200(outcome: str) -> None:
         "outcome": outcome,
         "request_id": "6f1c",
         "latency_ms": 1.5,
-        "complete": True,
+        "complete": True if outcome == "acked" else None,
+        "message": "the pipeline hangs",
     }
     assert fleet.terminated == [("a", 2.5)]
 

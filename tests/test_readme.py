@@ -101,6 +101,12 @@ def test_the_table_s_commands_do_what_it_says(serving: Serving) -> None:
     ]
 
 
+def test_power_with_curl(serving: Serving) -> None:
+    said = shell(serving, block("sh", 'curl -H "Authorization: Bearer '))
+    assert (said.returncode, said.stdout) == (0, '{"enabled":true}')
+    assert serving.get("/api/v1/maintenance")[1] == b'{"enabled":true}'
+
+
 def test_every_path_for_machines_is_there_and_the_page_for_people(serving: Serving) -> None:
     [cell] = re.findall(r"^\| (`/deepstream/health`.*?) \| for machines", README, re.MULTILINE)
     for path in ["/", *re.findall(r"`([^`]+)`", cell)]:

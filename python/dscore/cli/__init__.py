@@ -7,9 +7,13 @@ they are needed: `--help` must not wait for a web framework, nor `startup` for a
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dscore.cli import startup
 from dscore.cli.errors import FAILED, INTERRUPTED, USAGE, CliError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 PROGRAM = "dscore"
 
@@ -63,7 +67,9 @@ def _run(arguments: Sequence[str]) -> int:
         raise CliError(_usage_sentence(error), USAGE) from None
     except Abort as abort:
         interrupted = isinstance(abort.__context__, KeyboardInterrupt)
-        raise CliError("stopped", INTERRUPTED if interrupted else FAILED) from None
+        if interrupted:
+            raise CliError("stopped", INTERRUPTED) from None
+        raise CliError("nothing was done", FAILED) from None
 
 
 def _run_as_program(arguments: Sequence[str]) -> int:
@@ -107,8 +113,31 @@ def _fail(sentence: str, code: int = FAILED) -> int:
 
 
 def _usage_sentence(error: Exception) -> str:
+    from pydantic import ValidationError
+
     context = getattr(error, "ctx", None)
     command = PROGRAM if context is None else context.command_path
     message = getattr(error, "format_message", error.__str__)()
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):  # pydantic's, of the value of an option
+        message = message.replace(str(getattr(error, "message", "")), _wrong_value(cause))
     first = " ".join(message.split()).rstrip(".")
     return f"{first[:1].lower()}{first[1:]}; see {command} --help"
+
+
+def _wrong_value(error: "ValidationError") -> str:
+    """What the first value is to be, in this command line's words."""
+    first = error.errors()[0]
+    bounds = first.get("ctx", {})
+    match first["type"]:
+        case "value_error":
+            return str(bounds["error"])
+        case "int_parsing" | "int_from_float" | "int_parsing_size":
+            wanted = "must be a whole number"
+        case "greater_than_equal":
+            wanted = f"must be {bounds['ge']} or more"
+        case "less_than_equal":
+            wanted = f"must be {bounds['le']} or less"
+        case _:
+            return first["msg"]
+    return f"{wanted}, not {first['input']!r}"

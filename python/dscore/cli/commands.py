@@ -8,22 +8,27 @@ import typer
 from dscore.cli.errors import USAGE, CliError
 from dscore.cli.options import (
     DEFAULT_URL,
+    AgentState,
     AgentStatus,
     ConfigPath,
     Dialect,
     Intent,
     Json,
     LogLevel,
+    Reason,
+    Sort,
     Switch,
     Timeout,
     Token,
     Url,
+    labels,
     seconds,
 )
 
 app = typer.Typer(
     help="dscore keeps the connections of a fleet of edge agents: run the server, or operate one.",
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part. "
+    "`dscore agent` has more: see its help.",
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -140,8 +145,12 @@ def agent(
 
     SIGTERM or ctrl-C stops the pipeline gracefully, then ends; a second ctrl-C ends at once.
     SIGUSR1 writes the state of the connection to the log. Flags win over DSCORE_AGENT_KEY
-    variables, these over the file. Exits with 3 if it had to be stopped by force, with 4 if the
-    server refuses it.
+    variables, these over the file.
+
+    Exits with 0 if it was told to stop, or a file was played to its end; 1 if the pipeline failed;
+    2 if a setting is wrong; 3 if it had to be stopped by force; 5 if a stream did not reach its
+    end; 6 if a live pipeline ended unasked. A refused token ends nothing: it plays on and tries
+    again.
     """
     from dscore.cli.agent import agent as run
     from dscore.cli.agent import parse_settings
@@ -168,10 +177,10 @@ def agents(
         typer.Option("--status", metavar="online|offline", help="Only agents with this status."),
     ] = None,
     state: Annotated[
-        str | None, typer.Option(metavar="STATE", help="Only agents in this state.")
+        AgentState | None, typer.Option(metavar="STATE", help="Only agents in this state.")
     ] = None,
     reason: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Only agents offline for this reason.")
+        Reason | None, typer.Option(metavar="CODE", help="Only agents offline for this reason.")
     ] = None,
     dialect: Annotated[
         Dialect | None,
@@ -191,12 +200,12 @@ def agents(
         typer.Option("--q", "-q", metavar="TEXT", help="Only agents with this in id or address."),
     ] = None,
     sort: Annotated[
-        str,
+        Sort,
         typer.Option(
             metavar="FIELD",
             help="id, status, state, connected_at or last_heartbeat; a leading - turns it round.",
         ),
-    ] = "id",
+    ] = Sort.id,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many. [default: all]")
     ] = None,
@@ -216,12 +225,12 @@ def agents(
         raise CliError("--watch is for people; poll --json instead", USAGE)
     wanted = {
         "status": only.value if only else None,
-        "state": state,
-        "reason": reason,
+        "state": state.value if state else None,
+        "reason": reason.value if reason else None,
         "dialect": dialect.value if dialect else None,
-        "label": label or None,
+        "label": labels(label),
         "q": q,
-        "sort": sort,
+        "sort": sort.value,
     }
     query = {name: value for name, value in wanted.items() if value is not None}
     with Client(url, token) as client:

@@ -63,6 +63,49 @@ class AgentStatus(str, Enum):
     offline = "offline"
 
 
+class AgentState(str, Enum):
+    """What an agent is, in more words than its status has."""
+
+    connected = "connected"
+    late = "late"
+    terminating = "terminating"
+    reconnecting = "reconnecting"
+    unknown = "unknown"
+    offline = "offline"
+    terminated = "terminated"
+
+
+class Reason(str, Enum):
+    """Why an agent is offline."""
+
+    reconnect_timeout = "reconnect_timeout"
+    heartbeat_timeout = "heartbeat_timeout"
+    missed_heartbeats = "missed_heartbeats"
+    no_connection = "no_connection"
+    terminated = "terminated"
+    taken_over = "taken_over"
+    shutdown = "shutdown"
+    ping_timeout = "ping_timeout"
+    protocol_error = "protocol_error"
+    slow_consumer = "slow_consumer"
+    operator = "operator"
+
+
+class Sort(str, Enum):
+    """The order of a list."""
+
+    id = "id"
+    status = "status"
+    state = "state"
+    connected_at = "connected_at"
+    last_heartbeat = "last_heartbeat"
+    id_down = "-id"
+    status_down = "-status"
+    state_down = "-state"
+    connected_at_down = "-connected_at"
+    last_heartbeat_down = "-last_heartbeat"
+
+
 class Dialect(str, Enum):
     """How an agent speaks."""
 
@@ -77,6 +120,18 @@ class LogLevel(str, Enum):
     info = "info"
     warning = "warning"
     error = "error"
+
+
+def labels(texts: list[str] | None) -> list[str] | None:
+    """What was typed for `--label`; None: nothing was.
+
+    Raises:
+        CliError: one of them has no name.
+    """
+    for text in texts or ():
+        if not text.partition("=")[0].strip():
+            raise CliError(f"--label {text}: write NAME or NAME=VALUE", USAGE)
+    return texts or None
 
 
 def seconds(text: str | None) -> float | None:

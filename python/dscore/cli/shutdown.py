@@ -149,10 +149,11 @@ def _result_line(item: dict[str, Any]) -> str:
     if item["outcome"] is None:
         return f"{agent_id}: {show.printable(item['error'])}"
     if item["outcome"] == "acked":
-        lost = (
-            ""
-            if item.get("complete", True)
-            else "; a stream did not reach its end (dscore why tells more)"
-        )
+        # One of before says nothing of it.
+        is_lost = item.get("complete") is False
+        lost = "; a stream did not reach its end (dscore why tells more)" if is_lost else ""
         return f"{agent_id}: stopped in {item['latency_ms']:.0f} ms{lost}"
-    return f"{agent_id}: {item['outcome'].replace('_', ' ')}"
+    line = f"{agent_id}: {item['outcome'].replace('_', ' ')}"
+    if item.get("message"):
+        return f"{line}: {show.printable(item['message'])}"
+    return f"{line} (dscore why {agent_id} tells more)"

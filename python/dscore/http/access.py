@@ -129,8 +129,8 @@ def refusal(need: Need, *, is_shown: bool) -> Response:
         return problem(401, detail, headers={"www-authenticate": _INVALID})
     what = "This changes something, so it" if need == "power" else "This"
     detail = (
-        f"{what} needs the operator's token: Authorization: Bearer TOKEN. It is one of "
-        "auth.operator_token_file; a server that has none set makes one, which the dscore command "
-        "of its user finds by itself."
+        f"{what} needs an operator's token: Authorization: Bearer TOKEN, one of "
+        "auth.operator_token_file or auth.operator_tokens. A server without either makes one; as "
+        'its user, "dscore page" prints it behind #token=.'
     )
     return problem(401, detail, headers={"www-authenticate": _REALM})

@@ -143,6 +143,7 @@ def _one_agent(fleet: Fleet) -> APIRouter:
                 "request_id": result.request_id,
                 "latency_ms": result.latency_ms,
                 "complete": result.complete,
+                "message": result.message,
             }
         )
 

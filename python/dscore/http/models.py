@@ -76,9 +76,11 @@ class TerminateResult(BaseModel):
     outcome: OutcomeName
     request_id: str
     latency_ms: float
-    complete: bool = Field(
-        description="False: it stopped as asked, but a stream did not reach its end."
+    complete: bool | None = Field(
+        description="False: it stopped as asked, but a stream did not reach its end. Null: it has "
+        "not said that it stopped."
     )
+    message: str = Field(description="The agent's last word, or why it could not be asked.")
 
 
 class AgentMessage(BaseModel):

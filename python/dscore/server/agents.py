@@ -20,9 +20,11 @@ class Termination(NamedTuple):
     outcome: "OutcomeName"
     request_id: str
     latency_ms: float
-    complete: bool = True
+    complete: bool | None = None
     """False: it stopped as asked, but a stream did not reach its end; a recording may lack its
-    index."""
+    index. None: it has not said that it stopped."""
+    message: str = ""
+    """The agent's last word, or why it could not be asked; else ""."""
 
 
 class Outbox(NamedTuple):

@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from dscore.server.agents import Termination
+from dscore.server.recorder import MAX_TEXT
 
 if TYPE_CHECKING:
     from dscore._core import Outcome, ReactorPool
@@ -43,7 +44,13 @@ class Terminations:
         outcome = self._waiting.get(event.conn, {}).get(event.request_id)
         if outcome is not None and not outcome.done():
             outcome.set_result(
-                Termination(event.outcome, event.request_id, event.latency_ms, not event.incomplete)
+                Termination(
+                    event.outcome,
+                    event.request_id,
+                    event.latency_ms,
+                    not event.incomplete if event.outcome == "acked" else None,
+                    event.message[:MAX_TEXT],
+                )
             )
 
     def closed(self, conn: int) -> None:

@@ -1,0 +1,81 @@
+"""What is typed wrongly: exit code 2, and a line that says what to type."""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import get_args
+
+import pytest
+
+from dscore.cli import options, run
+from dscore.http.listing import Sort
+from dscore.messages import ReasonCode, Status
+from dscore.registry import Dialect, State
+
+Invoke = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def invoke(capsys: pytest.CaptureFixture[str]) -> Invoke:
+    """Runs a command; its code and stderr."""
+
+    def invoke(*arguments: str) -> tuple[int, str]:
+        return run(arguments), capsys.readouterr().err
+
+    return invoke
+
+
+@pytest.mark.parametrize(
+    ("choices", "known"),
+    [
+        (options.AgentStatus, Status),
+        (options.AgentState, State),
+        (options.Reason, ReasonCode),
+        (options.Dialect, Dialect),
+        (options.Sort, Sort),
+    ],
+)
+def test_what_can_be_chosen_is_what_the_server_knows(choices: type[Enum], known: object) -> None:
+    assert {each.value for each in choices} == set(get_args(known))
+
+
+@pytest.mark.parametrize("option", ["status", "state", "reason", "dialect", "sort"])
+def test_a_choice_that_there_is_not_is_told_with_those_there_are(
+    invoke: Invoke, option: str
+) -> None:
+    code, err = invoke("agents", f"--{option}", "foo")
+    assert code == 2
+    assert err.startswith(f"dscore: invalid value for '--{option}': 'foo' is not one of '")
+    assert err.endswith("; see dscore agents --help\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("serve --port 80x", "must be a whole number, not '80x'"),
+        ("agents --limit 1.5", "must be a whole number, not '1.5'"),
+        ("agents --limit 0", "must be 1 or more, not '0'"),
+        ("bench --rounds 500", "must be 100 or less, not '500'"),
+    ],
+)
+def test_a_number_that_is_none_or_too_large_is_repeated(
+    invoke: Invoke, words: str, sentence: str
+) -> None:
+    command, option, _ = words.split()
+    line = f"dscore: invalid value for '{option}': {sentence}; see dscore {command} --help\n"
+    assert invoke(*words.split()) == (2, line)
+
+
+@pytest.mark.parametrize("label", ["", "=", "=x"])
+def test_a_label_without_a_name(invoke: Invoke, label: str) -> None:
+    line = f"dscore: --label {label}: write NAME or NAME=VALUE\n"
+    assert invoke("agents", "--label", label) == (2, line)
+
+
+def test_the_exit_codes_of_an_agent_are_in_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["agent", "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "5 if a stream did not reach its end" in words
+    assert "A refused token ends nothing" in words
+    assert "with 4" not in words
+    assert run(["--help"]) == 0
+    assert "dscore agent has more" in " ".join(capsys.readouterr().out.split())
