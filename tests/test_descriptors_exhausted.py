@@ -87,12 +87,28 @@ async def test_short_of_descriptors_idle_connections_give_theirs_to_agents() -> 
         with ExitStack() as stack:
             for one in clients(stack, 24):
                 await loop.sock_connect(one, ("127.0.0.1", here.port))
-            await eventually(lambda: is_short(here.server))
+            await eventually(lambda: has_accepted(here.server, 24))
             async with agent(here.ws, "a-1") as first, agent(here.ws, "a-2") as second:
                 await first.beat()
                 await second.beat()
                 assert here.server.core_stats()["yielded_total"] >= 1
 
 
-async def is_short(server: dscore.Server) -> bool:
-    return server.core_stats()["accepted_total"] >= 24
+@pytest.mark.usefixtures("few_descriptors")
+async def test_without_a_descriptor_idle_connections_give_theirs_to_those_in_the_backlog() -> None:
+    loop = asyncio.get_running_loop()
+    async with running() as here:
+        with ExitStack() as stack:
+            *idle, late = clients(stack, 17)
+            for one in idle:
+                await loop.sock_connect(one, ("127.0.0.1", here.port))
+            await eventually(lambda: has_accepted(here.server, len(idle)))
+            with none_left():
+                await loop.sock_connect(late, ("127.0.0.1", here.port))
+                await loop.sock_sendall(late, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                told = await asyncio.wait_for(loop.sock_recv(late, 4096), DEADLINE_SECONDS)
+                assert told.startswith(b"HTTP/1.1 200 ")
+
+
+async def has_accepted(server: dscore.Server, least: int) -> bool:
+    return server.core_stats()["accepted_total"] >= least

@@ -112,6 +112,29 @@ async def test_openings_of_sessions_are_paced_and_their_requests_are_not(path: s
                 assert (await one.head())[0] in (101, 200)
 
 
+REFUSED_OPENINGS = {
+    "another origin": (OPENING, "Origin: http://evil.example\r\n", 403),
+    "JSONP": (f"{OPENING}&j=0", "", 400),
+    "a body that is too large": (OPENING, "Content-Length: 99999999999\r\n", 413),
+    "a body of two lengths": (OPENING, "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", 400),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED_OPENINGS)
+async def test_an_opening_that_is_refused_spends_no_turn(kind: str) -> None:
+    path, field, expected = REFUSED_OPENINGS[kind]
+    asked = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{field}\r\n".encode()
+    # One turn in ten seconds: it is left for the upgrade.
+    async with running({"limits": {"accept_rate": 0.1}}) as here, connections(here, 20) as pages:
+        for one in pages:
+            await one.send(asked)
+        for one in pages:
+            assert (await one.head())[0] == expected
+        async with upgraded(here.ws):
+            stats = here.server.core_stats()
+            assert (stats["upgrades_waiting"], stats["upgrades_delayed_total"]) == (0, 0)
+
+
 async def test_one_that_leaves_the_queue_takes_no_turn() -> None:
     async with running({"limits": {"accept_rate": 0.2}}) as here, tcp(here.ws) as first:
         await first.send(upgrade_request())

@@ -12,6 +12,8 @@ const BATCH: usize = 64;
 /// After want of memory or descriptors the backlog keeps newcomers that long: the listener stays readable, and a loop
 /// that looked at once would spin.
 const PAUSE_MS: u64 = 100;
+/// The same while connections that yield give theirs back: their reactor takes a turn for it.
+const YIELD_MS: u64 = 1;
 /// When newcomers may come again for whom no descriptor was left.
 const RETRY_AFTER_S: u32 = 10;
 
@@ -29,8 +31,8 @@ pub(crate) struct Acceptor {
 /// What a batch brought, beside the newcomers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Newcomers told that there is no room.
-    pub(crate) turned_away: u64,
+    /// There was no descriptor for the next.
+    pub(crate) lacks_descriptor: bool,
     /// Accepts that failed.
     pub(crate) errors: u64,
 }
@@ -58,27 +60,28 @@ impl Acceptor {
         socket.local_address().unwrap_or(address)
     }
 
-    /// Takes what waits, at most a batch; `admit` gets each. Sets `resume_ms` when the listener is better left alone
-    /// until then.
+    /// Takes what waits, at most a batch; `admit` gets each, and ends the batch with false. Sets `resume_ms` when the
+    /// listener is better left alone until then.
     pub(crate) fn accept(
         &mut self,
         now_ms: u64,
-        mut admit: impl FnMut(Socket, SocketAddr),
+        mut admit: impl FnMut(Socket, SocketAddr) -> bool,
     ) -> Tally {
         let mut tally = Tally::default();
         self.resume_ms = None;
         for _ in 0..BATCH {
             match self.listener.accept() {
-                Accepted::Connection(socket, peer) => admit(socket, peer),
+                Accepted::Connection(socket, peer) => {
+                    if !admit(socket, peer) {
+                        break;
+                    }
+                }
                 Accepted::Nothing => break,
                 Accepted::Gone => tally.errors += 1,
                 Accepted::NoDescriptor => {
                     tally.errors += 1;
-                    if !self.turn_one_away() {
-                        self.resume_ms = Some(now_ms + PAUSE_MS);
-                        break;
-                    }
-                    tally.turned_away += 1;
+                    tally.lacks_descriptor = true;
+                    break;
                 }
                 Accepted::NoMemory => {
                     tally.errors += 1;
@@ -88,6 +91,22 @@ impl Acceptor {
             }
         }
         tally
+    }
+
+    /// The listener is left alone until descriptors that others yield have come back.
+    pub(crate) fn wait_for_descriptors(&mut self, now_ms: u64) {
+        self.resume_ms = Some(now_ms + YIELD_MS);
+    }
+
+    /// Tells those that wait, at most a batch, that there is no room, where no connection yields its descriptor. How many.
+    pub(crate) fn turn_waiting_away(&mut self, now_ms: u64) -> u64 {
+        for told in 0..BATCH {
+            if !self.turn_one_away() {
+                self.resume_ms = Some(now_ms + PAUSE_MS);
+                return told as u64;
+            }
+        }
+        BATCH as u64
     }
 
     fn turn_one_away(&mut self) -> bool {

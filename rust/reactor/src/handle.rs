@@ -42,6 +42,7 @@ pub(crate) struct Handle {
     /// The same of those that are extra.
     pub(crate) yields_extra: Count,
     idle_since_ms: AtomicU64,
+    extra_since_ms: AtomicU64,
     stats: Mutex<Stats>,
 }
 
@@ -77,6 +78,7 @@ impl Handle {
             yields: Count::default(),
             yields_extra: Count::default(),
             idle_since_ms: AtomicU64::new(u64::MAX),
+            extra_since_ms: AtomicU64::new(u64::MAX),
             stats: Mutex::default(),
         }
     }
@@ -88,6 +90,15 @@ impl Handle {
 
     pub(crate) fn set_idle_since(&self, since_ms: u64) {
         self.idle_since_ms.store(since_ms, Ordering::Relaxed);
+    }
+
+    /// Since when its first extra connection would yield its descriptor; `u64::MAX` if none does.
+    pub(crate) fn extra_since(&self) -> u64 {
+        self.extra_since_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_extra_since(&self, since_ms: u64) {
+        self.extra_since_ms.store(since_ms, Ordering::Relaxed);
     }
 
     pub(crate) fn load(&self) -> usize {

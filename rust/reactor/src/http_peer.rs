@@ -43,8 +43,6 @@ use crate::settings::Endpoint;
 use crate::sid::Sid;
 use crate::table::ConnId;
 
-use turn::opens_session;
-
 /// One HTTP connection.
 #[derive(Debug)]
 pub(crate) struct HttpPeer {
@@ -276,7 +274,7 @@ impl HttpPeer {
                 if head.wants_upgrade() {
                     return Ok(self.upgrade_engine_io(conn, head, length, endpoint, cx));
                 }
-                if opens_session(head, cx)
+                if self.opens_session(head, cx)
                     && let Some(step) = self.wait_for_turn(conn, length, cx)
                 {
                     return Ok(step);

@@ -6,7 +6,9 @@
 //! nothing yet, the longest idle first; else a session that polls and has not introduced itself, first those that never
 //! joined a namespace. None yields that has a request under way.
 //!
-//! Where descriptors run short extra connections that say nothing yield them before any other.
+//! Where descriptors run short extra connections that say nothing yield them before any other, once they have had the time
+//! to say something. Before that the longest idle yields: extra ones are few, and in a flood of silent connections a probe,
+//! which is extra too, would be gone before its request was read.
 //!
 //! A claim is made by any reactor and met by the one that has the connection: the counts in its [`Handle`] are those of its
 //! connections that would yield, less the claims that are on their way.
@@ -21,6 +23,8 @@ use crate::table::ConnId;
 const POLLING_SHARE: usize = 8;
 /// But so many they may always have.
 const LEAST_POLLING: usize = 16;
+/// A connection that is extra is not asked for its descriptor before, if any other yields one.
+const TIME_TO_SPEAK_MS: u64 = 100;
 
 /// Whether a connection would yield its place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +82,7 @@ impl Places {
 
     /// A place for a connection that was extra: one that is free by now, or another's.
     pub(crate) fn take(&mut self, max: usize) -> bool {
-        let has_place = !self.are_taken(max) || self.claim(Claim::Place);
+        let has_place = !self.are_taken(max) || self.claim_place();
         if has_place && let Some(own) = self.handles.get(self.own) {
             own.extra.drop_one();
         }
@@ -90,26 +94,41 @@ impl Places {
         !self.are_taken(max) || self.handles.iter().any(|handle| handle.yields.any())
     }
 
-    /// Asks the connection that has idled longest to yield; false if none would.
-    pub(crate) fn claim(&mut self, claim: Claim) -> bool {
-        let count = |handle: &Handle| match claim {
-            Claim::Place => handle.yields.get(),
-            Claim::Descriptor => handle.yields.get() + handle.yields_extra.get(),
-        };
+    /// Asks the connection that has idled longest to yield its place; false if none would.
+    fn claim_place(&mut self) -> bool {
         let with_some = self.handles.iter().enumerate();
-        let with_some = with_some.filter(|(_, handle)| count(handle) > 0);
+        let with_some = with_some.filter(|(_, handle)| handle.yields.any());
         let Some((number, handle)) = with_some.min_by_key(|(_, handle)| handle.idle_since()) else {
             return false;
         };
-        let claim = match claim {
-            Claim::Descriptor if handle.yields_extra.any() => Claim::Descriptor,
-            _ => Claim::Place,
+        handle.yields.drop_one();
+        self.claims.push((number, Claim::Place));
+        true
+    }
+
+    /// How many connections would yield their descriptor.
+    pub(crate) fn would_yield(&self) -> usize {
+        let one = |handle: &Arc<Handle>| handle.yields.get() + handle.yields_extra.get();
+        self.handles.iter().map(one).sum::<isize>().max(0) as usize
+    }
+
+    /// Asks a connection to yield its descriptor; false if none would.
+    pub(crate) fn claim_descriptor(&mut self, now_ms: u64) -> bool {
+        let had_time = now_ms.saturating_sub(TIME_TO_SPEAK_MS);
+        self.claim_extra(had_time) || self.claim_place() || self.claim_extra(u64::MAX)
+    }
+
+    /// Asks the first extra connection to yield its descriptor; false if none would that is so since then.
+    fn claim_extra(&mut self, since_ms: u64) -> bool {
+        let with_some = self.handles.iter().enumerate();
+        let with_some = with_some
+            .filter(|(_, handle)| handle.yields_extra.any() && handle.extra_since() <= since_ms);
+        let first = with_some.min_by_key(|(_, handle)| handle.extra_since());
+        let Some((number, handle)) = first else {
+            return false;
         };
-        match claim {
-            Claim::Place => handle.yields.drop_one(),
-            Claim::Descriptor => handle.yields_extra.drop_one(),
-        }
-        self.claims.push((number, claim));
+        handle.yields_extra.drop_one();
+        self.claims.push((number, Claim::Descriptor));
         true
     }
 
@@ -132,7 +151,8 @@ pub(crate) struct Yielding {
     idle: VecDeque<(u64, ConnId)>,
     unconnected: VecDeque<ConnId>,
     unauthenticated: VecDeque<ConnId>,
-    extra: VecDeque<ConnId>,
+    /// Since when, ms.
+    extra: VecDeque<(u64, ConnId)>,
     /// Those that are really there.
     counts: [usize; 4],
 }
@@ -167,7 +187,7 @@ impl Yielding {
             Standing::Idle => self.idle.push_back((now_ms, conn)),
             Standing::Unconnected => self.unconnected.push_back(conn),
             Standing::Unauthenticated => self.unauthenticated.push_back(conn),
-            Standing::Extra => self.extra.push_back(conn),
+            Standing::Extra => self.extra.push_back((now_ms, conn)),
         }
     }
 
@@ -177,9 +197,9 @@ impl Yielding {
         claim: Claim,
         stands: impl Fn(ConnId) -> Option<(Standing, u64)>,
     ) -> Option<ConnId> {
-        let stands_as = |conn, standing| stands(conn).is_some_and(|(now, _)| now == standing);
         if claim == Claim::Descriptor {
-            return first(&mut self.extra, |conn| stands_as(conn, Standing::Extra));
+            self.forget_former_extra(stands);
+            return self.extra.pop_front().map(|(_, conn)| conn);
         }
         while let Some((since_ms, conn)) = self.idle.pop_front() {
             let idles = |(now, last_ms)| now == Standing::Idle && last_ms <= since_ms;
@@ -211,6 +231,21 @@ impl Yielding {
         self.idle.front().map_or(u64::MAX, |&(since, _)| since)
     }
 
+    /// Since when the first that is extra would yield its descriptor; `u64::MAX` if none does.
+    pub(crate) fn extra_since(&self) -> u64 {
+        self.extra.front().map_or(u64::MAX, |&(since, _)| since)
+    }
+
+    /// Makes the first that is extra one that would yield, so that it tells since when.
+    fn forget_former_extra(&mut self, stands: impl Fn(ConnId) -> Option<(Standing, u64)>) {
+        let is_former = |conn| stands(conn).is_none_or(|(now, _)| now != Standing::Extra);
+        while let Some(&(_, conn)) = self.extra.front()
+            && is_former(conn)
+        {
+            self.extra.pop_front();
+        }
+    }
+
     /// Sessions that poll and have not introduced themselves.
     pub(crate) fn polling(&self) -> usize {
         let [_, unconnected, unauthenticated, _] = self.counts;
@@ -226,12 +261,17 @@ impl Yielding {
     /// Forgets entries that count for nothing any more, when they are the most.
     pub(crate) fn sweep(&mut self, stands: impl Fn(ConnId) -> Option<(Standing, u64)>) {
         let [idle, unconnected, unauthenticated, extra] = self.counts;
+        self.forget_former_extra(&stands);
         let stands_as = |conn, standing| stands(conn).is_some_and(|(now, _)| now == standing);
         if is_littered(self.idle.len(), idle) {
             self.idle.retain(|&(since_ms, conn)| {
                 let idles = |(now, last_ms)| now == Standing::Idle && last_ms <= since_ms;
                 stands(conn).is_some_and(idles)
             });
+        }
+        if is_littered(self.extra.len(), extra) {
+            self.extra
+                .retain(|&(_, conn)| stands_as(conn, Standing::Extra));
         }
         for (queue, count, standing) in [
             (&mut self.unconnected, unconnected, Standing::Unconnected),
@@ -240,7 +280,6 @@ impl Yielding {
                 unauthenticated,
                 Standing::Unauthenticated,
             ),
-            (&mut self.extra, extra, Standing::Extra),
         ] {
             if is_littered(queue.len(), count) {
                 queue.retain(|&conn| stands_as(conn, standing));
@@ -393,14 +432,37 @@ mod tests {
             handle.set_idle_since(since);
         }
         let mut places = Places::new(0, handles.clone());
-        assert!(!places.claim(Claim::Place));
+        assert!(!places.claim_place());
         handles[1].yields.add_one();
         handles[2].yields.add_one();
         for expected in [2, 1] {
-            assert!(places.claim(Claim::Place));
+            assert!(places.claim_place());
             assert_eq!(places.next_claim(), Some((expected, Claim::Place)));
         }
-        assert!(!places.claim(Claim::Place), "each is claimed once");
+        assert!(!places.claim_place(), "each is claimed once");
+    }
+
+    #[test]
+    fn a_descriptor_comes_from_an_extra_connection_that_had_time_to_speak() {
+        let now_ms = 1_000;
+        let handles: Vec<Arc<Handle>> = (0..3).map(|_| handle()).collect();
+        for (handle, since) in handles.iter().zip([now_ms - 20, now_ms - 500, now_ms - 10]) {
+            handle.yields_extra.add_one();
+            handle.set_extra_since(since);
+        }
+        handles[2].yields.add_one();
+        let mut places = Places::new(0, handles);
+        for expected in [
+            (1, Claim::Descriptor),
+            // Any that idles comes before those that are new.
+            (2, Claim::Place),
+            (0, Claim::Descriptor),
+            (2, Claim::Descriptor),
+        ] {
+            assert!(places.claim_descriptor(now_ms));
+            assert_eq!(places.next_claim(), Some(expected));
+        }
+        assert!(!places.claim_descriptor(now_ms), "each is claimed once");
     }
 
     #[test]

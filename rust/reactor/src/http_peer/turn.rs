@@ -1,7 +1,8 @@
 //! An upgrade, or an Engine.IO opening, waits for its turn: see [`crate::pacer`].
 
 use dscore_proto::engineio::Query;
-use dscore_proto::http::{self, Head, Particulars};
+use dscore_proto::http::{self, BodyReader, Head, Particulars};
+use dscore_proto::origin::Addressed;
 
 use super::{HttpPeer, State, Step};
 use crate::context::Context;
@@ -67,14 +68,34 @@ impl HttpPeer {
             self.state = State::Reading;
         }
     }
-}
 
-/// Whether a request that is no upgrade would open a session, as far as its head tells.
-pub(super) fn opens_session(head: &Head<'_>, cx: &Context) -> bool {
-    let query = Query::of(head.target);
-    head.method == "GET"
-        && query.sid.is_none()
-        && query.transport == Some("polling")
-        && cx.settings.polling
-        && cx.settings.revision(&query).is_ok()
+    /// Whether a request that is no upgrade would open a session, as far as its head tells. One that is to be refused
+    /// spends no turn: a page of another origin would make agents wait for it.
+    pub(super) fn opens_session(&self, head: &Head<'_>, cx: &Context) -> bool {
+        let query = Query::of(head.target);
+        head.method == "GET"
+            && query.sid.is_none()
+            && query.transport == Some("polling")
+            && !query.has_jsonp
+            && cx.settings.polling
+            && cx.settings.revision(&query).is_ok()
+            && Self::has_good_body(head, cx)
+            && self.is_admitted(head, cx)
+    }
+
+    fn has_good_body(head: &Head<'_>, cx: &Context) -> bool {
+        let most = cx.settings.messages.max_message_size;
+        head.body()
+            .is_ok_and(|body| BodyReader::new(body, most).is_ok())
+    }
+
+    fn is_admitted(&self, head: &Head<'_>, cx: &Context) -> bool {
+        let addressed = Addressed {
+            host: head.host(),
+            local: self.ends.local,
+            check_host: cx.settings.check_host,
+        };
+        let origins = head.header_all("origin");
+        cx.settings.origins.judge(origins, &addressed).is_ok()
+    }
 }

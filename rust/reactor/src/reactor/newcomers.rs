@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{LISTENER, Reactor};
-use crate::acceptor::turn_away;
+use crate::acceptor::{Acceptor, turn_away};
 use crate::event::Ends;
 use crate::http_peer::HttpPeer;
 use crate::peer::Peer;
-use crate::places::Claim;
 use crate::queue::{Newcomer, Order};
 use crate::sys::{Descriptors, Interest, Socket};
+
+/// Turns by which descriptors that were claimed from another reactor have surely come back.
+const FEW_TURNS: usize = 4;
 
 impl Reactor {
     /// Takes a batch from the backlog.
@@ -18,24 +20,55 @@ impl Reactor {
         let Some(acceptor) = &mut self.acceptor else {
             return;
         };
-        let mut accepted = Vec::new();
-        let tally = acceptor.accept(self.cx.now_ms, |socket, peer| {
+        let now_ms = self.cx.now_ms;
+        let descriptors = Descriptors::new();
+        let (mut accepted, mut spent) = (Vec::new(), 0);
+        let tally = acceptor.accept(now_ms, |socket, peer| {
+            spent += usize::from(descriptors.are_spent(&socket));
             accepted.push((socket, peer));
+            // More of them would be taken than are left: claims are served after the batch, by any reactor.
+            spent < descriptors.given_at_once()
         });
         self.cx.stats.accept_errors_total += tally.errors;
-        self.cx.stats.refused_total += tally.turned_away;
-        if acceptor.resume_ms.is_some() {
-            self.watch_listener(false);
-        }
-        let descriptors = Descriptors::new();
         for (socket, peer) in accepted {
-            if descriptors.are_spent(&socket) && !self.cx.places.claim(Claim::Descriptor) {
+            if descriptors.are_spent(&socket) && !self.cx.places.claim_descriptor(now_ms) {
                 turn_away(&socket);
                 self.cx.stats.refused_total += 1;
                 continue;
             }
             let is_short = descriptors.are_short(&socket);
             self.hand_out(socket, peer, is_short);
+        }
+        // Claims on their way may be all there are: the next to come would be told that none yields.
+        let are_few = self.cx.places.would_yield() < FEW_TURNS * descriptors.given_at_once();
+        if spent > 0
+            && are_few
+            && let Some(acceptor) = &mut self.acceptor
+        {
+            acceptor.wait_for_descriptors(now_ms);
+        }
+        if tally.lacks_descriptor {
+            self.make_room_for_waiting(descriptors.given_at_once());
+        }
+        let is_paused = |acceptor: &Acceptor| acceptor.resume_ms.is_some();
+        if self.acceptor.as_ref().is_some_and(is_paused) {
+            self.watch_listener(false);
+        }
+    }
+
+    /// None was left for those in the backlog: connections yield theirs, or, where none does, those that wait are told so.
+    fn make_room_for_waiting(&mut self, wanted: usize) {
+        let now_ms = self.cx.now_ms;
+        let places = &mut self.cx.places;
+        let yielded = (0..wanted).take_while(|_| places.claim_descriptor(now_ms));
+        let yielded = yielded.count();
+        let Some(acceptor) = &mut self.acceptor else {
+            return;
+        };
+        if yielded > 0 {
+            acceptor.wait_for_descriptors(now_ms);
+        } else {
+            self.cx.stats.refused_total += acceptor.turn_waiting_away(now_ms);
         }
     }
 

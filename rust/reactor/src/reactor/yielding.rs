@@ -88,6 +88,7 @@ impl Reactor {
         let table = &self.table;
         self.yielding.sweep(|conn| stands(table, conn));
         self.own.set_idle_since(self.yielding.idle_since());
+        self.own.set_extra_since(self.yielding.extra_since());
         self.cx.stats.polling_unauthenticated = self.yielding.polling() as u64;
     }
 }

@@ -52,7 +52,12 @@ impl Descriptors {
         self.left(latest) < self.reserved / 4
     }
 
-    /// The same, as far as the next one would be given.
+    /// How many of those hardly left may be given before others have come back: so few that none of them runs out.
+    pub fn given_at_once(&self) -> usize {
+        usize::try_from(self.reserved / 8).unwrap_or(1).max(1)
+    }
+
+    /// Whether there are few, as far as the next one would be given.
     pub fn are_short_now(&self) -> bool {
         Waker::new()
             .and_then(|any| any.with(|descriptor| Ok(self.are_short(descriptor))))
