@@ -40,6 +40,13 @@ fn send_in_two_parts(server: &Server, client: &mut Client, text: &str) {
     client.stream.write_all(&rest).unwrap();
 }
 
+/// Sends the rest of a message in parts: the first of them makes what is held too much.
+fn send_at_the_brim(server: &Server, client: &mut Client, rest: &[u8]) {
+    let (more, last) = rest.split_at(rest.len() - 1);
+    server.held_after(&mut client.stream, more);
+    client.stream.write_all(last).unwrap();
+}
+
 /// Begins a request and never ends it.
 fn half_body(server: &Server, length: usize) -> TcpStream {
     let mut stream = connect(server.address());
@@ -118,7 +125,7 @@ fn many_that_hold_a_little_each_are_turned_away_before_an_agent_that_holds_much(
     server.held_after(&mut lives.stream, &first);
     let bodies: Vec<_> = (0..100).map(|_| half_body(&server, 3_000)).collect();
     assert!(server.pool.stats().refused_total > 0);
-    lives.stream.write_all(&rest).unwrap();
+    send_at_the_brim(&server, &mut lives, &rest);
     assert_eq!(server.message().1.len(), text.len());
     drop(bodies);
 }
@@ -137,7 +144,7 @@ fn unfinished_messages_of_unauthenticated_connections_go_before_those_of_agents(
             client
         })
         .collect();
-    lives.stream.write_all(&rest).unwrap();
+    send_at_the_brim(&server, &mut lives, &rest);
     assert_eq!(server.message().1.len(), report(60_000).len());
     let turned_away = others
         .iter_mut()
@@ -186,5 +193,8 @@ fn requests_that_wait_for_answers_leave_room_for_agents() {
         asked.push(stream);
     }
     assert!(server.pool.stats().refused_total > 0);
+    // To the brim.
+    let bodies: Vec<_> = (0..40).map(|_| half_body(&server, 600)).collect();
     agents_get_through(&mut server, &mut lives);
+    drop((asked, bodies));
 }
