@@ -2,12 +2,13 @@
 
 python -m dscore serve                      # in one terminal
 python examples/agent_asyncio.py            # in another one
-python -m dscore terminate --all --yes      # in a third one
+python -m dscore terminate --all --yes      # in a third one; SIGTERM and ctrl-C do the same
 """
 
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 
 from dscore.agent import Agent, Status, TerminateRequest, load
@@ -44,6 +45,9 @@ async def main() -> int:
 
     agent = Agent(load(environ=os.environ), on_terminate=counter.stop, on_state=on_state)
     await agent.start()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.stop, number.name)
     counting = asyncio.create_task(counter.run(agent))
     try:
         return await agent.wait()

@@ -22,8 +22,10 @@ from dscore.agent import embed  # noqa: E402 (1)
 def main(path: str) -> int:
     Gst.init(None)
     pipeline = Gst.parse_launch(
-        f"videotestsrc is-live=true ! x264enc tune=zerolatency ! mp4mux ! filesink location={path}"
+        "videotestsrc is-live=true ! x264enc tune=zerolatency ! mp4mux ! filesink name=file"
     )
+    # Not in the launch string: a path may have blanks and quotes.
+    pipeline.get_by_name("file").set_property("location", path)
     loop = GLib.MainLoop()
     failures = []
 

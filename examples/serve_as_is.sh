@@ -8,4 +8,6 @@
 #     python -m dscore drain
 #
 # Ctrl-C, or SIGTERM, asks every agent to stop, waits for the answers and ends.
-exec "${PYTHON:-python}" -m dscore serve "$@"
+python="$(dirname "$0")/../.venv/bin/python" # Once: make setup
+[ -x "$python" ] || python=python
+exec "${PYTHON:-$python}" -m dscore serve "$@"

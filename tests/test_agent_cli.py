@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import json
 import signal
 import socket
 import subprocess
@@ -146,7 +147,7 @@ def test_the_file_the_variables_and_the_flags(agent: Start, tmp_path: Path) -> N
     ("arguments", "sentence"),
     [
         (("--url", "http://x"), "command line: url: must be an address"),
-        (("--set", "ulr=ws://x"), "ulr: unknown setting, did you mean url?"),
+        (("--set", "ulr=ws://x"), "command line: ulr: unknown setting, did you mean url?"),
         (("--set", "nonsense"), "--set nonsense: write --set key=value"),
         (("--config", "/no/such"), "cannot read /no/such: no such file"),
         (("--log-level", "loud"), "'loud' is not one of"),
@@ -188,6 +189,8 @@ needs_gstreamer = pytest.mark.skipif(
         ("videotestsrc num-buffers=3 ! fakesink", 0, "pipeline_eos"),
         ("filesrc location=/no/such ! fakesink", 1, "the pipeline does not start"),
         ("nonsense ! fakesink", 2, '--pipeline: no element "nonsense"'),
+        ("", 2, "dscore: --pipeline: empty pipeline not allowed\n"),
+        (" ", 2, "dscore: --pipeline: empty pipeline not allowed\n"),
     ],
 )
 def test_a_pipeline_that_is_over_ends_the_program(
@@ -209,3 +212,38 @@ def test_told_to_stop_it_finishes_the_recording(agent: Start, tmp_path: Path) ->
     assert one.wait() == 0
     # The index is written last, at the end of the stream.
     assert b"idx1" in recording.read_bytes()
+
+
+@needs_gstreamer
+def test_a_pipeline_that_never_played_says_once_which_file_is_missing(agent: Start) -> None:
+    """Each of two errors came three times, without the name, and then it "ended gracefully"."""
+    launch = "filesrc location=/no/such/file ! decodebin ! fakesink"
+    one = agent("--url", NOBODY, "--pipeline", launch)
+    assert one.wait() == 1
+    lines = [json.loads(line) for line in one.log.splitlines() if line.startswith("{")]
+    errors = [line["message"] for line in lines if line["event"] == "pipeline_error"]
+    assert 'Resource not found. (No such file "/no/such/file")' in errors
+    assert len(errors) == len(set(errors))
+    [stopped] = [line["message"] for line in lines if line["event"] == "pipeline_stopped"]
+    assert stopped == (
+        "the pipeline failed before it played: error from filesrc0: "
+        'Resource not found. (No such file "/no/such/file")'
+    )
+
+
+def test_without_gstreamer_it_is_said_once_and_no_restart_is_asked_for(
+    agent: Start, tmp_path: Path
+) -> None:
+    """The unit starts it again after 1, every five seconds; 2 is a setting that is wrong."""
+    (tmp_path / "gi.py").write_text("raise ImportError(\"No module named 'gi'\")\n")
+    one = agent("--url", NOBODY, "--pipeline", "fakesrc ! fakesink", PYTHONPATH=str(tmp_path))
+    assert one.wait() == 2
+    assert one.log.startswith("dscore: --pipeline: GStreamer for Python is missing (No module")
+    assert (one.log.count("\n"), one.log.count("python3-gi"), one.log.count("docs/")) == (1, 1, 1)
+
+
+def test_labels_that_the_server_would_leave_out_are_named_at_the_start(agent: Start) -> None:
+    config = '{"labels": {"site": 1, "line": "3"}}'
+    one = agent("--url", NOBODY, "--set", f"app_config={config}")
+    assert one.said("label_left_out")["reason"] == "app_config: labels.site must be a text"
+    assert one.log.count("label_left_out") == 1

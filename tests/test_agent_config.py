@@ -134,6 +134,8 @@ def test_every_problem_names_its_line(path: Path) -> None:
         ("[websocket]\n=1\n", "FILE:2: a setting is written key=value"),
         ("[websocket\n", "FILE:1: a section is written [name]"),
         ("[web]\nurl=ws://x\n", "FILE: there is no section [websocket]"),
+        ("[a]\n[websocet]\nurl=ws://x\n", "FILE:2: [websocet]: did you mean [websocket]?"),
+        ("[WebSocket]\nurl=ws://x\n", "FILE:1: [WebSocket]: did you mean [websocket]?"),
         (
             "[websocket]\nurl=ws://x\nurl=ws://y\n",
             "FILE:3: url is given twice, first in line 2",
@@ -165,8 +167,15 @@ def test_a_variable_or_a_flag_is_named(path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(flags={"ulr": "ws://x"}, environ={"DSCORE_AGENT_PING_TIMEOUT": "1", "PATH": "/"})
     assert caught.value.problems == (
-        "DSCORE_AGENT_PING_TIMEOUT: did you mean DSCORE_AGENT_PING_TIMEOUT_SEC?",
-        "ulr: unknown setting, did you mean url?",
+        "DSCORE_AGENT_PING_TIMEOUT: unknown setting, did you mean DSCORE_AGENT_PING_TIMEOUT_SEC?",
+        "command line: ulr: unknown setting, did you mean url?",
+    )
+    # What is near nothing is likened to nothing: `foo` was taken for outbox_limit.
+    with pytest.raises(ConfigError) as caught:
+        load(flags={"foo": "1"}, environ={"DSCORE_AGENT_FOO": "1"})
+    assert caught.value.problems == (
+        "DSCORE_AGENT_FOO: unknown setting; docs/agent.md lists them",
+        "command line: foo: unknown setting; docs/agent.md lists them",
     )
     with pytest.raises(ConfigError, match="DSCORE_AGENT_METRICS_PORT: metrics_port: must be"):
         load(environ={"DSCORE_AGENT_METRICS_PORT": "65536"})

@@ -182,3 +182,17 @@ async def test_an_acknowledged_connection_is_not_left_for_unanswered_heartbeats(
             await peer.recv_type("heartbeat")
         assert agent.state is State.READY
         await asyncio.wait_for(agent.close(), 10)
+
+
+@pytest.mark.parametrize("token", [None, "old"])
+async def test_refused_without_a_token_file_it_is_told_to_set_one(
+    caplog: pytest.LogCaptureFixture, token: str | None
+) -> None:
+    async with FakeServer() as server:
+        agent = await started(server.config(token=token))
+        await (await server.accept()).close(1008, "authentication failed")
+        await until(lambda: said(caplog, "authentication_failed"), "warning")
+        assert said(caplog, "authentication_failed")[0]["remedy"] == (
+            "set token_file, or token, to a token that the server knows"
+        )
+        await agent.close()

@@ -18,6 +18,8 @@ from pipelines import sound_frames
 from serving import Serving, clean_environment
 from waiting import wait_until
 
+RECORDING = "out 4 ! 1.mp4"
+"""Anything may be in a path; a launch string would make more of it."""
 EXAMPLE = Path(__file__).parent.parent / "examples" / "agent_glib.py"
 
 
@@ -26,14 +28,14 @@ def program(serving: Serving, tmp_path: Path) -> Iterator["subprocess.Popen[str]
     """The example, recording, known to the server; ended afterwards."""
     environ = {"DSCORE_AGENT_URL": serving.ws, "DSCORE_AGENT_INSTANCE_ID": "camera-1"}
     process = subprocess.Popen(
-        [sys.executable, str(EXAMPLE), "out.mp4"],
+        [sys.executable, str(EXAMPLE), RECORDING],
         cwd=tmp_path,
         env=clean_environment(environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    path = tmp_path / "out.mp4"
+    path = tmp_path / RECORDING
     try:
         wait_until(lambda: b"camera-1" in serving.get("/deepstream/health")[1], "agent", 30.0)
         wait_until(lambda: path.exists() and path.stat().st_size > 0, "recording", 30.0)
@@ -51,13 +53,13 @@ def test_told_to_terminate_it_ends_by_itself_with_a_whole_recording(
     assert serving.stop() == 0
     output, _ = program.communicate(timeout=20)
     assert (program.returncode, output) == (0, "playing\ndone\n")
-    assert sound_frames(tmp_path / "out.mp4")
+    assert sound_frames(tmp_path / RECORDING)
 
 
 def test_the_program_goes_on_without_the_server(
     serving: Serving, program: "subprocess.Popen[str]", tmp_path: Path
 ) -> None:
-    path = tmp_path / "out.mp4"
+    path = tmp_path / RECORDING
     serving.process.kill()
     size = path.stat().st_size
     wait_until(lambda: path.stat().st_size > size, "recording", 10.0)
@@ -71,7 +73,7 @@ def test_a_signal_finishes_the_recording(
     program.send_signal(number)
     output, _ = program.communicate(timeout=20)
     assert (program.returncode, output) == (0, "playing\ndone\n")
-    assert sound_frames(tmp_path / "out.mp4")
+    assert sound_frames(tmp_path / RECORDING)
 
 
 OWN = """

@@ -15,9 +15,11 @@ import pytest
 from dscore.agent import AgentConfig, Exit, embed
 from dscore.agent.credentials import tls_context
 from dscore.agent.dial import Dialer
+from dscore.agent.health import check
 from dscore.agent.wire import MESSAGE_LIMIT, ConnectError, Connection, End, open_connection
 from dscore.errors import ConfigError
 from fake_server import SECONDS, FakeServer, Peer, until
+from serving import Serving
 
 
 @asynccontextmanager
@@ -289,6 +291,14 @@ async def test_wss_with_a_certificate_nobody_vouches_for_is_a_connect_error(
     async with FakeServer(server_tls(certificates)) as server:
         with pytest.raises(ConnectError, match="self-signed certificate"):
             await connect(server.config(), [])
+
+
+async def test_wss_at_a_plain_port_says_what_to_use(lasting: Serving) -> None:
+    config = AgentConfig(url=lasting.ws.replace("ws:", "wss:"))
+    with pytest.raises(ConnectError, match=r"^it does not speak TLS; use ws://$"):
+        await connect(config, [])
+    look = await check(config.health_url, SECONDS, tls_context(config), Dialer())
+    assert look.reason == "it does not speak TLS; use ws://"
 
 
 @pytest.mark.parametrize("field", ["ca_file", "cert_file"])

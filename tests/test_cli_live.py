@@ -132,3 +132,17 @@ def _read_until(descriptor: int, wanted: bytes) -> None:
     seen = b""
     while wanted not in seen:
         seen += os.read(descriptor, 65536)
+
+
+def test_https_at_a_plain_port_says_what_to_use(lasting: Serving) -> None:
+    url = lasting.url.replace("http:", "https:")
+    done = subprocess.run(
+        [sys.executable, "-m", "dscore", "agents", "--url", url],
+        env=clean_environment({}),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"dscore: cannot reach {url}: it does not speak TLS; use http://\n"

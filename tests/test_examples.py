@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import socketio
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from serving import clean_environment
+from serving import Serving, clean_environment
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SECONDS = 30.0
@@ -158,3 +159,52 @@ async def test_socketio_policy() -> None:
         "cam-1 /telemetry reading: {'celsius': 42, 'type': 'reading'}\n",
         "cam-1 sent a snapshot of 640 bytes\n",
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_has_the_asyncio_agent_finish_its_work(
+    lasting: Serving, number: signal.Signals
+) -> None:
+    """Ctrl-C was a traceback, and exit code 130."""
+    environ = {"DSCORE_AGENT_URL": lasting.ws, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, str(EXAMPLES / "agent_asyncio.py")],
+        env=clean_environment(environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert any(line.startswith("ready") for line in process.stdout)
+        process.send_signal(number)
+        code, said = ended(process)
+    finally:
+        process.kill()
+        process.wait()
+    assert (code, "Traceback" in said) == (0, False), said
+    assert f"stopping: {number.name}" in said
+
+
+def test_serve_as_is_finds_the_environment_that_make_setup_made(tmp_path: Path) -> None:
+    """Without an active environment there may be no `python` at all."""
+    (tmp_path / "examples").mkdir()
+    script = tmp_path / "examples" / "serve_as_is.sh"
+    script.write_bytes((EXAMPLES / "serve_as_is.sh").read_bytes())
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "ours: $*"\n')
+    python.chmod(0o755)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sh", "dirname"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    done = subprocess.run(
+        ["sh", str(script), "--port", "1"],
+        cwd=tmp_path,
+        env={"PATH": str(tools)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "ours: -m dscore serve --port 1\n", done.stderr

@@ -6,6 +6,7 @@ import pytest
 
 import fake_core
 from dscore import registry
+from dscore.log.limit import LineLimit
 from dscore.policy import Candidate, Policy
 from fake_core import introduction
 from faked import eventually, running
@@ -386,3 +387,14 @@ async def test_new_ids_crowd_out_the_longest_absent(monkeypatch: pytest.MonkeyPa
         assert server.core_stats()["agents_crowded_out_total"] == 5
         await server.introduce(8, "a6")
         assert [agent.id for agent in server.agents()] == known, "it is known: nobody has to go"
+
+
+async def test_refused_without_a_token_the_log_says_that_there_was_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(LineLimit, "warning", lambda _, event, **fields: told.append(fields))
+    async with running(TOKENS) as server:
+        await server.introduce(1, "a")
+        assert server.pool.closes(1) == [(1008, "authentication failed")]
+        assert [fields["reason"] for fields in told] == ["no token"]

@@ -15,6 +15,7 @@ import random as randomness
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from dscore import labels
 from dscore.agent import statelog
 from dscore.agent.config import AgentConfig
 from dscore.agent.conversation import CONTROL, Conversation
@@ -134,6 +135,8 @@ class Agent:
         if self._loop is not None:
             raise RuntimeError("an agent starts only once")
         self._gateway.open()
+        for fault in labels.faults(self.config.app_config):
+            _log.warning("label_left_out", reason=f"app_config: {fault}")
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         self._life = self.spawn(self._live())

@@ -213,16 +213,23 @@ def _winners(
             if key in _SETTINGS:
                 choose(key, text, name)
             else:
-                problems.append(f"{name}: did you mean {VARIABLES}{_nearest(key).upper()}?")
+                problems.append(f"{name}: {_unknown(key, lambda near: VARIABLES + near.upper())}")
     for key, value in flags.items():
         if key not in _SETTINGS:
-            problems.append(f"{key}: unknown setting, did you mean {_nearest(key)}?")
+            problems.append(f"command line: {key}: {_unknown(key)}")
         elif value is not None:
             choose(key, value, "command line")
     return chosen.values()
 
 
-def _nearest(key: str, cutoff: float = 0.0) -> str:
+def _unknown(key: str, written: Callable[[str], str] = str) -> str:
+    """Words for a name that is no setting; `written` is how a setting is written in its place."""
+    if meant := _nearest(key, 0.6):
+        return f"unknown setting, did you mean {written(meant)}?"
+    return "unknown setting; docs/agent.md lists them"
+
+
+def _nearest(key: str, cutoff: float) -> str:
     near = difflib.get_close_matches(key.lower(), _SETTINGS, n=1, cutoff=cutoff)
     return near[0] if near else ""
 

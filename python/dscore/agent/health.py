@@ -13,6 +13,7 @@ import orjson
 
 from dscore.agent.dial import Dialer
 from dscore.agent.exchange import Exchange, Response, retry_after
+from dscore.tls import is_plain_answer
 
 BODY_LIMIT = 16 * 1024 * 1024
 """Bytes; the page lists every instance of the fleet, and 100,000 long names fit."""
@@ -100,6 +101,8 @@ async def _page(url: str, tls: ssl.SSLContext | None, dialer: Dialer) -> Respons
 
 
 def _cause(error: BaseException) -> str:
+    if is_plain_answer(error):
+        return "it does not speak TLS; use ws://"
     # TLS has numbers of its own.
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
         if error.errno is not None and error.errno in errno.errorcode:

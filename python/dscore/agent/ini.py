@@ -3,6 +3,7 @@
 The standard `configparser` forgets where a value stood, and every error here has to say it.
 """
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ def read(path: Path) -> list[Entry]:
 def _entries(text: str, path: Path, problems: list[str]) -> Iterator[Entry]:
     section = ""
     found = False
+    near = ""
     seen: dict[str, int] = {}
     for number, raw in enumerate(text.splitlines(), 1):
         line, origin = raw.strip(), f"{path}:{number}"
@@ -53,6 +55,8 @@ def _entries(text: str, path: Path, problems: list[str]) -> Iterator[Entry]:
         if line[0] == "[":
             section = line[1:-1].strip() if line[-1] == "]" else ""
             found = found or section == SECTION
+            if difflib.get_close_matches(section.lower(), [SECTION]):
+                near = f"{origin}: [{section}]: did you mean [{SECTION}]?"
             if not section:
                 problems.append(f"{origin}: a section is written [name]")
         elif section == SECTION:
@@ -65,4 +69,4 @@ def _entries(text: str, path: Path, problems: list[str]) -> Iterator[Entry]:
                 seen[key] = number
                 yield Entry(key, value, origin)
     if not found:
-        problems.append(f"{path}: there is no section [{SECTION}]")
+        problems.append(near or f"{path}: there is no section [{SECTION}]")

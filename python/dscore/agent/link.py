@@ -181,8 +181,13 @@ class Link:
             remedy = "give each agent an instance_id of its own"
             _log.warning("taken_over", agent_id=name, retry_in=retry_in, remedy=remedy)
         elif row is Row.UNAUTHENTICATED:
-            remedy = "put a token that the server knows into token_file; it is read anew"
+            remedy = self._remedy_of_token()
             _log.warning("authentication_failed", agent_id=name, retry_in=retry_in, remedy=remedy)
+
+    def _remedy_of_token(self) -> str:
+        if self._config.token_file is not None:
+            return "put a token that the server knows into token_file; it is read anew"
+        return "set token_file, or token, to a token that the server knows"
 
     async def _converse(self, connection: Connection) -> End:
         """Talks on a connection until it has ended."""

@@ -28,6 +28,7 @@ from dscore.agent.alarm import Alarm
 from dscore.agent.config import AgentConfig
 from dscore.agent.dial import Dialer
 from dscore.agent.exchange import retry_after
+from dscore.tls import is_plain_answer
 
 UPGRADE_SECONDS = 60.0
 """A server that has just booted upgrades a fleet one after the other."""
@@ -277,6 +278,8 @@ async def open_connection(
     except WSInvalidStatusError as error:
         raise ConnectError(_refusal(error), _retry_after(error)) from None
     except (OSError, WSError, WSInvalidURL, UnicodeError) as error:
+        if is_plain_answer(error):
+            raise ConnectError("it does not speak TLS; use ws://") from None
         # UnicodeError: a name that no name server could know, such as `a..b`.
         raise ConnectError(str(error) or type(error).__name__) from None
     if connection is None:

@@ -139,10 +139,8 @@ class _Program:
             from dscore.agent.pipeline import PipelineBinding
             from dscore.agent.pipeline.keeper import PipelineKeeper
         except ImportError as error:
-            raise CliError(
-                f"--pipeline needs GStreamer for Python ({error}); install python3-gi and "
-                "gir1.2-gstreamer-1.0, see docs/agent.md"
-            ) from None
+            # Not until it is installed: the code says that a restart would not help.
+            raise CliError(f"--pipeline: {error}", USAGE) from None
         config = self._config
 
         def build() -> PipelineBinding:

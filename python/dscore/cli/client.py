@@ -1,6 +1,7 @@
 """Calls to the operator API, and what their failures mean in words."""
 
 import os
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
@@ -12,6 +13,7 @@ from dscore import operator_token
 from dscore.agent_ids import has_control, trimmed
 from dscore.cli.errors import USAGE, CliError
 from dscore.http.loopback import is_loopback
+from dscore.tls import is_plain_answer
 
 PATIENCE = 15.0
 """Seconds for an answer that does not wait for agents."""
@@ -87,6 +89,8 @@ class Client:
 
     def _sentence(self, error: httpx.HTTPError) -> str:
         if isinstance(error, httpx.ConnectError):
+            if any(map(is_plain_answer, _causes(error))):
+                return f"cannot reach {self.url}: it does not speak TLS; use http://"
             return (
                 f"cannot reach {self.url}: {_cause(error)}; is the server running? "
                 "(--url or DSCORE_URL says where)"
@@ -141,15 +145,21 @@ def _base_url(url: str) -> str:
 
 def _cause(error: httpx.HTTPError) -> str:
     """The system's own words ("connection refused"), without its error number."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
-        cause = cause.__cause__ or cause.__context__
     words = str(error).rstrip(".")
     if words.startswith("[Errno"):
         words = words.partition("] ")[2]
     return f"{words[:1].lower()}{words[1:]}" or type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it came of."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _json(answer: httpx.Response, url: str) -> Any:

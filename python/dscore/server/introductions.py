@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 IntroductionMessage: TypeAlias = AppReady | Heartbeat | ReconnectionSuccess | Watch
 
 FAILED = "authentication failed"
+NO_TOKEN = "no token"
+"""The cause in the log, where none was shown; the close reason stays the contract's."""
 LINES_A_SECOND = 20
 """Of introductions that are refused without a token."""
 
@@ -100,7 +102,8 @@ class Introductions:
             agents=context.agent_tokens,
             operators=context.operator_tokens,
         ):
-            self._turn_away(conn, candidate)
+            cause = NO_TOKEN if candidate.token is None else ""
+            self._turn_away(conn, candidate, cause=cause)
         elif hook is None:
             self._let_in(conn, message, kind, now)
         else:
@@ -154,7 +157,9 @@ class Introductions:
         if self._context.registry.newcomer(conn) is not None:
             self._welcome.agent(conn, message, kind, now)
 
-    def _turn_away(self, conn: int, candidate: Candidate, why: str = FAILED) -> None:
+    def _turn_away(
+        self, conn: int, candidate: Candidate, why: str = FAILED, *, cause: str = ""
+    ) -> None:
         context = self._context
         context.counters.authentication_failures_total += 1
         newcomer = context.registry.newcomer(conn)
@@ -164,7 +169,7 @@ class Introductions:
                 agent_id=candidate.agent_id,
                 conn_id=conn,
                 ip=candidate.ip,
-                reason=why,
+                reason=cause or why,
             )
             self._answer_refused(conn, candidate, why)
             return

@@ -32,6 +32,8 @@ ANSWER_SHARE = 0.2
 PREROLL_SECONDS = 10.0
 """A sink that has no frame by then is worth a warning."""
 QUERY_SECONDS = 1.0
+MAX_LOGGED = 100
+"""Different faults that are remembered as logged; beyond it all of them are forgotten."""
 
 _log = Log("dscore.agent.pipeline")
 
@@ -75,6 +77,8 @@ class PipelineBinding:
         self._force_exit = force_exit
         self._reporter: Reporter | None = None
         self._ending = Ending()
+        self._logged: set[tuple[Kind, str, str]] = set()
+        """Faults that the log has already; elements repeat themselves with each attempt."""
         self._bus: BusReader | None = None
         self._glib: GLibThread | None = None
         self._signals: list[int] = []
@@ -255,18 +259,29 @@ class PipelineBinding:
 
     def _see(self, event: PipelineEvent) -> None:
         say = {"error": _log.error, "warning": _log.warning}.get(event.kind, _log.info)
-        say(f"pipeline_{event.kind}", source=event.source, message=event.message)
+        if event.kind not in ("error", "warning") or self._is_new(event):
+            say(f"pipeline_{event.kind}", source=event.source, message=event.message)
         self._ending.see(event)
         self._hooks.put(self._hook, event)
         if self._reporter is not None:
             self._reporter.see(event)
+
+    def _is_new(self, event: PipelineEvent) -> bool:
+        fault = (event.kind, event.source, event.message)
+        if fault in self._logged:
+            return False
+        if len(self._logged) == MAX_LOGGED:
+            self._logged.clear()
+        self._logged.add(fault)
+        return True
 
 
 def _parse(description: str) -> Gst.Pipeline:
     try:
         parsed = Gst.parse_launch(description)
     except GLib.Error as error:
-        raise PipelineError(f"{error.message}: {description}") from None
+        place = f": {description}" if description.strip() else ""
+        raise PipelineError(f"{error.message}{place}") from None
     if isinstance(parsed, Gst.Pipeline):
         return parsed
     # A single element or bin is given as it is.

@@ -64,7 +64,8 @@ class Ending:
         if event.kind == "eos":
             self.eos.set()
         elif event.kind == "error":
-            if len(self.errors) < MAX_ERRORS:
+            known = any(str(error) == str(event) for error in self.errors)
+            if not known and len(self.errors) < MAX_ERRORS:
                 self.errors.append(event)
             self.failed.set()
 
@@ -130,7 +131,7 @@ class Stopping:
         report = StopReport(
             ok=not hanging,
             complete=not notes,
-            message=_message(hanging, failure, notes),
+            message=_message(hanging, failure, notes, flowed=flowing),
             eos_seconds=ended - began,
             null_seconds=time.monotonic() - ended,
         )
@@ -228,7 +229,8 @@ class Stopping:
     async def _tell(self) -> None:
         while self._progress is not None:
             await asyncio.sleep(PROGRESS_SECONDS)
-            _log.info("pipeline_still_stopping", stage=self._stage, seconds_left=self._left())
+            seconds_left = round(self._left(), 3)
+            _log.info("pipeline_still_stopping", stage=self._stage, seconds_left=seconds_left)
             try:
                 await self._progress(self._stage, round(self._left() * 1000))
             except Exception as error:
@@ -264,9 +266,13 @@ def _unended(pipeline: Gst.Pipeline) -> str:
     return words
 
 
-def _message(hanging: list[str], failure: PipelineEvent | None, notes: list[str]) -> str:
+def _message(
+    hanging: list[str], failure: PipelineEvent | None, notes: list[str], *, flowed: bool
+) -> str:
     if hanging:
         return f"the pipeline hangs: {', '.join(hanging)} did not reach the state NULL"
+    if failure is not None and not flowed:
+        return f"the pipeline failed before it played: {failure}"
     if failure is not None:
         notes = [f"the pipeline had failed: {failure}", *(n for n in notes if n != str(failure))]
     return "; ".join([GRACEFUL, *notes])
@@ -274,7 +280,9 @@ def _message(hanging: list[str], failure: PipelineEvent | None, notes: list[str]
 
 def _is_flowing(pipeline: Gst.Pipeline) -> bool:
     """Data moves in it, or is about to: then its streams have an end to run to."""
-    _, current, pending = pipeline.get_state(0)
+    changed, current, pending = pipeline.get_state(0)
+    if changed == Gst.StateChangeReturn.FAILURE:
+        pending = current  # It is on its way no more, though GStreamer says so.
     return bool(max(current, pending) >= Gst.State.PAUSED)
 
 
