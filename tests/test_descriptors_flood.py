@@ -41,9 +41,11 @@ class Crowd:
         one.connect_ex(self.address)
         return one
 
-    def reopen(self) -> None:
-        """Those that have ended come again."""
+    async def reopen(self) -> None:
+        """Those that have ended come again. An agent of this process need not wait for all."""
         for number, one in enumerate(self.members):
+            if number % 50 == 0:
+                await asyncio.sleep(0)
             try:
                 has_ended = not one.recv(4096)
             except BlockingIOError:
@@ -56,7 +58,7 @@ class Crowd:
 
     async def go_on(self) -> None:
         while True:
-            self.reopen()
+            await self.reopen()
             await asyncio.sleep(0.05)
 
     def close(self) -> None:
