@@ -64,6 +64,8 @@ async def main() -> int:
     async with dscore.Server(config, policy=cameras, app=pages) as server:
         pages.state.server = server
         print("listening on http://{}:{}".format(*server.address), flush=True)
+        # For POST and DELETE of /api/v1: `dscore drain --token TOKEN`.
+        print(f"operator's token: {server.operator_token}", flush=True)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -61,6 +61,8 @@ async def main() -> int:
     config = dscore.Config.model_validate({"listen": {"port": port}})
     async with dscore.Server(config, policy=Cameras()) as server:
         print("listening on http://{}:{}".format(*server.address), flush=True)
+        # For POST and DELETE of /api/v1: `dscore drain --token TOKEN`.
+        print(f"operator's token: {server.operator_token}", flush=True)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

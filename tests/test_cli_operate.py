@@ -121,6 +121,36 @@ def test_a_server_that_is_none_of_ours_is_told_apart(invoke: Invoke, monkeypatch
     assert "check --url" in err
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("", "[]", "5", "null", "hello", '{"status":"ok"}', '{"items":[{}],"next_cursor":null}'),
+        '{"agents":{},"agent":[],"outcome":5,"enabled":"yes","report":{},"page":1}',
+    ],
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("status", "agents", "why a", "page", "maintenance", "maintenance on"),
+        *("drain", "drain --no-wait", "terminate a", "terminate"),
+    ],
+)
+def test_what_answers_other_documents_is_no_dscore_server(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, words: str, body: str
+) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, text=body))
+    make = httpx.Client
+    monkeypatch.setattr(
+        client_module.httpx, "Client", lambda **o: make(**{**o, "transport": transport})
+    )
+    arguments = ["terminate", "--all", "--yes"] if words == "terminate" else words.split()
+    assert invoke(*arguments) == (
+        1,
+        "",
+        "dscore: http://127.0.0.1:8765 does not answer like a dscore server; check --url\n",
+    )
+
+
 def test_an_address_with_a_path_too_many_is_named(invoke: Invoke, monkeypatch) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(404, json={"detail": "There is nothing at this path."})

@@ -97,6 +97,8 @@ def test_serve_as_is(tmp_path: Path) -> None:
 
 def test_policy_and_fastapi_share_a_port() -> None:
     with example("policy_and_fastapi.py") as (process, address):
+        assert process.stdout is not None
+        assert re.fullmatch(r"operator's token: [\w-]{32,}\n", process.stdout.readline())
         url = f"ws://{address}/deepstream/ws"
         with connect(url) as camera, connect(url) as stranger:
             say(camera, "app_ready", instance_id="cam-1")
@@ -133,6 +135,8 @@ def test_bare_core_inside_an_asyncio_program() -> None:
 
 async def test_socketio_policy() -> None:
     with example("socketio_policy.py") as (process, address):
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("operator's token: ")
         camera = socketio.AsyncClient(reconnection=False)
         heard: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
         camera.on("take_snapshot", lambda wish: {"jpeg": bytes(wish["width"])})
@@ -145,7 +149,6 @@ async def test_socketio_policy() -> None:
         await camera.emit("reading", {"celsius": 41}, namespace="/telemetry")
         # An ack of the namespace: the reading has been printed before.
         await camera.call("reading", {"celsius": 42}, namespace="/telemetry", timeout=SECONDS)
-        assert process.stdout is not None
         lines = [await asyncio.to_thread(process.stdout.readline) for _ in range(3)]
         process.send_signal(signal.SIGTERM)
         for expected in ("news", "server_shutdown"):

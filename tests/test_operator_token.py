@@ -96,6 +96,27 @@ def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path, xdg) -> N
     assert not (directory / NAME).is_symlink()
 
 
+def test_what_an_earlier_server_left_is_withdrawn_at_its_own_address(
+    tmp_path: Path, xdg: dict[str, str]
+) -> None:
+    usual = tmp_path / "run" / "user" / str(USER)
+    usual.mkdir(parents=True)
+    for environ in ({"XDG_RUNTIME_DIR": str(usual)}, xdg, {}):
+        leave(HOST, PORT, MINE, environ)
+    other = leave(HOST, PORT + 1, OTHER, xdg)
+    operator_token.withdraw(HOST, PORT, xdg)
+    assert find(HOST, PORT, xdg) is None
+    assert find(HOST, PORT + 1, xdg) == other
+    operator_token.withdraw(HOST, PORT, xdg)
+
+
+def test_the_places_that_are_looked_in_can_be_told(tmp_path: Path, xdg: dict[str, str]) -> None:
+    last = tmp_path / "tmp" / f"dscore-{USER}"
+    usual = [tmp_path / "run" / "user" / str(USER) / "dscore", tmp_path / "run" / "dscore"]
+    assert operator_token.places(HOST, xdg) == [tmp_path / "xdg" / "dscore", last, *usual]
+    assert operator_token.places("10.0.0.1", xdg) == []
+
+
 def test_a_fifo_does_not_hold_anything_up(tmp_path: Path, xdg: dict[str, str]) -> None:
     directory = tmp_path / "xdg" / "dscore"
     directory.mkdir(mode=0o700)

@@ -77,6 +77,30 @@ def leave(host: str, port: int, token: str, environ: Mapping[str, str]) -> Token
     raise OSError("; ".join(failures))
 
 
+def withdraw(host: str, port: int, environ: Mapping[str, str]) -> None:
+    """Removes what an earlier server left at this address: this one does not take it, and the
+    command line would go on showing it.
+
+    Args:
+        host: The address that is listened on.
+        port: Its port.
+        environ: Usually `os.environ`.
+    """
+    name, user = _name(host, port), os.geteuid()
+    for place in dict.fromkeys((*_places(environ, user), *_usual_places(user))):
+        with suppress(OSError), _opened(place, user, make=False) as directory:
+            os.unlink(name, dir_fd=directory)
+
+
+def places(host: str, environ: Mapping[str, str]) -> list[Path]:
+    """Where `find` looks for this user; root's looks go further."""
+    user = os.geteuid()
+    if not _listening(host):
+        return []
+    both = (*_places(environ, user), *_usual_places(user))
+    return list(dict.fromkeys(place.path for place in both))
+
+
 def find(host: str, port: int, environ: Mapping[str, str]) -> TokenFile | None:
     """The token that a server on this machine has left for this user; for root: for any.
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ import websockets
 
 import dscore
 from dscore import operator_token
+from dscore.http.lifespan import LifespanError
 from serving import Serving, clean_environment
 from waiting import wait_until
 from wire import agent
@@ -115,7 +117,11 @@ def test_power_the_command_line_finds_the_token_by_itself(serve: Serve) -> None:
     blind = {"XDG_RUNTIME_DIR": str(serving.log_path.parent)}
     refused = dscore_command("maintenance", "on", "--url", serving.url, **blind)
     assert refused.returncode == 1
-    assert "needs an operator's token" in refused.stderr
+    assert "needs an operator's token, and none was found in" in refused.stderr
+    assert f"{blind['XDG_RUNTIME_DIR']}/dscore, " in refused.stderr
+    assert refused.stderr.endswith(
+        "; give it with --token or DSCORE_TOKEN, or run this as the server's user\n"
+    )
     drained = dscore_command("drain", "--url", serving.url)
     assert (drained.returncode, drained.stderr) == (0, "")
     assert serving.wait() == 0
@@ -125,8 +131,13 @@ def test_power_page_prints_the_address_with_the_token(lasting: Serving) -> None:
     said = dscore_command("page", "--url", lasting.url)
     token = lasting.token_path.read_text().strip()
     assert said.stdout == f"{lasting.url}/#token={token}\n"
-    as_json = dscore_command("page", "--url", lasting.url, "--token", "a b", "--json")
-    assert json.loads(as_json.stdout) == {"url": f"{lasting.url}/#token=a%20b"}
+
+
+def test_power_page_without_a_token_says_that_it_can_only_look(lasting: Serving) -> None:
+    blind = {"XDG_RUNTIME_DIR": str(lasting.log_path.parent)}
+    said = dscore_command("page", "--url", lasting.url, **blind)
+    assert (said.returncode, said.stdout) == (0, f"{lasting.url}/\n")
+    assert said.stderr == "no operator's token was found: the page can look, not act\n"
 
 
 def test_power_the_token_is_the_same_after_a_restart(serve: Serve) -> None:
@@ -138,6 +149,61 @@ def test_power_the_token_is_the_same_after_a_restart(serve: Serve) -> None:
     token = path.read_text()
     second.stop()
     assert serve(port=port).token_path.read_text() == token
+
+
+def test_power_with_tokens_of_its_own_a_server_takes_an_earlier_file_away(serve: Serve) -> None:
+    first = serve()
+    port, path = first.port, first.token_path
+    first.stop()
+    serve(port=port).stop()
+    assert path.exists()
+    second = serve(port=port, env={"DSCORE_AUTH__OPERATOR_TOKENS": "a+b/c"})
+    assert not path.exists()
+    refused = dscore_command("agents", "--url", second.url)
+    assert refused.returncode == 1
+    assert "this needs an operator's token, and none was found in" in refused.stderr
+    said = dscore_command("page", "--url", second.url, "--token", "a+b/c")
+    assert said.stdout == f"{second.url}/#token=a%2Bb%2Fc\n"
+    wrong = dscore_command("page", "--url", second.url, "--token", "a b", "--json")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "the operator's token is wrong; give its token with --token" in wrong.stderr
+
+
+async def test_power_a_file_that_is_not_of_this_server_is_named(server: dscore.Server) -> None:
+    host, port = server.address
+    left = operator_token.leave(host, port, operator_token.make_token(), os.environ)
+    for command in ("drain", "page"):
+        arguments = (command, "--url", f"http://{host}:{port}")
+        said = await asyncio.to_thread(dscore_command, *arguments)
+        assert (said.returncode, said.stdout) == (1, "")
+        assert said.stderr == (
+            f"dscore: the token in {left.path} is not this server's (it has tokens of its own, or "
+            "is a program's: server.operator_token); give its token with --token or DSCORE_TOKEN\n"
+        )
+    left.path.unlink()
+
+
+async def test_power_a_start_that_fails_leaves_no_file_and_takes_no_earlier_one() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {"listen": {"port": port}, "store": {"path": ":memory:"}}
+
+    async def no_app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no"})
+
+    async def start() -> None:
+        config = dscore.Config.model_validate(settings)
+        with pytest.raises(LifespanError):
+            await dscore.Server(config, app=no_app, leaves_token=True).start()
+
+    await start()
+    assert operator_token.find("127.0.0.1", port, os.environ) is None
+    earlier = operator_token.leave("127.0.0.1", port, operator_token.make_token(), os.environ)
+    await start()
+    assert operator_token.find("127.0.0.1", port, os.environ) == earlier
+    earlier.path.unlink()
 
 
 async def test_power_without_a_place_for_the_file_it_stays_closed_and_serves(

@@ -1,9 +1,9 @@
 """Calls to the operator API, and what their failures mean in words."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import SplitResult, quote, urlsplit
 
 import httpx
@@ -18,6 +18,9 @@ from dscore.tls import is_plain_answer
 PATIENCE = 15.0
 """Seconds for an answer that does not wait for agents."""
 
+Shape: TypeAlias = type | tuple["Shape", ...] | Mapping[str, "Shape"] | list["Shape"]
+"""What is read of a document, as `fits` takes it."""
+
 
 class Client:
     """A connection to one server. Safe to use from several threads."""
@@ -27,7 +30,11 @@ class Client:
         parts = urlsplit(self.url)
         # A proxy of the environment never knows the way to this machine's own loopback.
         loopback = is_loopback(parts.hostname or "")
-        self.token = token = token or _left_token(parts)
+        self._left = None if token else _left_token(parts)
+        self._places = operator_token.places(parts.hostname or "", os.environ)
+        if self._left is not None:
+            token = self._left.token
+        self.token = token = token or None
         self._http = httpx.Client(
             base_url=self.url,
             # In UTF-8: httpx would refuse a text that is not ASCII.
@@ -48,16 +55,18 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str, shape: Shape, *, headers: Mapping[str, str] | None = None) -> Any:
         """The document at a path. See `call`."""
-        return self.call("GET", path)
+        return self.call("GET", path, shape, headers=headers)
 
     def call(
         self,
         method: str,
         path: str,
+        shape: Shape,
         body: Any = None,
         *,
+        headers: Mapping[str, str] | None = None,
         query: dict[str, Any] | None = None,
         patience: float | None = PATIENCE,
     ) -> Any:
@@ -66,17 +75,20 @@ class Client:
         Args:
             method: The HTTP method.
             path: Below the server's address.
+            shape: What the caller reads of the answer: see `fits`.
             body: Sent as JSON, if there is one.
+            headers: Further fields.
             query: The query of the URL.
             patience: Seconds for the answer; None waits without end.
 
         Raises:
             RefusedError: The server answered with an error.
-            CliError: It did not answer.
+            CliError: It did not answer, or not as a dscore server does.
         """
         timeout = httpx.Timeout(PATIENCE, read=patience)
         content = None if body is None else orjson.dumps(body)
-        headers = None if body is None else {"content-type": "application/json"}
+        media_type = {} if body is None else {"content-type": "application/json"}
+        headers = {**media_type, **(headers or {})}
         try:
             answer = self._http.request(
                 method, path, params=query, content=content, headers=headers, timeout=timeout
@@ -84,8 +96,27 @@ class Client:
         except httpx.HTTPError as error:
             raise CliError(self._sentence(error)) from None
         if answer.is_success:
-            return _json(answer, self.url)
+            return _document(answer, shape, self.url)
+        if answer.status_code == 401 and _detail(answer) is not None:
+            raise RefusedError(self._no_power(), 401)
         raise _refused(answer, self.url)
+
+    def _no_power(self) -> str:
+        """What a server means that asks for a token, or for another one."""
+        give = "give its token with --token or DSCORE_TOKEN"
+        if self._left is not None:
+            return (
+                f"the token in {self._left.path} is not this server's (it has tokens of its own, "
+                f"or is a program's: server.operator_token); {give}"
+            )
+        if self.token is not None:
+            return f"the operator's token is wrong; {give}"
+        looked = ", ".join(map(str, self._places))
+        where = f", and none was found in {looked}" if looked else ""
+        return (
+            f"this needs an operator's token{where}; give it with --token or DSCORE_TOKEN, or run "
+            "this as the server's user"
+        )
 
     def _sentence(self, error: httpx.HTTPError) -> str:
         if isinstance(error, httpx.ConnectError):
@@ -108,11 +139,10 @@ class RefusedError(CliError):
         self.status = status
 
 
-def _left_token(parts: SplitResult) -> str | None:
+def _left_token(parts: SplitResult) -> operator_token.TokenFile | None:
     """The token that a server on this machine has left for its user."""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    left = operator_token.find(parts.hostname or "", port, os.environ)
-    return None if left is None else left.token
+    return operator_token.find(parts.hostname or "", port, os.environ)
 
 
 def agent_path(agent_id: str, action: str = "") -> str:
@@ -162,24 +192,46 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def _json(answer: httpx.Response, url: str) -> Any:
-    if not answer.content:
-        return None
+def fits(document: Any, shape: Shape) -> bool:
+    """Whether a document is of a shape: a type; one of several shapes; an object with at least
+    these keys; a list of items of one shape."""
+    if isinstance(shape, tuple):
+        return any(fits(document, each) for each in shape)
+    if isinstance(shape, Mapping):
+        return isinstance(document, dict) and all(
+            key in document and fits(document[key], each) for key, each in shape.items()
+        )
+    if isinstance(shape, list):
+        return isinstance(document, list) and all(fits(item, shape[0]) for item in document)
+    # JSON's true is no number.
+    return isinstance(document, shape) and (not isinstance(document, bool) or shape is bool)
+
+
+def _document(answer: httpx.Response, shape: Shape, url: str) -> Any:
     try:
-        return orjson.loads(answer.content)
+        document = orjson.loads(answer.content)
     except ValueError:
-        raise CliError(f"{url} does not answer like a dscore server; check --url") from None
+        document = None
+    if not fits(document, shape):
+        raise CliError(f"{url} does not answer like a dscore server; check --url")
+    return document
+
+
+def _detail(answer: httpx.Response) -> str | None:
+    """The sentence of a problem document (RFC 9457), if it is one."""
+    try:
+        detail = orjson.loads(answer.content)["detail"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return detail if isinstance(detail, str) else None
 
 
 def _refused(answer: httpx.Response, url: str) -> CliError:
-    try:
-        detail = str(orjson.loads(answer.content)["detail"])
-    except (ValueError, TypeError, KeyError):
+    detail = _detail(answer)
+    if detail is None:
         status = f"{answer.status_code} {answer.reason_phrase}".strip()
         detail = f"{url} answered {status}, not like a dscore server; check --url"
     detail = " ".join(detail.split()).rstrip(".")
     if answer.status_code == 404 and urlsplit(url).path:
         detail = f"{detail}; check --url, {url}: it needs no path"
-    if answer.status_code == 401:
-        detail = f"{detail}; give it with --token or DSCORE_TOKEN, or as the server's user"
     return RefusedError(f"{detail[:1].lower()}{detail[1:]}", answer.status_code)

@@ -4,23 +4,28 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
 
-from dscore.cli import show
+from dscore.cli import shapes, show
 from dscore.cli.client import Client, RefusedError
 from dscore.cli.errors import OK
 
 PAGE = 1000
+_PROXIED = {"via": "1.1 dscore"}
+"""Makes reading take a token on loopback too (PROTOCOL.md §2, "Power"): a wrong one is refused."""
 AGENT_HEADINGS = ("ID", "STATUS", "STATE", "ADDRESS", "ROUND TRIP", "CONNECTED", "LAST HEARTBEAT")
 
 
 def status(client: Client, *, as_json: bool) -> int:
     """Shows a server at a glance; one that shuts down, by its drain."""
     try:
-        document = client.get("/api/v1/status")
+        document = client.get("/api/v1/status", shapes.STATUS)
     except RefusedError as refusal:
         # A draining server answers for its drain only.
         if refusal.status != 503:
             raise
-        document = {"status": "shutting_down", "drain": client.get("/api/v1/drain")}
+        document = {
+            "status": "shutting_down",
+            "drain": client.get("/api/v1/drain", shapes.DRAIN),
+        }
     if as_json:
         show.json(document)
     elif "drain" in document:
@@ -105,7 +110,9 @@ def list_agents(
     while True:
         size = PAGE if limit is None else min(PAGE, limit - len(items))
         more = {} if cursor is None else {"cursor": cursor}
-        page = client.call("GET", "/api/v1/agents", query={"limit": size, **query, **more})
+        page = client.call(
+            "GET", "/api/v1/agents", shapes.AGENTS, query={"limit": size, **query, **more}
+        )
         items += page["items"]
         cursor = page["next_cursor"]
         if cursor is None or len(items) == limit:
@@ -115,9 +122,11 @@ def list_agents(
 def maintenance(client: Client, *, enabled: bool | None, as_json: bool) -> int:
     """Switches maintenance, or tells whether it is on."""
     if enabled is None:
-        document = client.get("/api/v1/maintenance")
+        document = client.get("/api/v1/maintenance", shapes.MAINTENANCE)
     else:
-        document = client.call("POST", "/api/v1/maintenance", {"enabled": enabled})
+        document = client.call(
+            "POST", "/api/v1/maintenance", shapes.MAINTENANCE, {"enabled": enabled}
+        )
     if as_json:
         show.json(document)
     else:
@@ -126,8 +135,15 @@ def maintenance(client: Client, *, enabled: bool | None, as_json: bool) -> int:
 
 
 def page(client: Client, *, as_json: bool) -> int:
-    """Tells the address of the fleet page."""
-    path = client.get("/api/v1/status")["page"]
+    """Tells the address of the fleet page.
+
+    Raises:
+        RefusedError: The token that would stand in it is not this server's.
+    """
+    headers = _PROXIED if client.token else None
+    path = client.get("/api/v1/status", shapes.STATUS, headers=headers)["page"]
+    if client.token is None:
+        show.complain("no operator's token was found: the page can look, not act")
     secret = "" if client.token is None else f"#token={quote(client.token, safe='')}"
     address = f"{client.url}{path}{secret}"
     if as_json:

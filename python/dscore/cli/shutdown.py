@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from dscore.cli import show
+from dscore.cli import shapes, show
 from dscore.cli.client import PATIENCE, Client, RefusedError, agent_path
 from dscore.cli.errors import FAILED, INTERRUPTED, OK, PARTIAL, USAGE, CliError
 from dscore.cli.operate import list_agents, progress_of
@@ -26,7 +26,7 @@ AT_ONCE = 32
 def drain(client: Client, wish: dict[str, Any], *, wait: bool, as_json: bool) -> int:
     """Starts a drain and follows it to its report."""
     if not wait:
-        begun = client.call("POST", "/api/v1/drain", wish)
+        begun = client.call("POST", "/api/v1/drain", shapes.DRAIN, wish)
         if as_json:
             show.json(begun)
         else:
@@ -77,7 +77,12 @@ def _ended(client: Client, wish: dict[str, Any]) -> Any:
     method, body = "POST", wish
     while True:
         status = client.call(
-            method, "/api/v1/drain", body, query={"wait": HOLD}, patience=HOLD + PATIENCE
+            method,
+            "/api/v1/drain",
+            shapes.DRAIN,
+            body,
+            query={"wait": HOLD},
+            patience=HOLD + PATIENCE,
         )
         if status["report"] is not None:
             return status["report"]
@@ -87,7 +92,7 @@ def _ended(client: Client, wish: dict[str, Any]) -> Any:
 def _follow(client: Client, ended: "Future[Any]", bar: show.Bar) -> None:
     while not wait_for([ended], timeout=REFRESH).done:
         try:
-            status = client.get("/api/v1/drain")
+            status = client.get("/api/v1/drain", shapes.DRAIN)
         except CliError:
             continue  # the one that is waited for will say what is wrong
         bar.update(status["total"] - status["pending"], status["total"])
@@ -136,7 +141,8 @@ def _terminate(client: Client, agent_id: str, timeout: float | None) -> dict[str
     body = {} if timeout is None else {"timeout": timeout}
     try:
         # How long it takes is the server's to say: an agent may ask for more time.
-        result = client.call("POST", agent_path(agent_id, "/terminate"), body, patience=None)
+        path = agent_path(agent_id, "/terminate")
+        result = client.call("POST", path, shapes.TERMINATION, body, patience=None)
     except RefusedError as refusal:
         if refusal.status not in (404, 409):
             raise

@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from dscore.cli import show
+from dscore.cli import shapes, show
 from dscore.cli.client import Client
 from dscore.cli.errors import OK, USAGE, CliError
 from dscore.cli.operate import AGENT_HEADINGS, agent_row, fleet_line, list_agents
@@ -55,7 +55,7 @@ def _picture(
 ) -> RenderableType:
     room = max(1, height - FRAME)
     items, next_cursor = list_agents(client, query, min(room, limit or room))
-    counts = client.get("/api/v1/status")["agents"]
+    counts = client.get("/api/v1/status", shapes.STATUS)["agents"]
     return picture(client.url, counts, items, is_cut=next_cursor is not None)
 
 

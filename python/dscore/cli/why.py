@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from dscore.cli import show
+from dscore.cli import shapes, show
 from dscore.cli.client import Client, agent_path
 from dscore.cli.errors import OK
 from dscore.why import CONTEXT, clock, sentence
@@ -12,9 +12,9 @@ def why(client: Client, agent_id: str, *, limit: int, as_json: bool) -> int:
     """Tells it in one sentence, then the newest entries of the timeline, the last one last."""
     path = agent_path(agent_id, "/events")
     if as_json:
-        show.json(client.call("GET", path, query={"limit": limit}))
+        show.json(client.call("GET", path, shapes.EVENTS, query={"limit": limit}))
         return OK
-    document = client.call("GET", path, query={"limit": max(limit, CONTEXT)})
+    document = client.call("GET", path, shapes.EVENTS, query={"limit": max(limit, CONTEXT)})
     # The server tells it in UTC: here it is the time of the wall that the reader looks at.
     now = datetime.now().astimezone()
     on_the_wall = clock(now, now.tzinfo) if now.tzinfo else str

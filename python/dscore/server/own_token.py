@@ -20,10 +20,14 @@ class OwnToken:
         self.value = operator_token.make_token()
         self._leaves_file = leaves_file
         self._left: Path | None = None
+        self._is_new = False
+        """Whether the file is this server's, not one that lay there."""
 
     def unless(self, configured: Tokens, address: tuple[str, int]) -> Tokens:
         """The operators' tokens: those configured, or else this one, left in its file."""
         if configured:
+            if self._leaves_file:
+                operator_token.withdraw(*address, os.environ)
             return configured
         if self._leaves_file:
             self._leave(address)
@@ -34,6 +38,12 @@ class OwnToken:
         if self._left is not None:
             with suppress(OSError):
                 self._left.unlink()
+
+    def start_failed(self) -> None:
+        """Removes the file that this start has made: the next server at the address may be a
+        program, which does not know it. One of before stays, as at the end of a server."""
+        if self._is_new:
+            self.take_back()
 
     def _leave(self, address: tuple[str, int]) -> None:
         try:
@@ -48,6 +58,7 @@ class OwnToken:
                 "this user that others cannot write to",
             )
             return
+        self._is_new = left.token == self.value
         self.value, self._left = left.token, left.path
         _log.info("operator_token_left", path=str(left.path))
 

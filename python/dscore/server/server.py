@@ -130,6 +130,7 @@ class Server(Roster):
             )
             parts = assemble(context, core, self._app)
         except BaseException:
+            self._own_token.start_failed()
             if context is not None:
                 context.clock.close()
             pool.close()
@@ -142,8 +143,7 @@ class Server(Roster):
             context.clock.start()
             pool.start()
         except BaseException:
-            if self._config.listen.port == 0:
-                self._own_token.take_back()
+            self._own_token.start_failed()
             await parts.stop()
             raise
         self._parts = parts
