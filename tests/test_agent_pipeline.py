@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -330,7 +331,10 @@ async def test_stopped_before_its_first_frame_it_is_complete(bind: Bind) -> None
     await starting
 
 
-async def test_progress_is_told_while_it_takes_long(bind: Bind) -> None:
+async def test_progress_is_told_while_it_takes_long(
+    bind: Bind, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "dscore.agent")
     told: list[tuple[str, int]] = []
 
     async def progress(stage: str, need_ms: int) -> None:
@@ -348,6 +352,10 @@ async def test_progress_is_told_while_it_takes_long(bind: Bind) -> None:
     assert (await binding.stop(progress)).ok
     assert [stage for stage, _ in told] == ["eos", "eos"]
     assert 9000 > told[0][1] > told[1][1] > 0
+    # To the millisecond, as all seconds of the log: it had fifteen digits.
+    left = re.findall(r"seconds_left=([\d.]+)", caplog.text)
+    assert len(left) == 2
+    assert all(len(seconds.partition(".")[2]) <= 3 for seconds in left)
 
 
 async def test_asked_twice_it_stops_once(bind: Bind) -> None:
