@@ -121,7 +121,7 @@ async def test_terminate_waits_for_the_outcome() -> None:
         assert (conn, timeout_ms, extension_ms) == (1, 3_000, 20_000)
         await server.happen(Outcome(1, "another", "acked", drain=True))
         await server.happen(Outcome(1, request_id, "timed_out", 12.5, drain=False))
-        assert await waiting == ("timed_out", request_id, 12.5, True)
+        assert await waiting == ("timed_out", request_id, 12.5, None, "")
 
 
 async def test_terminate_acked_takes_the_agent_offline_and_ends_its_session() -> None:

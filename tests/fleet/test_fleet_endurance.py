@@ -227,8 +227,8 @@ def test_out_of_descriptors_newcomers_are_turned_away_and_nobody_notices(
         descriptors = psutil.Process(serving.pid).num_fds
         wait_until(lambda: is_steady(descriptors), "full house")
         assert descriptors() <= LIMIT
-        # One more is told so, or waits; it is not let in.
-        assert serving.get("/livez", seconds=0.5)[0] in (0, 503)
+        # A probe gets through: an idle connection gives its descriptor to it.
+        assert serving.get("/livez", seconds=10)[0] == 200
         before, answered = cpu_seconds(serving), len(seconds)
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began > 1.0, "second")

@@ -7,11 +7,12 @@ they are needed: `--help` must not wait for a web framework, nor `startup` for a
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from dscore.cli import startup
 from dscore.cli.errors import FAILED, INTERRUPTED, USAGE, CliError
 
+# Known to type checkers: `typing` itself would be one of the large imports.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
