@@ -15,6 +15,7 @@ mod acceptor;
 mod agents;
 mod answer;
 pub mod broadcast;
+mod claim;
 mod clock;
 pub mod command;
 mod context;

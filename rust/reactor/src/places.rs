@@ -16,6 +16,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::claim::Claim;
 use crate::handle::Handle;
 use crate::table::ConnId;
 
@@ -46,15 +47,6 @@ impl Standing {
     fn has_place(self) -> bool {
         matches!(self, Self::Idle | Self::Unconnected | Self::Unauthenticated)
     }
-}
-
-/// What a claim asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
-    /// A place.
-    Place,
-    /// A descriptor.
-    Descriptor,
 }
 
 /// One reactor's view of the places of its pool.

@@ -18,9 +18,9 @@ use std::time::Duration;
 use crossbeam_queue::ArrayQueue;
 use rtrb::{Consumer, Producer, PushError};
 
+use crate::claim::Claim;
 use crate::command::{Command, ReactorCommand};
 use crate::event::{Ends, Event};
-use crate::places::Claim;
 use crate::sys::{Socket, Waker};
 use crate::table::ConnId;
 

@@ -3,9 +3,10 @@
 use dscore_proto::close::CloseCode;
 
 use super::Reactor;
+use crate::claim::Claim;
 use crate::command::Farewell;
 use crate::peer::{Peer, Stage};
-use crate::places::{Claim, Standing};
+use crate::places::Standing;
 use crate::queue::Order;
 use crate::table::{ConnId, Table};
 
