@@ -24,7 +24,14 @@ def test_importing_the_agent_loads_neither_the_core_nor_the_server_s_libraries()
 
 def test_embedding_needs_the_five_packages_of_the_page() -> None:
     five = {"aiohappyeyeballs", "h11", "orjson", "picows", "uvloop"}
-    needed = {"aiofastnet", "exceptiongroup", "multidict", "python_socks", "typing_extensions"}
+    needed = {
+        "aiofastnet",
+        "async_timeout",
+        "exceptiongroup",
+        "multidict",
+        "python_socks",
+        "typing_extensions",
+    }
     code = (
         "import importlib.metadata, sys, dscore.agent, dscore.agent.embed, uvloop\n"
         "known = importlib.metadata.packages_distributions()\n"

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from dscore.agent import Agent, AgentConfig, ReconnectPolicy, State, link
-from dscore.agent.credentials import read_credentials
+from dscore.agent.credentials import Credentials, read_credentials
+from dscore.agent.gateway import Gateway
+from dscore.agent.thread import SharedCalls
 from dscore.errors import ConfigError
 from fake_server import FakeServer, until
 
@@ -196,3 +198,24 @@ async def test_refused_without_a_token_file_it_is_told_to_set_one(
             "set token_file, or token, to a token that the server knows"
         )
         await agent.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_cancellation_that_comes_as_the_work_ends_is_not_lost(turns: int) -> None:
+    """An agent that was closed in that moment went on for ever, and so did its process."""
+    gateway = Gateway(AgentConfig(url="ws://127.0.0.1:1"))
+    read: asyncio.Future[Credentials] = asyncio.get_running_loop().create_future()
+
+    class Readings(SharedCalls):
+        async def call(self, *_: object) -> Any:
+            return await read
+
+    gateway._readings = Readings("test")
+    renewing = asyncio.ensure_future(gateway.renew())
+    await asyncio.sleep(0.01)
+    read.set_result(Credentials(None, None, b""))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    was_over = not renewing.cancel()
+    await asyncio.wait({renewing})
+    assert renewing.cancelled() is not was_over

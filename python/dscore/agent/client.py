@@ -32,9 +32,6 @@ from dscore.agent.wire import CLOSE_SECONDS
 MAX_REASON = 123
 """Bytes of the reason in a close frame (RFC 6455 §5.5)."""
 
-CANCEL_SECONDS = 0.1
-"""Until a task that goes on though it was cancelled is cancelled again."""
-
 _log = Log("dscore.agent")
 
 
@@ -166,11 +163,10 @@ class Agent:
         self._finish(Exit.STOPPED)
         self._outbox.close()
         running = [task for task in (self._life, self._stopping) if task is not None]
-        while running:
-            for task in running:
-                task.cancel()
-            # Again: before Python 3.12 `wait_for` loses a cancellation that comes as its work ends.
-            running = [*(await asyncio.wait(running, timeout=CANCEL_SECONDS))[1]]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
         self._gateway.close()
         self.enter(State.CLOSED)
         await self._hooks.close()

@@ -18,6 +18,7 @@ from aiohappyeyeballs import start_connection
 
 from dscore.agent.exchange import HEAD_LIMIT, Exchange
 from dscore.agent.thread import SharedCalls
+from dscore.agent.timeout import timeout
 
 DIAL_SECONDS = 10.0
 """For the look-up, the connection and the proxy's answer together."""
@@ -56,7 +57,8 @@ class Dialer:
             OSError: No address could be reached, or the proxy did not want to.
             asyncio.TimeoutError: Nothing came of it within DIAL_SECONDS.
         """
-        return await asyncio.wait_for(self._dial(host, port, secure), DIAL_SECONDS)
+        async with timeout(DIAL_SECONDS):
+            return await self._dial(host, port, secure)
 
     async def _dial(self, host: str, port: int, secure: bool) -> socket.socket:
         proxy = proxy_for(host, self._proxy, secure=secure)

@@ -15,6 +15,7 @@ from dscore.agent.dial import Dialer
 from dscore.agent.health import Look
 from dscore.agent.log import Log
 from dscore.agent.thread import SharedCalls
+from dscore.agent.timeout import timeout
 from dscore.agent.wire import Connection, open_connection
 from dscore.errors import ConfigError
 
@@ -57,9 +58,9 @@ class Gateway:
 
         What cannot be used leaves the former ones in force, with a warning.
         """
-        reading = self._readings.call(self._read)
         try:
-            credentials = await asyncio.wait_for(reading, CREDENTIALS_SECONDS)
+            async with timeout(CREDENTIALS_SECONDS):
+                credentials = await self._readings.call(self._read)
         except asyncio.TimeoutError:
             _log.warning("credentials_unreadable", reason="their files cannot be read in time")
             return False
@@ -77,8 +78,8 @@ class Gateway:
         """
         config = self._config
         query = "" if about is None else f"?instance_id={quote(about, safe='')}"
-        timeout = config.health_check_timeout
-        return await health.check(config.health_url + query, timeout, self._tls, self._dialer)
+        url, seconds = config.health_url + query, config.health_check_timeout
+        return await health.check(url, seconds, self._tls, self._dialer)
 
     async def connect(
         self, on_message: Callable[[bytes], None], on_writable: Callable[[], None]

@@ -13,6 +13,7 @@ import orjson
 
 from dscore.agent.dial import Dialer
 from dscore.agent.exchange import Exchange, Response, retry_after
+from dscore.agent.timeout import timeout
 from dscore.tls import is_plain_answer
 
 BODY_LIMIT = 16 * 1024 * 1024
@@ -49,20 +50,21 @@ class Look(NamedTuple):
     retry_after: float | None = None
 
 
-async def check(url: str, timeout: float, tls: ssl.SSLContext | None, dialer: Dialer) -> Look:
+async def check(url: str, seconds: float, tls: ssl.SSLContext | None, dialer: Dialer) -> Look:
     """Asks once.
 
     Args:
         url: The health page, with its query.
-        timeout: Seconds for everything together.
+        seconds: For everything together.
         tls: For https.
         dialer: Makes the TCP connection.
     """
     try:
         # All of it is bounded, not each read: a page that trickles in is no answer either.
-        response = await asyncio.wait_for(_page(url, tls, dialer), timeout)
+        async with timeout(seconds):
+            response = await _page(url, tls, dialer)
     except asyncio.TimeoutError:
-        return Look(Health.UNREACHABLE, f"no answer within {timeout:g} s")
+        return Look(Health.UNREACHABLE, f"no answer within {seconds:g} s")
     except (OSError, ValueError) as error:
         return Look(Health.UNREACHABLE, _cause(error))
     document = _document(response.body)

@@ -18,6 +18,7 @@ from dscore.agent.log import Log
 from dscore.agent.pipeline.binding import PipelineBinding
 from dscore.agent.status import Exit
 from dscore.agent.termination import TerminateAnswer, TerminateRequest
+from dscore.agent.timeout import timeout
 
 BASE_SECONDS = 1.0
 """Before a pipeline is built anew; doubled each time."""
@@ -104,7 +105,8 @@ class PipelineKeeper:
 
     async def _is_told_within(self, seconds: float) -> bool:
         try:
-            await asyncio.wait_for(self._told.wait(), seconds)
+            async with timeout(seconds):
+                await self._told.wait()
         except asyncio.TimeoutError:
             return False
         return True
