@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +50,19 @@ class Program:
         """Ends it if it lives, by its process id."""
         self.process.kill()
         self.process.wait()
+
+
+@contextmanager
+def programs(directory: Path) -> Iterator[Callable[..., Program]]:
+    """Starts the program, as often as called; all are ended afterwards."""
+    started: list[Program] = []
+
+    def start(*arguments: str, **environ: str) -> Program:
+        started.append(Program(directory / f"agent-{len(started)}.log", *arguments, **environ))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for one in started:
+            one.close()

@@ -9,6 +9,7 @@ import sys
 
 from dscore.store import Seen, Session, StoredAgent
 from dscore.store.sqlite import SqliteStore
+from outboxes import taken
 
 AGENTS = 200
 
@@ -48,7 +49,7 @@ def write_round(store: SqliteStore, number: int) -> None:
                 None,
             )
         )
-        store.take_outbox(agent_id)
+        taken(store, agent_id)
         store.put(agent_id, Session(last_close=number))
         store.queue(agent_id, b"%d" % number, limit=9, max_bytes=999)
         store.append(agent_id, number, "connected", b"{}")

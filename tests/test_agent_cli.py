@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_program import Program
+from agent_program import Program, programs
 from fake_server import FakeServer, until
 from serving import Serving
 from waiting import wait_until
@@ -21,16 +21,8 @@ Serve = Callable[..., Serving]
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """Starts the program, as often as called; all are ended afterwards."""
-    programs: list[Program] = []
-
-    def start(*arguments: str, **environ: str) -> Program:
-        programs.append(Program(tmp_path / f"agent-{len(programs)}.log", *arguments, **environ))
-        return programs[-1]
-
-    yield start
-    for one in programs:
-        one.close()
+    with programs(tmp_path) as start:
+        yield start
 
 
 Start = Callable[..., Program]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dscore.agent_ids import MAX_AGENT_ID
 from dscore.messages import (
-    MAX_AGENT_ID,
     AppReady,
     AppReadyAck,
     ClientReconnected,

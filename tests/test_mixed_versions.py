@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from agent_program import Program
+from agent_program import Program, programs
 from serving import Serving
 from waiting import wait_until
 
@@ -55,15 +55,8 @@ def sides(
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    programs: list[Program] = []
-
-    def start(*arguments: str, **environ: str) -> Program:
-        programs.append(Program(tmp_path / f"agent-{len(programs)}.log", *arguments, **environ))
-        return programs[-1]
-
-    yield start
-    for one in programs:
-        one.close()
+    with programs(tmp_path) as start:
+        yield start
 
 
 def seen(serving: Serving) -> dict[str, Any]:

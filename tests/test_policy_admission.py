@@ -15,6 +15,7 @@ from dscore.policy.admission import (
     react,
 )
 from dscore.store import MemoryStore, Session
+from outboxes import taken
 
 
 @pytest.mark.parametrize(("sender", "kind"), [*product(get_args(Sender), get_args(Kind))])
@@ -84,7 +85,7 @@ def test_reconnection_after_the_ttl_begins_anew() -> None:
     store.queue("a", b"1", limit=9, max_bytes=9)
     leave_session(store, "a", close_code=1006, now=10.0)
     assert not open_it(store, reconnection=True, now=70.1)
-    assert list(store.take_outbox("a")) == []
+    assert list(taken(store, "a")) == []
 
 
 def test_no_reconnection_drops_the_old_outbox() -> None:
@@ -92,7 +93,7 @@ def test_no_reconnection_drops_the_old_outbox() -> None:
     open_it(store, reconnection=False)
     store.queue("a", b"1", limit=9, max_bytes=9)
     assert not open_it(store, reconnection=False)
-    assert list(store.take_outbox("a")) == []
+    assert list(taken(store, "a")) == []
 
 
 def test_a_message_that_cannot_say_keeps_what_there_is() -> None:
@@ -100,7 +101,7 @@ def test_a_message_that_cannot_say_keeps_what_there_is() -> None:
     assert not open_it(store, reconnection=None)
     store.queue("a", b"1", limit=9, max_bytes=9)
     assert open_it(store, reconnection=None)
-    assert store.take_outbox("a") == [b"1"]
+    assert taken(store, "a") == [b"1"]
 
 
 def test_what_happens_to_one_agents_session_is_no_others() -> None:
@@ -110,8 +111,8 @@ def test_what_happens_to_one_agents_session_is_no_others() -> None:
     store.queue("a", b"1", limit=9, max_bytes=9)
     leave_session(store, "a", close_code=1001, now=10.0)
     assert store.get("b") == Session()
-    assert list(store.take_outbox("b")) == []
-    assert store.take_outbox("a") == [b"1"]
+    assert list(taken(store, "b")) == []
+    assert taken(store, "a") == [b"1"]
 
 
 def test_leaving_without_a_session_is_nothing() -> None:

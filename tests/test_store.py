@@ -5,6 +5,7 @@ from clocks import Hands
 from dscore.store import Entry, MemoryStore, Session
 from dscore.store.rows import SERVER
 from dscore.store.timeline import TIMELINE_LENGTH
+from outboxes import taken
 
 LATER = 2_000_000_000_000
 
@@ -22,13 +23,13 @@ def queue(store: MemoryStore, *texts: bytes, limit: int = 100, max_bytes: int = 
 
 def test_outbox_is_taken_in_order_and_once(store: MemoryStore) -> None:
     queue(store, b"1", b"2", b"3")
-    assert store.take_outbox("a") == [b"1", b"2", b"3"]
-    assert list(store.take_outbox("a")) == []
+    assert taken(store, "a") == [b"1", b"2", b"3"]
+    assert list(taken(store, "a")) == []
 
 
 def test_outbox_drops_and_counts_the_oldest_past_the_limit(store: MemoryStore) -> None:
     assert queue(store, b"1", b"2", b"3", limit=2) == 1
-    assert store.take_outbox("a") == [b"2", b"3"]
+    assert taken(store, "a") == [b"2", b"3"]
     session = store.get("a")
     assert session is not None
     assert session.dropped == 1
@@ -36,7 +37,7 @@ def test_outbox_drops_and_counts_the_oldest_past_the_limit(store: MemoryStore) -
 
 def test_outbox_drops_the_oldest_past_its_bytes(store: MemoryStore) -> None:
     assert queue(store, b"1" * 600, b"2" * 600) == 1
-    assert store.take_outbox("a") == [b"2" * 600]
+    assert taken(store, "a") == [b"2" * 600]
 
 
 def test_outbox_keeps_one_message_of_any_size(store: MemoryStore) -> None:
@@ -45,7 +46,7 @@ def test_outbox_keeps_one_message_of_any_size(store: MemoryStore) -> None:
 
 def test_outbox_limit_of_nothing_keeps_nothing(store: MemoryStore) -> None:
     assert queue(store, b"1", limit=0) == 1
-    assert list(store.take_outbox("a")) == []
+    assert list(taken(store, "a")) == []
 
 
 def test_a_dropped_session_is_gone_with_its_outbox(store: MemoryStore) -> None:
@@ -53,7 +54,7 @@ def test_a_dropped_session_is_gone_with_its_outbox(store: MemoryStore) -> None:
     store.drop("a")
     store.drop("a")
     assert store.get("a") is None
-    assert list(store.take_outbox("a")) == []
+    assert list(taken(store, "a")) == []
 
 
 def test_expires_only_sessions_of_agents_that_left_before(store: MemoryStore) -> None:
@@ -116,7 +117,7 @@ def test_counts_what_is_undelivered(store: MemoryStore) -> None:
     store.put("b", Session())
     store.queue("b", b"4", limit=9, max_bytes=99)
     assert store.undelivered() == 3
-    store.take_outbox("a")
+    taken(store, "a")
     assert store.undelivered() == 1
     store.drop("b")
     assert store.undelivered() == 0

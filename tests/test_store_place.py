@@ -14,6 +14,7 @@ from dscore.errors import NotKeptError, StoreError
 from dscore.store import Session
 from dscore.store.sqlite import SqliteStore
 from faked import eventually
+from outboxes import taken
 from test_store_sqlite import agent, opened, rows, written
 
 
@@ -92,7 +93,7 @@ async def test_a_file_that_is_gone_is_put_back_with_all_it_held(
     kept_agents = [name for (name,) in rows(path, "SELECT agent_id FROM agents ORDER BY 1")]
     assert kept_agents == (["after", "before"] if changes else ["before"])
     async with opened(path) as (store, _):
-        assert store.take_outbox("before") == [b'{"type":"a"}']
+        assert taken(store, "before") == [b'{"type":"a"}']
         assert [entry.at for entry in await store.timeline("before", limit=9)] == [1]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dscore.store import Session, open_store
+from outboxes import taken
 from protocol.support import agents, running
 from test_store_sqlite import agent, opened, rows, written
 
@@ -120,8 +121,8 @@ async def test_a_damaged_message_is_left_out(path: Path, change: str) -> None:
     damage(path, f"UPDATE outbox SET {change} WHERE agent_id = 'bad'")
     async with opened(path) as (store, kept):
         assert set(kept.sessions) == {"bad", "good"}
-        assert list(store.take_outbox("bad")) == []
-        assert store.take_outbox("good") == [b'{"type":"note"}']
+        assert list(taken(store, "bad")) == []
+        assert taken(store, "good") == [b'{"type":"note"}']
         assert store.damaged_total == 1
 
 

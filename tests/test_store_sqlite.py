@@ -17,6 +17,7 @@ from dscore.store.memory import MemoryStore
 from dscore.store.sqlite import SqliteStore
 from dscore.store.timeline import TIMELINE_LENGTH
 from faked import eventually
+from outboxes import taken
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -128,7 +129,7 @@ async def test_a_session_comes_back_with_its_outbox_in_order(path: Path) -> None
         assert (session.left_at, session.last_close, session.dropped) == (12.5, 1006, 1)
         assert store.undelivered() == 2
         store.queue("a", b"4", limit=9, max_bytes=99)
-        assert store.take_outbox("a") == [b"2", b"3", b"4"]
+        assert taken(store, "a") == [b"2", b"3", b"4"]
 
 
 async def test_a_message_that_was_taken_is_gone_for_good(path: Path) -> None:
@@ -136,10 +137,10 @@ async def test_a_message_that_was_taken_is_gone_for_good(path: Path) -> None:
         store.put("a", Session())
         store.queue("a", b"1", limit=9, max_bytes=99)
         await written(store)
-        store.take_outbox("a")
+        taken(store, "a")
         store.queue("a", b"2", limit=9, max_bytes=99)
     async with opened(path) as (store, _):
-        assert store.take_outbox("a") == [b"2"]
+        assert taken(store, "a") == [b"2"]
 
 
 async def test_a_dropped_session_is_gone_with_its_outbox(path: Path) -> None:
@@ -299,7 +300,7 @@ async def test_goes_on_without_a_disk_and_catches_up(
             assert health.waiting > 0
             # All of this meets a file that takes nothing.
             store.keep(agent("a"))
-            assert store.take_outbox("a") == [b"1"]
+            assert taken(store, "a") == [b"1"]
             store.queue("a", b"2", limit=9, max_bytes=99)
             store.append("a", 1, "connected", b"{}")
             assert [entry.at for entry in await store.timeline("a", limit=9)] == [1]
@@ -308,7 +309,7 @@ async def test_goes_on_without_a_disk_and_catches_up(
         assert store.health() == (True, None, 0, 0, store.health().written_total)
     async with opened(path) as (store, kept):
         assert [stored.agent_id for stored in kept.agents] == ["a"]
-        assert store.take_outbox("a") == [b"2"]
+        assert taken(store, "a") == [b"2"]
         assert store.get("filler") is None
 
 

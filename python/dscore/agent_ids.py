@@ -12,6 +12,9 @@ WHITE_SPACE = (
 """Unicode's `White_Space`. `str.strip` alone takes the separators 0x1c to 0x1f as well, which
 are control characters."""
 
+MAX_AGENT_ID = 128
+"""Bytes of UTF-8."""
+
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 """Unicode's category Cc."""
 

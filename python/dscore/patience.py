@@ -8,6 +8,9 @@ Tasks: TypeAlias = "set[asyncio.Task[Any]]"
 Wait: TypeAlias = Callable[[Tasks, float], Awaitable[Tasks]]
 """Waits for all of these, so many seconds at most, and returns those that have not ended."""
 
+DEAF_AFTER = 1.0
+"""Seconds a task may take to follow its cancellation; then it is left alone."""
+
 
 async def wait(tasks: Tasks, seconds: float) -> Tasks:
     """A `Wait` by asyncio's own clock."""

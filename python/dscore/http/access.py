@@ -14,7 +14,7 @@ is of loopback when the listener is, and no proxy says that it has passed it on.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from starlette.responses import Response
 
@@ -22,13 +22,8 @@ from dscore.http.problems import problem
 from dscore.http.types import Header
 
 Need: TypeAlias = Literal["nothing", "reading", "power"]
-Role: TypeAlias = Literal["watcher", "operator"]
 
 READING = frozenset(("GET", "HEAD", "OPTIONS"))
-_MAY: dict[Need, frozenset[Role]] = {
-    "reading": frozenset(("watcher", "operator")),
-    "power": frozenset(("operator",)),
-}
 _REALM = 'Bearer realm="dscore"'
 _INVALID = 'Bearer realm="dscore", error="invalid_token"'
 """RFC 6750 §3.1."""
@@ -42,15 +37,8 @@ class TokenNames(Protocol):
     def name_of(self, candidate: str | None, /) -> str | None: ...
 
 
-class Caller(NamedTuple):
-    """Who shows a token: its name, never the token itself."""
-
-    name: str
-    role: Role
-
-
-LOCAL = Caller("local", "operator")
-"""A request of loopback where `auth.local_operators` is "open"."""
+LOCAL = "local"
+"""The name of a caller on loopback where `auth.local_operators` is "open"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +73,18 @@ class Rules:
             return "reading" if is_closed else "nothing"
         return "power" if is_closed or not self.is_open else "nothing"
 
-    def caller(self, token: str | None) -> Caller | None:
-        """Who shows this token; None: it is none, or an agent's, or wrong."""
-        name = self.operators.name_of(token)
-        return None if name is None else Caller(name, "operator")
+    def caller(self, token: str | None) -> str | None:
+        """The name of an operator's token; None: it is none, or an agent's, or wrong."""
+        return self.operators.name_of(token)
 
     def may_see_ids(self, headers: Iterable[Header]) -> bool:
         """Whether the health document names agents to the sender of a request."""
         return not self.is_required or self.caller(bearer(authorizations(headers))) is not None
 
 
-def allows(caller: Caller | None, need: Need) -> bool:
-    return need == "nothing" or (caller is not None and caller.role in _MAY[need])
+def allows(caller: str | None, need: Need) -> bool:
+    """Whether a request may come in with the token of this name, or with none."""
+    return need == "nothing" or caller is not None
 
 
 def is_forwarded(headers: Iterable[Header]) -> bool:
@@ -115,11 +103,6 @@ def bearer(fields: list[bytes]) -> str | None:
     scheme, _, token = fields[0].decode("utf-8", "replace").partition(" ")
     # RFC 9110 §11.1: the scheme's name has no case.
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def ambiguous() -> Response:
-    """RFC 9110 §5.3: a field that is no list may come once."""
-    return problem(400, "There is more than one Authorization field: send one.")
 
 
 def refusal(need: Need, *, is_shown: bool) -> Response:

@@ -20,12 +20,9 @@ from dscore.http.exchange import HIGH_WATER, Exchange, refuse_busy, scope_of
 from dscore.http.lanes import Counts, Lanes
 from dscore.http.lifespan import Lifespan, LifespanError
 from dscore.http.types import STEPS_ASIDE, App, OfConnection, Request, Responder
-from dscore.patience import Wait, wait
+from dscore.patience import DEAF_AFTER, Wait, wait
 
 __all__ = ["HIGH_WATER", "App", "Bridge", "LifespanError"]
-
-DEAF_AFTER = 1.0
-"""Seconds a handler may take to follow its cancellation."""
 
 
 class Bridge:

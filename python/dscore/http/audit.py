@@ -10,7 +10,6 @@ from urllib.parse import unquote
 
 from fastapi import Depends, Request
 
-from dscore.http.access import Caller
 from dscore.http.types import Message, Scope, Send
 from dscore.log import get_logger
 from dscore.log.limit import LineLimit
@@ -44,7 +43,7 @@ class Audit:
         self._fields = _describe(scope)
         self._refused = refused
         self._is_written = False
-        self.caller: Caller | None = None
+        self.caller: str | None = None
         """None: unknown, so it is refused."""
         scope[_KEY] = self
 
@@ -74,7 +73,7 @@ class Audit:
         if self.caller is None:
             self._refused.write({"who": None, **self._fields, "status": status})
         else:
-            _log.info(EVENT, who=self.caller.name, **self._fields, status=status)
+            _log.info(EVENT, who=self.caller, **self._fields, status=status)
 
 
 def _audit(request: Request) -> Audit:

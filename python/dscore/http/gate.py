@@ -209,8 +209,6 @@ class Gate:
             audit.caller = access.LOCAL if caller is None and need == "nothing" else caller
         if self._is_draining() and path not in _OPEN_IN_A_DRAIN:
             return _draining()
-        if len(shown) > 1:
-            return access.ambiguous()
         if judged.answer is not None:
             return judged.answer
         if access.allows(caller, need):

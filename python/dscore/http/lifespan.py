@@ -5,10 +5,7 @@ from typing import Any
 
 from dscore.http.types import ASGI, App, Message
 from dscore.log import get_logger
-from dscore.patience import Wait
-
-DEAF_AFTER = 1.0
-"""Seconds an app may take to return once it has said that it is done, or was cancelled."""
+from dscore.patience import DEAF_AFTER, Wait
 
 _log = get_logger("dscore.http")
 

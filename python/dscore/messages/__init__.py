@@ -6,7 +6,6 @@ The only home of the wire's camelCase names: `inbound` has what agents and watch
 
 from dscore.messages.attachments import attach, detach
 from dscore.messages.inbound import (
-    MAX_AGENT_ID,
     MAX_TOKEN,
     AppReady,
     ClientStatusRequest,
@@ -38,7 +37,6 @@ from dscore.messages.outbound import (
 )
 
 __all__ = [
-    "MAX_AGENT_ID",
     "MAX_TOKEN",
     "AppReady",
     "AppReadyAck",

@@ -12,13 +12,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
-from dscore.agent_ids import has_control, trimmed
+from dscore.agent_ids import MAX_AGENT_ID, has_control, trimmed
 from dscore.messages.outbound import RefusalCode, Status
 from dscore.packed import packed
 from dscore.peer_json import loads
 
-MAX_AGENT_ID = 128
-"""Bytes of UTF-8 in an agent id."""
 MAX_TEXT = 256
 """Bytes of UTF-8 in any other text: an address, a timestamp, a search."""
 MAX_TOKEN = 1024

@@ -5,10 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
 from dscore.log import get_logger
-from dscore.patience import Wait, wait
-
-DEAF_AFTER = 1.0
-"""Seconds a task may take to follow its cancellation."""
+from dscore.patience import DEAF_AFTER, Wait, wait
 
 Done: TypeAlias = Callable[["asyncio.Task[Any]"], None]
 

@@ -89,9 +89,6 @@ class Store(Protocol):
     def take_drops(self) -> Mapping[str, int]:
         """Messages that were dropped from outboxes since this was asked last, by agent."""
 
-    def take_outbox(self, agent_id: str) -> Sequence[bytes]:
-        """The messages of the outbox, which is empty after that."""
-
     def lend(self, agent_id: str, *, max_bytes: int) -> Sequence[bytes]:
         """The oldest messages of the outbox, to be sent: as many as fit, at least one. They are
         kept until `settle`."""

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar, cast, get_args
 
 import orjson
 
+from dscore.agent_ids import MAX_AGENT_ID
 from dscore.messages import ReasonCode, Status
 from dscore.store.marks import Mark
 from dscore.store.rows import Entry, Session, StoredAgent
@@ -19,8 +20,6 @@ LATEST: Final = 253_402_300_799_999
 """Unix milliseconds of the last moment that can be written down, in the year 9999."""
 LARGEST: Final = (1 << 53) - 1
 """What a number in JSON may be."""
-MAX_AGENT_ID: Final = 128
-"""Bytes."""
 TOO_OLD: Final = 10 * 366 * 86_400_000
 """Milliseconds between the last change of an agent and the end of the process: a server of which
 nothing came for ten years is a damaged number."""

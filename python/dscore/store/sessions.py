@@ -73,11 +73,6 @@ class Sessions:
         dropped, self._dropped = self._dropped, Counter()
         return dropped
 
-    def take_outbox(self, agent_id: str) -> Sequence[bytes]:
-        taken = self.lend(agent_id, max_bytes=1 << 62)
-        self.settle(agent_id)
-        return taken
-
     def lend(self, agent_id: str, *, max_bytes: int) -> Sequence[bytes]:
         session = self._sessions.get(agent_id)
         if session is None or not session.outbox:
