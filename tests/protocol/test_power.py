@@ -276,7 +276,13 @@ def test_power_leaves_a_line_for_each_use(lasting: Serving) -> None:
     lasting.request("POST", "/api/v1/maintenance", {"enabled": False})
     lasting.request("DELETE", "/api/v1/agents/no%2Fsuch")
     without(lasting, "DELETE", "/api/v1/agents/refused")
-    lines = [line for line in lasting.log_lines() if line.get("event") == "operator_action"]
+
+    def written() -> list[dict[str, Any]]:
+        lines = [line for line in lasting.log_lines() if line.get("event") == "operator_action"]
+        return lines if lines[-1:] and lines[-1].get("agent_id") == "refused" else []
+
+    # The log is written by a thread of its own, after the response.
+    lines = wait_until(written, "the line of the last use")
     (switched,) = [line for line in lines if line.get("parameters") == {"enabled": False}][-1:]
     assert switched["who"] == "generated"
     assert switched["ip"] == "127.0.0.1"
