@@ -66,7 +66,7 @@ def open_it(
     reconnection: bool | None,
     now: float = 0.0,
 ) -> bool:
-    return open_session(store, "a", reconnection=reconnection, now=now, ttl=60.0)
+    return open_session(store, "a", reconnection=reconnection, age=lambda: now, ttl=60.0)
 
 
 def test_reconnection_restores_a_session_that_exists() -> None:
@@ -107,7 +107,7 @@ def test_a_message_that_cannot_say_keeps_what_there_is() -> None:
 def test_what_happens_to_one_agents_session_is_no_others() -> None:
     store = MemoryStore()
     for agent_id in ("a", "b"):
-        open_session(store, agent_id, reconnection=None, now=0.0, ttl=60.0)
+        open_session(store, agent_id, reconnection=None, age=float, ttl=60.0)
     store.queue("a", b"1", limit=9, max_bytes=9)
     leave_session(store, "a", close_code=1001, now=10.0)
     assert store.get("b") == Session()

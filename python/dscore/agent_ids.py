@@ -21,9 +21,12 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 def trimmed(agent_id: str) -> str:
     """An agent id as it was given, without the white space at its ends."""
+    # Printable, so of white space it can only have the blank: most ids are known at once.
+    if agent_id.isprintable() and agent_id[:1] != " " and agent_id[-1:] != " ":
+        return agent_id
     return agent_id.strip(WHITE_SPACE)
 
 
 def has_control(agent_id: str) -> bool:
     """Whether a control character is in it: then it is no agent's."""
-    return _CONTROL.search(agent_id) is not None
+    return not agent_id.isprintable() and _CONTROL.search(agent_id) is not None

@@ -23,6 +23,7 @@ introduce: find out whether it may, then it is this agent's connection; acknowle
     on_message; the rest are `error` codes.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -124,24 +125,27 @@ def open_session(
     agent_id: str,
     *,
     reconnection: bool | None,
-    now: float,
+    age: Callable[[], float],
     ttl: float,
 ) -> bool:
     """Takes up the session of an agent that is being let in, or begins one.
 
     Args:
+        age: the clock of `left_at`, in seconds; read only where a session has been left.
         reconnection: what its app_ready says. None: it was introduced by a message that cannot say,
             and keeps what it has.
 
     Returns:
         Whether an earlier session goes on, its outbox included.
     """
-    session = None if reconnection is False else store.get(agent_id)
-    if session is not None and session.left_at is not None and session.left_at < now - ttl:
+    kept = store.get(agent_id)
+    session = None if reconnection is False else kept
+    if session is not None and session.left_at is not None and session.left_at < age() - ttl:
         session = None
     restored = session is not None
     if session is None:
-        store.drop(agent_id)
+        if kept is not None:
+            store.drop(agent_id)
         session = _idle(0, 0)
     elif session.outbox:
         session = session._replace(left_at=None)

@@ -108,7 +108,8 @@ class Dispatch:
             hooks.fire(hooks.on_disconnect, context.agent(record), code, reason)
         changed = context.liveness.ended(record, ending, now)
         keep(context, record, now, is_heard=record.state == "terminated")
-        drop_configs(context)
+        if record.config is not None:
+            drop_configs(context)
         if changed:
             self._watchers.announce(record)
 
@@ -267,7 +268,8 @@ class Dispatch:
         else:
             changed = context.liveness.lost(record, now)
         keep(context, record, now, is_heard=event.initiator == "peer")
-        drop_configs(context)
+        if record.config is not None:
+            drop_configs(context)
         hooks = context.hooks
         if hooks.on_disconnect is not None:
             hooks.fire(hooks.on_disconnect, context.agent(record), event.code, event.reason)

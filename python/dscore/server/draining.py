@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
-from dscore.policy.drain import Drain, DrainReport, OutcomeName, reconnect_window_ms
+from dscore.policy.drain import Drain, DrainReport, reconnect_window_ms
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 from dscore.texts import text
@@ -60,12 +60,17 @@ class Draining:
 
     def outcome(self, event: "Outcome") -> None:
         """How terminate_app ended for one agent."""
-        self._settle(event.conn, event.outcome, event.latency_ms, incomplete=event.incomplete)
+        drain = self.drain
+        settled = drain.settle(
+            event.conn, event.outcome, event.latency_ms, incomplete=event.incomplete
+        )
+        if settled and not drain.pending:
+            self._settled.set()
 
     def closed(self, conn: int) -> None:
         """A connection has ended. An agent without an outcome had left before it could be told."""
-        if conn in self.drain.pending:
-            self._settle(conn, "vanished", 0.0, incomplete=False)
+        if self.drain.settle(conn, "vanished") and not self.drain.pending:
+            self._settled.set()
 
     async def run(self) -> DrainReport:
         """All the rest; the report says what came of it."""
@@ -93,13 +98,6 @@ class Draining:
         _log.info("drain_finished", **report.as_dict())
         context.hooks.fire(context.hooks.on_drained, report)
         return report
-
-    def _settle(
-        self, conn: int, outcome: OutcomeName, latency_ms: float, *, incomplete: bool
-    ) -> None:
-        settled = self.drain.settle(conn, outcome, latency_ms, incomplete=incomplete)
-        if settled and not self.drain.pending:
-            self._settled.set()
 
     async def _announce(self) -> None:
         """server_shutdown: to watchers and every Socket.IO connection, in a restart to everyone;

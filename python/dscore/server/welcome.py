@@ -54,7 +54,8 @@ class Welcome:
         context.recorder.connected(record, now, took_over=previous != 0, session_restored=restored)
         # A message with no deadline to be told from (document B's) counts as notified in a drain.
         context.pool.accept(conn, record.agent_id, replies, notice_only=kind != "app_ready")
-        context.deliveries.begin(record, context.portion_bytes)
+        if restored or previous:
+            context.deliveries.begin(record, context.portion_bytes)
         _log.debug("agent_introduced", agent_id=record.agent_id, conn_id=conn, introduced_by=kind)
         hooks = context.hooks
         if hooks.on_connect is not None:
@@ -132,7 +133,7 @@ class Welcome:
             context.store,
             record.agent_id,
             reconnection=reconnection,
-            now=context.age(),
+            age=context.age,
             ttl=context.config.session.ttl,
         )
         if config is not None or not restored:

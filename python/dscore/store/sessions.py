@@ -38,12 +38,13 @@ class Sessions:
 
     def drop(self, agent_id: str) -> None:
         session = self._sessions.pop(agent_id, None)
-        left = [number for number, _ in self._lent.pop(agent_id, ())]
+        if not self._waiting:
+            return
+        if lent := self._lent.pop(agent_id, None):
+            self._left([number for number, _ in lent])
         if session is not None and session.outbox:
             self._dropped[agent_id] += len(session.outbox)
-            left += [number for number, _ in session.outbox]
-        if left:
-            self._left(left)
+            self._left([number for number, _ in session.outbox])
 
     def queue(self, agent_id: str, text: bytes, *, limit: int, max_bytes: int) -> int:
         session = self._sessions[agent_id]
