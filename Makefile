@@ -32,7 +32,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance compliance-api compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c c build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance compliance-api compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,13 @@ setup-browser: ## Chromium and its driver from the distribution, for the tests o
 
 setup-clients: ## npm's Socket.IO clients, as locked, for the tests of that dialect
 	@scripts/setup-clients
+
+setup-c: ## what the C client is built and checked with, from the distribution
+	@scripts/setup-c
+
+c: ## the C client (clients/c), built in build/c
+	@[ -f build/c/build.ninja ] || meson setup build/c clients/c
+	@meson compile -C build/c
 
 build: $(DEBUG) ## debug build of the extension, in place
 
