@@ -1,8 +1,9 @@
 //! A batch of Rust events to Python objects, in one visit to the interpreter.
 
 use dscore_proto::agent::Kind;
-use dscore_reactor::event::{self, Ending, Event, EventParts, Initiator, TransportKind};
-use dscore_reactor::table::ConnId;
+use dscore_traffic::ConnId;
+use dscore_traffic::close::{CloseInfo, Initiator};
+use dscore_traffic::event::{self, Event, EventParts, OutcomeKind, TransportKind};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
@@ -50,7 +51,7 @@ fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
                 },
             )
         }
-        Event::Answer(answer) => any(py, convert_answer(*answer)),
+        Event::TerminationRefused(answer) => any(py, convert_answer(*answer)),
         Event::Progress(progress) => any(py, convert_progress(*progress)),
         Event::Outcome(outcome) => any(py, convert_outcome(py, *outcome)),
         Event::Closed(conn, closed) => any(py, convert_closed(py, conn, *closed)),
@@ -147,7 +148,7 @@ fn attachments(py: Python<'_>, parts: &EventParts) -> PyResult<Py<PyList>> {
     Ok(PyList::new(py, attachments.map(|data| PyBytes::new(py, data)))?.unbind())
 }
 
-fn convert_answer(answer: event::Answer) -> Answer {
+fn convert_answer(answer: event::TerminationRefused) -> Answer {
     Answer {
         conn: answer.conn.to_u64(),
         request_id: answer.request.to_string(),
@@ -175,12 +176,12 @@ fn convert_last_seen(seen: event::LastSeen) -> LastSeen {
 }
 
 fn convert_closed(py: Python<'_>, conn: ConnId, closed: event::Closed) -> Closed {
-    let event::Ended {
+    let CloseInfo {
         code,
         reason,
         initiator,
         cause,
-    } = closed.ended;
+    } = closed.info;
     Closed {
         conn: conn.to_u64(),
         code,
@@ -194,12 +195,12 @@ fn convert_closed(py: Python<'_>, conn: ConnId, closed: event::Closed) -> Closed
 }
 
 fn convert_outcome(py: Python<'_>, outcome: event::Outcome) -> Outcome {
-    let name = match outcome.ending {
-        Ending::Acked => pyo3::intern!(py, "acked"),
-        Ending::Failed => pyo3::intern!(py, "failed"),
-        Ending::TimedOut => pyo3::intern!(py, "timed_out"),
-        Ending::Vanished => pyo3::intern!(py, "vanished"),
-        Ending::Notified => pyo3::intern!(py, "notified"),
+    let name = match outcome.kind {
+        OutcomeKind::Acked => pyo3::intern!(py, "acked"),
+        OutcomeKind::Failed => pyo3::intern!(py, "failed"),
+        OutcomeKind::TimedOut => pyo3::intern!(py, "timed_out"),
+        OutcomeKind::Vanished => pyo3::intern!(py, "vanished"),
+        OutcomeKind::Notified => pyo3::intern!(py, "notified"),
     };
     Outcome {
         conn: outcome.conn.to_u64(),

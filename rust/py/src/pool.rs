@@ -6,12 +6,12 @@ use dscore_proto::agent::{self, RefusalCode};
 use dscore_proto::close::CloseCode;
 use dscore_proto::frame::{self, Opcode};
 use dscore_proto::socketio::{self, Kind};
-use dscore_reactor::command::{
-    Command, Farewell, Notify, Outgoing, OutgoingPacket, ReactorCommand, Response, ResponsePart,
-    TerminateAll,
+use dscore_traffic::ConnId;
+use dscore_traffic::close::CloseFrame;
+use dscore_traffic::command::{
+    Command, Notify, Outgoing, OutgoingPacket, ReactorCommand, Response, ResponsePart,
+    ServingState, TerminateAll,
 };
-use dscore_reactor::settings::Gate;
-use dscore_reactor::table::ConnId;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -208,7 +208,7 @@ impl ReactorPool {
         self.give(
             py,
             conn,
-            Command::Close(Box::new(farewell(code, reason, cause)?)),
+            Command::Close(Box::new(close_frame(code, reason, cause)?)),
         )
     }
 
@@ -222,9 +222,9 @@ impl ReactorPool {
         spread_ms: u64,
         spare_watchers: bool,
     ) -> PyResult<()> {
-        let farewell = farewell(code, reason, cause)?;
+        let close_frame = close_frame(code, reason, cause)?;
         self.give_all(py, || ReactorCommand::CloseAll {
-            farewell: Box::new(farewell.clone()),
+            close_frame: Box::new(close_frame.clone()),
             spread_ms,
             spare_watchers,
         })
@@ -270,16 +270,16 @@ impl ReactorPool {
 
     fn set_gate(&self, py: Python<'_>, gate: &str) -> PyResult<()> {
         let gate = match gate {
-            "open" => Gate::Open,
-            "draining" => Gate::Draining,
-            "maintenance" => Gate::Maintenance,
+            "open" => ServingState::Open,
+            "draining" => ServingState::Draining,
+            "maintenance" => ServingState::Maintenance,
             _ => {
                 return Err(PyValueError::new_err(format!(
                     "gate: {gate:?} is not open, draining or maintenance"
                 )));
             }
         };
-        self.give_all(py, || ReactorCommand::SetGate(gate))
+        self.give_all(py, || ReactorCommand::SetServingState(gate))
     }
 
     #[pyo3(signature = (conn, status, headers, body, *, more = false, notify = false))]
@@ -334,8 +334,9 @@ impl ReactorPool {
     }
 
     fn configure(&self, py: Python<'_>, config: &CoreConfig) -> PyResult<()> {
-        let settings = Arc::new(config.settings.clone());
-        self.give_all(py, || ReactorCommand::Configure(settings.clone()))
+        let (pool, settings) = (self.own()?, config.settings.clone());
+        py.detach(|| pool.configure(settings))
+            .map_err(errors::stopped)
     }
 
     fn stats(&self) -> Stats {
@@ -391,11 +392,11 @@ fn low_water(notify: bool) -> Notify {
     if notify { Notify::LowWater } else { Notify::No }
 }
 
-fn farewell(code: u16, reason: &str, cause: &str) -> PyResult<Farewell> {
+fn close_frame(code: u16, reason: &str, cause: &str) -> PyResult<CloseFrame> {
     let code = CloseCode::new(code).ok_or_else(|| {
         PyValueError::new_err(format!("code: {code} may not be sent in a close frame"))
     })?;
-    Ok(Farewell::new(code, reason.to_owned(), cause.to_owned()))
+    Ok(CloseFrame::new(code, reason.to_owned(), cause.to_owned()))
 }
 
 fn packet(

@@ -16,13 +16,13 @@ use std::borrow::Cow;
 
 use dscore_proto::agent::{self, Kind, Refusal, RefusalCode, Scanned};
 use dscore_proto::close::CloseCode;
+use dscore_traffic::ConnId;
+use dscore_traffic::close::CloseFrame;
+use dscore_traffic::command::ServingState;
+use dscore_traffic::event::{self, Event, EventParts};
 
-use crate::command::Farewell;
 use crate::context::Context;
-use crate::event::{self, Event, EventParts};
 use crate::session::{Session, Verdict, Who};
-use crate::settings::Gate;
-use crate::table::ConnId;
 
 /// One message, and what else its event had: taken, if the message is handed over and its type is none of ours.
 pub(crate) fn on_text(
@@ -49,7 +49,7 @@ pub(crate) fn on_text(
 
 /// A binary message, where text is due.
 pub(crate) fn on_binary() -> Verdict {
-    Verdict::Close(Farewell::new(
+    Verdict::Close(CloseFrame::new(
         CloseCode::UNSUPPORTED,
         "text messages only",
         "protocol_error",
@@ -82,8 +82,8 @@ fn on_stranger(
     text: &str,
     cx: &mut Context,
 ) -> Option<Verdict> {
-    if cx.gate == Gate::Maintenance && !stays_in_maintenance(scanned.kind, since) {
-        return Some(Verdict::Close(Farewell::unavailable()));
+    if cx.serving == ServingState::Maintenance && !stays_in_maintenance(scanned.kind, since) {
+        return Some(Verdict::Close(CloseFrame::unavailable()));
     }
     if !may_come_first(session, scanned.kind, cx) {
         let refusal = Refusal::new(RefusalCode::NotIntroduced);
@@ -137,7 +137,7 @@ fn on_agent(
             session.count_ahead(conn, text.len(), cx);
             Verdict::Go
         }
-        Ok((true, true)) => Verdict::Close(Farewell::new(
+        Ok((true, true)) => Verdict::Close(CloseFrame::new(
             CloseCode::NORMAL,
             "Client terminated",
             "terminated",
@@ -258,11 +258,11 @@ fn hand_over(
 
 #[cfg(test)]
 mod tests {
+    use dscore_traffic::Endpoint;
     use uuid::Uuid;
 
     use super::*;
     use crate::dialect::Dialect;
-    use crate::settings::Endpoint;
     use crate::termination::{Termination, Terminations};
     use crate::testing::{Bench, CONN, table_rows};
 
@@ -300,7 +300,7 @@ mod tests {
         match (&*bench.told(), &*bench.written()) {
             ([Event::Introduction(_)], "") if session.is_asking() => "asks",
             ([Event::Message(_)], "") => "handed over",
-            ([Event::Answer(_) | Event::Progress(_)], "") => "matched",
+            ([Event::TerminationRefused(_) | Event::Progress(_)], "") => "matched",
             ([], error) if error.contains("not_introduced") => "refused",
             ([], _) if session.last_beat > 0 => "beat",
             other => panic!("{kind} led to {other:?}"),

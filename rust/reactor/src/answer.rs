@@ -2,8 +2,7 @@
 
 use dscore_proto::UsageError;
 use dscore_proto::http::{self, Framing};
-
-use crate::command::Response;
+use dscore_traffic::command::Response;
 
 /// What an answer must know of its request.
 #[derive(Clone, Copy, Debug)]

@@ -6,16 +6,17 @@
 //! allocated is the note of what the agent owes.
 
 use dscore_proto::agent::{self, TERMINATE_HEAD};
+use dscore_traffic::ConnId;
+use dscore_traffic::close::CloseFrame;
+use dscore_traffic::command::TerminateAll;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use crate::command::{Farewell, TerminateAll};
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::Form;
 use crate::peer::{Peer, Stage};
 use crate::session::Who;
-use crate::table::ConnId;
 use crate::termination::Termination;
 
 /// Peers met in one turn: some milliseconds' work, so that nobody else waits longer.
@@ -48,7 +49,7 @@ enum Task {
 #[derive(Debug)]
 pub(crate) struct Closing {
     /// What to say.
-    pub(crate) farewell: Farewell,
+    pub(crate) close_frame: CloseFrame,
     /// Evenly over how long.
     pub(crate) spread_ms: u64,
     /// Whether connections that only watch stay.
@@ -89,7 +90,7 @@ impl Walk {
             (Task::Close { closing, of }, Stage::Conversation(conversation)) => {
                 let slot = closing.spread_ms * self.met.min(*of) / *of;
                 self.met += 1;
-                conversation.close_at(self.began_ms + slot, &closing.farewell, cx);
+                conversation.close_at(self.began_ms + slot, &closing.close_frame, cx);
             }
             (Task::Close { .. }, Stage::Http(http)) => peer.finished |= http.is_idle(),
         }

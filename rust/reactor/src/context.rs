@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dscore_proto::agent;
+use dscore_traffic::ConnId;
+use dscore_traffic::command::ServingState;
+use dscore_traffic::event::Event;
 
 use crate::dialect::Form;
-use crate::event::Event;
 use crate::pacer::{Pace, Pacer, Turn};
 use crate::places::Places;
 use crate::queue::Outlet;
 use crate::session_request::SessionRequest;
-use crate::settings::{Gate, Settings};
+use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::sys::Descriptors;
-use crate::table::ConnId;
 
 /// Of the bytes of unfinished input, the part that whole messages may take up besides while they wait for the owner.
 const QUEUED_SHARE: u64 = 4;
@@ -41,7 +42,7 @@ pub(crate) struct Context {
     pub(crate) reactor: u8,
     pub(crate) reactors: u8,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) gate: Gate,
+    pub(crate) serving: ServingState,
     pub(crate) stats: Stats,
     /// Bytes of requests that wait for their answers: no shedding frees them before.
     pub(crate) asked_bytes: u64,
@@ -77,7 +78,7 @@ impl Context {
             reactor: 0,
             reactors: 1,
             settings: settings.clone(),
-            gate: Gate::default(),
+            serving: ServingState::default(),
             stats: Stats::default(),
             asked_bytes: 0,
             events,
@@ -184,9 +185,9 @@ impl Context {
 
     /// Turns a second; 0: any.
     fn pace(&self) -> f64 {
-        match self.gate {
-            Gate::Draining => 0.0,
-            Gate::Open | Gate::Maintenance => self.settings.accept_rate,
+        match self.serving {
+            ServingState::Draining => 0.0,
+            ServingState::Open | ServingState::Maintenance => self.settings.accept_rate,
         }
     }
 

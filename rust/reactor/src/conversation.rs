@@ -18,18 +18,19 @@ mod receive;
 
 use dscore_proto::close::CloseCode;
 use dscore_proto::connection::{MAX_LEFTOVER, State};
+use dscore_traffic::close::{CloseFrame, CloseInfo, Initiator};
+use dscore_traffic::command::ServingState;
+use dscore_traffic::event::{Closed, Event};
+use dscore_traffic::{ConnId, Endpoint};
 
-use crate::command::Farewell;
 use crate::context::Context;
 use crate::dialect::{Dialect, Form};
 use crate::end::End;
 use crate::engine_io;
-use crate::event::{Closed, Ended, Event, Initiator};
 use crate::places::Standing;
 use crate::session::Session;
-use crate::settings::{Endpoint, Gate, Settings};
+use crate::settings::Settings;
 use crate::socket_io::early;
-use crate::table::ConnId;
 use crate::transport::{Polling, Transport};
 
 /// How long an unauthenticated connection has in maintenance to ask for a watch: the round trips of a Socket.IO client
@@ -57,7 +58,7 @@ pub(crate) struct Conversation {
 #[derive(Debug)]
 struct PlannedClose {
     at_ms: u64,
-    farewell: Farewell,
+    close_frame: CloseFrame,
     /// Not for one that is let in first, nor once maintenance is over.
     of_maintenance: bool,
 }
@@ -81,7 +82,7 @@ impl Conversation {
         }
     }
 
-    /// What the dialect says before anything else; and at once a farewell to one who is turned away. In maintenance a
+    /// What the dialect says before anything else; and at once a close frame to one who is turned away. In maintenance a
     /// watcher may still come in: who it is shows in what it says.
     pub(crate) fn greet(
         &mut self,
@@ -93,12 +94,12 @@ impl Conversation {
         engine_io::greet(&mut self.session, conn, is_polling, cx);
         if let Some(reason) = turned_away {
             cx.stats.refused_total += 1;
-            let farewell = Farewell::new(CloseCode::TRY_AGAIN_LATER, reason, "");
-            self.close(&farewell, cx);
-        } else if cx.gate == Gate::Maintenance && self.session.is_stranger() {
+            let close_frame = CloseFrame::new(CloseCode::TRY_AGAIN_LATER, reason, "");
+            self.close(&close_frame, cx);
+        } else if cx.serving == ServingState::Maintenance && self.session.is_stranger() {
             self.planned = Some(Box::new(PlannedClose {
                 at_ms: cx.now_ms + WATCH_WITHIN_MS,
-                farewell: Farewell::unavailable(),
+                close_frame: CloseFrame::unavailable(),
                 of_maintenance: true,
             }));
         }
@@ -167,7 +168,7 @@ impl Conversation {
         if self.is_open() {
             cx.stats.refused_total += 1;
             let reason = "too many unfinished messages";
-            self.close(&Farewell::new(CloseCode::TRY_AGAIN_LATER, reason, ""), cx);
+            self.close(&CloseFrame::new(CloseCode::TRY_AGAIN_LATER, reason, ""), cx);
         }
     }
 
@@ -177,20 +178,20 @@ impl Conversation {
     }
 
     /// Begins the closing handshake, unless it has begun.
-    pub(crate) fn close(&mut self, farewell: &Farewell, cx: &mut Context) {
+    pub(crate) fn close(&mut self, close_frame: &CloseFrame, cx: &mut Context) {
         if !self.is_open() {
             return;
         }
         if let Dialect::EngineIo(engine) = &self.session.dialect
-            && farewell.is_for_good()
+            && close_frame.is_for_good()
         {
             // A client library does not come back by itself after it.
             engine.say_goodbye(cx);
         }
         let _is_open = self
             .transport
-            .close(farewell.code, &farewell.reason, &mut cx.out);
-        self.end(Ended::by_us(farewell), cx);
+            .close(close_frame.code, &close_frame.reason, &mut cx.out);
+        self.end(CloseInfo::by_us(close_frame), cx);
     }
 
     /// Says on a transport that is new what was said on the last one: that the conversation is over.
@@ -198,18 +199,18 @@ impl Conversation {
         let Some(end) = &self.end else {
             return;
         };
-        let code = CloseCode::new(end.ended.code).unwrap_or(CloseCode::NORMAL);
-        let _is_open = self.transport.close(code, &end.ended.reason, &mut cx.out);
+        let code = CloseCode::new(end.info.code).unwrap_or(CloseCode::NORMAL);
+        let _is_open = self.transport.close(code, &end.info.reason, &mut cx.out);
     }
 
     /// Closes at `at_ms`, or now if that has come.
-    pub(crate) fn close_at(&mut self, at_ms: u64, farewell: &Farewell, cx: &mut Context) {
+    pub(crate) fn close_at(&mut self, at_ms: u64, close_frame: &CloseFrame, cx: &mut Context) {
         if at_ms <= cx.now_ms {
-            self.close(farewell, cx);
+            self.close(close_frame, cx);
         } else if self.is_open() {
             self.planned = Some(Box::new(PlannedClose {
                 at_ms,
-                farewell: farewell.clone(),
+                close_frame: close_frame.clone(),
                 of_maintenance: false,
             }));
         }
@@ -222,8 +223,9 @@ impl Conversation {
         }
         cx.stats.slow_consumers_total += 1;
         self.fail_terminations("slow consumer");
-        let farewell = Farewell::new(CloseCode::TRY_AGAIN_LATER, "slow consumer", SLOW_CONSUMER);
-        self.close(&farewell, cx);
+        let close_frame =
+            CloseFrame::new(CloseCode::TRY_AGAIN_LATER, "slow consumer", SLOW_CONSUMER);
+        self.close(&close_frame, cx);
         true
     }
 
@@ -231,7 +233,10 @@ impl Conversation {
     pub(crate) fn give_up_slow_consumer(&mut self, cx: &mut Context) {
         // One that is closing was counted when that began, if this was why.
         cx.stats.slow_consumers_total += u64::from(self.end.is_none());
-        self.end(Ended::without_close(Initiator::Server, SLOW_CONSUMER), cx);
+        self.end(
+            CloseInfo::without_close(Initiator::Server, SLOW_CONSUMER),
+            cx,
+        );
     }
 
     /// Queues a message that is framed as it is; dropped if the closing has begun.
@@ -260,12 +265,12 @@ impl Conversation {
         }
         cx.stats.connections -= 1;
         cx.stats.connections_unauthenticated -= u64::from(self.session.is_stranger());
-        let (ended, answer) = match self.end {
-            Some(end) => (end.ended, end.answer),
-            None => (Ended::without_close(Initiator::Network, ""), 0),
+        let (info, answer) = match self.end {
+            Some(end) => (end.info, end.answer),
+            None => (CloseInfo::without_close(Initiator::Network, ""), 0),
         };
         let closed = Closed {
-            ended,
+            info,
             answer,
             heartbeat_ms: self.session.last_heartbeat,
             rtt_us: self.session.rtt_us,
@@ -310,10 +315,10 @@ impl Conversation {
             planned.at_ms <= cx.now_ms && !(planned.of_maintenance && is_asking)
         };
         if let Some(planned) = self.planned.take_if(due)
-            && !(planned.of_maintenance && cx.gate == Gate::Open)
+            && !(planned.of_maintenance && cx.serving == ServingState::Open)
         {
             cx.stats.refused_total += u64::from(planned.of_maintenance);
-            self.close(&planned.farewell, cx);
+            self.close(&planned.close_frame, cx);
             return false;
         }
         let times = self.session.dialect.ping_times(&cx.settings);
@@ -322,7 +327,7 @@ impl Conversation {
         if !is_held && last_seen + times.silence_limit() <= cx.now_ms {
             cx.stats.ping_timeouts_total += 1;
             self.close(
-                &Farewell::new(CloseCode::INTERNAL, "ping timeout", "ping_timeout"),
+                &CloseFrame::new(CloseCode::INTERNAL, "ping timeout", "ping_timeout"),
                 cx,
             );
             // Of a session that nobody polls nobody will fetch the news.
@@ -380,13 +385,12 @@ impl Conversation {
         polling.coming.filter(|_| is_news)
     }
 
-    fn end(&mut self, ended: Ended, cx: &Context) -> &mut End {
+    fn end(&mut self, info: CloseInfo, cx: &Context) -> &mut End {
         self.session.dialect.drop_input();
         if let Some(end) = &mut self.end {
-            end.hear(&ended);
+            end.hear(&info);
         }
-        self.end
-            .get_or_insert_with(|| Box::new(End::new(ended, cx)))
+        self.end.get_or_insert_with(|| Box::new(End::new(info, cx)))
     }
 }
 

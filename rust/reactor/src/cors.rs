@@ -2,9 +2,9 @@
 
 use dscore_proto::engineio::HandshakeError;
 use dscore_proto::origin::{Addressed, Admitted};
+use dscore_traffic::command::Response;
+use dscore_traffic::event::HttpRequest;
 
-use crate::command::Response;
-use crate::event::HttpRequest;
 use crate::session_request::Fields;
 use crate::settings::Settings;
 
@@ -63,9 +63,9 @@ mod tests {
     use std::net::SocketAddr;
 
     use dscore_proto::origin::{OriginRefusal, OriginRules};
+    use dscore_traffic::event::Ends;
 
     use super::*;
-    use crate::event::Ends;
     use crate::testing::{Bench, CONN};
 
     fn request(headers: &[(&str, &str)]) -> HttpRequest {

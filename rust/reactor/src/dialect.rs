@@ -13,13 +13,13 @@ use std::sync::Arc;
 use dscore_proto::engineio::{Packet, Revision};
 use dscore_proto::frame::{self, Opcode};
 use dscore_proto::socketio;
+use dscore_traffic::{ConnId, Endpoint};
 
 use crate::agents;
 use crate::context::Context;
 use crate::engine_io::{self, EngineIo};
 use crate::session::{Session, Verdict, Who};
-use crate::settings::{Endpoint, PingTimes, Settings};
-use crate::table::ConnId;
+use crate::settings::{PingTimes, Settings};
 
 /// What is spoken on a connection, and how far it has come.
 #[derive(Debug)]

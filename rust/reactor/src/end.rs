@@ -1,13 +1,14 @@
 //! The end of a WebSocket: what will be told of it, and how long the other side is waited for.
 
+use dscore_traffic::close::{CloseInfo, Initiator};
+
 use crate::context::Context;
-use crate::event::{Ended, Initiator};
 
 /// How a connection is ending.
 #[derive(Debug)]
 pub(crate) struct End {
     /// The first close frame counts, whoever sent it.
-    pub(crate) ended: Ended,
+    pub(crate) info: CloseInfo,
     /// What whoever did not begin said to it; 0 for nothing so far.
     pub(crate) answer: u16,
     /// When the other side has had its time.
@@ -19,10 +20,10 @@ pub(crate) struct End {
 }
 
 impl End {
-    pub(crate) fn new(ended: Ended, cx: &Context) -> Self {
-        let answer = answer(&ended);
+    pub(crate) fn new(info: CloseInfo, cx: &Context) -> Self {
+        let answer = answer(&info);
         Self {
-            ended,
+            info,
             answer,
             deadline: cx.now_ms + cx.settings.close_timeout,
             failed: false,
@@ -31,7 +32,7 @@ impl End {
     }
 
     /// The connection was ending already when this came.
-    pub(crate) fn hear(&mut self, later: &Ended) {
+    pub(crate) fn hear(&mut self, later: &CloseInfo) {
         self.answer = self.answer.max(answer(later));
     }
 
@@ -72,9 +73,9 @@ impl End {
 
 /// What the side that did not begin has said with this. RFC 6455 §5.5.1: a peer's close frame was echoed, code and all,
 /// before we heard of it.
-fn answer(ended: &Ended) -> u16 {
-    match ended.initiator {
-        Initiator::Peer => ended.code,
+fn answer(info: &CloseInfo) -> u16 {
+    match info.initiator {
+        Initiator::Peer => info.code,
         Initiator::Server | Initiator::Network => 0,
     }
 }

@@ -14,16 +14,16 @@
 
 use dscore_proto::engineio::{Open, Packet, Revision};
 use dscore_proto::frame::{self, Opcode};
+use dscore_traffic::{ConnId, Endpoint};
 
 use uuid::Uuid;
 
 use crate::context::Context;
 use crate::dialect::{Dialect, Form};
 use crate::session::{Session, Verdict};
-use crate::settings::{Endpoint, PingTimes, Settings};
+use crate::settings::{PingTimes, Settings};
 use crate::sid::Sid;
 use crate::socket_io::{self, SocketIo};
-use crate::table::ConnId;
 
 /// What is known of one Engine.IO session, but for what carries it.
 #[derive(Debug)]
@@ -235,8 +235,8 @@ fn encode_after(first: u8, opcode: Opcode, rest: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Event;
     use crate::testing::{Bench, CONN, table_rows};
+    use dscore_traffic::event::Event;
 
     fn session(revision: Revision, bench: &Bench) -> Session {
         let endpoint = Endpoint::PlainEngineIo;

@@ -30,18 +30,17 @@ mod upgrade;
 
 use dscore_proto::engineio::Query;
 use dscore_proto::http::{self, BodyReader, Head, HttpError, Particulars};
+use dscore_traffic::command::Response;
+use dscore_traffic::event::{Ends, Event, HttpRequest};
+use dscore_traffic::{ConnId, Endpoint};
 use httparse::Header;
 
 use crate::answer::{Answer, Exchange};
-use crate::command::Response;
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
-use crate::event::{Ends, Event, HttpRequest};
 use crate::session_request::SessionRequest;
-use crate::settings::Endpoint;
 use crate::sid::Sid;
-use crate::table::ConnId;
 
 /// One HTTP connection.
 #[derive(Debug)]
@@ -404,7 +403,7 @@ impl HttpPeer {
                 if *asked == Asked::App {
                     self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
                 } else {
-                    cx.requests.push_back(SessionRequest::Ended(conn));
+                    cx.requests.push_back(SessionRequest::CloseInfo(conn));
                 }
             }
             State::Answering(_) => self.deadline = cx.now_ms + cx.settings.keep_alive_timeout,

@@ -1,7 +1,7 @@
 //! The reactors of dscore: threads that own every socket.
 //!
-//! A [`ReactorPool`] is a listening socket and N threads. What crosses threads is plain data in [`event`]: commands go
-//! in, events come out. Inside, each thread runs the loop of `reactor.rs` over the peers in its table; a peer speaks
+//! A [`ReactorPool`] is a listening socket and N threads. What crosses threads is plain data of `dscore_traffic`:
+//! commands go in, events come out. Inside, each thread runs the loop of `reactor.rs` over the peers in its table; a peer speaks
 //! HTTP (`http_peer.rs`) until it is a conversation (`conversation.rs`), in which somebody introduces himself
 //! (`session.rs`, `agents.rs`) in some dialect (`dialect.rs`, `engine_io.rs`, `socket_io.rs`). Whoever polls has a
 //! conversation too, and no socket (`transport.rs`, `reactor/polling.rs`).
@@ -17,14 +17,12 @@ mod answer;
 pub mod broadcast;
 mod claim;
 mod clock;
-pub mod command;
 mod context;
 mod conversation;
 mod cors;
 pub mod dialect;
 mod end;
 mod engine_io;
-pub mod event;
 mod handle;
 mod http_peer;
 pub mod outbox;

@@ -5,11 +5,10 @@
 //! connection that has waited longest in any of them. One that leaves costs no turn. Where the wait would be longer than
 //! [`MAX_WAIT_MS`] a connection does not wait at all: it is told when to come again, which bounds the queue.
 
+use dscore_traffic::ConnId;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-use crate::table::ConnId;
 
 /// Longer than any client library waits for an upgrade.
 const MAX_WAIT_MS: u64 = 60_000;

@@ -6,20 +6,20 @@
 
 use std::num::NonZeroU8;
 
+use dscore_traffic::ConnId;
+use dscore_traffic::event::Event;
 use rustix::io::Errno;
 
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::{Dialect, SharedFrame};
 use crate::engine_io::EngineIo;
-use crate::event::Event;
 use crate::http_peer::{Became, HttpPeer};
 use crate::output::{Marks, Output, Sending};
 use crate::places::Standing;
 use crate::probe::{Phase, Probe};
 use crate::session_request::SessionRequest;
 use crate::sys::{Interest, Received, Socket};
-use crate::table::ConnId;
 use crate::transport::{Polling, Push, Transport, fit_one_poll};
 use crate::wheel::Key;
 

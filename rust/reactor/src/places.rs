@@ -16,9 +16,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use dscore_traffic::ConnId;
+
 use crate::claim::Claim;
 use crate::handle::Handle;
-use crate::table::ConnId;
 
 /// Of all places, sessions that poll and have not introduced themselves have this part at most.
 const POLLING_SHARE: usize = 8;

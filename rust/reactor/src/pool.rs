@@ -6,12 +6,13 @@ use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use dscore_traffic::ConnId;
+use dscore_traffic::command::{Command, ReactorCommand};
+use dscore_traffic::event::Event;
 use uuid::Uuid;
 
 use crate::acceptor::Acceptor;
-use crate::command::{Command, ReactorCommand};
 use crate::context::Context;
-use crate::event::Event;
 use crate::handle::{Handle, Shared};
 use crate::pacer::Pace;
 use crate::places::taken;
@@ -20,7 +21,6 @@ use crate::reactor::Reactor;
 use crate::settings::{ListenSettings, Settings};
 use crate::stats::Stats;
 use crate::sys::{Descriptors, Listener, boot_time};
-use crate::table::ConnId;
 
 /// Commands that may wait for a reactor; past it their giver waits.
 const COMMAND_QUEUE: usize = 4_096;
@@ -40,7 +40,7 @@ pub struct ReactorPool {
 enum Life {
     Made(Vec<Reactor>),
     Running(Vec<JoinHandle<()>>),
-    Ended,
+    CloseInfo,
 }
 
 impl std::fmt::Debug for Life {
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Life {
         f.write_str(match self {
             Self::Made(_) => "Made",
             Self::Running(_) => "Running",
-            Self::Ended => "Ended",
+            Self::CloseInfo => "CloseInfo",
         })
     }
 }
@@ -101,7 +101,7 @@ impl ReactorPool {
     /// The process may have no more threads; the pool is then closed.
     pub fn start(&self) -> io::Result<()> {
         let mut life = self.life();
-        let reactors = match std::mem::replace(&mut *life, Life::Ended) {
+        let reactors = match std::mem::replace(&mut *life, Life::CloseInfo) {
             Life::Made(reactors) => reactors,
             other => {
                 *life = other;
@@ -168,7 +168,7 @@ impl ReactorPool {
         self.reader.lie_down();
         if !inlet.is_empty() || inlet.has_marks() {
             self.reader.wake();
-        } else if matches!(*self.life(), Life::Ended) {
+        } else if matches!(*self.life(), Life::CloseInfo) {
             self.reader.waker.close();
         }
     }
@@ -193,6 +193,15 @@ impl ReactorPool {
     /// The reactors have stopped.
     pub fn command_all(&self, command: impl Fn() -> ReactorCommand) -> Result<(), Stopped> {
         self.order_all(|| Order::Reactor(command()))
+    }
+
+    /// Gives each reactor new limits and times.
+    ///
+    /// # Errors
+    /// The reactors have stopped.
+    pub fn configure(&self, settings: Settings) -> Result<(), Stopped> {
+        let settings = Arc::new(settings);
+        self.order_all(|| Order::Configure(settings.clone()))
     }
 
     /// Sends one frame to many.
@@ -261,14 +270,14 @@ impl ReactorPool {
     pub fn has_failed(&self) -> bool {
         match &*self.life() {
             Life::Running(threads) => threads.iter().any(JoinHandle::is_finished),
-            Life::Made(_) | Life::Ended => false,
+            Life::Made(_) | Life::CloseInfo => false,
         }
     }
 
     /// Stops the reactors, joins their threads, closes every descriptor. Events not taken stay, and theirs with them. A
     /// second call does nothing.
     pub fn close(&self) {
-        let life = std::mem::replace(&mut *self.life(), Life::Ended);
+        let life = std::mem::replace(&mut *self.life(), Life::CloseInfo);
         match life {
             Life::Running(threads) => {
                 let _some_stopped_already = self.order_all(|| Order::Stop);
@@ -278,7 +287,7 @@ impl ReactorPool {
                 }
             }
             Life::Made(reactors) => drop(reactors),
-            Life::Ended => return,
+            Life::CloseInfo => return,
         }
         // The owner may hold a closed pool for as long as it likes: no descriptor stays for that.
         for handle in &self.shared.handles {

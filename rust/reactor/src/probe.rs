@@ -11,9 +11,9 @@
 use dscore_proto::close::CloseCode;
 use dscore_proto::connection::{Connection, Event as Incoming, Limits, MAX_LEFTOVER, Role};
 use dscore_proto::frame::{self, Opcode};
+use dscore_traffic::ConnId;
 
 use crate::context::Context;
-use crate::table::ConnId;
 
 /// What a probe may say: what is much longer is none of its two words, and need not be waited for.
 const WORDS: Limits = Limits {

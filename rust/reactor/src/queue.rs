@@ -16,13 +16,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
+use dscore_traffic::ConnId;
+use dscore_traffic::command::{Command, ReactorCommand};
+use dscore_traffic::event::{Ends, Event};
 use rtrb::{Consumer, Producer, PushError};
 
 use crate::claim::Claim;
-use crate::command::{Command, ReactorCommand};
-use crate::event::{Ends, Event};
+use crate::settings::Settings;
 use crate::sys::{Socket, Waker};
-use crate::table::ConnId;
 
 /// Room for events kept back that stays after a burst of them.
 const KEPT_ROOM: usize = 1024;
@@ -275,6 +276,8 @@ pub(crate) enum Order {
     Peer(ConnId, Command),
     /// For the reactor.
     Reactor(ReactorCommand),
+    /// New limits and times.
+    Configure(Arc<Settings>),
     /// The same message for each of these connections.
     SendMany(Vec<ConnId>, Arc<[u8]>),
     /// The owner is done with all it was told before this mark.
@@ -362,18 +365,18 @@ impl CommandQueue {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+    use dscore_traffic::event::{Outcome, OutcomeKind};
     use rtrb::RingBuffer;
     use uuid::Uuid;
 
     use super::*;
-    use crate::event::{Ending, Outcome};
     use crate::testing::CONN;
 
     fn outcome() -> Event {
         Event::Outcome(Box::new(Outcome {
             conn: CONN,
             request: Uuid::nil(),
-            ending: Ending::Acked,
+            kind: OutcomeKind::Acked,
             incomplete: false,
             latency_us: 0,
             message: String::new(),

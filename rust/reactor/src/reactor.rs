@@ -23,6 +23,8 @@ mod yielding;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use dscore_traffic::ConnId;
+use dscore_traffic::command::ServingState;
 use rustix::io::Errno;
 
 use crate::acceptor::Acceptor;
@@ -33,9 +35,8 @@ use crate::handle::{Handle, Shared};
 use crate::pacer::Pacer;
 use crate::peer::{Peer, Stage, Watcher};
 use crate::places::{Places, Yielding};
-use crate::settings::Gate;
 use crate::sys::{Interest, Poller, Readiness, ReadyList};
-use crate::table::{ConnId, Table};
+use crate::table::Table;
 use crate::wheel::Wheel;
 use looking::Pass;
 
@@ -176,9 +177,9 @@ impl Reactor {
 
     fn serve_sockets(&mut self, ready: &ReadyList, paused: bool) {
         // In a drain everybody goes, and the sooner the better.
-        let most = match self.cx.gate {
-            Gate::Draining => READY,
-            Gate::Open | Gate::Maintenance => ENDED,
+        let most = match self.cx.serving {
+            ServingState::Draining => READY,
+            ServingState::Open | ServingState::Maintenance => ENDED,
         };
         let mut ended = 0;
         for (token, readiness) in ready.iter() {

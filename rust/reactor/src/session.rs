@@ -14,13 +14,13 @@ use std::fmt::Display;
 
 use dscore_proto::agent::{self, Kind};
 use dscore_proto::close::CloseCode;
+use dscore_traffic::close::CloseFrame;
+use dscore_traffic::event::{self, Event};
+use dscore_traffic::{ConnId, Endpoint};
 
-use crate::command::Farewell;
 use crate::context::Context;
 use crate::dialect::Dialect;
-use crate::event::{self, Event};
-use crate::settings::{Endpoint, Settings};
-use crate::table::ConnId;
+use crate::settings::Settings;
 use crate::termination::Terminations;
 
 /// A minute, in which `max_errors` refusals are too many (PROTOCOL.md §10).
@@ -42,7 +42,7 @@ pub(crate) enum Verdict {
     /// Read on.
     Go,
     /// End the connection.
-    Close(Farewell),
+    Close(CloseFrame),
     /// The peer has said that it ends the connection, in its dialect.
     Left,
 }
@@ -50,12 +50,12 @@ pub(crate) enum Verdict {
 impl Verdict {
     /// Whether the peer broke the rules of its dialect.
     pub(crate) fn is_violation(&self) -> bool {
-        matches!(self, Self::Close(farewell) if farewell.code == CloseCode::PROTOCOL_ERROR)
+        matches!(self, Self::Close(close_frame) if close_frame.code == CloseCode::PROTOCOL_ERROR)
     }
 
     /// The peer broke the rules of its dialect.
     pub(crate) fn violation(what: &(impl Display + ?Sized)) -> Self {
-        Self::Close(Farewell::new(
+        Self::Close(CloseFrame::new(
             CloseCode::PROTOCOL_ERROR,
             what.to_string(),
             "protocol_error",
@@ -265,7 +265,7 @@ impl Session {
             return Verdict::Go;
         }
         cx.stats.too_many_errors_total += 1;
-        Verdict::Close(Farewell::new(
+        Verdict::Close(CloseFrame::new(
             CloseCode::POLICY,
             "too many errors",
             "protocol_error",
@@ -358,19 +358,19 @@ impl Session {
     /// Does what is due.
     pub(crate) fn on_timer(&mut self, conn: ConnId, cx: &mut Context) -> Verdict {
         if let Some(terminations) = &mut self.terminations
-            && let Some(farewell) = terminations.expire(conn, cx)
+            && let Some(close_frame) = terminations.expire(conn, cx)
         {
-            return Verdict::Close(farewell);
+            return Verdict::Close(close_frame);
         }
         if self.dialect.deadline() <= cx.now_ms {
             let reason = "no Socket.IO CONNECT in time";
-            return Verdict::Close(Farewell::new(CloseCode::POLICY, reason, ""));
+            return Verdict::Close(CloseFrame::new(CloseCode::POLICY, reason, ""));
         }
         match &self.who {
             Who::Stranger(since) | Who::Asking(_, since)
                 if self.introduce_by(*since, &cx.settings) <= cx.now_ms =>
             {
-                Verdict::Close(Farewell::new(
+                Verdict::Close(CloseFrame::new(
                     CloseCode::POLICY,
                     "authentication timeout",
                     "",
@@ -385,7 +385,7 @@ impl Session {
     fn on_silence(&mut self, conn: ConnId, cx: &mut Context) -> Verdict {
         let silent_ms = cx.now_ms.saturating_sub(self.last_beat);
         if silent_ms >= cx.settings.offline_timeout {
-            return Verdict::Close(Farewell::new(
+            return Verdict::Close(CloseFrame::new(
                 CloseCode::INTERNAL,
                 "heartbeat timeout",
                 "heartbeat_timeout",

@@ -1,13 +1,12 @@
 //! What a socket asks of an Engine.IO session that is not its own: only the reactor has both at hand.
 
 use dscore_proto::engineio::{HandshakeError, Revision};
+use dscore_traffic::command::Response;
+use dscore_traffic::event::HttpRequest;
+use dscore_traffic::{ConnId, Endpoint};
 
-use crate::command::Response;
-use crate::event::HttpRequest;
-use crate::settings::Endpoint;
 use crate::sid::Sid;
 use crate::stats::Stats;
-use crate::table::ConnId;
 
 /// Something for a session, in the order it came.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ pub(crate) enum SessionRequest {
     /// A request with packets has begun.
     Coming { http: ConnId, sid: Sid },
     /// The client of a request that waits for its answer sends no more, and may be gone.
-    Ended(ConnId),
+    CloseInfo(ConnId),
     /// The session of a request whose packets are coming in has ended: they are not to be kept.
     Discard(ConnId),
     /// A request's body is too large; it waits for its answer.

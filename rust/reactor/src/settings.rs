@@ -7,75 +7,7 @@ use std::net::SocketAddr;
 use dscore_proto::connection::Limits;
 use dscore_proto::engineio::{HandshakeError, Query, Revision};
 use dscore_proto::origin::OriginRules;
-
-/// Who speaks on a path, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// Agents and watchers, one JSON object a message (PROTOCOL.md, dialect raw).
-    Raw,
-    /// Agents and watchers, one Socket.IO event a message (PROTOCOL.md, dialect socketio).
-    SocketIo,
-    /// Bare WebSocket messages, handed over as they come.
-    Plain,
-    /// Bare Engine.IO messages, handed over as they come.
-    PlainEngineIo,
-    /// Bare Socket.IO events, handed over as they come.
-    PlainSocketIo,
-}
-
-impl Endpoint {
-    const NAMES: [(Self, &'static str); 5] = [
-        (Self::Raw, "raw"),
-        (Self::SocketIo, "socketio"),
-        (Self::Plain, "plain"),
-        (Self::PlainEngineIo, "plain-engineio"),
-        (Self::PlainSocketIo, "plain-socketio"),
-    ];
-
-    /// The endpoint of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        let mut names = Self::NAMES.into_iter();
-        names
-            .find(|(_, known)| *known == name)
-            .map(|(endpoint, _)| endpoint)
-    }
-
-    /// Its name in a configuration.
-    pub fn name(self) -> &'static str {
-        let mut names = Self::NAMES.into_iter();
-        names
-            .find(|(endpoint, _)| *endpoint == self)
-            .map_or("", |(_, name)| name)
-    }
-
-    /// Whether those who speak there are agents and watchers, of whom the core knows more than their messages.
-    pub fn has_agents(self) -> bool {
-        matches!(self, Self::Raw | Self::SocketIo)
-    }
-
-    /// Whether Engine.IO is spoken there: over polling too.
-    pub fn speaks_engine_io(self) -> bool {
-        !matches!(self, Self::Raw | Self::Plain)
-    }
-
-    /// Whether Socket.IO is spoken there.
-    pub fn speaks_socket_io(self) -> bool {
-        matches!(self, Self::SocketIo | Self::PlainSocketIo)
-    }
-}
-
-/// What newcomers get.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Gate {
-    /// Let in.
-    #[default]
-    Open,
-    /// Upgraded, then closed 1013 `Server shutting down`.
-    Draining,
-    /// Closed 1013 `Server temporarily unavailable`, once it is clear that they are no watchers: at once where there are
-    /// none, else by what they say first.
-    Maintenance,
-}
+use dscore_traffic::Endpoint;
 
 /// Where to listen, and with how many threads: what cannot change while the pool runs.
 #[derive(Clone, Debug)]

@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use crate::table::ConnId;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use dscore_traffic::ConnId;
 
 /// Names a session to its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,16 +22,17 @@ use dscore_proto::agent::{self, Refusal, RefusalCode};
 use dscore_proto::close::CloseCode;
 use dscore_proto::engineio::Revision;
 use dscore_proto::socketio::{self, EventError, Kind, Packet};
+use dscore_traffic::ConnId;
+use dscore_traffic::close::CloseFrame;
+use dscore_traffic::command::OutgoingPacket;
+use dscore_traffic::event::{self, Event, EventParts, Reply};
 use uuid::Uuid;
 
 use crate::agents;
-use crate::command::{Farewell, OutgoingPacket};
 use crate::context::Context;
 use crate::dialect::Dialect;
 use crate::engine_io;
-use crate::event::{self, Event, EventParts, Reply};
 use crate::session::{Session, Verdict, Who};
-use crate::table::ConnId;
 
 pub(crate) mod early;
 mod state;
@@ -105,7 +106,7 @@ pub(crate) fn on_binary(
     if partial.bytes
         > cx.settings.messages.max_message_size + ATTACHMENT_COST * socketio::MAX_ATTACHMENTS
     {
-        return Verdict::Close(Farewell::new(
+        return Verdict::Close(CloseFrame::new(
             CloseCode::TOO_BIG,
             "an event with its attachments is too big",
             "protocol_error",

@@ -11,12 +11,12 @@
 //! exactly one [`Outcome`].
 
 use dscore_proto::close::CloseCode;
+use dscore_traffic::ConnId;
+use dscore_traffic::close::CloseFrame;
+use dscore_traffic::event::{Event, Outcome, OutcomeKind, Progress, TerminationRefused};
 use uuid::Uuid;
 
-use crate::command::Farewell;
 use crate::context::Context;
-use crate::event::{Answer, Ending, Event, Outcome, Progress};
-use crate::table::ConnId;
 
 /// Requests that may wait on one connection; an operator's further ones fail at once.
 const MOST_WAITING: usize = 16;
@@ -53,7 +53,7 @@ impl Terminations {
             finish(
                 conn,
                 termination,
-                Ending::Failed,
+                OutcomeKind::Failed,
                 "too many requests wait for this agent",
                 cx,
             );
@@ -98,7 +98,13 @@ impl Terminations {
             return false;
         }
         for termination in self.waiting.drain(..) {
-            let mut outcome = outcome(conn, termination, Ending::Acked, shortened(message), cx);
+            let mut outcome = outcome(
+                conn,
+                termination,
+                OutcomeKind::Acked,
+                shortened(message),
+                cx,
+            );
             outcome.incomplete = !complete;
             cx.tell(Event::Outcome(Box::new(outcome)));
         }
@@ -118,13 +124,13 @@ impl Terminations {
             return false;
         };
         termination.refused = Some(shortened(message).into());
-        let answer = Answer {
+        let refused = TerminationRefused {
             conn,
             request: termination.request,
             status: shortened(status).into(),
             message: shortened(message).into(),
         };
-        cx.tell(Event::Answer(Box::new(answer)));
+        cx.tell(Event::TerminationRefused(Box::new(refused)));
         true
     }
 
@@ -155,8 +161,8 @@ impl Terminations {
 
     /// Ends those whose deadline has come. When a drain's was among them the connection is to end as well, with these
     /// words.
-    pub(crate) fn expire(&mut self, conn: ConnId, cx: &mut Context) -> Option<Farewell> {
-        let mut farewell = None;
+    pub(crate) fn expire(&mut self, conn: ConnId, cx: &mut Context) -> Option<CloseFrame> {
+        let mut close_frame = None;
         let mut at = 0;
         while let Some(termination) = self.waiting.get(at) {
             if termination.deadline > cx.now_ms {
@@ -165,23 +171,23 @@ impl Terminations {
             }
             let termination = self.waiting.swap_remove(at);
             // PROTOCOL.md §6.5.
-            let (ending, reason) = if termination.notice {
-                (Ending::Notified, "Server shutting down gracefully")
+            let (kind, reason) = if termination.notice {
+                (OutcomeKind::Notified, "Server shutting down gracefully")
             } else {
-                (Ending::TimedOut, "Server shutdown timeout")
+                (OutcomeKind::TimedOut, "Server shutdown timeout")
             };
             if termination.drain {
-                farewell = Some(Farewell::new(CloseCode::GOING_AWAY, reason, "shutdown"));
+                close_frame = Some(CloseFrame::new(CloseCode::GOING_AWAY, reason, "shutdown"));
             }
-            finish(conn, termination, ending, "", cx);
+            finish(conn, termination, kind, "", cx);
         }
-        farewell
+        close_frame
     }
 
     /// The connection has ended.
     pub(crate) fn vanish(&mut self, conn: ConnId, cx: &mut Context) {
         for termination in self.waiting.drain(..) {
-            finish(conn, termination, Ending::Vanished, "", cx);
+            finish(conn, termination, OutcomeKind::Vanished, "", cx);
         }
     }
 
@@ -211,26 +217,32 @@ fn shortened(words: &str) -> &str {
     words.get(..end).unwrap_or_default()
 }
 
-fn finish(conn: ConnId, termination: Termination, ending: Ending, message: &str, cx: &mut Context) {
-    let outcome = outcome(conn, termination, ending, message, cx);
+fn finish(
+    conn: ConnId,
+    termination: Termination,
+    kind: OutcomeKind,
+    message: &str,
+    cx: &mut Context,
+) {
+    let outcome = outcome(conn, termination, kind, message, cx);
     cx.tell(Event::Outcome(Box::new(outcome)));
 }
 
 fn outcome(
     conn: ConnId,
     termination: Termination,
-    ending: Ending,
+    kind: OutcomeKind,
     message: &str,
     cx: &Context,
 ) -> Outcome {
-    let (ending, message) = match (ending, &termination.refused) {
-        (Ending::Acked, _) | (_, None) => (ending, message),
-        (_, Some(refused)) => (Ending::Failed, &**refused),
+    let (kind, message) = match (kind, &termination.refused) {
+        (OutcomeKind::Acked, _) | (_, None) => (kind, message),
+        (_, Some(refused)) => (OutcomeKind::Failed, &**refused),
     };
     Outcome {
         conn,
         request: termination.request,
-        ending,
+        kind,
         incomplete: false,
         latency_us: cx.now_us.saturating_sub(termination.sent_us),
         message: message.into(),
@@ -272,15 +284,15 @@ mod tests {
             _ => terminations.vanish(CONN, cx),
         }
         match &*bench.told() {
-            [Event::Answer(_)] => "refused",
+            [Event::TerminationRefused(_)] => "refused",
             [Event::Outcome(outcome)] => {
                 assert_eq!(terminations.next_deadline(), u64::MAX, "it still waits");
-                match outcome.ending {
-                    Ending::Acked => "acked",
-                    Ending::Failed => "failed",
-                    Ending::TimedOut => "timed out",
-                    Ending::Vanished => "vanished",
-                    Ending::Notified => "notified",
+                match outcome.kind {
+                    OutcomeKind::Acked => "acked",
+                    OutcomeKind::Failed => "failed",
+                    OutcomeKind::TimedOut => "timed out",
+                    OutcomeKind::Vanished => "vanished",
+                    OutcomeKind::Notified => "notified",
                 }
             }
             other => panic!("{other:?}"),

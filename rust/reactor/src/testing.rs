@@ -8,13 +8,13 @@ use std::time::SystemTime;
 use dscore_proto::connection::Limits;
 use dscore_proto::frame;
 use dscore_proto::origin::OriginRules;
+use dscore_traffic::event::Event;
+use dscore_traffic::{ConnId, Endpoint};
 use rtrb::{Consumer, RingBuffer};
 
 use crate::context::Context;
-use crate::event::Event;
 use crate::queue::{Entry, Outlet, Sleeper};
-use crate::settings::{Endpoint, Settings};
-use crate::table::ConnId;
+use crate::settings::Settings;
 
 pub(crate) use rows::table_rows;
 

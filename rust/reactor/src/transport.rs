@@ -7,10 +7,10 @@ use dscore_proto::close::CloseCode;
 use dscore_proto::connection::{Connection, State};
 use dscore_proto::engineio::{Part, PayloadFormat, PayloadWriter, Revision};
 use dscore_proto::frame::{self, Opcode};
+use dscore_traffic::ConnId;
 
 use crate::engine_io::{self, CLOSE_PACKET};
 use crate::session_request::Fields;
-use crate::table::ConnId;
 
 /// What brings the messages.
 #[derive(Debug)]

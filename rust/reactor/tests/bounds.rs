@@ -10,10 +10,11 @@ use std::time::Instant;
 
 use dscore_proto::close::CloseCode;
 use dscore_reactor::Stats;
-use dscore_reactor::command::{Command, Farewell, ReactorCommand, Response};
-use dscore_reactor::event::Event;
-use dscore_reactor::settings::{Gate, Settings};
-use dscore_reactor::table::ConnId;
+use dscore_reactor::settings::Settings;
+use dscore_traffic::ConnId;
+use dscore_traffic::close::CloseFrame;
+use dscore_traffic::command::{Command, ReactorCommand, Response, ServingState};
+use dscore_traffic::event::Event;
 use support::engine_io::Session;
 use support::{Client, PATIENCE, Server, connect, settings};
 
@@ -83,13 +84,17 @@ fn one_that_was_told_to_go_costs_nothing_more() {
 
 #[test]
 fn those_turned_away_at_the_door_cost_nothing() {
-    for gate in [Gate::Draining, Gate::Maintenance, Gate::Open] {
-        let most = if gate == Gate::Open { 0 } else { 100 };
+    for gate in [
+        ServingState::Draining,
+        ServingState::Maintenance,
+        ServingState::Open,
+    ] {
+        let most = if gate == ServingState::Open { 0 } else { 100 };
         let server = Server::start(Settings {
             max_connections: most,
             ..patient()
         });
-        let set_gate = || ReactorCommand::SetGate(gate);
+        let set_gate = || ReactorCommand::SetServingState(gate);
         server.pool.command_all(set_gate).unwrap();
         for _ in 0..3 {
             let mut client = Client::open(server.address(), "/ws");
@@ -117,12 +122,12 @@ fn what_was_kept_behind_an_introduction_goes_with_the_close() {
     client.send_together(&[r#"{"type":"app_ready","instance_id":"a"}"#, &behind]);
     server.introduction();
     server.stats_when("much held", |stats| stats.input_bytes > 50_000);
-    let farewell = || ReactorCommand::CloseAll {
-        farewell: Box::new(Farewell::new(CloseCode::POLICY, "go", "")),
+    let close_frame = || ReactorCommand::CloseAll {
+        close_frame: Box::new(CloseFrame::new(CloseCode::POLICY, "go", "")),
         spread_ms: 0,
         spare_watchers: false,
     };
-    server.pool.command_all(farewell).unwrap();
+    server.pool.command_all(close_frame).unwrap();
     assert_eq!(client.close_code(), 1008);
     server.stats_when("nothing held", |stats| stats.input_bytes <= LITTLE);
 }

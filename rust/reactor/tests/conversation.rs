@@ -9,9 +9,10 @@
 mod support;
 
 use dscore_proto::close::CloseCode;
-use dscore_reactor::command::{Command, Farewell};
-use dscore_reactor::event::{Event, Initiator};
 use dscore_reactor::settings::Settings;
+use dscore_traffic::close::{CloseFrame, Initiator};
+use dscore_traffic::command::Command;
+use dscore_traffic::event::Event;
 use support::{Client, Heard, Server, settings, text_frame};
 
 fn has(text: &str, part: &str) {
@@ -240,14 +241,14 @@ fn both_sides_may_begin_to_close() {
     );
 
     let (mut client, conn) = server.agent("a");
-    let farewell = Farewell {
+    let close_frame = CloseFrame {
         code: CloseCode::TAKEN_OVER,
         reason: "taken over".into(),
         cause: "taken_over".into(),
     };
     server
         .pool
-        .command(conn, Command::Close(Box::new(farewell)))
+        .command(conn, Command::Close(Box::new(close_frame)))
         .unwrap();
     assert_eq!(client.close_frame(), (4409, "taken over".into()));
     let (closed, ended) = server.closed();
@@ -384,7 +385,7 @@ fn the_end_tells_the_last_heartbeat_and_the_round_trip() {
     // The pong goes out before the close frame, and is read before it.
     client.close(1000, "");
     let (_, closed) = server.buried();
-    assert_eq!((closed.ended.code, closed.answer), (1000, 1000));
+    assert_eq!((closed.info.code, closed.answer), (1000, 1000));
     assert!(closed.heartbeat_ms > 0);
     assert!((1..10_000_000).contains(&closed.rtt_us), "{closed:?}");
 }
@@ -411,20 +412,20 @@ fn the_end_tells_what_the_other_side_said_to_it() {
     let (mut obedient, conn) = server.agent("a");
     let (_mute, other) = server.agent("b");
     for conn in [conn, other] {
-        let farewell = Farewell {
+        let close_frame = CloseFrame {
             code: CloseCode::GOING_AWAY,
             reason: "".into(),
             cause: "".into(),
         };
         server
             .pool
-            .command(conn, Command::Close(Box::new(farewell)))
+            .command(conn, Command::Close(Box::new(close_frame)))
             .unwrap();
     }
     assert_eq!(obedient.close_frame().0, 1001);
     for _ in 0..2 {
         let (who, closed) = server.buried();
         let answer = if who == conn { 1001 } else { 0 };
-        assert_eq!((closed.ended.code, closed.answer), (1001, answer));
+        assert_eq!((closed.info.code, closed.answer), (1001, answer));
     }
 }

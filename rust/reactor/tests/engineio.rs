@@ -12,9 +12,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use dscore_proto::origin::OriginRules;
-use dscore_reactor::command::ReactorCommand;
-use dscore_reactor::event::{Initiator, TransportKind};
 use dscore_reactor::settings::Settings;
+use dscore_traffic::close::Initiator;
+use dscore_traffic::event::TransportKind;
 use support::engine_io::{Caller, Http, Session};
 use support::rows::table_rows;
 use support::{Client, Heard, Server, connect, settings};
@@ -325,11 +325,7 @@ fn a_session_keeps_the_ping_times_that_it_was_told() {
     };
     let mut server = Server::start(short);
     let [mut polling, mut websocket] = Caller::both(server.address(), PATH);
-    let configured = Arc::new(settings());
-    server
-        .pool
-        .command_all(|| ReactorCommand::Configure(configured.clone()))
-        .unwrap();
+    server.pool.configure(settings()).unwrap();
     let later = Session::open(server.address(), PATH);
     assert!(
         later

@@ -12,10 +12,10 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
-use dscore_reactor::command::{Command, Response, ResponsePart};
-use dscore_reactor::event::{Event, HttpRequest};
 use dscore_reactor::settings::Settings;
-use dscore_reactor::table::ConnId;
+use dscore_traffic::ConnId;
+use dscore_traffic::command::{Command, Response, ResponsePart};
+use dscore_traffic::event::{Event, HttpRequest};
 use support::{Server, connect, exchange, settings};
 
 /// More than the kernel takes for a socket that nobody reads.

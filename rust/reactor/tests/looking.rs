@@ -7,9 +7,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use dscore_reactor::command::{Command, ReactorCommand};
-use dscore_reactor::event::{Ending, Event};
 use dscore_reactor::settings::Settings;
+use dscore_traffic::command::{Command, ReactorCommand};
+use dscore_traffic::event::{Event, OutcomeKind};
 use support::{Heard, Server, settings, text_frame};
 
 /// Every clock of a peer runs out within so long.
@@ -101,7 +101,7 @@ fn the_clocks_of_one_that_is_ahead_of_its_owner_stand_still() {
     ));
     wait_long(&server);
     // Its answer lies behind what was held back, and was there in time.
-    assert_eq!(server.outcome().ending, Ending::Acked);
+    assert_eq!(server.outcome().kind, OutcomeKind::Acked);
     assert_eq!(client.close_frame(), (1000, "Client terminated".into()));
 }
 

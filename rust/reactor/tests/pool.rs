@@ -13,9 +13,9 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use dscore_proto::handshake;
-use dscore_reactor::command::{Command, ReactorCommand};
-use dscore_reactor::event::Event;
-use dscore_reactor::settings::{Gate, Settings};
+use dscore_reactor::settings::Settings;
+use dscore_traffic::command::{Command, ReactorCommand, ServingState};
+use dscore_traffic::event::Event;
 use support::{Client, Heard, KEY, Server, connect, exchange, settings};
 
 #[test]
@@ -35,12 +35,12 @@ fn newcomers_are_shared_out_evenly() {
 fn drain_2_newcomers_are_upgraded_and_closed_1013() {
     let mut server = Server::with(settings(), 2, 1_024);
     for (gate, reason) in [
-        (Gate::Draining, "Server shutting down"),
-        (Gate::Maintenance, "Server temporarily unavailable"),
+        (ServingState::Draining, "Server shutting down"),
+        (ServingState::Maintenance, "Server temporarily unavailable"),
     ] {
         server
             .pool
-            .command_all(|| ReactorCommand::SetGate(gate))
+            .command_all(|| ReactorCommand::SetServingState(gate))
             .unwrap();
         for _ in 0..2 {
             let mut client = Client::open(server.address(), "/ws");
@@ -50,7 +50,7 @@ fn drain_2_newcomers_are_upgraded_and_closed_1013() {
     }
     server
         .pool
-        .command_all(|| ReactorCommand::SetGate(Gate::Open))
+        .command_all(|| ReactorCommand::SetServingState(ServingState::Open))
         .unwrap();
     server.agent("a");
 }

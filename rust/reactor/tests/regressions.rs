@@ -11,10 +11,10 @@ mod support;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use dscore_reactor::command::{Command, Response};
-use dscore_reactor::event::Event;
 use dscore_reactor::settings::Settings;
-use dscore_reactor::table::ConnId;
+use dscore_traffic::ConnId;
+use dscore_traffic::command::{Command, Response};
+use dscore_traffic::event::Event;
 use support::{Client, PATIENCE, Server, connect, exchange, settings};
 
 /// More than the kernel takes for a socket that nobody reads.
@@ -139,7 +139,7 @@ fn an_agents_own_words_are_cut() {
         r#"{{"type":"app_terminated","request_id":"{id}","status":"NO","message":"{words}"}}"#
     ));
     let length = server.wait("answer", |event| match event {
-        Event::Answer(answer) => Some(answer.message.len()),
+        Event::TerminationRefused(answer) => Some(answer.message.len()),
         _ => None,
     });
     assert_eq!(length, 1_024);

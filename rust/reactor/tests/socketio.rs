@@ -9,10 +9,10 @@
 mod support;
 
 use dscore_proto::socketio::Kind;
-use dscore_reactor::command::{Command, OutgoingPacket};
-use dscore_reactor::event::{Event, EventParts};
 use dscore_reactor::settings::Settings;
-use dscore_reactor::table::ConnId;
+use dscore_traffic::ConnId;
+use dscore_traffic::command::{Command, OutgoingPacket};
+use dscore_traffic::event::{Event, EventParts};
 use support::engine_io::{Caller, Session};
 use support::socket_io::{AGENTS, agents, joined};
 use support::{Client, Server, settings, text_frame};

@@ -8,9 +8,10 @@
 
 mod support;
 
-use dscore_reactor::command::{ReactorCommand, TerminateAll};
-use dscore_reactor::event::{Ending, Initiator};
 use dscore_reactor::settings::Settings;
+use dscore_traffic::close::Initiator;
+use dscore_traffic::command::{ReactorCommand, TerminateAll};
+use dscore_traffic::event::OutcomeKind;
 use support::engine_io::Caller;
 use support::socket_io::{AGENTS, agents, joined};
 use support::{Server, settings};
@@ -61,7 +62,7 @@ fn drain_3_every_agent_is_asked_in_its_dialect_and_ok_ends_it() {
             r#"42["app_terminated",{{"request_id":"{id}","status":"OK","message":"bye"}}]"#
         ));
         let outcome = server.outcome();
-        assert_eq!((outcome.conn, outcome.ending), (conn, Ending::Acked));
+        assert_eq!((outcome.conn, outcome.kind), (conn, OutcomeKind::Acked));
         assert_eq!((&*outcome.message, outcome.drain), ("bye", true));
         // It is not to come back by itself.
         assert_eq!(caller.hear(), "41");
@@ -80,7 +81,7 @@ fn drain_5_the_mute_are_closed_at_their_deadline_and_may_come_back() {
     for (mut caller, _) in callers {
         request_id(&mut caller);
         caller.hears_end(1001, "Server shutdown timeout");
-        assert_eq!(server.outcome().ending, Ending::TimedOut);
+        assert_eq!(server.outcome().kind, OutcomeKind::TimedOut);
         let (_, ended) = server.closed();
         assert_eq!((ended.code, &*ended.cause), (1001, "shutdown"));
     }
@@ -111,7 +112,7 @@ fn an_agent_that_polls_and_is_asked_to_terminate_may_move_before_it_answers() {
             break outcome;
         }
     };
-    assert_eq!(outcome.ending, Ending::Acked);
+    assert_eq!(outcome.kind, OutcomeKind::Acked);
     assert_eq!(session.poll().refusal(), (400, Some(1)));
 }
 
@@ -233,6 +234,9 @@ fn one_who_does_not_poll_in_a_drain_has_failed() {
         server.send(conn, &long);
     }
     let outcome = server.outcome();
-    assert_eq!((outcome.request, outcome.ending), (request, Ending::Failed));
+    assert_eq!(
+        (outcome.request, outcome.kind),
+        (request, OutcomeKind::Failed)
+    );
     assert_eq!(outcome.message, "slow consumer");
 }

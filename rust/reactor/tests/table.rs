@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use dscore_reactor::table::{ConnId, Table};
+use dscore_reactor::table::Table;
+use dscore_traffic::ConnId;
 use proptest::prelude::*;
 
 #[test]

@@ -11,9 +11,10 @@ mod support;
 use std::collections::HashSet;
 
 use dscore_proto::close::CloseCode;
-use dscore_reactor::command::{Command, Farewell, ReactorCommand, TerminateAll};
-use dscore_reactor::event::{Ending, Event};
-use dscore_reactor::table::ConnId;
+use dscore_traffic::ConnId;
+use dscore_traffic::close::CloseFrame;
+use dscore_traffic::command::{Command, ReactorCommand, TerminateAll};
+use dscore_traffic::event::{Event, OutcomeKind};
 use support::{Client, Server, settings};
 
 fn terminate_all(server: &Server, timeout_ms: u64, notice_ms: u64, max_extension_ms: u64) {
@@ -70,8 +71,8 @@ fn drain_4_each_agent_has_its_own_id_and_ok_closes_1000_at_once() {
     for _ in &agents {
         let outcome = server.outcome();
         assert_eq!(
-            (outcome.ending, &*outcome.message, outcome.drain),
-            (Ending::Acked, "said OK", true)
+            (outcome.kind, &*outcome.message, outcome.drain),
+            (OutcomeKind::Acked, "said OK", true)
         );
         assert!(ids.contains(&outcome.request.to_string()));
         assert!(acked.insert(outcome.conn), "one outcome for each agent");
@@ -93,13 +94,13 @@ fn drain_2_only_ok_in_capitals_ends_the_wait() {
     let id = request_id(&mut client);
     answer(&mut client, &id, "ok");
     let status = server.wait("answer", |event| match event {
-        Event::Answer(answer) => Some(answer.status.clone()),
+        Event::TerminationRefused(answer) => Some(answer.status.clone()),
         _ => None,
     });
     assert_eq!(status, "ok");
     answer(&mut client, &id, "OK");
     let outcome = server.outcome();
-    assert_eq!((outcome.conn, outcome.ending), (conn, Ending::Acked));
+    assert_eq!((outcome.conn, outcome.kind), (conn, OutcomeKind::Acked));
 }
 
 #[test]
@@ -120,11 +121,11 @@ fn drain_5_a_refusal_and_silence_are_both_closed_1001_and_told_apart() {
     for _ in 0..2 {
         let outcome = server.outcome();
         let expected = if outcome.conn == refuser {
-            Ending::Failed
+            OutcomeKind::Failed
         } else {
-            Ending::TimedOut
+            OutcomeKind::TimedOut
         };
-        assert_eq!(outcome.ending, expected);
+        assert_eq!(outcome.kind, expected);
         assert!(
             outcome.latency_us >= 200_000,
             "{} µs is early",
@@ -156,7 +157,7 @@ fn drain_5_an_agent_that_never_sent_app_ready_is_only_given_notice() {
         client.close_frame(),
         (1001, "Server shutting down gracefully".into())
     );
-    assert_eq!(server.outcome().ending, Ending::Notified);
+    assert_eq!(server.outcome().kind, OutcomeKind::Notified);
 }
 
 #[test]
@@ -176,7 +177,7 @@ fn drain_4_progress_moves_an_agents_own_deadline_but_not_past_the_latest() {
     assert!((1..=400).contains(&granted), "{granted} ms granted");
     assert_eq!(client.close_frame().0, 1001);
     let outcome = server.outcome();
-    assert_eq!(outcome.ending, Ending::TimedOut);
+    assert_eq!(outcome.kind, OutcomeKind::TimedOut);
     assert!(
         outcome.latency_us >= 390_000,
         "{} µs: the extension was not given",
@@ -192,7 +193,7 @@ fn an_agent_that_vanishes_is_told_before_its_end() {
     request_id(&mut client);
     drop(client);
     let outcome = server.outcome();
-    assert_eq!((outcome.conn, outcome.ending), (conn, Ending::Vanished));
+    assert_eq!((outcome.conn, outcome.kind), (conn, OutcomeKind::Vanished));
     assert_eq!(server.closed().0, conn);
 }
 
@@ -218,7 +219,7 @@ fn an_answer_to_an_unknown_repeated_or_foreign_request_changes_nothing() {
     answer(&mut one, &first, "OK");
     answer(&mut one, &first, "OK");
     assert_eq!(one.close_frame(), (1000, "Client terminated".into()));
-    assert_eq!(server.outcome().ending, Ending::Acked);
+    assert_eq!(server.outcome().kind, OutcomeKind::Acked);
     server.stats_when("stray answer", |stats| stats.unmatched_acks_total == 3);
 }
 
@@ -233,8 +234,8 @@ fn a_single_request_leaves_the_connection_unless_it_is_acked() {
     assert_eq!(request_id(&mut client), first.to_string());
     let outcome = server.outcome();
     assert_eq!(
-        (outcome.request, outcome.ending, outcome.drain),
-        (first, Ending::TimedOut, false)
+        (outcome.request, outcome.kind, outcome.drain),
+        (first, OutcomeKind::TimedOut, false)
     );
     client.send(r#"{"type":"heartbeat","clientName":"a"}"#);
     assert!(
@@ -259,7 +260,7 @@ fn a_single_request_leaves_the_connection_unless_it_is_acked() {
     assert!(
         settled
             .iter()
-            .all(|outcome| outcome.ending == Ending::Acked)
+            .all(|outcome| outcome.kind == OutcomeKind::Acked)
     );
     assert_eq!(settled.map(|outcome| outcome.request), [second, third]);
     server.closed();
@@ -269,8 +270,8 @@ fn a_single_request_leaves_the_connection_unless_it_is_acked() {
         .terminate(conn, 60_000, 0, "Server shutting down")
         .unwrap();
     assert_eq!(
-        server.outcome().ending,
-        Ending::Vanished,
+        server.outcome().kind,
+        OutcomeKind::Vanished,
         "one that has gone gets its outcome too"
     );
 }
@@ -293,7 +294,7 @@ fn a_single_request_is_given_the_time_its_agent_asks_for() {
     });
     assert!((60_000..=65_000).contains(&granted), "{granted} ms");
     answer(&mut client, &id, "OK");
-    assert_eq!(server.outcome().ending, Ending::Acked);
+    assert_eq!(server.outcome().kind, OutcomeKind::Acked);
 }
 
 #[test]
@@ -316,8 +317,8 @@ fn drain_4_an_ok_that_is_not_complete_is_an_ack_and_says_so() {
         assert_eq!(client.close_frame().0, 1000);
         let outcome = server.outcome();
         assert_eq!(
-            (outcome.ending, outcome.incomplete, &*outcome.message),
-            (Ending::Acked, incomplete, "no index")
+            (outcome.kind, outcome.incomplete, &*outcome.message),
+            (OutcomeKind::Acked, incomplete, "no index")
         );
         server.closed();
     }
@@ -327,7 +328,7 @@ fn drain_4_an_ok_that_is_not_complete_is_an_ack_and_says_so() {
 fn closing_all_is_spread_over_the_time_given() {
     let mut server = Server::start(settings());
     let mut agents: Vec<Client> = (0..5).map(|n| server.agent(&format!("a-{n}")).0).collect();
-    let farewell = Farewell {
+    let close_frame = CloseFrame {
         code: CloseCode::GOING_AWAY,
         reason: "Server shutting down gracefully".into(),
         cause: "shutdown".into(),
@@ -336,7 +337,7 @@ fn closing_all_is_spread_over_the_time_given() {
     server
         .pool
         .command_all(|| ReactorCommand::CloseAll {
-            farewell: Box::new(farewell.clone()),
+            close_frame: Box::new(close_frame.clone()),
             spread_ms: 500,
             spare_watchers: false,
         })
@@ -383,7 +384,7 @@ fn agents_that_come_and_go_during_a_broadcast_are_told_once_or_never() {
     let mut newcomers = churn.join().unwrap();
     let mut acked = 0;
     while acked < 300 {
-        acked += usize::from(server.outcome().ending == Ending::Acked);
+        acked += usize::from(server.outcome().kind == OutcomeKind::Acked);
     }
     for client in &mut newcomers {
         client.send("not json");

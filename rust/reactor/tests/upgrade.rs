@@ -10,9 +10,10 @@ mod support;
 
 use std::time::Instant;
 
-use dscore_reactor::command::ReactorCommand;
-use dscore_reactor::event::{Event, Initiator};
-use dscore_reactor::settings::{Gate, Settings};
+use dscore_reactor::settings::Settings;
+use dscore_traffic::close::Initiator;
+use dscore_traffic::command::{ReactorCommand, ServingState};
+use dscore_traffic::event::Event;
 use support::engine_io::{Caller, Http, Session};
 use support::{Client, PATIENCE, Server, settings};
 
@@ -214,15 +215,15 @@ fn a_session_that_has_moved_is_none_of_those_that_poll() {
 #[test]
 fn newcomers_find_the_door_shut_and_those_inside_go_on() {
     for (gate, reason) in [
-        (Gate::Draining, "Server shutting down"),
-        (Gate::Maintenance, "Server temporarily unavailable"),
+        (ServingState::Draining, "Server shutting down"),
+        (ServingState::Maintenance, "Server temporarily unavailable"),
     ] {
         let mut server = Server::start(settings());
         let mut session = Session::open(server.address(), PATH);
         let (conn, _) = server.opened();
         server
             .pool
-            .command_all(|| ReactorCommand::SetGate(gate))
+            .command_all(|| ReactorCommand::SetServingState(gate))
             .unwrap();
         // Commands keep their order: when this was sent the gate is shut.
         server.send(conn, "shut");

@@ -3,17 +3,16 @@
 use dscore_proto::ProtocolError;
 use dscore_proto::connection::{Event as Incoming, MAX_LEFTOVER};
 use dscore_proto::engineio::{self, Packet};
+use dscore_traffic::ConnId;
+use dscore_traffic::close::{CloseFrame, CloseInfo};
 
 use super::Conversation;
 use crate::agents;
-use crate::command::Farewell;
 use crate::context::Context;
 use crate::dialect;
 use crate::engine_io;
-use crate::event::Ended;
 use crate::session::{Session, Verdict, Who};
 use crate::session_request::SessionRequest;
-use crate::table::ConnId;
 use crate::transport::Transport;
 
 /// Packets of one request dealt with at a time: a body may hold half a million, and others wait.
@@ -75,7 +74,7 @@ impl Conversation {
             Ok(None) => return false,
             Ok(Some(event)) => match on_event(&mut self.session, conn, event, cx) {
                 Ok(verdict) => self.obey(verdict, cx),
-                Err(ended) => _ = self.end(ended, cx),
+                Err(info) => _ = self.end(info, cx),
             },
             Err(violation) => self.fail(conn, violation, before, cx),
         }
@@ -119,10 +118,10 @@ impl Conversation {
     pub(super) fn obey(&mut self, verdict: Verdict, cx: &mut Context) {
         match verdict {
             Verdict::Go => {}
-            Verdict::Close(farewell) => self.close(&farewell, cx),
+            Verdict::Close(close_frame) => self.close(&close_frame, cx),
             Verdict::Left => {
                 self.transport.leave(&mut cx.out);
-                self.end(Ended::by_peer(None, ""), cx);
+                self.end(CloseInfo::by_peer(None, ""), cx);
             }
         }
     }
@@ -131,9 +130,9 @@ impl Conversation {
     fn fail(&mut self, conn: ConnId, violation: ProtocolError, from: usize, cx: &mut Context) {
         cx.stats.protocol_errors_total += 1;
         let (code, reason) = (violation.close_code(), violation.to_string());
-        let farewell = Farewell::new(code, reason, "protocol_error");
+        let close_frame = CloseFrame::new(code, reason, "protocol_error");
         let is_plain = matches!(self.session.who, Who::Plain);
-        let end = self.end(Ended::by_us(&farewell), cx);
+        let end = self.end(CloseInfo::by_us(&close_frame), cx);
         end.fail();
         // A message that was whole and right is answered before the one that was not ends the connection.
         if is_plain && cx.out.len() > from {
@@ -149,7 +148,7 @@ fn on_event(
     conn: ConnId,
     event: Incoming<'_>,
     cx: &mut Context,
-) -> Result<Verdict, Ended> {
+) -> Result<Verdict, CloseInfo> {
     match event {
         Incoming::Text(text) => {
             cx.stats.messages_received_total += 1;
@@ -164,6 +163,6 @@ fn on_event(
             session.pong(payload, cx);
             Ok(Verdict::Go)
         }
-        Incoming::Close { code, reason } => Err(Ended::by_peer(code, reason)),
+        Incoming::Close { code, reason } => Err(CloseInfo::by_peer(code, reason)),
     }
 }

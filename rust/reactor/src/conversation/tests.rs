@@ -9,8 +9,8 @@ use crate::transport::Waiting;
 const CLOSE: &[u8] = b"\x88\x80\0\0\0\0";
 const UNKNOWN_OPCODE: &[u8] = b"\x83\x80\0\0\0\0";
 
-fn farewell() -> Farewell {
-    Farewell::new(CloseCode::NORMAL, "", "")
+fn close_frame() -> CloseFrame {
+    CloseFrame::new(CloseCode::NORMAL, "", "")
 }
 
 fn hears(peer: &mut Conversation, frame: &[u8], bench: &mut Bench) {
@@ -22,7 +22,7 @@ fn in_phase(phase: &str, endpoint: Endpoint, bench: &mut Bench) -> Conversation 
     let mut peer = Conversation::new(endpoint, transport, Dialect::Raw, &mut bench.cx);
     match phase {
         "open" => {}
-        "closing" => peer.close(&farewell(), &mut bench.cx),
+        "closing" => peer.close(&close_frame(), &mut bench.cx),
         _ => hears(&mut peer, UNKNOWN_OPCODE, bench),
     }
     if phase == "failed" {
@@ -48,7 +48,7 @@ fn next(from: &str, column: usize, endpoint: Endpoint) -> &'static str {
     let mut peer = in_phase(from, endpoint, &mut bench);
     assert_eq!(phase(&peer), from);
     match column {
-        1 => peer.close(&farewell(), &mut bench.cx),
+        1 => peer.close(&close_frame(), &mut bench.cx),
         2 => hears(&mut peer, CLOSE, &mut bench),
         3 => hears(&mut peer, UNKNOWN_OPCODE, &mut bench),
         4 => peer.release(&mut bench.cx),
@@ -115,7 +115,7 @@ fn whoever_polls_is_closed_as_soon_as_we_have_closed_it() {
     let mut bench = Bench::new();
     let mut peer = polling(&mut bench);
     assert_eq!(phase(&peer), "open");
-    peer.close(&farewell(), &mut bench.cx);
+    peer.close(&close_frame(), &mut bench.cx);
     assert_eq!(
         (phase(&peer), &*bench.said()),
         ("closed", &["1".to_owned()][..])
@@ -183,7 +183,7 @@ fn one_is_told_not_to_come_back_where_it_is_not_to() {
         let mut peer = Conversation::new(endpoint, transport, dialect, &mut bench.cx);
         hears(&mut peer, b"\x81\x82\0\0\0\x0040", &mut bench);
         bench.said();
-        peer.close(&Farewell::new(code, reason, ""), &mut bench.cx);
+        peer.close(&CloseFrame::new(code, reason, ""), &mut bench.cx);
         let said = bench.said();
         assert_eq!(said[0] == "41", is_told, "{code:?} {reason}: {said:?}");
     }

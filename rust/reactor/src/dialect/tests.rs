@@ -1,5 +1,6 @@
+use dscore_traffic::event::Event;
+
 use super::*;
-use crate::event::Event;
 use crate::testing::{Bench, CONN, table_rows};
 
 const MESSAGE: &[u8] = br#"{"type":"x","a":1}"#;

@@ -2,14 +2,14 @@
 
 use dscore_proto::engineio::Query;
 use dscore_proto::http::HttpError;
+use dscore_traffic::ConnId;
+use dscore_traffic::event::{Event, HttpRequest};
 
 use super::{Asked, HttpPeer, State, Step};
 use crate::answer::Exchange;
 use crate::context::Context;
-use crate::event::{Event, HttpRequest};
 use crate::session_request::SessionRequest;
 use crate::sid::Sid;
-use crate::table::ConnId;
 
 /// A whole request of at most so many bytes is answered however much all peers together hold: probes, metrics and the
 /// operator get through any storm (PROTOCOL.md §10), and a connection has one such request at a time.

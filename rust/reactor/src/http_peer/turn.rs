@@ -3,11 +3,11 @@
 use dscore_proto::engineio::Query;
 use dscore_proto::http::{self, BodyReader, Head, Particulars};
 use dscore_proto::origin::Addressed;
+use dscore_traffic::ConnId;
 
 use super::{HttpPeer, State, Step};
 use crate::context::Context;
 use crate::pacer::Turn;
-use crate::table::ConnId;
 
 impl HttpPeer {
     /// What comes of an upgrade or opening whose head takes so many bytes; `None` if it may go on.

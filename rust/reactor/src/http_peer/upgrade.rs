@@ -4,18 +4,17 @@ use dscore_proto::connection::{Connection, Role};
 use dscore_proto::engineio::{HandshakeError, Query};
 use dscore_proto::handshake::{self, UpgradeRules};
 use dscore_proto::http::{BodyKind, Head, WEBSOCKET_METHODS};
+use dscore_traffic::command::{Response, ServingState};
+use dscore_traffic::event::{Event, Opened, TransportKind};
+use dscore_traffic::{ConnId, Endpoint};
 
 use super::{Asked, HttpPeer, Step, bearer};
 use crate::answer::Exchange;
-use crate::command::Response;
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
-use crate::event::{Event, Opened, TransportKind};
 use crate::session_request::{self, SessionRequest};
-use crate::settings::{Endpoint, Gate};
 use crate::sid::Sid;
-use crate::table::ConnId;
 use crate::transport::Transport;
 
 impl HttpPeer {
@@ -137,10 +136,12 @@ impl HttpPeer {
 
     /// Why a newcomer is closed 1013, if it is. A refused upgrade would read as 1006 in a browser (PROTOCOL.md §6.2).
     pub(super) fn turned_away(&self, may_watch: bool, cx: &mut Context) -> Option<&'static str> {
-        match cx.gate {
-            Gate::Draining => return Some("Server shutting down"),
-            Gate::Maintenance if !may_watch => return Some("Server temporarily unavailable"),
-            Gate::Open | Gate::Maintenance => {}
+        match cx.serving {
+            ServingState::Draining => return Some("Server shutting down"),
+            ServingState::Maintenance if !may_watch => {
+                return Some("Server temporarily unavailable");
+            }
+            ServingState::Open | ServingState::Maintenance => {}
         }
         let has_place = !self.over_limit || cx.take_place();
         (!has_place).then_some("Server connection limit reached")

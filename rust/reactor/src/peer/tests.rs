@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use dscore_proto::engineio::Revision;
+use dscore_traffic::Endpoint;
 
 use super::*;
-use crate::settings::{Endpoint, Settings};
+use crate::settings::Settings;
 use crate::testing::{Bench, CONN};
 use crate::transport::Waiting;
 

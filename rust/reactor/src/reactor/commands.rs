@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
+use dscore_traffic::ConnId;
+use dscore_traffic::command::{Command, Notify, ReactorCommand};
+use dscore_traffic::event::{Event, LastSeen, Outcome, OutcomeKind};
 use uuid::Uuid;
 
 use super::Reactor;
 use crate::broadcast::{Closing, TerminateFrame, Walk, send_terminate};
-use crate::command::{Command, Notify, ReactorCommand};
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::SharedFrame;
-use crate::event::{Ending, Event, LastSeen, Outcome};
 use crate::peer::{Peer, Stage};
 use crate::queue::Order;
 use crate::session::{Verdict, Who};
 use crate::socket_io;
-use crate::table::ConnId;
 use crate::termination::Termination;
 
 /// Taken in one turn.
@@ -30,6 +30,7 @@ impl Reactor {
             match order {
                 Order::Peer(conn, command) => self.serve_command(conn, command),
                 Order::Reactor(command) => self.serve_reactor_command(command),
+                Order::Configure(settings) => self.cx.configure(settings),
                 Order::SendMany(conns, frame) => self.send_many(conns, frame),
                 Order::Settled(conn) => self.release(conn),
                 Order::Adopt(newcomer) => self.adopt(newcomer),
@@ -50,12 +51,12 @@ impl Reactor {
     fn serve_reactor_command(&mut self, command: ReactorCommand) {
         match command {
             ReactorCommand::CloseAll {
-                farewell,
+                close_frame,
                 spread_ms,
                 spare_watchers,
             } => {
                 let closing = Closing {
-                    farewell: *farewell,
+                    close_frame: *close_frame,
                     spread_ms,
                     spare_watchers,
                 };
@@ -66,13 +67,12 @@ impl Reactor {
                 let walk = Walk::terminate(*order, &self.cx);
                 self.walks.push_back(walk);
             }
-            ReactorCommand::SetGate(gate) => self.cx.gate = gate,
+            ReactorCommand::SetServingState(serving) => self.cx.serving = serving,
             ReactorCommand::ReadLastSeen => {
                 let last_seen = Box::new(self.last_seen());
                 self.cx.tell(Event::LastSeen(last_seen));
             }
             ReactorCommand::Look(number) => self.looks.push_back((self.cx.now_us, number)),
-            ReactorCommand::Configure(settings) => self.cx.configure(settings),
         }
     }
 
@@ -159,7 +159,7 @@ fn miss(command: &Command, conn: ConnId, cx: &mut Context) {
         cannot_terminate(
             conn,
             *request,
-            Ending::Vanished,
+            OutcomeKind::Vanished,
             "the agent is not connected",
             cx,
         );
@@ -198,11 +198,11 @@ fn apply_to_conversation(
         Command::Refuse { frame } => {
             conversation.session.stay_stranger();
             conversation.send(&frame, cx);
-            if let Verdict::Close(farewell) = conversation.session.count_error(cx) {
-                conversation.close(&farewell, cx);
+            if let Verdict::Close(close_frame) = conversation.session.count_error(cx) {
+                conversation.close(&close_frame, cx);
             }
         }
-        Command::Close(farewell) => conversation.close(&farewell, cx),
+        Command::Close(close_frame) => conversation.close(&close_frame, cx),
         Command::HearNextBeat => conversation.session.hear_next_beat(conn, cx),
         Command::Terminate {
             request,
@@ -240,7 +240,7 @@ fn terminate_one(
         cannot_terminate(
             conn,
             termination.request,
-            Ending::Vanished,
+            OutcomeKind::Vanished,
             "the connection is closing",
             cx,
         );
@@ -255,11 +255,11 @@ fn terminate_one(
     );
 }
 
-fn cannot_terminate(conn: ConnId, request: Uuid, ending: Ending, why: &str, cx: &mut Context) {
+fn cannot_terminate(conn: ConnId, request: Uuid, kind: OutcomeKind, why: &str, cx: &mut Context) {
     cx.tell(Event::Outcome(Box::new(Outcome {
         conn,
         request,
-        ending,
+        kind,
         incomplete: false,
         latency_us: 0,
         message: why.into(),

@@ -9,10 +9,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use dscore_traffic::ConnId;
+use dscore_traffic::event::{Event, Gap};
+
 use super::{LOBBY, Reactor, TICK_MS};
-use crate::event::{Event, Gap};
 use crate::sys::ReadyList;
-use crate::table::ConnId;
 
 /// How long to sleep when the owner is behind and output may still go out.
 const PAUSED_NAP: Duration = Duration::from_millis(2);

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use dscore_traffic::event::Ends;
+
 use super::{LISTENER, Reactor};
 use crate::acceptor::{Acceptor, turn_away};
-use crate::event::Ends;
 use crate::http_peer::HttpPeer;
 use crate::peer::Peer;
 use crate::queue::{Newcomer, Order};

@@ -5,19 +5,19 @@
 use dscore_proto::close::CloseCode;
 use dscore_proto::engineio::{HandshakeError, PayloadFormat, Query, Revision};
 use dscore_proto::http;
+use dscore_traffic::close::CloseFrame;
+use dscore_traffic::command::{Response, ServingState};
+use dscore_traffic::event::{Event, HttpRequest, Opened, TransportKind};
+use dscore_traffic::{ConnId, Endpoint};
 
 use super::Reactor;
 use super::commands::after_response;
-use crate::command::{Farewell, Response};
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
-use crate::event::{Event, HttpRequest, Opened, TransportKind};
 use crate::http_peer::bearer;
 use crate::peer::{Peer, Stage};
 use crate::session_request::{answer, refusal};
-use crate::settings::{Endpoint, Gate};
-use crate::table::ConnId;
 use crate::transport::{Polling, Push, Transport, Waiting, payload};
 
 /// Seconds that whoever is turned away is asked to wait: as long as after a close 1013 (PROTOCOL.md §7).
@@ -39,11 +39,11 @@ impl Reactor {
         if !is_full && self.is_extra(waiting.http) {
             is_full = !self.take_place_for(waiting.http);
         }
-        let is_shut = match self.cx.gate {
-            Gate::Open => false,
+        let is_shut = match self.cx.serving {
+            ServingState::Open => false,
             // Where there may be watchers, what the session says first decides.
-            Gate::Maintenance => !endpoint.has_agents(),
-            Gate::Draining => true,
+            ServingState::Maintenance => !endpoint.has_agents(),
+            ServingState::Draining => true,
         };
         if is_shut || is_full {
             self.cx.stats.refused_total += 1;
@@ -162,16 +162,16 @@ impl Reactor {
         session: ConnId,
         reason: &'static str,
     ) -> Result<(), HandshakeError> {
-        let farewell = Farewell::new(CloseCode::PROTOCOL_ERROR, reason, "protocol_error");
-        self.end_session(session, &farewell);
+        let close_frame = CloseFrame::new(CloseCode::PROTOCOL_ERROR, reason, "protocol_error");
+        self.end_session(session, &close_frame);
         Err(HandshakeError::BadRequest)
     }
 
-    pub(super) fn end_session(&mut self, session: ConnId, farewell: &Farewell) {
+    pub(super) fn end_session(&mut self, session: ConnId, close_frame: &CloseFrame) {
         if let Some((peer, cx)) = self.peer(session)
             && let Stage::Conversation(conversation) = &mut peer.stage
         {
-            conversation.close(farewell, cx);
+            conversation.close(close_frame, cx);
             // The poll that waits hears of it. There need be none: the request that was wrong is answered too.
             let polls = conversation.transport.polling();
             peer.finished |= polls.is_some_and(|polling| polling.poll.is_none());

@@ -13,16 +13,15 @@
 
 use dscore_proto::close::CloseCode;
 use dscore_proto::engineio::{HandshakeError, Query, Revision};
+use dscore_traffic::close::CloseFrame;
+use dscore_traffic::event::HttpRequest;
+use dscore_traffic::{ConnId, Endpoint};
 
 use super::Reactor;
 use super::commands::resume;
-use crate::command::Farewell;
 use crate::cors::{cross_origin, preflight};
-use crate::event::HttpRequest;
 use crate::session_request::{Fields, SessionRequest, answer, refusal};
-use crate::settings::Endpoint;
 use crate::sid::Sid;
-use crate::table::ConnId;
 use crate::transport::Waiting;
 
 /// Taken in one turn. An answer brings on the next request of those that were sent ahead of it.
@@ -77,14 +76,14 @@ impl Reactor {
                     self.discard_body(http);
                 }
             }
-            SessionRequest::Ended(http) => self.free_poll(http),
+            SessionRequest::CloseInfo(http) => self.free_poll(http),
             SessionRequest::Discard(http) => self.discard_body(http),
             SessionRequest::TooBig(request) => {
                 let reason = "the body of a request is too large";
-                let farewell = Farewell::new(CloseCode::TOO_BIG, reason, "protocol_error");
+                let close_frame = CloseFrame::new(CloseCode::TOO_BIG, reason, "protocol_error");
                 let sid = Query::of(&request.target).sid.and_then(Sid::parse);
                 if let Some(sid) = sid.filter(|sid| self.polls(*sid)) {
-                    self.end_session(sid.conn, &farewell);
+                    self.end_session(sid.conn, &close_frame);
                 }
                 let headers = cross_origin(&request, &self.cx.settings).unwrap_or_default();
                 let response = answer(413, "text/plain", headers, reason.into());

@@ -2,9 +2,10 @@
 
 use std::collections::{BinaryHeap, VecDeque};
 
+use dscore_traffic::ConnId;
+
 use super::Reactor;
 use crate::peer::{Peer, Stage};
-use crate::table::ConnId;
 
 /// Room in the queues of a reactor that stays after a burst.
 const KEPT_ROOM: usize = 1024;

@@ -2,13 +2,13 @@
 //! request is for a session of its own.
 
 use dscore_proto::engineio::HandshakeError;
+use dscore_traffic::ConnId;
 
 use super::Reactor;
 use crate::peer::{Peer, Stage};
 use crate::probe::Phase;
 use crate::queue::{Newcomer, Order};
 use crate::sys::Socket;
-use crate::table::ConnId;
 
 impl Reactor {
     /// A request for a WebSocket that is to take over.

@@ -1,14 +1,15 @@
 //! Connections that give up their places, or their descriptors, to agents: see [`crate::places`].
 
 use dscore_proto::close::CloseCode;
+use dscore_traffic::ConnId;
+use dscore_traffic::close::CloseFrame;
 
 use super::Reactor;
 use crate::claim::Claim;
-use crate::command::Farewell;
 use crate::peer::{Peer, Stage};
 use crate::places::Standing;
 use crate::queue::Order;
-use crate::table::{ConnId, Table};
+use crate::table::Table;
 
 impl Reactor {
     /// Meets what the handlers of this turn have claimed.
@@ -66,7 +67,10 @@ impl Reactor {
         };
         if matches!(peer.stage, Stage::Conversation(_)) && peer.socket.is_none() {
             let reason = "Server connection limit reached";
-            self.end_session(conn, &Farewell::new(CloseCode::TRY_AGAIN_LATER, reason, ""));
+            self.end_session(
+                conn,
+                &CloseFrame::new(CloseCode::TRY_AGAIN_LATER, reason, ""),
+            );
         } else {
             peer.finished = true;
             self.settle(conn);

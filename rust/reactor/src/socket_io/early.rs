@@ -5,14 +5,14 @@
 //! dialect.
 
 use dscore_proto::agent::Kind;
+use dscore_traffic::ConnId;
+use dscore_traffic::event::EventParts;
 
 use super::state::SocketIo;
 use super::{ATTACHMENT_COST, on_event_data, socket_io};
 use crate::agents;
 use crate::context::Context;
-use crate::event::EventParts;
 use crate::session::{Session, Verdict, Who};
-use crate::table::ConnId;
 
 /// Events of one connection that wait.
 const MAX_EVENTS: usize = 32;

@@ -1,5 +1,6 @@
+use dscore_traffic::Endpoint;
+
 use super::*;
-use crate::settings::Endpoint;
 use crate::testing::{Bench, CONN, table_rows};
 
 const TAKEN: &str = "/custom";
@@ -285,7 +286,7 @@ fn attachments_come_when_they_are_due_and_no_larger_than_a_message() {
 
 fn code(verdict: &Verdict) -> CloseCode {
     match verdict {
-        Verdict::Close(farewell) => farewell.code,
+        Verdict::Close(close_frame) => close_frame.code,
         other => panic!("{other:?}"),
     }
 }

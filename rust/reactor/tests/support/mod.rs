@@ -26,11 +26,12 @@ use dscore_proto::connection::{Connection, Event as Incoming, Limits, Role};
 use dscore_proto::frame::{self, Opcode};
 use dscore_proto::handshake;
 use dscore_proto::origin::OriginRules;
-use dscore_reactor::command::{Command, Farewell, Notify, Outgoing};
-use dscore_reactor::event::{Closed, Ended, Event, Outcome, TransportKind};
-use dscore_reactor::settings::{Endpoint, ListenSettings, Settings};
-use dscore_reactor::table::ConnId;
+use dscore_reactor::settings::{ListenSettings, Settings};
 use dscore_reactor::{ReactorPool, Stats};
+use dscore_traffic::close::{CloseFrame, CloseInfo};
+use dscore_traffic::command::{Command, Notify, Outgoing};
+use dscore_traffic::event::{Closed, Event, Outcome, TransportKind};
+use dscore_traffic::{ConnId, Endpoint};
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -161,8 +162,10 @@ impl Server {
 
     pub fn close(&self, conn: ConnId, code: u16, reason: &'static str) {
         let code = CloseCode::new(code).unwrap();
-        let farewell = Box::new(Farewell::new(code, reason, ""));
-        self.pool.command(conn, Command::Close(farewell)).unwrap();
+        let close_frame = Box::new(CloseFrame::new(code, reason, ""));
+        self.pool
+            .command(conn, Command::Close(close_frame))
+            .unwrap();
     }
 
     /// Takes events until one fits, which is removed and returned; the others stay.
@@ -218,9 +221,9 @@ impl Server {
         }
     }
 
-    pub fn closed(&mut self) -> (ConnId, Ended) {
+    pub fn closed(&mut self) -> (ConnId, CloseInfo) {
         let (conn, closed) = self.buried();
-        (conn, closed.ended)
+        (conn, closed.info)
     }
 
     pub fn outcome(&mut self) -> Outcome {

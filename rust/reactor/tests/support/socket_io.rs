@@ -1,7 +1,7 @@
 //! Socket.IO clients on each transport.
 
-use dscore_reactor::event::Event;
-use dscore_reactor::table::ConnId;
+use dscore_traffic::ConnId;
+use dscore_traffic::event::Event;
 
 use super::Server;
 use super::engine_io::Caller;

@@ -1,13 +1,11 @@
-//! What reactors are told. Plain data that crosses threads; what they tell is in [`crate::event`].
+//! Commands into the reactors; what comes out of them is in `event.rs`.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use dscore_proto::close::CloseCode;
 use dscore_proto::socketio::Kind;
 use uuid::Uuid;
 
-use crate::settings::{Gate, Settings};
+use crate::close::CloseFrame;
 
 /// What is to be done with one connection. For one that has gone it is dropped, silently: its end was told.
 #[derive(Debug)]
@@ -26,7 +24,7 @@ pub enum Command {
         /// Frames to send before anything else.
         replies: Vec<Arc<[u8]>>,
     },
-    /// It may stay nobody as long as it likes.
+    /// It may stay unauthenticated for as long as it likes.
     LiftDeadline,
     /// Send `error`, count it, read on.
     Refuse {
@@ -38,7 +36,7 @@ pub enum Command {
     /// Send one Socket.IO packet; dropped where that is not spoken.
     SendPacket(Box<OutgoingPacket>),
     /// Begin the closing handshake.
-    Close(Box<Farewell>),
+    Close(Box<CloseFrame>),
     /// Report the next heartbeat or connection_check_response; at once, if one came after the last miss.
     HearNextBeat,
     /// terminate_app for one agent.
@@ -66,7 +64,7 @@ pub enum ReactorCommand {
     /// Begin the closing handshake with every WebSocket, evenly over `spread_ms`; idle HTTP connections end at once.
     CloseAll {
         /// What to say.
-        farewell: Box<Farewell>,
+        close_frame: Box<CloseFrame>,
         /// Over how long.
         spread_ms: u64,
         /// Whether connections that only watch stay.
@@ -74,62 +72,12 @@ pub enum ReactorCommand {
     },
     /// terminate_app for every agent.
     TerminateAll(Box<TerminateAll>),
-    /// What newcomers get from here on.
-    SetGate(Gate),
+    /// What new connections get from here on.
+    SetServingState(ServingState),
     /// Report when each connection was last heard of.
     ReadLastSeen,
     /// Report when all that lies in the sockets by then was read.
     Look(u64),
-    /// New limits and times.
-    Configure(Arc<Settings>),
-}
-
-/// A close frame to send, and the cause to report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Farewell {
-    /// The code.
-    pub code: CloseCode,
-    /// The reason, in the frame.
-    pub reason: Cow<'static, str>,
-    /// The `reason_code`, in the event.
-    pub cause: Cow<'static, str>,
-}
-
-impl Farewell {
-    /// Parting words; "" for a cause that has no `reason_code`.
-    pub fn new(
-        code: CloseCode,
-        reason: impl Into<Cow<'static, str>>,
-        cause: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self {
-            code,
-            reason: reason.into(),
-            cause: cause.into(),
-        }
-    }
-
-    /// Whether a client is not to come back by itself after it (PROTOCOL.md §6). Of the many reasons for 1008 only these
-    /// two: the others are over when the client begins anew.
-    pub(crate) fn is_for_good(&self) -> bool {
-        match self.code {
-            CloseCode::NORMAL | CloseCode::TAKEN_OVER => true,
-            CloseCode::POLICY => matches!(
-                &*self.reason,
-                "authentication failed" | "removed by an operator"
-            ),
-            _ => false,
-        }
-    }
-
-    /// To everyone but watchers, in maintenance (PROTOCOL.md §6).
-    pub(crate) fn unavailable() -> Self {
-        Self::new(
-            CloseCode::TRY_AGAIN_LATER,
-            "Server temporarily unavailable",
-            "",
-        )
-    }
 }
 
 /// terminate_app for every agent.
@@ -145,7 +93,7 @@ pub struct TerminateAll {
     pub reason: String,
 }
 
-/// A message to send, framed already: the same bytes for whoever gets it.
+/// A message to send, framed already: the same bytes for each receiver.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     /// One whole frame.
@@ -206,4 +154,17 @@ pub struct ResponsePart {
     pub more: bool,
     /// Whether [`Event::Drained`](crate::event::Event::Drained) shall follow.
     pub notify: bool,
+}
+
+/// What new connections get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServingState {
+    /// Let in.
+    #[default]
+    Open,
+    /// Upgraded, then closed 1013 `Server shutting down`.
+    Draining,
+    /// Closed 1013 `Server temporarily unavailable`, once it is clear that they are no watchers: at once where there are
+    /// none, else by what they say first.
+    Maintenance,
 }

@@ -1,15 +1,14 @@
-//! What reactors tell their owner. Plain data that crosses threads; what they are told is in [`crate::command`].
+//! Events out of the reactors; what goes into them is in `command.rs`.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use dscore_proto::agent::Kind;
-use dscore_proto::close::CloseCode;
 use uuid::Uuid;
 
-use crate::command::Farewell;
-use crate::settings::Endpoint;
-use crate::table::ConnId;
+use crate::close::CloseInfo;
+use crate::conn_id::ConnId;
+use crate::endpoint::Endpoint;
 
 /// The two ends of a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,20 +19,9 @@ pub struct Ends {
     pub local: SocketAddr,
 }
 
-/// Who began the end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Initiator {
-    /// The peer's close frame came first.
-    Peer,
-    /// Ours did.
-    Server,
-    /// There was no close frame: the connection broke.
-    Network,
-}
-
 /// How one terminate_app ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum OutcomeKind {
     /// Answered `OK`.
     Acked,
     /// Answered something else and nothing better in time, or it could not be sent.
@@ -51,7 +39,7 @@ pub enum Ending {
 pub enum TransportKind {
     /// A WebSocket.
     WebSocket,
-    /// HTTP requests, one after the other; an upgrade makes it a WebSocket, and nobody is told.
+    /// HTTP requests, one after the other; an upgrade makes it a WebSocket, without an event.
     Polling,
 }
 
@@ -80,7 +68,7 @@ pub struct Outcome {
     /// The request that this settles.
     pub request: Uuid,
     /// How it ended.
-    pub ending: Ending,
+    pub kind: OutcomeKind,
     /// Answered `OK`, but a stream did not reach its end.
     pub incomplete: bool,
     /// From the sending to the answer or the giving up.
@@ -91,56 +79,11 @@ pub struct Outcome {
     pub drain: bool,
 }
 
-/// How a WebSocket ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// The close code that counts: 1005 for none given, 1006 for no close frame at all.
-    pub code: u16,
-    /// Its reason.
-    pub reason: Cow<'static, str>,
-    /// Who began.
-    pub initiator: Initiator,
-    /// A `reason_code` of PROTOCOL.md §4, or "".
-    pub cause: Cow<'static, str>,
-}
-
-impl Ended {
-    /// Our close frame was the first.
-    pub(crate) fn by_us(farewell: &Farewell) -> Self {
-        Self {
-            code: farewell.code.value(),
-            reason: farewell.reason.clone(),
-            initiator: Initiator::Server,
-            cause: farewell.cause.clone(),
-        }
-    }
-
-    /// The peer's was.
-    pub(crate) fn by_peer(code: Option<CloseCode>, reason: &str) -> Self {
-        Self {
-            code: code.map_or(1005, CloseCode::value),
-            reason: reason.to_owned().into(),
-            initiator: Initiator::Peer,
-            cause: "".into(),
-        }
-    }
-
-    /// There was none, and there will be none.
-    pub(crate) fn without_close(initiator: Initiator, cause: &'static str) -> Self {
-        Self {
-            code: 1006,
-            reason: "".into(),
-            initiator,
-            cause: cause.into(),
-        }
-    }
-}
-
 /// The last that is heard of a WebSocket.
 #[derive(Debug)]
 pub struct Closed {
     /// How it ended.
-    pub ended: Ended,
+    pub info: CloseInfo,
     /// The close code of the side that did not begin; 0 if it never sent one.
     pub answer: u16,
     /// Its last heartbeat, ms; 0 for none.
@@ -169,7 +112,7 @@ pub struct Left {
     pub namespace: Box<str>,
 }
 
-/// A stranger says who it is.
+/// An unauthenticated connection introduces itself.
 #[derive(Debug)]
 pub struct Introduction {
     /// Whose.
@@ -208,7 +151,7 @@ pub struct EventParts {
 
 impl EventParts {
     /// Of all attachments.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.attachments.iter().map(|data| data.len()).sum()
     }
 }
@@ -260,7 +203,7 @@ pub struct LastSeen {
 
 impl LastSeen {
     /// With room for so many connections.
-    pub(crate) fn with_capacity(connections: usize) -> Self {
+    pub fn with_capacity(connections: usize) -> Self {
         Self {
             conns: Vec::with_capacity(connections),
             seen_ms: Vec::with_capacity(connections),
@@ -281,7 +224,7 @@ pub enum Event {
     Left(Box<Left>),
     /// A Socket.IO client has acknowledged an event.
     Reply(Box<Reply>),
-    /// A stranger says who it is; it is not read again until that is answered.
+    /// An unauthenticated connection introduces itself; it is not read again until that is answered.
     Introduction(Box<Introduction>),
     /// A message that the core does not act on.
     Message(Box<Message>),
@@ -302,7 +245,7 @@ pub enum Event {
         silent_ms: u64,
     },
     /// An `app_terminated` that was not `OK`.
-    Answer(Box<Answer>),
+    TerminationRefused(Box<TerminationRefused>),
     /// A `termination_progress`.
     Progress(Box<Progress>),
     /// A terminate_app has ended.
@@ -338,7 +281,7 @@ pub struct Gap {
 impl Event {
     /// Bytes of a peer's that wait with this event for the owner. Those of a request are counted by its connection
     /// until it is answered.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Message(message) => {
                 let parts = message.parts.as_ref();
@@ -347,7 +290,7 @@ impl Event {
             Self::Reply(reply) => reply.data.len() + reply.parts.bytes(),
             Self::Introduction(introduction) => introduction.text.len(),
             Self::Connected(connected) => connected.auth.len(),
-            Self::Answer(answer) => answer.status.len() + answer.message.len(),
+            Self::TerminationRefused(refused) => refused.status.len() + refused.message.len(),
             Self::Progress(progress) => progress.stage.len(),
             Self::Outcome(outcome) => outcome.message.len(),
             Self::Opened(_)
@@ -367,7 +310,7 @@ impl Event {
 
 /// An answer to terminate_app that does not end the wait.
 #[derive(Debug)]
-pub struct Answer {
+pub struct TerminationRefused {
     /// Whose.
     pub conn: ConnId,
     /// To which request.

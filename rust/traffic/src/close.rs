@@ -1,0 +1,109 @@
+//! How a connection is closed, and how one was.
+
+use std::borrow::Cow;
+
+use dscore_proto::close::CloseCode;
+
+/// Who began the end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initiator {
+    /// The peer's close frame came first.
+    Peer,
+    /// Ours did.
+    Server,
+    /// There was no close frame: the connection broke.
+    Network,
+}
+
+/// A close frame to send, and the cause to report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloseFrame {
+    /// The code.
+    pub code: CloseCode,
+    /// The reason, in the frame.
+    pub reason: Cow<'static, str>,
+    /// The `reason_code`, in the event.
+    pub cause: Cow<'static, str>,
+}
+
+impl CloseFrame {
+    /// A frame; "" for a cause that has no `reason_code`.
+    pub fn new(
+        code: CloseCode,
+        reason: impl Into<Cow<'static, str>>,
+        cause: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+            cause: cause.into(),
+        }
+    }
+
+    /// Whether a client is not to come back by itself after it (PROTOCOL.md §6). Of the many reasons for 1008 only these
+    /// two: the others are over when the client begins anew.
+    pub fn is_for_good(&self) -> bool {
+        match self.code {
+            CloseCode::NORMAL | CloseCode::TAKEN_OVER => true,
+            CloseCode::POLICY => matches!(
+                &*self.reason,
+                "authentication failed" | "removed by an operator"
+            ),
+            _ => false,
+        }
+    }
+
+    /// For all but watchers, in maintenance (PROTOCOL.md §6).
+    pub fn unavailable() -> Self {
+        Self::new(
+            CloseCode::TRY_AGAIN_LATER,
+            "Server temporarily unavailable",
+            "",
+        )
+    }
+}
+
+/// How a WebSocket ended.
+#[derive(Debug)]
+pub struct CloseInfo {
+    /// The close code that counts: 1005 for none given, 1006 for no close frame at all.
+    pub code: u16,
+    /// Its reason.
+    pub reason: Cow<'static, str>,
+    /// Who began.
+    pub initiator: Initiator,
+    /// A `reason_code` of PROTOCOL.md §4, or "".
+    pub cause: Cow<'static, str>,
+}
+
+impl CloseInfo {
+    /// Our close frame was the first.
+    pub fn by_us(frame: &CloseFrame) -> Self {
+        Self {
+            code: frame.code.value(),
+            reason: frame.reason.clone(),
+            initiator: Initiator::Server,
+            cause: frame.cause.clone(),
+        }
+    }
+
+    /// The peer's was.
+    pub fn by_peer(code: Option<CloseCode>, reason: &str) -> Self {
+        Self {
+            code: code.map_or(1005, CloseCode::value),
+            reason: reason.to_owned().into(),
+            initiator: Initiator::Peer,
+            cause: "".into(),
+        }
+    }
+
+    /// There was none, and there will be none.
+    pub fn without_close(initiator: Initiator, cause: &'static str) -> Self {
+        Self {
+            code: 1006,
+            reason: "".into(),
+            initiator,
+            cause: cause.into(),
+        }
+    }
+}
