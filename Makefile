@@ -32,7 +32,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c c build release fmt lint test bench bench-quick bench-peers bench-record bench-instructions soak fuzz compliance compliance-api compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions soak fuzz compliance compliance-api compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -103,6 +103,10 @@ soak: setup ## the fleet tests that take minutes: kill -9, stops, clocks set, a 
 
 bench-peers: setup ## build other people's servers to compare with, each if the machine has its tools; some minutes
 	$(PY) -m benches.peers $(ARGS)
+
+# Five minutes on a machine with nothing else to do and two processors, one for each side. Stopped, it goes on.
+bench-pinned: setup ## the README's table of aims: server and fleet on a processor each, in benches/results/record
+	$(PY) -m benches -k test_pinned --results record --resume $(ARGS)
 
 # A quarter of an hour on a machine with nothing else to do. Stopped, it goes on where it was.
 bench-record: setup ## the README's table and pictures, in benches/results/record; others: ARGS="-k scaling"

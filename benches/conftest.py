@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from benches.aims import Aim
 from benches.contenders import CONTENDERS
+from benches.cores import Cores
 from benches.ledger import Ledger
 from benches.noise import machine
 from benches.pictures import draw
@@ -18,6 +20,7 @@ from benches.tables import markdown
 
 RESULTS = Path(__file__).parent / "results"
 LEDGERS = pytest.StashKey[dict[str, Ledger]]()
+AIMS = pytest.StashKey[dict[str, tuple[Aim, ...]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[LEDGERS] = {}
+    config.stash[LEDGERS], config.stash[AIMS] = {}, {}
     # A fleet needs a descriptor for each agent; the servers and the fleet inherit the limit.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -76,10 +79,10 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for ledger in config.stash[LEDGERS].values():
+    for name, ledger in config.stash[LEDGERS].items():
         if ledger.done:
             table = ledger.path.with_suffix(".md")
-            table.write_text(markdown(ledger))
+            table.write_text(markdown(ledger, config.stash[AIMS][name]))
             pictures = draw(ledger)
             terminalreporter.section(str(table))
             terminalreporter.write(table.read_text())
@@ -96,8 +99,8 @@ def _ledger(config: pytest.Config, item: pytest.Item) -> Ledger:
         ledger = ledgers[name] = Ledger(path, machine())
         if left_out := getattr(module, "LEFT_OUT", None):
             ledger.machine["not built, left out"] = ", ".join(left_out)
-        if aims := getattr(module, "AIMS", None):
-            ledger.machine["aims"] = aims
+        ledger.machine.update(getattr(module, "ABOUT", {}))
+        config.stash[AIMS][name] = getattr(module, "AIMS", ())
         if config.getoption("--resume"):
             ledger.resume()
     return ledgers[name]
@@ -129,9 +132,9 @@ def start_round(
     """Starts the contender and a fleet with these options; ends both afterwards."""
     started: list[Round] = []
 
-    def start(**options: object) -> Round:
+    def start(cores: Cores | None = None, **options: object) -> Round:
         options.setdefault("processes", request.config.getoption("--processes"))
-        started.append(Round(programs, contender, agents, tmp_path, **options))
+        started.append(Round(programs, contender, agents, tmp_path, cores, **options))
         return started[-1]
 
     yield start

@@ -6,11 +6,13 @@ from html import escape
 from pathlib import Path
 from statistics import median
 
-from benches.ledger import METRICS, OURS, Ledger, Metric, Rounds, values
+from benches.ledger import KEYS, OURS, Ledger, Metric, Rounds, values
 
-KEYS = {metric.key: metric for metrics in METRICS.values() for metric in metrics}
+BY_SERVER = ("side_by_side", "socketio", "pinned")
+"""Ledgers with a bar for each server."""
 QUESTIONS = {
     "storm_rate": "How many agents does it introduce in a second? (more is better)",
+    "storm_cpu_us": "What does it cost the server to introduce an agent? (less is better)",
     "memory_bytes": "How much memory does an idle agent take? (less is better)",
     "beat_cpu_us": "What does a heartbeat cost the server? (less is better)",
     "receipt_last_ms": "How long from SIGTERM until the last agent is told? (less is better)",
@@ -42,7 +44,7 @@ def draw(ledger: Ledger) -> list[Path]:
     """Writes the pictures beside the ledger."""
     drawn = {}
     for rounds in ledger.benches.values():
-        if ledger.path.stem not in ("side_by_side", "socketio"):
+        if ledger.path.stem not in BY_SERVER:
             continue
         for key, question in QUESTIONS.items():
             if all(key in figures for each in rounds.values() for figures in each):

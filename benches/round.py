@@ -7,6 +7,7 @@ from pathlib import Path
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benches.contenders import CONTENDERS, Exit
+from benches.cores import Cores, on
 from benches.fleet import Event, Fleet
 from benches.ledger import Figures
 from benches.noise import Busy, slab_bytes
@@ -17,23 +18,32 @@ class Round:
     """A fresh server with its fleet introduced, ready to be measured; close it in any case."""
 
     def __init__(
-        self, programs: Programs, contender: str, agents: int, directory: Path, **options: object
+        self,
+        programs: Programs,
+        contender: str,
+        agents: int,
+        directory: Path,
+        cores: Cores | None = None,
+        **options: object,
     ) -> None:
         """Starts both and measures the connect storm and the memory.
 
         Args:
+            cores: where each of them runs; None: where the kernel likes.
             options: of the fleet, beside the number of agents.
         """
         self.agents = agents
         self.figures: Figures = {"agents": agents}
         self._busy = Busy()
         self._own_cpu = time.process_time()
-        self.server = CONTENDERS[contender](programs, directory)
+        with on(cores and cores.server):
+            self.server = CONTENDERS[contender](programs, directory)
         try:
             memory, cpu = self.server.pss_bytes(), self.server.cpu_seconds()
             kernel = slab_bytes()
             options.setdefault("dialect", self.server.dialect)
-            self.fleet = Fleet(programs.load, self.server.url, agents=agents, **options)
+            with on(cores and cores.fleet):
+                self.fleet = Fleet(programs.load, self.server.url, agents=agents, **options)
             self._storm(memory, cpu)
             self.figures["kernel_bytes"] = (slab_bytes() - kernel) / agents / 2
         except BaseException:

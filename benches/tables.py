@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from statistics import median
 
+from benches.aims import Aim, table
 from benches.ledger import BASE, OURS, Ledger, Rounds, present, values
 
 # Rounds in which others used more of the machine than this are told apart in the notes.
@@ -10,13 +11,17 @@ DISTURBED = 0.05
 SIDE_BY_SIDE = 3
 
 
-def markdown(ledger: Ledger) -> str:
+def markdown(ledger: Ledger, aims: tuple[Aim, ...] = ()) -> str:
+    """All rounds of a file; `aims` are the rows of a table that stands before the figures."""
     lines = ["Median (least to greatest of the rounds); ratios are of medians.", ""]
     lines += [f"- {key}: {value}" for key, value in ledger.machine.items()]
     for bench, rounds in ledger.benches.items():
         wide = len(rounds) > SIDE_BY_SIDE or (len(rounds) > 1 and BASE not in rounds)
         tables = _rows(rounds) if wide else _columns(rounds)
-        lines += ["", f"## {bench}", "", *tables, "", _noise(rounds)]
+        lines += ["", f"## {bench}", ""]
+        if aims:
+            lines += [*table(aims, rounds), ""]
+        lines += [*tables, "", _noise(rounds)]
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ from benches.round import Round, whole_life
 
 CONTENDERS = ["dscore", "dscore-socketio", *built("socketio")]
 LEFT_OUT = [name for name in speaking("socketio") if name not in CONTENDERS]
-AIMS = "dscore-socketio / dscore: memory ≤ 1.3, CPU per heartbeat ≤ 1.5"
+ABOUT = {"aims": "dscore-socketio / dscore: memory ≤ 1.3, CPU per heartbeat ≤ 1.5"}
 AGENTS = [10_000]
 QUICK_AGENTS = [500]
 ROUNDS = 3

@@ -22,6 +22,8 @@ class Peer:
     """The recipe of `__main__.py`, and its tool."""
     packages: tuple[str, ...] = ()
     """Of a Python peer, beside those that all of them have."""
+    folder: str = ""
+    """Its sources with their lock file, under this one; Python's run where they are."""
     dialect: str = "raw"
     """What it speaks: raw or socketio."""
 
@@ -36,12 +38,13 @@ def _python(name: str, *packages: str, dialect: str = "raw") -> Peer:
     return Peer(name, (environment / "bin" / "python", program), "python", packages, dialect)
 
 
-def _node(name: str, program: str, *, dialect: str = "raw") -> Peer:
-    return Peer(name, ("node", BUILD / "node" / program), "npm", dialect=dialect)
+def _node(name: str, folder: str, program: str, *, dialect: str = "raw") -> Peer:
+    command = ("node", BUILD / folder / program)
+    return Peer(name, command, "npm", folder=folder, dialect=dialect)
 
 
 def _rust(name: str, program: str) -> Peer:
-    return Peer(name, (BUILD / "rust" / "release" / program,), "cargo")
+    return Peer(name, (BUILD / "rust" / "release" / program,), "cargo", folder="rust")
 
 
 # Exact versions: figures of two machines are of the same libraries. Cargo.lock, go.sum and
@@ -54,8 +57,9 @@ PEERS = {
     for peer in (
         _rust("fastwebsockets", "fastwebsockets"),
         _rust("tokio-tungstenite", "tungstenite"),
-        Peer("gws", (BUILD / "gws",), "go"),
-        _node("ws", "serve.js"),
+        Peer("gws", (BUILD / "gws",), "go", folder="go"),
+        _node("uWebSockets.js", "uws", "serve.js"),
+        _node("ws", "node", "serve.js"),
         _python("picows", "picows==2.3.1", UVLOOP),
         _python("socketify", "socketify==0.0.31"),
         _python("aiohttp", "aiohttp==3.14.5", UVLOOP),
@@ -68,7 +72,7 @@ PEERS = {
             "websockets==17.4",
             UVLOOP,
         ),
-        _node("socket.io", "serve_socketio.js", dialect="socketio"),
+        _node("socket.io", "node", "serve_socketio.js", dialect="socketio"),
         _python(
             "python-socketio",
             "python-socketio==5.18.1",

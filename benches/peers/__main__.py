@@ -11,6 +11,8 @@ from benches.peers import BUILD, EVERY_PYTHON, PEERS, PEERS_DIRECTORY, Peer
 
 LAST_LINES = 5
 """Of what a tool said before it failed."""
+NATIVE = "native.js"
+"""Loads the binary of a package that has one for some versions of Node.js only, or throws."""
 
 
 def make_python(peer: Peer) -> None:
@@ -28,14 +30,18 @@ def make_cargo(peer: Peer) -> None:
 
 
 def make_go(peer: Peer) -> None:
-    _run("go", "build", "-trimpath", "-o", peer.command[0], ".", directory=PEERS_DIRECTORY / "go")
+    source = PEERS_DIRECTORY / peer.folder
+    _run("go", "build", "-trimpath", "-o", peer.command[0], ".", directory=source)
 
 
 def make_npm(peer: Peer) -> None:
     # Node looks for modules beside the program.
-    shutil.copytree(PEERS_DIRECTORY / "node", BUILD / "node", dirs_exist_ok=True)
-    words = ("ci", "--no-audit", "--no-fund", "--silent")
-    _run("npm", *words, directory=BUILD / "node")
+    target = BUILD / peer.folder
+    shutil.copytree(PEERS_DIRECTORY / peer.folder, target, dirs_exist_ok=True)
+    words = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent")
+    _run("npm", *words, directory=target)
+    if (target / NATIVE).exists():
+        _run("node", NATIVE, directory=target)
 
 
 RECIPES: dict[str, Callable[[Peer], None]] = {
@@ -70,9 +76,8 @@ def build(peer: Peer) -> str:
 def _fingerprint(peer: Peer) -> str:
     """Changes with all that a built peer depends on; Python's programs run where they are."""
     digest = sha256(repr((peer.packages, EVERY_PYTHON, sys.version)).encode())
-    folder = {"cargo": "rust", "go": "go", "npm": "node"}.get(peer.made_by)
-    if folder is not None:
-        for path in sorted((PEERS_DIRECTORY / folder).rglob("*")):
+    if peer.folder:
+        for path in sorted((PEERS_DIRECTORY / peer.folder).rglob("*")):
             if path.is_file():
                 digest.update(path.read_bytes())
     return digest.hexdigest()
