@@ -34,12 +34,11 @@ YEARS = 20 * 365 * 86_400.0
 AWAY = "away"
 
 
-async def introduce(serving: Serving, *, reconnection: bool) -> list[Any]:
+async def introduce(serving: Serving, *, reconnection: bool, waiting: int) -> list[Any]:
     """An agent comes, and goes; the numbers of the notes that had waited for it."""
     async with agent(serving.ws, AWAY, introduce=False) as one:
         await one.introduce(reconnection=reconnection)
-        await one.beat()
-        return [message["n"] for message in one.kept if message["type"] == "note"]
+        return [(await one.recv_type("note"))["n"] for _ in range(waiting)]
 
 
 def leave_note(serving: Serving, n: int) -> None:
@@ -90,7 +89,7 @@ def test_ages_9_a_fleet_outlives_its_store_its_clock_and_its_server(
         first.ws, agents=agents, heartbeat_interval="2s", reconnect="yes", max_seconds=300
     )
     assert fleet.wait_until_introduced()["count"] == agents
-    assert asyncio.run(introduce(first, reconnection=False)) == []
+    assert asyncio.run(introduce(first, reconnection=False, waiting=0)) == []
     with watching(first) as page:
         wait_until(lambda: page.snapshots == [agents + 1], "whole snapshot", 20)
         leave_note(first, 0)
@@ -117,7 +116,7 @@ def test_ages_9_a_fleet_outlives_its_store_its_clock_and_its_server(
         page.listen(seconds)
         assert figures(second)["missed_heartbeats_total"] == 0
         assert stored(path, "SELECT count(*) FROM clients WHERE status = 'online'") == agents + 1
-        assert asyncio.run(introduce(second, reconnection=True)) == [0, 1, 2]
+        assert asyncio.run(introduce(second, reconnection=True, waiting=3)) == [0, 1, 2]
     report = fleet.stop()
     print(f"\nheartbeats, an outage included: {report['heartbeats']}")
     assert report["protocol_errors"]["count"] == 0, report
