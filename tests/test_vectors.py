@@ -1,16 +1,59 @@
 """The vectors that all clients share say what the agent does, and what the contract says."""
 
+import contextlib
 import json
 import runpy
 from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from vectors import frames
 
 VECTORS = Path(__file__).parent / "vectors"
 
 
-def test_the_file_is_what_the_agent_s_machine_makes() -> None:
-    made = runpy.run_path(str(VECTORS / "__main__.py"), run_name="vectors")["document"]()
-    remedy = "write it anew: python -m tests.vectors"
-    assert (VECTORS / "reconnect.json").read_text() == made, remedy
+@pytest.mark.parametrize("name", ["reconnect.json", "frames.json", "ini.json"])
+def test_the_file_is_what_the_agent_s_machine_makes(name: str) -> None:
+    made = runpy.run_path(str(VECTORS / "__main__.py"), run_name="made")["documents"]()
+    remedy = "write it anew: PYTHONPATH=tests python -m tests.vectors"
+    assert (VECTORS / name).read_text() == made[name], remedy
+
+
+@pytest.mark.parametrize(
+    "case", [one for one in frames.cases() if one["rfc"]], ids=lambda one: one["name"]
+)
+def test_another_client_hears_the_same_in_these_frames(case: dict[str, Any]) -> None:
+    """An independent reader of the RFC: the cases were written by hand."""
+    client = ClientProtocol(parse_uri("ws://localhost/"), state=State.OPEN, max_size=None)
+    client.receive_data(frames.unpacked(case["bytes"]))
+    events: list[list[Any]] = []
+    text = b""
+    for frame in client.events_received():
+        assert isinstance(frame, Frame)
+        if frame.opcode in (Opcode.TEXT, Opcode.CONT):
+            text += bytes(frame.data)
+            if frame.fin:
+                with contextlib.suppress(UnicodeDecodeError):
+                    text.decode()
+                    events.append(["text", frames.packed(text)])
+                text = b""
+        elif frame.opcode is Opcode.PING:
+            events.append(["ping", bytes(frame.data).hex()])
+    fails = [event for event in case["events"] if event[0] == "fail"]
+    if not client.parser_exc and client.close_rcvd:
+        events.append(["close", client.close_rcvd.code, client.close_rcvd.reason])
+    heard = [event for event in case["events"] if event[0] != "fail"]
+    # That one leaves it to its shell to decode text.
+    assert events == heard
+    if fails and fails != [["fail", 1007]]:
+        assert client.parser_exc is not None
+        assert client.close_sent is not None
+        assert client.close_sent.code == fails[0][1]
 
 
 def test_reconnect_7_the_table_of_the_contract() -> None:

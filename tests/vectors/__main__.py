@@ -1,4 +1,4 @@
-"""Writes `reconnect.json` anew from the agent's own machine: `python -m tests.vectors`.
+"""Writes `reconnect.json`, `frames.json` and `ini.json` anew: `python -m tests.vectors`.
 
 The waits of PROTOCOL.md §7 as situations and what follows: every client of ours reads the file, in
 whatever language it is written, and must come to the same. All times are seconds, unless the name
@@ -13,8 +13,9 @@ from typing import Any
 
 from dscore.agent.conversation import milliseconds
 from dscore.agent.reconnect import Reconnector, ReconnectPolicy, Row, row_of
+from vectors import frames, ini
 
-FILE = Path(__file__).with_name("reconnect.json")
+HERE = Path(__file__).parent
 
 POLICIES = {
     "agent": ReconnectPolicy(),
@@ -171,5 +172,15 @@ def document() -> str:
     return "{\n" + ",\n".join([f' "policies": {json.dumps(policies)}', *lines]) + "\n}\n"
 
 
+def documents() -> dict[str, str]:
+    """Each file's name and text."""
+    lists = {"frames": frames.document(), "ini": ini.document()}
+    return {
+        "reconnect.json": document(),
+        **{f"{name}.json": json.dumps(one, indent=1) + "\n" for name, one in lists.items()},
+    }
+
+
 if __name__ == "__main__":
-    FILE.write_text(document())
+    for name, text in documents().items():
+        (HERE / name).write_text(text)

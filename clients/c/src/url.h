@@ -1,0 +1,22 @@
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* scheme://[user[:password]@]host[:port][/path][?query]; GUri needs GLib 2.66. */
+typedef struct {
+  char *scheme;
+  char *user;     /* NULL: none; percent-decoded */
+  char *password; /* NULL: none */
+  char *host;     /* without brackets */
+  guint port;     /* 0: the scheme's */
+  char *path;     /* may be empty */
+  char *query;    /* NULL: none */
+} DscoreUrl;
+
+DscoreUrl *dscore_url_parse (const char *text);
+void dscore_url_free (DscoreUrl *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DscoreUrl, dscore_url_free)
+
+G_END_DECLS
