@@ -1,0 +1,31 @@
+"""The C client's own tests of pipelines, each a program of clients/c/tests."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import c_build
+
+SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def build() -> Path:
+    return c_build.built("gstreamer-1.0")
+
+
+@pytest.mark.parametrize("name", ["stop", "ends", "hangs"])
+def test_the_unit_tests_in_c(build: Path, name: str) -> None:
+    """All of them pass; what one of them skips, it says why."""
+    done = subprocess.run(
+        [str(build / "tests" / "gst" / f"test-gst-{name}")],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^ok \d+ ", done.stdout, re.MULTILINE)
