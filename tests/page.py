@@ -20,7 +20,7 @@ class Page:
 
     def __init__(self, url: str) -> None:
         self.offline: list[dict[str, Any]] = []
-        """Whoever was said to be offline, by a snapshot or by a change."""
+        """Agents that were said to be offline, by a snapshot or by a change."""
         self.snapshots: list[int] = []
         """Agents in each snapshot so far, one for each time it has come."""
         self._url = url
@@ -45,7 +45,7 @@ class Page:
             self.offline.append(message)
 
     def listen(self, seconds: float) -> None:
-        """Lets time pass, unless somebody is said to be offline."""
+        """Lets time pass, unless an agent is said to be offline."""
         until = time.monotonic() + seconds
         wait_until(lambda: self.offline or time.monotonic() > until, "end", seconds + 10)
         assert self.offline == []

@@ -22,7 +22,7 @@ class Room:
     @contextmanager
     def entered(self, *, alone: bool) -> Iterator[None]:
         """Waits for its turn, and stays inside."""
-        # Who waits to be alone holds the door: the others leave, and nobody comes in meanwhile.
+        # Who waits to be alone holds the door: the others leave, and none comes in meanwhile.
         with _locked(self._door, fcntl.LOCK_EX):
             fcntl.flock(self._room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         try:

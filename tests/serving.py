@@ -146,7 +146,7 @@ class Serving:
         return next((int(one.laddr.port) for one in listening), None)
 
     def get(self, path: str, seconds: float = 5.0) -> tuple[int, bytes]:
-        """Status and body; status 0 when nobody answers."""
+        """Status and body; status 0 when no answer comes."""
         return self.request("GET", path, seconds=seconds)
 
     def request(
@@ -161,7 +161,7 @@ class Serving:
         the server has left.
 
         Returns:
-            Status and body; status 0 when nobody answers.
+            Status and body; status 0 when no answer comes.
         """
         connection = http.client.HTTPConnection(self.host, self.port, timeout=seconds)
         all_headers = {

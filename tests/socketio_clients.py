@@ -221,7 +221,7 @@ class Node:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             said = json.loads(line, object_hook=_with_bytes)
-            # What a forgotten one still says is nobody's concern.
+            # What a forgotten one still says is dropped.
             if client := self._clients.get(said["client"]):
                 client.happens(Happening(said["what"], said["name"], said["args"]))
 

@@ -22,7 +22,7 @@ async def write(path: str) -> None:
         number += 1
         write_round(store, number)
         if number % 5 == 0:
-            while store.health().waiting:  # noqa: ASYNC110 -- the store tells nobody
+            while store.health().waiting:  # noqa: ASYNC110 -- the store has no signal for it
                 await asyncio.sleep(0.001)
             print(number, flush=True)
         await asyncio.sleep(0)

@@ -26,7 +26,7 @@ def agent(tmp_path: Path) -> Iterator[Callable[..., Program]]:
 
 
 Start = Callable[..., Program]
-NOBODY = "ws://127.0.0.1:1"
+NO_SERVER = "ws://127.0.0.1:1"
 
 
 def test_holds_the_connection_and_stops_when_the_server_asks(
@@ -43,7 +43,7 @@ def test_holds_the_connection_and_stops_when_the_server_asks(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_0_wherever_it_is(agent: Start, number: signal.Signals) -> None:
-    one = agent("--url", NOBODY)
+    one = agent("--url", NO_SERVER)
     one.said("waiting")
     one.signal(number)
     assert one.wait() == 0
@@ -51,7 +51,7 @@ def test_a_signal_ends_it_with_0_wherever_it_is(agent: Start, number: signal.Sig
 
 
 def test_sigusr1_writes_the_state(agent: Start) -> None:
-    one = agent(DSCORE_AGENT_URL=NOBODY)
+    one = agent(DSCORE_AGENT_URL=NO_SERVER)
     one.said("waiting")
     one.signal(signal.SIGUSR1)
     one.said("=== WebSocket State ===")
@@ -126,7 +126,7 @@ async def test_after_a_stop_it_reads_before_it_judges_the_silence(agent: Start) 
 
 def test_the_file_the_variables_and_the_flags(agent: Start, tmp_path: Path) -> None:
     path = tmp_path / "websocket_config.txt"
-    path.write_text(f"[websocket]\nurl={NOBODY}\ninstance_id=file\n")
+    path.write_text(f"[websocket]\nurl={NO_SERVER}\ninstance_id=file\n")
     environ = {"DSCORE_AGENT_CONFIG": str(path), "DSCORE_AGENT_LOG_LEVEL": "debug"}
     assert agent(**environ).said("agent_started")["agent_id"] == "file"
     environ["DSCORE_AGENT_INSTANCE_ID"] = "env"
@@ -159,7 +159,7 @@ def test_systemd_hears_ready_and_stopping(agent: Start, tmp_path: Path) -> None:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(30.0)
         environ = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "100000"}
-        one = agent("--url", NOBODY, **environ)
+        one = agent("--url", NO_SERVER, **environ)
         heard = [manager.recv(200) for _ in range(4)]
         assert heard[0] == b"READY=1"
         assert b"WATCHDOG=1" in heard
@@ -188,7 +188,7 @@ needs_gstreamer = pytest.mark.skipif(
 def test_a_pipeline_that_is_over_ends_the_program(
     agent: Start, pipeline: str, exit_code: int, sentence: str
 ) -> None:
-    one = agent("--url", NOBODY, "--pipeline", pipeline)
+    one = agent("--url", NO_SERVER, "--pipeline", pipeline)
     assert one.wait() == exit_code
     assert sentence in one.log
 
@@ -198,7 +198,7 @@ def test_told_to_stop_it_finishes_the_recording(agent: Start, tmp_path: Path) ->
     recording = tmp_path / "out.avi"
     source = "videotestsrc is-live=true ! video/x-raw,width=32,height=32 ! jpegenc"
     launch = f"{source} ! avimux ! filesink location={recording}"
-    one = agent("--url", NOBODY, DSCORE_AGENT_PIPELINE=launch)
+    one = agent("--url", NO_SERVER, DSCORE_AGENT_PIPELINE=launch)
     wait_until(lambda: recording.exists() and recording.stat().st_size > 4096, "frames", 20.0)
     one.signal(signal.SIGTERM)
     assert one.wait() == 0
@@ -210,7 +210,7 @@ def test_told_to_stop_it_finishes_the_recording(agent: Start, tmp_path: Path) ->
 def test_a_pipeline_that_never_played_says_once_which_file_is_missing(agent: Start) -> None:
     """Each of two errors came three times, without the name, and then it "ended gracefully"."""
     launch = "filesrc location=/no/such/file ! decodebin ! fakesink"
-    one = agent("--url", NOBODY, "--pipeline", launch)
+    one = agent("--url", NO_SERVER, "--pipeline", launch)
     assert one.wait() == 1
     lines = [json.loads(line) for line in one.log.splitlines() if line.startswith("{")]
     errors = [line["message"] for line in lines if line["event"] == "pipeline_error"]
@@ -228,7 +228,7 @@ def test_without_gstreamer_it_is_said_once_and_no_restart_is_asked_for(
 ) -> None:
     """The unit starts it again after 1, every five seconds; 2 is a setting that is wrong."""
     (tmp_path / "gi.py").write_text("raise ImportError(\"No module named 'gi'\")\n")
-    one = agent("--url", NOBODY, "--pipeline", "fakesrc ! fakesink", PYTHONPATH=str(tmp_path))
+    one = agent("--url", NO_SERVER, "--pipeline", "fakesrc ! fakesink", PYTHONPATH=str(tmp_path))
     assert one.wait() == 2
     assert one.log.startswith("dscore: --pipeline: GStreamer for Python is missing (No module")
     assert (one.log.count("\n"), one.log.count("python3-gi"), one.log.count("docs/")) == (1, 1, 1)
@@ -236,6 +236,6 @@ def test_without_gstreamer_it_is_said_once_and_no_restart_is_asked_for(
 
 def test_labels_that_the_server_would_leave_out_are_named_at_the_start(agent: Start) -> None:
     config = '{"labels": {"site": 1, "line": "3"}}'
-    one = agent("--url", NOBODY, "--set", f"app_config={config}")
+    one = agent("--url", NO_SERVER, "--set", f"app_config={config}")
     assert one.said("label_left_out")["reason"] == "app_config: labels.site must be a text"
     assert one.log.count("label_left_out") == 1

@@ -146,7 +146,7 @@ async def test_an_attempt_without_a_server_waits_longer_each_time() -> None:
     assert [one for one in seen if one][:4] == [0.01, 0.02, 0.04, 0.08]
 
 
-async def test_without_health_checks_nobody_asks() -> None:
+async def test_without_health_checks_none_is_sent() -> None:
     async with FakeServer() as server:
         async with start(server.config(health_check_enabled=False)):
             await server.acquaint()
@@ -626,7 +626,7 @@ async def test_a_hook_may_close_the_agent() -> None:
 async def test_closing_at_any_moment_is_quick_and_leaves_no_socket(moment: str) -> None:
     before = sockets()
     async with FakeServer() as server:
-        # The kernel takes connections for it, nobody answers; it takes no more once it is full.
+        # The kernel takes connections for it, no answer comes; it takes no more once it is full.
         mute = socket.create_server(("127.0.0.1", 0), backlog=1 if moment == "dialling" else 9)
         port = mute.getsockname()[1]
         full = [socket.socket() for _ in range(3 if moment == "dialling" else 0)]

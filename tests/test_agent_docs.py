@@ -1,4 +1,4 @@
-"""What docs/agent.md and the examples tell a newcomer to type, run as it stands there."""
+"""What docs/agent.md and the examples tell a first user to type, run as it stands there."""
 
 import importlib.util
 import json

@@ -15,7 +15,7 @@ from dscore.errors import ConfigError
 from fake_server import SECONDS, FakeServer
 from waiting import wait_until
 
-NOBODY = AgentConfig(url="ws://127.0.0.1:1")
+NO_SERVER = AgentConfig(url="ws://127.0.0.1:1")
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def test_a_wrong_setting_is_an_error_of_start(tmp_path: Path) -> None:
 
 @pytest.mark.alone
 def test_close_is_quick_and_leaves_no_thread() -> None:
-    with started(NOBODY) as agent:
+    with started(NO_SERVER) as agent:
         wait_until(lambda: agent.state is State.WAITING, "wait")
         assert agent.status.retry_in is not None
         assert agent.join(0.01) is None
@@ -87,7 +87,7 @@ def test_close_is_quick_and_leaves_no_thread() -> None:
 
 def test_stop_asks_the_application_from_any_thread() -> None:
     asked: list[TerminateRequest] = []
-    with started(NOBODY, on_terminate=asked.append) as agent:
+    with started(NO_SERVER, on_terminate=asked.append) as agent:
         agent.stop("the operator's key")
         assert agent.join(SECONDS) == Exit.STOPPED
     assert [request.reason for request in asked] == ["the operator's key"]
@@ -97,6 +97,6 @@ def test_an_on_exit_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> No
     def fail(_: int) -> None:
         raise RuntimeError("no loop")
 
-    with started(NOBODY, on_exit=fail) as agent:
+    with started(NO_SERVER, on_exit=fail) as agent:
         assert agent.close() == Exit.STOPPED
     assert "no loop" in caplog.text

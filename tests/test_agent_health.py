@@ -37,7 +37,7 @@ async def test_asks_the_page() -> None:
         assert (await check(url, 5.0, None, Dialer())).health is Health.SHUTTING_DOWN
 
 
-async def test_nobody_there_is_unreachable() -> None:
+async def test_no_server_is_unreachable() -> None:
     look = await check("http://127.0.0.1:1/deepstream/health", 5.0, None, Dialer())
     assert look.health is Health.UNREACHABLE
     assert look.reason == "Connection refused"

@@ -98,7 +98,7 @@ async def test_a_hook_that_hangs_does_not_fill_the_memory() -> None:
     assert called == ["fits", "room again"]
 
 
-async def test_a_hook_that_outlives_its_loop_harms_nobody() -> None:
+async def test_a_hook_that_outlives_its_loop_does_no_harm() -> None:
     released = threading.Event()
 
     def run() -> None:

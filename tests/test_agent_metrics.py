@@ -31,7 +31,7 @@ def test_answers_on_this_machine_while_it_is_asked_to() -> None:
         urllib.request.urlopen(url, timeout=5)
 
 
-def test_without_a_port_nobody_listens() -> None:
+def test_without_a_port_no_socket_listens() -> None:
     with serve_metrics(Agent(AgentConfig()), None):
         pass
 

@@ -339,7 +339,7 @@ async def test_progress_is_told_while_it_takes_long(
 
     async def progress(stage: str, need_ms: int) -> None:
         told.append((stage, need_ms))
-        raise ConnectionError("whoever asked has left")
+        raise ConnectionError("the caller has left")
 
     binding = bind(
         "videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink name=sink sync=true",
@@ -367,7 +367,7 @@ async def test_asked_twice_it_stops_once(bind: Bind) -> None:
     assert await binding.on_terminate(request()) == answers[0]
 
 
-async def test_whoever_gives_up_waiting_does_not_stop_the_stopping(bind: Bind) -> None:
+async def test_a_caller_that_gives_up_does_not_stop_the_stopping(bind: Bind) -> None:
     binding = bind(f"{LIVE} ! fakesink")
     await binding.start()
     waiting = asyncio.create_task(binding.stop())

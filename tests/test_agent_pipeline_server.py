@@ -256,7 +256,7 @@ def program(log_path: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes
 async def test_the_program_leaves_by_force_when_a_write_never_returns(
     lasting: Serving, tmp_path: Path
 ) -> None:
-    """A pipe that nobody empties hangs as a stale network drive does: no signal gets it out."""
+    """A pipe without a reader hangs as a stale network drive does: no signal gets it out."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

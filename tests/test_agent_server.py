@@ -144,7 +144,7 @@ async def test_1001_waits_and_returns_to_the_restarted_server(serve: Serve) -> N
 
 
 async def test_1013_during_a_shutdown_backs_off(serve: Serve) -> None:
-    # Not asked before: what a newcomer is told is the close code itself.
+    # Not asked before: what a new connection is told is the close code itself.
     environ = {"DSCORE_SHUTDOWN__TIMEOUT": "3s"}
     serving = await asyncio.to_thread(serve, env=environ)
     holding = asyncio.Event()

@@ -10,7 +10,7 @@ FLEET = 2000
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_everybody_comes_back_and_nobody_before_the_server(scenario: Scenario) -> None:
+def test_all_agents_come_back_and_none_before_the_server(scenario: Scenario) -> None:
     outcome = simulate(scenario, FLEET)
     assert len(outcome.returns) == FLEET
     assert outcome.returns[0] >= scenario.down

@@ -58,7 +58,7 @@ async def test_fragments_become_one_message() -> None:
     assert arrived == [b"one-two-three", b"next"]
 
 
-async def test_what_comes_along_with_the_upgrade_waits_until_somebody_listens() -> None:
+async def test_what_comes_along_with_the_upgrade_waits_for_a_listener() -> None:
     arrived: list[bytes] = []
     async with FakeServer() as server:
         connection = await open_connection(
@@ -182,7 +182,7 @@ async def test_a_full_connection_is_not_writable_until_it_has_drained() -> None:
         await connection.ended
 
 
-async def test_nobody_there_is_a_connect_error() -> None:
+async def test_no_server_is_a_connect_error() -> None:
     with pytest.raises(ConnectError, match=r"refused|Connect call failed"):
         await connect(AgentConfig(url="ws://127.0.0.1:1"), [])
     with pytest.raises(ConnectError):
@@ -285,7 +285,7 @@ async def test_wss_with_a_client_certificate(certificates: Path) -> None:
         await end_of(connection)
 
 
-async def test_wss_with_a_certificate_nobody_vouches_for_is_a_connect_error(
+async def test_wss_with_an_untrusted_certificate_is_a_connect_error(
     certificates: Path,
 ) -> None:
     async with FakeServer(server_tls(certificates)) as server:

@@ -19,7 +19,7 @@ def test_allows_only_its_tokens() -> None:
         assert not tokens.allows(other)
 
 
-def test_without_tokens_allows_nobody() -> None:
+def test_without_tokens_every_token_is_wrong() -> None:
     tokens = Tokens()
     assert not tokens
     assert not tokens.allows("")
@@ -34,7 +34,7 @@ def test_allows_exactly_what_is_in_the_set(given_tokens: set[str], candidate: st
     assert all(tokens.allows(token) for token in given_tokens)
 
 
-def test_empty_token_in_the_set_lets_nobody_in() -> None:
+def test_empty_token_in_the_set_is_no_token() -> None:
     assert not Tokens([""]).allows("")
 
 

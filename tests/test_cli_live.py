@@ -87,8 +87,8 @@ def test_why_tells_of_a_lost_connection_and_still_does_after_a_restart(
 
 
 def test_why_of_an_unknown_agent_is_exit_1(serving: Serving) -> None:
-    done = dscore(serving, "why", "nobody")
-    assert (done.returncode, done.stderr) == (1, "dscore: no agent has the id 'nobody'\n")
+    done = dscore(serving, "why", "unknown")
+    assert (done.returncode, done.stderr) == (1, "dscore: no agent has the id 'unknown'\n")
 
 
 def test_watch_shows_agents_as_they_come_and_waits_for_a_server_that_is_away(

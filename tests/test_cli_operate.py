@@ -90,7 +90,7 @@ def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def closed_port() -> int:
-    """A port where nobody listens."""
+    """A port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -239,7 +239,7 @@ def test_agents_as_a_table(invoke: Invoke, serving: Serve) -> None:
     assert heading.split()[:3] == ["ID", "STATUS", "STATE"]
     assert first.split()[:4] == ["cam-1", "online", "connected", "10.0.0.1"]
     assert re.split(" {2,}", first)[5].endswith(" ago")
-    # Nobody is connected since then who is away.
+    # An agent that is away has no connected-since.
     assert second.split()[:6] == ["cam-2", "offline", "reconnect_timeout", "10.0.0.1", "-", "-"]
 
 
@@ -453,7 +453,7 @@ def _abort() -> None:
     raise shutdown.typer.Abort
 
 
-def test_terminate_all_of_nobody_is_a_failure(invoke: Invoke, serving: Serve) -> None:
+def test_terminate_all_of_an_empty_fleet_is_a_failure(invoke: Invoke, serving: Serve) -> None:
     serving(FakeFleet())
     assert invoke("terminate", "--all", "--yes") == (1, "", "dscore: no agent is connected\n")
 
@@ -519,9 +519,9 @@ def test_why_as_json_is_the_page(invoke: Invoke, serving: Serve, lost: FakeFleet
 
 def test_why_of_an_unknown_agent_is_exit_1(invoke: Invoke, serving: Serve) -> None:
     serving(FakeFleet())
-    code, out, err = invoke("why", "nobody")
+    code, out, err = invoke("why", "unknown")
     assert (code, out) == (1, "")
-    assert err == "dscore: no agent has the id 'nobody'\n"
+    assert err == "dscore: no agent has the id 'unknown'\n"
 
 
 def test_what_an_agent_says_cannot_write_to_the_terminal(

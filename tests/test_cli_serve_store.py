@@ -109,7 +109,7 @@ async def test_a_drain_leaves_everything_on_disk(serve: Serve, tmp_path: Path) -
     ]
 
 
-async def test_a_full_disk_stops_nobody_and_is_caught_up(serve: Serve, tmp_path: Path) -> None:
+async def test_a_full_disk_stops_no_agent_and_is_caught_up(serve: Serve, tmp_path: Path) -> None:
     store = tmp_path / "fleet.db"
     serving = await asyncio.to_thread(serve, "--store", str(store))
     async with agent(serving.ws, "away"):
@@ -127,8 +127,8 @@ async def test_a_full_disk_stops_nobody_and_is_caught_up(serve: Serve, tmp_path:
     assert health(serving)["store"]["reason"]
     assert "dscore_store_failing 1.0" in metrics(serving)
     assert serving.wait_for_log("store_failing")["level"] == "error"
-    async with agent(serving.ws, "newcomer") as newcomer:
-        assert (await newcomer.beat())["status"] == "ok"
+    async with agent(serving.ws, "latecomer") as latecomer:
+        assert (await latecomer.beat())["status"] == "ok"
         refused = {"type": "note", "n": 0}
         path = "/api/v1/agents/away/message"
         assert (await asyncio.to_thread(serving.request, "POST", path, refused))[0] == 503
@@ -139,7 +139,7 @@ async def test_a_full_disk_stops_nobody_and_is_caught_up(serve: Serve, tmp_path:
         serving.wait_for_log("store_recovered")
         assert "dscore_store_failing 0.0" in metrics(serving)
         assert "dscore_store_lost_total 0.0" in metrics(serving)
-        assert rows(store, "SELECT agent_id FROM agents") == [("away",), ("newcomer",)]
+        assert rows(store, "SELECT agent_id FROM agents") == [("away",), ("latecomer",)]
         await asyncio.to_thread(message, serving, "away", n=1)
     async with agent(serving.ws, "away", reconnection=True) as away:
         # What was refused is not kept.

@@ -100,11 +100,11 @@ def test_policy_and_fastapi_share_a_port() -> None:
         assert process.stdout is not None
         assert re.fullmatch(r"operator's token: [\w-]{32,}\n", process.stdout.readline())
         url = f"ws://{address}/deepstream/ws"
-        with connect(url) as camera, connect(url) as stranger:
+        with connect(url) as camera, connect(url) as fridge:
             say(camera, "app_ready", instance_id="cam-1")
             hear(camera, "app_ready_ack")
-            say(stranger, "app_ready", instance_id="fridge")
-            assert close_code(stranger) == 1008
+            say(fridge, "app_ready", instance_id="fridge")
+            assert close_code(fridge) == 1008
 
             say(camera, "detections", objects=["car", "dog"])
             assert get(f"http://{address}/agents/cam-1/snapshot", "POST") == {"delivered": True}

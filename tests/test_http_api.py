@@ -259,7 +259,7 @@ async def test_message_that_the_store_does_not_take_is_a_503() -> None:
         assert answer.headers["retry-after"] == "1"
 
 
-async def test_message_that_nobody_could_keep_is_a_409() -> None:
+async def test_message_that_no_outbox_could_keep_is_a_409() -> None:
     fleet = FakeFleet("a")
 
     async def send_kept(agent_id: str, message: bytes) -> bool:

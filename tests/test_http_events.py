@@ -65,7 +65,7 @@ async def test_a_short_page_has_the_sentence_of_the_whole() -> None:
 
 async def test_an_unknown_agent_has_none() -> None:
     async with client_of(FakeFleet()) as client:
-        assert_problem(await client.get("/api/v1/agents/nobody/events"), 404)
+        assert_problem(await client.get("/api/v1/agents/unknown/events"), 404)
 
 
 @pytest.mark.parametrize("cursor", ["", "-1", "x", "१", "9" * 19])

@@ -1,4 +1,4 @@
-"""Logging: what a line looks like, where it goes, and what becomes of it when nobody takes it."""
+"""Logging: what a line looks like, where it goes, and what becomes of it without a reader."""
 
 import errno
 import json
@@ -328,7 +328,7 @@ def test_closed_stdout_does_not_end_the_process() -> None:
     assert err == b"alive"
 
 
-def test_reader_that_does_not_read_delays_nobody_and_the_end_by_two_seconds_at_most() -> None:
+def test_reader_that_does_not_read_delays_no_line_and_the_end_by_two_seconds_at_most() -> None:
     body = (
         "for _ in range(20_000): logger.info('x', filler='y' * 100)\n"
         "sys.stderr.write('alive'); sys.stderr.flush()\n"

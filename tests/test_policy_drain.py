@@ -76,7 +76,7 @@ def test_drain_6_exit_code_of_an_outcome(outcome: str, code: int) -> None:
     assert drain.finish(1_000).exit_code == code
 
 
-def test_restart_asks_nobody_for_an_ack() -> None:
+def test_restart_asks_no_agent_for_an_ack() -> None:
     drain = drain_of("a", "b", intent="restart")
     drain.settle(1, "notified")
     drain.settle(2, "notified")

@@ -101,7 +101,7 @@ def test_every_cell_of_the_table(liveness: Liveness, state: State, what: Input) 
         assert record.reason_code == "no_connection"
     else:
         assert record.reason_code == (step.reason or reason)
-        assert record.reason_code is not None, "whoever is offline is so for a reason"
+        assert record.reason_code is not None, "what is offline is so for a reason"
 
 
 @pytest.mark.parametrize("state", [one for one, what in TABLE if what == "asked"])

@@ -1,4 +1,4 @@
-"""What README.md tells a newcomer to type, run as it stands there but for the port."""
+"""What README.md tells a first user to type, run as it stands there but for the port."""
 
 import asyncio
 import json

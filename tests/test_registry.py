@@ -20,7 +20,7 @@ def leave(registry: Registry, agent_id: str, now: int) -> AgentRecord:
     return record
 
 
-def test_counts_newcomers_agents_and_watchers_in_one_reading() -> None:
+def test_counts_unauthenticated_agents_and_watchers_in_one_reading() -> None:
     registry = registry_with("a", "b")
     registry.open(3, "10.0.0.1", None)
     registry.open(4, "10.0.0.1", None)

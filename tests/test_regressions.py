@@ -49,7 +49,7 @@ async def test_a_snapshot_that_was_asked_for_anew_ends_the_one_that_waits_for_ro
 def test_without_a_free_descriptor_the_last_sample_of_the_machine_stands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Newcomers had taken the last descriptor, and the health document was a 500.
+    # New connections had taken the last descriptor, and the health document was a 500.
     def no_descriptor(interval: float | None) -> float:
         raise OSError(24, "Too many open files", "/proc/stat")
 
@@ -78,7 +78,7 @@ async def test_answers_that_no_request_waits_for_do_not_fill_the_log(
     assert f"too_many_lines conn_id=1 lines={500 - LINES_A_SECOND}" in caplog.text
 
 
-async def test_how_much_was_left_out_is_told_though_nobody_says_another_word(
+async def test_how_much_was_left_out_is_told_though_no_other_line_comes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     # Only the next line of a later second told it, and after the last flood there is none.

@@ -56,7 +56,7 @@ async def test_a_timeout_out_of_bounds_begins_nothing(timeout: float) -> None:
         assert not server.is_draining
 
 
-async def test_close_says_1001_to_whoever_is_connected() -> None:
+async def test_close_says_1001_to_every_connection() -> None:
     async with running() as server:
         await server.introduce(1, "a")
     assert server.pool.named("close_all") == [
@@ -87,7 +87,7 @@ async def test_an_unreadable_token_file_is_told_before_anything_is_bound(tmp_pat
         FakeServer(config)
 
 
-async def test_maintenance_closes_all_and_turns_newcomers_away_until_it_is_over() -> None:
+async def test_maintenance_closes_all_and_turns_new_connections_away_until_it_is_over() -> None:
     async with running() as server:
         await server.introduce(1, "a")
         server.set_maintenance(enabled=True)
@@ -165,7 +165,7 @@ async def test_terminate_forgets_a_caller_that_gave_up() -> None:
 async def test_terminate_needs_an_agent_that_is_connected() -> None:
     async with running() as server:
         with pytest.raises(UnknownAgentError):
-            await server.terminate("nobody")
+            await server.terminate("unknown")
         await server.introduce(1, "a")
         await server.happen(Closed(1))
         with pytest.raises(NotConnectedError):
@@ -187,10 +187,10 @@ async def test_remove_closes_1008_and_forgets() -> None:
         assert server.told(2)[0]["session_restored"] is False
 
 
-async def test_a_message_to_a_stranger_is_an_error() -> None:
+async def test_a_message_to_an_unknown_agent_is_an_error() -> None:
     async with running() as server:
         with pytest.raises(UnknownAgentError):
-            server.send_message("nobody", {"type": "x"})
+            server.send_message("unknown", {"type": "x"})
 
 
 async def test_the_outbox_drops_the_oldest_and_counts() -> None:

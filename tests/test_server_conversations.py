@@ -95,7 +95,7 @@ async def test_status_request_is_answered_before_an_introduction_too() -> None:
 
 async def test_status_request_for_an_unknown_name_is_an_error() -> None:
     async with running() as server:
-        request = message(2, "client_status_request", clientName="nobody")
+        request = message(2, "client_status_request", clientName="unknown")
         await server.happen(fake_core.Opened(2), request)
         (answer,) = server.told(2)
         assert set(answer) == {"type", "serverStatus", "timestamp", "message"}
@@ -238,7 +238,7 @@ async def test_an_async_on_message_acks_each_message_in_order() -> None:
         assert acks == [(0, [0]), (1, [10]), (2, [20])]
 
 
-async def test_whoever_waits_for_an_ack_gets_one() -> None:
+async def test_an_event_with_an_ack_id_gets_one() -> None:
     class Broken(Policy):
         async def on_message(self, agent: Agent, kind: str, message: dict[str, Any]) -> Any:
             if kind == "raises":
@@ -285,7 +285,7 @@ async def test_another_namespace_has_a_hook_of_its_own_whatever_the_event() -> N
 
 
 @pytest.mark.parametrize("watches", [False, True])
-async def test_nobody_speaks_in_a_namespace_before_the_introduction(*, watches: bool) -> None:
+async def test_nothing_is_heard_in_a_namespace_before_the_introduction(*, watches: bool) -> None:
     policy = Answering()
     settings = {"socketio": {"watch_on_connect": watches}}
     async with running(settings, policy=policy) as server:

@@ -86,7 +86,7 @@ async def test_a_termination_is_seen_until_its_outcome() -> None:
         assert state(server, "a") == "terminating"
         (first,), (second,) = ([args[-1]] for args in server.pool.named("terminate"))
         await server.happen(Outcome(1, first, "timed_out", drain=False))
-        assert state(server, "a") == "terminating", "somebody else still waits"
+        assert state(server, "a") == "terminating", "another caller still waits"
         await server.happen(Outcome(1, second, "failed", drain=False))
         assert state(server, "a") == "connected"
         assert [(await one).outcome, (await other).outcome] == ["timed_out", "failed"]

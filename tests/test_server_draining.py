@@ -175,7 +175,7 @@ async def test_drain_an_agent_that_left_before_it_was_told_has_vanished() -> Non
         assert (report.total, report.vanished, report.not_acked) == (1, 1, ["a"])
 
 
-async def test_drain_with_nobody_connected_is_over_at_once() -> None:
+async def test_drain_without_connections_is_over_at_once() -> None:
     async with running() as server:
         report = await server.drain()
         assert (report.total, report.exit_code) == (0, 0)

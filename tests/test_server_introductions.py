@@ -386,7 +386,7 @@ async def test_new_ids_crowd_out_the_longest_absent(monkeypatch: pytest.MonkeyPa
         assert offline == [(f"a{conn}", "reconnect_timeout") for conn in range(1, 6)]
         assert server.core_stats()["agents_crowded_out_total"] == 5
         await server.introduce(8, "a6")
-        assert [agent.id for agent in server.agents()] == known, "it is known: nobody has to go"
+        assert [agent.id for agent in server.agents()] == known, "it is known: none has to go"
 
 
 async def test_refused_without_a_token_the_log_says_that_there_was_none(

@@ -174,7 +174,7 @@ async def test_a_session_has_its_ttl_from_the_boot(path: str) -> None:
     async with started(path, settings) as server:
         await server.introduce(1, "a")
         await crash(server)
-    # While there is no server nobody can come back.
+    # While there is no server no agent can come back.
     await asyncio.sleep(0.4)
     async with started(path, settings) as server:
         await server.introduce(1, "a", reconnection=True)

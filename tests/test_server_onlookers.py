@@ -89,7 +89,7 @@ async def test_an_auth_for_another_namespace_is_not_ours() -> None:
         assert server.pool.closes(1) == [(1008, "authentication failed")]
 
 
-async def test_nobody_watches_unless_asked_for() -> None:
+async def test_no_connection_watches_unless_asked_for() -> None:
     async with running() as server:
         await server.join(1)
         assert server.counts() == (1, 0, 1)
@@ -137,7 +137,7 @@ async def test_watch_on_connect_becomes_a_watch_when_asked_for_it() -> None:
         assert [one["name"] for one in server.told(1, "client_status_changed")] == ["cam-1"]
 
 
-async def test_whoever_watches_on_connect_may_introduce_itself_at_any_time() -> None:
+async def test_a_watcher_on_connect_may_introduce_itself_at_any_time() -> None:
     async with running({**WATCHING, **TOKENS}) as server:
         await server.join(1, auth(token="operators"))
         server.pool.clock_skip = 3_600_000
@@ -145,7 +145,7 @@ async def test_whoever_watches_on_connect_may_introduce_itself_at_any_time() -> 
         assert server.connected_ids() == ["a"]
 
 
-async def test_a_policy_that_never_answers_makes_nobody_a_watcher() -> None:
+async def test_a_policy_that_never_answers_makes_no_watcher() -> None:
     class Mute(Policy):
         async def authenticate(self, candidate: Candidate) -> bool:
             await asyncio.Event().wait()
@@ -191,7 +191,7 @@ async def test_watch_on_connect_asks_the_policy() -> None:
         assert server.counts().authenticated == 1
 
 
-async def test_a_policy_that_raises_makes_nobody_a_watcher() -> None:
+async def test_a_policy_that_raises_makes_no_watcher() -> None:
     class Broken(Policy):
         def authenticate(self, candidate: Candidate) -> bool:
             raise LookupError

@@ -108,7 +108,7 @@ async def test_broadcast_reaches_agents_watchers_or_all() -> None:
             server.broadcast({"type": "news", "blob": b""})
 
 
-async def test_broadcast_to_all_skips_strangers_where_tokens_are_required() -> None:
+async def test_broadcast_to_all_skips_the_unauthenticated_where_tokens_are_required() -> None:
     async with running({"auth": {"required": True, "tokens": ["t"]}}) as server:
         await server.join(1)
         await server.introduce(2, "a", token="t")

@@ -151,14 +151,14 @@ async def test_a_caller_that_gives_up_is_forgotten() -> None:
         assert server.core_stats()["requests_waiting"] == 0
 
 
-async def test_nobody_can_be_asked_who_is_away_or_unknown() -> None:
+async def test_an_agent_that_is_away_or_unknown_cannot_be_asked() -> None:
     async with running() as server:
         await introduce(server)
         await server.happen(Closed(1))
         with pytest.raises(NotConnectedError):
             await (await ask(server, "x"))
         with pytest.raises(UnknownAgentError):
-            await server.request("nobody", "x")
+            await server.request("unknown", "x")
 
 
 async def test_what_is_no_json_is_an_error_and_nothing_waits() -> None:

@@ -215,7 +215,7 @@ async def test_a_watcher_that_does_not_read_is_told_the_last_word_on_each_agent_
             (f"a{n}", "online", None) for n in range(WINDOW + 1, FLEET)
         ]
         assert after[FLEET - WINDOW - 1 :] == [
-            # Away and back again while nobody was told: no change.
+            # Away and back again before a watcher was told: no change.
             ("a2", "offline", "operator"),
             (f"a{FLEET}", "offline", "terminated"),
         ]

@@ -257,7 +257,7 @@ class Week:
             self.compare()
 
     def compare(self) -> int:
-        """The same was told, and the same would be told to whoever asks.
+        """The same was told, and the same would be told to all that ask.
 
         Returns:
             How much was told.

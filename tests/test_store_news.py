@@ -52,7 +52,7 @@ def test_what_was_forgotten_stays_so_when_the_news_were_made_smaller(
     assert list(made) == [("b", 9, None)]
 
 
-def test_news_that_nobody_takes_grow_no_larger_than_twice_the_fleet(
+def test_news_without_a_reader_grow_no_larger_than_twice_the_fleet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("dscore.store.news.ROOM", 8)

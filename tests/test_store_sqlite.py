@@ -358,7 +358,7 @@ async def test_what_an_attempt_during_the_close_has_left_is_written_with_what_ca
     assert names == {"early", "late"}
 
 
-async def test_a_row_that_cannot_be_written_holds_nobody_up(path: Path) -> None:
+async def test_a_row_that_cannot_be_written_holds_no_other_up(path: Path) -> None:
     async with opened(path) as (store, _):
         store.keep(agent("a", generation=1 << 70))
         await written(store)

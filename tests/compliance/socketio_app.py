@@ -40,7 +40,7 @@ def echo(pool: core.ReactorPool, event: "Event") -> None:
 
 
 def converse(pool: core.ReactorPool, event: "Event") -> None:
-    """Tells a newcomer its auth payload, sends `message` back, acks `message-with-ack`."""
+    """Tells a new connection its auth payload, sends `message` back, acks `message-with-ack`."""
     if isinstance(event, core.Connected):
         greeting = b'["auth",' + event.auth + b"]"
         pool.send_event(event.conn, greeting, namespace=event.namespace)

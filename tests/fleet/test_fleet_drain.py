@@ -206,7 +206,7 @@ def test_a_fleet_that_misbehaves_in_every_way(serve: Serve, start_fleet: StartFl
         "Client terminated": rest - 2 * share,
         "Server shutdown timeout": share,
     }
-    # Those who came late were let in before it began, or turned away; nobody was forgotten.
+    # Those who came late were let in before it began, or turned away; no agent was forgotten.
     came = late.report()
     assert came["terminate"]["agents_told_more"] == 0
     assert came["terminate"]["agents_told_1"] == came["terminate"]["acked"]

@@ -209,7 +209,7 @@ def beating(url: str) -> Iterator[list[float]]:
 
 
 @pytest.mark.parametrize("connections", ["none", "150"])
-def test_out_of_descriptors_newcomers_are_turned_away_and_nobody_notices(
+def test_out_of_descriptors_connections_are_turned_away_and_no_agent_notices(
     serve: Serve, connections: str
 ) -> None:
     serving = serve(
@@ -238,8 +238,10 @@ def test_out_of_descriptors_newcomers_are_turned_away_and_nobody_notices(
         assert len(seconds) > answered + 5
         for one in crowd:
             one.close()
-        # With the crowd gone, newcomers come in again.
-        wait_until(lambda: serving.get("/livez", seconds=1)[0] == 200, "room for newcomers", 10)
+        # With the crowd gone, new connections are accepted again.
+        wait_until(
+            lambda: serving.get("/livez", seconds=1)[0] == 200, "room for new connections", 10
+        )
         asyncio.run(come_in(serving.ws))
     print(f"slowest heartbeat {max(seconds) * 1000:.1f} ms of {len(seconds)}")
     assert max(seconds) < 1.0
@@ -253,5 +255,5 @@ def is_steady(count: Callable[[], int]) -> bool:
 
 
 async def come_in(url: str) -> None:
-    async with agent(url, "newcomer") as one:
+    async with agent(url, "latecomer") as one:
         await one.beat()

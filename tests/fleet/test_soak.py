@@ -1,4 +1,4 @@
-"""A fleet that beats for a while, with kill -9 in the middle: nobody is ever said to be offline.
+"""A fleet that beats for a while, with kill -9 in the middle: no agent is ever said to be offline.
 
 One watcher listens all the time, as a page would: it comes back to the second process as the agents
 do. What it was told, what the pages list and what the store has on disk must agree in the end.
@@ -58,7 +58,7 @@ def test_liveness_5_a_beating_fleet_is_never_offline_though_its_server_is_killed
         # Three heartbeats must be missed in a row: that would be our fault.
         "DSCORE_MONITORING__CONNECTION_CHECK_INTERVAL": "6s",
         "DSCORE_MONITORING__HEALTH_CHECK_INTERVAL": "2s",
-        # Over before the test is, so that whoever is not seen to come back is found out.
+        # Over before the test is, so that an agent that is not seen to come back is found out.
         "DSCORE_MONITORING__RECONNECTION_GRACE_PERIOD": f"{seconds / 3}s",
         "DSCORE_MONITORING__HEARTBEAT_GRACE_PERIOD": "1s",
         "DSCORE_LOG__LEVEL": "warning",

@@ -86,7 +86,7 @@ async def watcher(url: str, **fields: object) -> AsyncIterator[Wire]:
 
 async def settled(one: Wire) -> None:
     """Waits until the server has dealt with all that was sent on this connection before."""
-    mark = "nobody at all"
+    mark = "no such agent"
     await one.send("client_status_request", clientName=mark)
     while mark not in str((await one.recv_type("server_status_response"))["message"]):
         pass

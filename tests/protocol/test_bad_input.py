@@ -1,4 +1,4 @@
-"""PROTOCOL.md §10: every sentence. No input ends the process, or delays anybody else."""
+"""PROTOCOL.md §10: every sentence. No input ends the process, or delays another connection."""
 
 import asyncio
 import json
@@ -47,10 +47,10 @@ async def test_malformed_json_is_bad_json(text: str) -> None:
     async with running() as here, agents(here.ws, "a-1") as [one]:
         assert (await refused(one, text))["code"] == "bad_json"
         await one.beat()
-        async with agent(here.ws, introduce=False) as stranger:
-            assert (await refused(stranger, text))["code"] == "bad_json"
-            stranger.agent_id = "a-2"
-            await stranger.introduce()
+        async with agent(here.ws, introduce=False) as unauthenticated:
+            assert (await refused(unauthenticated, text))["code"] == "bad_json"
+            unauthenticated.agent_id = "a-2"
+            await unauthenticated.introduce()
 
 
 @pytest.mark.parametrize("kind", ["app_ready", "heartbeat", "watch", "detections"])
@@ -164,7 +164,7 @@ async def test_fields_of_every_type_are_checked(message: dict[str, object], code
         await one.beat()
 
 
-async def test_fields_nobody_knows_are_passed_over() -> None:
+async def test_unknown_fields_are_passed_over() -> None:
     async with running() as here, agent(here.ws, introduce=False) as one:
         await one.introduce(version="9.9", nested={"type": "heartbeat"}, token=None, config=None)
         await one.beat(battery=0.5, ip_address=None)

@@ -100,7 +100,7 @@ async def test_a_peers_close_is_answered_and_the_connection_ends(code: int) -> N
 
 
 @pytest.mark.parametrize("code", NEVER)
-async def test_a_peers_close_with_a_code_nobody_may_send_is_1002(code: int) -> None:
+async def test_a_peers_close_with_a_code_that_may_not_be_sent_is_1002(code: int) -> None:
     async with running() as here, introduced(here.ws) as one:
         await one.send(frame(8, code.to_bytes(2, "big")))
         assert (await one.closed())[0] == 1002

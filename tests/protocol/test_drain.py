@@ -44,7 +44,7 @@ async def test_drain_1_health_and_readyz_say_so_first() -> None:
         assert (await here.pages.get("/readyz")).status_code == 200
         drain = asyncio.create_task(here.server.drain())
         order = await ordered(one)
-        # Whoever has its terminate_app would be told the truth by health already.
+        # An agent that has its terminate_app would be told the truth by health already.
         status, document = await here.health()
         assert (status, document["status"]) == (503, "shutting_down")
         assert (await here.pages.get("/readyz")).status_code == 503
@@ -104,21 +104,21 @@ async def test_drain_3_every_agent_gets_its_own_terminate_app_and_nothing_else()
         assert (await drain).acked == 50
 
 
-async def test_drain_3_watchers_get_server_shutdown_and_strangers_nothing() -> None:
+async def test_drain_3_watchers_get_server_shutdown_and_the_unauthenticated_nothing() -> None:
     async with (
         running(QUICK) as here,
         agents(here.ws, "a-1") as [one],
         watcher(here.ws) as page,
-        agent(here.ws, introduce=False) as stranger,
+        agent(here.ws, introduce=False) as unauthenticated,
     ):
         await one.send("watch")  # an agent that watches gets both
         await settled(one)
         await here.server.drain()
         assert await page.closed() == GRACEFUL
-        assert await stranger.closed() == GRACEFUL
+        assert await unauthenticated.closed() == GRACEFUL
         assert await one.closed() == OVERDUE
         assert page.kept[0]["type"] == "server_shutdown"
-        assert stranger.kept == []
+        assert unauthenticated.kept == []
         told = [message["type"] for message in one.kept]
         assert told.count("terminate_app") == told.count("server_shutdown") == 1
 
@@ -415,13 +415,13 @@ async def test_drain_restart_tells_all_waits_and_closes_1001() -> None:
         async with (
             agent(here.ws, "b-1", introduce=False) as beats,
             watcher(here.ws) as page,
-            agent(here.ws, introduce=False) as stranger,
+            agent(here.ws, introduce=False) as unauthenticated,
         ):
             await beats.beat()
             await hears_only(page, "client_status_changed")
             began = time.monotonic()
             drain = asyncio.create_task(here.server.drain())
-            everyone = (one, beats, page, stranger)
+            everyone = (one, beats, page, unauthenticated)
             for each in everyone:
                 assert (await each.recv_type("server_shutdown"))["reconnectAfter"] >= 5_000
             status, _ = await here.health()
@@ -483,7 +483,7 @@ async def test_a_drain_during_maintenance_ends_at_once() -> None:
         assert report.exit_code == 0
 
 
-async def test_a_stranger_in_the_middle_of_its_upgrade_ends_with_the_drain() -> None:
+async def test_a_connection_in_the_middle_of_its_upgrade_ends_with_the_drain() -> None:
     async with running(QUICK) as here, tcp(here.ws) as half:
         await half.send(b"GET /deepstream/ws HTTP/1.1\r\nHost: x\r\n")
         await eventually(lambda: accepted(here))

@@ -32,7 +32,7 @@ async def test_the_document_word_for_word() -> None:
         }
 
 
-async def test_agents_watchers_and_strangers_are_counted() -> None:
+async def test_agents_watchers_and_the_unauthenticated_are_counted() -> None:
     async with (
         running() as here,
         agents(here.ws, "a-1", "a-2"),

@@ -235,7 +235,7 @@ async def test_anything_else_is_handed_to_the_policy_as_parsed() -> None:
         ]
 
 
-async def test_an_answer_nobody_waits_for_is_not_the_policys() -> None:
+async def test_an_unexpected_answer_is_not_the_policys() -> None:
     heard: list[str] = []
 
     class Listening(dscore.Policy):

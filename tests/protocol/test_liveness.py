@@ -195,14 +195,14 @@ async def test_liveness_3_any_frame_counts_as_life(life: bytes) -> None:
         assert await is_state(here, "a-1", "connected")
 
 
-async def test_liveness_3_watchers_and_strangers_are_pinged_too() -> None:
+async def test_liveness_3_watchers_and_the_unauthenticated_are_pinged_too() -> None:
     async with (
         running({"socket": PINGS}) as here,
-        upgraded(here.ws) as stranger,
+        upgraded(here.ws) as unauthenticated,
         upgraded(here.ws) as page,
     ):
         await page.say("watch")
-        assert await stranger.closed() == (1011, "ping timeout")
+        assert await unauthenticated.closed() == (1011, "ping timeout")
         assert await page.closed() == (1011, "ping timeout")
 
 
@@ -298,7 +298,7 @@ async def test_liveness_7_takeover_closes_4409() -> None:
             assert await first.closed() == (4409, "taken over")
             await second.beat()
             await settled(second)
-            # It was online all the while, and nobody had gone.
+            # It was online all the while, and no agent had gone.
             await hears_only(page)
             _, document = await here.health()
             assert document["connected_instances"] == ["a-1"]

@@ -62,7 +62,7 @@ async def test_reconnection_ack_alone_and_true() -> None:
 async def test_heartbeat_response(language: str, sentence: str) -> None:
     settings = {"log": {"language": language}, "monitoring": {"health_check_interval": 12.5}}
     async with running(settings) as here, agent(here.ws, introduce=False) as one:
-        # The first is answered in Python, those after it in the core: nobody may tell.
+        # The first is answered in Python, those after it in the core: the bytes are the same.
         for _ in range(3):
             response = await one.beat()
             assert is_now(response.pop("timestamp"))
@@ -177,7 +177,7 @@ async def test_server_status_response(language: str, running_sentence: str) -> N
 
 async def test_server_status_response_of_a_failure() -> None:
     async with running() as here, agents(here.ws, "a-1") as [one]:
-        await one.send("client_status_request", clientName="nobody")
+        await one.send("client_status_request", clientName="unknown")
         answer = await one.recv()
         assert is_now(answer.pop("timestamp"))
         assert isinstance(answer.pop("message"), str)

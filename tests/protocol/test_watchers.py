@@ -1,4 +1,4 @@
-"""PROTOCOL.md §4: what watchers are told, and nobody else."""
+"""PROTOCOL.md §4: what watchers are told, and no other connection."""
 
 import asyncio
 import time
@@ -218,6 +218,6 @@ async def test_a_watcher_in_a_drain_hears_server_shutdown_then_progress() -> Non
             assert list(message) == ["type", "intent", *counts]
             assert message["intent"] == "terminate"
             assert message["total"] == 6
-            assert sum(message[name] for name in counts[1:]) == 6, "nobody is lost or doubled"
+            assert sum(message[name] for name in counts[1:]) == 6, "no agent is lost or doubled"
         last = progress[-1]
         assert (last["acked"], last["timed_out"], last["pending"]) == (4, 2, 0)

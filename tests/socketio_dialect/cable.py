@@ -152,7 +152,7 @@ def close_codes(frames: bytearray) -> Iterator[int]:
 
 @asynccontextmanager
 async def cable_to(server_port: int) -> AsyncIterator[Cable]:
-    """A cable that ends at this port, whoever listens there at the moment."""
+    """A cable that ends at this port, whatever listens there at the moment."""
     cable = Cable(server_port)
     server = await asyncio.start_server(cable.take, "127.0.0.1", 0)
     cable.port = server.sockets[0].getsockname()[1]

@@ -95,7 +95,7 @@ async def test_a_wrong_token_in_app_ready_sends_it_away(
 
 
 @each_client
-async def test_without_a_token_a_heartbeat_introduces_nobody(
+async def test_without_a_token_a_heartbeat_is_no_introduction(
     clients: Clients, library: str, transports: Transports
 ) -> None:
     async with running(TOKENS) as here:

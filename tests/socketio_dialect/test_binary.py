@@ -115,7 +115,7 @@ async def test_acks_carry_bytes_both_ways(
 async def test_something_that_looks_like_a_placeholder_is_no_attachment(
     clients: Clients, library: str
 ) -> None:
-    """What a client writes there stays what it is, and hurts nobody."""
+    """What a client writes there stays what it is, and costs no connection."""
     policy = Echo()
     async with running(policy=policy) as here:
         one = await clients.introduce(library, base(here), listen=["frame"])

@@ -270,7 +270,7 @@ async def test_a_refused_message_is_answered_and_it_lives_on(
 
 @every_library
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_a_namespace_nobody_serves_is_refused(
+async def test_a_namespace_that_is_not_served_is_refused(
     clients: Clients, library: str, transport: str
 ) -> None:
     async with running() as here:

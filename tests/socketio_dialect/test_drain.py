@@ -106,7 +106,7 @@ async def test_progress_asks_for_more_time(
 
 
 @every_library
-async def test_newcomers_are_turned_away(clients: Clients, library: str) -> None:
+async def test_new_connections_are_turned_away(clients: Clients, library: str) -> None:
     """Whichever way they come; and those who are there go on."""
     settings = {"shutdown": {"timeout": 30, "close_timeout": 0.5}}
     async with running(settings) as here, cable_to(here.port) as cable:

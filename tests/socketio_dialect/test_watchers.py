@@ -131,8 +131,8 @@ async def test_a_page_that_only_listens_may_stay(
     """Where no token is required it has no deadline; a raw agent has."""
     async with running({"auth": {"timeout": 0.3}}) as here:
         page = await clients.connect(library, base(here), transports, name="page", greeting=[])
-        async with agent(here.ws, introduce=False) as stranger:
-            assert await stranger.closed() == (1008, "authentication timeout")
+        async with agent(here.ws, introduce=False) as unauthenticated:
+            assert await unauthenticated.closed() == (1008, "authentication timeout")
         assert await page.call("client_status_request", {"clientName": "a-1"}) == []
         assert not page.has("disconnect")
 

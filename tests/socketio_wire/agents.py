@@ -33,7 +33,7 @@ class SocketioWire(Wire):
     """What `Wire` is for the raw dialect. `sent_away` once a DISCONNECT of "/" has come."""
 
     def __init__(self, carrier: Socket | Session, agent_id: str) -> None:
-        # The socket of the base class is used by nobody but us.
+        # The socket of the base class is used here alone.
         self.agent_id = agent_id
         self.kept: list[Message] = []
         self.carrier = carrier
@@ -110,7 +110,7 @@ class SocketioWire(Wire):
             return [await self.carrier.socket.recv()]
         answer = await self.carrier.poll()
         if answer.status == 400 and answer.code == SID_UNKNOWN:
-            raise ConnectionClosedOK(None, None)  # it has ended, and nobody could be told
+            raise ConnectionClosedOK(None, None)  # it has ended: no frame could tell
         assert answer.status == 200, answer
         return list(split_payload(answer.text, self.carrier.eio))
 
@@ -170,7 +170,7 @@ async def agent(
     auth: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[SocketioWire]:
-    """Joins "/", and introduces itself by `heartbeat` or `app_ready`; "" leaves it a stranger."""
+    """Joins "/", and introduces itself by `heartbeat` or `app_ready`; "" is no introduction."""
     async with carried(here, carrier, headers) as session:
         one = SocketioWire(session, agent_id)
         await one.join(auth)

@@ -28,7 +28,7 @@ UNAVAILABLE = (1013, "Server temporarily unavailable")
 
 
 async def turned_away(here: Running, reason: str) -> None:
-    """What newcomers get: 503 over polling, an upgrade and 1013 over WebSocket."""
+    """What a new connection gets: 503 over polling, an upgrade and 1013 over WebSocket."""
     answer = await fetch(here.port, "GET", POLLING)
     assert answer.status == 503
     assert int(answer.headers["retry-after"]) > 0
@@ -38,7 +38,7 @@ async def turned_away(here: Running, reason: str) -> None:
 
 
 @each_carrier
-async def test_drain_2_newcomers_are_turned_away_and_live_sids_go_on(carrier: str) -> None:
+async def test_drain_2_new_connections_are_turned_away_and_live_sids_go_on(carrier: str) -> None:
     async with running() as here, agent(here, carrier, introduce="app_ready") as one:
         drain = asyncio.create_task(here.server.drain())
         order = await one.recv_type("terminate_app")
@@ -96,7 +96,7 @@ async def test_drain_3_everyone_on_socket_io_is_told_introduced_or_not() -> None
     async with running(QUICK) as here, one_by_each_carrier(here, introduce="app_ready") as fleet:
         async with (
             agents(here.ws, "raw") as [raw],
-            agent(here, "websocket", introduce="") as stranger,
+            agent(here, "websocket", introduce="") as unauthenticated,
             agent(here, "polling", introduce="") as page,
         ):
             await page.send("watch")
@@ -113,7 +113,7 @@ async def test_drain_3_everyone_on_socket_io_is_told_introduced_or_not() -> None
             await raw.answer(await raw.recv_type("terminate_app"))
             await raw.closed()
             assert "server_shutdown" not in [message["type"] for message in raw.kept]
-            for one in (stranger, page):
+            for one in (unauthenticated, page):
                 await one.recv_type("server_shutdown")
                 await one.closes(*GRACEFUL, sent_away=False)
                 assert "terminate_app" not in [message["type"] for message in one.kept]
@@ -132,7 +132,7 @@ async def test_drain_3_each_has_a_terminate_app_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_drain_3_whoever_has_not_joined_is_sent_nothing(transport: str) -> None:
+async def test_drain_3_a_connection_that_has_not_joined_is_sent_nothing(transport: str) -> None:
     async with running(QUICK) as here, carried(here, transport) as session:
         drain = asyncio.create_task(here.server.drain())
         if isinstance(session, Socket):

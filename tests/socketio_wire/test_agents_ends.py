@@ -183,9 +183,9 @@ async def test_10_an_array_that_is_not_json_is_bad_json(carrier: str, text: str)
     async with running() as here, agent(here, carrier) as one:
         assert (await refused(one, text))["code"] == "bad_json"
         await one.beat()
-        async with agent(here, carrier, "b-2", introduce="") as stranger:
-            assert (await refused(stranger, text))["code"] == "bad_json"
-            await stranger.beat()
+        async with agent(here, carrier, "b-2", introduce="") as unauthenticated:
+            assert (await refused(unauthenticated, text))["code"] == "bad_json"
+            await unauthenticated.beat()
 
 
 @each_carrier
@@ -248,7 +248,7 @@ async def test_10_binary_over_polling_is_an_error_and_it_lives_on() -> None:
 
 
 @each_carrier
-async def test_10_bytes_in_a_message_of_the_contract_hurt_nobody(carrier: str) -> None:
+async def test_10_bytes_in_a_message_of_the_contract_cost_no_connection(carrier: str) -> None:
     async with running() as here, agent(here, carrier) as one:
         binary = "bAQI=" if carrier == "polling" else b"\x01\x02"
         await one.packet(f'451-["heartbeat",{{"clientName":{PLACEHOLDER}}}]', binary)
@@ -278,7 +278,7 @@ async def test_10_a_request_id_that_is_unknown_is_ignored(carrier: str) -> None:
 
 
 @each_carrier
-async def test_10_an_ack_nobody_asked_for_is_ignored(carrier: str) -> None:
+async def test_10_an_ack_without_a_request_is_ignored(carrier: str) -> None:
     async with running() as here, agent(here, carrier) as one:
         await one.packet("43999[1]", "430[]")
         await one.beat()

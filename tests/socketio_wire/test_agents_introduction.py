@@ -152,7 +152,7 @@ async def test_2_before_the_introduction_other_types_are_not_introduced_past_the
 @each_carrier
 async def test_2_a_status_may_be_asked_before_the_introduction(carrier: str) -> None:
     async with running() as here, agent(here, carrier, introduce="") as one:
-        await one.send("client_status_request", clientName="nobody")
+        await one.send("client_status_request", clientName="unknown")
         response = await one.recv_type("server_status_response")
         assert response["serverStatus"] == "error"
 
@@ -212,12 +212,12 @@ async def test_2_the_first_heartbeat_and_all_behind_it_may_come_together(carrier
 
 
 @each_carrier
-async def test_2_without_tokens_nobody_need_introduce_itself(carrier: str) -> None:
+async def test_2_without_tokens_no_introduction_is_due(carrier: str) -> None:
     settings = {"auth": {"timeout": 0.2}}
     async with running(settings) as here, agent(here, carrier, introduce="") as one:
-        async with upgraded(here.ws) as stranger:
-            # The raw stranger came later, and has been sent away already.
-            assert await stranger.closed() == (1008, "authentication timeout")
+        async with upgraded(here.ws) as unauthenticated:
+            # The raw connection came later, and has been sent away already.
+            assert await unauthenticated.closed() == (1008, "authentication timeout")
         await one.beat()
 
 
@@ -248,7 +248,7 @@ async def test_2_a_token_in_connect_lets_a_heartbeat_introduce(carrier: str) -> 
 
 
 @each_carrier
-async def test_2_without_a_token_a_heartbeat_introduces_nobody(carrier: str) -> None:
+async def test_2_without_a_token_a_heartbeat_is_no_introduction(carrier: str) -> None:
     async with running(TOKENS) as here, agent(here, carrier, introduce="") as one:
         await one.send("heartbeat", clientName="b-1")
         assert (await one.recv())["code"] == "not_introduced"

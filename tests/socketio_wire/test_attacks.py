@@ -45,7 +45,7 @@ async def test_a_probe_that_takes_no_pongs_is_cut_off() -> None:
 
 
 async def slowest_echo(here: Here, flood: asyncio.Task[None]) -> float:
-    """How long somebody else waits for an echo at most, while that lasts."""
+    """How long another connection waits for an echo at most, while that lasts."""
     slowest = 0.0
     async with here.socket() as one:
         while not flood.done():
@@ -57,7 +57,7 @@ async def slowest_echo(here: Here, flood: asyncio.Task[None]) -> float:
 
 
 @pytest.mark.alone
-async def test_requests_sent_ahead_delay_nobody_else() -> None:
+async def test_requests_sent_ahead_delay_no_other_connection() -> None:
     async with engineio(reactors=1) as here:
         line = f"GET {here.path}?transport=none HTTP/1.1\r\nHost: a\r\n"
         requests = f"{line}\r\n".encode() * 5_000 + f"{line}Connection: close\r\n\r\n".encode()

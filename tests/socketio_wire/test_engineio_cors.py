@@ -100,7 +100,7 @@ async def test_an_origin_that_is_not_listed_is_forbidden_polling() -> None:
         for method, body in (("GET", None), ("POST", "1")):
             answer = await fetch(here.port, method, session.target, body=body, headers=fields)
             assert (answer.status, answer.code) == (403, FORBIDDEN)
-        # Nor does the stranger's request end the session.
+        # Nor does the other origin's request end the session.
         await session.say("4hello")
         assert await session.packets() == ["4hello"]
 
@@ -116,7 +116,7 @@ async def test_an_origin_is_compared_whole(origin: str) -> None:
         assert (answer.status, answer.code) == (403, FORBIDDEN)
 
 
-async def test_whoever_names_no_origin_is_no_page_and_let_in() -> None:
+async def test_a_request_without_an_origin_is_no_page_s_and_let_in() -> None:
     async with engineio(origins=[FLEET]) as here:
         session = await here.open()
         await session.say("4hello")

@@ -62,7 +62,7 @@ async def test_sids_are_long_and_never_the_same() -> None:
         sids = {(await here.open()).sid for _ in range(200)}
     assert len(sids) == 200
     assert min(map(len, sids)) >= 20
-    # Whoever knows one sid knows nothing of the next: they share no long beginning or end.
+    # One sid tells nothing of the next: they share no long beginning or end.
     assert len({sid[:8] for sid in sids}) > 190
     assert len({sid[-8:] for sid in sids}) > 190
 
@@ -232,7 +232,7 @@ async def test_what_is_no_endpoint_is_left_to_python(path: str) -> None:
         assert (await one.answer()).status == 404
 
 
-async def test_parameters_nobody_knows_are_passed_over_and_order_is_free() -> None:
+async def test_unknown_parameters_are_passed_over_and_order_is_free() -> None:
     async with engineio() as here:
         target = f"{here.path}?t=N8hyd6w&transport=polling&x&&=&EIO=4&%65=1"
         answer = await fetch(here.port, "GET", target)

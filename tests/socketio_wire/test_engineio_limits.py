@@ -1,4 +1,4 @@
-"""Sessions nobody comes back for, too many of them, and none at all: gates, limits, leaks."""
+"""Abandoned sessions, too many of them, and none at all: gates, limits, leaks."""
 
 import asyncio
 from typing import Any
@@ -120,17 +120,17 @@ async def test_sessions_over_polling_count_as_connections() -> None:
 
 
 @pytest.mark.parametrize("gate", ["draining", "maintenance"])
-async def test_newcomers_are_turned_away_and_live_sessions_go_on(gate: Any) -> None:
+async def test_new_sessions_are_turned_away_and_live_sessions_go_on(gate: Any) -> None:
     async with engineio() as here:
         session = await here.open()
         staying = await here.open()
         here.pool.set_gate(gate)
 
-        async def closed_to_newcomers() -> bool:
+        async def refuses_new_sessions() -> bool:
             answer = await fetch(here.port, "GET", f"{here.path}?{POLLING}")
             return answer.status == 503
 
-        await eventually(closed_to_newcomers)
+        await eventually(refuses_new_sessions)
         await turned_away(here)
         await works(staying)
         async with here.upgraded(session) as one:
@@ -139,7 +139,7 @@ async def test_newcomers_are_turned_away_and_live_sessions_go_on(gate: Any) -> N
         here.pool.set_gate("open")
 
         async def open_again() -> bool:
-            return not await closed_to_newcomers()
+            return not await refuses_new_sessions()
 
         await eventually(open_again)
 

@@ -15,7 +15,7 @@ QUICK = {"ping_interval": 300, "ping_timeout": 200}
 
 
 async def lives(here: Here) -> None:
-    """Fails unless somebody else is still served."""
+    """Fails unless another client is still served."""
     other = await here.open()
     await other.say("4hello")
     assert await other.packets() == ["4hello"]
@@ -296,7 +296,7 @@ async def test_a_post_that_is_given_up_ends_the_session() -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD"])
-async def test_other_methods_are_refused_and_hurt_nobody(method: str) -> None:
+async def test_other_methods_are_refused_and_end_no_session(method: str) -> None:
     async with engineio() as here, web(here.port) as one:
         session = await here.open()
         options = {} if method == "HEAD" else {"body": "4hello"}
@@ -318,7 +318,7 @@ async def test_a_close_packet_ends_the_session_and_frees_its_poll() -> None:
         assert closed.initiator == "peer"
 
 
-async def test_what_follows_a_close_packet_is_nobodys() -> None:
+async def test_what_follows_a_close_packet_is_dropped() -> None:
     async with engineio() as here:
         session = await here.open()
         assert (await session.post(f"4before{SEPARATOR}1{SEPARATOR}4after")).status == 200

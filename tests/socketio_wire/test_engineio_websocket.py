@@ -63,7 +63,7 @@ async def test_a_session_without_pongs_ends(server: Any) -> None:
         assert (await here.event(core.Closed)).cause == "ping_timeout"
 
 
-async def test_whoever_talks_is_alive() -> None:
+async def test_traffic_counts_as_a_sign_of_life() -> None:
     # PROTOCOL.md §5.3: any frame counts as life.
     async with engineio(ping_interval=100, ping_timeout=150) as here, here.socket() as one:
         for _ in range(6):
@@ -79,7 +79,7 @@ async def test_a_close_packet_ends_the_session() -> None:
         assert (await here.event(core.Closed)).initiator == "peer"
 
 
-async def test_what_follows_a_close_packet_is_nobodys() -> None:
+async def test_what_follows_a_close_packet_is_dropped() -> None:
     async with engineio() as here, here.socket() as one:
         await one.send("4before", "1", "4after")
         await one.closed()

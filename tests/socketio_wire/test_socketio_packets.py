@@ -99,7 +99,7 @@ async def test_joining_is_told_once_for_each_namespace(transport: str) -> None:
 
 
 async def test_a_sid_of_socket_io_is_not_that_of_the_session() -> None:
-    # Whoever is told the one must not be able to poll with it.
+    # The one must be of no use for a poll.
     async with socketio() as here, here.socket() as one:
         await one.send("40")
         welcome = str(await one.recv())
@@ -341,7 +341,7 @@ async def test_a_malformed_packet_ends_the_connection(transport: str, packet: st
 
 @both
 @pytest.mark.parametrize("packet", ['42["message"]', "41", "430[]"])
-async def test_whoever_has_joined_nothing_says_nothing(transport: str, packet: str) -> None:
+async def test_a_client_that_has_joined_nothing_is_not_heard(transport: str, packet: str) -> None:
     async with socketio() as here, client(here, transport) as one:
         await one.send(packet)
         await one.ends()
@@ -372,7 +372,7 @@ async def test_pings_may_come_between_attachments() -> None:
 
 
 @both
-async def test_binary_nobody_announced_ends_the_connection(transport: str) -> None:
+async def test_unannounced_binary_ends_the_connection(transport: str) -> None:
     async with socketio() as here, joined(here, transport) as one:
         await one.send(b"\x01\x02")
         await one.ends()
