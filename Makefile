@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Cargo alone (clippy) must look at the same Python as maturin.
 export PYO3_PYTHON := $(CURDIR)/$(PY)
 
-# Somebody else's active environment is none of our business. PIP_QUIET: what is installed already needs no line.
+# An environment that happens to be active is not ours. PIP_QUIET: what is installed already needs no line.
 MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY) -m maturin
 
 .DEFAULT_GOAL := help

@@ -3,8 +3,8 @@
     python -m benches.reconnects            # the table; --picture docs/reconnects.svg draws it too
 
 The agents' real machine (`dscore.agent.reconnect`) on a fake clock: nothing connects or waits.
-Every connection closes at second 0; the server is back after some seconds, and whoever tries
-earlier is refused. An attempt is one health check with, if that is well, one upgrade.
+Every connection closes at second 0; the server is back after some seconds, and an
+earlier attempt is refused. An attempt is one health check with, if that is well, one upgrade.
 """
 
 import argparse

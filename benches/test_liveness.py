@@ -92,9 +92,9 @@ def test_boot(ledger: Ledger, programs: Programs, quick: bool, tmp_path: Path) -
     known = QUICK_KNOWN if quick else KNOWN
     online = known // 10
     store = tmp_path / "bench.db"
-    nobody = start_dscore(programs, tmp_path, store)
-    empty = nobody.pss_bytes()
-    _stop(nobody)
+    idle = start_dscore(programs, tmp_path, store)
+    empty = idle.pss_bytes()
+    _stop(idle)
     asyncio.run(_fill(store, known, online))
     busy, cpu = Busy(), _cpu_seconds()
     began = time.monotonic()

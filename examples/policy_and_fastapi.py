@@ -24,7 +24,7 @@ class Cameras(dscore.Policy):
         self.detections: Counter[str] = Counter()
 
     async def authenticate(self, candidate: dscore.Candidate) -> bool:
-        # Async, because most programs ask a database here. Connections wait; nobody else does.
+        # Async, because most programs ask a database here. Only connections that ask wait.
         return candidate.role == "operator" or candidate.agent_id.startswith("cam-")
 
     def on_message(self, agent: dscore.Agent, kind: str, message: dict[str, Any]) -> None:

@@ -118,13 +118,15 @@ class CoreConfig:
             input_bytes: messages that have not come whole, and requests that are not answered, of
                 all connections together; the connection that exceeds it is turned away, 1013 or
                 503. A quarter as much besides may be ahead of `take`: past it nothing is read.
-            auth_timeout: how long a connection may be nobody. On a socketio endpoint it counts only
-                where `introduce_by_heartbeat` is off (document B's pages never say who they are).
+            auth_timeout: how long a connection may be unauthenticated. On a socketio endpoint it
+                counts only where `introduce_by_heartbeat` is off (pages of the Socket.IO contract
+                never say who they are).
             connect_timeout: how long an Engine.IO session may be without a Socket.IO namespace.
             heartbeat_message: the `message` of `heartbeat_response`.
             introduce_by_heartbeat: False refuses `heartbeat` and `reconnection_success` of
-                strangers `not_introduced` (where `auth.required` is on, only app_ready and watch
-                can carry a token), unless the `auth` of a socketio CONNECT has a string `token`.
+                unauthenticated connections `not_introduced` (where `auth.required` is on, only
+                app_ready and watch can carry a token), unless the `auth` of a socketio CONNECT
+                has a string `token`.
             event_queue: events a reactor may be ahead of Python before it stops reading from its
                 sockets.
         """
@@ -202,7 +204,7 @@ class Left:
 
 @final
 class Introduction:
-    """A connection that is nobody yet says who it is. It is not read again until Python answers
+    """An unauthenticated connection says who it is. It is not read again until Python answers
     with `accept`, `accept_watcher`, `refuse` or `close_connection`."""
 
     conn: int
@@ -471,8 +473,8 @@ class ReactorPool:
         """Lets a watcher through: introduced, with no agent id, never told to terminate."""
 
     def lift_deadline(self, conn: int) -> None:
-        """`auth_timeout` does not count for this connection: it may be nobody as long as it likes,
-        and introduce itself whenever it likes. Nothing else changes, also if it is asking now."""
+        """`auth_timeout` does not count for this connection: it may stay unauthenticated and
+        introduce itself at any time. Nothing else changes, also if it is asking now."""
 
     def refuse(self, conn: int, code: str, message: str, request_type: str | None = None) -> None:
         """Sends `error`, counts it against limits.max_errors, and lets the connection be read

@@ -153,7 +153,7 @@ def attach(
 async def events(pool: ReactorPool) -> "AsyncIterator[Event]":
     """What happens in the pool, one event after the other, until the pool is closed.
 
-    The loop gets a turn after each batch, so a consumer that never waits holds up nobody else.
+    The loop gets a turn after each batch, so a consumer that never waits holds up no other task.
     """
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()

@@ -132,7 +132,7 @@ class RequestTimeoutError(RequestError, TimeoutError):
 
 
 class ConnectionLostError(RequestError, NotConnectedError, ConnectionError):
-    """The connection ended before the agent acked: nobody knows whether it has got the request."""
+    """The connection ended before the agent acked: whether it got the request is unknown."""
 
     _sentence = "the connection of agent {!r} ended before it acked"
 

@@ -207,7 +207,7 @@ impl Agent {
         Todo::AwaitEnd
     }
 
-    /// The connection has ended, whoever ended it; `cut` if it was we.
+    /// The connection has ended, from either side; `cut` if from ours.
     pub(crate) fn end(&mut self, now: u64, cut: bool, tally: &mut Tally) {
         if !matches!(self.phase, Phase::Closing | Phase::Gone) {
             self.last_close = 1006;

@@ -27,7 +27,7 @@ pub(crate) enum Command {
 
 impl Command {
     /// # Errors
-    /// A sentence for whoever typed it.
+    /// A sentence that says what is wrong with the line.
     pub(crate) fn parse(line: &str) -> Result<Self, String> {
         let (word, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
         match (word, rest.trim()) {
@@ -138,7 +138,7 @@ fn read_commands(stop_at_end: bool, deliver: &Deliver) {
 
 /// Writes one event line.
 pub(crate) fn emit(event: &Value) {
-    // Nobody listens any more: the run still ends by its own deadlines.
+    // A closed pipe is no failure: the run still ends by its own deadlines.
     let _ = writeln!(std::io::stdout().lock(), "{event}");
 }
 

@@ -195,7 +195,7 @@ impl<'a> Fleet<'a> {
         self.end(slot, false);
     }
 
-    /// Tells, once, that nobody is on the way in any more, and lets the heartbeats begin.
+    /// Tells, once, that no introduction is under way any more, and lets the heartbeats begin.
     fn note_introductions(&mut self) {
         if self.all_introduced || self.begun < self.peers.len() || self.under_way > 0 {
             return;

@@ -98,7 +98,7 @@ fn read_events(part: usize, stdout: ChildStdout, sender: &Sender<Line>) {
             return;
         }
     }
-    // Nobody is there to hear it if the run has ended.
+    // The receiver has gone if the run has ended.
     let _ = sender.send(Line::Event(part, None));
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn parse(text: &str) -> Result<Heard, String> {
             Ok(_) => Err(wrong("a member is wrong")),
             Err(error) => Err(wrong(&error.to_string())),
         },
-        _ => Err(wrong("a packet that nobody asked for")),
+        _ => Err(wrong("an unexpected packet")),
     }
 }
 

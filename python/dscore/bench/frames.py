@@ -24,8 +24,8 @@ def upgrade(host: str, path: str) -> bytes:
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
-    """One masked frame. The key is zero (RFC 6455 §5.3 wants one nobody can guess, for the sake of
-    proxies): the server unmasks all the same, and the fleet saves the time."""
+    """One masked frame. The key is zero (RFC 6455 §5.3 wants one that cannot be guessed, for the
+    sake of proxies): the server unmasks all the same, and the fleet saves the time."""
     if len(payload) < 126:
         return bytes((_FINAL | opcode, _MASKED | len(payload))) + _ZERO_KEY + payload
     length = len(payload).to_bytes(2, "big")

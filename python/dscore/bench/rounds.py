@@ -131,7 +131,7 @@ class _Server:
 @contextmanager
 def _server() -> Iterator[_Server]:
     words = [sys.executable, "-m", "dscore", "serve", "--port", "0", "--store", ":memory:"]
-    # The machine is measured, not somebody's settings.
+    # The machine is measured, not the settings of its user.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DSCORE_")}
     with tempfile.TemporaryDirectory(prefix="dscore-bench-") as directory:
         log = Path(directory) / "server.log"

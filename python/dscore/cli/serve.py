@@ -210,7 +210,7 @@ class Service:
         document = orjson.dumps(
             status.report.as_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
         )
-        # Written beside it and renamed: whoever waits for the file never reads half of it.
+        # Written beside it and renamed: a reader of the file never sees half of it.
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         try:
             partial.write_bytes(document)
@@ -221,7 +221,7 @@ class Service:
 
 
 class _Announcing(Policy):
-    """Tells the service manager of a drain, whoever asked for it."""
+    """Tells the service manager of a drain, from whichever source."""
 
     def __init__(self, notifier: Notifier) -> None:
         self._notifier = notifier

@@ -38,7 +38,7 @@ def drain(client: Client, wish: dict[str, Any], *, wait: bool, as_json: bool) ->
             if bar:
                 _follow(client, ended, bar)
             report = ended.result()
-            # A small fleet is gone before anybody has looked.
+            # A small fleet is gone before the first look at it.
             bar.update(report["total"], report["total"])
         except KeyboardInterrupt:
             sentence = "stopped waiting; the drain goes on, dscore status tells how far it is"
@@ -60,7 +60,7 @@ def _named(ids: Sequence[str]) -> str:
 
 @contextmanager
 def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that nobody waits for once their results are not wanted any more."""
+    """Threads that are not waited for once their results are not wanted any more."""
     threads = ThreadPoolExecutor(count)
     try:
         yield threads
@@ -106,7 +106,7 @@ def everyone(client: Client, *, ask: bool) -> list[str]:
         raise CliError("no agent is connected")
     if ask:
         if not sys.stdin.isatty():
-            raise CliError("--all needs --yes where nobody can be asked", USAGE)
+            raise CliError("--all needs --yes where no terminal can ask", USAGE)
         typer.confirm(f"Terminate {len(ids):,} agents?", abort=True, err=True)
     return ids
 

@@ -3,7 +3,7 @@
 Each function makes the one validator of a field: it takes a value of a TOML file, of the
 environment (always text) or of a Python caller, and returns it in its final type or raises a
 `ValueError` whose sentence says what would be right. The name of the field, the value and where
-it stands are added by whoever shows the error.
+it stands are added where the error is shown.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ else:
     import tomli as tomllib
 
 DEFAULT: Final = "default"
-"""The origin of a value that nobody gave."""
+"""The origin of a value that no source gave."""
 
 _PREFIX = "DSCORE_"
 _FLAGS = {
@@ -53,7 +53,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """A value somebody gave."""
+    """A value that a source gave."""
 
     value: object
     origin: str

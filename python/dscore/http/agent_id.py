@@ -1,4 +1,4 @@
-"""The agent id in a path, and the answer to one that is nobody's."""
+"""The agent id in a path, and the answer to one that no agent has."""
 
 from typing import Annotated, TypeAlias
 from urllib.parse import unquote

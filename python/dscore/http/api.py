@@ -1,7 +1,7 @@
 """The operator API, /api/v1: agents, drain, maintenance, status.
 
-Whoever gets here has passed the gate. Answers are orjson bytes, not models: a page of a thousand
-agents is made in a millisecond; the models only describe them.
+A request that gets here has passed the gate. Answers are orjson bytes, not models: a page of a
+thousand agents is made in a millisecond; the models only describe them.
 """
 
 import asyncio
@@ -219,7 +219,7 @@ def _server(fleet: Fleet, page_at: str) -> APIRouter:
     @routes.post(
         "/maintenance",
         summary="Switch maintenance on or off",
-        description="On: every connection is closed 1013, and newcomers too until it is off.",
+        description="On: every connection is closed 1013, and new ones too until it is off.",
         response_model=models.Maintenance,
     )
     async def set_maintenance(wish: models.Maintenance, audit: AuditOf) -> Response:
@@ -232,12 +232,12 @@ def _server(fleet: Fleet, page_at: str) -> APIRouter:
 
 def _drain(fleet: Fleet) -> APIRouter:
     routes = APIRouter(tags=["server"], route_class=StrictRoute)
-    running: set[asyncio.Task[DrainReportView]] = set()  # a task nobody holds may be collected
+    running: set[asyncio.Task[DrainReportView]] = set()  # else they may be collected
 
     def settled(task: asyncio.Task[DrainReportView]) -> None:
         running.discard(task)
         if not task.cancelled():
-            task.exception()  # the fleet has logged it: nobody need hear of it again
+            task.exception()  # the fleet has logged it: once is enough
 
     @routes.post(
         "/drain",

@@ -56,7 +56,7 @@ class Gate:
             no other is: it may have an API of its own there.
         allow: The methods that a path, as it was sent, takes; empty where there is nothing.
         page: Path of the fleet page.
-        is_draining: Whether newcomers are turned away.
+        is_draining: Whether new connections are turned away.
         rules: Who may do what.
         origins: Which pages may reach us.
         wrong_tokens: Hears of tokens that are none.

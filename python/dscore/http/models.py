@@ -125,7 +125,7 @@ class DrainDocument(BaseModel):
 
 
 class Maintenance(Wish):
-    """Whether newcomers are turned away for now."""
+    """Whether new connections are turned away for now."""
 
     enabled: bool
 

@@ -52,7 +52,7 @@ def router(path: str) -> APIRouter:
 def _assemble(folder: Path, root: str) -> tuple[bytes, str]:
     """The document, and the policy that lets run in it what is ours and nothing else.
 
-    An agent's id is text that a stranger chose. Should one ever get into the markup, no script of
+    An agent's id is text from the network. Should one ever get into the markup, no script of
     its own runs: those that may are named by their hashes.
     """
     allowed: dict[str, list[str]] = {"script": [], "style": []}

@@ -1,9 +1,9 @@
 """Lines to a descriptor, by a thread of its own.
 
-A log that nobody reads (a stopped pager, a full pipe) must not stop the drain of a fleet, and a
-broken one must not end the process. So whoever logs only appends to a list; one thread takes what
-has gathered, as one block, whenever it gets the GIL, which is when the event loop goes to sleep or
-after five milliseconds of a busy one. What does not fit any more is dropped, and counted.
+A log without a reader (a stopped pager, a full pipe) must not stop the drain of a fleet, and a
+broken one must not end the process. So a call that logs only appends to a list; one thread takes
+what has gathered, as one block, whenever it gets the GIL, which is when the event loop goes to
+sleep or after five milliseconds of a busy one. What does not fit any more is dropped, and counted.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Writer:
         self._idle = False  # the thread has written all and waits to be told of more
         self._closing = False
         self._torn = False  # what was written last ends within a line
-        # Reentrant: a signal handler that logs may interrupt `write`. Held by itself where nobody
-        # need be told, which costs a third of going through the condition.
+        # Reentrant: a signal handler that logs may interrupt `write`. Held by itself where the
+        # thread need not be woken, which costs a third of going through the condition.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread = threading.Thread(target=self._run, name="dscore-log", daemon=True)
@@ -60,7 +60,7 @@ class Writer:
             return self._changed.wait_for(self._is_clear, seconds)
 
     def close(self) -> None:
-        """Writes what is left, if anybody takes it within two seconds, and ends the thread."""
+        """Writes what is left, if it is taken within two seconds, and ends the thread."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -110,7 +110,7 @@ class Writer:
         """How much was taken; -1: nothing is going to be."""
         try:
             return os.write(self._fd, rest)
-        except BlockingIOError:  # Somebody made the descriptor non-blocking: wait here.
+        except BlockingIOError:  # A non-blocking descriptor: wait here.
             poll = select.poll()
             poll.register(self._fd, select.POLLOUT)
             writable = poll.poll(_RETRY_MS)

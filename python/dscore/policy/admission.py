@@ -2,20 +2,20 @@
 
 The table, a cell is what to do. Heartbeats of agents never get here: the core answers them.
 
-| message               | of a newcomer  | of an agent  | of a watcher   |
-|-----------------------|----------------|--------------|----------------|
-| app_ready             | introduce      | acknowledge  | wrong_id       |
-| heartbeat             | introduce      |              | wrong_id       |
-| reconnection_success  | introduce      | welcome_back | wrong_id       |
-| watch                 | watch          | watch        | watch          |
-| unwatch               | not_introduced | unwatch      | unwatch        |
-| client_status_request | answer         | answer       | answer         |
-| app_terminated        | not_introduced | ignore       | not_introduced |
-| termination_progress  | not_introduced | ignore       | not_introduced |
-| other                 | not_introduced | hand_over    | not_introduced |
+| message               | unauthenticated | of an agent  | of a watcher   |
+|-----------------------|-----------------|--------------|----------------|
+| app_ready             | introduce       | acknowledge  | wrong_id       |
+| heartbeat             | introduce       |              | wrong_id       |
+| reconnection_success  | introduce       | welcome_back | wrong_id       |
+| watch                 | watch           | watch        | watch          |
+| unwatch               | not_introduced  | unwatch      | unwatch        |
+| client_status_request | answer          | answer       | answer         |
+| app_terminated        | not_introduced  | ignore       | not_introduced |
+| termination_progress  | not_introduced  | ignore       | not_introduced |
+| other                 | not_introduced  | hand_over    | not_introduced |
 
 In Socket.IO's other namespaces every message is "other". To the core a connection that only watches
-until it introduces itself (`socketio.watch_on_connect`) is a newcomer.
+until it introduces itself (`socketio.watch_on_connect`) is unauthenticated.
 
 introduce: find out whether it may, then it is this agent's connection; acknowledge: the ack again,
     if the id is the same; welcome_back: watchers hear of it, once; ignore: no request of its
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dscore.auth import Tokens
     from dscore.policy import Candidate
 
-Sender: TypeAlias = Literal["newcomer", "agent", "watcher"]
+Sender: TypeAlias = Literal["unauthenticated", "agent", "watcher"]
 Kind: TypeAlias = Literal[
     "app_ready",
     "heartbeat",
@@ -60,15 +60,15 @@ Reaction: TypeAlias = Literal[
 
 # fmt: off
 TABLE: Final[dict[tuple[Sender, Kind], Reaction]] = {
-    ("newcomer", "app_ready"): "introduce",
-    ("newcomer", "heartbeat"): "introduce",
-    ("newcomer", "reconnection_success"): "introduce",
-    ("newcomer", "watch"): "watch",
-    ("newcomer", "unwatch"): "not_introduced",
-    ("newcomer", "client_status_request"): "answer",
-    ("newcomer", "app_terminated"): "not_introduced",
-    ("newcomer", "termination_progress"): "not_introduced",
-    ("newcomer", "other"): "not_introduced",
+    ("unauthenticated", "app_ready"): "introduce",
+    ("unauthenticated", "heartbeat"): "introduce",
+    ("unauthenticated", "reconnection_success"): "introduce",
+    ("unauthenticated", "watch"): "watch",
+    ("unauthenticated", "unwatch"): "not_introduced",
+    ("unauthenticated", "client_status_request"): "answer",
+    ("unauthenticated", "app_terminated"): "not_introduced",
+    ("unauthenticated", "termination_progress"): "not_introduced",
+    ("unauthenticated", "other"): "not_introduced",
 
     ("agent", "app_ready"): "acknowledge",
     ("agent", "reconnection_success"): "welcome_back",

@@ -145,7 +145,7 @@ class Drain:
         self.state = following
 
     def give_up(self) -> None:
-        """The core has not reported in time: whoever has no outcome timed out."""
+        """The core has not reported in time: an agent without an outcome timed out."""
         self.advance("overdue")
         for conn in list(self.pending):
             self.settle(conn, "timed_out")

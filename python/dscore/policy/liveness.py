@@ -33,8 +33,9 @@ introduced: a connection of this agent was let in (a takeover included); beat: a
 response after misses; missed: silent for an interval, fewer than max_missed_heartbeats in a row
 (after a beat that was not heard of); overdue: that many; lost: its connection ended; timed_out: the
 core closed it at offline_timeout; over (`grace_over`): its grace period ran out; asked: it was sent
-terminate_app; spared: it did not stop, and nobody waits for it any more; terminated: it stopped;
-removed: by an operator; booted: the server has started, and this is what an earlier process knew.
+terminate_app; spared: it did not stop, and no request waits for it any more; terminated: it
+stopped; removed: by an operator; booted: the server has started, and this is what an earlier
+process knew.
 
 Reasons of going offline: timed_out heartbeat_timeout; terminated terminated; removed operator;
 grace_over missed_heartbeats when late, reconnect_timeout when reconnecting, and when unknown what
@@ -170,8 +171,9 @@ class Liveness:
     def booted(self, record: AgentRecord, now: int) -> None:
         """Takes over a record from an earlier process, with the state it had when that ended.
 
-        One that was online is `unknown` and has a reconnection grace to come back, in which nobody
-        is told anything. Its `last_heartbeat`, on this process's clock, may well be negative.
+        One that was online is `unknown` and has a reconnection grace to come back, in which
+        watchers are told nothing. Its `last_heartbeat`, on this process's clock, may well be
+        negative.
         """
         self._step(record, "booted", now)
 
@@ -204,7 +206,7 @@ class Liveness:
             record.state = TABLE[record.state, "asked"].state
 
     def spared(self, record: AgentRecord, now: int) -> None:
-        """It has not stopped, and nobody waits for that any more."""
+        """It has not stopped, and no request waits for that any more."""
         self._step(record, "spared", now)
 
     def ended(self, record: AgentRecord, ending: Ending, now: int) -> bool:

@@ -46,7 +46,7 @@ class Conversations:
         registry, conn = self._context.registry, event.conn
         kind, namespace = event.kind, event.namespace
         if conn in registry.newcomers:
-            record, reaction = None, react("newcomer", kind, namespace)
+            record, reaction = None, react("unauthenticated", kind, namespace)
         elif type(who := registry.introduced.get(conn)) is AgentRecord:
             if who.conn != conn:
                 return  # it was taken over, or is being closed: what it says counts no more

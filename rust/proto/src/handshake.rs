@@ -28,7 +28,7 @@ pub enum HandshakeError {
     /// §4.2.1 item 1: HTTP/1.0 cannot upgrade.
     #[error("a WebSocket handshake needs HTTP/1.1")]
     Version,
-    /// A GET may have content, but here it could only be meant for somebody else.
+    /// A GET may have content, but here it could only be meant for another server.
     #[error("a WebSocket handshake has no content")]
     Content,
     /// §4.2.1 item 3.

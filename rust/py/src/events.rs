@@ -255,7 +255,7 @@ fn kind_name(py: Python<'_>, kind: Kind) -> Py<PyString> {
         Kind::ConnectionCheckResponse => pyo3::intern!(py, "connection_check_response"),
         Kind::ReconnectionSuccess => pyo3::intern!(py, "reconnection_success"),
         Kind::Watch => pyo3::intern!(py, "watch"),
-        // The core introduces and hears nobody in any other way.
+        // The core takes no other introduction.
         _ => pyo3::intern!(py, ""),
     };
     name.clone().unbind()

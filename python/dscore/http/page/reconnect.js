@@ -48,7 +48,7 @@ class SmartReconnector {
     this.hint = null;
     this.openedAt = null;
     this.timer = null;
-    // Each try has a number: what an earlier one still hears is nobody's concern.
+    // Each try has a number: what an earlier one still hears is dropped.
     this.current = 0;
   }
 

@@ -15,7 +15,7 @@ pub enum RefusalCode {
     BadField,
     /// Another agent's id on an introduced connection.
     WrongId,
-    /// Nobody yet, and not an introduction.
+    /// Unauthenticated, and not an introduction.
     NotIntroduced,
     /// Not allowed to this connection.
     Forbidden,

@@ -195,7 +195,7 @@ fn push_fmt(args: std::fmt::Arguments<'_>, out: &mut Vec<u8>) {
     let _ = out.write_fmt(args);
 }
 
-/// Nobody reads the phrase; it may be empty (RFC 9112 §4), but the title of a problem should not.
+/// The phrase means nothing to a client and may be empty (RFC 9112 §4), but the title of a problem should not.
 fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",

@@ -15,7 +15,7 @@ pub const MAX_ATTACHMENTS: usize = 256;
 /// Bytes of a namespace.
 pub const MAX_NAMESPACE: usize = 128;
 
-/// JavaScript's integers end here; past it an ack would go to somebody else.
+/// JavaScript's integers end here; past it an ack would match another event.
 const MAX_ID: u64 = 1 << 53;
 
 /// What a packet is. Binary events and acks are those with attachments.
@@ -40,7 +40,7 @@ pub struct Packet<'a> {
     pub kind: Kind,
     /// Begins with `/`; without the query that clients of `EIO=3` may put behind it.
     pub namespace: &'a str,
-    /// Of an event: an ack is wanted. Of an ack: the event; without it, it is for nobody.
+    /// Of an event: an ack is wanted. Of an ack: the event; without it, it matches none.
     pub id: Option<u64>,
     /// Binary messages that follow and belong to this packet, at most [`MAX_ATTACHMENTS`].
     pub attachments: usize,
@@ -77,7 +77,7 @@ pub enum PacketError {
 /// Reads the structure of a packet that a client sent.
 ///
 /// Of the JSON only its first character is checked, and that of a CONNECT as a whole: [`event`] and
-/// [`is_array`] judge the rest, whose faults cost nobody the connection.
+/// [`is_array`] judge the rest, whose faults do not end the connection.
 ///
 /// # Errors
 /// The text is no packet, or breaks a bound.

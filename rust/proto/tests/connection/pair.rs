@@ -45,7 +45,7 @@ pub(crate) struct Endpoint {
     pub(crate) connection: Connection,
     limits: Limits,
     pub(crate) seen: Vec<Seen>,
-    /// What it wrote and nobody took yet.
+    /// What it wrote and the other end has not read yet.
     pub(crate) out: Vec<u8>,
     leftover: Vec<u8>,
 }

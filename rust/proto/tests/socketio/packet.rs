@@ -245,7 +245,7 @@ fn bounds_ids() {
 
 #[test]
 fn takes_acks_without_an_id() {
-    // Of no use to anybody, and no harm: the reference parser takes them too.
+    // Of no use, and no harm: the reference parser takes them too.
     for text in ["3[]", "3/ns,[]", "61-[]"] {
         assert_eq!(decode(text).map(|packet| packet.id), Ok(None), "{text}");
     }
