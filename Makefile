@@ -70,7 +70,8 @@ fmt: setup ## format Rust and Python, sort imports
 	$(PY) -m ruff check --quiet --select I --fix .
 	$(PY) -m ruff format .
 
-lint: setup ## clippy and ruff with warnings denied, mypy --strict, the stubs against the built module
+lint: setup ## clippy and ruff with warnings denied, mypy --strict, the stubs against the built module, refused words
+	scripts/words
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	$(PY) -m ruff check .
 	$(PY) -m mypy
