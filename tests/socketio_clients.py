@@ -40,7 +40,7 @@ TRANSPORTS: dict[str, list[str] | None] = {
 }
 """What a client is told; None leaves it its own way: polling, then an upgrade."""
 
-# PROTOCOL.md §3 and §4: what an application of document B may listen for.
+# PROTOCOL.md §3 and §4: what an application of the Socket.IO contract may listen for.
 TYPES = (
     *("app_ready_ack", "reconnection_ack", "heartbeat_response", "connection_check"),
     *("terminate_app", "server_shutdown", "server_status_response", "error"),
@@ -54,7 +54,7 @@ Greeting = Sequence[Sequence[object]]
 
 
 def heartbeat(name: str) -> Greeting:
-    """Introduces an agent of document B, on every connection anew."""
+    """Introduces an agent of the Socket.IO contract, on every connection anew."""
     return [["heartbeat", {"clientName": name}]]
 
 

@@ -1,4 +1,4 @@
-"""The agent against a server that does what the test wants: document A's checklist and more."""
+"""The agent against a server that does what the test wants: the contract's checklist and more."""
 
 import asyncio
 import contextlib
@@ -202,7 +202,7 @@ async def test_a_heartbeat_response_is_an_ack_too() -> None:
 
 
 async def test_without_an_ack_a_heartbeat_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Servers of document A acknowledge no first introduction (`compat.app_ready_ack`).
+    # Servers of the DeepStream contract acknowledge no first introduction (`compat.app_ready_ack`).
     monkeypatch.setattr(conversation, "ACK_SECONDS", 0.02)
     async with FakeServer() as server, start(server.config()) as one:
         peer = await server.accept()

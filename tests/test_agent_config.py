@@ -1,4 +1,4 @@
-"""Settings of the agent: document A's file as it is, ours, and every error with its place."""
+"""Settings of the agent: the contract's file as it is, ours, and every error with its place."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Document A's block about the connection."""
+"""The DeepStream contract's block about the connection."""
 
 import logging
 

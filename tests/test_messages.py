@@ -117,7 +117,7 @@ def test_app_ready_of_document_a() -> None:
     )
 
 
-def test_heartbeat_of_document_b() -> None:
+def test_heartbeat_of_the_socketio_contract() -> None:
     assert message(
         "heartbeat", clientName="cam-1", ip_address="10.0.0.7", timestamp=NOW
     ) == Heartbeat("cam-1", "10.0.0.7", NOW)

@@ -71,7 +71,7 @@ def test_settings_go_to_the_core_in_milliseconds() -> None:
     assert settings["introduce_by_heartbeat"] is False
 
 
-def test_document_bs_socket_section_goes_to_the_core() -> None:
+def test_the_socketio_contract_s_socket_section_goes_to_the_core() -> None:
     socket = {
         "cors": {"origin": "*", "methods": ["GET", "POST"]},
         "pingInterval": 25_000,

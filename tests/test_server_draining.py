@@ -140,7 +140,7 @@ async def test_drain_6_an_agent_without_an_ack_is_named_and_the_exit_code_is_3(
         assert await server.wait() == 3
 
 
-async def test_drain_5_an_agent_of_document_b_counts_as_notified() -> None:
+async def test_drain_5_an_agent_of_the_socketio_contract_counts_as_notified() -> None:
     async with running() as server:
         beat = introduction(1, "heartbeat", clientName="b")
         await server.happen(fake_core.Opened(1), beat)

@@ -115,7 +115,7 @@ async def test_broadcast_to_all_skips_the_unauthenticated_where_tokens_are_requi
         assert server.broadcast({"type": "news"}, to="all") == 1
 
 
-async def test_broadcast_to_agents_restores_document_bs_emit() -> None:
+async def test_broadcast_to_agents_restores_the_socketio_contract_s_emit() -> None:
     async with running({"monitoring": {"broadcast_to_agents": True}}) as server:
         await server.join(1)
         await server.introduce(2, "a")

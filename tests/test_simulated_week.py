@@ -20,10 +20,12 @@ from dscore.registry import AgentRecord, Registry
 from liveness_model import Model, Rules, Told
 
 TICK = 30_000
-"""Milliseconds. Every default of document B is a multiple of it."""
+"""Milliseconds. Every default of the Socket.IO contract is a multiple of it."""
 WEEK = 7 * 24 * 3600 * 1000 // TICK
 NAMES = ("a", "b", "c", "d")
-DOCUMENT_B = Rules(check=1, misses=3, heartbeat_grace=2, reconnection_grace=4, offline_timeout=10)
+SOCKETIO_CONTRACT = Rules(
+    check=1, misses=3, heartbeat_grace=2, reconnection_grace=4, offline_timeout=10
+)
 
 What = Literal[
     "app_ready",
@@ -319,8 +321,8 @@ HISTORIES = st.lists(
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.one_of(st.just(DOCUMENT_B), some_rules()), HISTORIES)
-@example(DOCUMENT_B, [(0, "first_heartbeat", "a", 0), (1, "restart", "a", 12)])
+@given(st.one_of(st.just(SOCKETIO_CONTRACT), some_rules()), HISTORIES)
+@example(SOCKETIO_CONTRACT, [(0, "first_heartbeat", "a", 0), (1, "restart", "a", 12)])
 def test_liveness_1_to_7_the_policy_does_what_the_rules_say(
     rules: Rules, history: list[tuple[int, What, str, int]]
 ) -> None:
@@ -334,7 +336,7 @@ def test_liveness_1_to_7_the_policy_does_what_the_rules_say(
 
 @pytest.mark.timeout(300)
 @settings(max_examples=10, deadline=None, phases=(Phase.generate,))
-@given(st.one_of(st.just(DOCUMENT_B), some_rules()), st.integers(0))
+@given(st.one_of(st.just(SOCKETIO_CONTRACT), some_rules()), st.integers(0))
 def test_liveness_1_to_7_in_a_simulated_week_the_policy_does_what_the_rules_say(
     rules: Rules, seed: int
 ) -> None:

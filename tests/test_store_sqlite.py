@@ -276,7 +276,7 @@ async def test_a_fleet_is_written_in_few_statements_and_comes_back(path: Path) -
     assert len(kept.sessions) == len(names)
 
 
-async def test_document_bs_table_can_be_read(path: Path) -> None:
+async def test_the_socketio_contract_s_table_can_be_read(path: Path) -> None:
     async with opened(path) as (store, _):
         store.keep(agent("a"))
         store.seen([("a", 1_700_000_000_123, None)])

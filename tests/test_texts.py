@@ -38,7 +38,7 @@ def test_both_languages_take_the_same_fields(key: Key) -> None:
         ("no_connection", "연결 없음"),
     ],
 )
-def test_korean_is_the_sentence_of_document_b(key: Key, sentence: str) -> None:
+def test_korean_is_the_sentence_of_the_socketio_contract(key: Key, sentence: str) -> None:
     assert text("ko", key) == sentence
 
 

@@ -465,8 +465,8 @@ class ReactorPool:
         agent's; `replies` are sent, in order, before anything else.
 
         Args:
-            notice_only: the agent never sent app_ready (document B's): `terminate_all` gives it the
-                notice time only.
+            notice_only: the agent never sent app_ready (one of the Socket.IO contract):
+                `terminate_all` gives it the notice time only.
         """
 
     def accept_watcher(self, conn: int, replies: Sequence[bytes] = ()) -> None:

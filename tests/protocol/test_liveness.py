@@ -97,7 +97,7 @@ async def test_liveness_2_without_heartbeats_nothing_is_missed() -> None:
         agents(here.ws, "a-1") as [one],
     ):
         await next_status(page)
-        await asyncio.sleep(1.0)  # document A's agents only answer pings
+        await asyncio.sleep(1.0)  # the DeepStream contract's agents only answer pings
         await hears_only(one)
         await hears_only(page)
 

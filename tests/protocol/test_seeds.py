@@ -14,7 +14,7 @@ from protocol.support import ISO_UTC, agents, eventually, running, watcher
 from serving import Serving
 from wire import agent
 
-DOCUMENT_B_CONFIG = {
+CONTRACT_CONFIG = {
     "monitoring": {
         "healthCheckInterval": 30000,
         "offlineTimeout": 300000,
@@ -37,7 +37,7 @@ DOCUMENT_B_CONFIG = {
 
 
 class DocumentAClient:
-    """What document A asks of a DeepStream client, and no more: no heartbeats."""
+    """What the DeepStream contract asks of a DeepStream client, and no more: no heartbeats."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -165,9 +165,9 @@ async def test_document_a_status_is_upper_case_ok(status: str) -> None:
         assert (await drain).failed == 1
 
 
-async def test_document_b_a_day_in_the_life_of_a_client() -> None:
+async def test_socketio_contract_a_day_in_the_life_of_a_client() -> None:
     async with (
-        running(DOCUMENT_B_CONFIG) as here,
+        running(CONTRACT_CONFIG) as here,
         watcher(here.ws) as page,
         agent(here.ws, "camera-01", introduce=False) as one,
     ):
@@ -195,8 +195,8 @@ async def test_document_b_a_day_in_the_life_of_a_client() -> None:
         assert set(reconnected) == {"type", "clientName", "timestamp"}
 
 
-async def test_document_b_its_settings_mean_what_they_mean_there() -> None:
-    async with running(DOCUMENT_B_CONFIG) as here:
+async def test_socketio_contract_its_settings_mean_what_they_mean_there() -> None:
+    async with running(CONTRACT_CONFIG) as here:
         config = here.server.config
         assert config.monitoring.offline_timeout == 300
         assert config.monitoring.reconnection_grace_period == 120
@@ -205,7 +205,7 @@ async def test_document_b_its_settings_mean_what_they_mean_there() -> None:
 
 
 @pytest.mark.alone
-async def test_document_b_the_server_ends_and_its_clients_do_not(
+async def test_socketio_contract_the_server_ends_and_its_clients_do_not(
     serve: Callable[..., Serving],
 ) -> None:
     """Its test 1: the client is told when to come back, and may, to the same port."""

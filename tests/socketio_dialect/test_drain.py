@@ -59,7 +59,7 @@ async def test_one_that_does_not_answer_is_closed_1001_and_may_come_back(
 
 
 @every_kind
-async def test_software_of_document_b_is_notified_and_may_come_back(
+async def test_software_of_the_socketio_contract_is_notified_and_may_come_back(
     clients: Clients, library: str, transports: Transports
 ) -> None:
     async with (

@@ -1,4 +1,4 @@
-"""Pages of document B: real clients that watch (PROTOCOL.md §4)."""
+"""Pages of the Socket.IO contract: real clients that watch (PROTOCOL.md §4)."""
 
 import asyncio
 

@@ -39,7 +39,7 @@ async def test_1_engine_io_3_when_it_is_allowed(allowed: bool, status: int) -> N
         assert answer.status == status
 
 
-async def test_1_the_settings_of_document_b_rule_the_transport() -> None:
+async def test_1_the_settings_of_the_socketio_contract_rule_the_transport() -> None:
     settings = {
         "socket": {
             "cors": {"origin": ["https://fleet.example"], "methods": ["GET"]},

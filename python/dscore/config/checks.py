@@ -274,7 +274,7 @@ def _whole(low: int, high: int) -> Callable[[object], int]:
         number: int | None = None
         if isinstance(value, int) and not isinstance(value, bool):
             number = value
-        elif isinstance(value, float) and value.is_integer():  # 1e6 of document B
+        elif isinstance(value, float) and value.is_integer():  # 1e6 of the Socket.IO contract
             number = int(value)
         elif isinstance(value, str) and len(value) <= 32:
             try:

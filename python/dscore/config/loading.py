@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from dscore.config import document_b
+from dscore.config import legacy_names
 from dscore.config.models import SECRETS, Config
 from dscore.config.names import KEYS, SECTIONS, nearest, unknown_key, unknown_section
 from dscore.errors import ConfigError
@@ -133,9 +133,9 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[s
         if section not in SECTIONS:
             problems.append(f"environment {variable}: unknown {unknown_section(section)}")
             continue
-        name = key if key in document_b.NAMES.get(section, {}) else key.lower()
+        name = key if key in legacy_names.NAMES.get(section, {}) else key.lower()
         found.setdefault(section, {})[name] = environ[variable]
-        variables[section, document_b.our_name(section, name)] = variable
+        variables[section, legacy_names.our_name(section, name)] = variable
     given: dict[str, _Given] = {}
     for section, values in found.items():
         for name, value in _in_our_names(section, values, "environment", problems).items():
@@ -164,7 +164,7 @@ def _in_our_names(
     section: str, values: Mapping[str, object], source: str, problems: list[str]
 ) -> dict[str, object]:
     try:
-        return document_b.translate(section, values)
+        return legacy_names.translate(section, values)
     except ValueError as error:
         problems.append(f"{source}: {error}")
         return {}
@@ -218,7 +218,7 @@ def _warnings(environ: Mapping[str, str]) -> list[str]:
 
 
 def _variable(key: str) -> str:
-    """The environment variable of a setting; a name of document B's keeps its capitals there."""
+    """The environment variable of a setting; a legacy name keeps its capitals there."""
     section, _, name = key.partition(".")
     name = name.upper() if name in SECTIONS[section] else name
     return f"{_PREFIX}{section.upper()}__{name}"

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from dscore.config import document_b
+from dscore.config import legacy_names
 from dscore.config.checks import (
     choice,
     duration,
@@ -70,7 +70,7 @@ class ListenConfig(_Section):
 
 
 class MonitoringConfig(_Section):
-    """Liveness of agents (document B's `monitoring`)."""
+    """Liveness of agents (the Socket.IO contract's `monitoring`)."""
 
     health_check_interval: Interval = 30.0
     """How often agents are told to send a heartbeat (`nextHeartbeatIn`)."""
@@ -87,12 +87,12 @@ class MonitoringConfig(_Section):
     reconnection_grace_period: Wait = 120.0
     """How long an agent without a connection stays online for watchers."""
     broadcast_to_agents: Flag = False
-    """Send status changes to every agent, as document B does, not only to watchers."""
+    """Send status changes to every agent, as the Socket.IO contract does, not only to watchers."""
 
     @model_validator(mode="before")
     @classmethod
-    def _names_of_document_b(cls, values: Any) -> Any:
-        return document_b.translate("monitoring", values) if isinstance(values, dict) else values
+    def _legacy_names(cls, values: Any) -> Any:
+        return legacy_names.translate("monitoring", values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _timeout_is_longest(self) -> MonitoringConfig:
@@ -108,7 +108,7 @@ class MonitoringConfig(_Section):
 
 
 class SocketConfig(_Section):
-    """Transport of both dialects (document B's `socket`)."""
+    """Transport of both dialects (the Socket.IO contract's `socket`)."""
 
     ping_interval: Interval = 30.0
     """How often a connection is pinged. A Socket.IO session keeps the two times that it was told
@@ -136,8 +136,8 @@ class SocketConfig(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _names_of_document_b(cls, values: Any) -> Any:
-        return document_b.translate("socket", values) if isinstance(values, dict) else values
+    def _legacy_names(cls, values: Any) -> Any:
+        return legacy_names.translate("socket", values) if isinstance(values, dict) else values
 
 
 class ShutdownConfig(_Section):
@@ -269,7 +269,7 @@ class SocketioConfig(_Section):
     """The socketio dialect."""
 
     watch_on_connect: Flag = False
-    """Every Socket.IO connection is a watcher until it introduces itself (document B's pages)."""
+    """Every Socket.IO connection is a watcher until it introduces itself, as pages never do."""
 
 
 class Config(_Section):

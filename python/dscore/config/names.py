@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from dscore.config import document_b
+from dscore.config import legacy_names
 from dscore.config.models import Config
 
 SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -47,7 +47,7 @@ def nearest(section: str, name: str) -> str:
     if meant := _same_key(name):
         return meant
     ours = {key: key for key in SECTIONS[section]}
-    theirs = {key.lower(): key for key in document_b.NAMES.get(section, {})}
+    theirs = {key.lower(): key for key in legacy_names.NAMES.get(section, {})}
     near = difflib.get_close_matches(name.lower(), {**theirs, **ours}, n=1)
     if near:
         return f"{section}.{ours.get(near[0]) or theirs[near[0]]}"

@@ -41,7 +41,7 @@ class Refusal(Exception):
 
 
 class AppReady(NamedTuple):
-    """Introduces an agent (document A)."""
+    """Introduces an agent (the DeepStream contract)."""
 
     agent_id: str
     """`instance_id` on the wire."""
@@ -53,7 +53,7 @@ class AppReady(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
-    """A sign of life; it introduces an agent of document B."""
+    """A sign of life; it introduces an agent of the Socket.IO contract."""
 
     agent_id: str
     """`clientName` on the wire."""
@@ -63,7 +63,7 @@ class Heartbeat(NamedTuple):
 
 
 class ReconnectionSuccess(NamedTuple):
-    """An agent of document B has come back."""
+    """An agent of the Socket.IO contract has come back."""
 
     agent_id: str
 

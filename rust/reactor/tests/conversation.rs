@@ -223,7 +223,7 @@ fn liveness_2_an_agent_that_never_sent_a_heartbeat_is_not_checked() {
         assert_eq!(
             client.hear(),
             Heard::Ping,
-            "the only thing an agent of document A hears is the ping"
+            "the only thing an agent of the DeepStream contract hears is the ping"
         );
     }
 }

@@ -1,4 +1,4 @@
-"""Document B's names for settings, and its milliseconds."""
+"""The Socket.IO contract's names for settings, and its milliseconds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-DOCUMENT_B = """
+LEGACY = """
 [monitoring]
 healthCheckInterval = 15000
 offlineTimeout = 120000
@@ -41,8 +41,10 @@ connectTimeout = 1
 """
 
 
-def test_camel_case_of_document_b_is_accepted_with_its_milliseconds(write: Write) -> None:
-    path = write(DOCUMENT_B.replace("connectTimeout = 1\n", "connectTimeout = 1500\n"))
+def test_camel_case_of_the_socketio_contract_is_accepted_with_its_milliseconds(
+    write: Write,
+) -> None:
+    path = write(LEGACY.replace("connectTimeout = 1\n", "connectTimeout = 1500\n"))
     loaded = load(path)
     monitoring, socket = loaded.config.monitoring, loaded.config.socket
     assert monitoring.model_dump() == {
@@ -71,7 +73,7 @@ def test_camel_case_of_document_b_is_accepted_with_its_milliseconds(write: Write
 
 def test_camel_case_is_checked_like_our_own_names(write: Write) -> None:
     with pytest.raises(ConfigError, match=r"socket\.connect_timeout = 0\.001 .* between 10ms"):
-        load(write(DOCUMENT_B))
+        load(write(LEGACY))
 
 
 def test_camel_case_is_accepted_in_python_and_in_the_environment() -> None:
@@ -88,7 +90,7 @@ def test_setting_under_both_of_its_names_is_refused(write: Write) -> None:
         load(path)
 
 
-def test_environment_in_our_names_wins_over_a_file_in_document_bs(write: Write) -> None:
+def test_environment_in_our_names_wins_over_a_file_in_legacy_names(write: Write) -> None:
     path = write("[socket]\npingTimeout = 1000\n")
     loaded = load(path, environ={"DSCORE_SOCKET__PING_TIMEOUT": "2s"})
     assert loaded.config.socket.ping_timeout == 2.0

@@ -1,4 +1,4 @@
-"""The names and units of document B's `config/server.js`, accepted in the sections it has.
+"""The Socket.IO contract's names and units (`config/server.js`), accepted in the sections it has.
 
 Its keys are camelCase and its times milliseconds. They are turned into ours before anything else
 looks at them, so that precedence, origins and error messages know only one name for each setting.
@@ -32,11 +32,11 @@ _NOT_TIMES = frozenset({"maxMissedHeartbeats", "maxHttpBufferSize", "allowEIO3"}
 NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {"monitoring": _MONITORING, "socket": _SOCKET}
 )
-"""Section -> document B's name -> ours (`cors` is a table of two of ours)."""
+"""Section -> the Socket.IO contract's name -> ours (`cors` is a table of two of ours)."""
 
 
 def our_name(section: str, name: str) -> str:
-    """Our name of a setting; a name that is not document B's is taken for ours."""
+    """Our name of a setting; a name that is not the Socket.IO contract's is taken for ours."""
     return _CORS["origin"] if name == "cors" else NAMES.get(section, {}).get(name, name)
 
 
