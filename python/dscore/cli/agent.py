@@ -17,7 +17,7 @@ from dscore.agent.events import PipelineError
 from dscore.agent.metrics import serve_metrics
 from dscore.cli.ctrl_c import CtrlC
 from dscore.cli.errors import INTERRUPTED, USAGE, CliError
-from dscore.cli.notify import Notifier
+from dscore.cli.systemd import Notifier
 from dscore.config import LogConfig
 
 if TYPE_CHECKING:

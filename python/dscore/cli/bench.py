@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from statistics import median
 
 from dscore.bench.rounds import BenchError, Figures, Progress, measure
-from dscore.cli import show
+from dscore.cli import output
 from dscore.cli.errors import INTERRUPTED, OK, CliError
 
 RESERVE = 1_000
@@ -36,7 +36,7 @@ def bench(agents: int | None, rounds: int, processes: int | None, *, as_json: bo
     agents = _affordable(agents)
     processes = min(processes or _processes(), agents)
     measured: list[Figures] = []
-    with show.bar(f"stopping {agents:,} agents", quiet=as_json) as bar:
+    with output.bar(f"stopping {agents:,} agents", quiet=as_json) as bar:
         for number in range(rounds):
             progress = _progress(bar, number, rounds, agents)
             try:
@@ -46,10 +46,10 @@ def bench(agents: int | None, rounds: int, processes: int | None, *, as_json: bo
             except KeyboardInterrupt:
                 raise CliError("stopped; nothing was measured to the end", INTERRUPTED) from None
     if as_json:
-        show.json({"agents": agents, "processes": processes, "rounds": [*map(asdict, measured)]})
+        output.json({"agents": agents, "processes": processes, "rounds": [*map(asdict, measured)]})
     else:
-        show.table(("", "MEDIAN", "LEAST", "GREATEST"), _table(measured))
-        show.line(
+        output.table(("", "MEDIAN", "LEAST", "GREATEST"), _table(measured))
+        output.line(
             f"\n{rounds} rounds of {agents:,} agents on loopback. Server and fleet (in Python, "
             f"processes: {processes}) share this machine."
         )
@@ -73,7 +73,7 @@ def _processes() -> int:
     return max(1, min(4, len(sched_getaffinity(0)) // 2))
 
 
-def _progress(bar: show.Bar, number: int, rounds: int, agents: int) -> Progress:
+def _progress(bar: output.Bar, number: int, rounds: int, agents: int) -> Progress:
     """Every agent counts twice, for its introduction and for its end."""
 
     def update(introduced: int, ended: int) -> None:

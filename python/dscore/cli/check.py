@@ -5,7 +5,7 @@ from pathlib import Path
 from shlex import quote
 
 from dscore.auth import read_tokens, readable_token_files
-from dscore.cli import show
+from dscore.cli import output
 from dscore.cli.errors import OK
 from dscore.config import load, rows
 
@@ -19,16 +19,16 @@ def check(path: Path | None, *, as_json: bool) -> int:
     loaded = load(path, environ=os.environ)
     read_tokens(loaded.config.auth)
     for setting, file in readable_token_files(loaded.config.auth):
-        show.complain(
+        output.complain(
             f"warning: {setting} = {file}: others can read it: chmod 600 {quote(str(file))}"
         )
     for warning in loaded.warnings:
-        show.complain(f"warning: {warning}")
+        output.complain(f"warning: {warning}")
     if as_json:
-        show.json({row.key: {"value": row.value, "origin": row.origin} for row in rows(loaded)})
+        output.json({row.key: {"value": row.value, "origin": row.origin} for row in rows(loaded)})
         return OK
     table = ((row.key, _written(row.value), row.origin) for row in rows(loaded))
-    show.table(("SETTING", "VALUE", "FROM"), table)
+    output.table(("SETTING", "VALUE", "FROM"), table)
     return OK
 
 

@@ -256,7 +256,7 @@ def why(
     Exits with 1 if there is no such agent.
     """
     from dscore.cli.client import Client
-    from dscore.cli.why import why as run
+    from dscore.cli.explain import why as run
 
     with Client(url, token) as client:
         return run(client, agent, limit=limit, as_json=json)

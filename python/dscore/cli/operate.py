@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
 
-from dscore.cli import shapes, show
+from dscore.cli import output, shapes
 from dscore.cli.client import Client, RefusedError
 from dscore.cli.errors import OK
 
@@ -27,9 +27,9 @@ def status(client: Client, *, as_json: bool) -> int:
             "drain": client.get("/api/v1/drain", shapes.DRAIN),
         }
     if as_json:
-        show.json(document)
+        output.json(document)
     elif "drain" in document:
-        show.line(f"{client.url}: shutting down, {progress_of(document['drain'])}")
+        output.line(f"{client.url}: shutting down, {progress_of(document['drain'])}")
     else:
         _show_status(client.url, document)
     return OK
@@ -38,15 +38,15 @@ def status(client: Client, *, as_json: bool) -> int:
 def _show_status(url: str, document: dict[str, Any]) -> None:
     agents, connections = document["agents"], document["connections"]
     words = document["status"].replace("_", " ")
-    show.line(f"{url}: {words}, up {show.span(document['uptime'])}")
-    show.line(f"  server       dscore {document['version']}, pid {document['pid']}")
-    show.line(f"  agents       {fleet_line(agents)}")
-    show.line(
+    output.line(f"{url}: {words}, up {output.span(document['uptime'])}")
+    output.line(f"  server       dscore {document['version']}, pid {document['pid']}")
+    output.line(f"  agents       {fleet_line(agents)}")
+    output.line(
         f"  connections  {connections['total']:,}: {connections['authenticated']:,} "
         f"authenticated, {connections['unauthenticated']:,} unauthenticated"
     )
-    show.line(f"  loop         {document['loop_lag_ms']:.1f} ms late when last measured")
-    show.line(f"  store        {_store_line(document['store'])}")
+    output.line(f"  loop         {document['loop_lag_ms']:.1f} ms late when last measured")
+    output.line(f"  store        {_store_line(document['store'])}")
 
 
 def fleet_line(agents: dict[str, Any]) -> str:
@@ -64,7 +64,7 @@ def _store_line(store: dict[str, Any]) -> str:
     if store["status"] == "ok":
         return f"ok, {waiting}" if store["waiting"] else "ok"
     lost = f", {store['lost']:,} entries lost" if store["lost"] else ""
-    return f"{store['status']}: {show.printable(store['reason'] or '')}; {waiting}{lost}"
+    return f"{store['status']}: {output.printable(store['reason'] or '')}; {waiting}{lost}"
 
 
 def progress_of(drain: dict[str, Any]) -> str:
@@ -80,10 +80,10 @@ def agents(client: Client, query: dict[str, Any], *, limit: int | None, as_json:
     """Lists agents, as many pages as it takes."""
     items, next_cursor = list_agents(client, query, limit)
     if as_json:
-        show.json({"items": items, "next_cursor": next_cursor})
+        output.json({"items": items, "next_cursor": next_cursor})
         return OK
     now = datetime.now(timezone.utc)
-    show.table(AGENT_HEADINGS, (agent_row(item, now) for item in items), red="offline")
+    output.table(AGENT_HEADINGS, (agent_row(item, now) for item in items), red="offline")
     return OK
 
 
@@ -96,8 +96,8 @@ def agent_row(item: dict[str, Any], now: datetime) -> tuple[str, ...]:
         item["ip"] or "-",
         "-" if item["rtt_ms"] is None else f"{item['rtt_ms']:.1f} ms",
         # Of one that is away it is when its last connection began: that is no news here.
-        show.ago(item["connected_at"], now) if item["connected"] else "-",
-        show.ago(item["last_heartbeat"], now),
+        output.ago(item["connected_at"], now) if item["connected"] else "-",
+        output.ago(item["last_heartbeat"], now),
     )
 
 
@@ -128,9 +128,9 @@ def maintenance(client: Client, *, enabled: bool | None, as_json: bool) -> int:
             "POST", "/api/v1/maintenance", shapes.MAINTENANCE, {"enabled": enabled}
         )
     if as_json:
-        show.json(document)
+        output.json(document)
     else:
-        show.line(f"maintenance is {'on' if document['enabled'] else 'off'}")
+        output.line(f"maintenance is {'on' if document['enabled'] else 'off'}")
     return OK
 
 
@@ -143,11 +143,11 @@ def page(client: Client, *, as_json: bool) -> int:
     headers = _PROXIED if client.token else None
     path = client.get("/api/v1/status", shapes.STATUS, headers=headers)["page"]
     if client.token is None:
-        show.complain("no operator's token was found: the page can look, not act")
+        output.complain("no operator's token was found: the page can look, not act")
     secret = "" if client.token is None else f"#token={quote(client.token, safe='')}"
     address = f"{client.url}{path}{secret}"
     if as_json:
-        show.json({"url": address})
+        output.json({"url": address})
     else:
-        show.line(address)
+        output.line(address)
     return OK

@@ -18,7 +18,7 @@ from dscore.cli import descriptors, reaper, startup
 from dscore.cli.allocator import give_memory_back
 from dscore.cli.ctrl_c import CtrlC
 from dscore.cli.errors import INTERRUPTED, OK, USAGE, CliError
-from dscore.cli.notify import Notifier
+from dscore.cli.systemd import Notifier
 from dscore.config import Config, load
 from dscore.errors import BindError, DscoreError, StoreError
 from dscore.http.loopback import is_loopback

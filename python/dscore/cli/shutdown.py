@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from dscore.cli import shapes, show
+from dscore.cli import output, shapes
 from dscore.cli.client import PATIENCE, Client, RefusedError, agent_path
 from dscore.cli.errors import FAILED, INTERRUPTED, OK, PARTIAL, USAGE, CliError
 from dscore.cli.operate import list_agents, progress_of
@@ -28,11 +28,11 @@ def drain(client: Client, wish: dict[str, Any], *, wait: bool, as_json: bool) ->
     if not wait:
         begun = client.call("POST", "/api/v1/drain", shapes.DRAIN, wish)
         if as_json:
-            show.json(begun)
+            output.json(begun)
         else:
-            show.line(f"{client.url} shuts down, {progress_of(begun)}")
+            output.line(f"{client.url} shuts down, {progress_of(begun)}")
         return OK
-    with show.bar("draining", quiet=as_json) as bar, _threads(1) as threads:
+    with output.bar("draining", quiet=as_json) as bar, _threads(1) as threads:
         ended = threads.submit(_ended, client, wish)
         try:
             if bar:
@@ -44,17 +44,17 @@ def drain(client: Client, wish: dict[str, Any], *, wait: bool, as_json: bool) ->
             sentence = "stopped waiting; the drain goes on, dscore status tells how far it is"
             raise CliError(sentence, INTERRUPTED) from None
     if as_json:
-        show.json(report)
+        output.json(report)
     else:
         seconds = report["duration_ms"] / 1000
-        show.line(f"drained in {seconds:.1f} s, {progress_of({'pending': 0, **report})}")
+        output.line(f"drained in {seconds:.1f} s, {progress_of({'pending': 0, **report})}")
         if report["not_acked"]:
-            show.complain(f"did not stop: {_named(report['not_acked'])}")
+            output.complain(f"did not stop: {_named(report['not_acked'])}")
     return PARTIAL if report["failed"] or report["timed_out"] or report["vanished"] else OK
 
 
 def _named(ids: Sequence[str]) -> str:
-    named = ", ".join(map(show.printable, ids[:NAMED]))
+    named = ", ".join(map(output.printable, ids[:NAMED]))
     return f"{named} and {len(ids) - NAMED:,} more" if len(ids) > NAMED else named
 
 
@@ -89,7 +89,7 @@ def _ended(client: Client, wish: dict[str, Any]) -> Any:
         method, body = "GET", None  # type: ignore[assignment]
 
 
-def _follow(client: Client, ended: "Future[Any]", bar: show.Bar) -> None:
+def _follow(client: Client, ended: "Future[Any]", bar: output.Bar) -> None:
     while not wait_for([ended], timeout=REFRESH).done:
         try:
             status = client.get("/api/v1/drain", shapes.DRAIN)
@@ -115,7 +115,7 @@ def terminate(client: Client, ids: Sequence[str], *, timeout: float | None, as_j
     """Terminates agents side by side, and tells how each one ended."""
     results: dict[str, dict[str, Any]] = {}
     unique = list(dict.fromkeys(ids))
-    with show.bar("terminating", quiet=as_json) as bar, _threads(AT_ONCE) as threads:
+    with output.bar("terminating", quiet=as_json) as bar, _threads(AT_ONCE) as threads:
         bar.update(0, len(unique))
         asked = {threads.submit(_terminate, client, each, timeout): each for each in unique}
         try:
@@ -127,10 +127,10 @@ def terminate(client: Client, ids: Sequence[str], *, timeout: float | None, as_j
             raise CliError(sentence, INTERRUPTED) from None
     items = [{"id": each, **results[each]} for each in unique]
     if as_json:
-        show.json({"items": items})
+        output.json({"items": items})
     else:
         for item in items:
-            show.line(_result_line(item))
+            output.line(_result_line(item))
     acked = sum(item["outcome"] == "acked" for item in items)
     if acked == len(items):
         return OK
@@ -151,9 +151,9 @@ def _terminate(client: Client, agent_id: str, timeout: float | None) -> dict[str
 
 
 def _result_line(item: dict[str, Any]) -> str:
-    agent_id = show.printable(item["id"])
+    agent_id = output.printable(item["id"])
     if item["outcome"] is None:
-        return f"{agent_id}: {show.printable(item['error'])}"
+        return f"{agent_id}: {output.printable(item['error'])}"
     if item["outcome"] == "acked":
         # One of before says nothing of it.
         is_lost = item.get("complete") is False
@@ -161,5 +161,5 @@ def _result_line(item: dict[str, Any]) -> str:
         return f"{agent_id}: stopped in {item['latency_ms']:.0f} ms{lost}"
     line = f"{agent_id}: {item['outcome'].replace('_', ' ')}"
     if item.get("message"):
-        return f"{line}: {show.printable(item['message'])}"
+        return f"{line}: {output.printable(item['message'])}"
     return f"{line} (dscore why {agent_id} tells more)"

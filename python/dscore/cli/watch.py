@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from dscore.cli import shapes, show
+from dscore.cli import output, shapes
 from dscore.cli.client import Client
 from dscore.cli.errors import OK, USAGE, CliError
 from dscore.cli.operate import AGENT_HEADINGS, agent_row, fleet_line, list_agents
@@ -42,7 +42,7 @@ def watch(client: Client, query: dict[str, Any], *, limit: int | None) -> int:
                 try:
                     picture = _picture(client, query, limit, console.height)
                 except CliError as error:
-                    trouble = Text(show.printable(str(error)), "red")
+                    trouble = Text(output.printable(str(error)), "red")
                     live.update(Group(picture, trouble), refresh=True)
                 else:
                     live.update(picture, refresh=True)
@@ -66,7 +66,7 @@ def picture(
     now = datetime.now(timezone.utc)
     lines: list[RenderableType] = [
         Text(f"{url}: {fleet_line(counts)}", "bold", no_wrap=True, overflow="ellipsis"),
-        show.grid(
+        output.grid(
             AGENT_HEADINGS, [agent_row(item, now) for item in items], red="offline", fold=False
         ),
     ]

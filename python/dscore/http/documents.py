@@ -5,10 +5,10 @@ from typing import Any, Final, get_args
 
 import orjson
 
+from dscore.explain import describe
 from dscore.http.ports import AgentView, DrainStatusView, EntryView, Fleet, StoreHealthView
 from dscore.messages import timestamp
 from dscore.policy.drain import OutcomeName
-from dscore.why import describe
 
 OUTCOMES: Final[tuple[str, ...]] = (*get_args(OutcomeName), "pending")
 COUNTS: Final = (*OUTCOMES, "incomplete")

@@ -1,4 +1,4 @@
-"""The timeline of one agent, and the sentence that it comes to (`dscore.why`)."""
+"""The timeline of one agent, and the sentence that it comes to (`dscore.explain`)."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
@@ -10,6 +10,7 @@ from fastapi import Query as QueryParam
 from starlette.responses import Response
 
 from dscore.errors import UnknownAgentError
+from dscore.explain import CONTEXT, clock, sentence
 from dscore.http import models
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.documents import agent_document, entry_document
@@ -17,7 +18,6 @@ from dscore.http.listing import FOREIGN_CURSOR, MAX_LIMIT
 from dscore.http.ports import EntryView, Fleet
 from dscore.http.strict import Plain, StrictRoute
 from dscore.log import get_logger
-from dscore.why import CONTEXT, clock, sentence
 
 MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 """What reading an entry raises that is not as it was written."""

@@ -26,7 +26,7 @@ In every agent's timeline belongs what happened to the server, kept once under t
 
 In `disconnected`, `code` is what the side that began said and `answer` the other side's word, 0 for
 none; `stale` marks the end of a connection that was not the agent's any more. Times are Unix
-milliseconds. What becomes of all this for a reader is in `dscore.why`.
+milliseconds. What becomes of all this for a reader is in `dscore.explain`.
 """
 
 from collections import Counter

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from dscore.explain import clock, describe, sentence, span
 from dscore.messages import timestamp
-from dscore.why import clock, describe, sentence, span
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=timezone.utc)
 SEOUL = timezone(timedelta(hours=9))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dscore.cli.notify import Notifier
+from dscore.cli.systemd import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])
