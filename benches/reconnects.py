@@ -2,7 +2,7 @@
 
     python -m benches.reconnects            # the table; --picture docs/reconnects.svg draws it too
 
-The agents' real machine (`dscore.agent.reconnect`) on a fake clock: nothing connects or waits.
+The agents' real machine (`dscore_agent.reconnect`) on a fake clock: nothing connects or waits.
 Every connection closes at second 0; the server is back after some seconds, and an
 earlier attempt is refused. An attempt is one health check with, if that is well, one upgrade.
 """
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dscore.agent.reconnect import Reconnector, ReconnectPolicy
+from dscore_agent.reconnect import Reconnector, ReconnectPolicy
 
 AGENTS = 10_000
 SEED = 1

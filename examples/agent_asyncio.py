@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from dscore.agent import Agent, Status, TerminateRequest, load
+from dscore_agent import Agent, Status, TerminateRequest, load
 
 
 class Counter:

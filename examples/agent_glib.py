@@ -16,7 +16,7 @@ import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import GLib, Gst  # noqa: E402 (after require_version)
 
-from dscore.agent import embed  # noqa: E402 (1)
+from dscore_agent import embed  # noqa: E402 (1)
 
 
 def main(path: str) -> int:

@@ -25,8 +25,8 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from dscore.agent import AgentConfig, ReconnectPolicy
-from dscore.agent.config import PATHS, Dialect
+from dscore_agent import AgentConfig, ReconnectPolicy
+from dscore_agent.config import PATHS, Dialect
 
 # Every wait of a test ends; nothing on loopback takes this long.
 SECONDS = 10.0

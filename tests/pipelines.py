@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 pytest.importorskip(
-    "dscore.agent.pipeline",
+    "dscore_agent.pipeline",
     reason="GStreamer for Python is not installed: make setup-gst",
     exc_type=ImportError,
 )
 
-from dscore.agent.pipeline.gst import Gst
+from dscore_agent.pipeline.gst import Gst
 
 with warnings.catch_warnings():
-    # As in dscore.agent.pipeline.gst.
+    # As in dscore_agent.pipeline.gst.
     warnings.simplefilter("ignore")
     import gi
 

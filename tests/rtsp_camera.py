@@ -7,7 +7,7 @@ import sys
 import warnings
 
 with warnings.catch_warnings():
-    # As in dscore.agent.pipeline.gst.
+    # As in dscore_agent.pipeline.gst.
     warnings.simplefilter("ignore")
     import gi
 

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from dscore.agent import (
+from dscore_agent import (
     Agent,
     AgentConfig,
     Exit,
@@ -23,7 +23,7 @@ from dscore.agent import (
     TerminateRequest,
     conversation,
 )
-from dscore.agent.termination import REQUEST_LIMIT
+from dscore_agent.termination import REQUEST_LIMIT
 from fake_server import SECONDS, FakeServer, Peer, until
 
 REAL_WAITS = ReconnectPolicy(jitter=False)

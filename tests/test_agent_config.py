@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dscore.agent import AgentConfig, ReconnectPolicy, load
-from dscore.agent.identity import default_instance_id
 from dscore.errors import ConfigError
+from dscore_agent import AgentConfig, ReconnectPolicy, load
+from dscore_agent.identity import default_instance_id
 
 DOCUMENT_A = """\
 # websocket_config.txt에 추가할 설정

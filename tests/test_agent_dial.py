@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from dscore.agent import Agent, State, dial
-from dscore.agent.dial import Dialer, check_proxy, proxy_for
+from dscore_agent import Agent, State, dial
+from dscore_agent.dial import Dialer, check_proxy, proxy_for
 from fake_server import SECONDS, FakeServer, until
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from dscore.agent import Agent, Exit, State, conversation
-from dscore.agent.dialect import Packet, RawDialect, SocketIoDialect
+from dscore_agent import Agent, Exit, State, conversation
+from dscore_agent.dialect import Packet, RawDialect, SocketIoDialect
 from fake_server import FakeServer, until
 
 WORK = {"type": "work", "n": 1}

@@ -67,14 +67,14 @@ def programs(server: Serving) -> dict[str, list[str]]:
     """Command lines, by the names of their agents."""
     hooks = "stop = work = print\ntell = lambda status: print(status.state.name)\n"
     every = {
-        "asyncio": python(hooks + block("from dscore.agent import Agent, load\n\nagent")),
+        "asyncio": python(hooks + block("from dscore_agent import Agent, load\n\nagent")),
         "example": [sys.executable, EXAMPLE],
     }
     if HAS_GSTREAMER:
         command = block("pip install 'dscore[agent]'\ndscore agent").partition("\n")[2]
         command = command.replace("ws://server:8765", server.ws)
-        camera = block("from dscore.agent import Agent, load\nfrom dscore.agent.pipeline")
-        lines = block("from dscore.agent import embed  ").replace("…", "")
+        camera = block("from dscore_agent import Agent, load\nfrom dscore_agent.pipeline")
+        lines = block("from dscore_agent import embed  ").replace("…", "")
         every["command"] = ["bash", "-c", command]
         every["binding"] = python(camera.replace("v4l2src", "videotestsrc is-live=true"))
         every["deepstream"] = python(PROGRAM_OF_THEIR_OWN + lines)
@@ -174,6 +174,6 @@ def test_a_documented_pipeline_records_to_its_end(ended: dict[str, Ended], name:
 
 def test_the_three_lines_beside_a_main_loop_are_those_of_the_sample() -> None:
     """The short form on the page stands in the sample below it, which is run."""
-    short = block("from dscore.agent import embed\n\nagent").splitlines()
-    sample = block("from dscore.agent import embed  ")
+    short = block("from dscore_agent import embed\n\nagent").splitlines()
+    sample = block("from dscore_agent import embed  ")
     assert all(re.sub(r"\s*#.*", "", line) in sample for line in short)

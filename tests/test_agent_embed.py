@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dscore.agent import AgentConfig, Exit, State, TerminateRequest, embed
 from dscore.errors import ConfigError
+from dscore_agent import AgentConfig, Exit, State, TerminateRequest, embed
 from fake_server import SECONDS, FakeServer
 from waiting import wait_until
 

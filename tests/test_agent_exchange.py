@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from dscore.agent.exchange import Exchange, retry_after
+from dscore_agent.exchange import Exchange, retry_after
 
 DATE = "Sun, 29 Nov 2026 10:00:00 GMT"
 

@@ -17,7 +17,7 @@ import pytest
 
 import pipelines
 from agent_program import Program
-from dscore.agent import Exit
+from dscore_agent import Exit
 from serving import Serving, clean_environment
 from waiting import wait_until
 

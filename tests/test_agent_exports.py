@@ -3,17 +3,17 @@
 import subprocess
 import sys
 
-import dscore.agent
+import dscore_agent
 
 
 def test_every_public_name_is_there() -> None:
-    for name in dscore.agent.__all__:
-        assert getattr(dscore.agent, name) is not None
+    for name in dscore_agent.__all__:
+        assert getattr(dscore_agent, name) is not None
 
 
 def test_importing_the_agent_loads_neither_the_core_nor_the_server_s_libraries() -> None:
     code = (
-        "import sys, dscore.agent, dscore.agent.embed\n"
+        "import sys, dscore_agent, dscore_agent.embed\n"
         "heavy = ('dscore._core', 'dscore.config', 'fastapi', 'gi', 'httpx', 'prometheus_client',\n"
         "         'pydantic', 'structlog', 'typer')\n"
         "print([name for name in heavy if name in sys.modules])"
@@ -33,7 +33,7 @@ def test_embedding_needs_the_five_packages_of_the_page() -> None:
         "typing_extensions",
     }
     code = (
-        "import importlib.metadata, sys, dscore.agent, dscore.agent.embed, uvloop\n"
+        "import importlib.metadata, sys, dscore_agent, dscore_agent.embed, uvloop\n"
         "known = importlib.metadata.packages_distributions()\n"
         "loaded = {name.partition('.')[0] for name in sys.modules}\n"
         "print(*sorted(loaded & set(known)))"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dscore.agent import AgentConfig, load
-from dscore.agent.config import _SETTINGS
+from dscore_agent import AgentConfig, load
+from dscore_agent.config import _SETTINGS
 
 ROOT = Path(__file__).parent.parent
 

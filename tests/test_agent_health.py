@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from dscore.agent.dial import Dialer
-from dscore.agent.health import BODY_LIMIT, Health, Look, check, judge
+from dscore_agent.dial import Dialer
+from dscore_agent.health import BODY_LIMIT, Health, Look, check, judge
 from fake_server import FakeServer
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dscore.agent.hooks import PENDING_BYTES, PENDING_LIMIT, HookError, HookQueue, call, within
+from dscore_agent.hooks import PENDING_BYTES, PENDING_LIMIT, HookError, HookQueue, call, within
 from fake_server import SECONDS, until
 
 

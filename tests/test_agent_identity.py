@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from dscore.agent import Agent, AgentConfig, ReconnectPolicy, State, link
-from dscore.agent.credentials import Credentials, read_credentials
-from dscore.agent.gateway import Gateway
-from dscore.agent.thread import SharedCalls
 from dscore.errors import ConfigError
+from dscore_agent import Agent, AgentConfig, ReconnectPolicy, State, link
+from dscore_agent.credentials import Credentials, read_credentials
+from dscore_agent.gateway import Gateway
+from dscore_agent.thread import SharedCalls
 from fake_server import FakeServer, until
 
 # The table's minutes are tested without waiting; here the agent must come back soon.
@@ -151,7 +151,7 @@ async def test_what_blocks_in_a_file_costs_no_heartbeat_and_no_attempt(
         # A pipe without a writer: whatever opens it hangs, as a file of a dead NFS server does.
         token.unlink()
         os.mkfifo(token)
-        monkeypatch.setattr("dscore.agent.gateway.CREDENTIALS_SECONDS", 0.05)
+        monkeypatch.setattr("dscore_agent.gateway.CREDENTIALS_SECONDS", 0.05)
         await peer.close(1001)
         assert (await server.acquaint()).introduction["token"] == "one"
         assert said(caplog, "credentials_unreadable")
@@ -163,7 +163,7 @@ async def test_what_blocks_in_a_file_costs_no_heartbeat_and_no_attempt(
 async def test_never_acknowledged_it_leaves_after_three_heartbeats(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("dscore.agent.conversation.ACK_SECONDS", 0.03)
+    monkeypatch.setattr("dscore_agent.conversation.ACK_SECONDS", 0.03)
     async with FakeServer() as server:
         agent = await started(server.config())
         peer = await server.accept()

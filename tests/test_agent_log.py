@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from dscore.agent.log import LONGEST, Log
+from dscore_agent.log import LONGEST, Log
 
 LOG = Log("dscore.agent.test")
 

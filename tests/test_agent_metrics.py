@@ -5,9 +5,9 @@ import urllib.request
 
 import pytest
 
-from dscore.agent import Agent, AgentConfig
-from dscore.agent.metrics import serve_metrics
 from dscore.errors import ConfigError
+from dscore_agent import Agent, AgentConfig
+from dscore_agent.metrics import serve_metrics
 
 
 def free_port() -> int:

@@ -1,6 +1,6 @@
 """Messages on their way to the server."""
 
-from dscore.agent.outbox import Outbox
+from dscore_agent.outbox import Outbox
 
 
 def taken(outbox: Outbox) -> list[bytes]:

@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 
 import pipelines
-from dscore.agent.pipeline import PipelineBinding, PipelineError, PipelineEvent
-from dscore.agent.pipeline.gst import GLib, Gst
-from dscore.agent.termination import GRACEFUL, TerminateRequest
+from dscore_agent.pipeline import PipelineBinding, PipelineError, PipelineEvent
+from dscore_agent.pipeline.gst import GLib, Gst
+from dscore_agent.termination import GRACEFUL, TerminateRequest
 from fake_server import until
 from pipelines import count_frames, grown, hanging, recorded_frames
 

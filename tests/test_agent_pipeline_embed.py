@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dscore.agent import Exit
+from dscore_agent import Exit
 from pipelines import sound_frames
 from serving import Serving, clean_environment
 from waiting import wait_until
@@ -82,7 +82,7 @@ import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import GLib, Gst
 Gst.init(None)
-from dscore.agent import AgentConfig, embed
+from dscore_agent import AgentConfig, embed
 logging.basicConfig(level=logging.DEBUG)  # To standard error.
 pipelines = [Gst.parse_launch(launch) for launch in sys.argv[2:]]
 loop = GLib.MainLoop()

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 import pipelines
-from dscore.agent.pipeline import PipelineBinding
-from dscore.agent.pipeline.gst import GLib, Gst
+from dscore_agent.pipeline import PipelineBinding
+from dscore_agent.pipeline.gst import GLib, Gst
 from fake_server import until
 from pipelines import count_frames, grown, hanging, sound_frames
 

@@ -13,7 +13,7 @@ def run(code: str) -> str:
 def test_without_gstreamer_the_error_says_what_to_install() -> None:
     said = run(
         "import sys; sys.modules['gi'] = None\n"
-        "try: import dscore.agent.pipeline\n"
+        "try: import dscore_agent.pipeline\n"
         "except ImportError as error: print(error)"
     )
     assert "apt install python3-gi gir1.2-gstreamer-1.0" in said
@@ -21,6 +21,6 @@ def test_without_gstreamer_the_error_says_what_to_install() -> None:
 
 
 def test_gstreamer_is_loaded_only_for_a_pipeline() -> None:
-    modules = run("import sys, dscore.agent, dscore.agent.embed; print(*sys.modules)").split()
+    modules = run("import sys, dscore_agent, dscore_agent.embed; print(*sys.modules)").split()
     assert "gi" not in modules
-    assert "dscore.agent" in modules
+    assert "dscore_agent" in modules

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 import pipelines  # noqa: F401 (without GStreamer nothing of the package can be imported)
-from dscore.agent import Agent, AgentConfig
-from dscore.agent.events import PipelineEvent, StopReport
-from dscore.agent.pipeline.report import EVENTS_PER_SECOND, Reporter
+from dscore_agent import Agent, AgentConfig
+from dscore_agent.events import PipelineEvent, StopReport
+from dscore_agent.pipeline.report import EVENTS_PER_SECOND, Reporter
 
 WARNING = PipelineEvent(kind="warning", source="lens", message="dirty", details={"code": 1})
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import pipelines
-from dscore.agent import Agent, AgentConfig, Exit, ReconnectPolicy, State
-from dscore.agent.pipeline import PipelineBinding
-from dscore.agent.pipeline.gst import Gst
+from dscore_agent import Agent, AgentConfig, Exit, ReconnectPolicy, State
+from dscore_agent.pipeline import PipelineBinding
+from dscore_agent.pipeline.gst import Gst
 from fake_server import until
 from pipelines import Frame, count_frames, decoded_frames, grown, hanging, recorded_frames
 from serving import Serving, clean_environment

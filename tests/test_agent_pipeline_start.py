@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 import pipelines  # noqa: F401 (skips where there is no GStreamer)
-from dscore.agent.pipeline import PipelineBinding
-from dscore.agent.pipeline.gst import Gst
+from dscore_agent.pipeline import PipelineBinding
+from dscore_agent.pipeline.gst import Gst
 from fake_server import until
 
 LIVE = "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=30/1"
@@ -47,7 +47,7 @@ async def test_that_it_plays_is_said_when_it_does(
 async def test_sinks_that_wait_for_a_first_frame_are_named(
     bind: Bind, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, embedded: bool
 ) -> None:
-    monkeypatch.setattr("dscore.agent.pipeline.binding.PREROLL_SECONDS", 0.2)
+    monkeypatch.setattr("dscore_agent.pipeline.binding.PREROLL_SECONDS", 0.2)
     pipeline = Gst.parse_launch(
         "videotestsrc is-live=true ! fakesink name=fed appsrc is-live=true ! fakesink name=starved"
     )

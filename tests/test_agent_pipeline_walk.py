@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 import pipelines
-from dscore.agent.pipeline import walk
-from dscore.agent.pipeline.gst import Gst
+from dscore_agent.pipeline import walk
+from dscore_agent.pipeline.gst import Gst
 from waiting import wait_until
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dscore.agent.reconnect import HINT_LIMIT, Phase, Reconnector, ReconnectPolicy, Row, row_of
+from dscore_agent.reconnect import HINT_LIMIT, Phase, Reconnector, ReconnectPolicy, Row, row_of
 
 EXACT = ReconnectPolicy(jitter=False)
 JITTER = ReconnectPolicy()

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from dscore.agent import Agent, State
-from dscore.agent.seen import SEEN_LIMIT, SeenIds
+from dscore_agent import Agent, State
+from dscore_agent.seen import SEEN_LIMIT, SeenIds
 from fake_server import FakeServer, until
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from dscore.agent import (
+from dscore_agent import (
     Agent,
     AgentConfig,
     Exit,

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from dscore.agent import Agent, AgentConfig, State, Status
-from dscore.agent.statelog import close_code_text, lines
+from dscore_agent import Agent, AgentConfig, State, Status
+from dscore_agent.statelog import close_code_text, lines
 
 
 def test_the_block_has_document_a_s_lines() -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from dscore.agent import AgentConfig, Exit, embed
-from dscore.agent.credentials import tls_context
-from dscore.agent.dial import Dialer
-from dscore.agent.health import check
-from dscore.agent.wire import MESSAGE_LIMIT, ConnectError, Connection, End, open_connection
 from dscore.errors import ConfigError
+from dscore_agent import AgentConfig, Exit, embed
+from dscore_agent.credentials import tls_context
+from dscore_agent.dial import Dialer
+from dscore_agent.health import check
+from dscore_agent.wire import MESSAGE_LIMIT, ConnectError, Connection, End, open_connection
 from fake_server import SECONDS, FakeServer, Peer, until
 from serving import Serving
 

@@ -12,8 +12,8 @@ import sys
 import uvloop
 
 import dscore
-from dscore.agent import Agent, AgentConfig
 from dscore.server import wrong_tokens
+from dscore_agent import Agent, AgentConfig
 
 AGENT = "cam-17"
 """The id in the examples of the OpenAPI document."""

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dscore.agent.conversation import milliseconds
-from dscore.agent.reconnect import Reconnector, ReconnectPolicy, Row, row_of
+from dscore_agent.conversation import milliseconds
+from dscore_agent.reconnect import Reconnector, ReconnectPolicy, Row, row_of
 from vectors import frames, ini
 
 HERE = Path(__file__).parent

@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from dscore.agent.ini import read
 from dscore.errors import ConfigError
+from dscore_agent.ini import read
 
 TEXTS = {
     "plain": "[websocket]\nurl=ws://a\n",

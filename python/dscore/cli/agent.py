@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import uvloop
 
 from dscore import log
-from dscore.agent import Agent, AgentConfig, Exit, load
-from dscore.agent.events import PipelineError
-from dscore.agent.metrics import serve_metrics
 from dscore.cli.ctrl_c import CtrlC
 from dscore.cli.errors import INTERRUPTED, USAGE, CliError
 from dscore.cli.systemd import Notifier
 from dscore.config import LogConfig
+from dscore_agent import Agent, AgentConfig, Exit, load
+from dscore_agent.events import PipelineError
+from dscore_agent.metrics import serve_metrics
 
 if TYPE_CHECKING:
-    from dscore.agent.pipeline.keeper import PipelineKeeper
+    from dscore_agent.pipeline.keeper import PipelineKeeper
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -136,8 +136,8 @@ class _Program:
 
     def _keep(self, pipeline: str) -> "PipelineKeeper":
         try:
-            from dscore.agent.pipeline import PipelineBinding
-            from dscore.agent.pipeline.keeper import PipelineKeeper
+            from dscore_agent.pipeline import PipelineBinding
+            from dscore_agent.pipeline.keeper import PipelineKeeper
         except ImportError as error:
             # Not until it is installed: the code says that a restart would not help.
             raise CliError(f"--pipeline: {error}", USAGE) from None

@@ -13,17 +13,17 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
-from dscore.agent.events import Kind, PipelineError, PipelineEvent, StopReport
-from dscore.agent.hooks import Hook, HookQueue, call, within
-from dscore.agent.log import Log
-from dscore.agent.pipeline.bus import BusReader, call_on, is_watched
-from dscore.agent.pipeline.forced import ExitGuard
-from dscore.agent.pipeline.glib import GLibThread, is_turned_elsewhere
-from dscore.agent.pipeline.gst import GLib, Gst
-from dscore.agent.pipeline.report import Reporter
-from dscore.agent.pipeline.stop import Ending, Progress, Stopping, first_of, streams_seconds
-from dscore.agent.pipeline.walk import changing, has_live_source, is_source, waiting_sinks
-from dscore.agent.termination import TerminateAnswer, TerminateRequest
+from dscore_agent.events import Kind, PipelineError, PipelineEvent, StopReport
+from dscore_agent.hooks import Hook, HookQueue, call, within
+from dscore_agent.log import Log
+from dscore_agent.pipeline.bus import BusReader, call_on, is_watched
+from dscore_agent.pipeline.forced import ExitGuard
+from dscore_agent.pipeline.glib import GLibThread, is_turned_elsewhere
+from dscore_agent.pipeline.gst import GLib, Gst
+from dscore_agent.pipeline.report import Reporter
+from dscore_agent.pipeline.stop import Ending, Progress, Stopping, first_of, streams_seconds
+from dscore_agent.pipeline.walk import changing, has_live_source, is_source, waiting_sinks
+from dscore_agent.termination import TerminateAnswer, TerminateRequest
 
 ANSWER_SECONDS = 1.0
 """Of the hard timeout: for the answer to get out, and for the process to end by itself."""

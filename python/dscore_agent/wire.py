@@ -24,11 +24,11 @@ from picows import (
     ws_connect,
 )
 
-from dscore.agent.alarm import Alarm
-from dscore.agent.config import AgentConfig
-from dscore.agent.dial import Dialer
-from dscore.agent.exchange import retry_after
 from dscore.tls import is_plain_answer
+from dscore_agent.alarm import Alarm
+from dscore_agent.config import AgentConfig
+from dscore_agent.dial import Dialer
+from dscore_agent.exchange import retry_after
 
 UPGRADE_SECONDS = 60.0
 """A server that has just booted upgrades a fleet one after the other."""

@@ -3,10 +3,10 @@
 import asyncio
 import time
 
-from dscore.agent.hooks import call
-from dscore.agent.log import Log
-from dscore.agent.pipeline import walk
-from dscore.agent.pipeline.gst import Gst
+from dscore_agent.hooks import call
+from dscore_agent.log import Log
+from dscore_agent.pipeline import walk
+from dscore_agent.pipeline.gst import Gst
 
 POLL_SECONDS = 0.1
 

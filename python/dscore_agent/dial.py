@@ -16,9 +16,9 @@ from urllib.request import getproxies, proxy_bypass
 
 from aiohappyeyeballs import start_connection
 
-from dscore.agent.exchange import HEAD_LIMIT, Exchange
-from dscore.agent.thread import SharedCalls
-from dscore.agent.timeout import timeout
+from dscore_agent.exchange import HEAD_LIMIT, Exchange
+from dscore_agent.thread import SharedCalls
+from dscore_agent.timeout import timeout
 
 DIAL_SECONDS = 10.0
 """For the look-up, the connection and the proxy's answer together."""

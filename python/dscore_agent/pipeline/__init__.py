@@ -7,7 +7,7 @@ pipeline, `walk` looks into it, `flow` sees what moves in it, `tracks` describes
 `group` is several under one agent, `keeper` one that is built anew where it ends unasked.
 """
 
-from dscore.agent.events import PipelineError, PipelineEvent, StopReport
-from dscore.agent.pipeline.binding import PipelineBinding
+from dscore_agent.events import PipelineError, PipelineEvent, StopReport
+from dscore_agent.pipeline.binding import PipelineBinding
 
 __all__ = ["PipelineBinding", "PipelineError", "PipelineEvent", "StopReport"]

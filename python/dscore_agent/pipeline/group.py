@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from dscore.agent.events import Kind
-from dscore.agent.pipeline.binding import PipelineBinding
-from dscore.agent.termination import ERROR, OK, TerminateAnswer, TerminateRequest
+from dscore_agent.events import Kind
+from dscore_agent.pipeline.binding import PipelineBinding
+from dscore_agent.termination import ERROR, OK, TerminateAnswer, TerminateRequest
 
 
 class PipelineGroup:

@@ -8,16 +8,16 @@ import ssl
 from collections.abc import Callable
 from urllib.parse import quote
 
-from dscore.agent import health
-from dscore.agent.config import AgentConfig
-from dscore.agent.credentials import Credentials, read_credentials
-from dscore.agent.dial import Dialer
-from dscore.agent.health import Look
-from dscore.agent.log import Log
-from dscore.agent.thread import SharedCalls
-from dscore.agent.timeout import timeout
-from dscore.agent.wire import Connection, open_connection
 from dscore.errors import ConfigError
+from dscore_agent import health
+from dscore_agent.config import AgentConfig
+from dscore_agent.credentials import Credentials, read_credentials
+from dscore_agent.dial import Dialer
+from dscore_agent.health import Look
+from dscore_agent.log import Log
+from dscore_agent.thread import SharedCalls
+from dscore_agent.timeout import timeout
+from dscore_agent.wire import Connection, open_connection
 
 CREDENTIALS_SECONDS = 5.0
 """For reading the files; a disk that hangs leaves the former credentials in force."""

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from dscore.agent.events import Kind, PipelineEvent
-from dscore.agent.pipeline.gst import GLib, Gst
+from dscore_agent.events import Kind, PipelineEvent
+from dscore_agent.pipeline.gst import GLib, Gst
 
 MESSAGES_PER_TURN = 100
 """So that an element that floods its bus cannot keep the loop from its other work."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dscore.agent.termination import ERROR, OK, TerminateAnswer
 from dscore.errors import DscoreError
+from dscore_agent.termination import ERROR, OK, TerminateAnswer
 
 Kind = Literal["error", "warning", "eos", "stream_added", "stream_removed", "stream_eos"]
 

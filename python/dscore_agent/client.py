@@ -16,18 +16,18 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from dscore import labels
-from dscore.agent import statelog
-from dscore.agent.config import AgentConfig
-from dscore.agent.conversation import CONTROL, Conversation
-from dscore.agent.dialect import Dialect, RawDialect, SocketIoDialect
-from dscore.agent.gateway import Gateway
-from dscore.agent.hooks import Hook, HookQueue
-from dscore.agent.link import Link
-from dscore.agent.log import Log
-from dscore.agent.outbox import Outbox
-from dscore.agent.status import Exit, State, Status
-from dscore.agent.termination import Termination
-from dscore.agent.wire import CLOSE_SECONDS
+from dscore_agent import statelog
+from dscore_agent.config import AgentConfig
+from dscore_agent.conversation import CONTROL, Conversation
+from dscore_agent.dialect import Dialect, RawDialect, SocketIoDialect
+from dscore_agent.gateway import Gateway
+from dscore_agent.hooks import Hook, HookQueue
+from dscore_agent.link import Link
+from dscore_agent.log import Log
+from dscore_agent.outbox import Outbox
+from dscore_agent.status import Exit, State, Status
+from dscore_agent.termination import Termination
+from dscore_agent.wire import CLOSE_SECONDS
 
 MAX_REASON = 123
 """Bytes of the reason in a close frame (RFC 6455 §5.5)."""

@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from dscore.agent.status import State
 from dscore.errors import ConfigError
+from dscore_agent.status import State
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-    from dscore.agent.client import Agent
+    from dscore_agent.client import Agent
 
 HOST = "127.0.0.1"
 

@@ -11,15 +11,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from dscore.agent.events import PipelineEvent, StopReport
-from dscore.agent.hooks import call, within
-from dscore.agent.log import Log
-from dscore.agent.pipeline import walk
-from dscore.agent.pipeline.eos import end_source, flush_pad, flush_source
-from dscore.agent.pipeline.flow import Flow
-from dscore.agent.pipeline.gst import Gst
-from dscore.agent.pipeline.tracks import complete_mute_tracks
-from dscore.agent.termination import GRACEFUL
+from dscore_agent.events import PipelineEvent, StopReport
+from dscore_agent.hooks import call, within
+from dscore_agent.log import Log
+from dscore_agent.pipeline import walk
+from dscore_agent.pipeline.eos import end_source, flush_pad, flush_source
+from dscore_agent.pipeline.flow import Flow
+from dscore_agent.pipeline.gst import Gst
+from dscore_agent.pipeline.tracks import complete_mute_tracks
+from dscore_agent.termination import GRACEFUL
 
 Progress = Callable[[str, int], Awaitable[object]]
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Protocol
 
-from dscore.agent.alarm import Alarm
-from dscore.agent.config import AgentConfig
-from dscore.agent.dialect import Dialect
-from dscore.agent.log import Log
-from dscore.agent.seen import SeenIds
-from dscore.agent.wire import Connection
+from dscore_agent.alarm import Alarm
+from dscore_agent.config import AgentConfig
+from dscore_agent.dialect import Dialect
+from dscore_agent.log import Log
+from dscore_agent.seen import SeenIds
+from dscore_agent.wire import Connection
 
 HEARTBEAT_SECONDS = 30.0
 """Until the server names another time: reconnection_ack does not."""

@@ -1,6 +1,6 @@
 """The state of the connection in a log, line for line as document A writes it."""
 
-from dscore.agent.status import Status
+from dscore_agent.status import Status
 
 _CODES = {
     0: "none",

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from dscore.agent.log import Log
-from dscore.agent.thread import ThreadError, in_thread
+from dscore_agent.log import Log
+from dscore_agent.thread import ThreadError, in_thread
 
 Hook = Callable[..., Any]
 

@@ -5,9 +5,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from dscore.agent.hooks import Hook, call, failure, within
-from dscore.agent.log import Log
-from dscore.agent.status import Exit
+from dscore_agent.hooks import Hook, call, failure, within
+from dscore_agent.log import Log
+from dscore_agent.status import Exit
 
 OK = "OK"
 ERROR = "ERROR"

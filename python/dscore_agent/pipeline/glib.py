@@ -2,7 +2,7 @@
 
 import threading
 
-from dscore.agent.pipeline.gst import GLib
+from dscore_agent.pipeline.gst import GLib
 
 
 class GLibThread:

@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from dscore.agent.config import AgentConfig
-from dscore.agent.conversation import Conversation
-from dscore.agent.gateway import Gateway
-from dscore.agent.health import Health, Look
-from dscore.agent.log import Log
-from dscore.agent.reconnect import Reconnector, Row, row_of
-from dscore.agent.status import State
-from dscore.agent.wire import CLOSE_SECONDS, ConnectError, Connection, End
+from dscore_agent.config import AgentConfig
+from dscore_agent.conversation import Conversation
+from dscore_agent.gateway import Gateway
+from dscore_agent.health import Health, Look
+from dscore_agent.log import Log
+from dscore_agent.reconnect import Reconnector, Row, row_of
+from dscore_agent.status import State
+from dscore_agent.wire import CLOSE_SECONDS, ConnectError, Connection, End
 
 CREDENTIALS_POLL = 10.0
 """Seconds between two looks at credentials that the server has refused."""

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 
-from dscore.agent.status import Exit
+from dscore_agent.status import Exit
 
 WORDS = b"dscore agent: the pipeline hangs, leaving by force\n"
 WRITE_SECONDS = 0.2

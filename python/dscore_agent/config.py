@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from dscore.agent import ini
-from dscore.agent.dial import check_proxy
-from dscore.agent.events import Kind
-from dscore.agent.identity import default_instance_id
-from dscore.agent.reconnect import ReconnectPolicy
 from dscore.errors import ConfigError
+from dscore_agent import ini
+from dscore_agent.dial import check_proxy
+from dscore_agent.events import Kind
+from dscore_agent.identity import default_instance_id
+from dscore_agent.reconnect import ReconnectPolicy
 
 DEFAULT_URL = "ws://127.0.0.1:8765/deepstream/ws"
 Dialect = Literal["raw", "socketio"]

@@ -5,9 +5,9 @@ the whole file corrupt. Told what it would have been, they write a track of leng
 well.
 """
 
-from dscore.agent.log import Log
-from dscore.agent.pipeline import walk
-from dscore.agent.pipeline.gst import GObject, Gst
+from dscore_agent.log import Log
+from dscore_agent.pipeline import walk
+from dscore_agent.pipeline.gst import GObject, Gst
 
 _QUICKTIME = "GstBaseQTMux"
 _KINDS = (

@@ -7,8 +7,8 @@ thousand buffers a second as on one that carries ten.
 import time
 from collections.abc import Iterator
 
-from dscore.agent.pipeline import walk
-from dscore.agent.pipeline.gst import Gst
+from dscore_agent.pipeline import walk
+from dscore_agent.pipeline.gst import Gst
 
 _MOVES = Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST | Gst.PadProbeType.EVENT_DOWNSTREAM
 

@@ -6,7 +6,7 @@ Nothing here waits for an element: all of it works while one of them hangs.
 from collections.abc import Iterator
 from typing import Any
 
-from dscore.agent.pipeline.gst import Gst
+from dscore_agent.pipeline.gst import Gst
 
 
 def sources(pipeline: Gst.Bin) -> list[Gst.Element]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
-from dscore.agent.config import AgentConfig, read_token
 from dscore.errors import ConfigError
+from dscore_agent.config import AgentConfig, read_token
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dscore.agent.events import PipelineError, StopReport
-from dscore.agent.log import Log
-from dscore.agent.pipeline.binding import PipelineBinding
-from dscore.agent.status import Exit
-from dscore.agent.termination import TerminateAnswer, TerminateRequest
-from dscore.agent.timeout import timeout
+from dscore_agent.events import PipelineError, StopReport
+from dscore_agent.log import Log
+from dscore_agent.pipeline.binding import PipelineBinding
+from dscore_agent.status import Exit
+from dscore_agent.termination import TerminateAnswer, TerminateRequest
+from dscore_agent.timeout import timeout
 
 BASE_SECONDS = 1.0
 """Before a pipeline is built anew; doubled each time."""

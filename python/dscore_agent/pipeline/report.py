@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
-from dscore.agent.events import Kind, PipelineEvent
-from dscore.agent.log import Log
+from dscore_agent.events import Kind, PipelineEvent
+from dscore_agent.log import Log
 
 EVENTS_PER_SECOND = 10
 """An element in trouble may warn a thousand times a second; the link has more to carry."""
