@@ -81,7 +81,7 @@ lint: setup ## clippy and ruff with warnings denied, mypy --strict, the stubs ag
 test: setup ## cargo test, then pytest with warnings as errors; words for pytest in ARGS="…"
 	cargo test --workspace --locked
 	cargo build --release --locked --quiet -p dscore-load
-	$(PY) -W error -c 'import dscore'
+	$(PY) -W error -c 'import dscore, dscore_agent'
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: setup ## what CI runs: formatting (check only), lint, test

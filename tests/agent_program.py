@@ -1,10 +1,10 @@
-"""`python -m dscore agent` as a program of its own, for tests that look at it from outside."""
+"""The agent's command as a program of its own, for tests that look at it from outside."""
 
 import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,32 @@ from typing import Any
 from serving import clean_environment
 from waiting import wait_until
 
+DSCORE = ("dscore", "agent")
+ALONE = ("dscore_agent",)
+
+SERVER_ONLY = ("dscore", "fastapi", "httpx", "pydantic", "psutil", "rich", "structlog", "typer")
+"""Packages of which a machine with an agent has none."""
+
+
+def without_server(directory: Path) -> str:
+    """A folder for PYTHONPATH behind which none of the server's packages can be imported."""
+    directory.mkdir(exist_ok=True)
+    for name in SERVER_ONLY:
+        text = f"raise ModuleNotFoundError('No module named {name!r}: the agent is alone here')\n"
+        (directory / f"{name}.py").write_text(text)
+    return str(directory)
+
 
 class Program:
-    """One run of `python -m dscore agent`."""
+    """One run of the command: `python -m dscore agent`, or another spelling of it."""
 
-    def __init__(self, log_path: Path, *arguments: str, **environ: str) -> None:
+    def __init__(
+        self, log_path: Path, *arguments: str, module: Sequence[str] = DSCORE, **environ: str
+    ) -> None:
         self._log_path = log_path
         with log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "dscore", "agent", *arguments],
+                [sys.executable, "-W", "error", "-m", *module, *arguments],
                 env=clean_environment(environ),
                 stdout=log,
                 stderr=log,
@@ -53,12 +70,22 @@ class Program:
 
 
 @contextmanager
-def programs(directory: Path) -> Iterator[Callable[..., Program]]:
-    """Starts the program, as often as called; all are ended afterwards."""
+def programs(directory: Path, *, alone: bool = False) -> Iterator[Callable[..., Program]]:
+    """Starts the program, as often as called; all are ended afterwards.
+
+    Args:
+        directory: For their logs.
+        alone: They run as `python -m dscore_agent`, and cannot import the server's packages.
+    """
     started: list[Program] = []
+    module = ALONE if alone else DSCORE
+    shadows = [without_server(directory / "shadows")] if alone else []
 
     def start(*arguments: str, **environ: str) -> Program:
-        started.append(Program(directory / f"agent-{len(started)}.log", *arguments, **environ))
+        log = directory / f"agent-{len(started)}.log"
+        if paths := [*filter(None, [environ.get("PYTHONPATH")]), *shadows]:
+            environ["PYTHONPATH"] = ":".join(paths)
+        started.append(Program(log, *arguments, module=module, **environ))
         return started[-1]
 
     try:

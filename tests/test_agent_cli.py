@@ -1,4 +1,7 @@
-"""`dscore agent` as the program it is: signals, exit codes, its log, what it tells systemd."""
+"""`dscore agent` as the program it is: signals, exit codes, its log, what it tells systemd.
+
+All of it once more as `python -m dscore_agent` where `dscore` and its libraries cannot be imported.
+"""
 
 import asyncio
 import importlib.util
@@ -19,10 +22,16 @@ from waiting import wait_until
 Serve = Callable[..., Serving]
 
 
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    with programs(tmp_path) as start:
+@pytest.fixture(params=["dscore agent", "dscore_agent alone"])
+def agent(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    with programs(tmp_path, alone=request.param != "dscore agent") as start:
         yield start
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """The program's, as its complaints begin."""
+    return request.node.callspec.params["agent"].partition(" ")[0].replace("_", "-")
 
 
 Start = Callable[..., Program]
@@ -146,11 +155,12 @@ def test_the_file_the_variables_and_the_flags(agent: Start, tmp_path: Path) -> N
     ],
 )
 def test_a_wrong_setting_is_one_line_and_exit_2(
-    agent: Start, arguments: tuple[str, ...], sentence: str
+    agent: Start, name: str, arguments: tuple[str, ...], sentence: str
 ) -> None:
     one = agent(*arguments)
     assert one.wait() == 2
     assert one.log.count("\n") == 1
+    assert one.log.startswith(f"{name}: ")
     assert sentence in one.log
 
 
@@ -181,16 +191,17 @@ needs_gstreamer = pytest.mark.skipif(
         ("videotestsrc num-buffers=3 ! fakesink", 0, "pipeline_eos"),
         ("filesrc location=/no/such ! fakesink", 1, "the pipeline does not start"),
         ("nonsense ! fakesink", 2, '--pipeline: no element "nonsense"'),
-        ("", 2, "dscore: --pipeline: empty pipeline not allowed\n"),
-        (" ", 2, "dscore: --pipeline: empty pipeline not allowed\n"),
+        ("", 2, "--pipeline: empty pipeline not allowed\n"),
+        (" ", 2, "--pipeline: empty pipeline not allowed\n"),
     ],
 )
 def test_a_pipeline_that_is_over_ends_the_program(
-    agent: Start, pipeline: str, exit_code: int, sentence: str
+    agent: Start, name: str, pipeline: str, exit_code: int, sentence: str
 ) -> None:
     one = agent("--url", NO_SERVER, "--pipeline", pipeline)
     assert one.wait() == exit_code
     assert sentence in one.log
+    assert (f"{name}: --pipeline: " in one.log) == (exit_code == 2)
 
 
 @needs_gstreamer
@@ -224,13 +235,13 @@ def test_a_pipeline_that_never_played_says_once_which_file_is_missing(agent: Sta
 
 
 def test_without_gstreamer_it_is_said_once_and_no_restart_is_asked_for(
-    agent: Start, tmp_path: Path
+    agent: Start, name: str, tmp_path: Path
 ) -> None:
     """The unit starts it again after 1, every five seconds; 2 is a setting that is wrong."""
     (tmp_path / "gi.py").write_text("raise ImportError(\"No module named 'gi'\")\n")
     one = agent("--url", NO_SERVER, "--pipeline", "fakesrc ! fakesink", PYTHONPATH=str(tmp_path))
     assert one.wait() == 2
-    assert one.log.startswith("dscore: --pipeline: GStreamer for Python is missing (No module")
+    assert one.log.startswith(f"{name}: --pipeline: GStreamer for Python is missing (No module")
     assert (one.log.count("\n"), one.log.count("python3-gi"), one.log.count("docs/")) == (1, 1, 1)
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dscore.errors import ConfigError
-from dscore_agent import AgentConfig, ReconnectPolicy, load
+from dscore_agent import AgentConfig, ConfigError, ReconnectPolicy, load
 from dscore_agent.identity import default_instance_id
 
 DOCUMENT_A = """\

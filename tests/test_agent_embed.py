@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from dscore.errors import ConfigError
-from dscore_agent import AgentConfig, Exit, State, TerminateRequest, embed
+from dscore_agent import AgentConfig, ConfigError, Exit, State, TerminateRequest, embed
 from fake_server import SECONDS, FakeServer
 from waiting import wait_until
 

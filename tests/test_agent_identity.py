@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from dscore.errors import ConfigError
-from dscore_agent import Agent, AgentConfig, ReconnectPolicy, State, link
+from dscore_agent import Agent, AgentConfig, ConfigError, ReconnectPolicy, State, link
 from dscore_agent.credentials import Credentials, read_credentials
 from dscore_agent.gateway import Gateway
 from dscore_agent.thread import SharedCalls

@@ -5,8 +5,7 @@ import urllib.request
 
 import pytest
 
-from dscore.errors import ConfigError
-from dscore_agent import Agent, AgentConfig
+from dscore_agent import Agent, AgentConfig, ConfigError
 from dscore_agent.metrics import serve_metrics
 
 

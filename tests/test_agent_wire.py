@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dscore.errors import ConfigError
-from dscore_agent import AgentConfig, Exit, embed
+from dscore_agent import AgentConfig, ConfigError, Exit, embed
 from dscore_agent.credentials import tls_context
 from dscore_agent.dial import Dialer
 from dscore_agent.health import check

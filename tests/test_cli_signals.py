@@ -35,9 +35,15 @@ def handles(pid: int, number: signal.Signals) -> bool:
 class Started:
     """A command that has just installed its first handlers, and imports the rest."""
 
-    def __init__(self, directory: Path, *words: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *words: str,
+        module: str = "dscore",
+        env: dict[str, str] | None = None,
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dscore", *words],
+            [sys.executable, "-m", module, *words],
             cwd=directory,
             env=clean_environment(env or {}),
             stdout=subprocess.PIPE,
@@ -92,9 +98,14 @@ def test_sighup_during_the_start_reloads_once_it_serves(serve: Serve) -> None:
     assert serving.stop() == 0
 
 
+@pytest.mark.parametrize("module", ["dscore", "dscore_agent"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_agent_obeys_during_its_start(tmp_path: Path, number: signal.Signals) -> None:
-    started = Started(tmp_path, "agent", "--url", "ws://127.0.0.1:9/deepstream/ws")
+def test_an_agent_obeys_during_its_start(
+    tmp_path: Path, number: signal.Signals, module: str
+) -> None:
+    words = ["agent"] if module == "dscore" else []
+    url = "ws://127.0.0.1:9/deepstream/ws"
+    started = Started(tmp_path, *words, "--url", url, module=module)
     started.process.send_signal(signal.SIGUSR1)
     time.sleep(0.1)
     assert started.process.poll() is None

@@ -5,6 +5,7 @@ which ends empty. A module and its parts (`connection.rs`, `connection/receive.r
 that an `__init__.py` or a `mod.rs` only passes on counts where it is defined.
 """
 
+import ast
 import re
 from pathlib import Path
 
@@ -73,9 +74,7 @@ def told(found: set[frozenset[str]]) -> str:
     return "the circles are now:\n" + "\n".join(" ".join(sorted(circle)) for circle in found)
 
 
-@pytest.mark.parametrize(
-    "package", [name for name, root in PYTHON.items() if (root / name).is_dir()]
-)
+@pytest.mark.parametrize("package", PYTHON)
 def test_no_circle_in_python(package: str) -> None:
     edges = graph(python_sources(PYTHON[package], package))
     assert len(edges) > 10
@@ -103,12 +102,31 @@ def test_crates_name_only_what_is_below_them(manifest: Path) -> None:
 
 
 def test_the_agent_imports_nothing_of_the_server() -> None:
-    root = ROOT / "python"
-    if not (root / "dscore_agent").is_dir():
-        pytest.skip("the agent is no package of its own yet")
-    for module, source in python_sources(root, "dscore_agent").items():
+    for module, source in python_sources(ROOT / "python", "dscore_agent").items():
         foreign = [target for target, _ in source.wanted if target[:1] == ("dscore",)]
         assert not foreign, module
+
+
+def test_the_server_names_the_agent_for_its_other_name_and_its_command_only() -> None:
+    bridges = {("dscore", "agent"), ("dscore", "cli", "commands")}
+    for module, source in python_sources(ROOT / "python", "dscore").items():
+        agents = [one for one, _ in source.wanted if one[:1] == ("dscore_agent",)]
+        assert not agents or module in bridges or module[:-1] in bridges, module
+        other_name = [one for one, _ in source.wanted if one[:2] == ("dscore", "agent")]
+        assert not other_name, module
+
+
+def test_the_agent_s_files_and_functions_fit() -> None:
+    for path in (ROOT / "python" / "dscore_agent").rglob("*.py"):
+        text = path.read_text()
+        assert text.count("\n") <= 400, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[0]
+                has_docstring = ast.get_docstring(node, clean=False) is not None
+                docstring = first.end_lineno - first.lineno + 1 if has_docstring else 0
+                lines = node.end_lineno - node.lineno + 1 - docstring
+                assert lines <= 40, f"{path}: {node.name} has {lines} lines"
 
 
 def written(folder: Path, files: dict[str, str]) -> Path:

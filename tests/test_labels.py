@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from dscore.labels import MAX_LABELS, MAX_NAME, MAX_VALUE, as_dict, faults, read_labels
+from dscore.labels import MAX_LABELS, MAX_NAME, MAX_VALUE, as_dict, read_labels
 
 
 def read(labels: object) -> dict[str, str]:
@@ -50,17 +50,3 @@ def test_no_more_than_so_many_are_kept() -> None:
 def test_agents_share_the_strings_of_their_labels() -> None:
     first, second = (read_labels(b'{"labels":{"site":"busan"}}') for _ in range(2))
     assert first[0] is second[0]
-
-
-def test_what_is_left_out_has_a_fault_and_nothing_else_has() -> None:
-    assert faults({"labels": {"site": "busan", "카메라": ""}}) == faults({}) == []
-    assert faults({"labels": "site"}) == ["labels must be an object of short texts"]
-    wrong = {"site": 1, "a=b": "x", "n" * (MAX_NAME + 1): "x", "long": "v" * (MAX_VALUE + 1)}
-    assert faults({"labels": wrong}) == [
-        "labels.site must be a text",
-        "labels.a=b must have a name of 1 to 63 characters without =",
-        f"labels.{'n' * 64} must have a name of 1 to 63 characters without =",
-        "labels.long must have at most 128 characters",
-    ]
-    many = {f"n{number}": "" for number in range(MAX_LABELS + 1)}
-    assert faults({"labels": many}) == ["labels must be at most 16"]

@@ -10,9 +10,8 @@ They come from the network, so whatever is too much or no string is left out, ne
 they are never labels of a metric.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import orjson
 
@@ -49,28 +48,10 @@ def _shared(label: str) -> str:
     return label
 
 
-def faults(config: Mapping[str, Any]) -> list[str]:
-    """What `read_labels` would leave out of a config, each with what it must be."""
-    labels = config.get("labels", {})
-    if not isinstance(labels, dict):
-        return ["labels must be an object of short texts"]
-    found = [
-        f"labels.{name} {fault}" for name, value in labels.items() if (fault := _fault(name, value))
-    ]
-    if len(labels) - len(found) > MAX_LABELS:
-        found.append(f"labels must be at most {MAX_LABELS}")
-    return found
-
-
 def _fits(name: str, value: object) -> bool:
-    return _fault(name, value) is None
-
-
-def _fault(name: str, value: object) -> str | None:
-    if not isinstance(value, str):
-        return "must be a text"
-    if not 0 < len(name) <= MAX_NAME or "=" in name:
-        return f"must have a name of 1 to {MAX_NAME} characters without ="
-    if len(value) > MAX_VALUE:
-        return f"must have at most {MAX_VALUE} characters"
-    return None
+    return (
+        isinstance(value, str)
+        and 0 < len(name) <= MAX_NAME
+        and "=" not in name
+        and len(value) <= MAX_VALUE
+    )

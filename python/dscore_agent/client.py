@@ -15,8 +15,7 @@ import random as randomness
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from dscore import labels
-from dscore_agent import statelog
+from dscore_agent import labels, statelog
 from dscore_agent.config import AgentConfig
 from dscore_agent.conversation import CONTROL, Conversation
 from dscore_agent.dialect import Dialect, RawDialect, SocketIoDialect

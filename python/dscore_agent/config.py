@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from dscore.errors import ConfigError
 from dscore_agent import ini
 from dscore_agent.dial import check_proxy
+from dscore_agent.errors import ConfigError
 from dscore_agent.events import Kind
 from dscore_agent.identity import default_instance_id
 from dscore_agent.reconnect import ReconnectPolicy

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
-from dscore.errors import ConfigError
 from dscore_agent.config import AgentConfig, read_token
+from dscore_agent.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,12 @@
-"""What a pipeline tells: its events, how it was stopped, why it would not start. Plain data."""
+"""What a pipeline tells: its events, and how it was stopped. Plain data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dscore.errors import DscoreError
 from dscore_agent.termination import ERROR, OK, TerminateAnswer
 
 Kind = Literal["error", "warning", "eos", "stream_added", "stream_removed", "stream_eos"]
-
-
-class PipelineError(DscoreError):
-    """The pipeline cannot be built or started; names the element, as GStreamer does."""
 
 
 @dataclass(frozen=True, kw_only=True)

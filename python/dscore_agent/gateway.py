@@ -8,11 +8,11 @@ import ssl
 from collections.abc import Callable
 from urllib.parse import quote
 
-from dscore.errors import ConfigError
 from dscore_agent import health
 from dscore_agent.config import AgentConfig
 from dscore_agent.credentials import Credentials, read_credentials
 from dscore_agent.dial import Dialer
+from dscore_agent.errors import ConfigError
 from dscore_agent.health import Look
 from dscore_agent.log import Log
 from dscore_agent.thread import SharedCalls

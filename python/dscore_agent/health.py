@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from dscore.tls import is_plain_answer
 from dscore_agent.dial import Dialer
 from dscore_agent.exchange import Exchange, Response, retry_after
 from dscore_agent.timeout import timeout
+from dscore_agent.tls import is_plain_answer
 
 BODY_LIMIT = 16 * 1024 * 1024
 """Bytes; the page lists every instance of the fleet, and 100,000 long names fit."""

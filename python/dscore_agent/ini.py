@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dscore.errors import ConfigError
+from dscore_agent.errors import ConfigError
 
 SECTION = "websocket"
 

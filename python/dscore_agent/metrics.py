@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from dscore.errors import ConfigError
+from dscore_agent.errors import ConfigError
 from dscore_agent.status import State
 
 if TYPE_CHECKING:

@@ -24,11 +24,11 @@ from picows import (
     ws_connect,
 )
 
-from dscore.tls import is_plain_answer
 from dscore_agent.alarm import Alarm
 from dscore_agent.config import AgentConfig
 from dscore_agent.dial import Dialer
 from dscore_agent.exchange import retry_after
+from dscore_agent.tls import is_plain_answer
 
 UPGRADE_SECONDS = 60.0
 """A server that has just booted upgrades a fleet one after the other."""
@@ -252,12 +252,10 @@ async def open_connection(
         dialled.append(await dialer.dial(url.host, url.port, secure=config.is_secure))
         return dialled[0]
 
-    def listener() -> Connection:
-        return Connection(on_message, on_writable, config.ping_interval, config.ping_timeout)
-
+    times = config.ping_interval, config.ping_timeout
     opening = asyncio.ensure_future(
         ws_connect(
-            listener,
+            lambda: Connection(on_message, on_writable, *times),
             config.connect_url,
             ssl_context=tls,
             websocket_handshake_timeout=UPGRADE_SECONDS,
@@ -273,19 +271,24 @@ async def open_connection(
     except asyncio.CancelledError:
         await _abandon(opening, dialled)
         raise
-    except asyncio.TimeoutError:
-        raise ConnectError("no answer in time") from None
-    except WSInvalidStatusError as error:
-        raise ConnectError(_refusal(error), _retry_after(error)) from None
-    except (OSError, WSError, WSInvalidURL, UnicodeError) as error:
-        if is_plain_answer(error):
-            raise ConnectError("it does not speak TLS; use ws://") from None
-        # UnicodeError: a name that no name server could know, such as `a..b`.
-        raise ConnectError(str(error) or type(error).__name__) from None
+    # UnicodeError: a name that no name server could know, such as `a..b`.
+    except (OSError, asyncio.TimeoutError, WSError, WSInvalidURL, UnicodeError) as error:
+        raise _connect_error(error) from None
     if connection is None:
         raise ConnectError("the server closed the connection during the upgrade")
     assert isinstance(connection, Connection)
     return connection
+
+
+def _connect_error(error: Exception) -> ConnectError:
+    """What this means for the attempt."""
+    if isinstance(error, WSInvalidStatusError):
+        return ConnectError(_refusal(error), _retry_after(error))
+    if isinstance(error, asyncio.TimeoutError):
+        return ConnectError("no answer in time")
+    if is_plain_answer(error):
+        return ConnectError("it does not speak TLS; use ws://")
+    return ConnectError(str(error) or type(error).__name__)
 
 
 def _refusal(error: WSInvalidStatusError) -> str:

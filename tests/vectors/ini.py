@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from dscore.errors import ConfigError
+from dscore_agent.errors import ConfigError
 from dscore_agent.ini import read
 
 TEXTS = {

@@ -6,7 +6,10 @@
 from dscore_agent import (
     Agent,
     AgentConfig,
+    AgentError,
+    ConfigError,
     Exit,
+    PipelineError,
     ReconnectPolicy,
     State,
     Status,
@@ -18,7 +21,10 @@ from dscore_agent import (
 __all__ = [
     "Agent",
     "AgentConfig",
+    "AgentError",
+    "ConfigError",
     "Exit",
+    "PipelineError",
     "ReconnectPolicy",
     "State",
     "Status",

@@ -1,6 +1,5 @@
 """What can be typed: commands, their options and help. What is done is elsewhere."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,6 @@ from dscore.cli.options import (
     Dialect,
     Intent,
     Json,
-    LogLevel,
     Reason,
     Sort,
     Switch,
@@ -97,67 +95,19 @@ def serve(
     return run(config, flags, insecure=insecure)
 
 
-@app.command()
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
 def agent(
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            "-c",
-            envvar="DSCORE_AGENT_CONFIG",
-            metavar="FILE",
-            help="Settings, a file with a section [websocket].",
-        ),
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="...", help="See `dscore agent --help`.")
     ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="The server's address for agents. [default: ws://127.0.0.1:8765/deepstream/ws]",
-        ),
-    ] = None,
-    instance_id: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="This agent's name. [default: made of the machine's]"),
-    ] = None,
-    pipeline: Annotated[
-        str | None,
-        typer.Option(
-            envvar="DSCORE_AGENT_PIPELINE",
-            metavar="LAUNCH",
-            help="A GStreamer pipeline to run, as for gst-launch-1.0.",
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting of the file."),
-    ] = None,
-    log_level: Annotated[
-        LogLevel,
-        typer.Option(
-            envvar="DSCORE_AGENT_LOG_LEVEL",
-            metavar="debug|info|warning|error",
-            help="The least level that is written.",
-        ),
-    ] = LogLevel.info,
 ) -> int:
-    """Run an agent: hold the connection, run a pipeline, stop both when told to.
+    """Run an agent: hold the connection, run a pipeline, stop both when told to."""
+    from dscore_agent.cli import run
 
-    SIGTERM or ctrl-C stops the pipeline gracefully, then ends; a second ctrl-C ends at once.
-    SIGUSR1 writes the state of the connection to the log. Flags win over DSCORE_AGENT_KEY
-    variables, these over the file.
-
-    Exits with 0 if it was told to stop, or a file was played to its end; 1 if the pipeline failed;
-    2 if a setting is wrong; 3 if it had to be stopped by force; 5 if a stream did not reach its
-    end; 6 if a live pipeline ended unasked. A refused token ends nothing: it plays on and tries
-    again.
-    """
-    from dscore.cli.agent import agent as run
-    from dscore.cli.agent import parse_settings
-
-    named = {"url": url, "instance_id": instance_id}
-    flags = {**parse_settings(settings or []), **{k: v for k, v in named.items() if v is not None}}
-    return run(config, flags, pipeline=pipeline, level=log_level.value)
+    return run(words or [], program="dscore agent")
 
 
 @app.command()

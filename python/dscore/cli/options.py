@@ -113,15 +113,6 @@ class Dialect(str, Enum):
     socketio = "socketio"
 
 
-class LogLevel(str, Enum):
-    """How much is written to the log."""
-
-    debug = "debug"
-    info = "info"
-    warning = "warning"
-    error = "error"
-
-
 def labels(texts: list[str] | None) -> list[str] | None:
     """What was typed for `--label`; None: nothing was.
 

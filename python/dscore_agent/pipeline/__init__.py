@@ -7,7 +7,8 @@ pipeline, `walk` looks into it, `flow` sees what moves in it, `tracks` describes
 `group` is several under one agent, `keeper` one that is built anew where it ends unasked.
 """
 
-from dscore_agent.events import PipelineError, PipelineEvent, StopReport
+from dscore_agent.errors import PipelineError
+from dscore_agent.events import PipelineEvent, StopReport
 from dscore_agent.pipeline.binding import PipelineBinding
 
 __all__ = ["PipelineBinding", "PipelineError", "PipelineEvent", "StopReport"]

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
-from dscore_agent.events import Kind, PipelineError, PipelineEvent, StopReport
+from dscore_agent.errors import PipelineError
+from dscore_agent.events import Kind, PipelineEvent, StopReport
 from dscore_agent.hooks import Hook, HookQueue, call, within
 from dscore_agent.log import Log
 from dscore_agent.pipeline.bus import BusReader, call_on, is_watched

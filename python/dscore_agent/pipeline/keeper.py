@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dscore_agent.events import PipelineError, StopReport
+from dscore_agent.errors import PipelineError
+from dscore_agent.events import StopReport
 from dscore_agent.log import Log
 from dscore_agent.pipeline.binding import PipelineBinding
 from dscore_agent.status import Exit

@@ -1,89 +1,73 @@
-"""`agent`: an agent that is the whole process, with a pipeline or without one."""
+"""The process around one agent: its signals, its log, its pipeline, its end."""
 
 import asyncio
 import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import uvloop
 
-from dscore import log
-from dscore.cli.ctrl_c import CtrlC
-from dscore.cli.errors import INTERRUPTED, USAGE, CliError
-from dscore.cli.systemd import Notifier
-from dscore.config import LogConfig
-from dscore_agent import Agent, AgentConfig, Exit, load
-from dscore_agent.events import PipelineError
+from dscore_agent.cli.arguments import VARIABLES, Arguments
+from dscore_agent.cli.ctrl_c import CtrlC
+from dscore_agent.cli.errors import INTERRUPTED, USAGE, CommandError
+from dscore_agent.cli.output import Output
+from dscore_agent.cli.systemd import Notifier
+from dscore_agent.client import Agent
+from dscore_agent.config import AgentConfig, load
+from dscore_agent.errors import PipelineError
+from dscore_agent.log import Log
 from dscore_agent.metrics import serve_metrics
+from dscore_agent.status import Exit
 
 if TYPE_CHECKING:
     from dscore_agent.pipeline.keeper import PipelineKeeper
 
-Level = Literal["debug", "info", "warning", "error"]
+LOGGER = "dscore.agent"
 
-OURS = frozenset({"DSCORE_AGENT_CONFIG", "DSCORE_AGENT_PIPELINE", "DSCORE_AGENT_LOG_LEVEL"})
-"""Variables of the command line's own options, which are no settings."""
-
-_log = log.get_logger("dscore.agent")
+_log = Log(LOGGER)
 
 
-def agent(
-    path: Path | None, flags: Mapping[str, str | None], *, pipeline: str | None, level: Level
-) -> NoReturn:
+def live(arguments: Arguments) -> NoReturn:
     """Runs an agent until it is told to stop, then ends the process.
-
-    Args:
-        path: The configuration file.
-        flags: Settings of the command line, by the file's names.
-        pipeline: What would be typed after gst-launch-1.0; None: no pipeline.
-        level: Of the log.
 
     Raises:
         ConfigError: A setting is wrong.
-        CliError: GStreamer is missing, or the pipeline does not start.
+        CommandError: GStreamer is missing, or the pipeline does not start.
     """
-    environ = {name: value for name, value in os.environ.items() if name not in OURS}
-    config = load(path, flags=flags, environ=environ)
-    log.configure(LogConfig(level=level))
-    _forward_records(level)
-    program = _Program(config, pipeline)
+    environ = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    config = load(arguments.config, flags=arguments.flags, environ=environ)
+    output = _log_to_output(arguments.level)
+    program = _Program(config, arguments.pipeline, output)
     try:
         uvloop.run(_run(program))
     except BaseException:
-        log.flush()
+        output.wait_until_written()
         raise
     raise AssertionError("an agent ends with its process")
 
 
 async def _run(program: "_Program") -> NoReturn:
     # Within the loop: at its end it would give the signals their own meaning back.
-    _exit(await program.run())
+    program.exit(await program.run())
 
 
-def parse_settings(pairs: list[str]) -> dict[str, str]:
-    """The flags in `--set key=value`.
-
-    Raises:
-        CliError: One of them is written in another way.
-    """
-    settings = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not (key and equals):
-            raise CliError(f"--set {pair}: write --set key=value", USAGE)
-        settings[key.strip()] = value.strip()
-    return settings
+def _log_to_output(level: str) -> Output:
+    """Writes the agent's records of this level and above, and the warnings of other libraries."""
+    output = Output()
+    output.addFilter(lambda one: one.levelno >= logging.WARNING or one.name.startswith(LOGGER))
+    logging.root.addHandler(output)
+    logging.getLogger(LOGGER).setLevel(level.upper())
+    return output
 
 
 class _Program:
     """One agent and the process around it."""
 
-    def __init__(self, config: AgentConfig, pipeline: str | None) -> None:
+    def __init__(self, config: AgentConfig, pipeline: str | None, output: Output) -> None:
         self._config = config
+        self._output = output
         self._notifier = Notifier()
         self._ctrl_c = CtrlC()
         self._farewell = "agent stopped"
@@ -108,6 +92,13 @@ class _Program:
                 self._notifier.stopping()
                 await self._agent.close(self._farewell)
 
+    def exit(self, code: int) -> NoReturn:
+        """Ends the process at once, whatever hook or element hangs in a thread."""
+        self._output.wait_until_written()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
     async def _live(self) -> int:
         told = asyncio.ensure_future(self._agent.wait())
         if self._keeper is None:
@@ -128,7 +119,7 @@ class _Program:
             ended = await played
         except PipelineError as error:
             self._farewell = f"pipeline does not start: {error}"
-            raise CliError(f"the pipeline does not start: {error}") from None
+            raise CommandError(f"the pipeline does not start: {error}") from None
         self._farewell = ended.cause
         say = _log.info if ended.code == Exit.STOPPED else _log.error
         say("pipeline_over", cause=ended.cause, exit_code=int(ended.code))
@@ -140,7 +131,7 @@ class _Program:
             from dscore_agent.pipeline.keeper import PipelineKeeper
         except ImportError as error:
             # Not until it is installed: the code says that a restart would not help.
-            raise CliError(f"--pipeline: {error}", USAGE) from None
+            raise CommandError(f"--pipeline: {error}", USAGE) from None
         config = self._config
 
         def build() -> PipelineBinding:
@@ -155,7 +146,7 @@ class _Program:
         try:
             return PipelineKeeper(build, restart=config.pipeline_restart)
         except PipelineError as error:
-            raise CliError(f"--pipeline: {error}", USAGE) from None
+            raise CommandError(f"--pipeline: {error}", USAGE) from None
 
     def _install_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.add_signal_handler(signal.SIGTERM, self._stop, "SIGTERM")
@@ -165,7 +156,7 @@ class _Program:
     def _interrupted(self) -> None:
         if self._ctrl_c.is_second():
             _log.warning("interrupted")
-            _exit(INTERRUPTED)
+            self.exit(INTERRUPTED)
         self._stop("SIGINT")
 
     def _stop(self, name: str) -> None:
@@ -183,35 +174,3 @@ class _Program:
     def _feed_watchdog(self, loop: asyncio.AbstractEventLoop, interval: float) -> None:
         self._notifier.watchdog()
         loop.call_later(interval, self._feed_watchdog, loop, interval)
-
-
-class _Forwarder(logging.Handler):
-    """Gives the agent's records, which are standard `logging`'s, to the program's log."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        fields = getattr(record, "fields", {})
-        event = getattr(record, "event", None) or record.getMessage()
-        if record.exc_info:
-            fields = {**fields, "exc_info": record.exc_info}
-        logger = log.get_logger(record.name)
-        say = {
-            logging.DEBUG: logger.debug,
-            logging.INFO: logger.info,
-            logging.WARNING: logger.warning,
-        }
-        say.get(record.levelno, logger.error)(event, **fields)
-
-
-def _forward_records(level: Level) -> None:
-    logger = logging.getLogger("dscore.agent")
-    logger.setLevel(level.upper())
-    logger.propagate = False
-    logger.addHandler(_Forwarder())
-
-
-def _exit(code: int) -> NoReturn:
-    """Ends the process at once: a hook or an element that hangs in a thread must not hold it."""
-    log.flush()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
