@@ -203,7 +203,7 @@ class Agent:
         return taken
 
     def log_state(self, level: int) -> None:
-        """Writes document A's block about the connection to the log."""
+        """Writes the DeepStream contract's block about the connection to the log."""
         if _log.is_enabled_for(level):
             _log.lines(level, statelog.lines(self.status))
 

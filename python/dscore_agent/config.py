@@ -1,4 +1,4 @@
-"""The agent's settings: document A's `[websocket]` section, ours beside it, and their sources.
+"""The agent's settings: the contract's `[websocket]` section, ours beside it, and their sources.
 
 Flags win over `DSCORE_AGENT_*` variables, these over the file, the file over the defaults. Every
 error names its place: file and line, variable or flag.
@@ -144,7 +144,7 @@ class AgentConfig:
 
 @dataclass(frozen=True)
 class _Given:
-    """A setting as somebody wrote it."""
+    """A setting as it was written."""
 
     key: str
     text: str
@@ -205,7 +205,7 @@ def _winners(
             if entry.key in _SETTINGS:
                 choose(entry.key, entry.value, entry.origin)
             elif meant := _nearest(entry.key, 0.8):
-                # Only what looks like a slip: the C client of document A has keys of its own here.
+                # Only what looks like a slip: the contract's C client has keys of its own here.
                 problems.append(f"{entry.origin}: {entry.key}: did you mean {meant}?")
     for name, text in environ.items():
         if name.startswith(VARIABLES):
@@ -342,7 +342,7 @@ def _instance_id(text: str) -> str:
 _TOKEN = ("token", "token_file")
 
 _SETTINGS: Mapping[str, tuple[Callable[[str], Any], str]] = {
-    # Document A's, in its units and with its defaults.
+    # The DeepStream contract's, in its units and with its defaults.
     "health_check_interval_sec": (_seconds, "health_check_interval"),
     "health_check_timeout_sec": (_seconds, "health_check_timeout"),
     "health_check_enabled": (_boolean, "health_check_enabled"),

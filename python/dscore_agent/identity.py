@@ -1,4 +1,4 @@
-"""Who this machine is, when nobody has said: the same after a restart, its neighbour another."""
+"""The machine's name where none is given: the same after a restart, its neighbour another."""
 
 import contextlib
 import hashlib

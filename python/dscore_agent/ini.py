@@ -1,4 +1,4 @@
-"""The lines of a configuration file of document A: one section of an INI file, with line numbers.
+"""The lines of the contract's configuration file: one section of an INI file, with line numbers.
 
 The standard `configparser` forgets where a value stood, and every error here has to say it.
 """

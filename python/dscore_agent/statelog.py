@@ -1,4 +1,4 @@
-"""The state of the connection in a log, line for line as document A writes it."""
+"""The state of the connection in a log, line for line as the DeepStream contract writes it."""
 
 from dscore_agent.status import Status
 

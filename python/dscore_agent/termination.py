@@ -119,7 +119,7 @@ class Termination:
         return self._answer
 
     def answer_all(self, answer: TerminateAnswer) -> bool:
-        """Answers the requests that have no answer yet; False: nobody was told."""
+        """Answers the requests that have no answer yet; False: no request was told."""
         waiting, self._unanswered = self._unanswered, []
         told = [
             self._send(

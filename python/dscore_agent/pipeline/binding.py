@@ -147,7 +147,7 @@ class PipelineBinding:
             due = time.monotonic() + self._hard_timeout - self._answer_seconds
             due = due if deadline is None else min(due, deadline)
             self._stopping = asyncio.create_task(self._stop(progress, due))
-        # Whoever gives up waiting does not give up stopping.
+        # A caller that gives up waiting does not give up stopping.
         return await asyncio.shield(self._stopping)
 
     async def close(self) -> None:

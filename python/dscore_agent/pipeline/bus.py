@@ -59,7 +59,7 @@ class BusReader:
         self._loop.add_reader(self._descriptor, self._take)
 
     def listen(self) -> None:
-        """From now on hears every message, and leaves it to whoever takes it."""
+        """From now on hears every message, and leaves it to the next taker."""
         self._bus.enable_sync_message_emission()
         self._handlers = [self._bus.connect(f"sync-message::{name}", self._hear) for name in _HEARD]
 

@@ -1,4 +1,4 @@
-"""GLib's default main context, turned by a thread of our own where nobody else does."""
+"""GLib's default main context, turned by a thread of our own where no other does."""
 
 import threading
 

@@ -24,7 +24,7 @@ from dscore_agent.termination import GRACEFUL
 Progress = Callable[[str, int], Awaitable[object]]
 
 PROGRESS_SECONDS = 1.0
-"""Between two words to whoever waits for the end; a quick end needs none."""
+"""Between two words to the waiting caller; a quick end needs none."""
 NULL_SECONDS = 1.0
 """Of the time there is, for the elements to stop; the streams may have the rest to end."""
 NULL_SHARE = 0.2
@@ -91,7 +91,7 @@ class Stopping:
 
         Args:
             pipeline: In any state.
-            ending: Kept up to date by whoever reads the bus.
+            ending: Kept up to date by the bus's reader.
             eos_timeout: Seconds for the streams to end.
             deadline: Moment of `time.monotonic()` at which `run` returns at the latest.
             progress: Told the stage and the milliseconds it may still take.
@@ -234,7 +234,7 @@ class Stopping:
             try:
                 await self._progress(self._stage, round(self._left() * 1000))
             except Exception as error:
-                # Whoever waits may be gone; the pipeline has to be stopped all the same.
+                # The caller may be gone; the pipeline has to be stopped all the same.
                 _log.warning("progress_not_told", cause=error)
 
     def _faults(self) -> list[PipelineEvent]:
