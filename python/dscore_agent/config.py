@@ -1,4 +1,4 @@
-"""The agent's settings: the contract's `[websocket]` section, ours beside it, and their sources.
+"""The agent's settings: the DeepStream contract's `[websocket]` section, more keys, their sources.
 
 Flags win over `DSCORE_AGENT_*` variables, these over the file, the file over the defaults. Every
 error names its place: file and line, variable or flag.
@@ -205,7 +205,7 @@ def _winners(
             if entry.key in _SETTINGS:
                 choose(entry.key, entry.value, entry.origin)
             elif meant := _nearest(entry.key, 0.8):
-                # Only what looks like a slip: the contract's C client has keys of its own here.
+                # Only what looks like a slip: other programs' keys stand in the same section.
                 problems.append(f"{entry.origin}: {entry.key}: did you mean {meant}?")
     for name, text in environ.items():
         if name.startswith(VARIABLES):
@@ -351,7 +351,7 @@ _SETTINGS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "exponential_backoff_enabled": (_boolean, "reconnect.exponential"),
     "max_reconnect_delay_sec": (_seconds, "reconnect.cap"),
     "server_shutdown_retry_delay_sec": (_seconds, "reconnect.shutdown_delay"),
-    # Ours.
+    # Further keys.
     "url": (_url, "url"),
     "dialect": (_dialect, "dialect"),
     "instance_id": (_instance_id, "instance_id"),

@@ -1,6 +1,6 @@
-"""What is said on one connection: introduction, heartbeats, and the answers the contract demands.
+"""The messages of one connection: introduction, heartbeats, and the answers of the wire contract.
 
-It decides nothing about the agent's life: what the server wants of it is passed on.
+It decides nothing about the agent: `Owner` gets what the server asks for.
 """
 
 import math
@@ -20,10 +20,10 @@ HEARTBEAT_SECONDS = 30.0
 ACK_SECONDS = 5.0
 """Without an ack after so long a heartbeat asks: servers may be set to send no app_ready_ack."""
 MAX_UNANSWERED = 3
-"""Heartbeats without an answer, on a connection that was never acknowledged: the server that takes
-frames has no loop that reads them."""
+"""Heartbeats without an answer, on a connection that was never acknowledged: the server's kernel
+takes frames, and its process does not read them."""
 INVITATION_SECONDS = 20.0
-"""For the dialect's own words, where it has some before the introduction."""
+"""For the dialect's own packets, where it has some before the introduction."""
 SHORTEST_HEARTBEAT = 0.05
 LONGEST_HEARTBEAT = 3600.0
 LONGEST_REQUEST_ID = 256
@@ -46,10 +46,10 @@ _log = Log("dscore.agent")
 
 
 class Owner(Protocol):
-    """Who is told what the server wants."""
+    """The agent above the conversation."""
 
     def acknowledged(self, *, restored: bool) -> None:
-        """The server knows the agent now."""
+        """The server has accepted the introduction."""
 
     def asked_to_terminate(self, request_id: str, reason: str) -> None:
         """The application has to stop."""
@@ -62,7 +62,7 @@ class Owner(Protocol):
 
 
 class Conversation:
-    """One connection's talk. `begin` comes once, `end` any number of times."""
+    """The messages of one connection. `begin` comes once, `end` any number of times."""
 
     def __init__(self, config: AgentConfig, dialect: Dialect, owner: Owner) -> None:
         self._config = config
@@ -74,9 +74,9 @@ class Conversation:
         self._unanswered = 0
         self._interval = HEARTBEAT_SECONDS
         self._introduction: dict[str, Any] | None = None
-        """What is said first; None: it was said."""
+        """The fields of app_ready; None: it was sent."""
         self.is_acknowledged = False
-        """The server has taken the agent in."""
+        """The server has accepted the introduction."""
 
     def begin(
         self,
@@ -110,7 +110,7 @@ class Conversation:
         connection.begin()
 
     def end(self) -> None:
-        """Says no more."""
+        """The connection has ended: sends no more."""
         self._connection = None
         self.is_acknowledged = False
         self._alarm.cancel()
@@ -123,7 +123,7 @@ class Conversation:
         return True
 
     def receive(self, text: bytes) -> None:
-        """Takes a message's bytes. What makes no sense is logged and leaves no trace."""
+        """Takes a message's bytes. A message that cannot be decoded is logged and ignored."""
         try:
             packet = self._dialect.decode(text)
         except ValueError as error:
@@ -144,7 +144,7 @@ class Conversation:
         answer = self._answers.get(message["type"])
         if answer is not None:
             answer(self, message)
-        # What it is refused for is the application's business too.
+        # The application sees errors too: it may have caused them.
         if answer is None or message["type"] == "error":
             if self._seen.is_repeated(message.get("message_id")):
                 _log.info("message_repeated", message_id=message["message_id"])
@@ -216,7 +216,7 @@ class Conversation:
         self._arm(self._interval if self.is_acknowledged else ACK_SECONDS)
 
     def _silence(self) -> str | None:
-        """What the server did not say though it had the time; None: it may have some left."""
+        """Which answer is overdue; None: none is yet."""
         if self._introduction is not None:
             return "no invitation"
         if not self.is_acknowledged and self._unanswered >= MAX_UNANSWERED:

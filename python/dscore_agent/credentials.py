@@ -1,4 +1,4 @@
-"""What is shown to the server, and whom the agent trusts: read anew before each attempt.
+"""Token, certificates and trusted authorities: read anew before each attempt.
 
 Tokens are rotated and certificates renewed while a pipeline records for months. What cannot be read
 at the moment (half of it is written) leaves the former credentials in force.

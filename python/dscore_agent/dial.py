@@ -25,7 +25,7 @@ DIAL_SECONDS = 10.0
 ATTEMPT_DELAY = 0.25
 """Seconds until the next address is tried beside the one before: RFC 8305 §5."""
 DIRECT = "none"
-"""The proxy setting that wants none, whatever the environment says."""
+"""The proxy setting for a direct connection, whatever the environment says."""
 
 _READ_BYTES = 16 * 1024
 _HTTP_PORT = 80
@@ -54,8 +54,8 @@ class Dialer:
             secure: TLS will be spoken on it: which proxy of the environment is meant.
 
         Raises:
-            OSError: No address could be reached, or the proxy did not want to.
-            asyncio.TimeoutError: Nothing came of it within DIAL_SECONDS.
+            OSError: No address could be reached, or the proxy refused.
+            asyncio.TimeoutError: There was no connection within DIAL_SECONDS.
         """
         async with timeout(DIAL_SECONDS):
             return await self._dial(host, port, secure)
@@ -84,7 +84,7 @@ class Dialer:
         return await self._lookups.call(_look_up, host, port)
 
     def close(self) -> None:
-        """Waits for no look-up any more."""
+        """Cancels what still waits for a look-up."""
         self._lookups.close()
 
 

@@ -15,17 +15,17 @@ class Packet(NamedTuple):
     """What a text message of the server asks for."""
 
     message: dict[str, Any] | None = None
-    """What it says to the agent."""
+    """The message for the agent."""
     reply: bytes | None = None
     """What the dialect itself answers, at once."""
     begins: bool = False
     """The server is ready for the introduction."""
     ends: str | None = None
-    """The server wants no more of this connection; its words."""
+    """The server ends this connection; its words."""
 
 
 class Dialect(Protocol):
-    """One way to say the same things."""
+    """An encoding of messages."""
 
     begins_at_once: bool
     """The introduction waits for no packet of the server."""
@@ -63,14 +63,14 @@ class RawDialect:
 class SocketIoDialect:
     """Engine.IO v4 and Socket.IO v5 over a WebSocket: `type` is the event, the rest its argument.
 
-    No polling: an agent has no browser's reason to begin with it. Keeping alive is the server's
-    part, and of every frame; namespaces, acks and binary are of no use here.
+    No polling: only browsers have a reason to begin with it. Pings are the server's; namespaces,
+    acks and binary packets are not used.
     """
 
     begins_at_once = False
 
     def __init__(self, token: Callable[[], str | None] = lambda: None) -> None:
-        """Says nothing yet.
+        """Sends nothing yet.
 
         Args:
             token: The token of the moment, shown when it connects, where servers look for it before

@@ -4,8 +4,8 @@
 
     agent = embed.start("websocket_config.txt", pipeline=pipeline, on_exit=lambda code: loop.quit())
 
-once the pipeline and its main loop are there, `agent.send(…)` wherever there is something to say,
-and `agent.close()` at the end. Without a pipeline, `on_terminate` stops what there is to stop.
+once the pipeline and its main loop are there, `agent.send(…)` to send a message, and
+`agent.close()` at the end. Without a pipeline, `on_terminate` stops what there is to stop.
 
 It runs in a thread with an asyncio loop; the program's loop and its signals are left alone.
 """
@@ -179,7 +179,7 @@ def start(
 
 
 def _bind(pipeline: Any, config: AgentConfig) -> "PipelineGroup":
-    # GStreamer is for those who have a pipeline.
+    # Only a pipeline needs GStreamer.
     from dscore_agent.pipeline import PipelineBinding
     from dscore_agent.pipeline.group import PipelineGroup
 

@@ -1,4 +1,4 @@
-"""The way to the server: what is shown to it, how it is, and the connection itself.
+"""What an attempt needs of the server: credentials, its health, and the connection itself.
 
 All of it is read and resolved anew for each attempt: files are rotated, addresses move.
 """
@@ -44,7 +44,7 @@ class Gateway:
         self._credentials = self._read()
 
     def close(self) -> None:
-        """Waits for nothing any more."""
+        """Cancels what still waits."""
         self._dialer.close()
         self._readings.close()
 

@@ -1,4 +1,4 @@
-"""What the server's health page says, as far as an agent cares."""
+"""The server's health page: one request, and the part of its document that an agent needs."""
 
 import asyncio
 import errno
@@ -24,7 +24,7 @@ _NO_DOCUMENT = "{} is no health document (HTTP {}): is this the address of a dsc
 
 
 class Health(str, Enum):
-    """An answer in a word."""
+    """What a health check found."""
 
     OK = "ok"
     SHUTTING_DOWN = "shutting_down"
@@ -35,7 +35,7 @@ class Health(str, Enum):
 
 
 class Look(NamedTuple):
-    """One answer, and why there is none.
+    """The outcome of one health check.
 
     Attributes:
         health: In a word.

@@ -1,4 +1,4 @@
-"""Calls into the application, which may be slow, may block, may fail, and must not be felt.
+"""Calls into the application: a hook may be slow, block or fail, and must not hold the connection.
 
 An async hook runs on the agent's loop. Any other runs in a thread of its own for the time of the
 call: a blocking one must not cost the connection.
@@ -26,7 +26,7 @@ _log = Log("dscore.agent.hooks")
 
 
 class HookError(Exception):
-    """A hook ended in a way that no caller could take as it is."""
+    """A hook raised what a task cannot hold, or was cancelled."""
 
 
 async def call(hook: Hook, *arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The machine's name where none is given: the same after a restart, its neighbour another."""
+"""The default agent id: the same after a restart, another one on the next machine."""
 
 import contextlib
 import hashlib

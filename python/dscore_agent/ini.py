@@ -1,4 +1,4 @@
-"""The lines of the contract's configuration file: one section of an INI file, with line numbers.
+"""The lines of the DeepStream contract's configuration file: one section of an INI file, by line.
 
 The standard `configparser` forgets where a value stood, and every error here has to say it.
 """

@@ -1,8 +1,8 @@
-"""The agent's way through attempts and connections, from the first one to the last.
+"""Attempts and connections of one agent, from the first one to the last.
 
-`live` knows when to come back (`reconnect`), what stands in the way (health, an id that is in use,
-credentials that were refused) and how a connection ended. What is said on it is the conversation's,
-what the application makes of it the agent's.
+`live` knows when to reconnect (`reconnect`), what forbids an attempt (health, an id that is in use,
+credentials that were refused) and how a connection ended. Messages are the conversation's, the
+application is the agent's.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _log = Log("dscore.agent")
 
 
 class Owner(Protocol):
-    """What hears of the link's fate."""
+    """The agent above the link."""
 
     @property
     def is_terminating(self) -> bool:
@@ -70,7 +70,7 @@ class Link:
             config: The settings.
             gateway: The way to the server.
             conversation: What is said on a connection.
-            owner: Hears of it all.
+            owner: The agent.
             random: Gives the numbers in [0, 1) that spread the waits of a fleet.
         """
         self._config = config
@@ -81,7 +81,7 @@ class Link:
         self._reconnector = Reconnector(config.reconnect, random)
         self._was_known = False
         self._is_contested = False
-        """Another agent has taken over this one's id, and may be connected still."""
+        """Another agent took over this agent id, and may be connected still."""
         self.connection: Connection | None = None
         self.retry_in: float | None = None
         self.farewell = "agent stopped"
@@ -95,7 +95,7 @@ class Link:
         return self._reconnector.attempts
 
     def acknowledged(self) -> None:
-        """The server has taken the agent in."""
+        """The server has accepted the introduction."""
         self._was_known, self._is_contested = True, False
 
     def hinted(self, seconds: float) -> None:
@@ -190,7 +190,7 @@ class Link:
         return "set token_file, or token, to a token that the server knows"
 
     async def _converse(self, connection: Connection) -> End:
-        """Talks on a connection until it has ended."""
+        """Runs the conversation on a connection until it has ended."""
         self.connection = connection
         self._owner.enter(State.INTRODUCING)
         watch = self._owner.spawn(self._watch_health())
@@ -215,10 +215,10 @@ class Link:
         return self.last_end
 
     async def _watch_health(self) -> None:
-        """Hears of a shutdown even where no message of it comes."""
+        """Notices a shutdown even where no message about it comes."""
         if not self._config.health_check_enabled:
             return
-        # A fleet that connected together must not ask together.
+        # Agents that connected in one second must not send their health checks in one second.
         await asyncio.sleep(self._config.health_check_interval * self._random())
         while True:
             await self._look()

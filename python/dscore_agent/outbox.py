@@ -45,12 +45,12 @@ class Outbox:
             return self._messages.popleft() if self._messages else None
 
     def refuse(self, *, refusing: bool) -> None:
-        """Takes no new work any more, or takes it again."""
+        """Refuses new work, or accepts it again."""
         with self._lock:
             self._refusing = refusing
 
     def close(self) -> None:
-        """Takes nothing any more."""
+        """Refuses every message from now on."""
         with self._lock:
             self._closed = True
 

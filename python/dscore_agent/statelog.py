@@ -1,4 +1,4 @@
-"""The state of the connection in a log, line for line as the DeepStream contract writes it."""
+"""The state of the connection in a log, line for line as in the DeepStream contract."""
 
 from dscore_agent.status import Status
 

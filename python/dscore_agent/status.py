@@ -1,4 +1,4 @@
-"""What can be known of an agent at a moment."""
+"""State, status and exit codes of an agent."""
 
 from dataclasses import dataclass
 from enum import IntEnum

@@ -1,4 +1,4 @@
-"""What an application is asked when it has to stop, and what it may answer."""
+"""The termination of the application: the request, the answer, and who has asked."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ class TerminateRequest:
     """The application has to stop.
 
     Attributes:
-        reason: The server's words, or whose wish it was.
+        reason: The server's words, or which signal or call it was.
         request_id: The server's number of the request; None when it was not the server that asked
             (a signal, `Agent.stop`).
         deadline: The moment of `time.monotonic()` at which the agent leaves, stopped or not.
@@ -81,7 +81,7 @@ class TerminateAnswer:
 
 
 class Termination:
-    """The one time that an application is stopped, and the requests that want to hear of it."""
+    """The application's termination, which runs once, and the requests that wait for its answer."""
 
     def __init__(self, hook: Hook | None, timeout: float, send: Send) -> None:
         """Stops nothing yet.
@@ -119,7 +119,7 @@ class Termination:
         return self._answer
 
     def answer_all(self, answer: TerminateAnswer) -> bool:
-        """Answers the requests that have no answer yet; False: no request was told."""
+        """Answers the requests that have no answer yet; False: no answer was sent."""
         waiting, self._unanswered = self._unanswered, []
         told = [
             self._send(

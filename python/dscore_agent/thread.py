@@ -85,7 +85,7 @@ class SharedCalls:
         return result
 
     def close(self) -> None:
-        """Waits for none of them any more."""
+        """Cancels what still waits for one of them."""
         for task in [*self._running.values()]:
             task.cancel()
 

@@ -1,6 +1,6 @@
-"""One WebSocket to the server: whole messages in and out, kept alive, and one way to end.
+"""One WebSocket to the server: whole messages in and out, pings, and one way to end.
 
-It knows no agent and no message but for its shape. A connection that brings no frame for
+It knows neither agents nor what messages mean. A connection that brings no frame for
 `ping_interval` + `ping_timeout` is cut.
 """
 
@@ -31,9 +31,9 @@ from dscore_agent.exchange import retry_after
 from dscore_agent.tls import is_plain_answer
 
 UPGRADE_SECONDS = 60.0
-"""A server that has just booted upgrades a fleet one after the other."""
+"""A server that has just started paces the upgrades of a fleet."""
 CLOSE_SECONDS = 2.0
-"""For the other side's half of the closing handshake."""
+"""For the server's half of the closing handshake."""
 MESSAGE_LIMIT = 10 * 1024 * 1024
 """Bytes of one message from the server."""
 
@@ -57,7 +57,7 @@ class End(NamedTuple):
 
 
 class ConnectError(Exception):
-    """No connection came of it; the message says why.
+    """The attempt made no connection; the message says why.
 
     Attributes:
         retry_after: Seconds of a `Retry-After` that came with it; None: there was none.
@@ -109,7 +109,7 @@ class Connection(WSListener):
         return self._open and not self._paused
 
     def begin(self) -> None:
-        """From now on messages are handed over, first those that came along with the upgrade."""
+        """Delivers messages from now on, first those that came along with the upgrade."""
         early, self._early = self._early or [], None
         for message in early:
             self._on_message(message)
@@ -244,7 +244,7 @@ async def open_connection(
         on_writable: Called when a full connection takes messages again.
 
     Raises:
-        ConnectError: The server is not there, or does not want to.
+        ConnectError: The server is not reached, or refuses the upgrade.
     """
     dialled: list[socket.socket] = []
 

@@ -60,8 +60,8 @@ class PipelineBinding:
             hard_timeout: Seconds from `on_terminate` to the end of the process, whatever hangs.
             on_bus_message: Called with each `PipelineEvent`, sync or async.
             embedded: True: your program plays the pipeline, reads its bus and runs a GLib main
-                loop, we only listen. False: all of that is done here. None: as it looks when the
-                binding starts; a launch string is never embedded.
+                loop, the binding only listens. False: the binding does all of that. None: embedded
+                if the bus has a watch by the start; a launch string is never embedded.
             force_exit: End the process at `hard_timeout` when the pipeline hangs.
 
         Raises:
@@ -147,7 +147,7 @@ class PipelineBinding:
             due = time.monotonic() + self._hard_timeout - self._answer_seconds
             due = due if deadline is None else min(due, deadline)
             self._stopping = asyncio.create_task(self._stop(progress, due))
-        # A caller that gives up waiting does not give up stopping.
+        # A caller that is cancelled stops waiting; the pipeline is stopped all the same.
         return await asyncio.shield(self._stopping)
 
     async def close(self) -> None:

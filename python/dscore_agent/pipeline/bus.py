@@ -1,8 +1,8 @@
 """The bus of a pipeline, read on an asyncio loop: GStreamer's messages in, `PipelineEvent`s out.
 
-A bus has one reader. A pipeline of our own is read here, through the bus's poll descriptor. Where a
-program watches the bus itself, taking messages would rob it of them: there, we only listen as they
-are posted, in the thread that posts them.
+A bus has one reader. The bus of a launch string's pipeline is read here, through its poll
+descriptor. Where a program watches the bus itself, taking messages would rob it of them: there,
+`BusReader` only listens as they are posted, in the thread that posts them.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _HEARD = ("eos", "error", "warning", "element", "state-changed")
 
 
 class BusReader:
-    """Hands the events of one pipeline's bus to the loop it was made on."""
+    """Delivers the events of one pipeline's bus to the loop it was made on."""
 
     def __init__(
         self,
@@ -54,12 +54,12 @@ class BusReader:
         self._handlers: list[int] = []
 
     def drain(self) -> None:
-        """From now on takes every message off the bus."""
+        """Takes every message off the bus from now on."""
         self._descriptor = self._bus.get_pollfd().fd
         self._loop.add_reader(self._descriptor, self._take)
 
     def listen(self) -> None:
-        """From now on hears every message, and leaves it to the next taker."""
+        """Reads every message from now on and leaves it on the bus for the program's own reader."""
         self._bus.enable_sync_message_emission()
         self._handlers = [self._bus.connect(f"sync-message::{name}", self._hear) for name in _HEARD]
 

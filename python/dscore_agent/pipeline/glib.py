@@ -1,4 +1,4 @@
-"""GLib's default main context, turned by a thread of our own where no other does."""
+"""GLib's default main context, iterated by a thread where no other thread does."""
 
 import threading
 
@@ -6,7 +6,7 @@ from dscore_agent.pipeline.gst import GLib
 
 
 class GLibThread:
-    """Turns the context, which some elements leave work to, until it is closed."""
+    """Iterates the context, which some elements leave work to, until `close`."""
 
     def __init__(self) -> None:
         self._context = GLib.MainContext.default()

@@ -24,7 +24,7 @@ from dscore_agent.termination import GRACEFUL
 Progress = Callable[[str, int], Awaitable[object]]
 
 PROGRESS_SECONDS = 1.0
-"""Between two words to the waiting caller; a quick end needs none."""
+"""Between two calls of `progress`; a quick end needs none."""
 NULL_SECONDS = 1.0
 """Of the time there is, for the elements to stop; the streams may have the rest to end."""
 NULL_SHARE = 0.2
@@ -234,7 +234,7 @@ class Stopping:
             try:
                 await self._progress(self._stage, round(self._left() * 1000))
             except Exception as error:
-                # The caller may be gone; the pipeline has to be stopped all the same.
+                # The connection may be gone; the pipeline has to be stopped all the same.
                 _log.warning("progress_not_told", cause=error)
 
     def _faults(self) -> list[PipelineEvent]:
