@@ -23,7 +23,7 @@ from dscore_agent import (
     TerminateRequest,
     conversation,
 )
-from dscore_agent.termination import REQUEST_LIMIT
+from dscore_agent.termination import MAX_REQUESTS
 from fake_server import SECONDS, FakeServer, Peer, until
 
 REAL_WAITS = ReconnectPolicy(jitter=False)
@@ -368,13 +368,13 @@ async def test_a_flood_of_requests_is_answered_within_measure() -> None:
     async with FakeServer() as server, start(server.config(), on_terminate=stop):
         peer = await server.acquaint()
         await peer.send("terminate_app", request_id="x" * 100_000, reason="")
-        for n in range(2 * REQUEST_LIMIT):
+        for n in range(2 * MAX_REQUESTS):
             await peer.send("terminate_app", request_id=f"r-{n}", reason="x" * 1000)
         await peer.send("connection_check")
         await peer.recv_type("connection_check_response")
         go_on.set()
-        answers = [await peer.recv() for _ in range(REQUEST_LIMIT)]
-        assert [one["request_id"] for one in answers] == [f"r-{n}" for n in range(REQUEST_LIMIT)]
+        answers = [await peer.recv() for _ in range(MAX_REQUESTS)]
+        assert [one["request_id"] for one in answers] == [f"r-{n}" for n in range(MAX_REQUESTS)]
         # It leaves all the same, and nothing more was said.
         await peer.close(1000, "Client terminated")
 

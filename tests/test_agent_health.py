@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dscore_agent.dial import Dialer
-from dscore_agent.health import BODY_LIMIT, Health, Look, check, judge
+from dscore_agent.health import MAX_BODY, Health, HealthCheck, check, judge
 from fake_server import FakeServer
 
 
@@ -52,7 +52,7 @@ async def test_no_server_is_unreachable() -> None:
         b"nonsense\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nnot json!",
         b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{",
-        b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * (BODY_LIMIT + 1),
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * (MAX_BODY + 1),
     ],
 )
 async def test_nonsense_is_unreachable(answer: bytes) -> None:
@@ -83,7 +83,7 @@ async def asked(*answer: bytes, seconds: float) -> Health:
     return (await looked(*answer, seconds=seconds)).health
 
 
-async def looked(*answer: bytes, seconds: float) -> Look:
+async def looked(*answer: bytes, seconds: float) -> HealthCheck:
     """What is made of an answer that comes in these pieces, 20 ms apart."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dscore_agent.hooks import PENDING_BYTES, PENDING_LIMIT, HookError, HookQueue, call, within
+from dscore_agent.hooks import MAX_PENDING, MAX_PENDING_BYTES, HookError, HookQueue, call, within
 from fake_server import SECONDS, until
 
 
@@ -88,12 +88,12 @@ async def test_a_hook_that_hangs_does_not_fill_the_memory() -> None:
     queue = HookQueue()
     queue.put(released.wait, SECONDS)
     await until(lambda: _hook_threads(), "call")
-    queue.put(called.append, "too big", size=PENDING_BYTES + 1)
-    queue.put(called.append, "fits", size=PENDING_BYTES)
+    queue.put(called.append, "too big", size=MAX_PENDING_BYTES + 1)
+    queue.put(called.append, "fits", size=MAX_PENDING_BYTES)
     queue.put(called.append, "no room left", size=1)
     released.set()
     await queue.close()
-    queue.put(called.append, "room again", size=PENDING_BYTES)
+    queue.put(called.append, "room again", size=MAX_PENDING_BYTES)
     await queue.close()
     assert called == ["fits", "room again"]
 
@@ -147,10 +147,10 @@ async def test_the_queue_keeps_the_order_of_fast_and_slow() -> None:
 async def test_the_queue_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     calls = []
     queue = HookQueue()
-    for n in range(PENDING_LIMIT + 5):
+    for n in range(MAX_PENDING + 5):
         queue.put(lambda n=n: _noted(calls, n))
     await queue.close(SECONDS)
-    assert len(calls) == PENDING_LIMIT
+    assert len(calls) == MAX_PENDING
     assert caplog.text.count("hook_call_lost") == 5
 
 

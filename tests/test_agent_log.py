@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from dscore_agent.log import LONGEST, Log
+from dscore_agent.log import MAX_VALUE, Log
 
 LOG = Log("dscore.agent.test")
 
@@ -34,8 +34,8 @@ def test_a_value_is_no_longer_than_a_few_lines(
     caplog: pytest.LogCaptureFixture, value: object
 ) -> None:
     LOG.warning("refused", reason=value)
-    assert len(said(caplog).getMessage()) < LONGEST + 50
-    assert len(said(caplog).__dict__["fields"]["reason"]) == LONGEST + 1
+    assert len(said(caplog).getMessage()) < MAX_VALUE + 50
+    assert len(said(caplog).__dict__["fields"]["reason"]) == MAX_VALUE + 1
 
 
 def test_a_handler_whose_pipe_is_full_is_passed_by(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dscore_agent.reconnect import HINT_LIMIT, Phase, Reconnector, ReconnectPolicy, Row, row_of
+from dscore_agent.reconnect import MAX_HINT, Phase, Reconnector, ReconnectPolicy, Row, row_of
 
 EXACT = ReconnectPolicy(jitter=False)
 JITTER = ReconnectPolicy()
@@ -128,7 +128,7 @@ def test_no_hint_brings_a_fleet_back_without_a_pause(seconds: float) -> None:
 def test_no_hint_sends_an_agent_away_for_good() -> None:
     one = connected()
     one.hinted(1e9)
-    assert one.closed(1001, "", NOW) == HINT_LIMIT
+    assert one.closed(1001, "", NOW) == MAX_HINT
 
 
 def test_reconnect_7_only_a_connection_of_10_seconds_resets_the_count() -> None:
@@ -175,7 +175,7 @@ def test_reconnect_7_new_credentials_wait_as_anything_else() -> None:
     assert one.closed(1008, "authentication failed", NOW) == 600
 
 
-@pytest.mark.parametrize(("seconds", "wait"), [(7.5, 7.5), (0.0, 1.0), (1e9, HINT_LIMIT)])
+@pytest.mark.parametrize(("seconds", "wait"), [(7.5, 7.5), (0.0, 1.0), (1e9, MAX_HINT)])
 def test_reconnect_7_retry_after_is_a_hint(seconds: float, wait: float) -> None:
     one = Reconnector(JITTER, never)
     one.begin()

@@ -5,17 +5,17 @@ import asyncio
 import pytest
 
 from dscore_agent import Agent, State
-from dscore_agent.seen import SEEN_LIMIT, SeenIds
+from dscore_agent.seen import MAX_SEEN, SeenIds
 from fake_server import FakeServer, until
 
 
 def test_an_id_is_repeated_while_it_is_among_the_last_1000() -> None:
     seen = SeenIds()
     assert [seen.is_repeated("a"), seen.is_repeated("a")] == [False, True]
-    for number in range(SEEN_LIMIT - 1):
+    for number in range(MAX_SEEN - 1):
         assert not seen.is_repeated(f"b-{number}")
     assert seen.is_repeated("a")
-    for number in range(SEEN_LIMIT):
+    for number in range(MAX_SEEN):
         seen.is_repeated(f"c-{number}")
     assert not seen.is_repeated("a")
 

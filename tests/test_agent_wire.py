@@ -16,7 +16,7 @@ from dscore_agent import AgentConfig, ConfigError, Exit, embed
 from dscore_agent.credentials import tls_context
 from dscore_agent.dial import Dialer
 from dscore_agent.health import check
-from dscore_agent.wire import MESSAGE_LIMIT, ConnectError, Connection, End, open_connection
+from dscore_agent.wire import MAX_MESSAGE, CloseInfo, ConnectError, Connection, open_connection
 from fake_server import SECONDS, FakeServer, Peer, until
 from serving import Serving
 
@@ -43,7 +43,7 @@ async def connect(config: AgentConfig, arrived: list[bytes]) -> Connection:
     return connection
 
 
-async def end_of(connection: Connection) -> End:
+async def end_of(connection: Connection) -> CloseInfo:
     return await asyncio.wait_for(asyncio.shield(connection.ended), SECONDS)
 
 
@@ -88,7 +88,7 @@ async def test_binary_is_1003() -> None:
 
 async def test_a_message_without_end_is_1009() -> None:
     async def endless() -> AsyncIterator[str]:
-        for _ in range(2 * MESSAGE_LIMIT // 1_000_000 + 2):
+        for _ in range(2 * MAX_MESSAGE // 1_000_000 + 2):
             yield "x" * 1_000_000
 
     async with pair() as (connection, peer):
@@ -103,20 +103,20 @@ async def test_a_close_is_echoed_and_its_reason_kept() -> None:
     async with pair() as (connection, peer):
         await peer.close(4409, "taken over")
         assert peer.socket.close_code == 4409
-        assert await end_of(connection) == End(4409, "taken over")
+        assert await end_of(connection) == CloseInfo(4409, "taken over")
 
 
 async def test_a_close_without_a_code_is_1005() -> None:
     async with pair() as (connection, peer):
         peer.socket.protocol.send_close()
         peer.socket.send_data()
-        assert await end_of(connection) == End(1005, "")
+        assert await end_of(connection) == CloseInfo(1005, "")
 
 
 async def test_a_cut_is_1006() -> None:
     async with pair() as (connection, peer):
         peer.cut()
-        assert await end_of(connection) == End(1006, "")
+        assert await end_of(connection) == CloseInfo(1006, "")
 
 
 async def test_a_frame_that_breaks_the_rules_ends_it_and_leaves_no_loose_error(
@@ -138,7 +138,7 @@ async def test_its_own_close_waits_for_the_other_half() -> None:
         connection.close(1000, "never sent")
         connection.send(b"lost")
         assert await peer.closed() == (1001, "agent stopped")
-        assert await end_of(connection) == End(1001, "agent stopped")
+        assert await end_of(connection) == CloseInfo(1001, "agent stopped")
 
 
 @pytest.mark.alone
@@ -146,7 +146,7 @@ async def test_a_silent_server_is_left_after_ping_interval_and_timeout() -> None
     async with pair(ping_interval=0.05, ping_timeout=0.1) as (connection, peer):
         peer.socket.transport.pause_reading()
         began = time.monotonic()
-        assert await end_of(connection) == End(1006, "ping timeout")
+        assert await end_of(connection) == CloseInfo(1006, "ping timeout")
         assert 0.1 <= time.monotonic() - began < 1.0
         peer.socket.transport.resume_reading()
 

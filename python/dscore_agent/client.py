@@ -101,8 +101,8 @@ class Agent:
             state=self._state,
             reconnect_attempts=self._link.attempts,
             retry_in=self._link.retry_in,
-            last_close_code=self._link.last_end.code,
-            last_close_reason=self._link.last_end.reason,
+            last_close_code=self._link.last_close.code,
+            last_close_reason=self._link.last_close.reason,
             server_shutting_down=self._server_leaving,
             health=self._link.health.value,
             session_restored=self._restored,
@@ -158,7 +158,7 @@ class Agent:
         """
         if self._ended is None:
             return
-        self._link.farewell = reason.encode()[:MAX_REASON].decode(errors="ignore")
+        self._link.close_reason = reason.encode()[:MAX_REASON].decode(errors="ignore")
         self._finish(Exit.STOPPED)
         self._outbox.close()
         running = [task for task in (self._life, self._stopping) if task is not None]
@@ -248,18 +248,18 @@ class Agent:
         say = _log.info if answer.complete else _log.warning
         say("terminated", status=answer.status, complete=answer.complete, reason=answer.message)
         # What was accepted before goes out before: the server hangs up on the answer.
-        self.flush(patient=False)
+        self.flush(wait_for_room=False)
         answered, connection = self._termination.answer_all(answer), self._link.connection
         if answered and answer.is_ok and connection is not None:
             await asyncio.wait({connection.ended}, timeout=CLOSE_SECONDS)
         self._finish(answer.exit_code)
 
-    def flush(self, *, patient: bool = True) -> None:
+    def flush(self, *, wait_for_room: bool = True) -> None:
         """Sends what waits, as long as the connection takes it without queueing."""
         connection = self._link.connection
         if connection is None or not self._conversation.is_acknowledged:
             return
-        while connection.is_writable or (not patient and connection.is_open):
+        while connection.is_writable or (not wait_for_room and connection.is_open):
             if (message := self._outbox.take()) is None:
                 return
             connection.send(message)

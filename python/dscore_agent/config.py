@@ -26,9 +26,9 @@ Dialect = Literal["raw", "socketio"]
 PATHS: Mapping[Dialect, str] = {"raw": "/deepstream/ws", "socketio": "/socket.io/"}
 """Where the server speaks which dialect; longer ones begin with where a proxy has put it."""
 VARIABLES = "DSCORE_AGENT_"
-LONGEST_ID = 128
+MAX_ID = 128
 """Bytes; the server refuses longer ones."""
-LONGEST_TIME = 86_400.0
+MAX_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,7 +254,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds <= LONGEST_TIME:
+    if not 0 < seconds <= MAX_SECONDS:
         raise ValueError(f"must be a number of seconds above 0, not {text!r}")
     return seconds
 
@@ -334,8 +334,8 @@ def _dialect(text: str) -> str:
 
 
 def _instance_id(text: str) -> str:
-    if not text or len(text.encode()) > LONGEST_ID:
-        raise ValueError(f"must have 1 to {LONGEST_ID} bytes")
+    if not text or len(text.encode()) > MAX_ID:
+        raise ValueError(f"must have 1 to {MAX_ID} bytes")
     return text
 
 

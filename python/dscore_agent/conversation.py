@@ -24,9 +24,9 @@ MAX_UNANSWERED = 3
 takes frames, and its process does not read them."""
 INVITATION_SECONDS = 20.0
 """For the dialect's own packets, where it has some before the introduction."""
-SHORTEST_HEARTBEAT = 0.05
-LONGEST_HEARTBEAT = 3600.0
-LONGEST_REQUEST_ID = 256
+MIN_HEARTBEAT = 0.05
+MAX_HEARTBEAT = 3600.0
+MAX_REQUEST_ID = 256
 """Characters; a UUID has 36, and each is kept until it is answered."""
 
 CONTROL = frozenset(
@@ -177,7 +177,7 @@ class Conversation:
 
     def _asked_to_terminate(self, message: Mapping[str, Any]) -> None:
         request_id, reason = message.get("request_id"), message.get("reason")
-        if not isinstance(request_id, str) or len(request_id) > LONGEST_REQUEST_ID:
+        if not isinstance(request_id, str) or len(request_id) > MAX_REQUEST_ID:
             _log.warning("message_ignored", reason="terminate_app without a usable request_id")
             return
         self._owner.asked_to_terminate(request_id, reason if isinstance(reason, str) else "")
@@ -194,7 +194,7 @@ class Conversation:
     def _heartbeat_in(self, message: Mapping[str, Any]) -> None:
         seconds = milliseconds(message.get("nextHeartbeatIn"))
         if seconds is not None:
-            self._interval = min(max(seconds, SHORTEST_HEARTBEAT), LONGEST_HEARTBEAT)
+            self._interval = min(max(seconds, MIN_HEARTBEAT), MAX_HEARTBEAT)
         self._arm(self._interval)
 
     def _beat(self, gap: float) -> None:

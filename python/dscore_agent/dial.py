@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from aiohappyeyeballs import start_connection
 
-from dscore_agent.exchange import HEAD_LIMIT, Exchange
+from dscore_agent.exchange import MAX_HEAD, Exchange
 from dscore_agent.thread import SharedCalls
 from dscore_agent.timeout import timeout
 
@@ -148,7 +148,7 @@ async def _tunnel(
         # More than the head is never read with it: behind a CONNECT the client speaks first.
         response = None
         while response is None:
-            response = exchange.receive(await loop.sock_recv(one, _READ_BYTES), HEAD_LIMIT)
+            response = exchange.receive(await loop.sock_recv(one, _READ_BYTES), MAX_HEAD)
     except ValueError as error:
         raise OSError(f"the proxy: {error}") from None
     if response.status == 407:

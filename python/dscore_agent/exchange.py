@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import h11
 
-HEAD_LIMIT = 64 * 1024
+MAX_HEAD = 64 * 1024
 """Bytes of a response's head."""
 
 
@@ -33,7 +33,7 @@ class Exchange:
             host: The value of `Host`.
             headers: Fields beside it.
         """
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         request = h11.Request(method=method, target=target, headers=[("host", host), *headers])
         self.request = (self._connection.send(request) or b"") + (
             self._connection.send(h11.EndOfMessage()) or b""
@@ -41,14 +41,14 @@ class Exchange:
         self._head: h11.Response | None = None
         self._body = bytearray()
 
-    def receive(self, data: bytes, body_limit: int) -> Response | None:
+    def receive(self, data: bytes, max_body: int) -> Response | None:
         """Takes bytes of the response; b"" is its end.
 
         Returns:
             The response, once it is whole.
 
         Raises:
-            ValueError: It is no HTTP, or its body is longer than `body_limit` bytes.
+            ValueError: It is no HTTP, or its body is longer than `max_body` bytes.
         """
         if not data and self._head is None:
             raise ValueError("the connection was closed without an answer")
@@ -62,8 +62,8 @@ class Exchange:
                     self._head = event
                 elif isinstance(event, h11.Data):
                     self._body += event.data
-                    if len(self._body) > body_limit:
-                        raise ValueError(f"the answer is longer than {body_limit} bytes")
+                    if len(self._body) > max_body:
+                        raise ValueError(f"the answer is longer than {max_body} bytes")
                 elif self._head is not None:  # The end, or the other protocol after a CONNECT.
                     return self._whole(self._head)
         except h11.RemoteProtocolError as error:

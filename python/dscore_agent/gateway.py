@@ -13,7 +13,7 @@ from dscore_agent.config import AgentConfig
 from dscore_agent.credentials import Credentials, read_credentials
 from dscore_agent.dial import Dialer
 from dscore_agent.errors import ConfigError
-from dscore_agent.health import Look
+from dscore_agent.health import HealthCheck
 from dscore_agent.log import Log
 from dscore_agent.thread import SharedCalls
 from dscore_agent.timeout import timeout
@@ -70,7 +70,7 @@ class Gateway:
         former, self._credentials = self._credentials, credentials
         return former is not None and former.digest != credentials.digest
 
-    async def look(self, *, about: str | None = None) -> Look:
+    async def check_health(self, *, about: str | None = None) -> HealthCheck:
         """Asks the health page.
 
         Args:

@@ -16,7 +16,7 @@ from dscore_agent.exchange import Exchange, Response, retry_after
 from dscore_agent.timeout import timeout
 from dscore_agent.tls import is_plain_answer
 
-BODY_LIMIT = 16 * 1024 * 1024
+MAX_BODY = 16 * 1024 * 1024
 """Bytes; the page lists every instance of the fleet, and 100,000 long names fit."""
 
 _READ_BYTES = 64 * 1024
@@ -34,7 +34,7 @@ class Health(str, Enum):
     """Not asked yet."""
 
 
-class Look(NamedTuple):
+class HealthCheck(NamedTuple):
     """The outcome of one health check.
 
     Attributes:
@@ -50,7 +50,9 @@ class Look(NamedTuple):
     retry_after: float | None = None
 
 
-async def check(url: str, seconds: float, tls: ssl.SSLContext | None, dialer: Dialer) -> Look:
+async def check(
+    url: str, seconds: float, tls: ssl.SSLContext | None, dialer: Dialer
+) -> HealthCheck:
     """Asks once.
 
     Args:
@@ -64,18 +66,20 @@ async def check(url: str, seconds: float, tls: ssl.SSLContext | None, dialer: Di
         async with timeout(seconds):
             response = await _page(url, tls, dialer)
     except asyncio.TimeoutError:
-        return Look(Health.UNREACHABLE, f"no answer within {seconds:g} s")
+        return HealthCheck(Health.UNREACHABLE, f"no answer within {seconds:g} s")
     except (OSError, ValueError) as error:
-        return Look(Health.UNREACHABLE, _cause(error))
+        return HealthCheck(Health.UNREACHABLE, _cause(error))
     document = _document(response.body)
     health = judge(document)
     if health is Health.UNREACHABLE:
         words = _NO_DOCUMENT.format(url, response.status)
         fields = (response.headers.get(name) for name in (b"retry-after", b"date"))
         value, date = (None if field is None else field.decode("latin-1") for field in fields)
-        return Look(health, words, retry_after=retry_after(response.status, value, date))
+        return HealthCheck(health, words, retry_after=retry_after(response.status, value, date))
     is_connected = document.get("instance_connected")
-    return Look(health, "it says so", is_connected if isinstance(is_connected, bool) else None)
+    return HealthCheck(
+        health, "it says so", is_connected if isinstance(is_connected, bool) else None
+    )
 
 
 async def _page(url: str, tls: ssl.SSLContext | None, dialer: Dialer) -> Response:
@@ -95,7 +99,7 @@ async def _page(url: str, tls: ssl.SSLContext | None, dialer: Dialer) -> Respons
         writer.write(exchange.request)
         while True:
             data = await reader.read(_READ_BYTES)
-            if (response := exchange.receive(data, BODY_LIMIT)) is not None:
+            if (response := exchange.receive(data, MAX_BODY)) is not None:
                 return response
     finally:
         # Not closed in good form: TLS would wait for the server's half of it.

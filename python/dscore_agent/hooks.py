@@ -15,11 +15,11 @@ from dscore_agent.thread import ThreadError, in_thread
 
 Hook = Callable[..., Any]
 
-PENDING_LIMIT = 1000
+MAX_PENDING = 1000
 """Calls that may wait for the one before; a hook that hangs must not fill the memory."""
-PENDING_BYTES = 64 * 1024 * 1024
+MAX_PENDING_BYTES = 64 * 1024 * 1024
 """The same, of the messages they wait with."""
-PATIENCE = 2.0
+CLOSE_SECONDS = 2.0
 """Seconds for the calls that still wait when the agent ends."""
 
 _log = Log("dscore.agent.hooks")
@@ -60,7 +60,7 @@ class HookQueue:
         """
         if hook is None:
             return
-        if len(self._pending) >= PENDING_LIMIT or self._bytes + size > PENDING_BYTES:
+        if len(self._pending) >= MAX_PENDING or self._bytes + size > MAX_PENDING_BYTES:
             _log.warning("hook_call_lost", hook=_name(hook), waiting=len(self._pending))
             return
         self._pending.append((hook, arguments, size))
@@ -68,7 +68,7 @@ class HookQueue:
         if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._run())
 
-    async def close(self, seconds: float = PATIENCE) -> None:
+    async def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Waits for the calls that are left, not for ever."""
         # A hook may end the agent: it cannot wait for itself.
         if self._running is not None and self._calling is not asyncio.current_task():

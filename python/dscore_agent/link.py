@@ -14,11 +14,11 @@ from typing import Any, Protocol
 from dscore_agent.config import AgentConfig
 from dscore_agent.conversation import Conversation
 from dscore_agent.gateway import Gateway
-from dscore_agent.health import Health, Look
+from dscore_agent.health import Health, HealthCheck
 from dscore_agent.log import Log
 from dscore_agent.reconnect import Reconnector, Row, row_of
 from dscore_agent.status import State
-from dscore_agent.wire import CLOSE_SECONDS, ConnectError, Connection, End
+from dscore_agent.wire import CLOSE_SECONDS, CloseInfo, ConnectError, Connection
 
 CREDENTIALS_POLL = 10.0
 """Seconds between two looks at credentials that the server has refused."""
@@ -52,7 +52,7 @@ class Link:
     Attributes:
         connection: The one that is open; None: there is none.
         retry_in: The wait that was chosen when it last began to wait, in seconds; None: no wait.
-        last_end: How the last connection ended.
+        last_close: How the last connection ended.
         health: What the health page last said.
     """
 
@@ -84,9 +84,9 @@ class Link:
         """Another agent took over this agent id, and may be connected still."""
         self.connection: Connection | None = None
         self.retry_in: float | None = None
-        self.farewell = "agent stopped"
+        self.close_reason = "agent stopped"
         """What the server is told when this end closes the connection."""
-        self.last_end = End(0, "")
+        self.last_close = CloseInfo(0, "")
         self.health = Health.UNKNOWN
 
     @property
@@ -119,7 +119,7 @@ class Link:
 
     async def _rest(self, wait: float) -> None:
         """Waits; less long where the credentials that were refused are replaced meanwhile."""
-        if row_of(*self.last_end) is not Row.UNAUTHENTICATED:
+        if row_of(*self.last_close) is not Row.UNAUTHENTICATED:
             await asyncio.sleep(wait)
             return
         due = time.monotonic() + wait
@@ -146,13 +146,15 @@ class Link:
             return self._reconnector.refused(retry_after=error.retry_after)
         now = time.monotonic()
         self._reconnector.opened(now)
-        end = await self._converse(connection)
+        closed = await self._converse(connection)
         lived = time.monotonic() - now
-        _log.info("disconnected", close_code=end.code, reason=end.reason, lived=round(lived, 3))
-        if end.code in (1001, 1013):
+        _log.info(
+            "disconnected", close_code=closed.code, reason=closed.reason, lived=round(lived, 3)
+        )
+        if closed.code in (1001, 1013):
             self._owner.set_server_leaving(leaving=True)
-        wait = self._reconnector.closed(end.code, end.reason, now + lived)
-        self._warn_of_identity(row_of(*end), wait)
+        wait = self._reconnector.closed(closed.code, closed.reason, now + lived)
+        self._warn_of_identity(row_of(*closed), wait)
         return wait
 
     async def _wait_of_health(self) -> float | None:
@@ -161,17 +163,17 @@ class Link:
         # After a takeover it is asked even where the settings ask nothing else of it.
         if not (self._config.health_check_enabled or self._is_contested):
             return None
-        look = await self._look(about=name if self._is_contested else None)
-        if self._is_contested and look.is_connected:
+        check = await self._check_health(about=name if self._is_contested else None)
+        if self._is_contested and check.is_connected:
             _log.warning("id_in_use", agent_id=name, reason="another agent is connected by this id")
             return self._reconnector.refused(Row.TAKEN_OVER)
-        if look.health is Health.OK or not self._config.health_check_enabled:
+        if check.health is Health.OK or not self._config.health_check_enabled:
             return None
-        url, word = self._config.health_url, look.health.value
-        _log.warning("server_not_ready", url=url, health=word, reason=look.reason)
-        leaving = look.health is Health.SHUTTING_DOWN
+        url, word = self._config.health_url, check.health.value
+        _log.warning("server_not_ready", url=url, health=word, reason=check.reason)
+        leaving = check.health is Health.SHUTTING_DOWN
         row = Row.SHUTTING_DOWN if leaving else Row.OTHER
-        return self._reconnector.refused(row, retry_after=look.retry_after)
+        return self._reconnector.refused(row, retry_after=check.retry_after)
 
     def _warn_of_identity(self, row: Row, wait: float | None) -> None:
         # The application works on: an id in use or a refused token stops no pipeline.
@@ -189,7 +191,7 @@ class Link:
             return "put a token that the server knows into token_file; it is read anew"
         return "set token_file, or token, to a token that the server knows"
 
-    async def _converse(self, connection: Connection) -> End:
+    async def _converse(self, connection: Connection) -> CloseInfo:
         """Runs the conversation on a connection until it has ended."""
         self.connection = connection
         self._owner.enter(State.INTRODUCING)
@@ -199,20 +201,20 @@ class Link:
                 connection,
                 token=self._gateway.token,
                 reconnection=self._was_known,
-                last_close_code=self.last_end.code,
+                last_close_code=self.last_close.code,
             )
             await asyncio.wait({connection.ended})
         finally:
             self._conversation.end()
             watch.cancel()
             # On every way out but the usual one it is open still.
-            connection.close(1001, self.farewell)
+            connection.close(1001, self.close_reason)
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({connection.ended}, timeout=CLOSE_SECONDS)
             connection.abort("closed")
             self.connection = None
-        self.last_end = await connection.ended
-        return self.last_end
+        self.last_close = await connection.ended
+        return self.last_close
 
     async def _watch_health(self) -> None:
         """Notices a shutdown even where no message about it comes."""
@@ -221,12 +223,12 @@ class Link:
         # Agents that connected in one second must not send their health checks in one second.
         await asyncio.sleep(self._config.health_check_interval * self._random())
         while True:
-            await self._look()
+            await self._check_health()
             await asyncio.sleep(self._config.health_check_interval)
 
-    async def _look(self, *, about: str | None = None) -> Look:
-        look = await self._gateway.look(about=about)
-        self.health = look.health
+    async def _check_health(self, *, about: str | None = None) -> HealthCheck:
+        check = await self._gateway.check_health(about=about)
+        self.health = check.health
         if self.health in (Health.OK, Health.SHUTTING_DOWN):
             self._owner.set_server_leaving(leaving=self.health is Health.SHUTTING_DOWN)
-        return look
+        return check

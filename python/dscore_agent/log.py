@@ -10,7 +10,7 @@ import select
 from collections.abc import Mapping
 from typing import Any
 
-LONGEST = 500
+MAX_VALUE = 500
 """Characters of a value: some come from the network."""
 
 
@@ -105,7 +105,7 @@ def _cut(value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     text = str(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"
 
 
 def _shown(value: object) -> str:

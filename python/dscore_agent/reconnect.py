@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-HINT_LIMIT = 3600.0
+MAX_HINT = 3600.0
 """Seconds; a hint beyond it is taken for this much, so that no server can send an agent away for
 good."""
 
@@ -212,7 +212,7 @@ class Reconnector:
         self.phase = Phase.STOPPED
 
     def _bounded(self, seconds: float) -> float:
-        return min(max(seconds, self._policy.base), HINT_LIMIT)
+        return min(max(seconds, self._policy.base), MAX_HINT)
 
     def _pass(self, expected: Phase, following: Phase) -> None:
         if self.phase is not expected:

@@ -13,7 +13,7 @@ OK = "OK"
 ERROR = "ERROR"
 GRACEFUL = "Application terminated gracefully"
 
-REQUEST_LIMIT = 100
+MAX_REQUESTS = 100
 """Requests that are answered; a server asks once."""
 
 Send = Callable[..., bool]
@@ -100,7 +100,7 @@ class Termination:
 
     def note(self, request_id: str) -> None:
         """Takes note of a request, which is answered when the answer is known; once."""
-        if request_id in self._asked or len(self._asked) >= REQUEST_LIMIT:
+        if request_id in self._asked or len(self._asked) >= MAX_REQUESTS:
             return
         self._asked.append(request_id)
         self._unanswered.append(request_id)

@@ -34,7 +34,7 @@ UPGRADE_SECONDS = 60.0
 """A server that has just started paces the upgrades of a fleet."""
 CLOSE_SECONDS = 2.0
 """For the server's half of the closing handshake."""
-MESSAGE_LIMIT = 10 * 1024 * 1024
+MAX_MESSAGE = 10 * 1024 * 1024
 """Bytes of one message from the server."""
 
 _NO_SUCH_SOCKET = frozenset({400, 404, 405, 426})
@@ -49,7 +49,7 @@ if _log_of_picows.level == logging.NOTSET:
     _log_of_picows.setLevel(logging.WARNING)
 
 
-class End(NamedTuple):
+class CloseInfo(NamedTuple):
     """How a connection ended."""
 
     code: int
@@ -94,8 +94,8 @@ class Connection(WSListener):
         """Messages that came before `begin`; None: that was."""
         self._paused = False
         self._open = False
-        self._end = End(CUT, "")
-        self.ended: asyncio.Future[End] = self._loop.create_future()
+        self._close_info = CloseInfo(CUT, "")
+        self.ended: asyncio.Future[CloseInfo] = self._loop.create_future()
         """Done when the socket is closed, with the server's code, or 1006."""
 
     @property
@@ -128,7 +128,7 @@ class Connection(WSListener):
         """Closes the socket at once."""
         if self._transport is not None and not self.ended.done():
             self._open = False
-            self._end = End(CUT, reason)
+            self._close_info = CloseInfo(CUT, reason)
             self._transport.disconnect(False)
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -155,7 +155,7 @@ class Connection(WSListener):
         self._open = False
         self._disarm()
         if not self.ended.done():
-            self.ended.set_result(self._end)
+            self.ended.set_result(self._close_info)
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -172,7 +172,7 @@ class Connection(WSListener):
             self._deliver(payload)
             return
         self._fragments += payload
-        if len(self._fragments) > MESSAGE_LIMIT:
+        if len(self._fragments) > MAX_MESSAGE:
             self._leave(transport, (1009).to_bytes(2, "big"))
         elif frame.fin:
             message = bytes(self._fragments)
@@ -187,7 +187,7 @@ class Connection(WSListener):
 
     def _closed_by_server(self, transport: WSTransport, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else NO_CODE
-        self._end = End(code, payload[2:].decode(errors="replace"))
+        self._close_info = CloseInfo(code, payload[2:].decode(errors="replace"))
         if self._open:
             # RFC 6455 §5.5.1: the answer echoes the code. The server closes the socket (§7.1.1).
             self._leave(transport, payload)
@@ -261,7 +261,7 @@ async def open_connection(
             websocket_handshake_timeout=UPGRADE_SECONDS,
             logger_name=_log_of_picows,
             enable_auto_pong=False,
-            max_frame_size=MESSAGE_LIMIT,
+            max_frame_size=MAX_MESSAGE,
             max_redirects=0,
             socket_factory=dial,
         )

@@ -70,7 +70,7 @@ class _Program:
         self._output = output
         self._notifier = Notifier()
         self._ctrl_c = CtrlC()
-        self._farewell = "agent stopped"
+        self._close_reason = "agent stopped"
         self._keeper = None if pipeline is None else self._keep(pipeline)
         on_terminate = None if self._keeper is None else self._keeper.on_terminate
         self._agent = Agent(config, on_terminate=on_terminate)
@@ -90,7 +90,7 @@ class _Program:
                 return await self._live()
             finally:
                 self._notifier.stopping()
-                await self._agent.close(self._farewell)
+                await self._agent.close(self._close_reason)
 
     def exit(self, code: int) -> NoReturn:
         """Ends the process at once, whatever hook or element hangs in a thread."""
@@ -118,9 +118,9 @@ class _Program:
         try:
             ended = await played
         except PipelineError as error:
-            self._farewell = f"pipeline does not start: {error}"
+            self._close_reason = f"pipeline does not start: {error}"
             raise CommandError(f"the pipeline does not start: {error}") from None
-        self._farewell = ended.cause
+        self._close_reason = ended.cause
         say = _log.info if ended.code == Exit.STOPPED else _log.error
         say("pipeline_over", cause=ended.cause, exit_code=int(ended.code))
         return ended.code
@@ -160,7 +160,7 @@ class _Program:
         self._stop("SIGINT")
 
     def _stop(self, name: str) -> None:
-        self._farewell = f"stopped: {name}"
+        self._close_reason = f"stopped: {name}"
         self._agent.stop(name)
 
     def _announce(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -210,8 +210,8 @@ class PipelineBinding:
         self._attach()
         if self._starting is not None:
             # Half started it would go to NULL as if no data had flowed, and then data may have.
-            patience = min(self._stop_timeout / 2, deadline - time.monotonic())
-            self._is_given_up = not await within(asyncio.shield(self._starting), patience)
+            timeout = min(self._stop_timeout / 2, deadline - time.monotonic())
+            self._is_given_up = not await within(asyncio.shield(self._starting), timeout)
         stopping = Stopping(
             self.pipeline,
             self._ending,

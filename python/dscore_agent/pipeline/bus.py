@@ -16,7 +16,7 @@ from dscore_agent.pipeline.gst import GLib, Gst
 
 MESSAGES_PER_TURN = 100
 """So that an element that floods its bus cannot keep the loop from its other work."""
-LONGEST_CAUSE = 200
+MAX_CAUSE = 200
 """Characters; elements put what they like into their debug text."""
 
 _STREAM_KINDS: dict[str, Kind] = {
@@ -134,7 +134,7 @@ def call_on(
 def _fault(kind: Kind, source: str, error: GLib.Error, debug: str | None) -> PipelineEvent:
     details = {"domain": error.domain, "code": error.code, "debug": debug or ""}
     # The first line of GStreamer's own is a place in its source code; behind it is the cause.
-    cause = " ".join((debug or "").partition("\n")[2].split())[:LONGEST_CAUSE]
+    cause = " ".join((debug or "").partition("\n")[2].split())[:MAX_CAUSE]
     message = f"{error.message} ({cause})" if cause else error.message
     return PipelineEvent(kind=kind, source=source, message=message, details=details)
 

@@ -13,21 +13,21 @@ POLL_SECONDS = 0.1
 _log = Log("dscore.agent.pipeline")
 
 
-async def end_source(source: Gst.Element, patience: float, limit: float) -> None:
+async def end_source(source: Gst.Element, timeout: float, limit: float) -> None:
     """Has a source or source bin end its stream after the frame that it is at.
 
     Done when the end has been taken; it is on its way then.
 
     Args:
         source: Anything in which data begins.
-        patience: Seconds without a frame after which a bin that was told, but has not ended, gets
+        timeout: Seconds without a frame after which a bin that was told, but has not ended, gets
             no more of it.
         limit: The same of a bin whose frames go on.
     """
     # Through a transport it would go both ways, and wait for a peer.
     if not walk.is_transport(source) and await call(source.send_event, Gst.Event.new_eos()):
         # What is no bin has nowhere to lose it.
-        if not isinstance(source, Gst.Bin) or await _came_out(source, patience, limit):
+        if not isinstance(source, Gst.Bin) or await _came_out(source, timeout, limit):
             return
         # Source bins that reconnect by themselves, DeepStream's for RTSP among them, drop it.
         _log.info("eos_swallowed", element=source.get_name())
@@ -53,7 +53,7 @@ def flush_pad(pad: Gst.Pad) -> None:
         pad.send_event(event)
 
 
-async def _came_out(source: Gst.Bin, patience: float, limit: float) -> bool:
+async def _came_out(source: Gst.Bin, timeout: float, limit: float) -> bool:
     """Waits for the end at the pads of a bin; False: for so long not even a frame has come, or
     frames and no end."""
     began = last = time.monotonic()
@@ -68,7 +68,7 @@ async def _came_out(source: Gst.Bin, patience: float, limit: float) -> bool:
     try:
         while not all(walk.has_ended(pad) for pad, _ in probes):
             now = time.monotonic()
-            if now - last >= patience or now - began >= limit:
+            if now - last >= timeout or now - began >= limit:
                 return False
             await asyncio.sleep(POLL_SECONDS)
         return True

@@ -151,31 +151,31 @@ class Stopping:
 
     async def _end_streams(self) -> None:
         """Lets every stream run to its end, as far as it can."""
-        patience = streams_seconds(self._eos_timeout, self._left())
-        until = time.monotonic() + patience
+        timeout = streams_seconds(self._eos_timeout, self._left())
+        until = time.monotonic() + timeout
         complete_mute_tracks(self._pipeline)
         # Each for itself: a source takes its end between two frames, and one that cannot get rid of
         # its frame must not hold up the others.
         swallowed = min(SWALLOWED_SECONDS, SWALLOWED_SHARE * self._eos_timeout)
         self._ends = [
-            (source, asyncio.create_task(end_source(source, swallowed, HUNG_SHARE * patience)))
+            (source, asyncio.create_task(end_source(source, swallowed, HUNG_SHARE * timeout)))
             for source in walk.sources(self._pipeline)
         ]
         playing = asyncio.create_task(_play_if_paused(self._pipeline))
         flow = Flow(self._pipeline)
         try:
-            await self._end_idle_pads(flow, patience, until)
+            await self._end_idle_pads(flow, timeout, until)
         finally:
             flow.close()
             playing.cancel()
 
-    async def _end_idle_pads(self, flow: Flow, patience: float, until: float) -> None:
+    async def _end_idle_pads(self, flow: Flow, timeout: float, until: float) -> None:
         """Waits for the end, and ends what no end comes to."""
         eos = self._ending.eos
-        rest = min(REST_SECONDS, REST_SHARE * patience)
+        rest = min(REST_SECONDS, REST_SHARE * timeout)
         while not self._have_ended() and (left := until - time.monotonic()) > 0:
             flow.look()
-            hung = flow.rest >= HUNG_SHARE * patience
+            hung = flow.rest >= HUNG_SHARE * timeout
             found = [pad for pad in flow.idle_pads(rest, hung=hung) if pad not in self._forced]
             for pad in found:
                 self._force(pad, hung=hung)
