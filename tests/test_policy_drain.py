@@ -37,7 +37,7 @@ def test_drain_4_counts_each_outcome_once() -> None:
 def test_drain_6_report_adds_up() -> None:
     drain = drain_of(*"abcdef")
     drain.settle(1, "acked", 10.0)
-    drain.settle(2, "acked", 30.0, incomplete=True)
+    drain.settle(2, "acked", 30.0, "a stream")
     drain.settle(3, "failed")
     drain.settle(4, "vanished")
     drain.settle(5, "notified")

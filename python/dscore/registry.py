@@ -39,8 +39,8 @@ class AgentRecord:
     worked out."""
 
     __slots__ = (
-        "_config",
         "agent_id",
+        "config",
         "conn",
         "connected_at",
         "dialect",
@@ -75,7 +75,8 @@ class AgentRecord:
         """Milliseconds of the pool's clock."""
         self.rtt_us = 0
         """The round trip of the last ping that was answered, as last read in bulk; 0: none yet."""
-        self._config: bytes | None = None
+        self.config: bytes | None = None
+        """The `config` of its app_ready, JSON; None when it was empty or never sent."""
         self.labels: Labels = ()
         """What its config calls it."""
         self.grace: int | None = None
@@ -83,14 +84,9 @@ class AgentRecord:
         self.reported_back = False
         """Whether watchers were told `client_reconnected` for this connection."""
 
-    @property
-    def config(self) -> bytes | None:
-        """The `config` of its app_ready, JSON; None when it was empty or never sent."""
-        return self._config
-
-    @config.setter
-    def config(self, config: bytes | None) -> None:
-        self._config = config
+    def configure(self, config: bytes | None) -> None:
+        """Takes a config, and what it calls the agent."""
+        self.config = config
         self.labels = read_labels(config)
 
     @property
@@ -292,7 +288,7 @@ class Registry:
             agent_id = next(iter(self._absent_configs))
             self._absent_config_bytes -= self._absent_configs.pop(agent_id)
             record = self.agents[agent_id]
-            record.config = None
+            record.configure(None)
             dropped.append(record)
         return dropped
 
@@ -355,10 +351,12 @@ class Registry:
         return not self.introduced and not self.newcomers
 
     def _be_absent(self, record: AgentRecord, left: int) -> None:
-        self._be_present(record.agent_id)
-        self._absent[record.agent_id] = left
-        if record.config is not None:
-            size = self._absent_configs[record.agent_id] = len(record.config)
+        agent_id, config = record.agent_id, record.config
+        if agent_id in self._absent:
+            self._be_present(agent_id)
+        self._absent[agent_id] = left
+        if config is not None:
+            size = self._absent_configs[agent_id] = len(config)
             self._absent_config_bytes += size
 
     def _be_present(self, agent_id: str) -> None:

@@ -112,8 +112,7 @@ class Drain:
         conn: int,
         outcome: OutcomeName,
         latency_ms: float = 0.0,
-        *,
-        incomplete: bool = False,
+        words: str | None = None,
     ) -> bool:
         """Counts an outcome.
 
@@ -121,7 +120,7 @@ class Drain:
             conn: Whose it is.
             outcome: How terminate_app ended.
             latency_ms: Of an ack.
-            incomplete: Acked, but a stream did not reach its end.
+            words: Of an ack whose stream did not reach its end.
 
         Returns:
             Whether it was waited for: False for a connection that was not there at the start, or
@@ -131,7 +130,8 @@ class Drain:
         if agent_id is None:
             return False
         self._counts[outcome] += 1
-        self._incomplete += incomplete
+        if words is not None:
+            self._incomplete += 1
         if outcome == "acked":
             self._latencies.append(latency_ms)
         elif self.intent == "terminate":

@@ -22,7 +22,7 @@ class Deliveries:
         self._pool = pool
         self._registry = registry
         self._store = store
-        self._under_way: dict[str, int] = {}
+        self.under_way: dict[str, int] = {}
         """Agent id -> the connection that was sent a portion."""
 
     def begin(self, record: AgentRecord, max_bytes: int) -> None:
@@ -31,10 +31,10 @@ class Deliveries:
         Args:
             max_bytes: of a portion; a single message may be larger.
         """
-        if self._under_way.get(record.agent_id) == record.conn:
+        if self.under_way.get(record.agent_id) == record.conn:
             return  # It was introduced twice: `drained` goes on with the rest.
         # A connection that was taken over: what it was sent is not known to have come.
-        if self._under_way.pop(record.agent_id, None) is not None:
+        if self.under_way.pop(record.agent_id, None) is not None:
             self._store.give_back(record.agent_id)
         texts = self._store.lend(record.agent_id, max_bytes=max_bytes)
         if not texts:
@@ -42,25 +42,25 @@ class Deliveries:
         for text in texts[:-1]:
             self._pool.send(record.conn, text)
         self._pool.send(record.conn, texts[-1], flushed=True)
-        self._under_way[record.agent_id] = record.conn
+        self.under_way[record.agent_id] = record.conn
 
     def drained(self, conn: int, max_bytes: int) -> None:
         """A connection has taken what it was sent."""
         record = self._registry.owner(conn)
-        if record is not None and self._under_way.get(record.agent_id) == conn:
-            del self._under_way[record.agent_id]
+        if record is not None and self.under_way.get(record.agent_id) == conn:
+            del self.under_way[record.agent_id]
             self._store.settle(record.agent_id)
             self.begin(record, max_bytes)
 
     def closed(self, record: AgentRecord, conn: int) -> None:
         """A connection of an agent has ended."""
-        if self._under_way.get(record.agent_id) == conn:
-            del self._under_way[record.agent_id]
+        if self.under_way.get(record.agent_id) == conn:
+            del self.under_way[record.agent_id]
             self._store.give_back(record.agent_id)
 
     def is_behind(self, record: AgentRecord) -> bool:
         """Whether something waits still, so that what is sent now must wait behind it."""
-        if record.agent_id not in self._under_way:
+        if record.agent_id not in self.under_way:
             return False
         session = self._store.get(record.agent_id)
         return session is not None and bool(session.outbox)

@@ -166,36 +166,35 @@ class Dispatch:
         )
 
     def _outcome(self, event: "Outcome", now: int) -> None:
-        context, conn, outcome = self._context, event.conn, event.outcome
+        # Of each field one reading: a fleet that stops brings thousands of these.
+        context, conn, outcome, drain = self._context, event.conn, event.outcome, event.drain
+        latency_ms, words = event.latency_ms, event.message if event.incomplete else None
         who = context.registry.introduced.get(conn)
         record = who if type(who) is AgentRecord else None
         if outcome == "acked":
-            agent_id = None if record is None else record.agent_id
-            if event.incomplete:
+            agent_id, request_id = None if record is None else record.agent_id, event.request_id
+            if words is not None:
                 _log.warning(
-                    "agent_incomplete",
-                    agent_id=agent_id,
-                    request_id=event.request_id,
-                    message=event.message,
+                    "agent_incomplete", agent_id=agent_id, request_id=request_id, message=words
                 )
             _log.info(
                 "agent_terminated",
                 message=f"DeepStream client {agent_id} terminated gracefully",
                 agent_id=agent_id,
-                request_id=event.request_id,
-                latency_ms=event.latency_ms,
+                request_id=request_id,
+                latency_ms=latency_ms,
             )
             # It may have another connection by now, or none.
             if record is not None and record.conn == conn:
-                context.recorder.terminated(record, event, now)
+                context.recorder.terminated(record, now, latency_ms, words, drain=drain)
                 self.end(record, "terminated", 1000, "Client terminated", now)
         elif outcome != "notified":
             self._not_terminated(record, event, now)
-        if not event.drain:
+        if not drain:
             self._terminations.outcome(event)
             self._spare(record, conn, now)
         elif context.draining is not None:
-            context.draining.outcome(event)
+            context.draining.outcome(conn, outcome, latency_ms, words)
 
     def _not_terminated(self, record: AgentRecord | None, event: "Outcome", now: int) -> None:
         if record is not None and record.conn == event.conn:
@@ -222,7 +221,8 @@ class Dispatch:
         record = registry.introduced.get(conn)
         if type(record) is AgentRecord:
             context.recorder.disconnected(record, event, now)
-            context.deliveries.closed(record, conn)
+            if context.deliveries.under_way:
+                context.deliveries.closed(record, conn)
             # A stale connection's end never touches its successor.
             if record.conn == conn:
                 self._lost(record, event, now)

@@ -2,17 +2,13 @@
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
-from dscore.policy.drain import Drain, DrainReport, reconnect_window_ms
+from dscore.policy.drain import Drain, DrainReport, OutcomeName, reconnect_window_ms
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 from dscore.texts import text
-
-if TYPE_CHECKING:
-    from dscore._core import Outcome
 
 SLICE = 500
 """Connections told one by one before the loop gets a turn."""
@@ -58,18 +54,18 @@ class Draining:
         context.recorder.server("drain", now, intent=intent)
         _log.info("drain_started", intent=intent, total=self.drain.total)
 
-    def outcome(self, event: "Outcome") -> None:
-        """How terminate_app ended for one agent."""
+    def outcome(
+        self, conn: int, outcome: OutcomeName, latency_ms: float, words: str | None
+    ) -> None:
+        """How terminate_app ended for one agent: `Drain.settle` has the arguments."""
         drain = self.drain
-        settled = drain.settle(
-            event.conn, event.outcome, event.latency_ms, incomplete=event.incomplete
-        )
-        if settled and not drain.pending:
+        if drain.settle(conn, outcome, latency_ms, words) and not drain.pending:
             self._settled.set()
 
     def closed(self, conn: int) -> None:
         """A connection has ended. An agent without an outcome had left before it could be told."""
-        if self.drain.settle(conn, "vanished") and not self.drain.pending:
+        drain = self.drain
+        if conn in drain.pending and drain.settle(conn, "vanished") and not drain.pending:
             self._settled.set()
 
     async def run(self) -> DrainReport:

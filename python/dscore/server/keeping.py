@@ -107,7 +107,7 @@ def _restored(stored: StoredAgent, clock: WallClock) -> AgentRecord:
     record.generation = stored.generation
     # On this process's clock, so mostly negative.
     record.connected_at = clock.kept_ms(stored.connected_at)
-    record.config = stored.config
+    record.configure(stored.config)
     if stored.heartbeat_at is not None:
         record.last_heartbeat = clock.kept_ms(stored.heartbeat_at)
     return record

@@ -146,10 +146,23 @@ class Recorder:
     def asked(self, record: AgentRecord, now: int) -> None:
         self._write(record.agent_id, now, "asked", {})
 
-    def terminated(self, record: AgentRecord, event: "Outcome", now: int) -> None:
-        data: dict[str, Any] = {"latency_ms": event.latency_ms, "drain": event.drain}
-        if event.incomplete:
-            data["incomplete"] = event.message[:MAX_TEXT]
+    def terminated(
+        self,
+        record: AgentRecord,
+        now: int,
+        latency_ms: float,
+        incomplete: str | None,
+        *,
+        drain: bool,
+    ) -> None:
+        """Its terminate_app ended with an OK.
+
+        Args:
+            incomplete: its words, where a stream did not reach its end.
+        """
+        data: dict[str, Any] = {"latency_ms": latency_ms, "drain": drain}
+        if incomplete is not None:
+            data["incomplete"] = incomplete[:MAX_TEXT]
         self._write(record.agent_id, now, "terminated", data)
 
     def unterminated(self, record: AgentRecord, event: "Outcome", now: int) -> None:

@@ -100,7 +100,9 @@ class Requests:
 
     def closed(self, conn: int) -> None:
         """A connection has ended."""
-        for agent_id, _, answer in self._waiting.get(conn, {}).values():
+        if conn not in self._waiting:
+            return
+        for agent_id, _, answer in self._waiting[conn].values():
             if not answer.done():
                 answer.set_exception(ConnectionLostError(agent_id))
 

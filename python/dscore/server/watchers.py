@@ -75,7 +75,8 @@ class Watchers:
         if hooks.on_status_change is not None:
             agent = context.agent(record)
             hooks.fire(hooks.on_status_change, agent, record.status, record.reason_code)
-        if self._has_audience():
+        # `_has_audience`, without the call: a drain comes by here with every agent.
+        if context.registry.watchers or context.config.monitoring.broadcast_to_agents:
             # It has changed: it was what it is not.
             self._tell(Change(record, was_online=record.status == "offline"))
 

@@ -137,7 +137,7 @@ class Welcome:
             ttl=context.config.session.ttl,
         )
         if config is not None or not restored:
-            record.config = config
+            record.configure(config)
         return restored
 
     def _ack(self, reconnection: bool, restored: bool) -> list[bytes]:
