@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from c_client import build_c
 from fleet import Fleet, build_load
 from room import Room
 from serving import Serving
@@ -47,6 +48,12 @@ def _set_runtime_directory(config: pytest.Config) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     with item.config.stash[ROOM].entered(alone=item.get_closest_marker("alone") is not None):
         return (yield)
+
+
+@pytest.fixture(scope="session")
+def c_build() -> Path:
+    """The directory in which clients/c is built."""
+    return build_c()
 
 
 @pytest.fixture

@@ -1,0 +1,75 @@
+/* Signals of the process, where the program wants them handled: SIGTERM alone would lose recordings. */
+#include "signals.h"
+
+#include "log.h"
+#include "statelog.h"
+
+#include <glib-unix.h>
+#include <signal.h>
+#include <unistd.h>
+
+#define SAME_CTRL_C_US (300 * 1000) /* a terminal and its parent may both pass one on */
+#define INTERRUPTED 130
+
+static gboolean
+on_terminate (gpointer data)
+{
+  DscoreSignals *self = data;
+  dscore_core_stop (self->core, "SIGTERM");
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_interrupt (gpointer data)
+{
+  DscoreSignals *self = data;
+  gint64 now = g_get_monotonic_time ();
+  if (self->interrupted_at == 0)
+    dscore_core_stop (self->core, "SIGINT");
+  else if (now - self->interrupted_at >= SAME_CTRL_C_US)
+    {
+      dscore_log (G_LOG_LEVEL_WARNING, "interrupted", NULL);
+      _exit (INTERRUPTED);
+    }
+  self->interrupted_at = now;
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_user (gpointer data)
+{
+  DscoreSignals *self = data;
+  g_autoptr (DscoreStatus) status = dscore_core_dup_status (self->core);
+  g_auto (GStrv) lines = dscore_state_lines (status);
+  for (char **line = lines; *line != NULL; line++)
+    dscore_log_line (G_LOG_LEVEL_INFO, *line);
+  return G_SOURCE_CONTINUE;
+}
+
+void
+dscore_signals_watch (DscoreSignals *self, GMainContext *context, DscoreCore *core)
+{
+  static const struct { int number; GSourceFunc func; } handled[] = { { SIGTERM, on_terminate }, { SIGINT, on_interrupt }, { SIGUSR1, on_user } };
+  self->core = core;
+  for (gsize i = 0; i < G_N_ELEMENTS (handled); i++)
+    {
+      if (self->sources[i] != NULL)
+        continue;
+      self->sources[i] = g_unix_signal_source_new (handled[i].number);
+      g_source_set_callback (self->sources[i], handled[i].func, self, NULL);
+      g_source_attach (self->sources[i], context);
+    }
+}
+
+void
+dscore_signals_drop (DscoreSignals *self)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (self->sources); i++)
+    {
+      if (self->sources[i] == NULL)
+        continue;
+      g_source_destroy (self->sources[i]);
+      g_source_unref (self->sources[i]);
+      self->sources[i] = NULL;
+    }
+}

@@ -1,0 +1,202 @@
+"""The C client under test: built once a run, driven through a pipe or run as its program.
+
+with Driver(build, "url=ws://…", "instance_id=c-1") as agent:
+    agent.until_state("ready")
+    agent.tell('send {"type": "work"}')
+"""
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import pytest
+
+from serving import clean_environment
+from waiting import wait_until
+
+ROOT = Path(__file__).parent.parent
+BUILD = ROOT / "build" / "c"
+SECONDS = 15.0
+
+Event = dict[str, Any]
+
+
+def _has_packages() -> bool:
+    tools = all(shutil.which(tool) for tool in ("meson", "ninja", "pkg-config"))
+    wanted = ["pkg-config", "--exists", "gio-unix-2.0", "json-glib-1.0"]
+    return tools and subprocess.run(wanted, check=False).returncode == 0
+
+
+needs_c = pytest.mark.skipif(
+    not _has_packages(), reason="no meson, GLib and json-glib to build clients/c: make setup-c"
+)
+
+
+def build_c() -> Path:
+    """The build directory, up to date; one process builds, the others wait."""
+    BUILD.parent.mkdir(exist_ok=True)
+    with (BUILD.parent / "c.lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        if not (BUILD / "build.ninja").exists():
+            _run("meson", "setup", str(BUILD), str(ROOT / "clients" / "c"))
+        _run("ninja", "-C", str(BUILD))
+    return BUILD
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
+
+
+class Running:
+    """A process whose lines are collected; always ended by its process id."""
+
+    def __init__(self, *command: str | Path, env: dict[str, str] | None = None) -> None:
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self.process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=clean_environment(env or {}),
+        )
+        pipes = ((self.process.stdout, self.lines), (self.process.stderr, self.errors))
+        self._readers = [
+            threading.Thread(target=self._collect, args=pipe, daemon=True) for pipe in pipes
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @staticmethod
+    def _collect(pipe: IO[str], lines: list[str]) -> None:
+        for line in pipe:
+            lines.append(line.rstrip("\n"))  # noqa: PERF401 - seen as it comes
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait(self, seconds: float = SECONDS) -> int:
+        """Its exit code."""
+        code = self.process.wait(seconds)
+        for reader in self._readers:
+            reader.join(seconds)
+        return code
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        if kind is not None:
+            print(*self.lines, *self.errors, sep="\n")
+
+
+class Driver(Running):
+    """The library at the end of a pipe: clients/c/tests/driver.c."""
+
+    def __init__(self, build: Path, *settings: str, program: str = "tests/driver") -> None:
+        super().__init__(build / program, *settings)
+
+    def __enter__(self) -> "Driver":
+        return self
+
+    @property
+    def events(self) -> list[Event]:
+        """What came out so far."""
+        return [json.loads(line) for line in list(self.lines)]
+
+    def tell(self, line: str) -> None:
+        """A line in."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def until(
+        self, what: str, fits: Callable[[Event], object], seconds: float = SECONDS, since: int = 0
+    ) -> Event:
+        """The first event that fits, from the `since`-th on."""
+        return wait_until(
+            lambda: next((one for one in self.events[since:] if fits(one)), None), what, seconds
+        )
+
+    def until_event(self, name: str, seconds: float = SECONDS, since: int = 0) -> Event:
+        """The first event of that name."""
+        return self.until(name, lambda one: one.get("event") == name, seconds, since)
+
+    def until_state(self, state: str, seconds: float = SECONDS, since: int = 0) -> Event:
+        """The first status with that state."""
+        return self.until(f"state {state}", lambda one: one.get("state") == state, seconds, since)
+
+    def status(self) -> Event:
+        """All that can be known of the agent now."""
+        since = len(self.lines)
+        self.tell("status")
+        return self.until_event("status", since=since)
+
+    def until_status(
+        self, fits: Callable[[Event], object], what: str, seconds: float = SECONDS
+    ) -> Event:
+        """Polls until a status fits."""
+
+        def look() -> Event | None:
+            status = self.status()
+            return status if fits(status) else None
+
+        return wait_until(look, what, seconds)
+
+    def send(self, message: Event) -> bool:
+        """Whether the agent took it."""
+        since = len(self.lines)
+        self.tell("send " + json.dumps(message))
+        return bool(self.until("answer", lambda one: "sent" in one, since=since)["sent"])
+
+    def close(self) -> int:
+        """Ends the agent and the process, in good form."""
+        self.tell("quit")
+        return self.wait()
+
+
+class Program(Running):
+    """`dscore-agent-c`."""
+
+    def __init__(self, build: Path, *words: str | Path, env: dict[str, str] | None = None) -> None:
+        super().__init__(build / "programs" / "dscore-agent-c", *words, env=env)
+
+    def __enter__(self) -> "Program":
+        return self
+
+    def until_said(self, event: str, seconds: float = SECONDS, since: int = 0) -> str:
+        """The first line of the log with that event, from the `since`-th on."""
+        pattern = re.compile(rf"^\S+ \w+ +{event}\b")
+        return wait_until(
+            lambda: next((line for line in self.errors[since:] if pattern.match(line)), None),
+            f"log line {event}",
+            seconds,
+        )
+
+    @property
+    def log(self) -> str:
+        return "\n".join(self.errors)
