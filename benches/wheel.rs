@@ -13,9 +13,17 @@ const MINUTE: u64 = 60_000;
 const NOW: u64 = 1_000_000_007;
 
 fn main() {
-    ask("With 1,000,000 timers armed, what does it cost to arm, cancel or rearm one?");
     let mut random = fastrand::Rng::with_seed(1);
-    let (mut wheel, mut keys) = armed(&mut random);
+    ask("With 1,000,000 timers armed, what does it cost to arm, cancel or rearm one?");
+    change(&mut random);
+    ask("What does an expired timer cost, cascades included, however many there are?");
+    expire(&mut random);
+    ask("What does a turn of the loop cost when nothing is due, with 1,000,000 timers armed?");
+    turn(&mut random);
+}
+
+fn change(random: &mut fastrand::Rng) {
+    let (mut wheel, mut keys) = armed(random);
     let deadlines: Vec<u64> = (0..ARMED / 10)
         .map(|_| NOW + random.u64(1..MINUTE))
         .collect();
@@ -47,8 +55,9 @@ fn main() {
                 .count()
         })
     });
+}
 
-    ask("What does an expired timer cost, cascades included, however many there are?");
+fn expire(random: &mut fastrand::Rng) {
     for timers in [1_000, 10_000, 100_000, ARMED] {
         per_item(&format!("expire, of {timers} in a minute"), timers, || {
             let mut wheel = Wheel::new(NOW);
@@ -62,8 +71,9 @@ fn main() {
             })
         });
     }
+}
 
-    ask("What does a turn of the loop cost when nothing is due, with 1,000,000 timers armed?");
+fn turn(random: &mut fastrand::Rng) {
     let mut wheel = Wheel::new(NOW);
     for _ in 0..ARMED {
         wheel.arm(NOW + MINUTE + random.u64(1..MINUTE), 0u64);

@@ -152,17 +152,11 @@ impl Agent {
     ) -> (usize, Todo) {
         let mut at = 0;
         if self.phase == Phase::Upgrading {
-            match handshake::check_response(input, &self.key()) {
+            match self.upgraded(input, options, out) {
+                Ok(Some(len)) => at = len,
                 Ok(None) => return (0, Todo::Nothing),
-                Ok(Some(len)) => {
-                    at = len;
-                    match options.dialect {
-                        Dialect::Raw => self.present(options, out),
-                        Dialect::Socketio => self.phase = Phase::Opening,
-                    }
-                }
-                Err(error) => {
-                    tally.fault(format!("{}: handshake: {error}", self.id(options)));
+                Err(sentence) => {
+                    tally.fault(sentence);
                     return (input.len(), Todo::Cut);
                 }
             }
@@ -200,6 +194,24 @@ impl Agent {
         }
     }
 
+    /// The length of the response to the upgrade; `None` while it has not come whole.
+    fn upgraded(
+        &mut self,
+        input: &[u8],
+        options: &Options,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<usize>, String> {
+        let len = handshake::check_response(input, &self.key())
+            .map_err(|error| format!("{}: handshake: {error}", self.id(options)))?;
+        if len.is_some() {
+            match options.dialect {
+                Dialect::Raw => self.present(options, out),
+                Dialect::Socketio => self.phase = Phase::Opening,
+            }
+        }
+        Ok(len)
+    }
+
     fn close(&mut self, code: u16, may_return: bool) -> Todo {
         self.phase = Phase::Closing;
         self.last_close = code;
@@ -221,4 +233,12 @@ impl Agent {
         }
         self.phase = Phase::Gone;
     }
+}
+
+/// A close after which an agent does not come back (PROTOCOL.md §7).
+fn is_final(code: u16, reason: &str) -> bool {
+    matches!(
+        (code, reason),
+        (1000 | 4409, _) | (1008, "authentication failed")
+    )
 }

@@ -1,16 +1,17 @@
 //! The loop of one process: connect, wait, sockets, commands, timers, heartbeats.
 
+mod driver;
+
 use std::os::fd::OwnedFd;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::io::{self, Errno};
-use serde_json::json;
 
 use crate::agent::{Agent, Phase, Todo};
 use crate::beats::Beats;
 use crate::clock::{Alarm, as_ns, cpu_seconds, now_ns};
-use crate::control::{Command, Inbox, Message, emit};
+use crate::control::Inbox;
 use crate::options::{Options, Role};
 use crate::peer::Peer;
 use crate::socket;
@@ -195,22 +196,6 @@ impl<'a> Fleet<'a> {
         self.end(slot, false);
     }
 
-    /// Tells, once, that no introduction is under way any more, and lets the heartbeats begin.
-    fn note_introductions(&mut self) {
-        if self.all_introduced || self.begun < self.peers.len() || self.under_way > 0 {
-            return;
-        }
-        self.all_introduced = true;
-        emit(&json!({
-            "event": "introduced",
-            "count": self.tally.introduced,
-            "seconds": self.tally.introduction_seconds(),
-            "started_ns": self.tally.connect_started,
-            "ended_ns": self.tally.last_introduced,
-        }));
-        self.switch_heartbeats();
-    }
-
     fn ready(&mut self, slot: usize, flags: EventFlags) {
         let peer = &mut self.peers[slot];
         let Some(socket) = &peer.socket else { return };
@@ -363,61 +348,5 @@ impl<'a> Fleet<'a> {
                 .beat(due, self.options, &mut self.tally, &mut self.out);
             peer.flush(&mut self.out);
         }
-    }
-
-    fn obey_commands(&mut self) {
-        self.inbox.reset();
-        while let Some(command) = self.inbox.take() {
-            match command {
-                Command::Trigger(at) => self.tally.trigger = Some(at),
-                Command::Heartbeats(on) => {
-                    self.heartbeats_wanted = on;
-                    self.switch_heartbeats();
-                }
-                Command::Vanish(n) => self.vanish(n),
-                Command::Message(message) => self.say_all(&message),
-                Command::Stop => self.tally.stopped = true,
-            }
-        }
-    }
-
-    fn vanish(&mut self, n: usize) {
-        let open = |peer: &Peer| peer.agent.phase == Phase::Open;
-        let slots: Vec<usize> = (0..self.peers.len())
-            .filter(|slot| open(&self.peers[*slot]))
-            .take(n)
-            .collect();
-        self.tally.vanished += slots.len() as u64;
-        for slot in slots {
-            self.end(slot, true);
-        }
-    }
-
-    fn say_all(&mut self, message: &Message) {
-        let text = self.options.dialect.translate(message);
-        for peer in self
-            .peers
-            .iter_mut()
-            .filter(|peer| peer.agent.phase == Phase::Open)
-        {
-            peer.agent.say(&text, &mut self.out);
-            peer.flush(&mut self.out);
-        }
-    }
-
-    fn tell_progress(&mut self, now: u64) {
-        if now < self.progress_at {
-            return;
-        }
-        self.progress_at = now + SECOND;
-        emit(&json!({
-            "event": "progress",
-            "introduced": self.tally.introduced,
-            "open": self.open,
-            "heartbeats_sent": self.tally.heartbeats_sent,
-            "heartbeats_answered": self.tally.heartbeat_latency.len(),
-            "terminate_received": self.tally.receipts.len(),
-            "ended": self.tally.ends.len(),
-        }));
     }
 }

@@ -113,41 +113,44 @@ impl Options {
             match name.to_owned().as_str() {
                 "help" => return Ok(None),
                 "url" => url = Some(args.value()?.string()?),
-                "dialect" => it.dialect = args.value()?.parse_with(dialect)?,
-                "agents" => it.agents = args.value()?.parse_with(|v| between(v, 1, 1_000_000))?,
-                "processes" => it.processes = args.value()?.parse_with(|v| between(v, 1, 64))?,
-                "part" => it.part = Some(args.value()?.parse()?),
-                "prefix" => it.prefix = args.value()?.parse_with(prefix)?,
-                "connect-rate" => {
-                    it.connect_rate = args.value()?.parse_with(|v| between(v, 0.0, 1e6))?;
-                }
-                "concurrency" => {
-                    it.concurrency = args.value()?.parse_with(|v| between(v, 1, 4096))?;
-                }
-                "handshake-timeout" => it.handshake_timeout = args.value()?.parse_with(duration)?,
-                "heartbeat-interval" => {
-                    it.heartbeat_interval = args.value()?.parse_with(duration)?
-                }
-                "heartbeats" => {
-                    it.heartbeats = args.value()?.parse_with(|v| either(v, "on", "off"))?;
-                }
-                "mute" => it.mix.mute = args.value()?.parse_with(percent)?,
-                "fail" => it.mix.fail = args.value()?.parse_with(percent)?,
-                "stall" => it.mix.stall = args.value()?.parse_with(percent)?,
-                "vanish" => it.mix.vanish = args.value()?.parse_with(percent)?,
-                "answer-delay" => it.answer_delay = args.value()?.parse_with(duration)?,
-                "reconnect" => {
-                    it.reconnect = args.value()?.parse_with(|v| either(v, "yes", "no"))?
-                }
-                "max-seconds" => {
-                    let seconds = args.value()?.parse_with(|v| between(v, 0.1, 86_400.0))?;
-                    it.max_time = Duration::from_secs_f64(seconds);
-                }
-                _ => return Err(Long(name).unexpected()),
+                name => it.set(name, &mut args)?,
             }
         }
         it.set_url(&url.ok_or("--url is required")?)?;
         Ok(Some(it))
+    }
+
+    fn set(&mut self, name: &str, args: &mut lexopt::Parser) -> Result<(), lexopt::Error> {
+        match name {
+            "dialect" => self.dialect = args.value()?.parse_with(dialect)?,
+            "agents" => self.agents = args.value()?.parse_with(|v| between(v, 1, 1_000_000))?,
+            "processes" => self.processes = args.value()?.parse_with(|v| between(v, 1, 64))?,
+            "part" => self.part = Some(args.value()?.parse()?),
+            "prefix" => self.prefix = args.value()?.parse_with(prefix)?,
+            "connect-rate" => {
+                self.connect_rate = args.value()?.parse_with(|v| between(v, 0.0, 1e6))?;
+            }
+            "concurrency" => {
+                self.concurrency = args.value()?.parse_with(|v| between(v, 1, 4096))?;
+            }
+            "handshake-timeout" => self.handshake_timeout = args.value()?.parse_with(duration)?,
+            "heartbeat-interval" => self.heartbeat_interval = args.value()?.parse_with(duration)?,
+            "heartbeats" => {
+                self.heartbeats = args.value()?.parse_with(|v| either(v, "on", "off"))?;
+            }
+            "mute" => self.mix.mute = args.value()?.parse_with(percent)?,
+            "fail" => self.mix.fail = args.value()?.parse_with(percent)?,
+            "stall" => self.mix.stall = args.value()?.parse_with(percent)?,
+            "vanish" => self.mix.vanish = args.value()?.parse_with(percent)?,
+            "answer-delay" => self.answer_delay = args.value()?.parse_with(duration)?,
+            "reconnect" => self.reconnect = args.value()?.parse_with(|v| either(v, "yes", "no"))?,
+            "max-seconds" => {
+                let seconds = args.value()?.parse_with(|v| between(v, 0.1, 86_400.0))?;
+                self.max_time = Duration::from_secs_f64(seconds);
+            }
+            _ => return Err(Long(name).unexpected()),
+        }
+        Ok(())
     }
 
     fn set_url(&mut self, url: &str) -> Result<(), String> {

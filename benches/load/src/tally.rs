@@ -149,8 +149,6 @@ impl Tally {
         self.heartbeat_latency.sort_unstable();
         self.receipts.sort_unstable();
         self.ends.sort_unstable();
-        let distinct = self.request_ids.iter().collect::<HashSet<_>>().len();
-        let ms = |share| percentile(&self.heartbeat_latency, share).map(|ns| ns as f64 / 1e6);
         json!({
             "event": "report",
             "valid": self.is_valid(),
@@ -161,23 +159,9 @@ impl Tally {
             "introduced_seconds": self.introduction_seconds(),
             "connect_failures": self.connect_failures,
             "acks_of_app_ready": self.acks,
-            "heartbeats": {
-                "sent": self.heartbeats_sent,
-                "answered": self.heartbeat_latency.len(),
-                "failed": self.heartbeats_failed,
-                "latency_ms": {"p50": ms(0.5), "p99": ms(0.99), "max": ms(1.0)},
-            },
+            "heartbeats": self.heartbeats(),
             "trigger_ns": self.trigger,
-            "terminate": {
-                "agents_told_0": self.told[0],
-                "agents_told_1": self.told[1],
-                "agents_told_more": self.told[2],
-                "distinct_request_ids": distinct,
-                "receipt": moments(&self.receipts, self.trigger),
-                "acked": self.acked,
-                "answered_error": self.answered_error,
-                "vanished": self.vanished,
-            },
+            "terminate": self.terminations(),
             "server_shutdown_received": self.server_shutdown,
             "disconnects_received": self.disconnects,
             "closes": {
@@ -189,6 +173,31 @@ impl Tally {
             "unknown_types": self.unknown_types,
             "protocol_errors": {"count": self.protocol_errors, "first": self.sentences},
             "cpu_seconds": self.cpu_seconds,
+        })
+    }
+
+    /// Latencies are sorted by now.
+    fn heartbeats(&self) -> Value {
+        let ms = |share| percentile(&self.heartbeat_latency, share).map(|ns| ns as f64 / 1e6);
+        json!({
+            "sent": self.heartbeats_sent,
+            "answered": self.heartbeat_latency.len(),
+            "failed": self.heartbeats_failed,
+            "latency_ms": {"p50": ms(0.5), "p99": ms(0.99), "max": ms(1.0)},
+        })
+    }
+
+    /// Receipts are sorted by now.
+    fn terminations(&self) -> Value {
+        json!({
+            "agents_told_0": self.told[0],
+            "agents_told_1": self.told[1],
+            "agents_told_more": self.told[2],
+            "distinct_request_ids": self.request_ids.iter().collect::<HashSet<_>>().len(),
+            "receipt": moments(&self.receipts, self.trigger),
+            "acked": self.acked,
+            "answered_error": self.answered_error,
+            "vanished": self.vanished,
         })
     }
 }
