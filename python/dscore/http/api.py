@@ -6,7 +6,6 @@ thousand agents is made in a millisecond; the models only describe them.
 
 import asyncio
 import os
-from contextlib import suppress
 from typing import Annotated, Any, TypeAlias
 
 import orjson
@@ -273,11 +272,18 @@ def _drain(fleet: Fleet) -> APIRouter:
     return routes
 
 
-async def _drain_ended(fleet: Fleet, patience: float) -> None:
-    """Waits until the running drain is over, and whether it failed is not its concern."""
-    if patience and fleet.is_draining:
-        with suppress(Exception):
-            await asyncio.wait_for(fleet.drain(), patience)
+async def _drain_ended(fleet: Fleet, timeout: float) -> None:
+    """Waits until the running drain is over; a drain that fails is over, too."""
+    if not (timeout and fleet.is_draining):
+        return
+    ended = asyncio.ensure_future(fleet.drain())
+    try:
+        # Not `wait_for`: before Python 3.12 it loses a cancellation that comes with the end.
+        await asyncio.wait({ended}, timeout=timeout)
+    finally:
+        ended.cancel()  # Only this waiting: the drain goes on.
+        if ended.done() and not ended.cancelled():
+            ended.exception()  # Seen: the drain has logged it.
 
 
 def _phase(fleet: Fleet) -> str:

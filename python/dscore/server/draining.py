@@ -1,7 +1,6 @@
 """Carrying out a drain: the asyncio side of `policy.drain`, in the order of PROTOCOL.md §6."""
 
 import asyncio
-from contextlib import suppress
 
 from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
@@ -28,15 +27,24 @@ class Draining:
     def __init__(
         self, context: Context, watchers: Watchers, intent: Intent, timeout: float
     ) -> None:
-        """Begins: health, gate and terminate_app come first, before anything that takes time or a
-        turn of the loop."""
-        settings = context.config.shutdown
-        now = context.pool.now_ms()
+        """Changes nothing yet.
+
+        Args:
+            timeout: seconds that an agent has to stop its application.
+        """
         self._context = context
         self._watchers = watchers
         self._timeout = timeout
-        self._settled = asyncio.Event()
-        self.drain = Drain(intent, now, context.times.now())
+        self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when every agent has its outcome."""
+        self._began = context.pool.now_ms()
+        self.drain = Drain(intent, self._began, context.times.now())
+
+    def begin(self) -> None:
+        """Shuts the gate and sends terminate_app: before anything that takes time or a turn of the
+        loop. `run` comes next."""
+        context, intent, now = self._context, self.drain.intent, self._began
+        settings = context.config.shutdown
         context.stop_taking()
         if intent == "terminate":
             # Whoever was accepted before this command is told: the core keeps their order.
@@ -60,13 +68,13 @@ class Draining:
         """How terminate_app ended for one agent: `Drain.settle` has the arguments."""
         drain = self.drain
         if drain.settle(conn, outcome, latency_ms, words) and not drain.pending:
-            self._settled.set()
+            self._end_wait()
 
     def closed(self, conn: int) -> None:
         """A connection has ended. An agent without an outcome had left before it could be told."""
         drain = self.drain
         if conn in drain.pending and drain.settle(conn, "vanished") and not drain.pending:
-            self._settled.set()
+            self._end_wait()
 
     async def run(self) -> DrainReport:
         """All the rest; the report says what came of it."""
@@ -127,10 +135,14 @@ class Draining:
             if len(drain.pending) != reported:
                 reported = len(drain.pending)
                 self._watchers.progress(drain.status())
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._settled.wait(), PROGRESS_INTERVAL)
+            # Not `wait_for`: before Python 3.12 it loses a cancellation that comes with the event.
+            await asyncio.wait({self._settled}, timeout=PROGRESS_INTERVAL)
         if drain.pending:
             await clock.look()
+
+    def _end_wait(self) -> None:
+        if not self._settled.done():
+            self._settled.set_result(None)
 
     async def _close_rest(self) -> bool:
         """Closes whoever is left, and waits for the closing handshakes."""

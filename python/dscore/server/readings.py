@@ -6,7 +6,6 @@ one go, now and then, and whenever it is asked for: the operator API, a drain, a
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dscore.registry import AgentRecord, Registry
@@ -56,8 +55,8 @@ class Readings:
             to_store: what was read is kept.
         """
         mine = self._ask(to_store=to_store)
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(mine), PATIENCE)
+        # Not `wait_for`: before Python 3.12 it loses a cancellation that comes with the answer.
+        await asyncio.wait({mine}, timeout=PATIENCE)
 
     def begin(self) -> None:
         """Begins a reading for the store, and waits for nothing. Called now and then."""

@@ -299,6 +299,7 @@ class Server(Roster):
             parts = self._running
             intent = intent or self._config.shutdown.intent
             draining = Draining(parts.context, parts.watchers, intent, seconds)
+            draining.begin()
             parts.context.draining = draining
             self._drain_task = asyncio.create_task(self._run_drain(draining), name="drain")
         # A caller that is cancelled does not stop the drain.
