@@ -18,13 +18,15 @@ PYTHON = {"dscore": ROOT / "python", "dscore_agent": ROOT / "python", "benches":
 MANIFESTS = sorted(path for path in ROOT.glob("rust/*/Cargo.toml") if path.parent.name != "fuzz")
 RUST = ["benches/load", "benches/peers/rust", *(f"rust/{path.parent.name}" for path in MANIFESTS)]
 
-# STYLE: what a crate may name of our own.
+# What a crate may name of our own: the pure ones below it.
+GROUND = {"dscore-proto", "dscore-wheel"}
 ARROWS = {
-    "dscore-py": {"dscore-fleet", "dscore-reactor", "dscore-tls", "dscore-traffic", "dscore-proto"},
-    "dscore-fleet": {"dscore-traffic", "dscore-proto"},
-    "dscore-reactor": {"dscore-traffic", "dscore-proto", "dscore-tls"},
+    "dscore-py": {"dscore-fleet", "dscore-reactor", "dscore-tls", "dscore-traffic", *GROUND},
+    "dscore-fleet": {"dscore-traffic", *GROUND},
+    "dscore-reactor": {"dscore-traffic", "dscore-tls", *GROUND},
     "dscore-traffic": {"dscore-proto"},
     "dscore-tls": set(),
+    "dscore-wheel": set(),
     "dscore-proto": set(),
 }
 
