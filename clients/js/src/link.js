@@ -1,0 +1,376 @@
+/**
+ * A client's way through attempts and connections: sockets, health, credentials, and what a browser does to a page.
+ *
+ * It holds one socket at a time and never waits for its `onclose`: Safari keeps that back for a minute. A socket that
+ * is dropped loses its handlers at once. Everything is torn down and armed anew before an event tells of it, so that a
+ * listener may close, retry or send.
+ */
+
+import { after, look } from "./health.js";
+import { makePulse } from "./pulse.js";
+import { rowOf } from "./reconnect.js";
+import { SmartReconnector } from "./smart.js";
+
+/** @import { Look } from "./health.js" */
+/** @import { Verdict } from "./smart.js" */
+
+/** @typedef {{ type: string, [field: string]: any }} Message one JSON object with its `type` */
+
+/**
+ * What a dialect opens: a WebSocket, or something like it.
+ *
+ * @typedef {object} SocketLike
+ * @property {((event: any) => void) | null} onopen
+ * @property {((event: any) => void) | null} onmessage
+ * @property {((event: any) => void) | null} onclose
+ * @property {((event: any) => void) | null} onerror
+ * @property {number} [bufferedAmount]
+ * @property {number | undefined} [retryAfter] milliseconds, where the upgrade was refused with them
+ * @property {(text: string) => void} send
+ * @property {(code?: number, reason?: string) => void} close
+ */
+
+/**
+ * @typedef {object} Dialect
+ * @property {(base: URL, token: string | undefined) => SocketLike} open
+ */
+
+/** @typedef {string | undefined | null} Token */
+
+/**
+ * @typedef {object} LinkOptions
+ * @property {Token | (() => Token | Promise<Token>)} [token] a function is asked anew before each attempt
+ * @property {number} [attempts] in a row, until it gives up
+ * @property {number} [cap] the longest wait of the table, in milliseconds
+ * @property {boolean} [jitter] false: exact waits, for tests
+ * @property {AbortSignal} [signal] closes it
+ * @property {{ new (url: string | URL): SocketLike }} [webSocket] `ws`'s class, where Node has none of its own
+ * @property {Dialect} [dialect] raw, unless `dscore/socketio` made one
+ * @property {() => number} [random] gives the numbers in [0, 1) that spread the waits of a fleet
+ */
+
+/** @typedef {"idle" | "connecting" | "introducing" | "ready" | "waiting" | "gaveup" | "stopped" | "forbidden" | "closed"} LinkState */
+
+/**
+ * @typedef {object} Status
+ * @property {LinkState | "terminating"} state
+ * @property {string} why what the last connection or attempt ended with
+ * @property {number} attempt the number of the attempt that runs or comes next, from 0; -1: the first connection of all
+ * @property {number} retryIn milliseconds from `since` until the next attempt; 0 unless waiting
+ * @property {number} since when it entered this state, as in `Date.now()`
+ * @property {number} lastCloseCode of the last connection that ended; 0: none has, 1006: it was cut
+ * @property {string} lastCloseReason
+ * @property {"unknown" | Look["health"]} health what the health page last said
+ */
+
+/**
+ * @typedef {object} Owner
+ * @property {string} [instanceId] an agent's; a page has none
+ * @property {() => void} introduce says the first words on a connection that is open
+ * @property {(message: Message) => void} heard
+ * @property {() => void} probe asks something that is always answered
+ * @property {(found: Look) => void} looked
+ * @property {(code: number) => void} ended
+ * @property {(status: Status) => void} changed
+ */
+
+/** Servers pace their upgrades after a boot (`limits.accept_rate`): they may take this long, in milliseconds. */
+const CONNECT_TIMEOUT = 60_000;
+/** Milliseconds for reading them; what hangs leaves the former ones in force. */
+const CREDENTIALS_TIMEOUT = 5_000;
+/** Milliseconds between two looks at credentials that the server has refused. */
+const CREDENTIALS_POLL = 10_000;
+/** Of the reason in a close frame, in characters of three bytes at most: RFC 6455 §5.5 has room for 123 bytes. */
+const MAX_REASON = 41;
+const ALIVE = ["connecting", "introducing", "ready"];
+
+/**
+ * @param {string | URL} url
+ * @param {LinkOptions} options
+ * @param {Owner} owner
+ */
+export function makeLink(url, options, owner) {
+  const { webSocket = globalThis.WebSocket, dialect = raw(webSocket) } = options;
+  if (!webSocket && !options.dialect) {
+    throw new TypeError("no WebSocket here: give { webSocket } of the package ws, or run Node 22 or newer");
+  }
+  const base = baseOf(url);
+  const { instanceId } = owner;
+  const isPage = instanceId === undefined;
+  /** @type {Status} */
+  const status = { state: "idle", why: "", attempt: -1, retryIn: 0, since: 0, lastCloseCode: 0, lastCloseReason: "", health: "unknown" };
+  const pulse = makePulse(owner.probe, () => lost("the server does not answer"));
+  const reconnector = new SmartReconnector({
+    ...options,
+    isPage,
+    health: judge,
+    connect: open,
+    tell({ state, why, attempt, wait }) {
+      if (state === "stopped") unlisten();
+      enter(state, why, attempt, wait);
+      if (status.state === "waiting") watchCredentials();
+    },
+  });
+  /** @type {AbortController | undefined} the listeners, for as long as it lives */
+  let life;
+  /** @type {SocketLike | undefined} */
+  let socket;
+  let isOpen = false;
+  let isParked = false;
+  let isContested = false;
+  /** @type {Token} */
+  let token;
+  /** @type {ReturnType<typeof setTimeout> | undefined} of the attempt that runs, or of the credentials */
+  let timer;
+
+  /**
+   * @param {AbortSignal} signal
+   * @returns {Promise<Verdict>}
+   */
+  async function judge(signal) {
+    await renew();
+    const found = await lookAt(signal);
+    if (isContested && found.isConnected) return { row: "taken_over", why: "another agent has this id" };
+    if (found.health === "ok") return true;
+    return found.health === "shutting_down" ? { row: "shutting_down", why: "the server is shutting down" }
+      : { row: "other", why: "the server does not answer", retryAfter: found.retryAfter };
+  }
+
+  /**
+   * Asks the health page.
+   *
+   * @param {AbortSignal} signal
+   */
+  async function lookAt(signal) {
+    const page = new URL("deepstream/health", base);
+    if (isContested && instanceId) page.searchParams.set("instance_id", instanceId);
+    const found = await look(page, { signal });
+    if (!signal.aborted) {
+      status.health = found.health;
+      owner.looked(found);
+    }
+    return found;
+  }
+
+  /** Reads the credentials anew; true: they are different now. What cannot be read leaves the former ones in force. */
+  async function renew() {
+    const former = token;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let late;
+    try {
+      const given = options.token;
+      token = await (typeof given !== "function" ? given
+        : Promise.race([given(), new Promise((_, reject) => (timer = late = setTimeout(reject, CREDENTIALS_TIMEOUT)))]));
+    } catch {
+      // As former.
+    }
+    clearTimeout(late);
+    return token !== former;
+  }
+
+  function watchCredentials() {
+    const { since, lastCloseCode, lastCloseReason } = status;
+    if (typeof options.token !== "function" || rowOf(lastCloseCode, lastCloseReason) !== "unauthenticated") return;
+    timer = setTimeout(async () => {
+      const isNew = await renew();
+      if (status.state !== "waiting" || status.since !== since) return;
+      if (isNew) reconnector.renewed();
+      else watchCredentials();
+    }, CREDENTIALS_POLL);
+  }
+
+  function open() {
+    const mine = (socket = dialect.open(base, token ?? undefined));
+    timer = setTimeout(lost, CONNECT_TIMEOUT, "no connection in time");
+    mine.onopen = () => {
+      clearTimeout(timer);
+      isOpen = true;
+      reconnector.opened();
+      enter("introducing");
+      if (isOpen) owner.introduce();
+    };
+    mine.onmessage = ({ data }) => {
+      pulse.heard();
+      let message = null;
+      try {
+        message = JSON.parse(data);
+      } catch {
+        // What makes no sense leaves no trace.
+      }
+      if (typeof message?.type === "string") owner.heard(message);
+    };
+    mine.onclose = ({ code, reason }) => ended(code, reason, mine.retryAfter);
+    mine.onerror = () => {}; // `ws` throws what is not listened for; the close tells it all.
+  }
+
+  /**
+   * The connection is of no use any more, though nothing has closed it.
+   *
+   * @param {string} why
+   */
+  function lost(why) {
+    ended(1006, why);
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   * @param {number} [retryAfter]
+   */
+  function ended(code, reason, retryAfter) {
+    const wasOpen = isOpen;
+    const row = rowOf(code, reason);
+    drop(reason);
+    // Socket.IO may dismiss a client before it has let it in.
+    if (!wasOpen && (row === "other" || row === "shutting_down")) {
+      return reconnector.refused(row, reason || "no connection", retryAfter);
+    }
+    if (!wasOpen) reconnector.opened();
+    status.lastCloseCode = code;
+    status.lastCloseReason = reason;
+    isContested = row === "taken_over";
+    owner.ended(code);
+    reconnector.closed(code, reason);
+  }
+
+  /** @param {string} reason */
+  function drop(reason) {
+    clearTimeout(timer);
+    pulse.stop();
+    const mine = socket;
+    socket = undefined;
+    isOpen = false;
+    if (!mine) return;
+    mine.onopen = mine.onmessage = mine.onclose = null;
+    try {
+      mine.close(1000, reason.slice(0, MAX_REASON));
+    } catch {
+      // It is closed already.
+    }
+  }
+
+  /**
+   * @param {LinkState} state
+   * @param {string} [why]
+   * @param {number} [attempt]
+   * @param {number} [retryIn]
+   */
+  function enter(state, why = "", attempt = status.attempt, retryIn = 0) {
+    Object.assign(status, { state, why, attempt, retryIn, since: Date.now() });
+    owner.changed({ ...status });
+  }
+
+  /** Tries at once, with all attempts ahead where none was under way. Nothing to do where it is connected. */
+  function begin() {
+    if (ALIVE.includes(status.state) || options.signal?.aborted) return;
+    listen();
+    reconnector.attemptReconnect();
+  }
+
+  /**
+   * Ends for good, or until `begin`.
+   *
+   * @param {LinkState} state
+   * @param {string} why
+   */
+  function finish(state, why) {
+    unlisten();
+    drop(why);
+    reconnector.stop();
+    enter(state, why);
+  }
+
+  function listen() {
+    if (life) return;
+    life = new AbortController();
+    /**
+     * @param {EventTarget | undefined} target
+     * @param {string} type
+     * @param {(event: any) => void} listener
+     */
+    const on = (target, type, listener) => target?.addEventListener(type, listener, life);
+    on(options.signal, "abort", () => finish("closed", "aborted"));
+    if (typeof document === "undefined") return;
+    const wake = () => {
+      pulse.ask();
+      reconnector.wake();
+    };
+    on(window, "online", () => (status.state === "gaveup" ? begin() : wake()));
+    on(window, "offline", pulse.ask);
+    on(document, "visibilitychange", () => document.hidden || wake());
+    // A page with an open socket is not kept by a browser (bfcache), and one that is kept would miss its end.
+    on(window, "pagehide", () => {
+      isParked = ALIVE.includes(status.state);
+      if (!isParked) return;
+      drop("page hidden");
+      reconnector.stop();
+      enter("waiting", "the page is hidden");
+    });
+    on(window, "pageshow", ({ persisted }) => persisted && (isParked ? begin() : wake()));
+  }
+
+  function unlisten() {
+    life?.abort();
+    life = undefined;
+  }
+
+  return {
+    status,
+    pulse,
+    begin,
+    finish,
+    lost,
+    look: lookAt,
+    /** The server said how long to stay away after the close: milliseconds, or what it said instead. */
+    hinted: (/** @type {unknown} */ ms) => reconnector.hinted(ms),
+    /** The server has taken the client in. */
+    acknowledged() {
+      isContested = false;
+      enter("ready");
+    },
+    /** The token of the last reading, as a field of a message. */
+    credentials: () => (token ? { token } : {}),
+    /** Bytes that the connection has not taken yet. */
+    buffered: () => socket?.bufferedAmount ?? 0,
+    /** Sends a message; false: there is no connection, and it is lost. */
+    send(/** @type {Message | string} */ message) {
+      if (isOpen) socket?.send(typeof message === "string" ? message : JSON.stringify(message));
+      return isOpen;
+    },
+  };
+}
+
+/**
+ * The root of a server: the address of its agents without their path. A proxy may have it under any prefix.
+ *
+ * @param {string | URL} url
+ */
+function baseOf(url) {
+  const base = new URL(url, globalThis.location?.href);
+  base.protocol = base.protocol.replace("ws", "http");
+  base.pathname = `${base.pathname.replace(/\/*(\/deepstream\/ws|\/socket\.io)?\/*$/, "")}/`;
+  base.search = base.hash = "";
+  return base;
+}
+
+/**
+ * Each text message is one JSON object.
+ *
+ * @param {LinkOptions["webSocket"] | undefined} webSocket
+ * @returns {Dialect}
+ */
+function raw(webSocket) {
+  return {
+    open(base) {
+      const url = new URL("deepstream/ws", base);
+      url.protocol = url.protocol.replace("http", "ws");
+      const socket = /** @type {any} */ (new /** @type {any} */ (webSocket)(url));
+      // `ws` tells how an upgrade was refused; browsers do not.
+      socket.on?.("unexpected-response", (/** @type {unknown} */ _, /** @type {any} */ { statusCode, headers }) => {
+        socket.retryAfter = after({ status: statusCode, headers: new Headers(headers) });
+        socket.terminate();
+      });
+      return socket;
+    },
+  };
+}

@@ -1,0 +1,169 @@
+/** A page or an operator's tool: the agents of a fleet as they are now, and what changes. */
+
+import { emit, typed } from "./emitter.js";
+import { makeLink } from "./link.js";
+
+/** @import { LinkOptions, Message, Status } from "./link.js" */
+
+/**
+ * @typedef {object} WatchedAgent
+ * @property {string} id
+ * @property {"online" | "offline"} status
+ * @property {string} reason for people; "" when online
+ * @property {string | null} reasonCode for machines
+ * @property {string | null} lastHeartbeat
+ */
+
+/**
+ * @typedef {object} WatcherOptions
+ * @property {{ status?: "online" | "offline", q?: string }} [filter] the agents to be told of; none: all
+ */
+
+/**
+ * @typedef {object} WatcherEvents
+ * @property {Status} state
+ * @property {Message} message one that is none of the others
+ * @property {{ agent: WatchedAgent, isSnapshot: boolean }} change an agent is new here, or its status is another one
+ * @property {{ id: string, timestamp: string }} reconnected
+ * @property {Message} drain how far a drain is (`drain_progress`)
+ * @property {{ enabled: boolean }} maintenance
+ * @property {{ message: string, reconnectAfter: unknown }} shutdown the server is going away
+ * @property {{ why: string }} forbidden the server shows its fleet to operators only: `retry(token)`
+ * @property {{ why: string }} gaveup no attempt comes any more: `retry()`
+ * @property {{ why: string }} stopped the server does not want it back
+ */
+
+/** Milliseconds of silence until it asks whether the server lives, and between questions without an answer. */
+const SILENCE = 10_000;
+const AGAIN = 5_000;
+
+/** @type {ReturnType<typeof typed<WatcherEvents>>} */
+const Target = typed();
+
+export class Watcher extends Target {
+  /**
+   * The agents that fit the filter, by id. While it is away: as they were.
+   *
+   * @type {Map<string, WatchedAgent>}
+   */
+  agents = new Map();
+  #options;
+  #link;
+  #isGranted = false;
+  #isMaintenance = false;
+
+  /**
+   * Begins to connect.
+   *
+   * @param {string | URL} url of the server, with or without the path of its agents
+   * @param {WatcherOptions & LinkOptions} [options]
+   */
+  constructor(url, options = {}) {
+    super();
+    this.#options = { ...options };
+    this.#link = makeLink(url, this.#options, {
+      introduce: () => this.#introduce(),
+      heard: (message) => this.#hear(message),
+      probe: () => this.#probe(),
+      looked: ({ isMaintenance }) => this.#setMaintenance(isMaintenance === true),
+      ended: () => {
+        this.#isGranted = false;
+      },
+      changed: (status) => this.#changed(status),
+    });
+    // Listeners come first.
+    queueMicrotask(() => this.#link.status.state === "idle" && this.#link.begin());
+  }
+
+  /** Where it is between being away and being connected. */
+  get status() {
+    return { ...this.#link.status };
+  }
+
+  /**
+   * Tries now, with all attempts ahead: during a wait, after `gaveup`, `stopped`, `forbidden` or `close`.
+   *
+   * @param {LinkOptions["token"]} [token] another one
+   */
+  retry(token) {
+    if (token !== undefined) {
+      this.#options.token = token;
+      if (this.#link.status.state === "ready") this.#link.finish("closed", "another token");
+    }
+    this.#link.begin();
+  }
+
+  /** Ends the connection and everything else; only `retry` goes on. Idempotent. */
+  close() {
+    if (this.#link.status.state !== "closed") this.#link.finish("closed", "");
+  }
+
+  #introduce() {
+    const { filter } = this.#options;
+    this.#link.send({ type: "watch", snapshot: true, ...(filter && { filter }), ...this.#link.credentials() });
+    // An empty fleet has nothing to tell. What is answered behind the watch says that it was granted.
+    this.#probe();
+    this.#link.pulse.start(SILENCE, AGAIN);
+  }
+
+  #probe() {
+    this.#link.send({ type: "client_status_request", clientName: "-" });
+  }
+
+  /** @param {Message} message */
+  #hear(message) {
+    switch (message.type) {
+      case "client_status_changed":
+        return this.#granted() && this.#note(message);
+      case "client_reconnected":
+        return this.#granted() && emit(this, "reconnected", { id: message.clientName, timestamp: message.timestamp });
+      case "server_status_response":
+        return this.#granted();
+      case "server_shutdown":
+        this.#link.hinted(message.reconnectAfter);
+        return emit(this, "shutdown", { message: message.message, reconnectAfter: message.reconnectAfter });
+      case "drain_progress":
+        return emit(this, "drain", message);
+      case "maintenance_changed":
+        return this.#setMaintenance(message.enabled === true);
+      case "error":
+        if (message.code === "forbidden") {
+          this.#isGranted = false;
+          return this.#link.finish("forbidden", message.message);
+        }
+    }
+    emit(this, "message", message);
+  }
+
+  /** The first thing that a watcher is told: the old picture goes as the new one begins. False: a listener closed it. */
+  #granted() {
+    if (!this.#isGranted) {
+      this.#isGranted = true;
+      this.agents.clear();
+      this.#link.acknowledged();
+    }
+    return this.#link.status.state === "ready";
+  }
+
+  /** @param {Message} message */
+  #note({ id, status, reason, reason_code, lastHeartbeat, snapshot }) {
+    const known = this.agents.get(id);
+    const agent = { id, status, reason: reason ?? "", reasonCode: reason_code ?? null, lastHeartbeat: lastHeartbeat ?? known?.lastHeartbeat ?? null };
+    this.agents.set(id, agent);
+    if (known?.status !== status) emit(this, "change", { agent, isSnapshot: snapshot === true });
+  }
+
+  /** @param {boolean} enabled */
+  #setMaintenance(enabled) {
+    if (this.#isMaintenance === enabled) return;
+    this.#isMaintenance = enabled;
+    emit(this, "maintenance", { enabled });
+  }
+
+  /** @param {Status} status */
+  #changed(status) {
+    emit(this, "state", status);
+    const { state, why } = status;
+    if (state === "gaveup" || state === "stopped" || state === "forbidden") emit(this, state, { why });
+  }
+}
