@@ -50,7 +50,7 @@ setup-gst: $(INSTALLED) ## GStreamer from the distribution, and `gi` for the env
 setup-browser: ## Chromium and its driver from the distribution, for the tests of the fleet page
 	@scripts/setup-browser
 
-setup-clients: ## npm's Socket.IO clients, as locked, for the tests of that dialect
+setup-clients: ## what the JavaScript client and real Socket.IO clients need from npm, as locked
 	@scripts/setup-clients
 
 setup-c: ## what the C client is built and checked with, from the distribution
@@ -137,7 +137,7 @@ lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (needs uv)
 	    --output-file requirements.lock
 
 clean: ## remove the environment and everything that was built
-	rm -rf $(VENV) target tests/clients/node_modules rust/fuzz/target python/dscore/_core*.so
+	rm -rf $(VENV) target tests/clients/node_modules clients/js/node_modules clients/js/types rust/fuzz/target python/dscore/_core*.so
 
 # An interpreter that has gone away (a dangling link) counts as missing, and what hung on it is made again.
 $(PY):

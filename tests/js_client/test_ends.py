@@ -1,5 +1,5 @@
-"""The DeepStream contract's checklist (§5) and PROTOCOL.md §7 with the real server, in Node and in Chromium: how each
-connection ends, what the client waits for then, and how it comes back."""
+"""The DeepStream contract's checklist (§5) and PROTOCOL.md §7 with the real server, in Node and in
+Chromium: how each connection ends, what the client waits for then, and how it comes back."""
 
 import json
 import signal
@@ -124,13 +124,17 @@ def test_seed_a_1013_while_it_drains_waits_10_seconds_and_more(stage: Stage, ser
 
 
 def test_seed_a_terminate_app_is_answered_and_final(stage: Stage, serving: Serving) -> None:
-    asked = "async (request) => { stage.log.push({name: 'js-1', type: 'asked', detail: {reason: request.reason}, at: 0}); "
     agent(
         stage,
         serving,
-        options="{ onTerminate: "
-        + asked
-        + "request.progress('flushing', 500); await stage.sleep(50); return { message: 'bye' }; } }",
+        options="""{
+          async onTerminate({ reason, progress }) {
+            stage.log.push({ name: "js-1", type: "asked", detail: { reason }, at: 0 });
+            progress("flushing", 500);
+            await stage.sleep(50);
+            return { message: "bye" };
+          },
+        }""",
     )
     status, body = serving.request("POST", "/api/v1/agents/js-1/terminate", seconds=10)
     assert status == 200
@@ -199,7 +203,10 @@ def test_reconnect_7_a_refused_token_waits_until_it_is_another_one(
         }
     )
     stage.run(
-        "stage.token = 'guess'; stage.agent(args[0], 'js-1', { jitter: false, token: async () => stage.token })",
+        """
+        stage.token = 'guess';
+        stage.agent(args[0], 'js-1', { jitter: false, token: async () => stage.token });
+        """,
         serving.ws,
     )
     away = waiting(stage, "js-1")

@@ -8,7 +8,7 @@ import pytest_asyncio
 from socketio_clients import INSTALLED, NODE, Clients, Node
 
 MISSING = (
-    "no node: install Node.js 18 or newer with npm, then make setup-clients"
+    "no node: install Node.js 20 or newer with npm, then make setup-clients"
     if NODE is None
     else None
     if INSTALLED

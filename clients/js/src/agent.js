@@ -105,7 +105,6 @@ export class Agent extends Target {
       heard: (message) => this.#hear(message),
       probe: () => this.#beat(),
       looked: (found) => this.#looked(found),
-      ended: (code) => this.#ended(code),
       changed: (status) => this.#changed(status),
     });
     this.#termination = makeTermination(options.onTerminate, options.terminateTimeout ?? TERMINATE_TIMEOUT,
@@ -182,7 +181,7 @@ export class Agent extends Target {
    */
   close(reason = "agent stopped") {
     if (this.#isOver()) return;
-    this.#finish("closed", reason);
+    this.#link.finish("closed", reason);
   }
 
   #isOver() {
@@ -282,8 +281,9 @@ export class Agent extends Target {
     // What was accepted before goes out before: the server hangs up on the answer.
     this.#flush(false);
     const isTold = this.#termination.answerAll();
-    const end = () => this.#finish("stopped", isStopped ? "terminated" : "the application did not stop");
-    if (isTold && isStopped && !this.#isOver()) this.#flushTimer = setTimeout(end, CLOSE_TIMEOUT);
+    if (this.#isOver()) return;
+    const end = () => this.#link.finish("stopped", isStopped ? "terminated" : "the application did not stop");
+    if (isTold && isStopped) this.#flushTimer = setTimeout(end, CLOSE_TIMEOUT);
     else end();
   }
 
@@ -295,11 +295,6 @@ export class Agent extends Target {
       await this.#link.look(signal);
       if (!signal.aborted) this.#watchHealth(interval);
     }, wait);
-  }
-
-  #unwatchHealth() {
-    clearTimeout(this.#healthTimer);
-    this.#looking.abort();
   }
 
   /** @param {Look} found */
@@ -314,31 +309,22 @@ export class Agent extends Target {
     emit(this, "state", this.status);
   }
 
-  /** @param {number} code */
-  #ended(code) {
-    this.#unwatchHealth();
-    clearTimeout(this.#flushTimer);
-    this.#isAcknowledged = false;
-    if (code === 1001 || code === 1013) this.#isServerLeaving = true;
-  }
-
   /** @param {Status} status */
-  #changed({ state, why }) {
+  #changed({ state, why, lastCloseCode }) {
+    if (state !== "introducing" && state !== "ready") this.#rest();
+    if (state === "waiting" && (lastCloseCode === 1001 || lastCloseCode === 1013)) this.#isServerLeaving = true;
     // An application that was stopped has nothing to come back for.
-    if (this.#isTerminating && state === "waiting") return this.#finish("stopped", why);
+    if (this.#isTerminating && state === "waiting") return this.#link.finish("stopped", why);
     emit(this, "state", this.status);
     if (state === "gaveup" || state === "stopped") emit(this, state, { why });
   }
 
-  /**
-   * @param {"closed" | "stopped"} state
-   * @param {string} why
-   */
-  #finish(state, why) {
-    this.#unwatchHealth();
+  /** There is no connection: what runs for one ends. */
+  #rest() {
+    clearTimeout(this.#healthTimer);
     clearTimeout(this.#flushTimer);
-    this.#termination.cancel();
+    this.#looking.abort();
     this.#isAcknowledged = false;
-    if (!this.#isOver()) this.#link.finish(state, why);
+    if (this.#isOver()) this.#termination.cancel();
   }
 }

@@ -102,6 +102,7 @@ export function after({ status, headers }) {
   const value = headers.get("retry-after")?.trim();
   if (!value || (status !== 429 && status !== 503)) return undefined;
   if (/^\d+$/.test(value)) return 1000 * Number(value);
-  const wait = Date.parse(value) - Date.parse(headers.get("date") ?? "");
+  // What is no date is one to `Date.parse` as often as not.
+  const wait = value.endsWith("GMT") ? Date.parse(value) - Date.parse(headers.get("date") ?? "") : NaN;
   return wait >= 0 ? wait : undefined;
 }

@@ -70,7 +70,6 @@ import { SmartReconnector } from "./smart.js";
  * @property {(message: Message) => void} heard
  * @property {() => void} probe asks something that is always answered
  * @property {(found: Look) => void} looked
- * @property {(code: number) => void} ended
  * @property {(status: Status) => void} changed
  */
 
@@ -229,7 +228,6 @@ export function makeLink(url, options, owner) {
     status.lastCloseCode = code;
     status.lastCloseReason = reason;
     isContested = row === "taken_over";
-    owner.ended(code);
     reconnector.closed(code, reason);
   }
 

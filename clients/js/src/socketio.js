@@ -63,7 +63,6 @@ export function keepConnected(socket, { url, onState, ...options }) {
     heard: ({ type, reconnectAfter }) => type === "server_shutdown" && link.hinted(reconnectAfter),
     probe() {}, // Engine.IO has its own.
     looked() {},
-    ended() {},
     changed: (status) => onState?.(status),
   });
   link.begin();
@@ -101,17 +100,18 @@ function over(socket) {
   const heard = (/** @type {string} */ type, /** @type {unknown} */ fields) => {
     mine.onmessage?.({ data: JSON.stringify({ .../** @type {object} */ (fields), type }) });
   };
+  // A DISCONNECT packet has the library close its engine first: "disconnect" says why.
+  const cut = (/** @type {string} */ reason, /** @type {unknown} */ details) => {
+    if (reason !== "forced close") ended(reason, details);
+  };
   const ended = (/** @type {string} */ reason, /** @type {any} */ details) => {
     const { code = CUT, reason: words = reason } = details?.context ?? {};
     end(reason === "io server disconnect" ? DISMISSED : code || CUT, words || reason);
   };
-  const refused = (/** @type {any} */ error) => {
-    // One that the server refuses by a packet has data, or an open engine; the others are the transport's.
-    end(CUT, error.message);
-  };
+  const refused = (/** @type {Error} */ error) => end(CUT, error.message);
   const unlisten = () => {
     socket.off("connect", opened).off("disconnect", ended).off("connect_error", refused).offAny(heard);
-    socket.io.engine?.off("close", ended);
+    socket.io.engine?.off("close", cut);
   };
   /**
    * @param {number} code
@@ -124,6 +124,6 @@ function over(socket) {
   socket.on("connect", opened).on("disconnect", ended).on("connect_error", refused).onAny(heard);
   socket.connect();
   // A server that drains closes before the Socket.IO CONNECT: only the engine hears its code.
-  socket.io.engine.on("close", ended);
+  socket.io.engine.on("close", cut);
   return mine;
 }

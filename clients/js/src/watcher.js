@@ -66,9 +66,6 @@ export class Watcher extends Target {
       heard: (message) => this.#hear(message),
       probe: () => this.#probe(),
       looked: ({ isMaintenance }) => this.#setMaintenance(isMaintenance === true),
-      ended: () => {
-        this.#isGranted = false;
-      },
       changed: (status) => this.#changed(status),
     });
     // Listeners come first.
@@ -99,6 +96,7 @@ export class Watcher extends Target {
   }
 
   #introduce() {
+    this.#isGranted = false;
     const { filter } = this.#options;
     this.#link.send({ type: "watch", snapshot: true, ...(filter && { filter }), ...this.#link.credentials() });
     // An empty fleet has nothing to tell. What is answered behind the watch says that it was granted.
@@ -127,10 +125,7 @@ export class Watcher extends Target {
       case "maintenance_changed":
         return this.#setMaintenance(message.enabled === true);
       case "error":
-        if (message.code === "forbidden") {
-          this.#isGranted = false;
-          return this.#link.finish("forbidden", message.message);
-        }
+        if (message.code === "forbidden") return this.#link.finish("forbidden", message.message);
     }
     emit(this, "message", message);
   }

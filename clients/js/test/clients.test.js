@@ -1,0 +1,365 @@
+// Agent and Watcher over a socket that says what the test tells it to: teardown, refusals, hazards. No network.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+import { Agent, Watcher } from "../src/index.js";
+import { makeClock } from "./clock.js";
+
+const URL = "http://127.0.0.1:8765/";
+let clock;
+let document;
+let sockets;
+let listeners;
+
+class FakeSocket {
+  sent = [];
+  closed = null;
+
+  constructor(url) {
+    this.url = String(url);
+    sockets.push(this);
+  }
+
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+
+  close(code, reason) {
+    this.closed = [code, reason];
+  }
+
+  says(message) {
+    this.onmessage?.({ data: typeof message === "string" ? message : JSON.stringify(message) });
+  }
+
+  ends(code, reason = "") {
+    this.onclose?.({ code, reason });
+  }
+}
+
+beforeEach(() => {
+  clock = makeClock();
+  document = { status: "ok" };
+  sockets = [];
+  listeners = new Set();
+  mock.method(globalThis, "fetch", async () => new Response(JSON.stringify(document)));
+});
+afterEach(() => {
+  mock.restoreAll();
+  clock.restore();
+});
+
+async function agent(options = {}) {
+  const one = new Agent(URL, { instanceId: "a-1", webSocket: FakeSocket, jitter: false, ...options });
+  one.start();
+  await clock.pass(1);
+  sockets.at(-1).onopen?.();
+  return one;
+}
+
+async function ready(options) {
+  const one = await agent(options);
+  sockets.at(-1).says({ type: "app_ready_ack", status: "ok", session_restored: false, nextHeartbeatIn: 30_000 });
+  return one;
+}
+
+async function watcher(options = {}) {
+  const one = new Watcher(URL, { webSocket: FakeSocket, jitter: false, ...options });
+  await clock.pass(1);
+  sockets.at(-1)?.onopen?.();
+  return one;
+}
+
+test("addresses: with or without the path, behind a proxy, ws or http", async () => {
+  for (const [given, expected] of [
+    ["http://h/", "ws://h/deepstream/ws"],
+    ["https://h/fleet", "wss://h/fleet/deepstream/ws"],
+    ["wss://h:1/fleet/deepstream/ws", "wss://h:1/fleet/deepstream/ws"],
+    ["ws://h/deepstream/ws/", "ws://h/deepstream/ws"],
+    ["http://h/p/socket.io/?x=1#y", "ws://h/p/deepstream/ws"],
+  ]) {
+    const one = new Agent(given, { instanceId: "a", webSocket: FakeSocket });
+    one.start();
+    await clock.pass(1);
+    assert.equal(sockets.at(-1).url, expected);
+    one.close();
+  }
+});
+
+test("a missing WebSocket and a missing id are said at once, with their remedy", () => {
+  const { WebSocket } = globalThis;
+  delete globalThis.WebSocket;
+  try {
+    assert.throws(() => new Watcher(URL), /package ws, or run Node 22/);
+  } finally {
+    if (WebSocket) globalThis.WebSocket = WebSocket;
+  }
+  assert.throws(() => new Agent(URL, { instanceId: "", webSocket: FakeSocket }), /instanceId/);
+});
+
+test("nothing runs and nothing listens after close, whenever that is", async () => {
+  const moments = {
+    "at once": async (one) => one,
+    "while health is asked": async (one) => one.start?.(),
+    connecting: async () => clock.pass(1),
+    introducing: async () => {
+      await clock.pass(1);
+      sockets.at(-1).onopen();
+    },
+    ready: async () => {
+      await clock.pass(1);
+      sockets.at(-1).onopen();
+      sockets.at(-1).says({ type: "app_ready_ack", status: "ok" });
+      sockets.at(-1).says({ type: "server_status_response", serverStatus: "error" });
+    },
+    waiting: async () => {
+      await clock.pass(1);
+      sockets.at(-1).onopen();
+      sockets.at(-1).ends(1006);
+    },
+    "its credentials are refused": async () => {
+      await clock.pass(1);
+      sockets.at(-1).onopen();
+      sockets.at(-1).ends(1008, "authentication failed");
+    },
+    "it is asked to stop": async () => {
+      await clock.pass(1);
+      sockets.at(-1).onopen();
+      sockets.at(-1).says({ type: "terminate_app", request_id: "r" });
+    },
+  };
+  for (const [name, moment] of Object.entries(moments)) {
+    for (const Kind of [Agent, Watcher]) {
+      const stop = new AbortController();
+      let held = 0;
+      mock.method(stop.signal, "addEventListener", (_, __, { signal }) => {
+        held += 1;
+        signal.addEventListener("abort", () => (held -= 1), { once: true });
+      });
+      const one = new Kind(URL, {
+        instanceId: "a",
+        webSocket: FakeSocket,
+        signal: stop.signal,
+        token: () => "t",
+        onTerminate: () => new Promise(() => {}),
+      });
+      if (Kind === Agent) one.start();
+      await moment(one);
+      one.close();
+      one.close();
+      await clock.settle();
+      assert.equal(clock.timers, 0, `${Kind.name}, ${name}: timers`);
+      assert.equal(held, 0, `${Kind.name}, ${name}: listeners`);
+      const socket = sockets.at(-1);
+      if (socket) assert.deepEqual([socket.onopen ?? null, socket.onmessage ?? null, socket.onclose ?? null], [null, null, null]);
+      await clock.pass(7_200_000);
+      assert.equal(one.status.state, "closed");
+      assert.equal(clock.timers, 0);
+      sockets.length = 0;
+    }
+  }
+});
+
+test("an aborted signal closes it", async () => {
+  const stop = new AbortController();
+  const one = await ready({ signal: stop.signal });
+  stop.abort();
+  assert.equal(one.status.state, "closed");
+  assert.deepEqual(sockets[0].closed, [1000, "aborted"]);
+  assert.equal(clock.timers, 0);
+});
+
+test("it does not wait for onclose: what a dropped socket says later is not heard", async () => {
+  const one = await ready();
+  const [first] = sockets;
+  const heard = [];
+  one.addEventListener("message", ({ detail }) => heard.push(detail));
+  one.close();
+  first.says({ type: "late" });
+  first.ends(1006);
+  assert.deepEqual(heard, []);
+  assert.equal(one.status.state, "closed");
+});
+
+test("a listener may close, retry or send in the middle of every change", async () => {
+  for (const state of ["connecting", "introducing", "ready", "waiting"]) {
+    for (const Kind of [Agent, Watcher]) {
+      const one = new Kind(URL, { instanceId: "a", webSocket: FakeSocket, jitter: false });
+      one.addEventListener("state", ({ detail }) => {
+        if (detail.state !== state) return;
+        assert.equal(one.status.state, state);
+        one.send?.({ type: "note" });
+        one.close();
+      });
+      if (Kind === Agent) one.start();
+      await clock.pass(1);
+      sockets.at(-1)?.onopen?.();
+      sockets.at(-1)?.says({ type: "app_ready_ack", status: "ok" });
+      sockets.at(-1)?.says({ type: "client_status_changed", id: "a", status: "online" });
+      sockets.at(-1)?.ends(1006);
+      await clock.pass(120_000);
+      assert.equal(one.status.state, "closed", `${Kind.name}, ${state}`);
+      assert.equal(clock.timers, 0);
+      sockets.length = 0;
+    }
+  }
+  const one = await watcher();
+  sockets.at(-1).says({ type: "server_status_response" });
+  one.addEventListener("state", ({ detail }) => detail.state === "waiting" && one.retry());
+  sockets.at(-1).ends(1001);
+  await clock.pass(10);
+  assert.equal(sockets.length, 2);
+  one.close();
+});
+
+test("send refuses new work while the server is not ready, messages of the protocol never", async () => {
+  const one = await ready({ healthInterval: 1_000, random: () => 0 });
+  assert.equal(one.send({ type: "note" }), true);
+  document = { status: "shutting_down" };
+  await clock.pass(1_000);
+  const refused = [];
+  one.addEventListener("refused", ({ detail }) => refused.push(detail.reason));
+  assert.equal(one.send({ type: "note" }), false);
+  assert.deepEqual([refused, one.status.refusal, one.status.health], [["server_not_ready"], "server_not_ready", "shutting_down"]);
+  assert.equal(one.send({ type: "heartbeat", clientName: "a-1" }), true);
+  assert.equal(sockets[0].sent.at(-1).type, "heartbeat");
+  // One that does not answer is another matter: what is sent waits.
+  document = {};
+  await clock.pass(1_000);
+  assert.equal(one.status.refusal, "server_not_ready");
+  document = { status: "ok" };
+  await clock.pass(1_000);
+  assert.equal(one.send({ type: "note" }), true);
+  one.close();
+});
+
+test("messages wait while it is away, in order; past the limit the oldest is dropped and counted", async () => {
+  const one = await agent({ outboxLimit: 2 });
+  for (const n of [1, 2, 3]) assert.equal(one.send({ type: "note", n }), true);
+  assert.deepEqual([one.status.queued, one.status.dropped], [2, 1]);
+  sockets[0].says({ type: "app_ready_ack", status: "ok" });
+  assert.deepEqual(sockets[0].sent.slice(1).map(({ n }) => n), [2, 3]);
+  assert.throws(() => one.send({ n: 1 }), /type/);
+  assert.throws(() => one.send({ type: "note", text: "x".repeat(1_000_001) }), RangeError);
+  // A socket that does not get rid of its bytes is not fed any further.
+  sockets[0].bufferedAmount = 10_000_000;
+  one.send({ type: "note", n: 4 });
+  assert.equal(one.status.queued, 1);
+  sockets[0].bufferedAmount = 0;
+  await clock.pass(200);
+  assert.equal(sockets[0].sent.at(-1).n, 4);
+  one.close();
+});
+
+test("it introduces itself as what it is, and again as one that comes back", async () => {
+  const one = await ready({ config: { labels: { site: "busan" } }, token: () => "secret" });
+  assert.deepEqual(sockets[0].sent[0], { type: "app_ready", instance_id: "a-1", reconnection: false, last_close_code: 0,
+    config: { labels: { site: "busan" } }, token: "secret" });
+  sockets[0].ends(1011, "ping timeout");
+  await clock.pass(1_100);
+  sockets[1].onopen();
+  const { reconnection, last_close_code } = sockets[1].sent[0];
+  assert.deepEqual({ reconnection, last_close_code }, { reconnection: true, last_close_code: 1011 });
+  one.close();
+});
+
+test("a server that acknowledges nothing is left after three heartbeats", async () => {
+  const one = await agent();
+  await clock.pass(25_000);
+  assert.equal(sockets[0].sent.filter(({ type }) => type === "heartbeat").length, 3);
+  assert.ok(sockets[0].closed);
+  one.close();
+});
+
+test("it answers what the contract demands, and survives what makes no sense", async () => {
+  const one = await ready();
+  const [socket] = sockets;
+  const before = socket.sent.length;
+  for (const nonsense of ["", "{", "null", "[]", "1", '{"type":1}', '{"type":"terminate_app"}', '{"type":"app_ready_ack"}',
+    '{"type":"terminate_app","request_id":7}', '{"type":"server_shutdown"}', '{"type":"heartbeat_response","status":"error"}',
+    '{"type":"app_ready_ack","nextHeartbeatIn":"soon"}']) {
+    socket.says(nonsense);
+  }
+  assert.equal(socket.sent.length, before);
+  assert.equal(one.status.state, "ready");
+  socket.says({ type: "connection_check", client_name: "a-1" });
+  assert.deepEqual(socket.sent.at(-1), { type: "connection_check_response", client_name: "a-1" });
+  socket.says({ type: "heartbeat_response", status: "error", shouldReconnect: true });
+  assert.equal(one.status.state, "waiting");
+  one.close();
+});
+
+test("a repeated request to stop is answered once, a second one too", async () => {
+  let asked = 0;
+  const one = await ready({ onTerminate: async ({ progress }) => {
+    asked += 1;
+    progress("flushing", 500);
+    return { status: "OK", complete: false, message: "cut" };
+  } });
+  for (const request_id of ["r1", "r1", "r2"]) sockets[0].says({ type: "terminate_app", request_id, reason: "drain" });
+  await clock.pass(1);
+  const answers = sockets[0].sent.filter(({ type }) => type === "app_terminated");
+  assert.deepEqual(answers.map(({ request_id }) => request_id), ["r1", "r2"]);
+  assert.deepEqual(answers[0], { type: "app_terminated", request_id: "r1", status: "OK", message: "cut", complete: false });
+  assert.equal(sockets[0].sent.filter(({ type }) => type === "termination_progress").length, 1);
+  assert.equal(asked, 1);
+  // A server that does not hang up is not waited for.
+  await clock.pass(3_000);
+  assert.equal(one.status.state, "stopped");
+  assert.equal(clock.timers, 0);
+});
+
+test("an application that does not stop in time is said to have failed", async () => {
+  const one = await ready({ terminateTimeout: 1_000, onTerminate: () => new Promise(() => {}) });
+  sockets[0].says({ type: "terminate_app", request_id: "r1" });
+  await clock.pass(1_000);
+  const { status, message } = sockets[0].sent.at(-1);
+  assert.deepEqual({ status, message }, { status: "ERROR", message: "the application did not stop in time" });
+  assert.equal(one.status.state, "stopped");
+});
+
+test("an upgrade that hangs is given up, and so is a token that never comes", async () => {
+  const one = new Watcher(URL, { webSocket: FakeSocket, jitter: false, token: () => new Promise(() => {}) });
+  await clock.pass(5_001);
+  assert.equal(sockets.length, 1);
+  await clock.pass(60_000);
+  assert.equal(one.status.why, "no connection in time");
+  one.close();
+});
+
+test("the old picture goes as the new one begins", async () => {
+  const one = await watcher();
+  const tell = (id, status) => sockets.at(-1).says({ type: "client_status_changed", id, status, snapshot: true });
+  tell("a", "online");
+  tell("b", "offline");
+  sockets[0].ends(1006);
+  assert.equal(one.agents.size, 2);
+  await clock.pass(1_001);
+  sockets[1].onopen();
+  assert.equal(one.agents.size, 2);
+  tell("a", "online");
+  assert.deepEqual([...one.agents.keys()], ["a"]);
+  one.close();
+});
+
+test("given up and forbidden are told, and retry goes on", async () => {
+  const one = await watcher({ attempts: 1, cap: 1 });
+  const told = [];
+  for (const type of ["gaveup", "forbidden", "stopped"]) one.addEventListener(type, ({ detail }) => told.push([type, detail.why]));
+  sockets[0].says({ type: "error", code: "forbidden", message: "operators only" });
+  assert.deepEqual(told, [["forbidden", "operators only"]]);
+  assert.equal(clock.timers, 0);
+  one.retry("another");
+  await clock.pass(1);
+  sockets[1].onopen();
+  assert.equal(sockets[1].sent[0].token, "another");
+  document = {};
+  sockets[1].ends(1006);
+  await clock.pass(10_000);
+  assert.deepEqual(told.at(-1), ["gaveup", "the server does not answer"]);
+  document = { status: "ok" };
+  one.retry();
+  await clock.pass(1);
+  assert.equal(sockets.length, 3);
+  one.close();
+});

@@ -1,0 +1,154 @@
+// The machine with a timer: the DeepStream contract's SmartReconnector, and who may shorten a wait.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { SmartReconnector } from "../src/smart.js";
+import { makeClock } from "./clock.js";
+
+let clock;
+beforeEach(() => {
+  clock = makeClock();
+});
+afterEach(() => clock.restore());
+
+function make(options = {}) {
+  const told = [];
+  const calls = { health: 0, connect: 0 };
+  const one = new SmartReconnector({
+    jitter: false,
+    health: () => (calls.health++, "ok"),
+    connect: () => (calls.connect++, Promise.reject(new Error("no connection"))),
+    tell: ({ state, wait, why, attempt }) => told.push({ state, wait, why, attempt }),
+    ...options,
+  });
+  const waits = () => told.filter(({ state }) => state === "waiting").map(({ wait }) => wait);
+  return { one, told, calls, waits };
+}
+
+test("it asks for health before each attempt and gives up after ten", async () => {
+  const { one, told, calls, waits } = make();
+  one.attemptReconnect();
+  await clock.pass(600_000);
+  assert.deepEqual(waits(), [1, 2, 4, 8, 16, 30, 30, 30, 30, 30].map((seconds) => 1000 * seconds));
+  assert.equal(told.at(-1).state, "gaveup");
+  assert.equal(told.at(-1).why, "connection_failed");
+  assert.deepEqual(calls, { health: 11, connect: 11 });
+  assert.equal(clock.timers, 0);
+  // It can be woken.
+  one.attemptReconnect();
+  await clock.settle();
+  assert.equal(told.at(-1).wait, 1_000);
+  one.stop();
+});
+
+test("attempts may have no end", async () => {
+  const { one, told } = make({ attempts: Infinity });
+  one.attemptReconnect();
+  await clock.pass(3_600_000);
+  assert.equal(told.at(-1).state, "waiting");
+  one.stop();
+});
+
+test("the contract's two calls are enough: its reasons have their rows", async () => {
+  const { one, waits } = make({ connect: () => Promise.resolve() });
+  one.scheduleReconnect("server_shutting_down");
+  assert.deepEqual(waits(), [10_000]);
+  await clock.pass(10_000);
+  assert.equal(one.retryCount, 1);
+  await clock.pass(20_000);
+  one.scheduleReconnect("server_going_away");
+  await clock.pass(5_000);
+  one.scheduleReconnect();
+  assert.deepEqual(waits(), [10_000, 5_000, 2_000]);
+  one.scheduleReconnect("server_shutting_down");
+  assert.equal(waits().at(-1), 20_000);
+  one.stop();
+  assert.equal(clock.timers, 0);
+});
+
+test("health that is not ok counts as an attempt", async () => {
+  const answers = ["shutting_down", "unreachable", false, { row: "other", why: "busy", retryAfter: 42_000 }, "ok"];
+  const { one, told, calls } = make({ health: () => answers.shift(), connect: () => (calls.connect++, Promise.resolve()) });
+  one.attemptReconnect();
+  await clock.pass(120_000);
+  const waited = told.filter(({ state }) => state === "waiting").map(({ wait, why }) => [wait, why]);
+  assert.deepEqual(waited, [[10_000, "server_not_ready"], [2_000, "server_not_ready"], [4_000, "server_not_ready"], [42_000, "busy"]]);
+  assert.equal(calls.connect, 1);
+});
+
+test("health that throws is no health", async () => {
+  const { one, told } = make({ health: () => Promise.reject(new Error("no network")) });
+  one.attemptReconnect();
+  await clock.settle();
+  assert.equal(told.at(-1).wait, 1_000);
+  one.stop();
+});
+
+test("waking shortens only the wait after anything else", async () => {
+  for (const [close, hint, isShortened] of [[1006, undefined, true], [1001, undefined, false], [1013, undefined, false],
+    [1006, 9_000, false]]) {
+    const { one, calls } = make({ connect: () => (calls.connect++, undefined) });
+    one.attemptReconnect();
+    await clock.settle();
+    one.opened();
+    if (hint) one.hinted(hint);
+    await clock.pass(2_000);
+    one.closed(close, "");
+    one.wake();
+    await clock.pass(100);
+    assert.equal(calls.connect, isShortened ? 2 : 1, `${close} ${hint}`);
+    one.stop();
+  }
+});
+
+test("however often it is woken, attempts are a second apart", async () => {
+  const { one, calls } = make({ attempts: Infinity });
+  one.attemptReconnect();
+  for (let n = 0; n < 100; n += 1) {
+    await clock.pass(100);
+    one.wake();
+  }
+  assert.ok(calls.connect <= 11, `${calls.connect}`);
+  one.stop();
+});
+
+test("an attempt that was given up hears of nothing any more", async () => {
+  const answers = [];
+  const { one, told, calls } = make({
+    health: () => new Promise((resolve) => answers.push(resolve)),
+    connect: () => (calls.connect++, undefined),
+  });
+  one.attemptReconnect();
+  one.attemptReconnect();
+  answers[0]("ok");
+  await clock.settle();
+  assert.equal(calls.connect, 0);
+  one.stop();
+  answers[1]("ok");
+  await clock.settle();
+  assert.equal(calls.connect, 0);
+  assert.deepEqual(told.map(({ state }) => state), ["connecting", "connecting"]);
+});
+
+test("who hears of a change may stop it, or try at once", async () => {
+  const { one, calls } = make({ tell: ({ state }) => state === "waiting" && one.stop() });
+  one.attemptReconnect();
+  await clock.pass(60_000);
+  assert.deepEqual([calls.connect, clock.timers], [1, 0]);
+  const first = make({ tell: ({ state }) => state === "connecting" && first.one.stop() });
+  first.one.attemptReconnect();
+  await clock.pass(60_000);
+  assert.deepEqual([first.calls.health, clock.timers], [0, 0]);
+});
+
+test("a page is not wanted back after a takeover or for its token", async () => {
+  for (const [code, reason] of [[4409, "taken over"], [1008, "authentication failed"], [1000, "Client terminated"]]) {
+    const { one, told } = make({ connect: () => undefined });
+    one.attemptReconnect();
+    await clock.settle();
+    one.opened();
+    one.closed(code, reason);
+    assert.equal(told.at(-1).state, "stopped");
+    assert.equal(clock.timers, 0);
+  }
+});
