@@ -87,6 +87,11 @@ class Running:
     def pid(self) -> int:
         return self.process.pid
 
+    @property
+    def resident_bytes(self) -> int:
+        """Of memory."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * 4096
+
     def wait(self, seconds: float = SECONDS) -> int:
         """Its exit code."""
         code = self.process.wait(seconds)
