@@ -170,11 +170,7 @@ impl Agent {
                 Ok(Some(Event::Ping(_) | Event::Pong(_))) => continue,
                 Ok(Some(Event::Close { code, reason })) => {
                     let code = code.map_or(1005, |code| code.value());
-                    let for_good = self.disconnected
-                        || matches!(
-                            (code, reason),
-                            (1000 | 4409, _) | (1008, "authentication failed")
-                        );
+                    let for_good = self.disconnected || is_final(code, reason);
                     tally.closed(code, Some(reason), now);
                     return (input.len(), self.close(code, !for_good));
                 }
