@@ -149,19 +149,24 @@ def rust_sources(crate: str, folder: Path) -> dict[Module, Source]:
             continue
         root = parts in (("lib",), ("main",))
         module = (crate, *(() if root else parts[:-1] if parts[-1] == "mod" else parts))
-        texts[module] = _NOISE.sub(" ", path.read_text())
+        texts[module] = without_noise(path.read_text())
     test_only = {
         (*module, found[1]) for module, text in texts.items() for found in _TEST_ONLY.finditer(text)
     }
     kept = {
-        module: _without_tests(text)
+        module: without_tests(text)
         for module, text in texts.items()
         if not any(module[:n] in test_only for n in range(2, len(module) + 1))
     }
     return {module: _rust_source(module, text, kept) for module, text in kept.items()}
 
 
-def _without_tests(text: str) -> str:
+def without_noise(text: str) -> str:
+    """Rust without comments and literals, line by line the same."""
+    return _NOISE.sub(lambda found: "\n" * found[0].count("\n") or " ", text)
+
+
+def without_tests(text: str) -> str:
     """Tests stand at the foot of a file."""
     for found in _TEST_ONLY.finditer(text):
         if found[2] == "{":

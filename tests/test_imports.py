@@ -20,7 +20,7 @@ RUST = ["benches/load", "benches/peers/rust", *(f"rust/{path.parent.name}" for p
 
 # What a crate may name of our own: the pure ones below it.
 GROUND = {"dscore-proto", "dscore-wheel"}
-ARROWS = {
+ARROWS: dict[str, set[str]] = {
     "dscore-py": {"dscore-fleet", "dscore-reactor", "dscore-tls", "dscore-traffic", *GROUND},
     "dscore-fleet": {"dscore-traffic", *GROUND},
     "dscore-reactor": {"dscore-traffic", "dscore-tls", *GROUND},
