@@ -1,9 +1,7 @@
 /* The pipelines of a program under its agent: bound and let go, stopped when the server asks.
  *
  * The agent's worker begins it, a thread of its own waits for it: the program's main loop may sleep, the worker goes on. */
-#include "dscore-gst.h"
-
-#include "attachment.h"
+#include "binding-private.h"
 #include "call.h"
 #include "group.h"
 #include "guard.h"
@@ -237,7 +235,7 @@ dscore_gst_binding_new (DscoreAgent *agent)
   return self;
 }
 
-/* Takes those out that `leaves` holds for; they are released without the lock. */
+/* Takes out the attachment of a pipeline, that of a name, and those whose pipeline is gone; they are released without the lock. */
 static GPtrArray *
 take_out (DscoreGstBinding *self, GstPipeline *pipeline, const char *name)
 {
@@ -276,6 +274,17 @@ dscore_gst_binding_add (DscoreGstBinding *self, GstPipeline *pipeline, const cha
   old = take_out (self, pipeline, own);
   g_ptr_array_add (self->attachments, attachment);
   g_mutex_unlock (&self->lock);
+}
+
+DscoreAttachment *
+dscore_gst_binding_lookup (DscoreGstBinding *self, GstPipeline *pipeline)
+{
+  g_autoptr (GPtrArray) attachments = bound (self);
+
+  for (guint i = 0; i < attachments->len; i++)
+    if (dscore_attachment_is_of (attachments->pdata[i], pipeline))
+      return dscore_attachment_ref (attachments->pdata[i]);
+  return NULL;
 }
 
 /**

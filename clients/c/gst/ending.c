@@ -17,7 +17,7 @@ typedef struct {
 
 struct _DscoreEnding {
   GMutex lock;
-  GCond ended;
+  GCond changed;
   guint eos; /* How often it came. */
   GPtrArray *faults;
 };
@@ -38,7 +38,7 @@ dscore_ending_new (void)
   DscoreEnding *ending = g_atomic_rc_box_new0 (DscoreEnding);
 
   g_mutex_init (&ending->lock);
-  g_cond_init (&ending->ended);
+  g_cond_init (&ending->changed);
   ending->faults = g_ptr_array_new_with_free_func (fault_free);
   return ending;
 }
@@ -55,7 +55,7 @@ clear (gpointer data)
   DscoreEnding *ending = data;
 
   g_ptr_array_unref (ending->faults);
-  g_cond_clear (&ending->ended);
+  g_cond_clear (&ending->changed);
   g_mutex_clear (&ending->lock);
 }
 
@@ -88,10 +88,10 @@ dscore_ending_see (DscoreEnding *ending, const DscorePipelineEvent *event)
   g_mutex_lock (&ending->lock);
   if (event->kind == DSCORE_PIPELINE_EOS) {
     ending->eos++;
-    g_cond_broadcast (&ending->ended);
   } else if (event->kind == DSCORE_PIPELINE_ERROR) {
     add_fault (ending, event);
   }
+  g_cond_broadcast (&ending->changed);
   g_mutex_unlock (&ending->lock);
 }
 
@@ -140,10 +140,19 @@ dscore_ending_wait_eos (DscoreEnding *ending, gint64 deadline)
 
   g_mutex_lock (&ending->lock);
   while (ending->eos == 0 && g_get_monotonic_time () < deadline)
-    g_cond_wait_until (&ending->ended, &ending->lock, deadline);
+    g_cond_wait_until (&ending->changed, &ending->lock, deadline);
   eos = ending->eos > 0;
   g_mutex_unlock (&ending->lock);
   return eos;
+}
+
+void
+dscore_ending_wait_over (DscoreEnding *ending)
+{
+  g_mutex_lock (&ending->lock);
+  while (ending->eos == 0 && ending->faults->len == 0)
+    g_cond_wait (&ending->changed, &ending->lock);
+  g_mutex_unlock (&ending->lock);
 }
 
 gboolean

@@ -22,6 +22,9 @@ gboolean      dscore_ending_has_failed (DscoreEnding *ending);
 /* Waits for the end of the stream, or until `deadline`. FALSE: it has not come. */
 gboolean      dscore_ending_wait_eos (DscoreEnding *ending, gint64 deadline);
 
+/* Waits for the end of the stream or an error, without a bound. */
+void          dscore_ending_wait_over (DscoreEnding *ending);
+
 /* The first error, for people; NULL: none. */
 char         *dscore_ending_dup_first_error (DscoreEnding *ending);
 /* The errors of the elements that are not `cameras` but among `all`. */

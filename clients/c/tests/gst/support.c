@@ -235,8 +235,8 @@ subject_stop (Subject *subject, double eos_seconds, double hard_seconds)
   gint64 began = g_get_monotonic_time ();
   DscoreStopReport *report = dscore_stop_run (subject->pipeline, dscore_attachment_get_ending (subject->attachment), &options);
 
-  /* A bound on what it waits for; two busy cores get a second. */
-  g_assert_cmpint (g_get_monotonic_time () - began, <, (gint64) ((hard_seconds + 1) * G_TIME_SPAN_SECOND));
+  /* A bound on what it waits for; a busy machine gets some seconds. */
+  g_assert_cmpint (g_get_monotonic_time () - began, <, (gint64) ((hard_seconds + 3) * G_TIME_SPAN_SECOND));
   g_test_message ("%s", report->message);
   return report;
 }
