@@ -5,6 +5,7 @@
 #include "attachment.h"
 
 #include "call.h"
+#include "log.h"
 #include "stuck.h"
 #include "walk.h"
 
@@ -80,12 +81,13 @@ log_event (DscoreAttachment *attachment, const DscorePipelineEvent *event)
 {
   gboolean is_fault = event->kind == DSCORE_PIPELINE_ERROR || event->kind == DSCORE_PIPELINE_WARNING;
   g_autofree char *words = dscore_pipeline_event_to_string (event);
+  g_autofree char *name = NULL;
 
   if (is_fault && !is_new_fault (attachment, words))
     return;
-  g_log (G_LOG_DOMAIN, is_fault ? G_LOG_LEVEL_WARNING : G_LOG_LEVEL_MESSAGE,
-         "event=pipeline_%s pipeline=%s source=%s message=\"%s\"", dscore_pipeline_kind_to_string (event->kind), attachment->name,
-         event->source, event->message);
+  name = g_strconcat ("pipeline_", dscore_pipeline_kind_to_string (event->kind), NULL);
+  dscore_log (is_fault ? G_LOG_LEVEL_WARNING : G_LOG_LEVEL_INFO, name, "pipeline", attachment->name, "source", event->source,
+              "message", event->message, NULL);
 }
 
 /* In any thread, a streaming thread mostly. */
@@ -121,8 +123,7 @@ warn_of_preroll (DscoreAttachment *attachment, GstPipeline *pipeline)
   }
   names = dscore_names_join (waiting);
   if (waiting->len > 0)
-    g_warning ("event=pipeline_not_playing pipeline=%s waiting=\"%s\" seconds=%d", attachment->name, names,
-               (int) (PREROLL_US / G_TIME_SPAN_SECOND));
+    dscore_log (G_LOG_LEVEL_WARNING, "pipeline_not_playing", "pipeline", attachment->name, "waiting", names, NULL);
 }
 
 static void
@@ -175,7 +176,7 @@ see_state (DscoreAttachment *attachment, GstMessage *message)
   if (old_state == GST_STATE_NULL)
     begin_preroll (attachment);
   if ((gconstpointer) GST_MESSAGE_SRC (message) == attachment->address && new_state == GST_STATE_PLAYING)
-    g_message ("event=pipeline_playing pipeline=%s", attachment->name);
+    dscore_log (G_LOG_LEVEL_INFO, "pipeline_playing", "pipeline", attachment->name, NULL);
 }
 
 static void

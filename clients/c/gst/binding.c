@@ -5,6 +5,7 @@
 #include "call.h"
 #include "group.h"
 #include "guard.h"
+#include "log.h"
 
 /* Of the hard timeout: for the answer to get out, and for the process to end by itself. The share is that of a short one. */
 #define ANSWER_US G_TIME_SPAN_SECOND
@@ -203,10 +204,11 @@ warn_of_times (DscoreConfig *config)
   gint64 hard = dscore_config_get_graceful_shutdown_timeout (config);
   gint64 in_force = dscore_stop_streams_us (wanted, hard - answer_us (hard));
 
+  g_autofree char *words = g_strdup_printf ("%g", (double) in_force / G_TIME_SPAN_SECOND);
+
   if (in_force < wanted)
-    g_warning ("event=pipeline_stop_timeout_too_long pipeline_stop_timeout_sec=%g graceful_shutdown_timeout_sec=%g in_force_sec=%g "
-               "remedy=\"the second must leave the elements and the answer two seconds more\"",
-               (double) wanted / G_TIME_SPAN_SECOND, (double) hard / G_TIME_SPAN_SECOND, (double) in_force / G_TIME_SPAN_SECOND);
+    dscore_log (G_LOG_LEVEL_WARNING, "pipeline_stop_timeout_too_long", "in_force_sec", words, "remedy",
+                "graceful_shutdown_timeout_sec must be two seconds more, for the elements and the answer", NULL);
 }
 
 /**

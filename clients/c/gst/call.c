@@ -4,6 +4,8 @@
  * ends without it (guard.c). */
 #include "call.h"
 
+#include "log.h"
+
 struct _DscoreCall {
   GMutex lock;
   GCond returned;
@@ -45,7 +47,7 @@ dscore_call_start (const char *name, GFunc func, gpointer data, GDestroyNotify d
     g_thread_unref (thread);
   } else {
     /* Never done: to its caller it is a call that hangs, which it has an answer to. */
-    g_warning ("event=no_thread call=%s cause=\"%s\"", name, error->message);
+    dscore_log (G_LOG_LEVEL_WARNING, "no_thread", "call", name, "cause", error->message, NULL);
     dscore_call_unref (call);
   }
   return call;

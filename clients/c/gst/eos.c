@@ -4,6 +4,7 @@
  * holds the call up for as long. */
 #include "eos.h"
 
+#include "log.h"
 #include "walk.h"
 
 #define POLL_US (100 * G_TIME_SPAN_MILLISECOND)
@@ -79,14 +80,14 @@ end_source (gpointer data, gpointer call)
     if (!GST_IS_BIN (end->source) || came_out (end, call))
       return;
     /* Source bins that reconnect by themselves, DeepStream's for RTSP among them, drop it. */
-    g_message ("event=eos_swallowed element=%s", GST_OBJECT_NAME (end->source));
+    dscore_log (G_LOG_LEVEL_INFO, "eos_swallowed", "element", GST_OBJECT_NAME (end->source), NULL);
   }
   /* Not made from GstBaseSrc, and never taught this event, or a bin that keeps it to itself. */
   pads = dscore_walk_src_pads (end->source);
   for (guint i = 0; i < pads->len; i++)
     taken = gst_pad_push_event (pads->pdata[i], gst_event_new_eos ()) || taken;
   if (!taken)
-    g_warning ("event=eos_refused element=%s", GST_OBJECT_NAME (end->source));
+    dscore_log (G_LOG_LEVEL_WARNING, "eos_refused", "element", GST_OBJECT_NAME (end->source), NULL);
 }
 
 DscoreCall *

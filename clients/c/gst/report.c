@@ -3,6 +3,7 @@
  * An element in trouble may warn a thousand times a second; the connection has more to carry. */
 #include "report.h"
 
+#include "log.h"
 #include "stuck.h"
 
 #define EVENTS_PER_SECOND 10
@@ -90,5 +91,5 @@ dscore_reporter_see (DscoreReporter *reporter, const DscorePipelineEvent *event,
   if (kept_back > 0)
     json_object_set_int_member (message, "kept_back", kept_back);
   if (!reporter->send (reporter->data, message))
-    g_debug ("event=pipeline_event_not_sent kind=%s", kind);
+    dscore_log (G_LOG_LEVEL_DEBUG, "pipeline_event_not_sent", "kind", kind, NULL);
 }

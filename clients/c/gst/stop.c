@@ -8,6 +8,7 @@
 
 #include "call.h"
 #include "eos.h"
+#include "log.h"
 #include "streams.h"
 #include "stuck.h"
 #include "walk.h"
@@ -138,11 +139,10 @@ static void
 say (const DscoreStopReport *report)
 {
   if (!report->ok)
-    g_warning ("event=pipeline_hangs message=\"%s\"", report->message);
-  else if (!report->complete)
-    g_warning ("event=pipeline_stopped complete=false message=\"%s\"", report->message);
+    dscore_log (G_LOG_LEVEL_WARNING, "pipeline_hangs", "message", report->message, NULL);
   else
-    g_message ("event=pipeline_stopped complete=true message=\"%s\"", report->message);
+    dscore_log (report->complete ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_WARNING, "pipeline_stopped", "complete",
+                report->complete ? "true" : "false", "message", report->message, NULL);
 }
 
 DscoreStopReport *

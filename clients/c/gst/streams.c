@@ -7,6 +7,7 @@
 #include "call.h"
 #include "eos.h"
 #include "flow.h"
+#include "log.h"
 #include "stuck.h"
 #include "tracks.h"
 #include "walk.h"
@@ -105,6 +106,14 @@ dscore_streams_left (DscoreStreams *streams)
   return MAX (streams->options.deadline - g_get_monotonic_time (), 0);
 }
 
+static void
+log_progress (const char *stage, gint64 left)
+{
+  g_autofree char *seconds = g_strdup_printf ("%.3f", (double) left / G_TIME_SPAN_SECOND);
+
+  dscore_log (G_LOG_LEVEL_INFO, "pipeline_still_stopping", "stage", stage, "seconds_left", seconds, NULL);
+}
+
 gint64
 dscore_streams_next_step (DscoreStreams *streams)
 {
@@ -112,7 +121,7 @@ dscore_streams_next_step (DscoreStreams *streams)
 
   if (now - streams->told >= PROGRESS_US) {
     streams->told = now;
-    g_message ("event=pipeline_still_stopping stage=%s seconds_left=%.3f", streams->stage, (double) left / G_TIME_SPAN_SECOND);
+    log_progress (streams->stage, left);
     if (streams->options.progress != NULL)
       streams->options.progress (streams->stage, left, streams->options.progress_data);
   }
@@ -174,7 +183,7 @@ force (DscoreStreams *streams, GstPad *pad, gboolean hung)
   g_autofree char *name = dscore_walk_pad_name (pad);
   g_autoptr (GstElement) feeder = dscore_walk_upstream (pad);
 
-  g_message ("event=eos_into_idle_pad pad=%s", name);
+  dscore_log (G_LOG_LEVEL_INFO, "eos_into_idle_pad", "pad", name, NULL);
   if (hung && feeder != NULL && !dscore_walk_is_source (feeder))
     g_ptr_array_add (streams->lost, g_strdup_printf ("%s hangs with data for %s", GST_OBJECT_NAME (feeder), name));
   g_hash_table_insert (streams->forced, gst_object_ref (pad), dscore_eos_end_pad (pad));

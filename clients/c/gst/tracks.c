@@ -4,6 +4,7 @@
  * Told what it would have been, they write a track of length zero, and all is well. */
 #include "tracks.h"
 
+#include "log.h"
 #include "walk.h"
 
 /* None of them needs data of its codec in its caps. */
@@ -60,7 +61,7 @@ describe (GstPad *pad, GstPadProbeInfo *info, gpointer data)
     return GST_PAD_PROBE_OK;
   name = dscore_walk_pad_name (pad);
   caps = fitting_caps (pad);
-  g_warning ("event=track_without_data pad=%s described=%s", name, caps == NULL ? "false" : "true");
+  dscore_log (G_LOG_LEVEL_WARNING, "track_without_data", "pad", name, "described", caps == NULL ? "false" : "true", NULL);
   if (caps != NULL)
     send_description (pad, name, caps);
   return GST_PAD_PROBE_REMOVE;

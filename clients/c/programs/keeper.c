@@ -12,6 +12,7 @@
 
 #include "binding-private.h"
 #include "call.h"
+#include "log.h"
 #include "stop.h"
 #include "walk.h"
 
@@ -247,6 +248,14 @@ is_told_within (DscoreKeeper *keeper, gint64 wait)
   return is_told (keeper);
 }
 
+static void
+log_restart (const char *cause, gint64 wait)
+{
+  g_autofree char *seconds = g_strdup_printf ("%g", (double) wait / G_TIME_SPAN_SECOND);
+
+  dscore_log (G_LOG_LEVEL_WARNING, "pipeline_restarts", "cause", cause, "seconds", seconds, NULL);
+}
+
 /* Whether another one is to be built, after a wait. */
 static gboolean
 goes_on (DscoreKeeper *keeper, guint *attempt, gint64 held)
@@ -264,7 +273,7 @@ goes_on (DscoreKeeper *keeper, guint *attempt, gint64 held)
   *attempt = held >= HELD_US ? 0 : *attempt;
   wait = MIN (BASE_US << *attempt, CAP_US);
   *attempt = MIN (*attempt + 1, 16);
-  g_warning ("event=pipeline_restarts cause=\"%s\" seconds=%g", keeper->cause, (double) wait / G_TIME_SPAN_SECOND);
+  log_restart (keeper->cause, wait);
   return !is_told_within (keeper, wait);
 }
 
