@@ -230,7 +230,7 @@ def test_a_long_drain_gets_the_time_it_asks_for(
     """The end of stream takes 3 s, the server's own patience is 1.5 s: progress is told at 1 s."""
     serving = serve(env={"DSCORE_SHUTDOWN__TIMEOUT": "1.5s"})
     launch = "videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink sync=true"
-    env = {"DSCORE_AGENT_PIPELINE_STOP_TIMEOUT_SEC": "3"}
+    env = {"DSCORE_AGENT_PIPELINE_STOP_TIMEOUT_SEC": "3", "G_MESSAGES_DEBUG": "dscore"}
     program = run(shape(build, launch), serving, **env)
     program.prints("pipeline_playing")
     assert serving.stop() == 0

@@ -133,7 +133,7 @@ dscore_keeper_new (DscoreAgent *agent, const char *launch, GError **error)
   keeper->agent = g_object_ref (agent);
   keeper->binding = dscore_gst_binding_new (agent);
   keeper->launch = g_strdup (launch);
-  if (build (keeper, error))
+  if (gst_init_check (NULL, NULL, error) && build (keeper, error))
     return keeper;
   dscore_keeper_unref (keeper);
   return NULL;
