@@ -56,6 +56,14 @@ def c_build() -> Path:
     return build_c()
 
 
+@pytest.fixture(scope="session")
+def c_gst_build(c_build: Path) -> Path:
+    """The same, with libdscore-gst in it."""
+    if not (c_build / "gst" / "libdscore-gst-1.0.so").exists():
+        pytest.skip("no headers of GStreamer to build clients/c/gst: make setup-c")
+    return c_build
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
     """Starts `python -m dscore serve` with these arguments, as often as called.

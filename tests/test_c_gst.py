@@ -6,21 +6,18 @@ from pathlib import Path
 
 import pytest
 
-import c_build
+from c_client import needs_c
+
+pytestmark = needs_c
 
 SECONDS = 120
 
 
-@pytest.fixture(scope="module")
-def build() -> Path:
-    return c_build.built("gstreamer-1.0")
-
-
 @pytest.mark.parametrize("name", ["stop", "ends", "hangs"])
-def test_the_unit_tests_in_c(build: Path, name: str) -> None:
+def test_the_unit_tests_in_c(c_gst_build: Path, name: str) -> None:
     """All of them pass; what one of them skips, it says why."""
     done = subprocess.run(
-        [str(build / "tests" / "gst" / f"test-gst-{name}")],
+        [str(c_gst_build / "tests" / "gst" / f"test-gst-{name}")],
         capture_output=True,
         text=True,
         errors="replace",

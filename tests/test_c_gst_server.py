@@ -1,5 +1,5 @@
-"""Pipelines in C under the real server: a program of deepstream-app's shape, the agent as a program,
-and the libraries from Python. What a server orders, a signal, a pipe that nothing reads."""
+"""Pipelines in C under the real server: a program of deepstream-app's shape, the agent as a program
+and the libraries from Python."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import c_build
+from c_client import ROOT, needs_c
 from dscore_agent import Exit
 from pipelines import sound_frames
 from serving import Serving, clean_environment
@@ -22,15 +22,12 @@ from waiting import wait_until
 CAMERA = "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=30/1"
 RECORDER = "x264enc tune=zerolatency ! mp4mux ! filesink location"
 DEAF = f"{CAMERA} ! queue max-size-buffers=2 ! appsink name=deaf max-buffers=1 sync=false"
-RECORDER_PY = c_build.ROOT / "clients" / "c" / "examples" / "recorder.py"
+RECORDER_PY = ROOT / "clients" / "c" / "examples" / "recorder.py"
 SECONDS = 30.0
 
+pytestmark = needs_c
+
 Serve = Callable[..., Serving]
-
-
-@pytest.fixture(scope="module")
-def build() -> Path:
-    return c_build.built("gstreamer-1.0")
 
 
 class Program:
@@ -42,7 +39,11 @@ class Program:
         url = {"DSCORE_AGENT_URL": serving.ws, "DSCORE_AGENT_INSTANCE_ID": "camera-1"}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=directory, env=clean_environment({**url, **env}), stdout=log, stderr=log
+                command,
+                cwd=directory,
+                env=clean_environment({**url, **env}),
+                stdout=log,
+                stderr=log,
             )
 
     @property
@@ -111,7 +112,7 @@ def terminated(serving: Serving) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def full_file(directory: Path) -> Iterator[tuple[str, int]]:
-    """A sink that hangs for good once its pipe is full, and the end to wait for its first byte at."""
+    """A sink that hangs for good once its pipe is full, and where its first byte comes out."""
     path = directory / "pipe"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -132,11 +133,11 @@ def begun(reader: int) -> None:
 
 
 def test_a_drain_stops_every_pipeline_of_a_program_with_a_main_loop(
-    build: Path, serving: Serving, run: Run, tmp_path: Path
+    c_gst_build: Path, serving: Serving, run: Run, tmp_path: Path
 ) -> None:
     """Its watch ends at the end of stream, its loop quits, and the answer gets out all the same."""
     paths = [tmp_path / f"{number}.mp4" for number in range(3)]
-    program = run(shape(build, *(f"{CAMERA} ! {RECORDER}={path}" for path in paths)), serving)
+    program = run(shape(c_gst_build, *(f"{CAMERA} ! {RECORDER}={path}" for path in paths)), serving)
     for path in paths:
         recording(path)
     assert serving.stop() == 0
@@ -148,10 +149,10 @@ def test_a_drain_stops_every_pipeline_of_a_program_with_a_main_loop(
 
 
 def test_the_answer_gets_out_while_the_main_loop_sleeps(
-    build: Path, lasting: Serving, run: Run, tmp_path: Path
+    c_gst_build: Path, lasting: Serving, run: Run, tmp_path: Path
 ) -> None:
     path = tmp_path / "out.mp4"
-    program = run(shape(build, "--sleep-sec", "60", f"{CAMERA} ! {RECORDER}={path}"), lasting)
+    program = run(shape(c_gst_build, "--sleep-sec", "60", f"{CAMERA} ! {RECORDER}={path}"), lasting)
     program.prints("asleep")
     recording(path)
     answer = terminated(lasting)
@@ -162,10 +163,12 @@ def test_the_answer_gets_out_while_the_main_loop_sleeps(
 
 
 def test_a_pipeline_that_was_built_anew_is_stopped(
-    build: Path, lasting: Serving, run: Run, tmp_path: Path
+    c_gst_build: Path, lasting: Serving, run: Run, tmp_path: Path
 ) -> None:
     path = tmp_path / "out.mp4"
-    program = run(shape(build, "--recreate-sec", "2", f"{CAMERA} ! {RECORDER}={path}"), lasting)
+    program = run(
+        shape(c_gst_build, "--recreate-sec", "2", f"{CAMERA} ! {RECORDER}={path}"), lasting
+    )
     program.prints("recreated", 2)
     recording(path)
     answer = terminated(lasting)
@@ -176,10 +179,10 @@ def test_a_pipeline_that_was_built_anew_is_stopped(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_finishes_the_recording(
-    build: Path, lasting: Serving, run: Run, tmp_path: Path, number: signal.Signals
+    c_gst_build: Path, lasting: Serving, run: Run, tmp_path: Path, number: signal.Signals
 ) -> None:
     path = tmp_path / "out.mp4"
-    program = run(shape(build, f"{CAMERA} ! {RECORDER}={path}"), lasting)
+    program = run(shape(c_gst_build, f"{CAMERA} ! {RECORDER}={path}"), lasting)
     recording(path)
     program.process.send_signal(number)
     assert program.wait() == Exit.STOPPED, program.output
@@ -187,11 +190,11 @@ def test_a_signal_finishes_the_recording(
 
 
 def test_a_stream_that_does_not_end_is_named_and_the_others_are_whole(
-    build: Path, lasting: Serving, run: Run, tmp_path: Path
+    c_gst_build: Path, lasting: Serving, run: Run, tmp_path: Path
 ) -> None:
     path = tmp_path / "out.mp4"
     env = {"DSCORE_AGENT_PIPELINE_STOP_TIMEOUT_SEC": "2"}
-    program = run(shape(build, f"{CAMERA} ! {RECORDER}={path}", DEAF), lasting, **env)
+    program = run(shape(c_gst_build, f"{CAMERA} ! {RECORDER}={path}", DEAF), lasting, **env)
     recording(path)
     answer = terminated(lasting)
     assert (answer["outcome"], answer["complete"]) == ("acked", False)
@@ -202,7 +205,7 @@ def test_a_stream_that_does_not_end_is_named_and_the_others_are_whole(
 
 
 def test_a_pipeline_that_hangs_is_named_and_the_process_ends_by_force(
-    build: Path, lasting: Serving, run: Run, tmp_path: Path
+    c_gst_build: Path, lasting: Serving, run: Run, tmp_path: Path
 ) -> None:
     """Its main thread would wait for the element for good; the recording beside it is whole."""
     path = tmp_path / "out.mp4"
@@ -212,7 +215,7 @@ def test_a_pipeline_that_hangs_is_named_and_the_process_ends_by_force(
     }
     with full_file(tmp_path) as (stuck, reader):
         launches = (f"{CAMERA} ! {RECORDER}={path}", f"videotestsrc is-live=true ! {stuck}")
-        program = run(shape(build, *launches), lasting, **limits)
+        program = run(shape(c_gst_build, *launches), lasting, **limits)
         begun(reader)
         recording(path)
         answer = terminated(lasting)
@@ -225,23 +228,23 @@ def test_a_pipeline_that_hangs_is_named_and_the_process_ends_by_force(
 
 
 def test_a_long_drain_gets_the_time_it_asks_for(
-    build: Path, serve: Serve, run: Run, tmp_path: Path
+    c_gst_build: Path, serve: Serve, run: Run, tmp_path: Path
 ) -> None:
     """The end of stream takes 3 s, the server's own patience is 1.5 s: progress is told at 1 s."""
     serving = serve(env={"DSCORE_SHUTDOWN__TIMEOUT": "1.5s"})
     launch = "videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink sync=true"
     env = {"DSCORE_AGENT_PIPELINE_STOP_TIMEOUT_SEC": "3", "G_MESSAGES_DEBUG": "dscore"}
-    program = run(shape(build, launch), serving, **env)
+    program = run(shape(c_gst_build, launch), serving, **env)
     program.prints("pipeline_playing")
     assert serving.stop() == 0
     assert program.wait() == Exit.INCOMPLETE, program.output
 
 
 def test_the_program_in_c_records_to_the_last_frame(
-    build: Path, serving: Serving, run: Run, tmp_path: Path
+    c_gst_build: Path, serving: Serving, run: Run, tmp_path: Path
 ) -> None:
     path = tmp_path / "out.mp4"
-    program = run(agent(build, "--pipeline", f"{CAMERA} ! {RECORDER}={path}"), serving)
+    program = run(agent(c_gst_build, "--pipeline", f"{CAMERA} ! {RECORDER}={path}"), serving)
     recording(path)
     assert serving.stop() == 0
     assert program.wait() == Exit.STOPPED, program.output
@@ -263,9 +266,9 @@ def test_the_program_in_c_records_to_the_last_frame(
     ids=["file", "live", "failed", "not-started"],
 )
 def test_a_pipeline_that_ends_unasked_ends_the_program(
-    build: Path, lasting: Serving, tmp_path: Path, launch: str, code: Exit, cause: str
+    c_gst_build: Path, lasting: Serving, tmp_path: Path, launch: str, code: Exit, cause: str
 ) -> None:
-    program = Program(agent(build, "--pipeline", launch), lasting, tmp_path)
+    program = Program(agent(c_gst_build, "--pipeline", launch), lasting, tmp_path)
     try:
         assert program.wait() == code, program.output
         assert cause in program.output
@@ -275,18 +278,20 @@ def test_a_pipeline_that_ends_unasked_ends_the_program(
 
 
 def test_a_description_that_makes_no_pipeline_is_a_usage_error(
-    build: Path, lasting: Serving, tmp_path: Path
+    c_gst_build: Path, lasting: Serving, tmp_path: Path
 ) -> None:
-    program = Program(agent(build, "--pipeline", "no-such-element ! fakesink"), lasting, tmp_path)
+    program = Program(
+        agent(c_gst_build, "--pipeline", "no-such-element ! fakesink"), lasting, tmp_path
+    )
     assert program.wait() == 2, program.output
     assert "no-such-element" in program.output
 
 
 def test_a_pipeline_that_fails_is_built_anew_where_wished(
-    build: Path, lasting: Serving, run: Run
+    c_gst_build: Path, lasting: Serving, run: Run
 ) -> None:
     launch = "videotestsrc is-live=true ! identity error-after=40 name=broken ! fakesink"
-    command = agent(build, "--pipeline", launch, "--set", "pipeline_restart=true")
+    command = agent(c_gst_build, "--pipeline", launch, "--set", "pipeline_restart=true")
     program = run(command, lasting)
     program.prints("pipeline_restarts")
     program.prints("pipeline_playing", 2)
@@ -296,13 +301,13 @@ def test_a_pipeline_that_fails_is_built_anew_where_wished(
 
 
 def test_the_libraries_from_python(
-    build: Path, serving: Serving, run: Run, tmp_path: Path
+    c_gst_build: Path, serving: Serving, run: Run, tmp_path: Path
 ) -> None:
     """Through GObject introspection, with nothing of dscore's Python packages."""
     pytest.importorskip("gi", reason="GStreamer for Python is not installed: make setup-gst")
-    if not (build / "gst" / "DscoreGst-1.0.typelib").exists():
+    if not (c_gst_build / "gst" / "DscoreGst-1.0.typelib").exists():
         pytest.skip("g-ir-scanner is not installed: make setup-c")
-    libraries = f"{build / 'src'}:{build / 'gst'}"
+    libraries = f"{c_gst_build / 'src'}:{c_gst_build / 'gst'}"
     env = {"LD_LIBRARY_PATH": libraries, "GI_TYPELIB_PATH": libraries}
     path = tmp_path / "out 4 ! 1.mp4"
     program = run([sys.executable, str(RECORDER_PY), path.name], serving, **env)
