@@ -1,4 +1,4 @@
-"""The C client from Python, through GObject introspection: a camera that is recorded under an agent.
+"""The C client from Python, through GObject introspection: a camera, recorded under an agent.
 
 python -m dscore serve                             # in one terminal
 python clients/c/examples/recorder.py out.mp4      # in another one
