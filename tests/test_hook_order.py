@@ -9,7 +9,7 @@ from typing import Any
 
 import fake_core
 from dscore.policy import Policy
-from dscore.server.agents import Agent
+from dscore.policy.agent import Agent
 from fake_core import Closed, Missed, Opened, introduction, message
 from faked import FakeServer, eventually, running
 

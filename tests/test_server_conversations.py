@@ -6,7 +6,7 @@ import pytest
 
 import fake_core
 from dscore.policy import Policy
-from dscore.server.agents import Agent
+from dscore.policy.agent import Agent
 from dscore.server.hooks import MAX_WAITING
 from fake_core import Message, introduction, message
 from faked import FakeServer, eventually, running

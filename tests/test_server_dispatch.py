@@ -5,7 +5,7 @@ import pytest
 
 import fake_core
 from dscore.policy import Policy
-from dscore.server.agents import Agent
+from dscore.policy.agent import Agent
 from fake_core import Answer, Beat, Closed, LastSeen, Missed, Opened, Outcome, Progress
 from faked import FakeServer, eventually, running
 

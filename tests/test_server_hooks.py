@@ -12,7 +12,7 @@ import uvloop
 
 import fake_core
 from dscore.policy import Candidate, Policy
-from dscore.server.agents import Agent
+from dscore.policy.agent import Agent
 from dscore.server.hooks import Hooks
 from dscore.server.tasks import Tasks
 from fake_core import introduction, message

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import fake_core
-from dscore.server.agents import Agent
+from dscore.policy.agent import Agent
 from dscore.store import Entry, open_store
 from fake_core import introduction
 from faked import FakeServer, eventually, running

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
         UnknownAgentError,
     )
     from dscore.policy import Candidate, Policy
+    from dscore.policy.agent import Agent, Termination
     from dscore.policy.drain import DrainReport, DrainStatus
-    from dscore.server import Agent, Server, Termination
+    from dscore.server import Server
     from dscore.store import MemoryStore, Session, Store, open_store
 
 __all__ = [
@@ -74,7 +75,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Agent": "server",
+    "Agent": "policy.agent",
     "Candidate": "policy",
     "Config": "config",
     "DrainReport": "policy.drain",
@@ -84,7 +85,7 @@ _HOMES = {
     "Server": "server",
     "Session": "store",
     "Store": "store",
-    "Termination": "server",
+    "Termination": "policy.agent",
     "__version__": "_core",
     "open_store": "store",
 }

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
+    from dscore.policy.agent import Agent
     from dscore.policy.drain import DrainReport
-    from dscore.server.agents import Agent
 
 __all__ = ["Candidate", "Policy"]
 

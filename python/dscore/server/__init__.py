@@ -9,7 +9,7 @@ told and asked), `timers` (how long it may be away), `terminations` and `drainin
 ask which dialect a connection speaks: the core makes the same messages of both.
 """
 
-from dscore.server.agents import Agent, Outbox, Termination
+from dscore.policy.agent import Agent, Outbox, Termination
 from dscore.server.server import Server
 
 __all__ = ["Agent", "Outbox", "Server", "Termination"]

@@ -3,11 +3,11 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from dscore.clock import Seconds, WallClock, wall
+from dscore.policy.agent import Agent, AgentServer
 from dscore.registry import AgentRecord, Registry
-from dscore.server.agents import Agent
 from dscore.server.chatter import Chatter
 from dscore.server.clock import Clock
 from dscore.server.deliveries import Deliveries
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from dscore.auth import Tokens
     from dscore.config import Config
     from dscore.policy.liveness import Liveness
-    from dscore.server import Server
-    from dscore.server.draining import Draining
     from dscore.server.hooks import Hooks
     from dscore.server.tasks import Tasks
     from dscore.store import Store
@@ -47,12 +45,19 @@ class Counters:
     clock_steps_total: int = 0
 
 
+class ServerHandle(AgentServer, Protocol):
+    """What the parts need of the server above them."""
+
+    @property
+    def uptime(self) -> float: ...
+
+
 @dataclass(slots=True)
 class Context:
     """One server's parts and its present settings. `config` and the tokens change on a reload: read
     them here."""
 
-    server: "Server"
+    server: ServerHandle
     config: "Config"
     pool: "ReactorPool"
     registry: Registry
@@ -68,7 +73,6 @@ class Context:
     gate: "Gate" = "open"
     stopping_since: float | None = None
     """When the drain, or the close, began: seconds of `clock`."""
-    draining: "Draining | None" = None
     sent_away: frozenset[int] = frozenset()
     """Connections that maintenance has begun to close; numbers are never used again."""
     emptied: asyncio.Event = field(default_factory=asyncio.Event)

@@ -9,6 +9,7 @@ from dscore.policy.admission import leave_session
 from dscore.registry import AgentRecord
 from dscore.server.context import Context
 from dscore.server.conversations import Conversations
+from dscore.server.draining import Draining
 from dscore.server.hooks import raise_later
 from dscore.server.introductions import Introductions
 from dscore.server.keeping import drop_configs, keep
@@ -61,6 +62,8 @@ class Dispatch:
         self._requests = requests
         self._timers = timers
         self._bridge = bridge
+        self.draining: Draining | None = None
+        """The drain, which hears of outcomes and ends; None before one has begun."""
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             core.Opened: introductions.opened,
             core.Connected: onlookers.connected,
@@ -193,8 +196,8 @@ class Dispatch:
         if not drain:
             self._terminations.outcome(event)
             self._spare(record, conn, now)
-        elif context.draining is not None:
-            context.draining.outcome(conn, outcome, latency_ms, words)
+        elif self.draining is not None:
+            self.draining.outcome(conn, outcome, latency_ms, words)
 
     def _not_terminated(self, record: AgentRecord | None, event: "Outcome", now: int) -> None:
         if record is not None and record.conn == event.conn:
@@ -233,8 +236,8 @@ class Dispatch:
         registry.close(conn)
         self._terminations.closed(conn)
         self._requests.closed(conn)
-        if context.draining is not None:
-            context.draining.closed(conn)
+        if self.draining is not None:
+            self.draining.closed(conn)
         if registry.is_empty():
             context.emptied.set()
 

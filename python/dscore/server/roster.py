@@ -7,9 +7,9 @@ from dscore.agent_ids import trimmed
 from dscore.arguments import number
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.log import get_logger
+from dscore.policy.agent import Agent, Outbox, Termination
 from dscore.policy.drain import MAX_TIMEOUT
 from dscore.registry import AgentRecord, Counts, Dialect, Registry
-from dscore.server.agents import Agent, Outbox, Termination
 from dscore.server.outgoing import Audience, Message
 from dscore.server.parts import Parts
 from dscore.server.recorder import read_timeline

@@ -300,14 +300,14 @@ class Server(Roster):
             intent = intent or self._config.shutdown.intent
             draining = Draining(parts.context, parts.watchers, intent, seconds)
             draining.begin()
-            parts.context.draining = draining
+            parts.dispatch.draining = draining
             self._drain_task = asyncio.create_task(self._run_drain(draining), name="drain")
         # A caller that is cancelled does not stop the drain.
         return await asyncio.shield(self._drain_task)
 
     def drain_status(self) -> DrainStatus | None:
         """How far the drain is; None before one has begun."""
-        draining = None if self._parts is None else self._parts.context.draining
+        draining = None if self._parts is None else self._parts.dispatch.draining
         return None if draining is None else draining.drain.status()
 
     def reload(self, config: Config) -> Changes:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from dscore.server.agents import Termination
+from dscore.policy.agent import Termination
 from dscore.server.recorder import MAX_TEXT
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""The public handle of one agent."""
+"""The public handle of one agent, and what it needs of a server."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import orjson
 
@@ -11,7 +11,6 @@ from dscore.registry import AgentRecord, Dialect, State
 
 if TYPE_CHECKING:
     from dscore.policy.drain import OutcomeName
-    from dscore.server.roster import Roster
 
 
 class Termination(NamedTuple):
@@ -34,13 +33,31 @@ class Outbox(NamedTuple):
     dropped: int
 
 
+class AgentServer(Protocol):
+    """What the handles of a server's agents ask of it; `dscore.Server` fits."""
+
+    def unix_time(self, pool_ms: int) -> float: ...
+    def outbox(self, agent_id: str) -> Outbox: ...
+    def send_message(
+        self, agent_id: str, message: Mapping[str, Any] | bytes, *, namespace: str
+    ) -> bool: ...
+    async def send_kept(
+        self, agent_id: str, message: Mapping[str, Any] | bytes, *, namespace: str
+    ) -> bool: ...
+    async def request(
+        self, agent_id: str, event: str, data: Any, *, namespace: str, timeout: float | None
+    ) -> Any: ...
+    async def terminate(self, agent_id: str, *, timeout: float | None) -> Termination: ...
+    def close_connection(self, conn: int, code: int, reason: str) -> None: ...
+
+
 class Agent:
     """One agent, as long as it is known. Made on demand and cheap: two handles of the same agent
     are equal."""
 
     __slots__ = ("_record", "_server")
 
-    def __init__(self, server: "Roster", record: AgentRecord) -> None:
+    def __init__(self, server: AgentServer, record: AgentRecord) -> None:
         self._server = server
         self._record = record
 
@@ -167,7 +184,7 @@ class Agent:
         Args:
             event: its name.
             data: its argument: JSON, with `bytes` anywhere in it. None: it has none.
-            namespace: nobody acks in one that the agent has not joined.
+            namespace: in one that the agent has not joined there is no ack.
             timeout: seconds; 30 if left out.
 
         Returns:
