@@ -1,5 +1,6 @@
 """What is typed behind the agent's command."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dscore_agent.cli import run
 from dscore_agent.cli.arguments import Arguments, help_text, parse
 from dscore_agent.cli.errors import CommandError
 from serving import clean_environment
+from waiting import wait_until
 
 PROGRAM = [sys.executable, "-m", "dscore_agent"]
 
@@ -149,3 +151,26 @@ def test_words_are_utf_8_in_every_locale_or_refused_in_a_sentence(environ: dict[
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
     assert b"must be an address such as" in done.stderr
     assert "카메라".encode() in done.stderr or ascii("카메라")[1:-1].encode() in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_an_agent_with_closed_streams_ends_as_any_other(closed: str) -> None:
+    command = f"exec {' '.join(PROGRAM)} --url ws://127.0.0.1:1 {closed}"
+    process = subprocess.Popen(["sh", "-c", command], env=clean_environment({}))
+    try:
+        # The loop's own handlers are there once it has a selector of its own.
+        wait_until(lambda: "eventpoll" in descriptors(process.pid), "loop", 30.0)
+        process.terminate()
+        assert process.wait(20.0) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def descriptors(pid: int) -> str:
+    """What the descriptors of a process lead to."""
+    found = []
+    for link in Path(f"/proc/{pid}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            found.append(str(link.readlink()))
+    return " ".join(found)

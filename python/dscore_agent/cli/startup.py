@@ -9,6 +9,11 @@ means the exit, with 0. The loop replaces these handlers one by one, without a m
 # What `signal` is made of: that wants enums, which take as long as all that runs before this.
 import _signal as signal  # type: ignore[import-not-found]
 import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
 def begin() -> None:
@@ -27,6 +32,13 @@ def _fill_streams() -> None:
         # Python makes it one that a program started from here does not have.
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
+    # Python has None for one that was closed when it began.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+
+
+def _nowhere() -> "TextIO":
+    return open(os.devnull, "w", errors="backslashreplace")
 
 
 def _leave(number: int, frame: object) -> None:
