@@ -18,7 +18,7 @@ use dscore_proto::mask::apply_mask;
 use dscore_reactor::broadcast::TerminateFrame;
 use dscore_reactor::dialect::Form;
 use dscore_reactor::outbox::Outbox;
-use dscore_reactor::wheel::{Key, Wheel};
+use dscore_wheel::{Key, Wheel};
 use uuid::Uuid;
 
 const LIMITS: Limits = Limits {

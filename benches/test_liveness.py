@@ -24,7 +24,6 @@ from benches.ledger import Figures, Ledger
 from benches.noise import Busy
 from benches.programs import Programs
 from dscore import log
-from dscore.registry import AgentRecord
 from dscore.store import Session, StoredAgent
 from dscore.store.sqlite import SqliteStore
 
@@ -75,11 +74,14 @@ async def _end_graces(armed: int) -> list[float]:
         pool = context.pool
         first = pool.now_ms() + armed // 15  # by then they are armed: it takes some µs each
         for number in range(armed):
-            record = AgentRecord(f"agent-{number}")
-            deadline = first + number * SPREAD_MS // armed
-            context.liveness.introduced(record, 0)
-            context.liveness.lost(record, deadline - grace_ms)
-            deadlines[record.agent_id] = deadline
+            agent_id = f"agent-{number}"
+            deadlines[agent_id] = deadline = first + number * SPREAD_MS // armed
+            context.fleet.open(number + 1, "10.0.0.1")
+            introduced = context.fleet.introduce(number + 1, agent_id, "app_ready", 0)
+            assert introduced is not None
+            context.fleet.release(introduced.agent, 0)
+            context.fleet.feed(introduced.agent, "lost", deadline - grace_ms)
+            context.fleet.close(number + 1)
         gc.collect()
         gc.freeze()  # as `serve` does with the fleet it knows from its store
         server._running.timers.rearm(pool.now_ms())

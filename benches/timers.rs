@@ -10,7 +10,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use dscore_benches::{ask, per_item, timed};
-use dscore_reactor::wheel::{self, Wheel};
+use dscore_wheel::{self as wheel, Wheel};
 use tokio::time::Instant;
 use tokio_util::time::{DelayQueue, delay_queue};
 

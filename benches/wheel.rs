@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use dscore_benches::{ask, per_item, timed};
-use dscore_reactor::wheel::{Key, Wheel};
+use dscore_wheel::{Key, Wheel};
 
 const ARMED: usize = 1_000_000;
 const MINUTE: u64 = 60_000;

@@ -15,9 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Generic, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 __version__ = "0.0.0"
 build_profile = "debug"
@@ -417,35 +415,6 @@ class ReactorPool:
             self.closed = True
             os.close(self._read)
             os.close(self._write)
-
-
-class Wheel(Generic[T]):
-    """A wheel of one level: a dictionary."""
-
-    def __init__(self, now_ms: int) -> None:
-        self._armed: dict[int, tuple[int, T]] = {}
-        self._keys = count(1)
-
-    def arm(self, deadline_ms: int, value: T) -> int:
-        key = next(self._keys)
-        self._armed[key] = (deadline_ms, value)
-        return key
-
-    def cancel(self, key: int) -> T | None:
-        armed = self._armed.pop(key, None)
-        return None if armed is None else armed[1]
-
-    def next_expiration(self) -> int | None:
-        return min((deadline for deadline, _ in self._armed.values()), default=None)
-
-    def advance(self, now_ms: int) -> list[T]:
-        due = sorted(
-            (deadline, key) for key, (deadline, _) in self._armed.items() if deadline <= now_ms
-        )
-        return [self._armed.pop(key)[1] for _, key in due]
-
-    def __len__(self) -> int:
-        return len(self._armed)
 
 
 def introduction(conn: int, kind: str, **fields: object) -> Introduction:

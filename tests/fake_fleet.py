@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -139,8 +140,11 @@ class FakeFleet:
     def connected_ids(self) -> list[str]:
         return [agent.id for agent in self.by_id.values() if agent.connected]
 
-    def agents(self) -> list[FakeAgent]:
-        return list(self.by_id.values())
+    def states(self) -> Counter[str]:
+        return Counter(agent.state for agent in self.by_id.values())
+
+    def page(self, **query: Any) -> tuple[list[FakeAgent], bool]:
+        return paged(list(self.by_id.values()), **query)
 
     def agent(self, agent_id: str) -> FakeAgent | None:
         return self.by_id.get(agent_id)
@@ -215,3 +219,50 @@ class FakeFleet:
         if agent is None:
             raise UnknownAgentError(agent_id)
         return agent
+
+
+def sort_value(agent: Any, sort: str) -> tuple[Any, str]:
+    """What an agent is sorted by."""
+    name = sort.removeprefix("-")
+    if name == "id":
+        return "", agent.id
+    return getattr(agent, name) or 0.0, agent.id
+
+
+def paged(
+    agents: list[Any],
+    *,
+    status: str | None = None,
+    state: str | None = None,
+    reason: str | None = None,
+    dialect: str | None = None,
+    labels: Sequence[tuple[str, str | None]] = (),
+    text: str | None = None,
+    sort: str = "id",
+    limit: int = 100,
+    after: tuple[Any, str] | None = None,
+) -> tuple[list[Any], bool]:
+    """A page as it could not be simpler: what the fleet's own is compared with."""
+    needle = (text or "").casefold()
+    found = [
+        agent
+        for agent in agents
+        if status in (None, agent.status)
+        and state in (None, agent.state)
+        and reason in (None, agent.reason_code)
+        and dialect in (None, agent.dialect)
+        and all(
+            name in agent.labels if value is None else agent.labels.get(name) == value
+            for name, value in labels
+        )
+        and (needle in agent.id.casefold() or needle in (agent.ip or ""))
+    ]
+    descending = sort.startswith("-")
+    found.sort(key=lambda agent: sort_value(agent, sort), reverse=descending)
+    if after is not None:
+        found = [
+            agent
+            for agent in found
+            if (sort_value(agent, sort) < after if descending else sort_value(agent, sort) > after)
+        ]
+    return found[:limit], len(found) > limit

@@ -8,8 +8,8 @@ import pytest
 
 from dscore.cli import options, run
 from dscore.http.listing import Sort
-from dscore.messages import ReasonCode, Status
-from dscore.registry import Dialect, State
+from dscore.messages import Dialect, ReasonCode, Status
+from dscore.policy.liveness import State
 
 Invoke = Callable[..., tuple[int, str]]
 

@@ -10,8 +10,8 @@ from dscore.http.health import SAMPLE_SECONDS, SystemSampler
 from dscore.messages import Refusal, parse
 from dscore.messages.inbound import MAX_CONFIG
 from dscore.policy import Candidate, Policy
-from dscore.registry import WINDOW
 from dscore.server.chatter import LINES_A_SECOND
+from dscore.server.watchers import WINDOW
 from fake_core import introduction, message
 from faked import FakeServer, eventually, running
 

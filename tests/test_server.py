@@ -294,8 +294,7 @@ async def test_nothing_is_left_of_agents_that_come_and_go() -> None:
             await server.introduce(conn, f"a{conn % 10}")
             server.pool.push(Closed(conn))
         await server.happen()
-        registry = server._registry
-        assert len(registry.agents) == 10
-        assert registry.counts().total == 0
-        assert not registry.watchers
+        assert len(server._fleet) == 10
+        assert server.counts().total == 0
+        assert not server._fleet.is_watched()
         assert not server._tasks

@@ -72,9 +72,9 @@ async def test_liveness_4_the_grace_of_the_last_heartbeat_counts_though_it_was_n
         await server.introduce(1, "a")
         last = server.pool.now_ms() - 1_000
         await server.happen(Closed(1, heartbeat_ms=last))
-        assert server._running.context.liveness.next_deadline() == pytest.approx(
-            last + 60_000, abs=1
-        )
+        fleet = server._running.context.fleet
+        assert fleet.expire(last + 59_998, 1) == []
+        assert [agent.agent_id for agent in fleet.expire(last + 60_001, 1)] == ["a"]
 
 
 async def test_a_termination_is_seen_until_its_outcome() -> None:

@@ -7,7 +7,7 @@ import pytest
 import fake_core
 from dscore.policy import Policy
 from dscore.policy.drain import DrainReport
-from dscore.registry import WINDOW
+from dscore.server.watchers import WINDOW
 from fake_core import Closed, Outcome, introduction, message
 from faked import FakeServer, eventually, running
 

@@ -73,7 +73,7 @@ async def test_a_generation_grows_across_restarts(path: str) -> None:
     for generation in (1, 2, 3):
         async with started(path) as server:
             await server.introduce(1, "a")
-            assert server._registry.agents["a"].generation == generation
+            assert known(server, "a")._record.generation == generation
             await crash(server)
 
 

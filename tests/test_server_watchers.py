@@ -1,4 +1,5 @@
 import json
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fake_core
+from dscore._core import AgentRow
 from dscore.config import Config
 from dscore.messages import WatchFilter
-from dscore.registry import WINDOW, AgentRecord, Registry
+from dscore.policy.liveness import new_fleet
 from dscore.server import watchers as watchers_module
-from dscore.server.watchers import Watchers
+from dscore.server.watchers import WINDOW, Watchers
 from fake_core import introduction, message
 from faked import FakeServer, eventually, running
 
@@ -258,20 +260,21 @@ class Page:
     """One watcher and what it hears, with no server: it reads when the test says so."""
 
     def __init__(self) -> None:
-        self.registry = Registry()
+        self.fleet = new_fleet()
+        self.conns = count(2)
         self.heard: list[dict[str, Any]] = []
         self.owed: list[int] = []
         self.watchers = Watchers(
             SimpleNamespace(  # type: ignore[arg-type]
-                registry=self.registry,
+                fleet=self.fleet,
                 config=Config(),
                 pool=self,
                 hooks=SimpleNamespace(on_status_change=None),
                 unix=lambda ms: ms / 1000,
             )
         )
-        self.registry.open(1, "10.0.0.1", None)
-        self.registry.watch(1, WatchFilter())
+        self.fleet.open(1, "10.0.0.1")
+        self.watchers.begin(1, WatchFilter(), snapshot=False)
 
     def send(self, conn: int, text: bytes, *, notify: bool = False) -> None:
         self.heard.append(json.loads(text))
@@ -288,23 +291,29 @@ class Page:
 
     def flip(self, agent_id: str) -> None:
         """It goes offline, or comes online."""
-        record = self.registry.agents.setdefault(agent_id, AgentRecord(agent_id))
-        online = record.status == "online"
-        record.state, record.reason_code = (
-            ("offline", "operator") if online else ("connected", None)
-        )
-        self.watchers.announce(record)
+        agent = self.fleet.agent(agent_id)
+        if agent is not None and agent.status == "online":
+            assert self.fleet.feed(agent, "timed_out", 1)
+        else:
+            agent = self.connect(agent_id)
+        self.watchers.announce(agent)
+
+    def connect(self, agent_id: str) -> AgentRow:
+        conn = next(self.conns)
+        self.fleet.open(conn, "10.0.0.1")
+        introduced = self.fleet.introduce(conn, agent_id, "app_ready", 1)
+        assert introduced is not None
+        return introduced.agent
 
     def come_back(self, agent_id: str) -> None:
-        record = self.registry.agents.get(agent_id)
-        if record is not None and record.status == "online":
-            record.reported_back = False
-            self.watchers.reconnected(record, 1)
+        agent = self.fleet.agent(agent_id)
+        if agent is not None and agent.status == "online":
+            self.watchers.reconnected(self.connect(agent_id), 1)
 
     def forget(self, agent_id: str) -> None:
-        record = self.registry.agents.get(agent_id)
-        if record is not None and record.status == "offline":
-            self.registry.forget(record)
+        agent = self.fleet.agent(agent_id)
+        if agent is not None and agent.status == "offline":
+            self.fleet.forget(agent)
 
 
 EVENTS = st.sampled_from(["flip", "flip", "come_back", "forget", "read"])
@@ -318,10 +327,10 @@ def test_whatever_happens_the_last_word_on_each_agent_is_true_and_no_change_is_t
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(watchers_module, "WINDOW", 4)
         page = Page()
-        page.registry.watchers[1].credit = 4
+        page.watchers.by_conn[1].credit = 4
         for what, agent_id in history:
             page.read() if what == "read" else getattr(page, what)(agent_id)
-        behind = dict(page.registry.watchers[1].behind)
+        behind = dict(page.watchers.by_conn[1].behind)
         assert len(behind) <= 4, "no more than there are agents"
         while page.owed:
             page.read()
@@ -332,6 +341,6 @@ def test_whatever_happens_the_last_word_on_each_agent_is_true_and_no_change_is_t
             view[one["id"]] = one["status"]
         else:
             assert view[one["clientName"]] == "online"
-    for agent_id, record in page.registry.agents.items():
-        assert view[agent_id] == record.status
+    for agent in page.fleet.agents():
+        assert view[agent.agent_id] == agent.status
     assert set(view) == {agent_id for what, agent_id in history if what == "flip"}

@@ -1,6 +1,6 @@
 """A week of a small fleet, at one tick for half a minute: the real policy against the model.
 
-The clock is fake, the registry, the state table and the wheel are the real ones. What the core does
+The clock is fake, the fleet, the state table and the wheel are the real ones. What the core does
 with a connection (counting misses, closing at the timeout) is played here.
 """
 
@@ -13,10 +13,9 @@ import pytest
 from hypothesis import Phase, example, given, note, settings
 from hypothesis import strategies as st
 
-from dscore import core
+from dscore._core import AgentRow
 from dscore.config import MonitoringConfig
-from dscore.policy.liveness import Liveness
-from dscore.registry import AgentRecord, Registry
+from dscore.policy.liveness import configure, new_fleet
 from liveness_model import Model, Rules, Told
 
 TICK = 30_000
@@ -82,8 +81,8 @@ class World:
     def _boot(self) -> None:
         # The clock of a pool begins anew with its process.
         self._booted_at = self.now + self._stopped
-        self.registry = Registry()
-        self.liveness = Liveness(core.Wheel(self.ms), self._monitoring)
+        self.fleet = new_fleet()
+        configure(self.fleet, self._monitoring)
         self.connections: dict[int, Connection] = {}
 
     @property
@@ -95,26 +94,33 @@ class World:
         """SIGSTOP, and SIGCONT after a while. The core plays no part in it: it has a clock of its
         own that leaves this out."""
         self._stopped += ticks
-        self.liveness.skip(self.ms, ticks * TICK)
+        self.fleet.skip(self.ms, ticks * TICK)
 
     def connect(self, name: str, *, heartbeat: bool) -> None:
         conn = next(self._conns)
         self.connections[conn] = Connection(name)
-        self.registry.open(conn, "10.0.0.1", None)
-        record, _ = self.registry.introduce_agent(conn, name, self.ms)
-        if record.state in ("reconnecting", "unknown"):
+        self.fleet.open(conn, "10.0.0.1")
+        kind = "heartbeat" if heartbeat else "app_ready"
+        introduced = self.fleet.introduce(conn, name, kind, self.ms)
+        assert introduced is not None
+        if introduced.was_away:
             self.told.append((self.now, name, "back", None))
-        self._tell(record, self.liveness.introduced(record, self.ms))
+        self._tell(introduced.agent, introduced.changed)
         if heartbeat:
-            record.last_heartbeat = self.ms
             self._hear(self.connections[conn], heartbeat=True)
 
+    def agent(self, name: str) -> AgentRow:
+        agent = self.fleet.agent(name)
+        assert agent is not None
+        return agent
+
     def hear(self, name: str, *, heartbeat: bool) -> None:
-        record = self.registry.agents[name]
-        connection = self.connections[record.conn]
+        agent = self.agent(name)
+        connection = self.connections[agent.conn]
         # The core answers heartbeats, and speaks of one after a miss only.
         if connection.misses:
-            self._tell(record, self.liveness.beat(record, self.ms, heartbeat=heartbeat))
+            self.fleet.heard(agent, heartbeat_ms=self.ms if heartbeat else 0)
+            self._tell(agent, self.fleet.feed(agent, "beat", self.ms))
         self._hear(connection, heartbeat=heartbeat)
 
     def _hear(self, connection: Connection, *, heartbeat: bool) -> None:
@@ -124,74 +130,72 @@ class World:
 
     def lose(self, conn: int, *, timed_out: bool = False) -> None:
         """A connection ends, an agent's own or one that was taken over."""
-        record, connection = self.registry.owner(conn), self.connections.pop(conn)
-        if record is not None:
-            if connection.heartbeat_ms is not None:
-                record.last_heartbeat = connection.heartbeat_ms
-            self.registry.release(record, self.ms)
-            lost = self.liveness.timed_out if timed_out else self.liveness.lost
-            self._tell(record, lost(record, self.ms))
-        self.registry.close(conn)
+        agent, connection = self.fleet.owner(conn), self.connections.pop(conn)
+        if agent is not None:
+            self.fleet.heard(agent, heartbeat_ms=connection.heartbeat_ms or 0)
+            self.fleet.release(agent, self.ms)
+            self._tell(agent, self.fleet.feed(agent, "timed_out" if timed_out else "lost", self.ms))
+        self.fleet.close(conn)
 
     def end(self, name: str, reason: Literal["terminated", "operator"]) -> None:
-        record = self.registry.agents[name]
-        conn = record.conn
-        self.registry.release(record, self.ms)
-        self._tell(record, self.liveness.ended(record, reason, self.ms))
+        agent = self.agent(name)
+        conn = agent.conn
+        self.fleet.release(agent, self.ms)
+        what = "removed" if reason == "operator" else "terminated"
+        self._tell(agent, self.fleet.feed(agent, what, self.ms))
         if reason == "operator":
-            self.registry.forget(record)
+            self.fleet.forget(agent)
         if conn:
             self.lose(conn)
 
     def set_maintenance(self, *, enabled: bool) -> None:
         if enabled:
-            self.liveness.stop_clock(self.ms)
+            self.fleet.stop_clock(self.ms)
             for conn in list(self.connections):
                 self.lose(conn)
         else:
-            self.liveness.start_clock(self.ms)
+            self.fleet.start_clock(self.ms)
 
     def restart(self, down_for: int) -> None:
         """kill -9, and a start after a while: what the store has is all that is left."""
         stored = [
-            (record.agent_id, record.state, record.reason_code, record.last_heartbeat)
-            for record in self.registry.agents.values()
+            (agent.agent_id, agent.state, agent.reason_code, agent.last_heartbeat)
+            for agent in self.fleet.agents()
         ]
         earlier = self._booted_at
         self.now += down_for
         self._boot()
         for agent_id, state, reason_code, last_heartbeat in stored:
-            record = self.registry.agents[agent_id] = AgentRecord(agent_id)
-            record.state, record.reason_code = state, reason_code
             if last_heartbeat is not None:
-                record.last_heartbeat = last_heartbeat - (self._booted_at - earlier) * TICK
-            self.liveness.booted(record, self.ms)
+                last_heartbeat -= (self._booted_at - earlier) * TICK
+            rest = ("10.0.0.1", "raw", 1, "app_ready", 0, last_heartbeat, None)
+            self.fleet.restore(agent_id, state, reason_code, *rest, left=0, now=self.ms)
 
     def settle(self) -> None:
         for conn, connection in list(self.connections.items()):
             # Read in bulk, every process_check_interval: that is shorter than a tick.
-            record = self.registry.owner(conn)
-            if record is not None and connection.heartbeat_ms is not None:
-                record.last_heartbeat = connection.heartbeat_ms
+            agent = self.fleet.owner(conn)
+            if agent is not None:
+                self.fleet.heard(agent, heartbeat_ms=connection.heartbeat_ms or 0)
             if connection.heard_at is not None:
                 self._watch_silence(conn, connection, self.now - connection.heard_at)
-        deadline = self.liveness.next_deadline()
+        deadline = self.fleet.next_deadline()
         if deadline is not None and deadline <= self.ms:
-            for record in self.liveness.advance(self.ms):
-                self._tell(record, True)
+            for agent in self.fleet.expire(self.ms, 100):
+                self._tell(agent, True)
 
     def _watch_silence(self, conn: int, connection: Connection, silence: int) -> None:
         if silence >= self._rules.offline_timeout:
             self.lose(conn, timed_out=True)
         elif silence // self._rules.check > connection.misses:
             connection.misses += 1
-            record = self.registry.owner(conn)
-            if record is not None:
-                self._tell(record, self.liveness.missed(record, connection.misses, self.ms))
+            agent = self.fleet.owner(conn)
+            if agent is not None:
+                self._tell(agent, self.fleet.missed(agent, connection.misses, self.ms))
 
-    def _tell(self, record: AgentRecord, changed: bool) -> None:
+    def _tell(self, agent: AgentRow, changed: bool) -> None:
         if changed:
-            self.told.append((self.now, record.agent_id, record.status, record.reason_code))
+            self.told.append((self.now, agent.agent_id, agent.status, agent.reason_code))
 
 
 class Week:
@@ -228,7 +232,7 @@ class Week:
             case "stop":
                 self._both("stop", 1 + number)
             case "stale_end":
-                owners = {record.conn for record in self.world.registry.agents.values()}
+                owners = {agent.conn for agent in self.world.fleet.agents()}
                 for conn in [conn for conn in self.world.connections if conn not in owners]:
                     self.world.lose(conn)
             case "remove":
@@ -239,17 +243,17 @@ class Week:
                     self._happen_to_connected(what, name)
 
     def _happen_to_connected(self, what: What, name: str) -> None:
-        record = self.world.registry.agents[name]
+        agent = self.world.agent(name)
         match what:
             case "beat_once" | "check_response":
                 self._both("hear", name, heartbeat=what == "beat_once")
             case "lose":
-                self.world.lose(record.conn)
+                self.world.lose(agent.conn)
                 self.model.lose(name)
             case "ask":
-                self.world.liveness.asked(record, self.world.ms)
+                self.world.fleet.feed(agent, "asked", self.world.ms)
             case "spare":
-                self.world.liveness.spared(record, self.world.ms)
+                self.world.fleet.feed(agent, "spared", self.world.ms)
             case "terminate":
                 self._both("end", name, "terminated")
 
@@ -271,10 +275,10 @@ class Week:
         told = len(self.model.told)
         self.world.told.clear()
         self.model.told.clear()
-        records = self.world.registry.agents
-        assert records.keys() == self.model.agents.keys()
+        agents = {agent.agent_id: agent for agent in self.world.fleet.agents()}
+        assert agents.keys() == self.model.agents.keys()
         for name, facts in self.model.agents.items():
-            record = records[name]
+            record = agents[name]
             assert (record.status == "online") == facts.online
             assert record.reason_code == facts.reason
             assert bool(record.conn) == facts.connected

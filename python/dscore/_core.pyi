@@ -13,6 +13,9 @@ otherwise.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, Literal, TypeAlias, TypeVar, final
 
+from dscore.labels import Labels
+from dscore.messages import Dialect, ReasonCode, Status
+
 T = TypeVar("T")
 
 __version__: str
@@ -36,6 +39,24 @@ Transport: TypeAlias = Literal["websocket", "polling"]
 Gate: TypeAlias = Literal["open", "draining", "maintenance"]
 Initiator: TypeAlias = Literal["peer", "server", "network"]
 OutcomeName: TypeAlias = Literal["acked", "failed", "timed_out", "vanished", "notified"]
+State: TypeAlias = Literal[
+    "connected", "late", "terminating", "reconnecting", "unknown", "offline", "terminated"
+]
+Input: TypeAlias = Literal[
+    "introduced",
+    "beat",
+    "missed",
+    "overdue",
+    "lost",
+    "timed_out",
+    "grace_over",
+    "asked",
+    "spared",
+    "terminated",
+    "removed",
+    "booted",
+]
+Grace: TypeAlias = Literal["keep", "cancel", "heartbeat", "reconnection", "boot"]
 
 @final
 class CoreConfig:
@@ -637,3 +658,331 @@ class Wheel(Generic[T]):
         """Everything whose deadline is `now_ms` or earlier, earliest tick first."""
 
     def __len__(self) -> int: ...
+
+@final
+class AgentRow:
+    """One agent of a `Fleet`, read where it stands: what it says is of now. As long as there is a
+    handle, it says what was known last, of an agent that is forgotten too. Two of the same agent
+    are equal. Times are milliseconds of the pool's clock."""
+
+    @property
+    def agent_id(self) -> str: ...
+    @property
+    def conn(self) -> int:
+        """Its connection; 0: it has none. It owns this one, and no other."""
+
+    @property
+    def generation(self) -> int:
+        """Counts the connections it has had, across processes."""
+
+    @property
+    def state(self) -> State: ...
+    @property
+    def status(self) -> Status:
+        """What watchers are told."""
+
+    @property
+    def reason_code(self) -> ReasonCode | None:
+        """Why it is offline; None while online and before the first introduction."""
+
+    @property
+    def ip(self) -> str: ...
+    @property
+    def dialect(self) -> Dialect:
+        """Of its connection, or of the last one."""
+
+    @property
+    def introduced_by(self) -> str:
+        """The `type` of the message that introduced it."""
+
+    @property
+    def last_heartbeat(self) -> int | None:
+        """As last read in bulk."""
+
+    @property
+    def connected_at(self) -> int: ...
+    @property
+    def rtt_us(self) -> int:
+        """The round trip of the last ping that was answered, as last read in bulk; 0: none yet."""
+
+    @property
+    def has_grace(self) -> bool:
+        """Whether a grace period of it runs, or has run out and waits for its turn."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is found by its id."""
+
+    @property
+    def config(self) -> bytes | None:
+        """The `config` of its app_ready, JSON; None when it was empty or never sent."""
+
+    @property
+    def labels(self) -> Labels:
+        """What its config calls it (`dscore.labels`): `name=value` each, sorted."""
+
+@final
+class Introduced:
+    """What an introduction has changed."""
+
+    @property
+    def agent(self) -> AgentRow: ...
+    @property
+    def previous(self) -> int:
+        """The connection that was taken over; 0: there was none."""
+
+    @property
+    def was_away(self) -> bool:
+        """Whether it has come back while it was given time to."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether its status has."""
+
+@final
+class Unauthenticated:
+    """What a connection has shown that may still introduce itself."""
+
+    @property
+    def ip(self) -> str: ...
+    @property
+    def dialect(self) -> Dialect: ...
+    @property
+    def token(self) -> str | None:
+        """The bearer of its upgrade, or the token of its Socket.IO CONNECT."""
+
+    @property
+    def is_token_wrong(self) -> bool:
+        """Whether that of its CONNECT was counted as a wrong one."""
+
+    @property
+    def auth(self) -> bytes | None:
+        """The JSON object of its Socket.IO CONNECT, if it was kept."""
+
+@final
+class Fleet:
+    """The table of agents: who is known, on which connection, in which state. It decides nothing:
+    states follow one another as the table says that it is made with, and a cell that is missing
+    raises a RuntimeError and is counted. Every connection is either unauthenticated or introduced:
+    an agent's or a watcher's. `now` is milliseconds of the pool's clock."""
+
+    def __new__(
+        cls,
+        table: Sequence[tuple[State, Input, State, Grace, ReasonCode | None]],
+        *,
+        max_absent: int,
+        now_ms: int = 0,
+    ) -> Fleet:
+        """
+        Args:
+            table: state, input, next state, what happens to the grace period, reason of going
+                offline (`dscore.policy.liveness`).
+            max_absent: agents that are remembered without a connection.
+
+        Raises:
+            ValueError: a word of the table is none, or a cell is there twice.
+        """
+
+    def configure(
+        self,
+        *,
+        max_missed: int,
+        heartbeat_grace_ms: int,
+        reconnection_grace_ms: int,
+        offline_timeout_ms: int,
+    ) -> None:
+        """Sets what counts from here on; grace periods that run keep their deadline."""
+
+    def open(
+        self, conn: int, ip: str, bearer: str | None = None, *, dialect: Dialect = "raw"
+    ) -> None:
+        """A connection was opened: it is unauthenticated."""
+
+    def show_token(self, conn: int, token: str, *, is_wrong: bool = False) -> None:
+        """An unauthenticated connection has shown a token."""
+
+    def show_auth(self, conn: int, auth: bytes) -> None:
+        """Keeps the `auth` of its Socket.IO CONNECT."""
+
+    def unauthenticated(self, conn: int) -> Unauthenticated | None:
+        """What it has shown; None: it may not introduce itself any more, or has gone."""
+
+    def may_introduce(self, conn: int) -> bool:
+        """Whether it may: it is unauthenticated, or watches only until it is introduced."""
+
+    def is_open(self, conn: int) -> bool: ...
+    def is_introduced(self, conn: int) -> bool:
+        """Whether it is an agent's or a watcher's."""
+
+    def ip(self, conn: int) -> str:
+        """Where it comes from; "" for one that has gone."""
+
+    def watch(self, conn: int, *, until_introduced: bool = False) -> None:
+        """It is told of changes from here on; an unauthenticated one is a watcher.
+
+        Args:
+            until_introduced: it has not asked for that, and may still become an agent's.
+        """
+
+    def unwatch(self, conn: int) -> None: ...
+    def close(self, conn: int) -> bool:
+        """Forgets a connection, not its agent; whether it was told of changes."""
+
+    def counts(self) -> tuple[int, int, int]:
+        """Connections, in one reading: all, introduced, unauthenticated."""
+
+    def is_empty(self) -> bool:
+        """Whether no connection is open."""
+
+    def is_watched(self) -> bool:
+        """Whether a connection is told of changes."""
+
+    def conns(self) -> list[int]:
+        """Every open connection, like all lists of them in the order of their numbers."""
+
+    def only_watching(self) -> list[int]:
+        """Those that watch and are no agent's."""
+
+    def audience(self, *, unauthenticated: bool) -> list[int]:
+        """Every introduced connection.
+
+        Args:
+            unauthenticated: Socket.IO ones that are not introduced too: the pages of that contract
+                only listen.
+        """
+
+    def listeners(self) -> list[int]:
+        """Those to which server_shutdown means something even if agents are to stop: watchers, and
+        all that speak Socket.IO, which know nothing else."""
+
+    def dialects(self) -> list[tuple[Dialect, int]]:
+        """How many agents are connected over each."""
+
+    def agent(self, agent_id: str) -> AgentRow | None: ...
+    def agents(self) -> list[AgentRow]: ...
+    def connected(self) -> list[AgentRow]:
+        """Agents that have a connection now."""
+
+    def states(self) -> list[tuple[State, int]]:
+        """How many agents are known in each state, zeros included."""
+
+    def page(
+        self,
+        *,
+        status: Status | None,
+        state: State | None,
+        reason: ReasonCode | None,
+        dialect: Dialect | None,
+        labels: list[tuple[str, str | None]],
+        text: str | None,
+        sort: str,
+        limit: int,
+        after: tuple[str | float, str] | None,
+        times: tuple[int, int, int],
+    ) -> tuple[list[AgentRow], bool]:
+        """Agents that fit, in order, and whether there are more: see `dscore.Server.page`.
+
+        Args:
+            times: `dscore.clock.WallClock.offsets`.
+        """
+
+    def owner(self, conn: int) -> AgentRow | None:
+        """The agent that owns this connection now."""
+
+    def named_by(self, conn: int) -> AgentRow | None:
+        """The same, or the agent that it was taken over from: until it has closed."""
+
+    def __len__(self) -> int:
+        """Agents that are known."""
+
+    def introduce(
+        self, conn: int, agent_id: str, kind: str, now: int, *, ip: str | None = None
+    ) -> Introduced | None:
+        """Makes a connection an agent's, with the input "introduced".
+
+        Args:
+            kind: the `type` of the message; a heartbeat is one.
+            ip: the address that the agent says of itself.
+
+        Returns:
+            None: the connection has gone, or may not introduce itself any more.
+        """
+
+    def set_introduced_by(self, agent: AgentRow, kind: str) -> None: ...
+    def set_config(self, agent: AgentRow, config: bytes | None) -> None: ...
+    def heard(self, agent: AgentRow, *, heartbeat_ms: int = 0, rtt_us: int = 0) -> None:
+        """Its last heartbeat, and the round trip of its last ping; 0: no news of it."""
+
+    def report_back(self, agent: AgentRow) -> bool:
+        """Whether watchers are still to be told that it came back over this connection."""
+
+    def release(self, agent: AgentRow, now: int) -> None:
+        """It has no connection any more; the connection is counted until it is closed."""
+
+    def forget(self, agent: AgentRow) -> None: ...
+    def forget_absent(self, left_before: int) -> list[str]:
+        """Forgets offline agents that left before a time, and the longest gone past `max_absent`;
+        returns their ids."""
+
+    def drop_configs(self, max_bytes: int) -> list[AgentRow]:
+        """Takes the configs of those that have been away longest, until all that those without a
+        connection have fit; returns whose."""
+
+    def is_full(self, agent_id: str) -> bool:
+        """Whether an agent of this id is one too many, unless another one is forgotten for it."""
+
+    def longest_absent(self) -> AgentRow | None:
+        """The one that lost its connection first, of those that have none."""
+
+    def restore(
+        self,
+        agent_id: str,
+        state: str,
+        reason_code: str | None,
+        ip: str,
+        dialect: str,
+        generation: int,
+        introduced_by: str,
+        connected_at: int,
+        last_heartbeat: int | None,
+        config: bytes | None,
+        *,
+        left: int,
+        now: int,
+    ) -> None:
+        """Takes up an agent of an earlier process, with the input "booted"; oldest first.
+
+        Raises:
+            ValueError: a word of it is none.
+        """
+
+    def feed(self, agent: AgentRow, input: Input, now: int) -> bool:
+        """Walks the table; whether its status has changed by it."""
+
+    def missed(self, agent: AgentRow, misses: int, now: int) -> bool:
+        """The input "overdue" with enough misses in a row, else "missed"."""
+
+    def all_asked(self, agents: Sequence[AgentRow]) -> None:
+        """The input "asked" of many at once: no status changes by it, and no grace period."""
+
+    def cut_short(self, agent: AgentRow, now: int) -> bool:
+        """Ends its grace period before its time, if it has one; whether its status has changed."""
+
+    def expire(self, now: int, limit: int) -> list[AgentRow]:
+        """Ends the grace periods that are due, at most so many; returns the agents that are offline
+        now. `next_deadline` says at once when there are more."""
+
+    def next_deadline(self) -> int | None:
+        """When `expire` is next worth calling, on the pool's clock; None: nothing runs."""
+
+    def stop_clock(self, now: int) -> None:
+        """From here on every grace period stands still (maintenance, drain)."""
+
+    def start_clock(self, now: int) -> None: ...
+    def skip(self, now: int, length: int) -> None:
+        """Nothing was looked at in the last `length` milliseconds: they count for no grace period,
+        and for no age of a heartbeat."""
+
+    @property
+    def missing_cells_total(self) -> int:
+        """Inputs that met a state with which the table has no cell."""

@@ -119,6 +119,11 @@ class WallClock:
         """Unix seconds."""
         return self._wall()
 
+    def offsets(self) -> tuple[int, int, int]:
+        """When this process began, on the pool's clock; what `unix_ms` adds to times before that,
+        and to all others."""
+        return self._boot_ms, self._kept_offset_ms, self._offset_ms
+
     def unix_ms(self, pool_ms: int) -> int:
         """A time of the pool's clock in Unix milliseconds."""
         # What was before the boot is shown as it was kept, however wrong the clock was at the boot.

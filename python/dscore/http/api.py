@@ -28,8 +28,8 @@ from dscore.http.gate import API
 from dscore.http.listing import MAX_LIMIT, CursorError, Query, Sort, page, parse_labels
 from dscore.http.ports import AgentView, DrainReportView, Fleet
 from dscore.http.strict import Plain, StrictRoute
-from dscore.messages import ReasonCode, Status
-from dscore.registry import Dialect, State
+from dscore.messages import Dialect, ReasonCode, Status
+from dscore.policy.liveness import State
 
 MAX_WAIT = 300.0
 """Seconds that a call may be held open until the drain has ended."""
@@ -95,7 +95,7 @@ def _agents(fleet: Fleet) -> APIRouter:
         )
         await fleet.refresh()
         try:
-            agents, next_cursor = page(fleet.agents(), query)
+            agents, next_cursor = page(fleet, query)
         except CursorError as error:
             raise HTTPException(400, str(error)) from None
         items = [agent_document(agent) for agent in agents]

@@ -1,6 +1,5 @@
 """What the pages say of agents and of a drain, as plain dicts ready for JSON."""
 
-from collections import Counter
 from typing import Any, Final, get_args
 
 import orjson
@@ -9,6 +8,7 @@ from dscore.explain import describe
 from dscore.http.ports import AgentView, DrainStatusView, EntryView, Fleet, StoreHealthView
 from dscore.messages import timestamp
 from dscore.policy.drain import OutcomeName
+from dscore.policy.liveness import ONLINE_STATES
 
 OUTCOMES: Final[tuple[str, ...]] = (*get_args(OutcomeName), "pending")
 COUNTS: Final = (*OUTCOMES, "incomplete")
@@ -73,17 +73,14 @@ def store_document(health: StoreHealthView) -> dict[str, Any]:
 
 def count_agents(fleet: Fleet) -> dict[str, Any]:
     """Agents known, by status and by state, and those connected, by dialect."""
-    kinds = Counter((agent.status, agent.state) for agent in fleet.agents())
-    statuses: Counter[str] = Counter()
-    states: Counter[str] = Counter()
-    for (status, state), count in kinds.items():
-        statuses[status] += count
-        states[state] += count
+    states = {state: count for state, count in sorted(fleet.states().items()) if count}
+    online = sum(count for state, count in states.items() if state in ONLINE_STATES)
+    total = sum(states.values())
     return {
-        "total": statuses.total(),
-        "online": statuses["online"],
-        "offline": statuses["offline"],
-        "states": dict(sorted(states.items())),
+        "total": total,
+        "online": online,
+        "offline": total - online,
+        "states": states,
         "dialects": fleet.dialects(),
     }
 

@@ -1,18 +1,17 @@
-"""Pages of agents: filter, sort, cut.
+"""Pages of agents, and the cursors between them; the fleet filters, sorts and cuts.
 
 A cursor names the last agent of its page by (sort value, id), not by position: agents that come and
 go between two pages neither repeat nor hide others.
 """
 
-import heapq
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
 import orjson
 
-from dscore.http.ports import AgentView
+from dscore.http.ports import AgentView, Fleet
 
 Sort: TypeAlias = Literal[
     "id",
@@ -67,72 +66,40 @@ def parse_labels(wanted: Iterable[str]) -> tuple[tuple[str, str | None], ...]:
     return tuple((name, value if sign else None) for name, sign, value in parts)
 
 
-def page(agents: Iterable[AgentView], query: Query) -> tuple[list[AgentView], str | None]:
+def page(fleet: Fleet, query: Query) -> tuple[Sequence[AgentView], str | None]:
     """One page of the agents that fit, and the cursor of the next.
 
     Raises:
         CursorError: The cursor does not fit.
     """
-    key = _key_of(query.sort)
-    after = None if query.cursor is None else _read_cursor(query.cursor, query.sort)
-    descending = query.sort.startswith("-")
-    rest = _after(_fitting(agents, query), key, after, descending=descending)
-    cut = heapq.nlargest if descending else heapq.nsmallest
-    found = cut(query.limit + 1, rest, key=key)
-    items = found[: query.limit]
-    if len(found) == len(items):
-        return items, None
-    return items, _write_cursor(query.sort, key(items[-1]))
-
-
-def _fitting(agents: Iterable[AgentView], query: Query) -> Iterator[AgentView]:
-    needle = query.q.casefold() if query.q else None
-    for agent in agents:
-        if query.status is not None and agent.status != query.status:
-            continue
-        if query.state is not None and agent.state != query.state:
-            continue
-        if query.reason is not None and agent.reason_code != query.reason:
-            continue
-        if query.dialect is not None and agent.dialect != query.dialect:
-            continue
-        if query.labels and not _has_labels(agent.labels, query.labels):
-            continue
-        if needle is None or needle in agent.id.casefold() or needle in (agent.ip or ""):
-            yield agent
-
-
-def _has_labels(labels: Mapping[str, str], wanted: Iterable[tuple[str, str | None]]) -> bool:
-    return all(
-        name in labels if value is None else labels.get(name) == value for name, value in wanted
+    items, has_more = fleet.page(
+        status=query.status,
+        state=query.state,
+        reason=query.reason,
+        dialect=query.dialect,
+        labels=query.labels,
+        text=query.q,
+        sort=query.sort,
+        limit=query.limit,
+        after=None if query.cursor is None else _read_cursor(query.cursor, query.sort),
     )
+    if not has_more:
+        return items, None
+    return items, _write_cursor(query.sort, _key_of(items[-1], query.sort))
 
 
-def _after(
-    agents: Iterable[AgentView],
-    key: Callable[[AgentView], Key],
-    after: Key | None,
-    *,
-    descending: bool,
-) -> Iterable[AgentView]:
-    if after is None:
-        return agents
-    if descending:
-        return (agent for agent in agents if key(agent) < after)
-    return (agent for agent in agents if key(agent) > after)
-
-
-def _key_of(sort: str) -> Callable[[AgentView], Key]:
-    name = sort.removeprefix("-")
-    if name == "id":
-        return lambda agent: ("", agent.id)
-    if name == "status":
-        return lambda agent: (agent.status, agent.id)
-    if name == "state":
-        return lambda agent: (agent.state, agent.id)
-    if name == "connected_at":
-        return lambda agent: (agent.connected_at or 0.0, agent.id)
-    return lambda agent: (agent.last_heartbeat or 0.0, agent.id)
+def _key_of(agent: AgentView, sort: str) -> Key:
+    """What an agent was sorted by."""
+    match sort.removeprefix("-"):
+        case "id":
+            return "", agent.id
+        case "status":
+            return agent.status, agent.id
+        case "state":
+            return agent.state, agent.id
+        case "connected_at":
+            return agent.connected_at or 0.0, agent.id
+    return agent.last_heartbeat or 0.0, agent.id
 
 
 def _write_cursor(sort: str, key: Key) -> str:

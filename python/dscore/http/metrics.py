@@ -1,6 +1,5 @@
 """Prometheus metrics, read from the fleet when asked for. None has a label per agent."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final, get_args
 
@@ -20,7 +19,7 @@ from dscore._core import __version__
 from dscore.http.documents import OUTCOMES
 from dscore.http.gate import METRICS
 from dscore.http.ports import Fleet
-from dscore.registry import ONLINE_STATES, State
+from dscore.policy.liveness import ONLINE_STATES, State
 
 _HELP = {
     "http_connections": "Open HTTP connections that are no WebSocket.",
@@ -65,6 +64,7 @@ _HELP = {
     "input_bytes": "Bytes held of messages that have not come whole and of unanswered requests.",
     "outbox_dropped_total": "Messages dropped from outboxes of agents that are away.",
     "configs_dropped_total": "Configs of absent agents dropped because all took too much.",
+    "missing_cells_total": "Events that the state table of agents has no cell for: a fault.",
     "clock_steps_total": "Times that the wall clock was set.",
     "sessions": "Sessions kept, of agents that are connected or may come back.",
     "undelivered_messages": "Messages that wait for agents that are away.",
@@ -154,10 +154,10 @@ class FleetCollector(Collector):
             "dscore_agents", "Agents known, connected or not.", labels=["state", "status"]
         )
         # All of them, also those that are zero: a series that comes and goes makes gaps in graphs.
-        counts = Counter(agent.state for agent in self._fleet.agents())
+        counts = self._fleet.states()
         for state in STATES:
             status = "online" if state in ONLINE_STATES else "offline"
-            agents.add_metric([state, status], counts[state])
+            agents.add_metric([state, status], counts.get(state, 0))
         return agents
 
     def _dialects(self) -> Metric:

@@ -4,11 +4,10 @@
 durations seconds, unless a name says otherwise.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from dscore.messages import Intent
-from dscore.registry import Dialect
+from dscore.messages import Dialect, Intent
 
 
 class AgentView(Protocol):
@@ -175,7 +174,31 @@ class Fleet(Protocol):
     def counts(self) -> CountsView: ...
     def dialects(self) -> Mapping[Dialect, int]: ...
     def connected_ids(self) -> Sequence[str]: ...
-    def agents(self) -> Iterable[AgentView]: ...
+    def page(
+        self,
+        *,
+        status: str | None,
+        state: str | None,
+        reason: str | None,
+        dialect: str | None,
+        labels: Sequence[tuple[str, str | None]],
+        text: str | None,
+        sort: str,
+        limit: int,
+        after: tuple[str | float, str] | None,
+    ) -> tuple[Sequence[AgentView], bool]:
+        """Agents that fit, in order, and whether there are more. None fits any.
+
+        Args:
+            labels: each with its value, or with None where any value fits.
+            text: part of the id or of the address, in any case.
+            sort: a leading - turns the order round.
+            after: only agents behind this one: what it was sorted by, and its id.
+        """
+
+    def states(self) -> Mapping[str, int]:
+        """How many agents are known in each state."""
+
     def agent(self, agent_id: str, /) -> AgentView | None: ...
     async def timeline(
         self, agent_id: str, /, *, limit: int, before: int | None = None

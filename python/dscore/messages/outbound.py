@@ -24,6 +24,8 @@ RefusalCode: TypeAlias = Literal[
 ]
 Status: TypeAlias = Literal["online", "offline"]
 Intent: TypeAlias = Literal["terminate", "restart"]
+Dialect: TypeAlias = Literal["raw", "socketio"]
+"""What a connection speaks."""
 ReasonCode: TypeAlias = Literal[
     "reconnect_timeout",
     "heartbeat_timeout",

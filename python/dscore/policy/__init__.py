@@ -1,6 +1,6 @@
 """What is decided: the user's hooks here, our own rules in the modules beside it.
 
-`admission`, `liveness` and `drain` are state tables and plain functions over the registry; `now` is
+`admission`, `liveness` and `drain` are state tables and plain functions; `now` is
 passed in, and nothing in them waits.
 """
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import orjson
 
 from dscore.labels import as_dict
-from dscore.messages import ReasonCode, Status
-from dscore.registry import AgentRecord, Dialect, State
+from dscore.messages import Dialect, ReasonCode, Status
 
 if TYPE_CHECKING:
+    from dscore._core import AgentRow
     from dscore.policy.drain import OutcomeName
+    from dscore.policy.liveness import State
 
 
 class Termination(NamedTuple):
@@ -57,7 +58,7 @@ class Agent:
 
     __slots__ = ("_record", "_server")
 
-    def __init__(self, server: AgentServer, record: AgentRecord) -> None:
+    def __init__(self, server: AgentServer, record: "AgentRow") -> None:
         self._server = server
         self._record = record
 
@@ -71,7 +72,7 @@ class Agent:
         return self._record.status
 
     @property
-    def state(self) -> State:
+    def state(self) -> "State":
         """connected; late (it misses heartbeats); terminating (it was asked to stop); reconnecting
         (it has time to come back); unknown (so it has after a start of the server); offline (it may
         still be `connected`: then it sends no heartbeats); terminated (it stopped when asked)."""
@@ -223,7 +224,7 @@ class Agent:
         self._server.close_connection(self._record.conn, code, reason)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Agent) and other._record is self._record
+        return isinstance(other, Agent) and other._record == self._record
 
     def __hash__(self) -> int:
         return hash(self.id)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from dscore.clock import Seconds, WallClock, wall
 from dscore.policy.agent import Agent, AgentServer
-from dscore.registry import AgentRecord, Registry
 from dscore.server.chatter import Chatter
 from dscore.server.clock import Clock
 from dscore.server.deliveries import Deliveries
@@ -18,10 +17,9 @@ from dscore.server.recorder import Recorder
 from dscore.server.wrong_tokens import WrongTokens
 
 if TYPE_CHECKING:
-    from dscore._core import Gate, ReactorPool
+    from dscore._core import AgentRow, Fleet, Gate, ReactorPool
     from dscore.auth import Tokens
     from dscore.config import Config
-    from dscore.policy.liveness import Liveness
     from dscore.server.hooks import Hooks
     from dscore.server.tasks import Tasks
     from dscore.store import Store
@@ -60,8 +58,7 @@ class Context:
     server: ServerHandle
     config: "Config"
     pool: "ReactorPool"
-    registry: Registry
-    liveness: "Liveness"
+    fleet: "Fleet"
     store: "Store"
     hooks: "Hooks"
     tasks: "Tasks"
@@ -89,19 +86,19 @@ class Context:
     readings: Readings = field(init=False)
 
     def __post_init__(self) -> None:
-        pool, registry, store = self.pool, self.registry, self.store
+        pool, fleet, store = self.pool, self.fleet, self.store
         self.clock = Clock(pool, asyncio.get_running_loop(), self.skip)
         self.times = WallClock(pool.now_ms, self.wall)
-        self.recorder = Recorder(store, registry, self.times.unix_ms)
-        self.deliveries = Deliveries(pool, registry, store)
+        self.recorder = Recorder(store, self.times.unix_ms)
+        self.deliveries = Deliveries(pool, fleet, store)
         self.drops = Drops(store)
-        self.readings = Readings(pool, registry, store, self.times, self.reactors)
+        self.readings = Readings(pool, fleet, store, self.times, self.reactors)
         self.bound_store()
 
     def skip(self, seconds: float) -> None:
         """The loop did not turn for so long, until now."""
         now, length = self.pool.now_ms(), round(seconds * 1000)
-        self.liveness.skip(now, length)
+        self.fleet.skip(now, length)
         self.store.clock.skip(seconds)
         self.gaps.count(now - length, now, "loop")
 
@@ -135,17 +132,17 @@ class Context:
         since = self.stopping_since
         return 0.0 if since is None else self.clock.read() - since
 
-    def agent(self, record: AgentRecord) -> Agent:
+    def agent(self, record: "AgentRow") -> Agent:
         return Agent(self.server, record)
 
     def everybody(self) -> list[int]:
         """Whoever hears what is meant for all: not those of whom a token is expected first."""
-        return self.registry.everybody(strangers=not self.config.auth.required)
+        return self.fleet.audience(unauthenticated=not self.config.auth.required)
 
     async def wait_until_empty(self, timeout: float) -> bool:
         """Whether no connection is left, in the end or in time."""
-        if not self.registry.is_empty():
+        if not self.fleet.is_empty():
             self.emptied.clear()
             with suppress(asyncio.TimeoutError):
                 await self.clock.wait_for(self.emptied.wait(), timeout)
-        return self.registry.is_empty()
+        return self.fleet.is_empty()

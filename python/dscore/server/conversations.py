@@ -17,7 +17,6 @@ from dscore.messages import (
     timestamp,
 )
 from dscore.policy.admission import OWN_NAMESPACES, Reaction, react
-from dscore.registry import AgentRecord
 from dscore.server.context import Context
 from dscore.server.introductions import Introductions
 from dscore.server.watchers import Watchers
@@ -25,7 +24,7 @@ from dscore.server.welcome import Welcome
 from dscore.texts import text
 
 if TYPE_CHECKING:
-    from dscore._core import Message
+    from dscore._core import AgentRow, Message
 
 _log = get_logger("dscore.server")
 
@@ -43,16 +42,17 @@ class Conversations:
 
     def message(self, event: "Message", now: int) -> None:
         """Any other message that is not the core's."""
-        registry, conn = self._context.registry, event.conn
+        fleet, conn = self._context.fleet, event.conn
         kind, namespace = event.kind, event.namespace
-        if conn in registry.newcomers:
-            record, reaction = None, react("unauthenticated", kind, namespace)
-        elif type(who := registry.introduced.get(conn)) is AgentRecord:
-            if who.conn != conn:
+        record = fleet.named_by(conn)
+        if record is not None:
+            if record.conn != conn:
                 return  # it was taken over, or is being closed: what it says counts no more
-            record, reaction = who, react("agent", kind, namespace)
+            reaction = react("agent", kind, namespace)
+        elif fleet.is_open(conn) and not fleet.is_introduced(conn):
+            reaction = react("unauthenticated", kind, namespace)
         else:
-            record, reaction = None, react("watcher", kind, namespace)
+            reaction = react("watcher", kind, namespace)
         try:
             if reaction == "hand_over":
                 assert record is not None
@@ -66,7 +66,7 @@ class Conversations:
             self._ack(event, None)
 
     def _obey(
-        self, reaction: Reaction, event: "Message", record: AgentRecord | None, now: int
+        self, reaction: Reaction, event: "Message", record: "AgentRow | None", now: int
     ) -> None:
         conn, kind, data = event.conn, event.kind, event.data
         match reaction:
@@ -82,10 +82,11 @@ class Conversations:
             case "watch":
                 watch = parse(kind, data)
                 assert isinstance(watch, Watch)
-                who = self._context.registry.introduced.get(conn)
-                self._introductions.judge(conn, watch, kind, who.ip if who else "", now)
+                fleet = self._context.fleet
+                ip = record.ip if record is not None else fleet.ip(conn)
+                self._introductions.judge(conn, watch, kind, ip, now)
             case "unwatch":
-                self._context.registry.watchers.pop(conn, None)
+                self._watchers.end(conn)
             case "answer":
                 request = parse(kind, data)
                 assert isinstance(request, ClientStatusRequest)
@@ -100,7 +101,7 @@ class Conversations:
             case "introduce" | "hand_over":
                 raise RuntimeError(f"{kind} is no message of a conversation: {reaction}")
 
-    def _unmatched(self, record: AgentRecord, kind: str, data: bytes, now: int) -> None:
+    def _unmatched(self, record: "AgentRow", kind: str, data: bytes, now: int) -> None:
         message = parse_object(data, kind)
         if not self._context.chatter.allows(record.conn, now):
             return
@@ -113,7 +114,7 @@ class Conversations:
             request_id=str(message.get("request_id"))[:36],
         )
 
-    def _hand_over(self, event: "Message", record: AgentRecord) -> None:
+    def _hand_over(self, event: "Message", record: "AgentRow") -> None:
         """To the policy, whose answer is the ack if one was asked for."""
         context, hooks = self._context, self._context.hooks
         kind, namespace = event.kind, event.namespace
@@ -148,8 +149,8 @@ class Conversations:
         context = self._context
         language = context.config.log.language
         moment = timestamp(context.unix(now))
-        record = context.registry.agents.get(agent_id)
-        if context.config.auth.required and conn not in context.registry.introduced:
+        record = context.fleet.agent(agent_id)
+        if context.config.auth.required and not context.fleet.is_introduced(conn):
             record = None  # Ids and states are told to those who have shown a token.
         if record is None:
             sentence = text(language, "unknown_client", client=agent_id)

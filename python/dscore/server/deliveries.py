@@ -8,24 +8,23 @@ next one. So a message is lost to no crash of the server: after one it may come 
 
 from typing import TYPE_CHECKING
 
-from dscore.registry import AgentRecord, Registry
 from dscore.store import Store
 
 if TYPE_CHECKING:
-    from dscore._core import ReactorPool
+    from dscore._core import AgentRow, Fleet, ReactorPool
 
 
 class Deliveries:
     """One delivery for each agent that has something to come."""
 
-    def __init__(self, pool: "ReactorPool", registry: Registry, store: Store) -> None:
+    def __init__(self, pool: "ReactorPool", fleet: "Fleet", store: Store) -> None:
         self._pool = pool
-        self._registry = registry
+        self._fleet = fleet
         self._store = store
         self.under_way: dict[str, int] = {}
         """Agent id -> the connection that was sent a portion."""
 
-    def begin(self, record: AgentRecord, max_bytes: int) -> None:
+    def begin(self, record: "AgentRow", max_bytes: int) -> None:
         """An agent has been let in, and told so: what waits for it comes next.
 
         Args:
@@ -46,19 +45,19 @@ class Deliveries:
 
     def drained(self, conn: int, max_bytes: int) -> None:
         """A connection has taken what it was sent."""
-        record = self._registry.owner(conn)
+        record = self._fleet.owner(conn)
         if record is not None and self.under_way.get(record.agent_id) == conn:
             del self.under_way[record.agent_id]
             self._store.settle(record.agent_id)
             self.begin(record, max_bytes)
 
-    def closed(self, record: AgentRecord, conn: int) -> None:
+    def closed(self, record: "AgentRow", conn: int) -> None:
         """A connection of an agent has ended."""
         if self.under_way.get(record.agent_id) == conn:
             del self.under_way[record.agent_id]
             self._store.give_back(record.agent_id)
 
-    def is_behind(self, record: AgentRecord) -> bool:
+    def is_behind(self, record: "AgentRow") -> bool:
         """Whether something waits still, so that what is sent now must wait behind it."""
         if record.agent_id not in self.under_way:
             return False

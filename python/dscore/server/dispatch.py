@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from dscore.log import get_logger
 from dscore.policy.admission import leave_session
-from dscore.registry import AgentRecord
 from dscore.server.context import Context
 from dscore.server.conversations import Conversations
 from dscore.server.draining import Draining
@@ -21,6 +20,7 @@ from dscore.server.watchers import Watchers
 
 if TYPE_CHECKING:
     from dscore._core import (
+        AgentRow,
         Answer,
         Beat,
         Closed,
@@ -99,17 +99,17 @@ class Dispatch:
                     raise_later(error)
         self._timers.rearm(now)
 
-    def end(self, record: AgentRecord, ending: "Ending", code: int, reason: str, now: int) -> None:
+    def end(self, record: "AgentRow", ending: "Ending", code: int, reason: str, now: int) -> None:
         """The agent was terminated, or removed: offline at once, its session over, its connection
         let go."""
         context = self._context
         had_connection = record.conn != 0
-        context.registry.release(record, now)
+        context.fleet.release(record, now)
         context.store.drop(record.agent_id)
         hooks = context.hooks
         if had_connection and hooks.on_disconnect is not None:
             hooks.fire(hooks.on_disconnect, context.agent(record), code, reason)
-        changed = context.liveness.ended(record, ending, now)
+        changed = context.fleet.feed(record, ending, now)
         keep(context, record, now, is_heard=record.state == "terminated")
         if record.config is not None:
             drop_configs(context)
@@ -118,25 +118,28 @@ class Dispatch:
 
     def _beat(self, event: "Beat", now: int) -> None:
         context = self._context
-        record = context.registry.owner(event.conn)
+        record = context.fleet.owner(event.conn)
         if record is None:
             return
         context.recorder.recovered(record, event, now)
-        if context.liveness.beat(record, now, heartbeat=event.kind == "heartbeat"):
+        # A connection_check_response shows life and leaves last_heartbeat as it is.
+        if event.kind == "heartbeat":
+            context.fleet.heard(record, heartbeat_ms=now)
+        if context.fleet.feed(record, "beat", now):
             context.recorder.changed(record, now)
             keep(context, record, now, is_heard=True)
             _log.info("agent_online", agent_id=record.agent_id, conn_id=event.conn)
             self._watchers.announce(record)
 
     def _missed(self, event: "Missed", now: int) -> None:
-        record = self._context.registry.owner(event.conn)
+        record = self._context.fleet.owner(event.conn)
         if record is None:
             return
         # From the first miss on, so that no heartbeat between this event and the answer to it goes
         # unnoticed when it matters: at the last one.
         self._context.pool.hear_next_beat(event.conn)
         self._context.recorder.missed(record, event, now)
-        if self._context.liveness.missed(record, event.misses, now):
+        if self._context.fleet.missed(record, event.misses, now):
             keep(self._context, record, now)
             self._watchers.announce(record)
 
@@ -172,8 +175,7 @@ class Dispatch:
         # Of each field one reading: a fleet that stops brings thousands of these.
         context, conn, outcome, drain = self._context, event.conn, event.outcome, event.drain
         latency_ms, words = event.latency_ms, event.message if event.incomplete else None
-        who = context.registry.introduced.get(conn)
-        record = who if type(who) is AgentRecord else None
+        record = context.fleet.named_by(conn)
         if outcome == "acked":
             agent_id, request_id = None if record is None else record.agent_id, event.request_id
             if words is not None:
@@ -199,7 +201,7 @@ class Dispatch:
         elif self.draining is not None:
             self.draining.outcome(conn, outcome, latency_ms, words)
 
-    def _not_terminated(self, record: AgentRecord | None, event: "Outcome", now: int) -> None:
+    def _not_terminated(self, record: "AgentRow | None", event: "Outcome", now: int) -> None:
         if record is not None and record.conn == event.conn:
             self._context.recorder.unterminated(record, event, now)
         _log.warning(
@@ -210,19 +212,19 @@ class Dispatch:
             message=event.message,
         )
 
-    def _spare(self, record: AgentRecord | None, conn: int, now: int) -> None:
+    def _spare(self, record: "AgentRow | None", conn: int, now: int) -> None:
         """A request is over. Unless another one waits, the agent is one like all others again."""
         if record is None or record.conn != conn or self._terminations.is_waiting(conn):
             return
         # A drain lets nobody go: its own request has begun to wait by then.
         if self._context.gate != "draining":
-            self._context.liveness.spared(record, now)
+            self._context.fleet.feed(record, "spared", now)
 
     def _closed(self, event: "Closed", now: int) -> None:
         context, conn = self._context, event.conn
-        registry = context.registry
-        record = registry.introduced.get(conn)
-        if type(record) is AgentRecord:
+        fleet = context.fleet
+        record = fleet.named_by(conn)
+        if record is not None:
             context.recorder.disconnected(record, event, now)
             if context.deliveries.under_way:
                 context.deliveries.closed(record, conn)
@@ -231,26 +233,25 @@ class Dispatch:
                 self._lost(record, event, now)
             elif event.heartbeat_ms:
                 self._heard_before_it_went(record, event, now)
-        if conn in registry.watchers:
-            self._watchers.closed()
-        registry.close(conn)
+        if fleet.close(conn):
+            self._watchers.end(conn)
         self._terminations.closed(conn)
         self._requests.closed(conn)
         if self.draining is not None:
             self.draining.closed(conn)
-        if registry.is_empty():
+        if fleet.is_empty():
             context.emptied.set()
 
-    def _heard_before_it_went(self, record: AgentRecord, event: "Closed", now: int) -> None:
+    def _heard_before_it_went(self, record: "AgentRow", event: "Closed", now: int) -> None:
         """The last heartbeat over a connection that is not the agent's any more: it was terminated,
         or has another one by now."""
-        if self._context.registry.agents.get(record.agent_id) is not record:
+        if not record.is_known:
             return
         if record.last_heartbeat is None or record.last_heartbeat < event.heartbeat_ms:
-            record.last_heartbeat = event.heartbeat_ms
+            self._context.fleet.heard(record, heartbeat_ms=event.heartbeat_ms)
             keep(self._context, record, now)
 
-    def _lost(self, record: AgentRecord, event: "Closed", now: int) -> None:
+    def _lost(self, record: "AgentRow", event: "Closed", now: int) -> None:
         context = self._context
         _log.info(
             "agent_disconnected",
@@ -261,15 +262,14 @@ class Dispatch:
             initiator=event.initiator,
             cause=event.cause,
         )
-        if event.heartbeat_ms:
-            # The grace of a young heartbeat counts from it, and not from the last bulk reading.
-            record.last_heartbeat = event.heartbeat_ms
-        context.registry.release(record, now)
+        # The grace of a young heartbeat counts from it, and not from the last bulk reading.
+        context.fleet.heard(record, heartbeat_ms=event.heartbeat_ms)
+        context.fleet.release(record, now)
         leave_session(context.store, record.agent_id, close_code=event.code, now=context.age())
         if event.cause == "heartbeat_timeout":
-            changed = context.liveness.timed_out(record, now)
+            changed = context.fleet.feed(record, "timed_out", now)
         else:
-            changed = context.liveness.lost(record, now)
+            changed = context.fleet.feed(record, "lost", now)
         keep(context, record, now, is_heard=event.initiator == "peer")
         if record.config is not None:
             drop_configs(context)
@@ -295,8 +295,8 @@ class Dispatch:
         self._context.readings.answered(event)
 
     def _agent_id(self, conn: int) -> str | None:
-        who = self._context.registry.introduced.get(conn)
-        return who.agent_id if type(who) is AgentRecord else None
+        record = self._context.fleet.named_by(conn)
+        return None if record is None else record.agent_id
 
 
 def _conn(event: object) -> int | None:

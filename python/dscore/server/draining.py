@@ -53,11 +53,11 @@ class Draining:
                 round(settings.notice * 1000),
                 round(settings.max_extension * 1000),
             )
-        context.liveness.stop_clock(now)
+        context.fleet.stop_clock(now)
         # Whom maintenance is sending away just now is told nothing, and is not missed.
-        agents = [r for r in context.registry.connected() if r.conn not in context.sent_away]
+        agents = [r for r in context.fleet.connected() if r.conn not in context.sent_away]
         if intent == "terminate":
-            context.liveness.all_asked(agents)
+            context.fleet.all_asked(agents)
         self.drain.count_in({record.conn: record.agent_id for record in agents})
         context.recorder.server("drain", now, intent=intent)
         _log.info("drain_started", intent=intent, total=self.drain.total)
@@ -95,7 +95,7 @@ class Draining:
         # What became of the last agents is news for longer than their connections last.
         await self._watchers.catch_up(context.config.shutdown.close_timeout)
         # Those that are left may not say before the end how their connections ended.
-        if not context.registry.is_empty():
+        if not context.fleet.is_empty():
             await context.readings.take(to_store=True)
         drain.advance("emptied" if await self._close_rest() else "cut")
         report = drain.finish(context.pool.now_ms())
@@ -107,15 +107,15 @@ class Draining:
         """server_shutdown: to watchers and every Socket.IO connection, in a restart to everyone;
         each with a slot of its own to come back in."""
         context, drain = self._context, self.drain
-        registry = context.registry
-        conns = registry.listeners() if drain.intent == "terminate" else registry.conns()
+        fleet = context.fleet
+        conns = fleet.listeners() if drain.intent == "terminate" else fleet.conns()
         window = reconnect_window_ms(context.config.shutdown.reconnect_window, len(conns))
         message = text(context.config.log.language, "server_shutdown")
         for index, conn in enumerate(conns):
             if index % SLICE == 0:
                 await asyncio.sleep(0)
                 moment = timestamp(context.times.now())
-            if conn not in registry.introduced and conn not in registry.newcomers:
+            if not fleet.is_open(conn):
                 continue
             slot = window * index // len(conns)
             told = ServerShutdown(message, moment, MIN_RECONNECT_AFTER_MS + slot)

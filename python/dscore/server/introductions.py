@@ -17,7 +17,6 @@ from dscore.messages import (
 )
 from dscore.policy import Candidate
 from dscore.policy.admission import has_token
-from dscore.registry import Newcomer
 from dscore.server.context import GATE_REASONS, Context
 from dscore.server.hooks import Hook, TooLateError
 from dscore.server.onlookers import read_auth
@@ -26,7 +25,7 @@ from dscore.server.wrong_tokens import Where
 from dscore.texts import text
 
 if TYPE_CHECKING:
-    from dscore._core import Introduction, Opened
+    from dscore._core import Introduction, Opened, Unauthenticated
 
 IntroductionMessage: TypeAlias = AppReady | Heartbeat | ReconnectionSuccess | Watch
 
@@ -50,7 +49,7 @@ class Introductions:
         self._refused = LineLimit(_log, LINES_A_SECOND)
 
     def opened(self, event: "Opened", now: int) -> None:
-        self._context.registry.open(
+        self._context.fleet.open(
             event.conn,
             event.peer,
             event.bearer,
@@ -59,8 +58,8 @@ class Introductions:
 
     def introduction(self, event: "Introduction", now: int) -> None:
         """The first message of a newcomer: the core reads no further until it is answered."""
-        newcomer = self._context.registry.newcomer(event.conn)
-        if newcomer is None or self._is_gate_shut(event.conn, watches=event.kind == "watch"):
+        shown = self._context.fleet.unauthenticated(event.conn)
+        if shown is None or self._is_gate_shut(event.conn, watches=event.kind == "watch"):
             return
         try:
             message = parse(event.kind, event.text)
@@ -68,7 +67,7 @@ class Introductions:
             self._refuse(event.conn, refusal)
             return
         if isinstance(message, IntroductionMessage):
-            self.judge(event.conn, message, event.kind, newcomer.ip, now, newcomer)
+            self.judge(event.conn, message, event.kind, shown.ip, now, shown)
         else:
             raise RuntimeError(f"the core took {event.kind} for an introduction")
 
@@ -79,12 +78,12 @@ class Introductions:
         kind: str,
         ip: str,
         now: int,
-        newcomer: Newcomer | None = None,
+        shown: "Unauthenticated | None" = None,
     ) -> None:
         """Lets somebody in or not; with an async authenticate, in a while.
 
         Args:
-            newcomer: None: somebody who was let in before, and wants to watch.
+            shown: by an unauthenticated connection. None: it was let in before, and wants to watch.
         """
         context = self._context
         required, hook = context.config.auth.required, context.hooks.authenticate
@@ -95,7 +94,7 @@ class Introductions:
             # The core reads on behind the watch of one that is introduced; each would be a task.
             self._refuse(conn, Refusal("forbidden", "an earlier watch is still looked at", kind))
             return
-        candidate = _candidate(message, kind, ip, newcomer)
+        candidate = _candidate(message, kind, ip, shown)
         if not has_token(
             candidate,
             required=required,
@@ -134,11 +133,13 @@ class Introductions:
         context = self._context
         self._judged.discard(conn)
         # Much may have happened meanwhile: the connection may have gone, a drain may have begun.
-        is_newcomer = context.registry.newcomer(conn) is not None
-        if not is_newcomer and conn not in context.registry.introduced:
+        may_introduce = context.fleet.may_introduce(conn)
+        if not may_introduce and not context.fleet.is_introduced(conn):
             return
         watches = candidate.role == "operator"
-        if conn in context.sent_away or (is_newcomer and self._is_gate_shut(conn, watches=watches)):
+        if conn in context.sent_away or (
+            may_introduce and self._is_gate_shut(conn, watches=watches)
+        ):
             return
         now = context.pool.now_ms()
         if isinstance(error, TooLateError):
@@ -154,7 +155,7 @@ class Introductions:
         if isinstance(message, Watch):
             self._welcome.watcher(conn, message)
             return
-        if self._context.registry.newcomer(conn) is not None:
+        if self._context.fleet.may_introduce(conn):
             self._welcome.agent(conn, message, kind, now)
 
     def _turn_away(
@@ -162,7 +163,7 @@ class Introductions:
     ) -> None:
         context = self._context
         context.counters.authentication_failures_total += 1
-        newcomer = context.registry.newcomer(conn)
+        newcomer = context.fleet.unauthenticated(conn)
         if why != FAILED or candidate.token is None:
             self._refused.warning(
                 "introduction_refused",
@@ -217,14 +218,14 @@ class Introductions:
 
 
 def _candidate(
-    message: IntroductionMessage, kind: str, ip: str, newcomer: Newcomer | None
+    message: IntroductionMessage, kind: str, ip: str, shown: "Unauthenticated | None"
 ) -> Candidate:
-    shown, auth = (None, None) if newcomer is None else (newcomer.token, newcomer.auth)
+    token, auth = (None, None) if shown is None else (shown.token, shown.auth)
     return Candidate(
         role="operator" if isinstance(message, Watch) else "agent",
         agent_id="" if isinstance(message, Watch) else message.agent_id,
         ip=ip,
-        token=getattr(message, "token", None) or shown,
+        token=getattr(message, "token", None) or token,
         introduced_by=kind,
         reconnection=isinstance(message, AppReady) and message.reconnection,
         auth=read_auth(auth),

@@ -4,18 +4,19 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import TYPE_CHECKING
 
-from dscore.clock import WallClock
 from dscore.log import get_logger
-from dscore.registry import AgentRecord, Dialect, State
 from dscore.server.context import Context
 from dscore.store import Kept, StoredAgent
+
+if TYPE_CHECKING:
+    from dscore._core import AgentRow
 
 _log = get_logger("dscore.store")
 
 
-def keep(context: Context, record: AgentRecord, now: int, *, is_heard: bool = False) -> None:
+def keep(context: Context, record: "AgentRow", now: int, *, is_heard: bool = False) -> None:
     """Remembers an agent as it is now. Called after every change but those that are read in bulk.
 
     Args:
@@ -57,9 +58,7 @@ async def boot(context: Context) -> None:
         context.times.restore(kept.alive_at)
         now, age = context.pool.now_ms(), context.store.clock.now()
         for stored in kept.agents:
-            record = _restored(stored, context.times)
-            context.registry.remember(record, now - max(0, age - stored.changed_at))
-            context.liveness.booted(record, now)
+            _restore(context, stored, now - max(0, age - stored.changed_at), now)
         drop_configs(context)
         _resume_sessions(context, kept)
     if kept.alive_at is not None:
@@ -87,7 +86,7 @@ def _no_collections() -> Iterator[None]:
 def drop_configs(context: Context) -> None:
     """Forgets the configs of those that have been away longest, if all of them take more than they
     may."""
-    records = context.registry.drop_configs(context.config.limits.absent_bytes)
+    records = context.fleet.drop_configs(context.config.limits.absent_bytes)
     if not records:
         return
     now = context.pool.now_ms()
@@ -97,20 +96,23 @@ def drop_configs(context: Context) -> None:
     _log.warning("configs_dropped", agents=len(records), agent_id=records[0].agent_id)
 
 
-def _restored(stored: StoredAgent, clock: WallClock) -> AgentRecord:
-    record = AgentRecord(stored.agent_id)
-    record.state = cast(State, stored.state)
-    record.reason_code = stored.reason_code
-    record.ip = stored.ip
-    record.dialect = cast(Dialect, stored.dialect)
-    record.introduced_by = stored.introduced_by
-    record.generation = stored.generation
-    # On this process's clock, so mostly negative.
-    record.connected_at = clock.kept_ms(stored.connected_at)
-    record.configure(stored.config)
-    if stored.heartbeat_at is not None:
-        record.last_heartbeat = clock.kept_ms(stored.heartbeat_at)
-    return record
+def _restore(context: Context, stored: StoredAgent, left: int, now: int) -> None:
+    kept_ms = context.times.kept_ms
+    context.fleet.restore(
+        stored.agent_id,
+        stored.state,
+        stored.reason_code,
+        stored.ip,
+        stored.dialect,
+        stored.generation,
+        stored.introduced_by,
+        # On this process's clock, so mostly negative.
+        kept_ms(stored.connected_at),
+        None if stored.heartbeat_at is None else kept_ms(stored.heartbeat_at),
+        stored.config,
+        left=left,
+        now=now,
+    )
 
 
 def _resume_sessions(context: Context, kept: Kept) -> None:

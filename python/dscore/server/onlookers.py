@@ -15,12 +15,11 @@ from dscore.messages import MAX_TOKEN, WatchFilter
 from dscore.peer_json import loads
 from dscore.policy import Candidate
 from dscore.policy.admission import has_token
-from dscore.registry import Newcomer
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 
 if TYPE_CHECKING:
-    from dscore._core import Connected
+    from dscore._core import Connected, Unauthenticated
 
 MAX_AUTH = 4096
 """Bytes of an `auth` that is looked at: it may be kept as long as its connection is nobody."""
@@ -36,20 +35,26 @@ class Onlookers:
     def connected(self, event: "Connected", now: int) -> None:
         """A client has joined a namespace. Only "/" has a meaning to us."""
         context = self._context
-        newcomer = context.registry.newcomers.get(event.conn)
-        if newcomer is None or event.namespace != "/":
+        fleet, conn = context.fleet, event.conn
+        if event.namespace != "/" or self._shown(conn) is None:
             return
         auth = read_auth(event.auth)
         token = auth.get("token")
         if isinstance(token, str) and 0 < len(token) <= MAX_TOKEN:
-            newcomer.token = token
-            newcomer.is_token_wrong = not self._may_be_right(token)
-            if newcomer.is_token_wrong:
-                context.wrong_tokens.note("connect", newcomer.ip, conn_id=event.conn)
+            is_wrong = not self._may_be_right(token)
+            fleet.show_token(conn, token, is_wrong=is_wrong)
+            if is_wrong:
+                context.wrong_tokens.note("connect", fleet.ip(conn), conn_id=conn)
         if auth and context.hooks.authenticate is not None:
-            newcomer.auth = event.auth
-        if context.config.socketio.watch_on_connect and self._may_watch(event.conn):
-            self._judge(event.conn, newcomer)
+            fleet.show_auth(conn, event.auth)
+        shown = self._shown(conn)
+        if shown is not None and context.config.socketio.watch_on_connect and self._may_watch(conn):
+            self._judge(conn, shown)
+
+    def _shown(self, conn: int) -> "Unauthenticated | None":
+        """What a connection has shown that has not been introduced and does not watch yet."""
+        fleet = self._context.fleet
+        return None if fleet.is_introduced(conn) else fleet.unauthenticated(conn)
 
     def _may_be_right(self, token: str) -> bool:
         """Whether there is a role that a token can be of."""
@@ -58,17 +63,17 @@ class Onlookers:
             return True
         return context.agent_tokens.allows(token) or context.operator_tokens.allows(token)
 
-    def _judge(self, conn: int, newcomer: Newcomer) -> None:
+    def _judge(self, conn: int, shown: "Unauthenticated") -> None:
         """Makes it a watcher if it may be one. If not, it has not asked: nothing is said."""
         context, hook = self._context, self._context.hooks.authenticate
         candidate = Candidate(
             role="operator",
             agent_id="",
-            ip=newcomer.ip,
-            token=newcomer.token,
+            ip=shown.ip,
+            token=shown.token,
             introduced_by="connect",
             reconnection=False,
-            auth=read_auth(newcomer.auth),
+            auth=read_auth(shown.auth),
         )
         allowed = has_token(
             candidate,
@@ -79,7 +84,7 @@ class Onlookers:
         if not allowed:
             return
         if hook is None:
-            self._watch(conn, newcomer)
+            self._watch(conn)
         else:
             judged = partial(self._answered, conn)
             patience = context.config.auth.timeout
@@ -87,19 +92,17 @@ class Onlookers:
 
     def _answered(self, conn: int, allowed: bool, error: BaseException | None) -> None:
         # Meanwhile it may have gone, introduced itself, or been sent away.
-        newcomer = self._context.registry.newcomers.get(conn)
-        if allowed and error is None and newcomer is not None and self._may_watch(conn):
-            self._watch(conn, newcomer)
+        is_there = self._shown(conn) is not None
+        if allowed and error is None and is_there and self._may_watch(conn):
+            self._watch(conn)
 
     def _may_watch(self, conn: int) -> bool:
         """Whether the gate lets watchers in; in maintenance, those that came since it began."""
         return self._context.gate != "draining" and conn not in self._context.sent_away
 
-    def _watch(self, conn: int, newcomer: Newcomer) -> None:
-        context = self._context
-        context.registry.watch(conn, WatchFilter(), until_introduced=True)
-        context.pool.lift_deadline(conn)
-        self._watchers.begin(conn, snapshot=False)
+    def _watch(self, conn: int) -> None:
+        self._context.pool.lift_deadline(conn)
+        self._watchers.begin(conn, WatchFilter(), snapshot=False, until_introduced=True)
 
 
 def read_auth(auth: bytes | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What is said to agents and watchers on somebody's behalf."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from uuid import uuid4
 
 import orjson
@@ -10,8 +10,11 @@ from dscore.arguments import one_of
 from dscore.errors import NotConnectedError
 from dscore.messages import detach
 from dscore.packed import compact
-from dscore.registry import AgentRecord
 from dscore.server.context import Context
+from dscore.server.watchers import Watchers
+
+if TYPE_CHECKING:
+    from dscore._core import AgentRow
 
 Message: TypeAlias = Mapping[str, Any] | bytes
 """An object with a string `type`, or its JSON text."""
@@ -23,10 +26,11 @@ SHAPE = "a message is an object with a string 'type'"
 class Outgoing:
     """Finds out which dialect can take what; the core writes it down."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, watchers: Watchers) -> None:
         self._context = context
+        self._watchers = watchers
 
-    def send(self, record: AgentRecord, message: Message, namespace: str) -> bool:
+    def send(self, record: "AgentRow", message: Message, namespace: str) -> bool:
         """Sends a message, or keeps it for when the agent is back.
 
         Returns:
@@ -49,7 +53,7 @@ class Outgoing:
         self._context.count_drops()
         return False
 
-    async def send_kept(self, record: AgentRecord, message: Message, namespace: str) -> bool:
+    async def send_kept(self, record: "AgentRow", message: Message, namespace: str) -> bool:
         """The same; what is kept is on the disk when this returns.
 
         Returns:
@@ -75,7 +79,7 @@ class Outgoing:
             self._context.count_drops()
         return False
 
-    def _send_now(self, record: AgentRecord, message: Message, namespace: str) -> bytes | None:
+    def _send_now(self, record: "AgentRow", message: Message, namespace: str) -> bytes | None:
         """Sends what can be sent; the text of a message that must wait, else None."""
         context = self._context
         text, is_whole = _dump(message)
@@ -105,13 +109,13 @@ class Outgoing:
         if not is_whole:
             raise ValueError("a broadcast carries no bytes: not every dialect can")
         if to == "agents":
-            conns = [record.conn for record in context.registry.connected()]
+            conns = [record.conn for record in context.fleet.connected()]
         else:
-            conns = list(context.registry.watchers) if to == "watchers" else context.everybody()
+            conns = list(self._watchers.by_conn) if to == "watchers" else context.everybody()
         context.pool.send_many(conns, text)
         return len(conns)
 
-    def _send_event(self, record: AgentRecord, message: Message, namespace: str) -> None:
+    def _send_event(self, record: "AgentRow", message: Message, namespace: str) -> None:
         """What only a Socket.IO connection can take."""
         if not record.conn:
             raise NotConnectedError(record.agent_id)

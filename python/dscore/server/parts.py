@@ -109,7 +109,7 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
         dispatch=dispatch,
         terminations=terminations,
         requests=requests,
-        outgoing=Outgoing(context),
+        outgoing=Outgoing(context, watchers),
         timers=timers,
         watchers=watchers,
         backlog=backlog,

@@ -8,10 +8,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dscore.registry import AgentRecord, Registry
-
 if TYPE_CHECKING:
-    from dscore._core import LastSeen, ReactorPool
+    from dscore._core import AgentRow, Fleet, LastSeen, ReactorPool
     from dscore.clock import WallClock
     from dscore.store import Store
 
@@ -25,7 +23,7 @@ class Readings:
     def __init__(
         self,
         pool: "ReactorPool",
-        registry: Registry,
+        fleet: "Fleet",
         store: "Store",
         clock: "WallClock",
         reactors: int,
@@ -35,7 +33,7 @@ class Readings:
             reactors: how many answer.
         """
         self._pool = pool
-        self._registry = registry
+        self._fleet = fleet
         self._store = store
         self._clock = clock
         self._reactors = reactors
@@ -73,10 +71,7 @@ class Readings:
     def answered(self, event: "LastSeen") -> None:
         """One reactor's answer."""
         for record, _, heartbeat_ms, rtt_us in self._of_agents(event):
-            if heartbeat_ms:
-                record.last_heartbeat = heartbeat_ms
-            if rtt_us:
-                record.rtt_us = rtt_us
+            self._fleet.heard(record, heartbeat_ms=heartbeat_ms, rtt_us=rtt_us)
         if self._to_store and self._store.keeps_agents:
             unix_ms = self._clock.unix_ms
             # A second walk: what the store holds for a moment shares no memory with what stays.
@@ -101,9 +96,9 @@ class Readings:
             self._missing = self._reactors
             self._pool.read_last_seen()
 
-    def _of_agents(self, event: "LastSeen") -> Iterator[tuple[AgentRecord, int, int, int]]:
-        introduced = self._registry.introduced
+    def _of_agents(self, event: "LastSeen") -> "Iterator[tuple[AgentRow, int, int, int]]":
+        owner = self._fleet.owner
         for conn, seen_ms, heartbeat_ms, rtt_us in event:
-            who = introduced.get(conn)
-            if type(who) is AgentRecord and who.conn == conn:
-                yield who, seen_ms, heartbeat_ms, rtt_us
+            record = owner(conn)
+            if record is not None:
+                yield record, seen_ms, heartbeat_ms, rtt_us

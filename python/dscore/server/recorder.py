@@ -35,11 +35,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from dscore.registry import AgentRecord, Registry
 from dscore.store import SERVER, Entry, Store
 
 if TYPE_CHECKING:
-    from dscore._core import Answer, Beat, Closed, Missed, Outcome, Progress
+    from dscore._core import AgentRow, Answer, Beat, Closed, Missed, Outcome, Progress
 
 MAX_TEXT = 200
 """Characters kept of what an agent says about itself."""
@@ -72,13 +71,12 @@ class Disconnect(NamedTuple):
 class Recorder:
     """Writes; nothing here decides anything."""
 
-    def __init__(self, store: Store, registry: Registry, unix_ms: Callable[[int], int]) -> None:
+    def __init__(self, store: Store, unix_ms: Callable[[int], int]) -> None:
         """
         Args:
             unix_ms: makes Unix milliseconds of a time on the pool's clock, as every `now` here is.
         """
         self._store = store
-        self._registry = registry
         self._unix_ms = unix_ms
         self._disconnects: Counter[tuple[str, str, str]] = Counter()
         """The fields of a `Disconnect`: one is made for whoever reads."""
@@ -88,7 +86,7 @@ class Recorder:
         return [(Disconnect._make(kind), count) for kind, count in self._disconnects.items()]
 
     def connected(
-        self, record: AgentRecord, now: int, *, took_over: bool, session_restored: bool
+        self, record: "AgentRow", now: int, *, took_over: bool, session_restored: bool
     ) -> None:
         self._write(
             record.agent_id,
@@ -104,11 +102,11 @@ class Recorder:
             },
         )
 
-    def disconnected(self, record: AgentRecord, event: "Closed", now: int) -> None:
+    def disconnected(self, record: "AgentRow", event: "Closed", now: int) -> None:
         """A connection of this agent has ended. Called before the agent is told apart from it."""
         self._count(event)
         stale = record.conn != event.conn
-        if stale and (record.state == "terminated" or not self._is_known(record)):
+        if stale and (record.state == "terminated" or not record.is_known):
             return  # its own entry has told it, or there is no timeline any more
         self._write(
             record.agent_id,
@@ -128,27 +126,27 @@ class Recorder:
             },
         )
 
-    def missed(self, record: AgentRecord, event: "Missed", now: int) -> None:
+    def missed(self, record: "AgentRow", event: "Missed", now: int) -> None:
         self._write(
             record.agent_id, now, "missed", {"misses": event.misses, "silent_ms": event.silent_ms}
         )
 
-    def recovered(self, record: AgentRecord, event: "Beat", now: int) -> None:
+    def recovered(self, record: "AgentRow", event: "Beat", now: int) -> None:
         self._write(record.agent_id, now, "recovered", {"by": event.kind})
 
-    def changed(self, record: AgentRecord, now: int) -> None:
+    def changed(self, record: "AgentRow", now: int) -> None:
         """An agent went online or offline, and no other entry says so."""
         if record.status == "online":
             self._write(record.agent_id, now, "online", {})
         else:
             self._write(record.agent_id, now, "offline", {"reason_code": record.reason_code})
 
-    def asked(self, record: AgentRecord, now: int) -> None:
+    def asked(self, record: "AgentRow", now: int) -> None:
         self._write(record.agent_id, now, "asked", {})
 
     def terminated(
         self,
-        record: AgentRecord,
+        record: "AgentRow",
         now: int,
         latency_ms: float,
         incomplete: str | None,
@@ -165,7 +163,7 @@ class Recorder:
             data["incomplete"] = incomplete[:MAX_TEXT]
         self._write(record.agent_id, now, "terminated", data)
 
-    def unterminated(self, record: AgentRecord, event: "Outcome", now: int) -> None:
+    def unterminated(self, record: "AgentRow", event: "Outcome", now: int) -> None:
         """Its terminate_app ended, and not with an OK."""
         # The others have a better witness: how their connection ended.
         if event.outcome in ("failed", "timed_out"):
@@ -194,9 +192,6 @@ class Recorder:
 
     def _write(self, agent_id: str, now: int, kind: str, data: Mapping[str, Any]) -> None:
         self._store.append(agent_id, self._unix_ms(now), kind, orjson.dumps(data))
-
-    def _is_known(self, record: AgentRecord) -> bool:
-        return self._registry.agents.get(record.agent_id) is record
 
     def _count(self, event: "Closed") -> None:
         reason, code = REASONS.get(event.cause, "other"), CODES.get(event.code, "other")

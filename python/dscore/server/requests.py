@@ -16,10 +16,9 @@ from dscore.errors import (
 )
 from dscore.messages import Refusal, attach, detach
 from dscore.peer_json import loads
-from dscore.registry import AgentRecord
 
 if TYPE_CHECKING:
-    from dscore._core import ReactorPool, Reply
+    from dscore._core import AgentRow, ReactorPool, Reply
     from dscore.server.clock import Clock
 
 TIMEOUT = 30.0
@@ -43,7 +42,7 @@ class Requests:
     async def request(
         self,
         pool: "ReactorPool",
-        record: AgentRecord,
+        record: "AgentRow",
         event: str,
         argument: Any,
         *,

@@ -1,21 +1,33 @@
 """Who the agents of a server are: found, told, asked, ended."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dscore.agent_ids import trimmed
 from dscore.arguments import number
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.log import get_logger
+from dscore.messages import Dialect, ReasonCode, Status
 from dscore.policy.agent import Agent, Outbox, Termination
 from dscore.policy.drain import MAX_TIMEOUT
-from dscore.registry import AgentRecord, Counts, Dialect, Registry
+from dscore.policy.liveness import State, new_fleet
 from dscore.server.outgoing import Audience, Message
 from dscore.server.parts import Parts
 from dscore.server.recorder import read_timeline
 from dscore.store import Entry, Store
 
+if TYPE_CHECKING:
+    from dscore._core import AgentRow
+
 _log = get_logger("dscore.server")
+
+
+class Counts(NamedTuple):
+    """Connections, in one reading."""
+
+    total: int
+    authenticated: int
+    unauthenticated: int
 
 
 class Roster:
@@ -23,28 +35,74 @@ class Roster:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._registry = Registry()
+        self._fleet = new_fleet()
         self._parts: Parts | None = None
         """None before the start."""
 
     def counts(self) -> Counts:
         """Connections, in one reading."""
-        return self._registry.counts()
+        return Counts(*self._fleet.counts())
 
     def dialects(self) -> dict[Dialect, int]:
         """How many agents are connected over each dialect."""
-        return self._registry.dialects()
+        return dict(self._fleet.dialects())
 
     def connected_ids(self) -> list[str]:
-        return [record.agent_id for record in self._registry.connected()]
+        return [record.agent_id for record in self._fleet.connected()]
 
     def agents(self) -> Iterator[Agent]:
         """Every agent that is known, connected or not."""
-        for record in list(self._registry.agents.values()):
+        for record in self._fleet.agents():
             yield Agent(self, record)
 
+    def states(self) -> dict[State, int]:
+        """How many agents are known in each state."""
+        return dict(self._fleet.states())
+
+    def page(
+        self,
+        *,
+        status: Status | None = None,
+        state: State | None = None,
+        reason: ReasonCode | None = None,
+        dialect: Dialect | None = None,
+        labels: Sequence[tuple[str, str | None]] = (),
+        text: str | None = None,
+        sort: str = "id",
+        limit: int = 100,
+        after: tuple[str | float, str] | None = None,
+    ) -> tuple[list[Agent], bool]:
+        """Agents that fit, in order, and whether there are more. None fits any.
+
+        Args:
+            reason: the reason_code.
+            labels: each with its value, or with None where any value fits.
+            text: part of the id or of the address, in any case.
+            sort: "id", "status", "state", "connected_at" or "last_heartbeat"; a leading - turns the
+                order round.
+            limit: at most so many.
+            after: only agents behind this one: what it was sorted by ("" for the id, Unix seconds
+                for a time, 0 for never), and its id.
+
+        Raises:
+            ValueError: a word is none.
+        """
+        rows, has_more = self._fleet.page(
+            status=status,
+            state=state,
+            reason=reason,
+            dialect=dialect,
+            labels=list(labels),
+            text=text,
+            sort=sort,
+            limit=limit,
+            after=after,
+            times=self._running.context.times.offsets(),
+        )
+        return [Agent(self, row) for row in rows], has_more
+
     def agent(self, agent_id: str) -> Agent | None:
-        record = self._registry.agents.get(trimmed(agent_id))
+        record = self._fleet.agent(trimmed(agent_id))
         return None if record is None else Agent(self, record)
 
     async def timeline(
@@ -137,7 +195,7 @@ class Roster:
         parts, pool = self._running, self._running.context.pool
         now = pool.now_ms()
         parts.context.recorder.asked(record, now)
-        parts.context.liveness.asked(record, now)
+        parts.context.fleet.feed(record, "asked", now)
         extension = parts.context.config.shutdown.max_extension
         return await parts.terminations.terminate(pool, record.conn, seconds, extension)
 
@@ -152,8 +210,8 @@ class Roster:
         parts, pool = self._running, self._running.context.pool
         if record.conn:
             pool.close_connection(record.conn, 1008, reason, "operator")
-        parts.dispatch.end(record, "operator", 1008, reason, pool.now_ms())
-        self._registry.forget(record)
+        parts.dispatch.end(record, "removed", 1008, reason, pool.now_ms())
+        self._fleet.forget(record)
         self._store.forget([record.agent_id])
         _log.info("agent_removed", agent_id=record.agent_id)
 
@@ -184,8 +242,8 @@ class Roster:
             return self._running.context.config.shutdown.timeout
         return number("timeout", seconds, 0.0, MAX_TIMEOUT)
 
-    def _record(self, agent_id: str) -> AgentRecord:
-        record = self._registry.agents.get(trimmed(agent_id))
+    def _record(self, agent_id: str) -> "AgentRow":
+        record = self._fleet.agent(trimmed(agent_id))
         if record is None:
             raise UnknownAgentError(agent_id)
         return record

@@ -16,7 +16,7 @@ from dscore.log import get_logger
 from dscore.messages import Intent
 from dscore.policy import Policy
 from dscore.policy.drain import DrainReport, DrainStatus
-from dscore.policy.liveness import Liveness
+from dscore.policy.liveness import configure
 from dscore.server.context import GATE_REASONS, Context
 from dscore.server.core_settings import core_settings
 from dscore.server.draining import Draining
@@ -114,12 +114,12 @@ class Server(Roster):
             agent_tokens, operator_tokens = self._tokens
             warn_of_readable_files(self._config.auth)
             warn_of_every_origin(self._config)
+            configure(self._fleet, self._config.monitoring)
             context = Context(
                 server=self,
                 config=self._config,
                 pool=pool,
-                registry=self._registry,
-                liveness=Liveness(core.Wheel(pool.now_ms()), self._config.monitoring),
+                fleet=self._fleet,
                 store=self._store,
                 hooks=Hooks(self._policy, self._tasks),
                 tasks=self._tasks,
@@ -178,8 +178,8 @@ class Server(Roster):
         try:
             if context.gate != "draining":
                 context.stop_taking()
-                context.liveness.stop_clock(context.pool.now_ms())
-            if not self._registry.is_empty():
+                context.fleet.stop_clock(context.pool.now_ms())
+            if not self._fleet.is_empty():
                 await context.readings.take(to_store=True)
                 context.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
                 await context.wait_until_empty(self._config.shutdown.close_timeout)
@@ -264,12 +264,12 @@ class Server(Roster):
         context.gate = "maintenance" if enabled else "open"
         context.pool.set_gate(context.gate)
         if enabled:
-            staying = context.registry.only_watching()
-            context.sent_away = frozenset(context.registry.conns()).difference(staying)
-            context.liveness.stop_clock(now)
+            staying = context.fleet.only_watching()
+            context.sent_away = frozenset(context.fleet.conns()).difference(staying)
+            context.fleet.stop_clock(now)
             context.pool.close_all(1013, GATE_REASONS["maintenance"], spare_watchers=True)
         else:
-            context.liveness.start_clock(now)
+            context.fleet.start_clock(now)
             parts.timers.rearm(now)
         parts.watchers.maintenance(enabled=enabled)
         context.recorder.server("maintenance", now, enabled=enabled)
@@ -331,7 +331,7 @@ class Server(Roster):
         self._max_connections = core_config.max_connections
         context.config = self._config = config
         context.bound_store()
-        context.liveness.monitoring = config.monitoring
+        configure(context.fleet, config.monitoring)
         context.agent_tokens = agent_tokens
         context.operator_tokens = self._own_token.unless(operator_tokens, self.address)
         parts.pages.rules = access_rules(context)
@@ -352,6 +352,7 @@ class Server(Roster):
             **context.wrong_tokens.stats(),
             "gaps_total": context.gaps.total,
             "gap_ms_total": context.gaps.ms_total,
+            "missing_cells_total": context.fleet.missing_cells_total,
             "hook_errors_total": context.hooks.errors_total,
             "requests_waiting": len(self._running.requests),
             "stray_replies_total": self._running.requests.unmatched_total,

@@ -40,7 +40,7 @@ class Timers:
     def rearm(self, now: int) -> None:
         """Follows the earliest grace period. Called after each batch; mostly there is nothing to
         do."""
-        deadline = self._context.liveness.next_deadline()
+        deadline = self._context.fleet.next_deadline()
         if deadline == self._deadline:
             return
         if self._grace is not None:
@@ -72,7 +72,7 @@ class Timers:
         self._grace = self._deadline = None
         self._context.clock.read()
         now = self._context.pool.now_ms()
-        for record in self._context.liveness.advance(now, SLICE):
+        for record in self._context.fleet.expire(now, SLICE):
             _log.info("agent_offline", agent_id=record.agent_id, reason=record.reason_code)
             self._context.recorder.changed(record, now)
             keep(self._context, record, now)
@@ -113,5 +113,5 @@ class Timers:
         context.count_drops()
         context.drops.sum_up()
         retention_ms = round(context.config.store.retention * 1000)
-        context.store.forget(context.registry.forget_absent(context.pool.now_ms() - retention_ms))
+        context.store.forget(context.fleet.forget_absent(context.pool.now_ms() - retention_ms))
         context.store.prune(context.store.clock.now() - retention_ms)

@@ -16,7 +16,9 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
+from typing import NamedTuple
 
+from dscore._core import AgentRow
 from dscore.messages import (
     ClientReconnected,
     ClientStatusChanged,
@@ -24,12 +26,46 @@ from dscore.messages import (
     MaintenanceChanged,
     ReasonCode,
     Status,
+    WatchFilter,
     timestamp,
 )
 from dscore.policy.drain import DrainStatus
-from dscore.registry import WINDOW, AgentRecord, Change, Watcher
 from dscore.server.context import Context
 from dscore.texts import text
+
+WINDOW = 256
+"""Messages a watcher is sent before it must have read them: about 50 KB, far below an outbox's
+limit."""
+
+
+class Watcher:
+    """A connection that wants to be told of agents."""
+
+    __slots__ = ("behind", "credit", "filter", "snapshot", "wants_snapshot")
+
+    def __init__(self, filter: WatchFilter) -> None:
+        self.filter = filter
+        self.credit = WINDOW
+        """Messages it may be sent before the core must say that it has read them."""
+        self.wants_snapshot = False
+        self.snapshot: Iterator[bytes] | None = None
+        """What is left of the state it starts from."""
+        self.behind: dict[str, Change] = {}
+        """Agents of which it has something to be told yet, the one that changed last at the end."""
+
+    @property
+    def is_behind(self) -> bool:
+        return self.wants_snapshot or self.snapshot is not None or bool(self.behind)
+
+
+class Change(NamedTuple):
+    """What a watcher has not been told of an agent."""
+
+    agent: AgentRow
+    was_online: bool | None
+    """Whether it was online before its status changed; None: the status has not changed."""
+    back_at: int | None = None
+    """When it came back within its grace period, on the pool's clock; None: it did not."""
 
 
 class Watchers:
@@ -37,13 +73,24 @@ class Watchers:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self.by_conn: dict[int, Watcher] = {}
+        """Every connection that is told of changes: those that only watch, and agents that do so
+        besides."""
         self._moved = asyncio.Event()
         """Set whenever somebody may have caught up."""
 
-    def begin(self, conn: int, *, snapshot: bool) -> None:
+    def begin(
+        self, conn: int, filter: WatchFilter, *, snapshot: bool, until_introduced: bool = False
+    ) -> None:
         """A connection watches from here on, and is sent the present state of all that fits its
-        filter first, if it asked for it."""
-        watcher = self._context.registry.watchers[conn]
+        filter first, if it asked for it.
+
+        Args:
+            until_introduced: it has not asked to watch, and may still become an agent's.
+        """
+        self._context.fleet.watch(conn, until_introduced=until_introduced)
+        watcher = self.by_conn.setdefault(conn, Watcher(filter))
+        watcher.filter = filter
         # With another filter what was left of an earlier one is nobody's snapshot any more.
         watcher.snapshot = None
         if snapshot and not watcher.wants_snapshot:
@@ -53,40 +100,39 @@ class Watchers:
 
     def drained(self, conn: int) -> None:
         """A connection has read what was sent to it."""
-        watcher = self._context.registry.watchers.get(conn)
+        watcher = self.by_conn.get(conn)
         if watcher is not None:
             watcher.credit = WINDOW
             self._catch_up(conn, watcher)
             self._moved.set()
 
-    def closed(self) -> None:
-        """A watcher's connection has ended."""
-        self._moved.set()
+    def end(self, conn: int) -> None:
+        """A connection watches no longer, or has ended."""
+        self._context.fleet.unwatch(conn)
+        if self.by_conn.pop(conn, None) is not None:
+            self._moved.set()
 
     async def catch_up(self, seconds: float) -> None:
         """Waits until everybody has been told everything, or for so long."""
         with suppress(asyncio.TimeoutError):
             await self._context.clock.wait_for(self._until_nobody_is_behind(), seconds)
 
-    def announce(self, record: AgentRecord) -> None:
+    def announce(self, agent: AgentRow) -> None:
         """An agent's status has changed: the policy hears of it too."""
         context = self._context
         hooks = context.hooks
         if hooks.on_status_change is not None:
-            agent = context.agent(record)
-            hooks.fire(hooks.on_status_change, agent, record.status, record.reason_code)
+            handle = context.agent(agent)
+            hooks.fire(hooks.on_status_change, handle, agent.status, agent.reason_code)
         # `_has_audience`, without the call: a drain comes by here with every agent.
-        if context.registry.watchers or context.config.monitoring.broadcast_to_agents:
+        if self.by_conn or context.config.monitoring.broadcast_to_agents:
             # It has changed: it was what it is not.
-            self._tell(Change(record, was_online=record.status == "offline"))
+            self._tell(Change(agent, was_online=agent.status == "offline"))
 
-    def reconnected(self, record: AgentRecord, now: int) -> None:
+    def reconnected(self, agent: AgentRow, now: int) -> None:
         """Tells that an agent came back; once for each of its connections."""
-        if record.reported_back:
-            return
-        record.reported_back = True
-        if self._has_audience():
-            self._tell(Change(record, was_online=None, back_at=now))
+        if self._context.fleet.report_back(agent) and self._has_audience():
+            self._tell(Change(agent, was_online=None, back_at=now))
 
     def progress(self, status: DrainStatus) -> None:
         """Tells how far a drain is; seldom enough to be sent to whoever is behind as well."""
@@ -105,39 +151,37 @@ class Watchers:
         )
         context = self._context
         everybody = context.config.monitoring.broadcast_to_agents
-        conns = context.everybody() if everybody else list(context.registry.watchers)
+        conns = context.everybody() if everybody else list(self.by_conn)
         context.pool.send_many(conns, message.dump())
 
     def maintenance(self, *, enabled: bool) -> None:
         """Tells those that stay: agents which watch as well are sent away."""
-        conns = self._context.registry.only_watching()
+        conns = self._context.fleet.only_watching()
         if conns:
             self._context.pool.send_many(conns, MaintenanceChanged(enabled).dump())
 
     async def _until_nobody_is_behind(self) -> None:
-        while any(watcher.is_behind for watcher in self._context.registry.watchers.values()):
+        while any(watcher.is_behind for watcher in self.by_conn.values()):
             self._moved.clear()
             await self._moved.wait()
 
     def _begin_snapshot(self, conn: int, watcher: Watcher) -> None:
-        is_watching = self._context.registry.watchers.get(conn) is watcher
+        is_watching = self.by_conn.get(conn) is watcher
         # Without credit it begins when the watcher has read what was sent before.
         if is_watching and watcher.wants_snapshot and watcher.credit:
             self._catch_up(conn, watcher)
 
     def _has_audience(self) -> bool:
-        context = self._context
-        return bool(context.registry.watchers) or context.config.monitoring.broadcast_to_agents
+        return bool(self.by_conn) or self._context.config.monitoring.broadcast_to_agents
 
     def _tell(self, change: Change) -> None:
         """Sends it to whoever keeps up, and keeps it for the others."""
-        context = self._context
-        registry, record = context.registry, change.record
-        status = record.status
+        context, agent = self._context, change.agent
+        agent_id, status = agent.agent_id, agent.status
         conns = []
-        for conn, watcher in registry.watchers.items():
+        for conn, watcher in self.by_conn.items():
             if watcher.credit > 1 and not watcher.wants_snapshot:
-                if watcher.filter.fits(record.agent_id, status):
+                if watcher.filter.fits(agent_id, status):
                     watcher.credit -= 1
                     conns.append(conn)
             else:
@@ -145,17 +189,17 @@ class Watchers:
                 if watcher.credit and not watcher.wants_snapshot:
                     self._catch_up(conn, watcher)
         if context.config.monitoring.broadcast_to_agents:
-            conns += [conn for conn in context.everybody() if conn not in registry.watchers]
+            conns += [conn for conn in context.everybody() if conn not in self.by_conn]
         if conns:
             for message in self._messages(change):
                 context.pool.send_many(conns, message)
 
     def _keep(self, watcher: Watcher, change: Change) -> None:
-        agent_id = change.record.agent_id
+        agent_id = change.agent.agent_id
         before = watcher.behind.pop(agent_id, None)
         if before is not None:
             change = Change(
-                change.record,
+                change.agent,
                 change.was_online if before.was_online is None else before.was_online,
                 before.back_at if change.back_at is None else change.back_at,
             )
@@ -185,32 +229,30 @@ class Watchers:
         while behind and len(taken) < limit:
             agent_id = next(iter(behind))
             change = behind.pop(agent_id)
-            if watcher.filter.fits(agent_id, change.record.status):
+            if watcher.filter.fits(agent_id, change.agent.status):
                 taken += self._messages(change)
         return taken
 
     def _messages(self, change: Change) -> Iterator[bytes]:
         """What a change, or several of the same agent, have come to by now."""
-        record = change.record
-        is_online = record.status == "online"
+        agent = change.agent
+        is_online = agent.status == "online"
         # Away and back again while nobody was told is no change. Back and away again is news: of an
         # agent that was not known, or that is offline for another reason.
         if change.was_online is not None and not (change.was_online and is_online):
-            yield self._state(
-                record.agent_id, record.status, record.reason_code, record.last_heartbeat
-            )
+            yield self._state(agent.agent_id, agent.status, agent.reason_code, agent.last_heartbeat)
         if change.back_at is not None and is_online:
             moment = timestamp(self._context.unix(change.back_at))
-            yield ClientReconnected(record.agent_id, moment).dump()
+            yield ClientReconnected(agent.agent_id, moment).dump()
 
     def _snapshot(self, watcher: Watcher) -> Iterator[bytes]:
         # All that is told is taken down now, and encoded as it is sent: the state of one moment,
         # however long that takes.
         fits = watcher.filter.fits
         moment = [
-            (record.agent_id, record.status, record.reason_code, record.last_heartbeat)
-            for record in self._context.registry.agents.values()
-            if fits(record.agent_id, record.status)
+            (agent.agent_id, agent.status, agent.reason_code, agent.last_heartbeat)
+            for agent in self._context.fleet.agents()
+            if fits(agent.agent_id, agent.status)
         ]
         return (self._state(*entry, snapshot=True) for entry in moment)
 

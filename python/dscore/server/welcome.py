@@ -1,6 +1,7 @@
-"""Bringing in whoever may come in: the registry, the session, the ack, and who is told."""
+"""Bringing in whoever may come in: the fleet, the session, the ack, and who is told."""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from dscore.log import get_logger
 from dscore.messages import (
@@ -14,11 +15,13 @@ from dscore.messages import (
     timestamp,
 )
 from dscore.policy.admission import open_session
-from dscore.registry import AgentRecord
 from dscore.server.context import Context
 from dscore.server.keeping import keep
 from dscore.server.watchers import Watchers
 from dscore.texts import text
+
+if TYPE_CHECKING:
+    from dscore._core import AgentRow
 
 _log = get_logger("dscore.admission")
 
@@ -35,20 +38,25 @@ class Welcome:
         self, conn: int, message: AppReady | Heartbeat | ReconnectionSuccess, kind: str, now: int
     ) -> None:
         context = self._context
-        if context.registry.is_full(message.agent_id):
+        if context.fleet.is_full(message.agent_id):
             self._make_room(now)
-        record, previous = context.registry.introduce_agent(conn, message.agent_id, now)
+        ip = message.ip_address if isinstance(message, Heartbeat) else None
+        introduced = context.fleet.introduce(conn, message.agent_id, kind, now, ip=ip)
+        if introduced is None:
+            return
+        record, previous = introduced.agent, introduced.previous
+        if conn in self._watchers.by_conn:
+            self._watchers.end(conn)
         if previous:
             context.counters.takeovers_total += 1
             context.pool.close_connection(previous, 4409, "taken over", "taken_over")
-            context.registry.watchers.pop(previous, None)
-        came_back = record.state in ("reconnecting", "unknown") or kind == "reconnection_success"
-        changed = context.liveness.introduced(record, now)
+            self._watchers.end(previous)
+        came_back = introduced.was_away or kind == "reconnection_success"
+        changed = introduced.changed
         if isinstance(message, AppReady):
             replies, restored = self._welcome(record, message)
         else:
             replies, restored = self._welcome_by(record, message, now)
-        record.introduced_by = kind
         context.counters.sessions_restored_total += restored
         keep(context, record, now, is_heard=True)
         context.recorder.connected(record, now, took_over=previous != 0, session_restored=restored)
@@ -67,23 +75,23 @@ class Welcome:
 
     def watcher(self, conn: int, message: Watch) -> None:
         context = self._context
-        is_new = context.registry.newcomer(conn) is not None
-        context.registry.watch(conn, message.filter)
-        if is_new:
+        if context.fleet.may_introduce(conn):
             context.pool.accept_watcher(conn)
-        self._watchers.begin(conn, snapshot=message.snapshot)
+        self._watchers.begin(conn, message.filter, snapshot=message.snapshot)
 
     def _make_room(self, now: int) -> None:
         """For one more id: ids come from the network, and each could be a new one."""
         context = self._context
-        record = context.registry.longest_absent()
-        if context.liveness.cut_short(record, now):
+        record = context.fleet.longest_absent()
+        if record is None:
+            return
+        if context.fleet.cut_short(record, now):
             self._watchers.announce(record)
-        context.registry.forget(record)
+        context.fleet.forget(record)
         context.store.forget([record.agent_id])
         context.counters.agents_crowded_out_total += 1
 
-    def again(self, record: AgentRecord, message: AppReady, now: int) -> None:
+    def again(self, record: "AgentRow", message: AppReady, now: int) -> None:
         context = self._context
         if record.introduced_by == "app_ready":
             # Its session was settled by the first one; a repetition must not throw anything away.
@@ -92,12 +100,12 @@ class Welcome:
             return
         # It came in with a heartbeat, and turns out to know app_ready, so terminate_app too.
         replies, _ = self._welcome(record, message)
-        record.introduced_by = "app_ready"
+        context.fleet.set_introduced_by(record, "app_ready")
         keep(context, record, now)
         context.pool.accept(record.conn, record.agent_id, replies, notice_only=False)
         context.deliveries.begin(record, context.portion_bytes)
 
-    def _welcome(self, record: AgentRecord, message: AppReady) -> tuple[list[bytes], bool]:
+    def _welcome(self, record: "AgentRow", message: AppReady) -> tuple[list[bytes], bool]:
         """Opens the session.
 
         Returns:
@@ -107,15 +115,12 @@ class Welcome:
         return self._ack(message.reconnection, restored), restored
 
     def _welcome_by(
-        self, record: AgentRecord, message: Heartbeat | ReconnectionSuccess, now: int
+        self, record: "AgentRow", message: Heartbeat | ReconnectionSuccess, now: int
     ) -> tuple[list[bytes], bool]:
         """The same for an agent that knows no app_ready."""
         context = self._context
         replies: list[bytes] = []
         if isinstance(message, Heartbeat):
-            record.last_heartbeat = now
-            if message.ip_address is not None:
-                record.ip = message.ip_address
             replies.append(
                 HeartbeatResponse(
                     timestamp(context.unix(now)),
@@ -126,7 +131,7 @@ class Welcome:
         return replies, self._open_session(record, None, None)
 
     def _open_session(
-        self, record: AgentRecord, reconnection: bool | None, config: bytes | None
+        self, record: "AgentRow", reconnection: bool | None, config: bytes | None
     ) -> bool:
         context = self._context
         restored = open_session(
@@ -137,7 +142,7 @@ class Welcome:
             ttl=context.config.session.ttl,
         )
         if config is not None or not restored:
-            record.configure(config)
+            context.fleet.set_config(record, config)
         return restored
 
     def _ack(self, reconnection: bool, restored: bool) -> list[bytes]:

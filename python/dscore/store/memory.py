@@ -14,7 +14,7 @@ OVERHEAD = 64
 
 
 class MemoryStore(Sessions):
-    """Keeps sessions and timelines; agents are remembered by the registry anyway."""
+    """Keeps sessions and timelines; agents are remembered by the fleet anyway."""
 
     keeps_agents = False
     damaged_total = 0

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../reactor/tests/wheel_model/mod.rs"]
+#[path = "../../wheel/tests/wheel_model/mod.rs"]
 mod wheel_model;
 
 use libfuzzer_sys::fuzz_target;

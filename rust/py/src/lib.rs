@@ -9,8 +9,10 @@ mod classes;
 mod config;
 mod errors;
 mod events;
+mod fleet;
 mod origins;
 mod pool;
+mod row;
 mod stats;
 mod wheel;
 
@@ -26,9 +28,13 @@ mod _core {
     #[pymodule_export]
     use crate::config::CoreConfig;
     #[pymodule_export]
+    use crate::fleet::{Fleet, Introduced, Unauthenticated};
+    #[pymodule_export]
     use crate::origins::OriginRules;
     #[pymodule_export]
     use crate::pool::ReactorPool;
+    #[pymodule_export]
+    use crate::row::AgentRow;
     #[pymodule_export]
     use crate::stats::Stats;
     #[pymodule_export]

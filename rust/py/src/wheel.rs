@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dscore_reactor::wheel::{self, Key};
+use dscore_wheel::{self as wheel, Key};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 

@@ -46,7 +46,6 @@ mod termination;
 #[cfg(test)]
 mod testing;
 mod transport;
-pub mod wheel;
 
 pub use pool::ReactorPool;
 pub use queue::Stopped;

@@ -21,7 +21,7 @@ use crate::probe::{Phase, Probe};
 use crate::session_request::SessionRequest;
 use crate::sys::{Interest, Received, Socket};
 use crate::transport::{Polling, Push, Transport, fit_one_poll};
-use crate::wheel::Key;
+use dscore_wheel::Key;
 
 /// How long a poll with packets to fetch is kept, for what is said together is to go out together; and how long a new
 /// WebSocket is given to listen.

@@ -37,7 +37,7 @@ use crate::peer::{Peer, Stage, Watcher};
 use crate::places::{Places, Yielding};
 use crate::sys::{Interest, Poller, Readiness, ReadyList};
 use crate::table::Table;
-use crate::wheel::Wheel;
+use dscore_wheel::Wheel;
 use looking::Pass;
 
 /// Sockets looked at in one turn.

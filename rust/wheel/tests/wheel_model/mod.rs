@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dscore_reactor::wheel::{Key, Wheel};
+use dscore_wheel::{Key, Wheel};
 
 /// An operation on a wheel. Entries are named by the order in which they were armed, modulo their
 /// number, so that any number names one: armed, cancelled or expired.
@@ -140,7 +140,7 @@ impl Checked {
     fn advance(&mut self, now: u64) {
         self.wheel.advance(now);
         self.now = self.now.max(now);
-        // Nobody takes that many turns.
+        // More turns than a test has time for.
         let later = self.armed.split_off(&(self.now, usize::MAX));
         self.expired
             .extend(std::mem::replace(&mut self.armed, later));

@@ -2,7 +2,7 @@
 
 mod wheel_model;
 
-use dscore_reactor::wheel::Wheel;
+use dscore_wheel::Wheel;
 use proptest::prelude::*;
 use wheel_model::{Checked, Op, Tick};
 

@@ -47,6 +47,8 @@
 //! milliseconds: at most twice, unless a border of a higher level lies between). Arm, cancel
 //! and rearm are O(1) and allocate only when there are more entries than ever before.
 
+#![forbid(unsafe_code)]
+
 mod level;
 mod list;
 
@@ -72,7 +74,7 @@ pub struct Key {
 /// until there is nothing left, then sleep until [`next_expiration`](Self::next_expiration).
 ///
 /// ```
-/// use dscore_reactor::wheel::Wheel;
+/// use dscore_wheel::Wheel;
 ///
 /// let mut wheel = Wheel::new(1_000);
 /// let ping = wheel.arm(1_030, "ping");

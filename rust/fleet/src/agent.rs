@@ -1,0 +1,137 @@
+//! One agent.
+
+use std::sync::Arc;
+
+use dscore_traffic::ConnId;
+use dscore_wheel::Key;
+
+use crate::labels;
+use crate::words::{Dialect, Reason, State};
+
+/// Names an agent in its table, for as long as something refers to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AgentKey(pub(crate) u32);
+
+impl AgentKey {
+    /// As a number.
+    pub fn to_u64(self) -> u64 {
+        self.0.into()
+    }
+}
+
+/// Its grace period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GraceOf {
+    /// It has none.
+    None,
+    /// It runs.
+    Armed(Key),
+    /// It has run out, and waits for its turn.
+    Due,
+}
+
+/// One agent: plain data, shared strings, nothing that can be worked out. Times are milliseconds of the pool's clock,
+/// mostly negative where an earlier process has left them.
+#[derive(Debug)]
+pub struct Agent {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its connection; `None`: it has none. An agent owns this one and no other: the end of a stale connection is told
+    /// from its successor's by comparing them.
+    pub conn: Option<ConnId>,
+    /// Counts the connections it has had, across processes.
+    pub generation: u64,
+    /// Its state. Changed by the table alone.
+    pub state: State,
+    /// Why it is offline; `None` while online and before the first introduction.
+    pub reason: Option<Reason>,
+    /// Where its connection comes from, or came from.
+    pub ip: Arc<str>,
+    /// Of its connection, or of the last one.
+    pub dialect: Dialect,
+    /// The `type` of the message that introduced it.
+    pub introduced_by: Arc<str>,
+    /// The last heartbeat, as last read in bulk.
+    pub last_heartbeat: Option<i64>,
+    /// When its last connection was introduced.
+    pub connected_at: i64,
+    /// The round trip of the last ping that was answered, in µs; 0: none yet.
+    pub rtt_us: u32,
+    /// Whether watchers were told `client_reconnected` for this connection.
+    pub reported_back: bool,
+    pub(crate) grace: GraceOf,
+    config: Option<Box<[u8]>>,
+    labels: Option<Box<[Box<str>]>>,
+    /// When it lost its connection.
+    pub(crate) left_at: i64,
+    /// Its neighbours in the list of those without a connection.
+    pub(crate) older: Option<AgentKey>,
+    pub(crate) newer: Option<AgentKey>,
+    pub(crate) is_absent: bool,
+    /// Whether it is found by its id.
+    pub(crate) is_known: bool,
+    /// Connections and handles that name it. One that is forgotten stays until there is none.
+    pub(crate) refs: u32,
+}
+
+impl Agent {
+    pub(crate) fn new(id: Arc<str>, empty: &Arc<str>) -> Self {
+        Self {
+            id,
+            conn: None,
+            generation: 0,
+            state: State::Offline,
+            reason: None,
+            ip: empty.clone(),
+            dialect: Dialect::Raw,
+            introduced_by: empty.clone(),
+            last_heartbeat: None,
+            connected_at: 0,
+            rtt_us: 0,
+            reported_back: false,
+            grace: GraceOf::None,
+            config: None,
+            labels: None,
+            left_at: 0,
+            older: None,
+            newer: None,
+            is_absent: false,
+            is_known: true,
+            refs: 0,
+        }
+    }
+
+    /// Whether a grace period of it runs, or has run out and waits for its turn.
+    pub fn has_grace(&self) -> bool {
+        self.grace != GraceOf::None
+    }
+
+    /// Whether it is found by its id.
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// The `config` of its app_ready, a JSON object; `None` when it was empty or never sent.
+    pub fn config(&self) -> Option<&[u8]> {
+        self.config.as_deref()
+    }
+
+    pub(crate) fn set_config(&mut self, config: Option<&[u8]>) {
+        self.labels = config.and_then(labels::read);
+        self.config = config.map(Into::into);
+    }
+
+    /// What its config calls it: `name=value`, sorted.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        self.labels.iter().flatten().map(|label| &**label)
+    }
+
+    /// Whether it has a label of this name, with this value if one is given.
+    pub fn has_label(&self, name: &str, value: Option<&str>) -> bool {
+        self.labels()
+            .filter_map(|label| label.split_once('='))
+            .any(|(its_name, its_value)| {
+                its_name == name && value.is_none_or(|value| value == its_value)
+            })
+    }
+}

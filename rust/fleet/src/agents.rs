@@ -1,0 +1,292 @@
+//! Agents by id, and those without a connection in the order in which they lost it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use crate::agent::{Agent, AgentKey};
+use crate::words::{Dialect, Reason, State};
+
+/// An agent as an earlier process has left it.
+#[derive(Clone, Debug)]
+pub struct Restored<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its state when that process ended.
+    pub state: State,
+    /// Why it was offline.
+    pub reason: Option<Reason>,
+    /// Where its last connection came from.
+    pub ip: &'a str,
+    /// Of its last connection.
+    pub dialect: Dialect,
+    /// How many connections it has had.
+    pub generation: u64,
+    /// What introduced it last.
+    pub introduced_by: &'a str,
+    /// When.
+    pub connected_at: i64,
+    /// Its last heartbeat.
+    pub last_heartbeat: Option<i64>,
+    /// Its config.
+    pub config: Option<&'a [u8]>,
+}
+
+/// Every agent that is known, and those that are forgotten while something still names them.
+#[derive(Debug)]
+pub struct Agents {
+    slab: Slab<Agent>,
+    by_id: HashMap<Arc<str>, AgentKey>,
+    /// The ends of the list of those without a connection.
+    oldest: Option<AgentKey>,
+    newest: Option<AgentKey>,
+    absent: usize,
+    /// Of the configs of those.
+    absent_config_bytes: usize,
+    /// The texts that were kept last: a fleet behind one address keeps one string.
+    last_ip: Arc<str>,
+    last_kind: Arc<str>,
+    empty: Arc<str>,
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        let empty: Arc<str> = "".into();
+        Self {
+            slab: Slab::new(),
+            by_id: HashMap::new(),
+            oldest: None,
+            newest: None,
+            absent: 0,
+            absent_config_bytes: 0,
+            last_ip: empty.clone(),
+            last_kind: empty.clone(),
+            empty,
+        }
+    }
+}
+
+impl Agents {
+    /// The agent of this id.
+    pub fn find(&self, id: &str) -> Option<AgentKey> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The agent of this key; `None` for a key that is not of this table.
+    pub fn get(&self, key: AgentKey) -> Option<&Agent> {
+        self.slab.get(key.0 as usize)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, key: AgentKey) -> Option<&mut Agent> {
+        self.slab.get_mut(key.0 as usize)
+    }
+
+    /// How many are known.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Those that are known, in the order of their slots.
+    pub fn iter(&self) -> impl Iterator<Item = (AgentKey, &Agent)> {
+        self.slab
+            .iter()
+            .filter(|(_, agent)| agent.is_known)
+            .map(|(index, agent)| (AgentKey(index as u32), agent))
+    }
+
+    /// How many have no connection.
+    pub fn absent(&self) -> usize {
+        self.absent
+    }
+
+    /// The agent of this id that is to have a connection; it is made if there is none.
+    pub(crate) fn admit(&mut self, id: &str) -> AgentKey {
+        if let Some(key) = self.find(id) {
+            self.be_present(key);
+            return key;
+        }
+        let id: Arc<str> = id.into();
+        let key = AgentKey(self.slab.insert(Agent::new(id.clone(), &self.empty)) as u32);
+        self.by_id.insert(id, key);
+        key
+    }
+
+    /// Takes up an agent of an earlier process; oldest first. One that is known already is left as it is.
+    pub(crate) fn restore(&mut self, stored: &Restored<'_>, left_at: i64) -> Option<AgentKey> {
+        if self.find(stored.id).is_some() {
+            return None;
+        }
+        let key = self.admit(stored.id);
+        let (ip, introduced_by) = (
+            self.shared_ip(stored.ip),
+            self.shared_kind(stored.introduced_by),
+        );
+        let agent = self.get_mut(key)?;
+        agent.state = stored.state;
+        agent.reason = stored.reason;
+        agent.ip = ip;
+        agent.dialect = stored.dialect;
+        agent.generation = stored.generation;
+        agent.introduced_by = introduced_by;
+        agent.connected_at = stored.connected_at;
+        agent.last_heartbeat = stored.last_heartbeat;
+        agent.set_config(stored.config);
+        self.be_absent(key, left_at);
+        Some(key)
+    }
+
+    /// Gives it another config.
+    pub fn set_config(&mut self, key: AgentKey, config: Option<&[u8]>) {
+        let Some(agent) = self.slab.get_mut(key.0 as usize) else {
+            return;
+        };
+        let before = config_bytes(agent);
+        agent.set_config(config);
+        if agent.is_absent {
+            self.absent_config_bytes = self.absent_config_bytes - before + config_bytes(agent);
+        }
+    }
+
+    /// It has no connection any more: the newest of those that have none.
+    pub(crate) fn be_absent(&mut self, key: AgentKey, left_at: i64) {
+        self.be_present(key);
+        let newest = self.newest;
+        let Some(agent) = self.get_mut(key) else {
+            return;
+        };
+        agent.conn = None;
+        if !agent.is_known {
+            return;
+        }
+        agent.is_absent = true;
+        agent.left_at = left_at;
+        agent.older = newest;
+        let bytes = config_bytes(agent);
+        match newest.and_then(|newest| self.get_mut(newest)) {
+            Some(before) => before.newer = Some(key),
+            None => self.oldest = Some(key),
+        }
+        self.newest = Some(key);
+        self.absent += 1;
+        self.absent_config_bytes += bytes;
+    }
+
+    /// It leaves the list of those that have none, if it is in it.
+    pub(crate) fn be_present(&mut self, key: AgentKey) {
+        let Some(agent) = self.get_mut(key).filter(|agent| agent.is_absent) else {
+            return;
+        };
+        agent.is_absent = false;
+        let (older, newer) = (agent.older.take(), agent.newer.take());
+        let bytes = config_bytes(agent);
+        match older.and_then(|older| self.get_mut(older)) {
+            Some(older) => older.newer = newer,
+            None => self.oldest = newer,
+        }
+        match newer.and_then(|newer| self.get_mut(newer)) {
+            Some(newer) => newer.older = older,
+            None => self.newest = older,
+        }
+        self.absent -= 1;
+        self.absent_config_bytes -= bytes;
+    }
+
+    /// It is known no longer; what names it still finds it.
+    pub(crate) fn forget(&mut self, key: AgentKey) {
+        self.be_present(key);
+        let Some(agent) = self
+            .slab
+            .get_mut(key.0 as usize)
+            .filter(|agent| agent.is_known)
+        else {
+            return;
+        };
+        agent.is_known = false;
+        self.by_id.remove(&agent.id);
+        self.free_if_unnamed(key);
+    }
+
+    /// One more names it.
+    pub fn retain(&mut self, key: AgentKey) {
+        if let Some(agent) = self.get_mut(key) {
+            agent.refs += 1;
+        }
+    }
+
+    /// One less does.
+    pub fn release(&mut self, key: AgentKey) {
+        if let Some(agent) = self.get_mut(key) {
+            agent.refs = agent.refs.saturating_sub(1);
+            self.free_if_unnamed(key);
+        }
+    }
+
+    /// The longest without a connection, then the next one.
+    pub(crate) fn absent_from_oldest(&self) -> impl Iterator<Item = (AgentKey, &Agent)> {
+        let mut next = self.oldest;
+        std::iter::from_fn(move || {
+            let key = next?;
+            let agent = self.get(key)?;
+            next = agent.newer;
+            Some((key, agent))
+        })
+    }
+
+    /// Takes the configs of those that have been away longest, until all that the absent have fit. Returns whose.
+    pub fn drop_configs(&mut self, max_bytes: usize) -> Vec<AgentKey> {
+        let mut dropped = Vec::new();
+        if self.absent_config_bytes <= max_bytes {
+            return dropped;
+        }
+        let mut left = self.absent_config_bytes;
+        for (key, agent) in self.absent_from_oldest() {
+            if left <= max_bytes {
+                break;
+            }
+            let bytes = config_bytes(agent);
+            if bytes > 0 {
+                left -= bytes;
+                dropped.push(key);
+            }
+        }
+        for &key in &dropped {
+            self.set_config(key, None);
+        }
+        dropped
+    }
+
+    pub(crate) fn shared_ip(&mut self, ip: &str) -> Arc<str> {
+        shared(&mut self.last_ip, ip)
+    }
+
+    pub(crate) fn shared_kind(&mut self, kind: &str) -> Arc<str> {
+        shared(&mut self.last_kind, kind)
+    }
+
+    fn free_if_unnamed(&mut self, key: AgentKey) {
+        if self
+            .get(key)
+            .is_some_and(|agent| !agent.is_known && agent.refs == 0)
+        {
+            self.slab.remove(key.0 as usize);
+        }
+    }
+}
+
+fn config_bytes(agent: &Agent) -> usize {
+    agent.config().map_or(0, <[u8]>::len)
+}
+
+fn shared(last: &mut Arc<str>, text: &str) -> Arc<str> {
+    if **last != *text {
+        *last = text.into();
+    }
+    last.clone()
+}

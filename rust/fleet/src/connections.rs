@@ -1,0 +1,175 @@
+//! Every open connection, a WebSocket or a Socket.IO session, and who is on it.
+//!
+//! Each is in exactly one [`Who`], so total = authenticated + unauthenticated holds in every reading. Numbers of
+//! connections are never used again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dscore_traffic::ConnId;
+
+use crate::agent::AgentKey;
+use crate::words::Dialect;
+
+/// Who is on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// It has not been introduced.
+    Unauthenticated,
+    /// This agent, whose connection it is or was: after a takeover it names its agent until it has closed.
+    Agent(AgentKey),
+    /// It watches, or has watched, and is no agent's.
+    Watcher,
+}
+
+/// What an unauthenticated connection has shown.
+#[derive(Clone, Debug)]
+pub struct Unauthenticated {
+    /// The bearer of its upgrade, or the token of its Socket.IO CONNECT.
+    pub token: Option<Box<str>>,
+    /// Whether that of its CONNECT was counted as a wrong one.
+    pub is_token_wrong: bool,
+    /// The JSON object of its Socket.IO CONNECT, if it will be asked for.
+    pub auth: Option<Box<[u8]>>,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Who is on it.
+    pub who: Who,
+    /// Whether it is told of changes: one that only watches, or an agent's that does so besides.
+    pub watches: bool,
+    /// Where it comes from.
+    pub ip: Arc<str>,
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// What it has shown, as long as it may still introduce itself.
+    pub shown: Option<Box<Unauthenticated>>,
+}
+
+/// How many there are, in one reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Both.
+    pub total: usize,
+    /// Agents' and watchers'.
+    pub authenticated: usize,
+    /// The rest.
+    pub unauthenticated: usize,
+}
+
+/// All of them, by number.
+#[derive(Debug, Default)]
+pub struct Connections {
+    by_number: HashMap<ConnId, Connection>,
+    unauthenticated: usize,
+    watching: usize,
+}
+
+impl Connections {
+    /// One was opened. Its number is new.
+    pub(crate) fn open(
+        &mut self,
+        conn: ConnId,
+        ip: Arc<str>,
+        bearer: Option<&str>,
+        dialect: Dialect,
+    ) {
+        let connection = Connection {
+            who: Who::Unauthenticated,
+            watches: false,
+            ip,
+            dialect,
+            shown: Some(Box::new(Unauthenticated {
+                token: bearer.map(Into::into),
+                is_token_wrong: false,
+                auth: None,
+            })),
+        };
+        self.unauthenticated += 1;
+        self.by_number.insert(conn, connection);
+    }
+
+    /// The connection of this number.
+    pub fn get(&self, conn: ConnId) -> Option<&Connection> {
+        self.by_number.get(&conn)
+    }
+
+    /// What a connection has shown, if it may still introduce itself.
+    pub fn shown_mut(&mut self, conn: ConnId) -> Option<&mut Unauthenticated> {
+        self.by_number.get_mut(&conn)?.shown.as_deref_mut()
+    }
+
+    /// Makes it an agent's. `None`: it may not introduce itself any more, or has gone.
+    pub(crate) fn introduce(&mut self, conn: ConnId, key: AgentKey) -> Option<&Connection> {
+        let connection = self.by_number.get_mut(&conn)?;
+        connection.shown.take()?;
+        if connection.who == Who::Unauthenticated {
+            self.unauthenticated -= 1;
+        }
+        // One that watched until it is introduced has been introduced.
+        self.watching -= usize::from(std::mem::take(&mut connection.watches));
+        connection.who = Who::Agent(key);
+        Some(connection)
+    }
+
+    /// It is told of changes from here on.
+    ///
+    /// `until_introduced`: it has not asked for it, and may still become an agent's.
+    pub fn watch(&mut self, conn: ConnId, until_introduced: bool) {
+        let Some(connection) = self.by_number.get_mut(&conn) else {
+            return;
+        };
+        self.watching += usize::from(!std::mem::replace(&mut connection.watches, true));
+        if connection.who == Who::Unauthenticated {
+            self.unauthenticated -= 1;
+            connection.who = Who::Watcher;
+        }
+        if !until_introduced {
+            connection.shown = None;
+        }
+    }
+
+    /// It is told of changes no longer.
+    pub fn unwatch(&mut self, conn: ConnId) {
+        if let Some(connection) = self.by_number.get_mut(&conn) {
+            self.watching -= usize::from(std::mem::take(&mut connection.watches));
+        }
+    }
+
+    /// It has ended.
+    pub(crate) fn close(&mut self, conn: ConnId) -> Option<Connection> {
+        let connection = self.by_number.remove(&conn)?;
+        self.unauthenticated -= usize::from(connection.who == Who::Unauthenticated);
+        self.watching -= usize::from(connection.watches);
+        Some(connection)
+    }
+
+    /// Every one of them.
+    pub fn iter(&self) -> impl Iterator<Item = (ConnId, &Connection)> {
+        self.by_number
+            .iter()
+            .map(|(&conn, connection)| (conn, connection))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_number.is_empty()
+    }
+
+    /// Whether one of them is told of changes.
+    pub fn is_watched(&self) -> bool {
+        self.watching > 0
+    }
+
+    /// How many there are.
+    pub fn counts(&self) -> Counts {
+        let total = self.by_number.len();
+        Counts {
+            total,
+            authenticated: total - self.unauthenticated,
+            unauthenticated: self.unauthenticated,
+        }
+    }
+}

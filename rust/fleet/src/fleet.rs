@@ -1,0 +1,362 @@
+//! The fleet: the only place where an agent, its connection and its grace period change together.
+
+use std::sync::Arc;
+
+use dscore_traffic::ConnId;
+
+use crate::agent::{Agent, AgentKey, GraceOf};
+use crate::agents::{Agents, Restored};
+use crate::connections::{Connections, Who};
+use crate::grace::{Graces, Monitoring};
+use crate::tables::{MissingCell, Tables};
+use crate::words::{Dialect, Grace, Input, Reason, State};
+
+/// What introduces an agent.
+#[derive(Clone, Copy, Debug)]
+pub struct Introduction<'a> {
+    /// Whose.
+    pub agent_id: &'a str,
+    /// The `type` of the message.
+    pub kind: &'a str,
+    /// Whether it is a heartbeat too.
+    pub is_heartbeat: bool,
+    /// The address that it says of itself, if it does.
+    pub ip: Option<&'a str>,
+}
+
+/// What an introduction has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Introduced {
+    /// The agent.
+    pub key: AgentKey,
+    /// The connection that was taken over.
+    pub previous: Option<ConnId>,
+    /// Whether that was a watcher too.
+    pub previous_watched: bool,
+    /// Whether the agent has come back within its grace period.
+    pub was_away: bool,
+    /// Whether its status has changed.
+    pub changed: bool,
+}
+
+/// The table of agents. See the crate's comment.
+#[derive(Debug)]
+pub struct Fleet {
+    tables: Tables,
+    /// Agents remembered without a connection, at most.
+    max_absent: usize,
+    /// Changes on a reload.
+    pub monitoring: Monitoring,
+    /// Read only outside.
+    pub agents: Agents,
+    /// Who is on each connection.
+    pub connections: Connections,
+    /// Their clock.
+    pub graces: Graces,
+    missing_cells: u64,
+}
+
+impl Fleet {
+    /// An empty one, which walks these tables.
+    pub fn new(tables: Tables, max_absent: usize, now: i64) -> Self {
+        Self {
+            tables,
+            max_absent,
+            monitoring: Monitoring::default(),
+            agents: Agents::default(),
+            connections: Connections::default(),
+            graces: Graces::new(now),
+            missing_cells: 0,
+        }
+    }
+
+    /// Inputs that met a state with which the table has no cell.
+    pub fn missing_cells_total(&self) -> u64 {
+        self.missing_cells
+    }
+
+    /// A connection was opened.
+    pub fn open(&mut self, conn: ConnId, ip: &str, bearer: Option<&str>, dialect: Dialect) {
+        // The core never uses a number again; if one is, what was known of it must not stay.
+        self.close(conn);
+        let ip = self.agents.shared_ip(ip);
+        self.connections.open(conn, ip, bearer, dialect);
+    }
+
+    /// Makes a connection an agent's. `None`: it has gone, or may not introduce itself any more.
+    ///
+    /// # Errors
+    /// The table has no cell; the agent is on its connection all the same.
+    pub fn introduce(
+        &mut self,
+        conn: ConnId,
+        introduction: &Introduction<'_>,
+        now: i64,
+    ) -> Result<Option<Introduced>, MissingCell> {
+        if self
+            .connections
+            .get(conn)
+            .is_none_or(|connection| connection.shown.is_none())
+        {
+            return Ok(None);
+        }
+        let key = self.agents.admit(introduction.agent_id);
+        let Some(connection) = self.connections.introduce(conn, key) else {
+            return Ok(None);
+        };
+        let (ip, dialect) = (connection.ip.clone(), connection.dialect);
+        let ip = introduction.ip.map_or(ip, |ip| self.agents.shared_ip(ip));
+        let kind = self.agents.shared_kind(introduction.kind);
+        self.agents.retain(key);
+        let Some(agent) = self.agents.get_mut(key) else {
+            return Ok(None);
+        };
+        let was_away = matches!(agent.state, State::Reconnecting | State::Unknown);
+        let previous = agent.conn.replace(conn);
+        agent.generation += 1;
+        agent.ip = ip;
+        agent.dialect = dialect;
+        agent.introduced_by = kind;
+        agent.connected_at = now;
+        agent.reported_back = false;
+        if introduction.is_heartbeat {
+            agent.last_heartbeat = Some(now);
+        }
+        let previous_watched = previous
+            .and_then(|previous| self.connections.get(previous))
+            .is_some_and(|connection| connection.watches);
+        if let Some(previous) = previous.filter(|_| previous_watched) {
+            self.connections.unwatch(previous);
+        }
+        let changed = self.feed(key, Input::Introduced, now)?;
+        Ok(Some(Introduced {
+            key,
+            previous,
+            previous_watched,
+            was_away,
+            changed,
+        }))
+    }
+
+    /// Another message has introduced it once more.
+    pub fn set_introduced_by(&mut self, key: AgentKey, kind: &str) {
+        let kind = self.agents.shared_kind(kind);
+        if let Some(agent) = self.agents.get_mut(key) {
+            agent.introduced_by = kind;
+        }
+    }
+
+    /// The agent that a connection names: its own, or the one that it was taken over from.
+    pub fn named_by(&self, conn: ConnId) -> Option<AgentKey> {
+        match self.connections.get(conn)?.who {
+            Who::Agent(key) => Some(key),
+            Who::Unauthenticated | Who::Watcher => None,
+        }
+    }
+
+    /// The agent that owns a connection now.
+    pub fn owner(&self, conn: ConnId) -> Option<AgentKey> {
+        let key = self.named_by(conn)?;
+        (self.agents.get(key)?.conn == Some(conn)).then_some(key)
+    }
+
+    /// The agent has no connection any more; the connection is counted until it is closed.
+    pub fn release(&mut self, key: AgentKey, now: i64) {
+        self.agents.be_absent(key, now);
+    }
+
+    /// A connection has ended; its agent is not touched. Returns whether it watched.
+    pub fn close(&mut self, conn: ConnId) -> bool {
+        let Some(connection) = self.connections.close(conn) else {
+            return false;
+        };
+        if let Who::Agent(key) = connection.who {
+            self.agents.release(key);
+        }
+        connection.watches
+    }
+
+    /// Walks the table. Returns whether the agent's status has changed by it.
+    ///
+    /// # Errors
+    /// The table has no cell: nothing has changed, and it is counted.
+    pub fn feed(&mut self, key: AgentKey, input: Input, now: i64) -> Result<bool, MissingCell> {
+        self.walk(key, input, None, now)
+    }
+
+    /// Silent for so many intervals in a row.
+    ///
+    /// # Errors
+    /// As [`Self::feed`].
+    pub fn missed(&mut self, key: AgentKey, misses: u32, now: i64) -> Result<bool, MissingCell> {
+        let is_enough = misses >= self.monitoring.max_missed;
+        let input = if is_enough {
+            Input::Overdue
+        } else {
+            Input::Missed
+        };
+        self.feed(key, input, now)
+    }
+
+    /// Every agent of these was sent terminate_app: no status changes by it, and no grace period.
+    pub fn all_asked(&mut self, keys: &[AgentKey]) {
+        for &key in keys {
+            let Some(agent) = self.agents.get_mut(key) else {
+                continue;
+            };
+            match self.tables.step(agent.state, Input::Asked) {
+                Ok(step) => agent.state = step.state,
+                Err(_) => self.missing_cells += 1,
+            }
+        }
+    }
+
+    /// Ends the grace period of an agent that has gone before its time, if it has one.
+    ///
+    /// # Errors
+    /// As [`Self::feed`].
+    pub fn cut_short(&mut self, key: AgentKey, now: i64) -> Result<bool, MissingCell> {
+        let Some(agent) = self.agents.get_mut(key).filter(|agent| agent.has_grace()) else {
+            return Ok(false);
+        };
+        let monitoring = &self.monitoring;
+        self.graces
+            .change((key, agent), Grace::Cancel, monitoring, now);
+        self.end_grace(key, now)
+    }
+
+    /// Ends the grace periods that are due, at most `limit` of them: thousands may have begun in the same moment.
+    /// [`Graces::next_deadline`] says at once when there are more. Returns those that are offline now.
+    pub fn expire(&mut self, now: i64, limit: usize) -> Vec<AgentKey> {
+        for key in self.graces.advance(now) {
+            if let Some(agent) = self.agents.get_mut(key) {
+                agent.grace = GraceOf::Due;
+                agent.refs += 1;
+            }
+        }
+        let mut over = Vec::new();
+        while over.len() < limit {
+            let Some(key) = self.graces.pop_due() else {
+                break;
+            };
+            // Otherwise it came back, or has ended, while it waited.
+            if let Some(agent) = self
+                .agents
+                .get_mut(key)
+                .filter(|one| one.grace == GraceOf::Due)
+            {
+                agent.grace = GraceOf::None;
+                if self.end_grace(key, now) == Ok(true) {
+                    over.push(key);
+                }
+            }
+            self.agents.release(key);
+        }
+        over
+    }
+
+    /// Takes up an agent of an earlier process; oldest first.
+    ///
+    /// # Errors
+    /// As [`Self::feed`].
+    pub fn restore(
+        &mut self,
+        stored: &Restored<'_>,
+        left_at: i64,
+        now: i64,
+    ) -> Result<Option<AgentKey>, MissingCell> {
+        let Some(key) = self.agents.restore(stored, left_at) else {
+            return Ok(None);
+        };
+        self.feed(key, Input::Booted, now)?;
+        Ok(Some(key))
+    }
+
+    /// The agent is known no longer.
+    pub fn forget(&mut self, key: AgentKey) {
+        let monitoring = &self.monitoring;
+        if let Some(agent) = self.agents.get_mut(key) {
+            self.graces
+                .change((key, agent), Grace::Cancel, monitoring, 0);
+        }
+        self.agents.forget(key);
+    }
+
+    /// Whether an agent of this id is one too many, unless another one is forgotten for it.
+    pub fn is_full(&self, agent_id: &str) -> bool {
+        self.agents.absent() >= self.max_absent && self.agents.find(agent_id).is_none()
+    }
+
+    /// The one that lost its connection first, of those that have none.
+    pub fn longest_absent(&self) -> Option<AgentKey> {
+        self.agents.absent_from_oldest().next().map(|(key, _)| key)
+    }
+
+    /// Forgets offline agents that left before a time, and the longest gone past the most that are remembered. Returns
+    /// their ids.
+    pub fn forget_absent(&mut self, left_before: i64) -> Vec<Arc<str>> {
+        let excess = self.agents.absent().saturating_sub(self.max_absent);
+        let mut forgotten = Vec::new();
+        for (key, agent) in self.agents.absent_from_oldest() {
+            if agent.left_at >= left_before && forgotten.len() >= excess {
+                break;
+            }
+            // One that is still given time to come back is decided soon, and forgotten by a later sweep.
+            if !agent.state.is_online() {
+                forgotten.push(key);
+            }
+        }
+        let ids = forgotten
+            .iter()
+            .filter_map(|&key| self.agents.get(key))
+            .map(|one| one.id.clone());
+        let ids = ids.collect();
+        for key in forgotten {
+            self.forget(key);
+        }
+        ids
+    }
+
+    fn end_grace(&mut self, key: AgentKey, now: i64) -> Result<bool, MissingCell> {
+        let reason = self
+            .agents
+            .get(key)
+            .filter(|agent| agent.state == State::Unknown)
+            .map(|agent| self.graces.reason_after_boot(agent, &self.monitoring, now));
+        self.walk(key, Input::GraceOver, reason, now)
+    }
+
+    fn walk(
+        &mut self,
+        key: AgentKey,
+        input: Input,
+        reason: Option<Reason>,
+        now: i64,
+    ) -> Result<bool, MissingCell> {
+        let Some(agent) = self.agents.get_mut(key) else {
+            return Ok(false);
+        };
+        let step = match self.tables.step(agent.state, input) {
+            Ok(step) => step,
+            Err(missing) => {
+                self.missing_cells += 1;
+                return Err(missing);
+            }
+        };
+        let was_online = agent.state.is_online();
+        agent.state = step.state;
+        self.graces
+            .change((key, agent), step.grace, &self.monitoring, now);
+        let is_online = step.state.is_online();
+        agent.reason = match is_online {
+            true => None,
+            false => reason.or(step.reason).or(agent.reason),
+        };
+        Ok(is_online != was_online)
+    }
+
+    /// The agent of a key.
+    pub fn agent(&self, key: AgentKey) -> Option<&Agent> {
+        self.agents.get(key)
+    }
+}

@@ -1,0 +1,30 @@
+//! The table of agents: who is known, on which connection, in which state. Pure: no thread, no socket, no clock; every
+//! `now` is an argument, in milliseconds of the pool's clock.
+//!
+//! [`Fleet`] is one [`Agents`] (by id), one [`Connections`] (by number) and the [`Graces`] of those that are away or late.
+//! It decides nothing: which state follows upon which is said by [`Tables`], which its owner has written, and it walks
+//! them. A pair that a table does not have is an error that is counted ([`Fleet::missing_cells_total`]), never a panic.
+//!
+//! Ids come from the network: how many agents without a connection are remembered is bounded, and so are the bytes of
+//! their configs.
+
+#![forbid(unsafe_code)]
+
+mod agent;
+mod agents;
+mod connections;
+mod fleet;
+mod grace;
+mod labels;
+mod page;
+mod tables;
+mod words;
+
+pub use agent::{Agent, AgentKey};
+pub use agents::{Agents, Restored};
+pub use connections::{Connection, Connections, Counts, Unauthenticated, Who};
+pub use fleet::{Fleet, Introduced, Introduction};
+pub use grace::{Graces, Monitoring};
+pub use page::{Page, Query, Sort, Times, Value};
+pub use tables::{MissingCell, Step, TableError, Tables};
+pub use words::{Dialect, Grace, Input, Reason, State};

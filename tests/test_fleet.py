@@ -1,0 +1,328 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dscore._core import AgentRow, Fleet
+from dscore.policy.liveness import TABLE, new_fleet
+from dscore.server.roster import Roster
+from dscore.store import MemoryStore
+from fake_fleet import paged, sort_value
+
+
+def fleet_with(*agents: str, max_absent: int = 100) -> Fleet:
+    fleet = new_fleet(max_absent=max_absent)
+    fleet.configure(
+        max_missed=3,
+        heartbeat_grace_ms=60_000,
+        reconnection_grace_ms=120_000,
+        offline_timeout_ms=180_000,
+    )
+    for conn, agent_id in enumerate(agents, 1):
+        fleet.open(conn, "10.0.0.1")
+        introduce(fleet, conn, agent_id)
+    return fleet
+
+
+def introduce(fleet: Fleet, conn: int, agent_id: str, now: int = 0) -> AgentRow:
+    introduced = fleet.introduce(conn, agent_id, "app_ready", now)
+    assert introduced is not None
+    return introduced.agent
+
+
+def known(fleet: Fleet, agent_id: str) -> AgentRow:
+    agent = fleet.agent(agent_id)
+    assert agent is not None
+    return agent
+
+
+def leave(fleet: Fleet, agent_id: str, now: int) -> AgentRow:
+    """It times out, so it is offline at once."""
+    agent = known(fleet, agent_id)
+    conn = agent.conn
+    fleet.release(agent, now)
+    fleet.feed(agent, "timed_out", now)
+    fleet.close(conn)
+    return agent
+
+
+def ids(agents: list[AgentRow]) -> list[str]:
+    return [agent.agent_id for agent in agents]
+
+
+def test_counts_unauthenticated_agents_and_watchers_in_one_reading() -> None:
+    fleet = fleet_with("a", "b")
+    fleet.open(3, "10.0.0.1")
+    fleet.open(4, "10.0.0.1")
+    fleet.watch(4)
+    assert fleet.counts() == (4, 3, 1)
+
+
+def test_takeover_names_the_connection_it_ends_and_raises_the_generation() -> None:
+    fleet = fleet_with("a")
+    fleet.open(2, "10.0.0.2")
+    introduced = fleet.introduce(2, "a", "app_ready", 5)
+    assert introduced is not None
+    agent = introduced.agent
+    assert (introduced.previous, introduced.changed, introduced.was_away) == (1, False, False)
+    assert (agent.conn, agent.generation, agent.ip, agent.connected_at) == (2, 2, "10.0.0.2", 5)
+    assert fleet.owner(1) is None
+    assert fleet.named_by(1) == fleet.owner(2) == agent
+
+
+def test_end_of_a_stale_connection_leaves_its_successor_alone() -> None:
+    fleet = fleet_with("a")
+    fleet.open(2, "10.0.0.1")
+    introduce(fleet, 2, "a")
+    fleet.close(1)
+    assert fleet.owner(2) == fleet.agent("a")
+    assert fleet.counts()[0] == 1
+    assert ids(fleet.connected()) == ["a"]
+
+
+def test_connected_skips_agents_that_were_released() -> None:
+    fleet = fleet_with("a", "b")
+    fleet.release(known(fleet, "a"), 0)
+    assert ids(fleet.connected()) == ["b"]
+    assert fleet.counts()[0] == 2, "the connection counts until it is closed"
+
+
+def test_an_agent_that_watches_stays_an_agent() -> None:
+    fleet = fleet_with("a")
+    fleet.watch(1)
+    assert fleet.owner(1) == fleet.agent("a")
+    assert fleet.only_watching() == []
+    assert fleet.close(1), "it watched"
+    assert not fleet.is_watched()
+    assert fleet.is_empty()
+
+
+def test_a_watcher_may_become_an_agent_only_if_it_has_not_asked_to_watch() -> None:
+    fleet = fleet_with()
+    for conn in (1, 2):
+        fleet.open(conn, "10.0.0.1", "token", dialect="socketio")
+        fleet.watch(conn, until_introduced=conn == 1)
+    assert fleet.introduce(2, "b", "heartbeat", 7) is None
+    shown = fleet.unauthenticated(1)
+    assert shown is not None
+    assert (shown.token, shown.dialect, shown.ip) == ("token", "socketio", "10.0.0.1")
+    agent = fleet.introduce(1, "a", "heartbeat", 7, ip="10.9.9.9")
+    assert agent is not None
+    assert (agent.agent.ip, agent.agent.last_heartbeat) == ("10.9.9.9", 7)
+    assert fleet.unauthenticated(1) is None
+    assert fleet.only_watching() == [2]
+
+
+def test_what_a_socketio_connect_shows_is_kept_until_it_is_introduced() -> None:
+    fleet = fleet_with()
+    fleet.open(1, "10.0.0.1", dialect="socketio")
+    fleet.show_token(1, "secret", is_wrong=True)
+    fleet.show_auth(1, b'{"a":1}')
+    shown = fleet.unauthenticated(1)
+    assert shown is not None
+    assert (shown.token, shown.is_token_wrong, shown.auth) == ("secret", True, b'{"a":1}')
+    fleet.show_token(99, "nothing")
+    assert fleet.unauthenticated(99) is None
+
+
+def test_forgets_agents_that_are_gone_for_long() -> None:
+    fleet = fleet_with("a", "b", "c")
+    leave(fleet, "a", 10)
+    leave(fleet, "b", 20)
+    assert fleet.forget_absent(15) == ["a"]
+    assert sorted(ids(fleet.agents())) == ["b", "c"]
+
+
+def test_does_not_forget_an_agent_that_may_still_come_back() -> None:
+    fleet = fleet_with("a")
+    agent = known(fleet, "a")
+    fleet.release(agent, 10)
+    fleet.feed(agent, "lost", 10)
+    assert fleet.forget_absent(15) == []
+
+
+def test_does_not_forget_an_agent_that_came_back() -> None:
+    fleet = fleet_with("a")
+    leave(fleet, "a", 10)
+    fleet.open(7, "10.0.0.1")
+    introduce(fleet, 7, "a", 11)
+    assert fleet.forget_absent(1_000) == []
+
+
+def test_bounds_how_many_absent_agents_are_remembered() -> None:
+    fleet = fleet_with("a", "b", "c", max_absent=1)
+    for agent_id in "abc":
+        leave(fleet, agent_id, 10)
+    assert fleet.forget_absent(0) == ["a", "b"]
+    assert ids(fleet.agents()) == ["c"]
+    assert fleet.is_full("new")
+    assert not fleet.is_full("c")
+    longest = fleet.longest_absent()
+    assert longest is not None
+    assert longest.agent_id == "c"
+
+
+def test_a_handle_of_a_forgotten_agent_says_what_was_known_last() -> None:
+    fleet = fleet_with("a")
+    agent = known(fleet, "a")
+    fleet.set_config(agent, b'{"labels":{"site":"x"}}')
+    fleet.feed(agent, "removed", 1)
+    fleet.forget(agent)
+    assert fleet.agent("a") is None
+    assert (agent.is_known, agent.state, agent.reason_code) == (False, "offline", "operator")
+    assert agent.labels == ("site=x",)
+    # Its connection names it until it closes; an agent of the same id is another one.
+    assert fleet.named_by(1) == agent
+    fleet.open(2, "10.0.0.1")
+    again = introduce(fleet, 2, "a")
+    assert again != agent
+    assert (again.generation, again.config) == (1, None)
+    fleet.release(agent, 2)
+    fleet.close(1)
+    assert fleet.counts()[0] == 1
+    assert (agent.state, again.state) == ("offline", "connected")
+
+
+def test_a_slot_is_used_again_only_when_no_handle_names_its_agent() -> None:
+    fleet = fleet_with()
+    kept = []
+    for conn in range(1, 1_001):
+        fleet.open(conn, "10.0.0.1")
+        agent = introduce(fleet, conn, f"a{conn}")
+        if conn % 10 == 0:
+            kept.append(agent)
+        fleet.feed(agent, "removed", 1)
+        fleet.forget(agent)
+        fleet.close(conn)
+    del agent
+    assert ids(kept) == [f"a{conn}" for conn in range(10, 1_001, 10)]
+    assert all(agent.state == "offline" and not agent.is_known for agent in kept)
+    assert len(fleet) == 0
+
+
+def test_configs_of_the_longest_absent_go_first() -> None:
+    fleet = fleet_with("a", "b", "c", "d")
+    for agent_id in "abc":
+        fleet.set_config(known(fleet, agent_id), b'{"n":%b}' % (b"1" * 100))
+    fleet.set_config(known(fleet, "d"), b"{}" * 1_000)
+    for now, agent_id in enumerate("bac"):
+        leave(fleet, agent_id, now)
+    assert ids(fleet.drop_configs(250)) == ["b"], "those that are connected do not count"
+    assert ids(fleet.drop_configs(0)) == ["a", "c"]
+    assert fleet.drop_configs(0) == []
+    assert known(fleet, "d").config is not None
+
+
+def test_closing_an_unknown_connection_changes_nothing() -> None:
+    fleet = fleet_with("a")
+    assert not fleet.close(99)
+    fleet.watch(99)
+    fleet.unwatch(99)
+    assert fleet.counts() == (1, 1, 0)
+
+
+def test_those_who_listen_are_watchers_and_all_that_speak_socketio() -> None:
+    fleet = fleet_with("a", "b")
+    fleet.open(3, "10.0.0.1")
+    fleet.open(4, "10.0.0.1")
+    fleet.open(5, "10.0.0.1", dialect="socketio")
+    fleet.open(6, "10.0.0.1", dialect="socketio")
+    fleet.watch(2)
+    fleet.watch(3)
+    introduce(fleet, 5, "c")
+    assert fleet.listeners() == [2, 3, 5, 6]
+    assert fleet.audience(unauthenticated=False) == [1, 2, 3, 5]
+    assert fleet.audience(unauthenticated=True) == [1, 2, 3, 5, 6]
+    assert fleet.conns() == [1, 2, 3, 4, 5, 6]
+    assert dict(fleet.dialects()) == {"raw": 2, "socketio": 1}
+
+
+def test_a_missing_cell_raises_is_counted_and_changes_nothing() -> None:
+    fleet = fleet_with("a")
+    agent = known(fleet, "a")
+    fleet.feed(agent, "terminated", 0)
+    with pytest.raises(RuntimeError, match="liveness: beat of a while terminated"):
+        fleet.feed(agent, "beat", 0)
+    assert (agent.state, fleet.missing_cells_total) == ("terminated", 1)
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_table_with_an_unknown_word_is_refused(place: int) -> None:
+    cell: list[object] = ["connected", "beat", "connected", "keep", "operator"]
+    cell[place] = "nonsense"
+    with pytest.raises(ValueError, match="nonsense"):
+        Fleet([tuple(cell)], max_absent=1)  # type: ignore[list-item]
+
+
+def test_a_table_with_a_cell_twice_is_refused() -> None:
+    (state, what), step = next(iter(TABLE.items()))
+    with pytest.raises(ValueError, match="two cells"):
+        Fleet([(state, what, *step), (state, what, *step)], max_absent=1)
+
+
+IDS = st.text(alphabet="abAB-1ßẞ\u017f", min_size=1, max_size=4)
+STATES_THERE = st.sampled_from(["connected", "offline", "terminated"])
+TIMES = st.none() | st.integers(-5_000, 5_000)
+SORTS = ("id", "status", "state", "connected_at", "last_heartbeat")
+
+
+def boot(rows: dict[str, tuple[str, int, int | None, bytes | None]]) -> Roster:
+    """Agents of an earlier process."""
+    roster = Roster(MemoryStore())
+    for agent_id, (state, connected_at, heartbeat, config) in rows.items():
+        reason = None if state == "connected" else "operator"
+        words = (state, reason, f"10.0.0.{len(agent_id)}", "raw", 1, "app_ready")
+        roster._fleet.restore(agent_id, *words, connected_at, heartbeat, config, left=0, now=0)
+    return roster
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        IDS,
+        st.tuples(
+            STATES_THERE,
+            st.integers(-5_000, 5_000),
+            TIMES,
+            st.sampled_from([None, b'{"labels":{"site":"x"}}', b'{"labels":{"site":"y","n":"1"}}']),
+        ),
+        max_size=12,
+    ),
+    st.sampled_from([*SORTS, *(f"-{sort}" for sort in SORTS)]),
+    st.integers(1, 4),
+    st.sampled_from([{}, {"status": "online"}, {"state": "terminated"}, {"reason": "operator"}]),
+    st.sampled_from([(), (("site", None),), (("site", "x"),), (("site", "y"), ("n", "1"))]),
+    st.none() | IDS | st.sampled_from(["0.0.2", "SS", ""]),
+)
+def test_pages_hold_every_agent_that_fits_once_and_in_order(
+    rows: dict[str, tuple[str, int, int | None, bytes | None]],
+    sort: str,
+    limit: int,
+    fits: dict[str, str],
+    labels: tuple[tuple[str, str | None], ...],
+    text: str | None,
+) -> None:
+    roster = boot(rows)
+    clock = SimpleNamespace(offsets=lambda: (0, 7_000_000, 9_000_000))
+    roster._parts = SimpleNamespace(  # type: ignore[assignment]
+        context=SimpleNamespace(
+            times=clock, unix=lambda ms: (ms + (7_000_000 if ms < 0 else 9_000_000)) / 1000
+        )
+    )
+    wanted: dict[str, Any] = {**fits, "labels": labels, "text": text, "sort": sort}
+    after, more = None, True
+    while more:
+        page, more = roster.page(**wanted, limit=limit, after=after)
+        simple = paged(list(roster.agents()), **wanted, limit=limit, after=after)
+        assert ([agent.id for agent in page], more) == ([a.id for a in simple[0]], simple[1])
+        after = sort_value(page[-1], sort) if page else None
+
+
+def test_states_are_counted_zeros_included() -> None:
+    fleet = fleet_with("a", "b")
+    leave(fleet, "b", 1)
+    states = dict(fleet.states())
+    assert (states["connected"], states["offline"], states["late"]) == (1, 1, 0)
+    assert len(states) == 7
