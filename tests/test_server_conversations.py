@@ -238,7 +238,7 @@ async def test_an_async_on_message_acks_each_message_in_order() -> None:
         assert acks == [(0, [0]), (1, [10]), (2, [20])]
 
 
-async def test_an_event_with_an_ack_id_gets_one() -> None:
+async def test_an_event_with_an_ack_id_gets_an_ack() -> None:
     class Broken(Policy):
         async def on_message(self, agent: Agent, kind: str, message: dict[str, Any]) -> Any:
             if kind == "raises":

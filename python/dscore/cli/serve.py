@@ -221,7 +221,7 @@ class Service:
 
 
 class _Announcing(Policy):
-    """Tells the service manager of a drain, from whichever source."""
+    """Tells the service manager of a drain, however it was begun."""
 
     def __init__(self, notifier: Notifier) -> None:
         self._notifier = notifier

@@ -60,7 +60,7 @@ def _named(ids: Sequence[str]) -> str:
 
 @contextmanager
 def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that are not waited for once their results are not wanted any more."""
+    """Threads whose results may be given up: the end waits for none."""
     threads = ThreadPoolExecutor(count)
     try:
         yield threads
