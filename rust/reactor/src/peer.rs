@@ -286,6 +286,11 @@ impl Peer {
         }
     }
 
+    /// Whether this is a session that polls.
+    pub(crate) fn polls(&self) -> bool {
+        matches!(&self.stage, Stage::Conversation(c) if matches!(c.transport, Transport::Polling(_)))
+    }
+
     /// What is known of a session that polls, if this is one.
     pub(crate) fn as_polling(&mut self) -> Option<&mut Polling> {
         match &mut self.stage {

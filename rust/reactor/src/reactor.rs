@@ -2,8 +2,8 @@
 //!
 //! A turn: *wait → sockets → accepted → polls → timers → commands → walks → polls → shed → upgrades that waited → hand over*. Each
 //! step is bounded, so that none can starve the others: ready sockets by the poller's capacity, one read each; accepted sockets
-//! by the acceptor's batch; commands, requests to sessions and upgrades by a `BATCH`; walks by a slice. After a handler has worked
-//! on a peer, `settle` brings its output to the socket and its interest and timer up to date; that is the only place where peers end.
+//! by the acceptor's batch; commands, requests to sessions and upgrades by a `BATCH`; walks by a slice. Handlers work on a peer
+//! inside `with_peer`, which settles it afterwards: see `peers.rs`.
 //!
 //! Timers run up to the moment by which everything that came was read, and no further (`looking.rs`); what they count in
 //! leaves out the time in which this reactor did not look (`clock.rs`).
@@ -13,6 +13,7 @@
 mod commands;
 mod looking;
 mod newcomers;
+mod peers;
 mod polling;
 mod session_requests;
 mod shedding;
@@ -25,7 +26,6 @@ use std::sync::Arc;
 
 use dscore_traffic::ConnId;
 use dscore_traffic::command::ServingState;
-use rustix::io::Errno;
 
 use crate::acceptor::Acceptor;
 use crate::broadcast::{SLICE, Walk};
@@ -33,12 +33,11 @@ use crate::clock::Clock;
 use crate::context::Context;
 use crate::handle::{Handle, Shared};
 use crate::pacer::Pacer;
-use crate::peer::{Peer, Stage, Watcher};
 use crate::places::{Places, Yielding};
 use crate::sys::{Interest, Poller, Readiness, ReadyList};
-use crate::table::Table;
 use dscore_wheel::Wheel;
 use looking::Pass;
+use peers::Peers;
 
 /// Sockets looked at in one turn.
 const READY: usize = 512;
@@ -73,14 +72,13 @@ pub(crate) struct Reactor {
     acceptor: Option<Acceptor>,
     /// Whether the listener is watched; it is not while newcomers are to wait.
     accepting: bool,
-    table: Table<Peer>,
+    peers: Peers,
     wheel: Wheel<ConnId>,
     walks: VecDeque<Walk>,
     /// Connections that give up their places to agents.
     yielding: Yielding,
     /// Sessions that are to be spoken to, and when.
     to_speak_to: VecDeque<(u64, ConnId)>,
-    buffer: Box<[u8]>,
     clock: Clock,
     pass: Pass,
     lobby_pass: Pass,
@@ -121,12 +119,11 @@ impl Reactor {
             lobby,
             accepting: acceptor.is_some(),
             acceptor,
-            table: Table::with_capacity(number, room),
+            peers: Peers::with_capacity(number, room),
             wheel: Wheel::with_capacity(0, room),
             walks: VecDeque::new(),
             yielding: Yielding::default(),
             to_speak_to: VecDeque::new(),
-            buffer: vec![0; BUFFER].into_boxed_slice(),
             clock: Clock::new(),
             pass: Pass::default(),
             lobby_pass: Pass::default(),
@@ -143,25 +140,27 @@ impl Reactor {
         let mut lobby = ReadyList::with_capacity(READY);
         let mut ready = ReadyList::with_capacity(READY);
         let mut few = ReadyList::with_capacity(READY_DURING_WALK);
+        let mut buffer = vec![0; BUFFER].into_boxed_slice();
         while !self.stopping {
             let walking = !self.walks.is_empty();
-            self.turn(&mut lobby, if walking { &mut few } else { &mut ready });
+            let ready = if walking { &mut few } else { &mut ready };
+            self.turn(&mut lobby, ready, &mut buffer);
         }
     }
 
-    fn turn(&mut self, lobby: &mut ReadyList, ready: &mut ReadyList) {
+    fn turn(&mut self, lobby: &mut ReadyList, ready: &mut ReadyList, buffer: &mut [u8]) {
         let paused = self.cx.events.is_full();
         self.wait(lobby, ready, paused);
         self.read_clock();
         self.cx.stats.turns_total += 1;
-        self.serve_sockets(lobby, paused);
-        self.serve_sockets(ready, paused);
+        self.serve_sockets(lobby, buffer, paused);
+        self.serve_sockets(ready, buffer, paused);
         self.resume_accepting();
         self.serve_sessions();
         // What the owner cannot take was not read: see `serve_socket`.
         let paused = paused || self.cx.events.is_full();
         if !paused && self.has_looked(lobby, ready) {
-            self.serve_timers();
+            self.serve_timers(buffer);
         }
         // Deadlines that commands set count from now, not from before the sockets were served: none may fire early.
         self.read_clock();
@@ -175,7 +174,7 @@ impl Reactor {
         self.hand_over();
     }
 
-    fn serve_sockets(&mut self, ready: &ReadyList, paused: bool) {
+    fn serve_sockets(&mut self, ready: &ReadyList, buffer: &mut [u8], paused: bool) {
         // In a drain everybody goes, and the sooner the better.
         let most = match self.cx.serving {
             ServingState::Draining => READY,
@@ -190,55 +189,59 @@ impl Reactor {
                 // Its own sockets were asked already.
                 LISTENER | LOBBY => {}
                 // It stays ready, and is reported again.
-                token if readiness.ended && ended > most => self.leave_unread(token),
-                token => self.serve_socket(ConnId::from_u64(token), readiness, paused),
+                token if readiness.ended && ended > most => {
+                    self.peers.leave_unread(ConnId::from_u64(token));
+                }
+                token => {
+                    self.serve_socket(ConnId::from_u64(token), readiness, buffer, paused);
+                }
             }
         }
     }
 
-    fn serve_socket(&mut self, conn: ConnId, readiness: Readiness, paused: bool) {
+    fn serve_socket(
+        &mut self,
+        conn: ConnId,
+        readiness: Readiness,
+        buffer: &mut [u8],
+        paused: bool,
+    ) {
         // An earlier handler of this turn may have ended this peer.
-        let Some(peer) = self.table.get_mut(conn) else {
-            return;
-        };
-        peer.catch_up(self.cx.now_ms);
-        if readiness.writable {
-            peer.on_writable(conn, &mut self.cx);
-        }
-        // What was read in this turn may be all that is to wait for the owner.
-        let paused = paused || self.cx.events.is_full();
-        peer.has_unread |= paused && readiness.readable;
-        if !paused && (readiness.readable || readiness.hung_up) {
-            if peer.interest.read || readiness.hung_up {
-                peer.on_readable(conn, &mut self.buffer, &mut self.cx);
+        self.with_peer(conn, |peer, cx| {
+            if readiness.writable {
+                peer.on_writable(conn, cx);
             }
-            // A peer that is not read (it waits for an answer) and has hung up would be ready for ever.
-            if readiness.hung_up && !peer.interest.read {
-                peer.hang_up();
+            // What was read in this turn may be all that is to wait for the owner.
+            let paused = paused || cx.events.is_full();
+            peer.has_unread |= paused && readiness.readable;
+            if !paused && (readiness.readable || readiness.hung_up) {
+                if peer.interest.read || readiness.hung_up {
+                    peer.on_readable(conn, buffer, cx);
+                }
+                // A peer that is not read (it waits for an answer) and has hung up would be ready for ever.
+                if readiness.hung_up && !peer.interest.read {
+                    peer.hang_up();
+                }
             }
-        }
-        self.settle(conn);
+        });
         // At once: one turn may read far more than all peers may hold.
         self.shed_input();
     }
 
-    fn serve_timers(&mut self) {
+    fn serve_timers(&mut self, buffer: &mut [u8]) {
         let now_us = self.cx.now_us;
         self.cx.set_now(self.looked_us);
         self.wheel.advance(self.cx.now_ms / TICK_MS);
         while let Some((_, conn)) = self.wheel.pop_expired() {
-            let Some(peer) = self.table.get_mut(conn) else {
-                continue;
-            };
-            peer.timer = None;
-            peer.catch_up(self.cx.now_ms);
-            if peer.has_unread && peer.interest.read {
-                peer.on_readable(conn, &mut self.buffer, &mut self.cx);
-            }
-            if !peer.finished {
-                peer.on_timer(conn, &mut self.cx);
-            }
-            self.settle(conn);
+            self.with_peer(conn, |peer, cx| {
+                peer.timer = None;
+                if peer.has_unread && peer.interest.read {
+                    peer.on_readable(conn, buffer, cx);
+                }
+                if !peer.finished {
+                    peer.on_timer(conn, cx);
+                }
+            });
             self.shed_input();
         }
         self.cx.set_now(now_us);
@@ -250,16 +253,11 @@ impl Reactor {
             return;
         };
         for _ in 0..SLICE {
-            let Some(index) = self.table.next_from(walk.next) else {
+            let Some(conn) = self.peers.next_from(walk.next) else {
                 return;
             };
-            walk.next = index + 1;
-            let Some((conn, peer)) = self.table.by_index(index) else {
-                continue;
-            };
-            peer.catch_up(self.cx.now_ms);
-            walk.visit(conn, peer, &mut self.cx);
-            self.settle(conn);
+            walk.next = conn.index() + 1;
+            self.with_peer(conn, |peer, cx| walk.visit(conn, peer, cx));
         }
         self.walks.push_front(walk);
     }
@@ -276,121 +274,12 @@ impl Reactor {
         self.publish_yielding();
         self.unpublished = !self.own.try_publish(&self.cx.stats);
     }
-
-    /// After a handler: output to the socket, then the end of the peer, or its interest and timer.
-    fn settle(&mut self, conn: ConnId) {
-        let Some(peer) = self.table.get_mut(conn) else {
-            self.cx.out.clear();
-            return;
-        };
-        peer.count_input(conn, &mut self.cx);
-        peer.transmit(&mut self.cx);
-        peer.finish_if_done();
-        if peer.finished {
-            self.remove(conn);
-            return;
-        }
-        if let Some(reactor) = peer.moves_to() {
-            self.hand_on(conn, reactor);
-            return;
-        }
-        let standing = peer.standing();
-        if standing != peer.standing {
-            let change = (std::mem::replace(&mut peer.standing, standing), standing);
-            self.yielding.note(conn, self.cx.now_ms, change, &self.own);
-        }
-        if let Some(at_ms) = peer.speak_at(self.cx.now_ms) {
-            // Those that cannot wait stand in front: the queue stays in the order of its times.
-            if at_ms <= self.cx.now_ms {
-                self.to_speak_to.push_front((at_ms, conn));
-            } else {
-                self.to_speak_to.push_back((at_ms, conn));
-            }
-        }
-        if watch(peer, conn, &self.lobby, &self.poller).is_err() {
-            // The kernel is out of memory for it. A peer that is not watched would never be heard again.
-            peer.finished = true;
-            self.remove(conn);
-            return;
-        }
-        peer.note_held(self.cx.now_ms);
-        let deadline = peer.next_deadline(&self.cx);
-        match peer.timer {
-            // Fires early enough; then it is armed again. Traffic thus never moves a timer.
-            Some((_, armed)) if armed <= deadline => {}
-            _ if deadline == u64::MAX => {}
-            Some((key, _)) => {
-                self.wheel.rearm(key, deadline.div_ceil(TICK_MS));
-                peer.timer = Some((key, deadline));
-            }
-            None => {
-                let key = self.wheel.arm(deadline.div_ceil(TICK_MS), conn);
-                peer.timer = Some((key, deadline));
-            }
-        }
-    }
-
-    fn remove(&mut self, conn: ConnId) {
-        let Some(mut peer) = self.table.remove(conn) else {
-            return;
-        };
-        if let Some((key, _)) = peer.timer {
-            self.wheel.cancel(key);
-        }
-        self.leave_place(conn, &peer);
-        match peer.socket {
-            Some(_) => self.own.drop_load(),
-            None => self.own.drop_polling(),
-        }
-        peer.uncount_input(&mut self.cx);
-        match peer.into_stage(&mut self.cx) {
-            Stage::Conversation(conversation) => {
-                if let Some(polling) = conversation.bury(conn, &mut self.cx) {
-                    self.answer_last(*polling);
-                }
-            }
-            Stage::Http(mut http) => {
-                http.bury(conn, &mut self.cx);
-                if let Some(session) = http.session {
-                    self.abandon(session, conn);
-                }
-                if let Some(session) = http.lost_session() {
-                    self.lose_session(session);
-                }
-            }
-            Stage::Probe(probe) => self.forget_probe(probe.session, conn),
-        }
-    }
-}
-
-/// Lets the right poller watch a socket for the right things.
-fn watch(peer: &mut Peer, conn: ConnId, lobby: &Poller, main: &Poller) -> Result<(), Errno> {
-    let (interest, watcher) = (peer.wanted_interest(), peer.wanted_watcher());
-    let Some(socket) = &peer.socket else {
-        return Ok(());
-    };
-    let token = conn.to_u64();
-    let poller = |watcher| match watcher {
-        Watcher::Main => main,
-        Watcher::Lobby => lobby,
-    };
-    match peer.watched {
-        Some(now) if now == watcher && interest == peer.interest => return Ok(()),
-        Some(now) if now == watcher => poller(now).modify(socket, token, interest)?,
-        Some(former) => {
-            poller(former).delete(socket)?;
-            poller(watcher).add(socket, token, interest)?;
-        }
-        None => poller(watcher).add(socket, token, interest)?,
-    }
-    (peer.watched, peer.interest) = (Some(watcher), interest);
-    Ok(())
 }
 
 impl Drop for Reactor {
     /// Everything still open is told of, so that each `Opened` has its `Closed`, and figures end true.
     fn drop(&mut self) {
-        let conns: Vec<ConnId> = self.table.iter().map(|(conn, _)| conn).collect();
+        let conns: Vec<ConnId> = self.peers.iter().map(|(conn, _)| conn).collect();
         for conn in conns {
             self.remove(conn);
         }

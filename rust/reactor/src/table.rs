@@ -62,12 +62,6 @@ impl<P> Table<P> {
             .then(|| self.peers.get_mut(id.index()))?
     }
 
-    /// The peer in this slot, if any, and its name.
-    pub fn by_index(&mut self, index: usize) -> Option<(ConnId, &mut P)> {
-        let id = ConnId::new(self.reactor, index, *self.generations.get(index)?);
-        Some((id, self.peers.get_mut(index)?))
-    }
-
     /// Takes a peer out. From now on its id misses.
     pub fn remove(&mut self, id: ConnId) -> Option<P> {
         if !self.is_current(id) {
@@ -96,12 +90,15 @@ impl<P> Table<P> {
             .map(|(index, peer)| (self.id_at(index), peer))
     }
 
-    /// The first slot in use at or after `index`: a walk that may be left and taken up again.
+    /// The first peer in the slot `index` or behind it: a walk that may be left and taken up again.
     ///
     /// Peers may come and go in between. A walk that goes on at the slot after the last one it saw
-    /// meets each peer that stays exactly once; a newcomer it meets once or not at all.
-    pub fn next_from(&self, index: usize) -> Option<usize> {
-        (index..self.generations.len()).find(|index| self.peers.contains(*index))
+    /// meets each peer that stays exactly once; one that comes meanwhile, once or not at all.
+    pub fn next_from(&self, index: usize) -> Option<ConnId> {
+        let mut slots = index..self.generations.len();
+        slots
+            .find(|index| self.peers.contains(*index))
+            .map(|index| self.id_at(index))
     }
 
     fn is_current(&self, id: ConnId) -> bool {

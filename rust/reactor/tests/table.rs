@@ -28,13 +28,13 @@ fn first_id_is_not_zero() {
 }
 
 #[test]
-fn finds_peers_by_id_and_by_index() {
+fn finds_peers_by_id_and_by_slot() {
     let mut table = Table::new(7);
     let (a, b) = (table.insert("a"), table.insert("b"));
     assert_eq!((a.reactor(), b.reactor()), (7, 7));
     assert_eq!((table.get(a), table.get(b)), (Some(&"a"), Some(&"b")));
-    assert_eq!(table.by_index(b.index()), Some((b, &mut "b")));
-    assert_eq!(table.by_index(2), None);
+    assert_eq!(table.next_from(b.index()), Some(b));
+    assert_eq!(table.next_from(2), None);
     if let Some(peer) = table.get_mut(a) {
         *peer = "changed";
     }
@@ -46,7 +46,7 @@ fn stale_id_misses_though_its_slot_is_used_again() {
     let mut table = Table::new(0);
     let stale = table.insert("old");
     assert_eq!(table.remove(stale), Some("old"));
-    assert_eq!(table.by_index(stale.index()), None);
+    assert_eq!(table.next_from(stale.index()), None);
     let fresh = table.insert("new");
     assert_eq!(fresh.index(), stale.index());
     assert_eq!(table.get(stale), None);
@@ -85,7 +85,8 @@ fn walk_taken_up_again_meets_each_peer_that_stays_once() {
     let ids: Vec<ConnId> = (0..6).map(|number| table.insert(number)).collect();
     let mut met = Vec::new();
     let mut from = 0;
-    while let Some(index) = table.next_from(from) {
+    while let Some(id) = table.next_from(from) {
+        let index = id.index();
         met.push(index);
         from = index + 1;
         if index == 2 {

@@ -52,8 +52,9 @@ impl HttpPeer {
         }
     }
 
-    /// The body of the request at hand is its session's from here on, and counted there.
-    pub(crate) fn body_was_taken(&mut self) {
+    /// The Engine.IO session that answers the request at hand, and has its body, from here on.
+    pub(crate) fn is_answered_by(&mut self, session: Option<ConnId>) {
+        self.session = session;
         self.asked_bytes = 0;
     }
 

@@ -41,11 +41,10 @@ impl Reactor {
     }
 
     fn serve_command(&mut self, conn: ConnId, command: Command) {
-        match self.peer(conn) {
-            Some((peer, cx)) => apply(command, conn, peer, cx),
-            None => miss(&command, conn, &mut self.cx),
+        if self.peers.get(conn).is_none() {
+            miss(&command, conn, &mut self.cx);
         }
-        self.settle(conn);
+        self.with_peer(conn, |peer, cx| apply(command, conn, peer, cx));
     }
 
     fn serve_reactor_command(&mut self, command: ReactorCommand) {
@@ -60,7 +59,7 @@ impl Reactor {
                     spread_ms,
                     spare_watchers,
                 };
-                let walk = Walk::close(closing, self.table.len(), &self.cx);
+                let walk = Walk::close(closing, self.peers.len(), &self.cx);
                 self.walks.push_back(walk);
             }
             ReactorCommand::TerminateAll(order) => {
@@ -79,27 +78,23 @@ impl Reactor {
     fn send_many(&mut self, conns: Vec<ConnId>, frame: Arc<[u8]>) {
         let mut frame = SharedFrame::new(frame);
         for conn in conns {
-            if let Some((peer, cx)) = self.peer(conn) {
-                peer.send_shared(&mut frame, cx);
-            }
-            self.settle(conn);
+            self.with_peer(conn, |peer, cx| peer.send_shared(&mut frame, cx));
         }
     }
 
     /// Reads on where the owner has had its turn, and lets a close frame go that was withheld until then.
     fn release(&mut self, conn: ConnId) {
-        if let Some((peer, cx)) = self.peer(conn)
-            && let Stage::Conversation(conversation) = &mut peer.stage
-        {
-            conversation.release(cx);
-            resume(conn, peer, cx);
-        }
-        self.settle(conn);
+        self.with_peer(conn, |peer, cx| {
+            if let Stage::Conversation(conversation) = &mut peer.stage {
+                conversation.release(cx);
+                resume(conn, peer, cx);
+            }
+        });
     }
 
     fn last_seen(&self) -> LastSeen {
-        let mut last_seen = LastSeen::with_capacity(self.table.len());
-        for (conn, peer) in self.table.iter() {
+        let mut last_seen = LastSeen::with_capacity(self.peers.len());
+        for (conn, peer) in self.peers.iter() {
             if let Stage::Conversation(conversation) = &peer.stage {
                 last_seen.conns.push(conn.to_u64());
                 last_seen
@@ -115,7 +110,7 @@ impl Reactor {
     }
 }
 
-/// Applies a command to its peer; the caller settles the peer after it.
+/// Applies a command to its peer.
 fn apply(command: Command, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
     match (command, &mut peer.stage) {
         (Command::Abort, _) => peer.finished = true,

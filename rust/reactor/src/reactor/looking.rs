@@ -9,7 +9,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use dscore_traffic::ConnId;
 use dscore_traffic::event::{Event, Gap};
 
 use super::{LOBBY, Reactor, TICK_MS};
@@ -122,7 +121,7 @@ impl Reactor {
 
     /// Whether more of what came was read than a turn ago; tells so those who asked.
     pub(super) fn has_looked(&mut self, lobby: &ReadyList, ready: &ReadyList) -> bool {
-        let (now_us, sockets) = (self.cx.now_us, self.table.len());
+        let (now_us, sockets) = (self.cx.now_us, self.peers.len());
         let looked_us = self.pass.count(ready, now_us, sockets);
         let looked_us = looked_us.min(self.lobby_pass.count(lobby, now_us, sockets));
         // What sockets ask of sessions is read when it was done.
@@ -137,13 +136,6 @@ impl Reactor {
             self.cx.tell(Event::Looked(number));
         }
         true
-    }
-
-    /// Its socket was reported, and is not read in this turn.
-    pub(super) fn leave_unread(&mut self, token: u64) {
-        if let Some(peer) = self.table.get_mut(ConnId::from_u64(token)) {
-            peer.has_unread = true;
-        }
     }
 }
 

@@ -140,12 +140,11 @@ impl Reactor {
         if newcomer.is_extra {
             self.own.extra.add_one();
         }
-        let conn = self.table.insert(peer);
-        if let Some(peer) = self.table.get_mut(conn)
-            && !newcomer.input.is_empty()
-        {
-            peer.on_data(conn, &mut newcomer.input, &mut self.cx);
-        }
-        self.settle(conn);
+        let conn = self.insert(peer);
+        self.with_peer(conn, |peer, cx| {
+            if !newcomer.input.is_empty() {
+                peer.on_data(conn, &mut newcomer.input, cx);
+            }
+        });
     }
 }

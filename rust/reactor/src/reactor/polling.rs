@@ -23,6 +23,9 @@ use crate::transport::{Polling, Push, Transport, Waiting, payload};
 /// Seconds that whoever is turned away is asked to wait: as long as after a close 1013 (PROTOCOL.md §7).
 const RETRY_AFTER: &[u8] = b"10";
 
+/// Why a session ends that is asked twice before it has answered.
+const TWO_AT_ONCE: &str = "two requests of a session at once";
+
 impl Reactor {
     /// A session begins; the request that began it is its first poll.
     pub(super) fn open_session(
@@ -63,9 +66,7 @@ impl Reactor {
         let dialect = Dialect::new(endpoint, revision, self.cx.now_ms, &self.cx.settings);
         let transport = Transport::Polling(polling);
         let conversation = Conversation::new(endpoint, transport, dialect, &mut self.cx);
-        let conn = self
-            .table
-            .insert(Peer::polling(conversation, self.cx.now_ms));
+        let conn = self.insert(Peer::polling(conversation, self.cx.now_ms));
         let mut headers = request.headers.iter();
         let authorization = headers.find(|(name, _)| name == b"authorization");
         self.cx.tell(Event::Opened(Box::new(Opened {
@@ -76,33 +77,34 @@ impl Reactor {
             peer: request.ends.peer,
             bearer: authorization.and_then(|(_, value)| bearer(value)),
         })));
-        self.set_session_of(http, Some(conn));
+        self.set_session_of(http, conn);
         self.greet(conn);
     }
 
     pub(super) fn greet(&mut self, session: ConnId) {
-        if let Some((peer, cx)) = self.peer(session)
-            && let Stage::Conversation(conversation) = &mut peer.stage
-        {
-            conversation.greet(session, None, cx);
-        }
-        self.settle(session);
+        self.with_peer(session, |peer, cx| {
+            if let Stage::Conversation(conversation) = &mut peer.stage {
+                conversation.greet(session, None, cx);
+            }
+        });
     }
 
     /// A GET: it waits until there is something to tell.
     pub(super) fn poll(&mut self, session: ConnId, waiting: Waiting) -> Result<(), HandshakeError> {
-        let now_ms = self.cx.now_ms;
-        let (peer, _) = self.peer(session).ok_or(HandshakeError::UnknownSid)?;
-        let polling = peer.as_polling().ok_or(HandshakeError::BadRequest)?;
-        if polling.poll.is_some() {
-            return self.end_with_bad_request(session, "two requests of a session at once");
+        self.set_session_of(waiting.http, session);
+        let is_first = self.with_peer(session, |peer, cx| {
+            let polling = peer.as_polling().ok_or(HandshakeError::BadRequest)?;
+            if polling.poll.is_some() {
+                return Ok(false);
+            }
+            polling.poll = Some(waiting);
+            peer.last_seen = cx.now_ms;
+            Ok(true)
+        });
+        match is_first.ok_or(HandshakeError::UnknownSid)?? {
+            true => Ok(()),
+            false => self.end_with_bad_request(session, TWO_AT_ONCE),
         }
-        let http = waiting.http;
-        polling.poll = Some(waiting);
-        peer.last_seen = now_ms;
-        self.set_session_of(http, Some(session));
-        self.settle(session);
-        Ok(())
     }
 
     /// A POST: its packets are dealt with, and then it is answered.
@@ -112,47 +114,36 @@ impl Reactor {
         waiting: Waiting,
         request: &mut HttpRequest,
     ) -> Result<(), HandshakeError> {
-        let now_ms = self.cx.now_ms;
-        let (peer, cx) = self.peer(session).ok_or(HandshakeError::UnknownSid)?;
-        let polling = peer.as_polling().ok_or(HandshakeError::BadRequest)?;
-        let is_other = |coming: ConnId| coming != waiting.http;
-        if polling.push.is_some() || polling.coming.take().is_some_and(is_other) {
-            return self.end_with_bad_request(session, "two requests of a session at once");
-        }
-        let mut headers = request.headers.iter();
-        let content_type = headers.find(|(name, _)| name == b"content-type");
-        let content_type = content_type.map(|(_, value)| &value[..]);
-        let Some(format) = PayloadFormat::of(polling.revision, content_type) else {
-            return self.end_with_bad_request(session, "a body in a form that is not spoken here");
-        };
-        let http = waiting.http;
-        polling.push = Some(Push {
-            waiting,
-            body: std::mem::take(&mut request.body),
-            format,
-            at: 0,
-            is_bad: false,
+        self.set_session_of(waiting.http, session);
+        let refused = self.with_peer(session, |peer, cx| {
+            let polling = peer.as_polling().ok_or(HandshakeError::BadRequest)?;
+            if let Err(reason) = begin_push(polling, waiting, request) {
+                return Ok(Some(reason));
+            }
+            peer.last_seen = cx.now_ms;
+            peer.on_data(session, &mut [], cx);
+            Ok(None)
         });
-        peer.last_seen = now_ms;
-        peer.on_data(session, &mut [], cx);
-        self.set_session_of(http, Some(session));
-        self.settle(session);
-        Ok(())
+        match refused.ok_or(HandshakeError::UnknownSid)?? {
+            None => Ok(()),
+            Some(reason) => self.end_with_bad_request(session, reason),
+        }
     }
 
     /// A POST whose body is coming: another one meanwhile is one too many, as its packets could be the earlier ones.
     pub(super) fn expect_push(&mut self, session: ConnId, http: ConnId) {
-        let Some((peer, _)) = self.peer(session) else {
-            return;
-        };
-        let Some(polling) = peer.as_polling() else {
-            return;
-        };
-        if polling.push.is_none() && polling.coming.is_none() {
-            polling.coming = Some(http);
-        } else {
-            let _refused_when_it_has_come =
-                self.end_with_bad_request(session, "two requests of a session at once");
+        let is_second = self.with_peer(session, |peer, _| {
+            let Some(polling) = peer.as_polling() else {
+                return false;
+            };
+            let is_second = polling.push.is_some() || polling.coming.is_some();
+            if !is_second {
+                polling.coming = Some(http);
+            }
+            is_second
+        });
+        if is_second == Some(true) {
+            let _refused_when_it_has_come = self.end_with_bad_request(session, TWO_AT_ONCE);
         }
     }
 
@@ -168,42 +159,42 @@ impl Reactor {
     }
 
     pub(super) fn end_session(&mut self, session: ConnId, close_frame: &CloseFrame) {
-        if let Some((peer, cx)) = self.peer(session)
-            && let Stage::Conversation(conversation) = &mut peer.stage
-        {
-            conversation.close(close_frame, cx);
-            // The poll that waits hears of it. There need be none: the request that was wrong is answered too.
-            let polls = conversation.transport.polling();
-            peer.finished |= polls.is_some_and(|polling| polling.poll.is_none());
-        }
-        self.settle(session);
+        self.with_peer(session, |peer, cx| {
+            if let Stage::Conversation(conversation) = &mut peer.stage {
+                conversation.close(close_frame, cx);
+                // The poll that waits hears of it. There need be none: the request that was wrong is answered too.
+                let polls = conversation.transport.polling();
+                peer.finished |= polls.is_some_and(|polling| polling.poll.is_none());
+            }
+        });
     }
 
     /// Answers the requests of a session that can be answered; greets one that has a WebSocket.
     pub(super) fn speak_to(&mut self, session: ConnId) {
-        let Some((peer, cx)) = self.peer(session) else {
-            return;
-        };
-        let has_packets = !peer.has_sent_all();
-        let Some(polling) = peer.as_polling() else {
-            self.greet(session);
-            return;
-        };
-        polling.answer_at = None;
-        let (revision, wants_base64) = (polling.revision, polling.wants_base64);
-        let push = polling.push.take_if(|push| push.is_done());
-        let has_news = has_packets || polling.is_upgrading || !polling.is_open();
-        let poll = if has_news { polling.poll.take() } else { None };
-        // Whoever broke the rules hears of it as the answer to that; nobody need be told once more.
-        peer.finished |= push.as_ref().is_some_and(|push| push.is_bad);
-        if let Some(poll) = poll {
-            let frames = peer.take_frames(session, cx);
-            self.answer_poll(poll, payload(revision, wants_base64, &frames));
+        let answers = self.with_peer(session, |peer, cx| {
+            let has_packets = !peer.has_sent_all();
+            let polling = peer.as_polling()?;
+            polling.answer_at = None;
+            let push = polling.push.take_if(|push| push.is_done());
+            let has_news = has_packets || polling.is_upgrading || !polling.is_open();
+            let poll = if has_news { polling.poll.take() } else { None };
+            // A client that broke the rules hears of it as the answer to that, and once.
+            peer.finished |= push.as_ref().is_some_and(|push| push.is_bad);
+            let fetched = poll.map(|poll| (poll, fetch(session, peer, cx)));
+            Some((fetched, push))
+        });
+        match answers {
+            None => {}
+            Some(None) => self.greet(session),
+            Some(Some((fetched, push))) => {
+                if let Some((poll, packets)) = fetched {
+                    self.answer_poll(poll, packets);
+                }
+                if let Some(push) = push {
+                    self.answer_push(push);
+                }
+            }
         }
-        if let Some(push) = push {
-            self.answer_push(push);
-        }
-        self.settle(session);
     }
 
     /// The session is over, or goes on without requests: none of them may be left waiting.
@@ -216,16 +207,11 @@ impl Reactor {
             self.answer_push(push);
         }
         if let Some(probe) = polling.probe {
-            if let Some((peer, cx)) = self.peer(probe)
-                && let Stage::Probe(probe) = &mut peer.stage
-            {
-                probe.refuse(cx);
-            }
-            self.settle(probe);
+            self.refuse_probe(probe);
         }
     }
 
-    fn answer_poll(&mut self, waiting: Waiting, (content_type, body): (&str, Vec<u8>)) {
+    fn answer_poll(&mut self, waiting: Waiting, (content_type, body): Packets) {
         let response = answer(200, content_type, waiting.headers, body);
         self.respond(waiting.http, &response);
     }
@@ -241,107 +227,128 @@ impl Reactor {
     }
 
     pub(super) fn respond(&mut self, http: ConnId, response: &Response) {
-        self.set_session_of(http, None);
-        if let Some((peer, cx)) = self.peer(http) {
+        self.with_peer(http, |peer, cx| {
             if let Stage::Http(http) = &mut peer.stage {
+                http.is_answered_by(None);
                 http.respond(response, cx);
             }
             after_response(false, http, peer, cx);
-        }
-        self.settle(http);
+        });
     }
 
     fn is_extra(&self, conn: ConnId) -> bool {
-        self.table.get(conn).is_some_and(|peer| peer.is_extra)
+        self.peers.get(conn).is_some_and(|peer| peer.is_extra)
     }
 
     /// A place for a connection that came when all were taken, and opens a session.
     fn take_place_for(&mut self, http: ConnId) -> bool {
         let has_place = self.cx.take_place();
-        if has_place && let Some((peer, _)) = self.peer(http) {
-            peer.is_extra = false;
+        if has_place {
+            self.with_peer(http, |peer, _| peer.is_extra = false);
         }
         has_place
     }
 
     /// Notes whose answer an HTTP connection waits for.
-    fn set_session_of(&mut self, http: ConnId, session: Option<ConnId>) {
-        if let Some((peer, cx)) = self.peer(http)
-            && let Stage::Http(peer_http) = &mut peer.stage
-        {
-            peer_http.session = session;
-            peer_http.body_was_taken();
-            peer.count_input(http, cx);
-        }
+    fn set_session_of(&mut self, http: ConnId, session: ConnId) {
+        self.with_peer(http, |peer, _| {
+            if let Stage::Http(http) = &mut peer.stage {
+                http.is_answered_by(Some(session));
+            }
+        });
     }
 
     /// Answers a poll whose client has ended its side with what there is. If that client is gone, and the answer with
     /// it, so is the session.
     pub(super) fn free_poll(&mut self, http: ConnId) {
-        let session = self.peer(http).and_then(|(peer, _)| match &peer.stage {
-            Stage::Http(http) => http.session,
-            Stage::Conversation(_) | Stage::Probe(_) => None,
-        });
+        let session = match self.peers.get(http).map(|peer| &peer.stage) {
+            Some(Stage::Http(http)) => http.session,
+            _ => None,
+        };
         let Some(session) = session else {
             return;
         };
-        let Some((peer, cx)) = self.peer(session) else {
+        let fetched = self.with_peer(session, |peer, cx| {
+            let polling = peer.as_polling()?;
+            let poll = polling.poll.take_if(|poll| poll.http == http)?;
+            polling.answer_at = None;
+            Some((poll, fetch(session, peer, cx)))
+        });
+        let Some((poll, packets)) = fetched.flatten() else {
             return;
         };
-        let Some(polling) = peer.as_polling() else {
-            return;
-        };
-        let Some(poll) = polling.poll.take_if(|poll| poll.http == http) else {
-            return;
-        };
-        polling.answer_at = None;
-        let (revision, wants_base64) = (polling.revision, polling.wants_base64);
-        let frames = peer.take_frames(session, cx);
-        if let Some((peer, _)) = self.peer(http)
-            && let Stage::Http(http) = &mut peer.stage
-        {
-            http.watch_for(session);
-        }
-        self.answer_poll(poll, payload(revision, wants_base64, &frames));
-        self.settle(session);
+        self.with_peer(http, |peer, _| {
+            if let Stage::Http(http) = &mut peer.stage {
+                http.watch_for(session);
+            }
+        });
+        self.answer_poll(poll, packets);
     }
 
     /// What is still coming of a request is of use to no session.
     pub(super) fn discard_body(&mut self, http: ConnId) {
-        if let Some((peer, cx)) = self.peer(http)
-            && let Stage::Http(peer_http) = &mut peer.stage
-        {
-            peer_http.discard_body();
-            peer.count_input(http, cx);
-        }
+        self.with_peer(http, |peer, _| {
+            if let Stage::Http(http) = &mut peer.stage {
+                http.discard_body();
+            }
+        });
     }
 
     /// An HTTP connection has gone whose request waited for this session.
     pub(super) fn abandon(&mut self, session: ConnId, http: ConnId) {
-        let Some((peer, _)) = self.peer(session) else {
-            return;
-        };
-        let Some(polling) = peer.as_polling() else {
-            return;
-        };
-        // The packets of a POST are all here: they count, whoever hears of it.
-        if polling.poll.take_if(|poll| poll.http == http).is_some() {
-            // What was on its way to it, nobody knows: the client begins anew, as after a WebSocket that broke.
-            self.lose_session(session);
-        }
+        self.with_peer(session, |peer, _| {
+            let Some(polling) = peer.as_polling() else {
+                return;
+            };
+            // The packets of a POST are all here: they count, though no client hears of it. How much of the answer to a
+            // poll has arrived is unknown: the client begins anew, as after a WebSocket that broke.
+            let is_polled = polling.poll.take_if(|poll| poll.http == http).is_some();
+            peer.finished |= is_polled;
+        });
     }
 
     pub(super) fn lose_session(&mut self, session: ConnId) {
-        if let Some((peer, _)) = self.peer(session) {
-            peer.finished = true;
-        }
-        self.settle(session);
+        self.with_peer(session, |peer, _| peer.finished = true);
     }
+}
 
-    /// A peer, and what is needed to do something with it; the reactor settles it afterwards.
-    pub(super) fn peer(&mut self, conn: ConnId) -> Option<(&mut Peer, &mut Context)> {
-        let peer = self.table.get_mut(conn)?;
-        peer.catch_up(self.cx.now_ms);
-        Some((peer, &mut self.cx))
+/// The body of an answer to a poll, and its type.
+type Packets = (&'static str, Vec<u8>);
+
+/// Takes the packets that one poll may fetch.
+fn fetch(session: ConnId, peer: &mut Peer, cx: &mut Context) -> Packets {
+    let frames = peer.take_frames(session, cx);
+    match peer.as_polling() {
+        Some(polling) => payload(polling.revision, polling.wants_base64, &frames),
+        None => ("", Vec::new()),
     }
+}
+
+/// Takes the packets of a POST in.
+///
+/// # Errors
+/// Why the session ends for it.
+fn begin_push(
+    polling: &mut Polling,
+    waiting: Waiting,
+    request: &mut HttpRequest,
+) -> Result<(), &'static str> {
+    let is_other = |coming: ConnId| coming != waiting.http;
+    if polling.push.is_some() || polling.coming.take().is_some_and(is_other) {
+        return Err(TWO_AT_ONCE);
+    }
+    let mut headers = request.headers.iter();
+    let content_type = headers.find(|(name, _)| name == b"content-type");
+    let content_type = content_type.map(|(_, value)| &value[..]);
+    let Some(format) = PayloadFormat::of(polling.revision, content_type) else {
+        return Err("a body in a form that is not spoken here");
+    };
+    polling.push = Some(Push {
+        waiting,
+        body: std::mem::take(&mut request.body),
+        format,
+        at: 0,
+        is_bad: false,
+    });
+    Ok(())
 }

@@ -71,7 +71,6 @@ impl Reactor {
             SessionRequest::Coming { http, sid } => {
                 if self.polls(sid) {
                     self.expect_push(sid.conn, http);
-                    self.settle(sid.conn);
                 } else {
                     self.discard_body(http);
                 }
@@ -95,10 +94,7 @@ impl Reactor {
                 }
             }
             SessionRequest::GoOn(session) => {
-                if let Some((peer, cx)) = self.peer(session) {
-                    resume(session, peer, cx);
-                }
-                self.settle(session);
+                self.with_peer(session, |peer, cx| resume(session, peer, cx));
             }
         }
     }
@@ -127,12 +123,14 @@ impl Reactor {
 
     /// A request that was refused is not the one whose packets its session waits for.
     fn expect_no_push(&mut self, request: &HttpRequest) {
-        if let Some(sid) = Query::of(&request.target).sid.and_then(Sid::parse)
-            && let Some((peer, _)) = self.peer(sid.conn)
-            && let Some(polling) = peer.as_polling()
-        {
-            polling.coming.take_if(|http| *http == request.conn);
-        }
+        let Some(sid) = Query::of(&request.target).sid.and_then(Sid::parse) else {
+            return;
+        };
+        self.with_peer(sid.conn, |peer, _| {
+            if let Some(polling) = peer.as_polling() {
+                polling.coming.take_if(|http| *http == request.conn);
+            }
+        });
     }
 
     fn route(
@@ -183,14 +181,13 @@ impl Reactor {
         let sid = sid.ok_or(HandshakeError::UnknownSid)?;
         let looked_ms = self.looked_us / 1_000;
         // Its time may be up though the wheel has not said so yet: but not if this request lay here in time.
-        if let Some((peer, cx)) = self.peer(sid.conn)
-            && peer.as_polling().is_some()
-            && peer.next_deadline(cx) <= looked_ms
-        {
-            peer.on_timer(sid.conn, cx);
-            self.settle(sid.conn);
-        }
-        let (peer, _) = self.peer(sid.conn).ok_or(HandshakeError::UnknownSid)?;
+        self.with_peer(sid.conn, |peer, cx| {
+            if peer.polls() && peer.next_deadline(cx) <= looked_ms {
+                peer.on_timer(sid.conn, cx);
+            }
+        });
+        let peer = self.peers.get(sid.conn);
+        let peer = peer.ok_or(HandshakeError::UnknownSid)?;
         match peer.engine_io() {
             Some(engine) if engine.secret != sid.secret || engine.endpoint != endpoint => {
                 Err(HandshakeError::UnknownSid)
@@ -202,12 +199,12 @@ impl Reactor {
     }
 
     /// Whether there is a session of this sid, and it polls.
-    fn polls(&mut self, sid: Sid) -> bool {
-        self.peer(sid.conn).is_some_and(|(peer, _)| {
+    fn polls(&self, sid: Sid) -> bool {
+        self.peers.get(sid.conn).is_some_and(|peer| {
             let is_its = peer
                 .engine_io()
                 .is_some_and(|engine| engine.secret == sid.secret);
-            is_its && peer.as_polling().is_some()
+            is_its && peer.polls()
         })
     }
 }

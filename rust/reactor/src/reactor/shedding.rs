@@ -64,16 +64,13 @@ impl Reactor {
             let Some(conn) = holders.pop(most) else {
                 return;
             };
-            if let Some((peer, cx)) = self.peer(conn) {
-                peer.shed_input(conn, cx);
-            }
-            self.settle(conn);
+            self.with_peer(conn, |peer, cx| peer.shed_input(conn, cx));
         }
     }
 
     fn input_holders(&self) -> Holders {
         let mut holders = Holders::default();
-        for (conn, peer) in self.table.iter() {
+        for (conn, peer) in self.peers.iter() {
             let held = peer.unfinished_input();
             if held == 0 {
                 continue;
@@ -93,7 +90,7 @@ impl Reactor {
         match &peer.stage {
             Stage::Conversation(conversation) => conversation.session.is_introduced(),
             Stage::Http(http) => http.session_of_request().is_some_and(|sid| {
-                let session = self.table.get(sid.conn);
+                let session = self.peers.get(sid.conn);
                 session.is_some_and(|session| session.is_introduced_as(sid.secret))
             }),
             Stage::Probe(_) => false,
@@ -107,7 +104,7 @@ impl Reactor {
             return;
         }
         let now_ms = self.cx.now_ms;
-        let peers = self.table.iter();
+        let peers = self.peers.iter();
         let mut waiting: Vec<(u64, ConnId)> = peers
             .map(|(conn, peer)| (peer.burden(now_ms), conn))
             .filter(|(burden, _)| *burden > 0)
@@ -116,10 +113,7 @@ impl Reactor {
         while self.cx.stats.output_bytes > most
             && let Some((_, conn)) = waiting.pop()
         {
-            if let Some(peer) = self.table.get_mut(conn) {
-                peer.shed_output(&mut self.cx);
-            }
-            self.settle(conn);
+            self.with_peer(conn, |peer, cx| peer.shed_output(cx));
         }
     }
 

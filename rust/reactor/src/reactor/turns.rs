@@ -14,18 +14,16 @@ impl Reactor {
             let Some((conn, turn)) = self.cx.next_turn() else {
                 return;
             };
-            let Some((peer, cx)) = self.peer(conn) else {
-                continue;
-            };
-            if let Stage::Http(http) = &mut peer.stage {
-                match turn {
-                    Turn::Go => http.take_turn(),
-                    Turn::ComeAgain(seconds) => http.send_away(seconds, cx),
-                    Turn::Wait => {}
+            self.with_peer(conn, |peer, cx| {
+                if let Stage::Http(http) = &mut peer.stage {
+                    match turn {
+                        Turn::Go => http.take_turn(),
+                        Turn::ComeAgain(seconds) => http.send_away(seconds, cx),
+                        Turn::Wait => {}
+                    }
                 }
-            }
-            peer.on_data(conn, &mut [], cx);
-            self.settle(conn);
+                peer.on_data(conn, &mut [], cx);
+            });
         }
     }
 }

@@ -8,7 +8,6 @@ use super::Reactor;
 use crate::peer::{Peer, Stage};
 use crate::probe::Phase;
 use crate::queue::{Newcomer, Order};
-use crate::sys::Socket;
 
 impl Reactor {
     /// A request for a WebSocket that is to take over.
@@ -18,31 +17,29 @@ impl Reactor {
         http: ConnId,
         accept: &[u8],
     ) -> Result<(), HandshakeError> {
-        if self.table.get(http).is_none() {
+        if self.peers.get(http).is_none() {
             return Ok(());
         }
-        let (peer, _) = self.peer(session).ok_or(HandshakeError::UnknownSid)?;
-        let vacant = peer
-            .as_polling()
-            .filter(|polling| polling.is_open() && polling.probe.is_none());
-        let is_vacant = vacant.map(|polling| polling.probe = Some(http)).is_some();
-        if let Some((peer, cx)) = self.peer(http) {
+        let is_vacant = self.with_peer(session, |peer, _| {
+            let vacant = peer
+                .as_polling()
+                .filter(|polling| polling.is_open() && polling.probe.is_none());
+            vacant.map(|polling| polling.probe = Some(http)).is_some()
+        });
+        let is_vacant = is_vacant.ok_or(HandshakeError::UnknownSid)?;
+        self.with_peer(http, |peer, cx| {
             cx.out.extend_from_slice(accept);
             cx.stats.http_connections -= 1;
             // A session that has a WebSocket, or is about to have one, needs no other. A refused upgrade would read as
             // 1006 in a browser.
             peer.become_probe(http, session, is_vacant, cx);
-        }
-        self.settle(http);
+        });
         Ok(())
     }
 
     /// A probe has got further.
     pub(super) fn on_probe(&mut self, conn: ConnId) {
-        let Some((peer, _)) = self.peer(conn) else {
-            return;
-        };
-        let Stage::Probe(probe) = &peer.stage else {
+        let Some(Stage::Probe(probe)) = self.peers.get(conn).map(|peer| &peer.stage) else {
             return;
         };
         let (session, phase) = (probe.session, probe.phase);
@@ -50,53 +47,53 @@ impl Reactor {
             self.take_over(session, conn);
             return;
         }
-        if let Some((peer, _)) = self.peer(session)
-            && let Some(polling) = peer.as_polling()
-        {
-            polling.is_upgrading = true;
-        }
-        self.settle(session);
+        self.with_peer(session, |peer, _| {
+            if let Some(polling) = peer.as_polling() {
+                polling.is_upgrading = true;
+            }
+        });
     }
 
     /// The probe's socket becomes the session's.
     fn take_over(&mut self, session: ConnId, probe: ConnId) {
-        let can_move = self
-            .table
-            .get(session)
-            .is_some_and(|peer| peer.can_move_to_websocket());
-        let can_move = can_move && self.table.get(probe).is_some_and(Peer::has_sent_all);
+        let session_peer = self.peers.get(session);
+        let can_move = session_peer.is_some_and(Peer::can_move_to_websocket)
+            && self.peers.get(probe).is_some_and(Peer::has_sent_all);
         if !can_move {
-            if let Some((peer, cx)) = self.peer(probe)
-                && let Stage::Probe(probe) = &mut peer.stage
-            {
-                probe.refuse(cx);
-            }
-            self.settle(probe);
+            self.refuse_probe(probe);
             return;
         }
         let Some((socket, Stage::Probe(probe))) = self.take_socket(probe) else {
             return;
         };
-        if let Some((peer, cx)) = self.peer(session) {
-            let polling = peer.take_over(session, socket, *probe, cx);
-            self.own.drop_polling();
-            self.own.add_load();
-            self.settle(session);
-            if let Some(polling) = polling {
-                self.answer_last(*polling);
-            }
+        self.own.add_load();
+        let polling = self.with_peer(session, |peer, cx| {
+            peer.take_over(session, socket, *probe, cx)
+        });
+        self.own.drop_polling();
+        if let Some(polling) = polling.flatten() {
+            self.answer_last(*polling);
         }
     }
 
     /// A WebSocket has gone that wanted to take over: the session polls on.
     pub(super) fn forget_probe(&mut self, session: ConnId, conn: ConnId) {
-        if let Some((peer, _)) = self.peer(session)
-            && let Some(polling) = peer.as_polling()
-            && polling.probe == Some(conn)
-        {
-            polling.probe = None;
-            polling.is_upgrading = false;
-        }
+        self.with_peer(session, |peer, _| {
+            if let Some(polling) = peer.as_polling()
+                && polling.probe == Some(conn)
+            {
+                polling.probe = None;
+                polling.is_upgrading = false;
+            }
+        });
+    }
+
+    pub(super) fn refuse_probe(&mut self, conn: ConnId) {
+        self.with_peer(conn, |peer, cx| {
+            if let Stage::Probe(probe) = &mut peer.stage {
+                probe.refuse(cx);
+            }
+        });
     }
 
     /// Gives a socket to the reactor that has the session it asks for, with all that was read of its request.
@@ -120,19 +117,5 @@ impl Reactor {
         if handle.commands.try_push(Order::Adopt(newcomer)).is_err() {
             handle.drop_load();
         }
-    }
-
-    /// Takes a peer out of the table for its socket, which is watched by nobody then.
-    fn take_socket(&mut self, conn: ConnId) -> Option<(Socket, Stage)> {
-        let mut peer = self.table.remove(conn)?;
-        if let Some((key, _)) = peer.timer {
-            self.wheel.cancel(key);
-        }
-        self.leave_place(conn, &peer);
-        self.own.drop_load();
-        peer.uncount_input(&mut self.cx);
-        let socket = peer.socket?;
-        self.lobby.delete(&socket).ok()?;
-        Some((socket, peer.stage))
     }
 }

@@ -6,10 +6,8 @@ use dscore_traffic::close::CloseFrame;
 
 use super::Reactor;
 use crate::claim::Claim;
-use crate::peer::{Peer, Stage};
-use crate::places::Standing;
+use crate::peer::Stage;
 use crate::queue::Order;
-use crate::table::Table;
 
 impl Reactor {
     /// Meets what the handlers of this turn have claimed.
@@ -38,8 +36,8 @@ impl Reactor {
             Claim::Place => self.own.yields.add_one(),
             Claim::Descriptor => self.own.yields_extra.add_one(),
         }
-        let table = &self.table;
-        let Some(conn) = self.yielding.next(claim, |conn| stands(table, conn)) else {
+        let peers = &self.peers;
+        let Some(conn) = self.yielding.next(claim, |conn| peers.stands(conn)) else {
             return;
         };
         self.make_way(conn);
@@ -52,8 +50,8 @@ impl Reactor {
             usize::from(self.cx.reactors),
         );
         if self.yielding.is_polling_full(max, reactors) {
-            let table = &self.table;
-            let first = self.yielding.next_polling(|conn| stands(table, conn));
+            let peers = &self.peers;
+            let first = self.yielding.next_polling(|conn| peers.stands(conn));
             if let Some(conn) = first {
                 self.make_way(conn);
             }
@@ -62,7 +60,7 @@ impl Reactor {
 
     fn make_way(&mut self, conn: ConnId) {
         self.cx.stats.yielded_total += 1;
-        let Some(peer) = self.table.get_mut(conn) else {
+        let Some(peer) = self.peers.get(conn) else {
             return;
         };
         if matches!(peer.stage, Stage::Conversation(_)) && peer.socket.is_none() {
@@ -72,33 +70,16 @@ impl Reactor {
                 &CloseFrame::new(CloseCode::TRY_AGAIN_LATER, reason, ""),
             );
         } else {
-            peer.finished = true;
-            self.settle(conn);
-        }
-    }
-
-    /// A peer has left the table.
-    pub(super) fn leave_place(&mut self, conn: ConnId, peer: &Peer) {
-        if peer.standing != Standing::Kept {
-            let change = (peer.standing, Standing::Kept);
-            self.yielding.note(conn, self.cx.now_ms, change, &self.own);
-        }
-        if peer.is_extra {
-            self.own.extra.drop_one();
+            self.with_peer(conn, |peer, _| peer.finished = true);
         }
     }
 
     /// Lets the other reactors know since when the longest idle connection idles.
     pub(super) fn publish_yielding(&mut self) {
-        let table = &self.table;
-        self.yielding.sweep(|conn| stands(table, conn));
+        let peers = &self.peers;
+        self.yielding.sweep(|conn| peers.stands(conn));
         self.own.set_idle_since(self.yielding.idle_since());
         self.own.set_extra_since(self.yielding.extra_since());
         self.cx.stats.polling_unauthenticated = self.yielding.polling() as u64;
     }
-}
-
-/// How a connection stands, and when it last did something.
-fn stands(table: &Table<Peer>, conn: ConnId) -> Option<(Standing, u64)> {
-    table.get(conn).map(|peer| (peer.standing, peer.last_seen))
 }

@@ -1,0 +1,203 @@
+//! The peers of a reactor. Only this file can change one, and it settles each that was worked on: [`Reactor::with_peer`]
+//! brings its output to the socket, its interest and its timer up to date, or ends it. Peers leave the table here and nowhere
+//! else.
+
+use dscore_traffic::ConnId;
+use rustix::io::Errno;
+
+use super::{Reactor, TICK_MS};
+use crate::context::Context;
+use crate::peer::{Peer, Stage, Watcher};
+use crate::places::Standing;
+use crate::sys::{Poller, Socket};
+use crate::table::Table;
+
+/// All peers of one reactor, to be looked at.
+pub(super) struct Peers(Table<Peer>);
+
+impl Peers {
+    pub(super) fn with_capacity(reactor: u8, capacity: usize) -> Self {
+        Self(Table::with_capacity(reactor, capacity))
+    }
+
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Peer> {
+        self.0.get(conn)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnId, &Peer)> {
+        self.0.iter()
+    }
+
+    /// The first peer in or behind this slot: see [`Table::next_from`].
+    pub(super) fn next_from(&self, index: usize) -> Option<ConnId> {
+        self.0.next_from(index)
+    }
+
+    /// How a connection stands, and when it last did something.
+    pub(super) fn stands(&self, conn: ConnId) -> Option<(Standing, u64)> {
+        self.get(conn).map(|peer| (peer.standing, peer.last_seen))
+    }
+
+    /// Its socket was reported, and is not read in this turn.
+    pub(super) fn leave_unread(&mut self, conn: ConnId) {
+        if let Some(peer) = self.0.get_mut(conn) {
+            peer.has_unread = true;
+        }
+    }
+}
+
+impl Reactor {
+    /// Takes a peer in.
+    pub(super) fn insert(&mut self, peer: Peer) -> ConnId {
+        self.peers.0.insert(peer)
+    }
+
+    /// Works on a peer, and settles it: what was written for it is on its way, and it may have ended, when this returns.
+    /// `None` if it has gone before.
+    pub(super) fn with_peer<R>(
+        &mut self,
+        conn: ConnId,
+        work: impl FnOnce(&mut Peer, &mut Context) -> R,
+    ) -> Option<R> {
+        let peer = self.peers.0.get_mut(conn)?;
+        debug_assert!(self.cx.out.is_empty(), "bytes of another peer");
+        peer.catch_up(self.cx.now_ms);
+        let result = work(peer, &mut self.cx);
+        self.settle(conn);
+        Some(result)
+    }
+
+    /// After a handler: output to the socket, then the end of the peer, or its interest and timer.
+    fn settle(&mut self, conn: ConnId) {
+        let Some(peer) = self.peers.0.get_mut(conn) else {
+            return;
+        };
+        peer.count_input(conn, &mut self.cx);
+        peer.transmit(&mut self.cx);
+        peer.finish_if_done();
+        if peer.finished {
+            self.remove(conn);
+            return;
+        }
+        if let Some(reactor) = peer.moves_to() {
+            self.hand_on(conn, reactor);
+            return;
+        }
+        let standing = peer.standing();
+        if standing != peer.standing {
+            let change = (std::mem::replace(&mut peer.standing, standing), standing);
+            self.yielding.note(conn, self.cx.now_ms, change, &self.own);
+        }
+        if let Some(at_ms) = peer.speak_at(self.cx.now_ms) {
+            // Those that cannot wait stand in front: the queue stays in the order of its times.
+            if at_ms <= self.cx.now_ms {
+                self.to_speak_to.push_front((at_ms, conn));
+            } else {
+                self.to_speak_to.push_back((at_ms, conn));
+            }
+        }
+        if watch(peer, conn, &self.lobby, &self.poller).is_err() {
+            // The kernel is out of memory for it. A peer that is not watched would never be heard again.
+            peer.finished = true;
+            self.remove(conn);
+            return;
+        }
+        peer.note_held(self.cx.now_ms);
+        let deadline = peer.next_deadline(&self.cx);
+        match peer.timer {
+            // Fires early enough; then it is armed again. Traffic thus never moves a timer.
+            Some((_, armed)) if armed <= deadline => {}
+            _ if deadline == u64::MAX => {}
+            Some((key, _)) => {
+                self.wheel.rearm(key, deadline.div_ceil(TICK_MS));
+                peer.timer = Some((key, deadline));
+            }
+            None => {
+                let key = self.wheel.arm(deadline.div_ceil(TICK_MS), conn);
+                peer.timer = Some((key, deadline));
+            }
+        }
+    }
+
+    /// Ends a peer, whatever it was doing.
+    pub(super) fn remove(&mut self, conn: ConnId) {
+        let Some(mut peer) = self.take(conn) else {
+            return;
+        };
+        match peer.socket {
+            Some(_) => self.own.drop_load(),
+            None => self.own.drop_polling(),
+        }
+        peer.uncount_input(&mut self.cx);
+        match peer.into_stage(&mut self.cx) {
+            Stage::Conversation(conversation) => {
+                if let Some(polling) = conversation.bury(conn, &mut self.cx) {
+                    self.answer_last(*polling);
+                }
+            }
+            Stage::Http(mut http) => {
+                http.bury(conn, &mut self.cx);
+                if let Some(session) = http.session {
+                    self.abandon(session, conn);
+                }
+                if let Some(session) = http.lost_session() {
+                    self.lose_session(session);
+                }
+            }
+            Stage::Probe(probe) => self.forget_probe(probe.session, conn),
+        }
+    }
+
+    /// Takes a peer out for its socket, which no poller watches then.
+    pub(super) fn take_socket(&mut self, conn: ConnId) -> Option<(Socket, Stage)> {
+        let mut peer = self.take(conn)?;
+        self.own.drop_load();
+        peer.uncount_input(&mut self.cx);
+        let socket = peer.socket?;
+        self.lobby.delete(&socket).ok()?;
+        Some((socket, peer.stage))
+    }
+
+    fn take(&mut self, conn: ConnId) -> Option<Peer> {
+        let peer = self.peers.0.remove(conn)?;
+        if let Some((key, _)) = peer.timer {
+            self.wheel.cancel(key);
+        }
+        if peer.standing != Standing::Kept {
+            let change = (peer.standing, Standing::Kept);
+            self.yielding.note(conn, self.cx.now_ms, change, &self.own);
+        }
+        if peer.is_extra {
+            self.own.extra.drop_one();
+        }
+        Some(peer)
+    }
+}
+
+/// Lets the right poller watch a socket for the right things.
+fn watch(peer: &mut Peer, conn: ConnId, lobby: &Poller, main: &Poller) -> Result<(), Errno> {
+    let (interest, watcher) = (peer.wanted_interest(), peer.wanted_watcher());
+    let Some(socket) = &peer.socket else {
+        return Ok(());
+    };
+    let token = conn.to_u64();
+    let poller = |watcher| match watcher {
+        Watcher::Main => main,
+        Watcher::Lobby => lobby,
+    };
+    match peer.watched {
+        Some(now) if now == watcher && interest == peer.interest => return Ok(()),
+        Some(now) if now == watcher => poller(now).modify(socket, token, interest)?,
+        Some(former) => {
+            poller(former).delete(socket)?;
+            poller(watcher).add(socket, token, interest)?;
+        }
+        None => poller(watcher).add(socket, token, interest)?,
+    }
+    (peer.watched, peer.interest) = (Some(watcher), interest);
+    Ok(())
+}
