@@ -5,21 +5,7 @@
 //! consumed (a started header or control frame, never more than [`MAX_LEFTOVER`] bytes) in front of
 //! the next read, and sends what was put into `out`.
 //!
-//! | state   | input                                 | next    | action                              |
-//! |---------|---------------------------------------|---------|-------------------------------------|
-//! | Open    | message, pong                         | Open    | deliver                             |
-//! | Open    | ping                                  | Open    | answer with a pong, deliver         |
-//! | Open    | close                                 | Closed  | answer with the same code, deliver  |
-//! | Open    | violation                             | Closed  | answer with its close code, deliver |
-//! | Open    | send                                  | Open    | write                               |
-//! | Open    | send close                            | Closing | write                               |
-//! | Closing | message, ping, pong                   | Closing | discard                             |
-//! | Closing | close, violation                      | Closed  | deliver                             |
-//! | Closing | send                                  | Closing | refuse: not open                    |
-//! | Closing | send close                            | Closing | refuse: already closing             |
-//! | Closed  | message, ping, pong, close, violation | Closed  | discard                             |
-//! | Closed  | send                                  | Closed  | refuse: not open                    |
-//! | Closed  | send close                            | Closed  | refuse: already closing             |
+//! What leads where is a table: `machine.rs`.
 //!
 //! A message that is discarded is not kept either: once we have closed, a peer costs no memory but a frame's header,
 //! whatever it goes on to send.
@@ -27,10 +13,14 @@
 //! A close frame is always the last frame we write, so a ping that comes after it gets no pong: RFC
 //! 6455 §5.5.2 would allow one, but §1.4 lets its sender stop reading.
 
+mod close_payload;
+mod machine;
 mod receive;
 
+pub use self::machine::State;
+use self::machine::{Action, Input, transition};
 use self::receive::Received;
-use crate::close::{self, CloseCode};
+use crate::close::CloseCode;
 use crate::error::{ProtocolError, UsageError};
 use crate::frame::{MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, encode_header};
 use crate::mask::apply_mask;
@@ -52,17 +42,6 @@ pub enum Role {
         /// connection.
         seed: u64,
     },
-}
-
-/// How far a connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Both sides may send.
-    Open,
-    /// We sent a close frame and wait for theirs.
-    Closing,
-    /// Close frames went both ways, or the connection failed and ours was sent. Input is discarded.
-    Closed,
 }
 
 /// What the peer sent.
@@ -94,50 +73,6 @@ pub struct Connection {
     message: Option<Box<Message>>,
     /// The message the last event was borrowed from; the next call frees it.
     delivered: Option<Box<Message>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Input {
-    Message,
-    Ping,
-    Pong,
-    Close,
-    Violation,
-    Send,
-    SendClose,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
-    /// Hand it to the caller.
-    Deliver,
-    /// Write the frame the peer is due, then hand it to the caller.
-    Answer,
-    Discard,
-    Write,
-    Refuse(UsageError),
-}
-
-/// The table of the module comment, in its order; a test holds one against the other.
-const fn transition(state: State, input: Input) -> (State, Action) {
-    use State::{Closed, Closing, Open};
-    match (state, input) {
-        (Open, Input::Message | Input::Pong) => (Open, Action::Deliver),
-        (Open, Input::Ping) => (Open, Action::Answer),
-        (Open, Input::Close) => (Closed, Action::Answer),
-        (Open, Input::Violation) => (Closed, Action::Answer),
-        (Open, Input::Send) => (Open, Action::Write),
-        (Open, Input::SendClose) => (Closing, Action::Write),
-        (Closing, Input::Message | Input::Ping | Input::Pong) => (Closing, Action::Discard),
-        (Closing, Input::Close | Input::Violation) => (Closed, Action::Deliver),
-        (Closing, Input::Send) => (Closing, Action::Refuse(UsageError::NotOpen)),
-        (Closing, Input::SendClose) => (Closing, Action::Refuse(UsageError::AlreadyClosing)),
-        (Closed, Input::Message | Input::Ping | Input::Pong | Input::Close | Input::Violation) => {
-            (Closed, Action::Discard)
-        }
-        (Closed, Input::Send) => (Closed, Action::Refuse(UsageError::NotOpen)),
-        (Closed, Input::SendClose) => (Closed, Action::Refuse(UsageError::AlreadyClosing)),
-    }
 }
 
 impl Connection {
@@ -328,7 +263,7 @@ impl Connection {
 
     fn write_close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
         let mut payload = Vec::with_capacity(MAX_CONTROL_PAYLOAD);
-        close::encode_payload(code, reason, &mut payload);
+        close_payload::encode(code, reason, &mut payload);
         self.write_frame(Opcode::Close, &payload, out);
     }
 
@@ -359,65 +294,7 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
     use super::*;
-
-    const STATES: [(&str, State); 3] = [
-        ("Open", State::Open),
-        ("Closing", State::Closing),
-        ("Closed", State::Closed),
-    ];
-    const INPUTS: [(&str, Input); 7] = [
-        ("message", Input::Message),
-        ("ping", Input::Ping),
-        ("pong", Input::Pong),
-        ("close", Input::Close),
-        ("violation", Input::Violation),
-        ("send", Input::Send),
-        ("send close", Input::SendClose),
-    ];
-
-    fn named<T: Copy>(names: &[(&str, T)], name: &str) -> T {
-        names.iter().find(|entry| entry.0 == name).unwrap().1
-    }
-
-    fn action(words: &str) -> Action {
-        match words {
-            "deliver" => Action::Deliver,
-            "discard" => Action::Discard,
-            "write" => Action::Write,
-            "refuse: not open" => Action::Refuse(UsageError::NotOpen),
-            "refuse: already closing" => Action::Refuse(UsageError::AlreadyClosing),
-            answer => {
-                assert!(answer.starts_with("answer with"), "{answer}");
-                Action::Answer
-            }
-        }
-    }
-
-    #[test]
-    fn transitions_are_those_of_the_documented_table() {
-        let mut cells = 0;
-        let rows = include_str!("connection.rs")
-            .lines()
-            .filter_map(|line| line.strip_prefix("//! | "));
-        for row in rows.skip(1) {
-            let columns: Vec<_> = row.split('|').map(str::trim).collect();
-            let [state, inputs, next, words, ""] = columns[..] else {
-                panic!("a row of four columns: {row}");
-            };
-            for input in inputs.split(", ") {
-                assert_eq!(
-                    transition(named(&STATES, state), named(&INPUTS, input)),
-                    (named(&STATES, next), action(words)),
-                    "{state} x {input}"
-                );
-                cells += 1;
-            }
-        }
-        assert_eq!(cells, STATES.len() * INPUTS.len());
-    }
 
     #[test]
     fn an_idle_connection_is_small() {

@@ -2,8 +2,10 @@
 //!
 //! Nothing here looks at the state or writes a reply; that is the table's business.
 
-use super::{Connection, Input, Limits, Role, State};
-use crate::close::{self, CloseCode};
+use super::close_payload;
+use super::machine::{Input, State};
+use super::{Connection, Limits, Role};
+use crate::close::CloseCode;
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, Opcode, decode_header};
 use crate::mask::apply_mask;
@@ -131,7 +133,7 @@ fn read_control(opcode: Opcode, payload: &[u8]) -> Result<Received<'_>, Protocol
         Opcode::Ping => Received::Ping(payload),
         Opcode::Pong => Received::Pong(payload),
         _ => {
-            let (code, reason) = close::decode_payload(payload)?;
+            let (code, reason) = close_payload::decode(payload)?;
             Received::Close(code, reason)
         }
     })
