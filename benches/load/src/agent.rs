@@ -26,7 +26,7 @@ use dscore_proto::handshake;
 use dscore_proto::message::Limits;
 
 use crate::dialect::Dialect;
-use crate::message::RequestId;
+use crate::heard::RequestId;
 use crate::options::{Options, Role};
 use crate::tally::Tally;
 

@@ -5,7 +5,7 @@ use std::fmt::Arguments;
 
 use serde_json::{Map, Value};
 
-use crate::message::{self, Heard};
+use crate::heard::{self, Heard};
 use crate::socketio;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Dialect {
     /// A sentence that says what is wrong with it.
     pub(crate) fn hear(self, text: &str) -> Result<Heard, String> {
         match self {
-            Self::Raw => message::parse(text),
+            Self::Raw => heard::parse(text),
             Self::Socketio => socketio::parse(text),
         }
     }

@@ -12,6 +12,7 @@ mod clock;
 mod control;
 mod dialect;
 mod fleet;
+mod heard;
 mod message;
 mod options;
 mod peer;

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::message::{self, Heard};
+use crate::heard::{self, Heard};
 
 /// The query of the upgrade.
 pub(crate) const QUERY: &str = "EIO=4&transport=websocket";
@@ -54,7 +54,7 @@ pub(crate) fn parse(text: &str) -> Result<Heard, String> {
         // Of Engine.IO: a WebSocket that carries it is about to be closed as well.
         "1" | "6" => Ok(Heard::Nothing),
         "41" if content.is_empty() => Ok(Heard::Disconnected),
-        "42" => message::parse_event(content),
+        "42" => heard::parse_event(content),
         "40" => match serde_json::from_str::<Connected<'_>>(content) {
             Ok(connected) if !connected.sid.is_empty() => Ok(Heard::Connected),
             Ok(_) => Err(wrong("no sid")),

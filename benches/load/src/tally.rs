@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::message::RequestId;
+use crate::heard::RequestId;
 
 /// Sentences kept of what the server did wrong; the rest is only counted.
 const MAX_SENTENCES: usize = 5;

@@ -3,7 +3,8 @@
 use dscore_proto::close::CloseCode;
 
 use super::{Agent, Phase, Todo};
-use crate::message::{self, Heard, RequestId};
+use crate::heard::{Heard, RequestId};
+use crate::message;
 use crate::options::{Options, Role};
 use crate::socketio;
 use crate::tally::{Tally, count};
