@@ -1,5 +1,6 @@
-//! Python's configuration to Rust's; every bound is checked here.
+//! Python's configuration to Rust's; what is more than a bound is checked here.
 
+use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use dscore_proto::connection::Limits;
@@ -11,12 +12,8 @@ use dscore_reactor::sys;
 use dscore_traffic::Endpoint;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::collections::HashMap;
 
-/// What a reactor can name. Containers may have a limit of a thousand million descriptors.
-const MAX_CONNECTIONS: u64 = 16_000_000;
-/// A day: no time of ours is longer, and sums of them cannot overflow.
-const MOST_MS: u64 = 24 * 3_600 * 1_000;
+use crate::settings::{Given, MAX_CONNECTIONS};
 
 /// Everything the reactors need to know, checked.
 #[pyclass(frozen, module = "dscore._core")]
@@ -40,129 +37,72 @@ impl CoreConfig {
             event_queue: self.event_queue,
         }
     }
-}
 
-#[pymethods]
-impl CoreConfig {
-    #[new]
-    #[pyo3(signature = (
-        *, host = "127.0.0.1", port = 0, backlog = 4096, reactors = 0, endpoints = None, origins = vec!["*".to_owned()],
-        names = vec![], check_host = false,
-        subprotocols = vec![], max_message_size = 1_000_000, max_fragments = 4096, max_header_size = 16_384,
-        max_body_size = 1_000_000, max_connections = 0, accept_rate = 0.0, max_errors = 10, outbox_bytes = 1_048_576,
-        output_bytes = 268_435_456, input_bytes = 268_435_456,
-        handshake_timeout = 10_000, auth_timeout = 10_000, keep_alive_timeout = 75_000, ping_interval = 30_000,
-        ping_timeout = 120_000, close_timeout = 2_000, connect_timeout = 60_000,
-        transports = vec!["polling".to_owned(), "websocket".to_owned()], allow_eio3 = true,
-        cors_methods = vec!["GET".to_owned(), "POST".to_owned()], namespaces = vec![], next_heartbeat_in = 30_000, connection_check_interval = 30_000,
-        offline_timeout = 300_000, heartbeat_message = "heartbeat received", introduce_by_heartbeat = true,
-        event_queue = 16_384,
-    ))]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "keyword arguments of Python, one for each setting"
-    )]
-    fn new(
-        host: &str,
-        port: u64,
-        backlog: u64,
-        reactors: u64,
-        endpoints: Option<HashMap<String, String>>,
-        origins: Vec<String>,
-        names: Vec<String>,
-        check_host: bool,
-        subprotocols: Vec<String>,
-        max_message_size: u64,
-        max_fragments: u64,
-        max_header_size: u64,
-        max_body_size: u64,
-        max_connections: u64,
-        accept_rate: f64,
-        max_errors: u64,
-        outbox_bytes: u64,
-        output_bytes: u64,
-        input_bytes: u64,
-        handshake_timeout: u64,
-        auth_timeout: u64,
-        keep_alive_timeout: u64,
-        ping_interval: u64,
-        ping_timeout: u64,
-        close_timeout: u64,
-        connect_timeout: u64,
-        transports: Vec<String>,
-        allow_eio3: bool,
-        cors_methods: Vec<String>,
-        namespaces: Vec<String>,
-        next_heartbeat_in: u64,
-        connection_check_interval: u64,
-        offline_timeout: u64,
-        heartbeat_message: &str,
-        introduce_by_heartbeat: bool,
-        event_queue: u64,
-    ) -> PyResult<Self> {
-        if !(accept_rate >= 0.0 && accept_rate.is_finite()) {
-            return Err(PyValueError::new_err(format!(
-                "accept_rate: {accept_rate} is not a number of at least 0"
-            )));
-        }
-        let max_connections = match max_connections {
-            0 => sys::connections_allowed(sys::descriptor_limit()).min(MAX_CONNECTIONS),
-            given => given,
-        };
-        let max_connections = size("max_connections", max_connections, 1, MAX_CONNECTIONS)?;
-        let reactors = match reactors {
+    /// # Errors
+    /// `ValueError`, which names a setting that cannot be one.
+    pub(crate) fn checked(given: Given<'_>) -> PyResult<Self> {
+        given.check_bounds()?;
+        let reactors = match given.reactors {
             0 => default_reactors(),
-            given => size("reactors", given, 1, 255)?,
+            reactors => reactors as usize,
         };
-        let address = resolve(host, bounded("port", port, 0, 65_535)? as u16)?;
-        let settings = Settings {
-            endpoints: parse_endpoints(endpoints)?,
-            origins: origin_rules(&origins, &names)?,
-            check_host: check_host && address.ip().is_loopback(),
-            subprotocols: checked("subprotocols", subprotocols, http::is_token_text)?,
-            messages: Limits {
-                max_message_size: size("max_message_size", max_message_size, 125, 1 << 30)?,
-                max_fragments: size("max_fragments", max_fragments, 1, 1 << 20)? as u32,
-            },
-            max_header_size: size("max_header_size", max_header_size, 256, 1 << 20)?,
-            max_body_size: size("max_body_size", max_body_size, 0, 1 << 30)?,
-            max_connections,
-            accept_rate,
-            max_errors: size("max_errors", max_errors, 1, 255)? as u8,
-            outbox_bytes: size("outbox_bytes", outbox_bytes, 1_024, 1 << 30)?,
-            output_bytes: bounded("output_bytes", output_bytes, 1 << 20, 1 << 40)?
-                / reactors as u64,
-            input_bytes: bounded("input_bytes", input_bytes, 1 << 20, 1 << 40)? / reactors as u64,
-            handshake_timeout: duration("handshake_timeout", handshake_timeout)?,
-            auth_timeout: duration("auth_timeout", auth_timeout)?,
-            keep_alive_timeout: duration("keep_alive_timeout", keep_alive_timeout)?,
-            ping_interval: duration("ping_interval", ping_interval)?,
-            ping_timeout: duration("ping_timeout", ping_timeout)?,
-            connect_timeout: duration("connect_timeout", connect_timeout)?,
-            polling: has_transport(&transports, "polling")?,
-            websocket: has_transport(&transports, "websocket")?,
-            allow_eio3,
-            cors_methods: checked("cors_methods", cors_methods, is_method)?,
-            namespaces: checked("namespaces", namespaces, is_namespace)?,
-            close_timeout: duration("close_timeout", close_timeout)?,
-            next_heartbeat_in: duration("next_heartbeat_in", next_heartbeat_in)?,
-            connection_check_interval: duration(
-                "connection_check_interval",
-                connection_check_interval,
-            )?,
-            offline_timeout: duration("offline_timeout", offline_timeout)?,
-            heartbeat_message: heartbeat_message.into(),
-            introduce_by_heartbeat,
+        let max_connections = match given.max_connections {
+            0 => sys::connections_allowed(sys::descriptor_limit()).min(MAX_CONNECTIONS),
+            connections => connections,
         };
+        let address = resolve(given.host, given.port as u16)?;
         Ok(Self {
             address,
-            backlog: bounded("backlog", backlog, 1, 65_535)? as u32,
-            event_queue: size("event_queue", event_queue, 16, 1 << 22)?,
-            settings,
+            backlog: given.backlog as u32,
+            event_queue: given.event_queue as usize,
             reactors,
-            max_connections,
+            max_connections: max_connections as usize,
+            settings: settings(given, address, max_connections as usize, reactors as u64)?,
         })
     }
+}
+
+fn settings(
+    given: Given<'_>,
+    address: SocketAddr,
+    max_connections: usize,
+    reactors: u64,
+) -> PyResult<Settings> {
+    Ok(Settings {
+        endpoints: parse_endpoints(given.endpoints)?,
+        origins: origin_rules(&given.origins, &given.names)?,
+        check_host: given.check_host && address.ip().is_loopback(),
+        subprotocols: checked("subprotocols", given.subprotocols, http::is_token_text)?,
+        messages: Limits {
+            max_message_size: given.max_message_size as usize,
+            max_fragments: given.max_fragments as u32,
+        },
+        max_header_size: given.max_header_size as usize,
+        max_body_size: given.max_body_size as usize,
+        max_connections,
+        accept_rate: rate("accept_rate", given.accept_rate)?,
+        max_errors: given.max_errors as u8,
+        outbox_bytes: given.outbox_bytes as usize,
+        output_bytes: given.output_bytes / reactors,
+        input_bytes: given.input_bytes / reactors,
+        handshake_timeout: given.handshake_timeout,
+        auth_timeout: given.auth_timeout,
+        keep_alive_timeout: given.keep_alive_timeout,
+        ping_interval: given.ping_interval,
+        ping_timeout: given.ping_timeout,
+        connect_timeout: given.connect_timeout,
+        polling: has_transport(&given.transports, "polling")?,
+        websocket: has_transport(&given.transports, "websocket")?,
+        allow_eio3: given.allow_eio3,
+        cors_methods: checked("cors_methods", given.cors_methods, is_method)?,
+        namespaces: checked("namespaces", given.namespaces, is_namespace)?,
+        close_timeout: given.close_timeout,
+        next_heartbeat_in: given.next_heartbeat_in,
+        connection_check_interval: given.connection_check_interval,
+        offline_timeout: given.offline_timeout,
+        heartbeat_message: given.heartbeat_message.into(),
+        introduce_by_heartbeat: given.introduce_by_heartbeat,
+    })
 }
 
 /// One for each two processors, at least one.
@@ -171,21 +111,13 @@ fn default_reactors() -> usize {
     (processors / 2).clamp(1, 255)
 }
 
-fn bounded(field: &str, value: u64, least: u64, most: u64) -> PyResult<u64> {
-    if (least..=most).contains(&value) {
+fn rate(field: &str, value: f64) -> PyResult<f64> {
+    if value >= 0.0 && value.is_finite() {
         return Ok(value);
     }
     Err(PyValueError::new_err(format!(
-        "{field}: {value} is not between {least} and {most}"
+        "{field}: {value} is not a number of at least 0"
     )))
-}
-
-fn size(field: &str, value: u64, least: u64, most: u64) -> PyResult<usize> {
-    Ok(bounded(field, value, least, most)? as usize)
-}
-
-fn duration(field: &str, value: u64) -> PyResult<u64> {
-    bounded(field, value, 1, MOST_MS)
 }
 
 /// Whether a transport is among those that are spoken.

@@ -12,7 +12,7 @@ mod events;
 mod fleet;
 mod origins;
 mod pool;
-mod row;
+mod settings;
 mod stats;
 mod wheel;
 
