@@ -479,6 +479,18 @@ impl HttpPeer {
         matches!(self.state, State::Reading) && self.input.is_empty() && !self.fresh
     }
 
+    /// Whether it is there for more than its first request, or for a long one.
+    pub(crate) fn goes_on(&self) -> bool {
+        match self.state {
+            State::Reading => !self.fresh,
+            State::ReadingBody(_) => true,
+            State::Asked(..)
+            | State::Answering(_)
+            | State::Queued { .. }
+            | State::Closing { .. } => false,
+        }
+    }
+
     /// Whether input is wanted: while a request waits for its answer, one read's worth of the next at most; while an
     /// answer waits for the socket, nothing: whoever asks on and on and takes no answer would fill our memory. After its
     /// end, never: it would be ready for ever.

@@ -2,7 +2,11 @@
 //!
 //! A peer begins with HTTP and may become a conversation. One that polls has no socket: what it says waits for a poll,
 //! until a WebSocket takes over and its socket comes here. Handlers leave their output in [`Context::out`]; `transmit` brings
-//! it to the socket. Whatever a handler did, the reactor then settles the peer: see `Reactor::settle`.
+//! it to the socket. Whatever a handler did, the reactor then settles the peer: see `Reactor::with_peer`.
+
+mod watch;
+
+pub(crate) use watch::{Watch, Watcher};
 
 use std::num::NonZeroU8;
 
@@ -19,7 +23,7 @@ use crate::output::{Marks, Output, Sending};
 use crate::places::Standing;
 use crate::probe::{Phase, Probe};
 use crate::session_request::SessionRequest;
-use crate::sys::{Interest, Received, Socket};
+use crate::sys::{Received, Socket};
 use crate::transport::{Polling, Push, Transport, fit_one_poll};
 use dscore_wheel::Key;
 
@@ -39,10 +43,8 @@ pub(crate) struct Peer {
     output: Output,
     /// Bytes of input held, as last counted.
     held_input: u32,
-    /// What epoll was last told.
-    pub(crate) interest: Interest,
-    /// Who watches the socket.
-    pub(crate) watched: Option<Watcher>,
+    /// What epoll was last told, if anything.
+    pub(crate) watch: Option<Watch>,
     /// The one timer of this peer, and when it fires. It may fire early for the peer's present needs, never late.
     pub(crate) timer: Option<(Key, u64)>,
     /// When anything last came in.
@@ -60,15 +62,6 @@ pub(crate) struct Peer {
     moves_to: Option<NonZeroU8>,
     /// The socket has failed, or there is nothing left to do on it.
     pub(crate) finished: bool,
-}
-
-/// A poller of the reactor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Watcher {
-    /// For conversations.
-    Main,
-    /// For all else.
-    Lobby,
 }
 
 /// What speaks on a socket.
@@ -99,8 +92,7 @@ impl Peer {
             stage,
             output: Output::default(),
             held_input: 0,
-            interest: Interest::READ,
-            watched: None,
+            watch: None,
             timer: None,
             last_seen: now_ms,
             held_since: u64::MAX,
@@ -178,6 +170,8 @@ impl Peer {
             Received::End => match &mut self.stage {
                 Stage::Http(http) => {
                     http.on_end(conn, cx);
+                    // An end stays readable.
+                    self.has_unread = true;
                     self.on_data(conn, &mut [], cx);
                 }
                 // RFC 6455 §7.1.1: a WebSocket is over with its TCP connection. Half-open ones are of no use to anybody.
@@ -528,27 +522,6 @@ impl Peer {
         };
         if keeps_in_vain {
             self.on_data(conn, &mut [], cx);
-        }
-    }
-
-    /// What epoll should watch.
-    pub(crate) fn wanted_interest(&self) -> Interest {
-        let read = match &self.stage {
-            Stage::Http(http) => http.wants_read(!self.output.is_empty()),
-            Stage::Conversation(conversation) => conversation.wants_read(),
-            Stage::Probe(_) => true,
-        };
-        Interest {
-            read,
-            write: !self.output.is_empty(),
-        }
-    }
-
-    /// Who should watch the socket.
-    pub(crate) fn wanted_watcher(&self) -> Watcher {
-        match self.stage {
-            Stage::Conversation(_) => Watcher::Main,
-            Stage::Http(_) | Stage::Probe(_) => Watcher::Lobby,
         }
     }
 

@@ -213,13 +213,13 @@ impl Reactor {
             }
             // What was read in this turn may be all that is to wait for the owner.
             let paused = paused || cx.events.is_full();
-            peer.has_unread |= paused && readiness.readable;
-            if !paused && (readiness.readable || readiness.hung_up) {
-                if peer.interest.read || readiness.hung_up {
-                    peer.on_readable(conn, buffer, cx);
-                }
+            let wants_read = peer.wants_read();
+            let is_read = !paused && (wants_read || readiness.hung_up);
+            peer.has_unread |= readiness.readable && !is_read;
+            if is_read && (readiness.readable || readiness.hung_up) {
+                peer.on_readable(conn, buffer, cx);
                 // A peer that is not read (it waits for an answer) and has hung up would be ready for ever.
-                if readiness.hung_up && !peer.interest.read {
+                if readiness.hung_up && !wants_read {
                     peer.hang_up();
                 }
             }
@@ -235,7 +235,7 @@ impl Reactor {
         while let Some((_, conn)) = self.wheel.pop_expired() {
             self.with_peer(conn, |peer, cx| {
                 peer.timer = None;
-                if peer.has_unread && peer.interest.read {
+                if peer.has_unread && peer.wants_read() {
                     peer.on_readable(conn, buffer, cx);
                 }
                 if !peer.finished {

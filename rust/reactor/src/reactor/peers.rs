@@ -3,11 +3,12 @@
 //! else.
 
 use dscore_traffic::ConnId;
+use dscore_traffic::command::ServingState;
 use rustix::io::Errno;
 
 use super::{Reactor, TICK_MS};
 use crate::context::Context;
-use crate::peer::{Peer, Stage, Watcher};
+use crate::peer::{Peer, Stage, Watch, Watcher};
 use crate::places::Standing;
 use crate::sys::{Poller, Socket};
 use crate::table::Table;
@@ -100,7 +101,15 @@ impl Reactor {
                 self.to_speak_to.push_back((at_ms, conn));
             }
         }
-        if watch(peer, conn, &self.lobby, &self.poller).is_err() {
+        // Where agents are met by a drain or another walk, what is no agent is to wait for its likes only.
+        let is_quiet = self.cx.serving == ServingState::Open && self.walks.is_empty();
+        let begin = if is_quiet {
+            Watcher::Main
+        } else {
+            Watcher::Lobby
+        };
+        let (plan, pollers) = (peer.plan_watch(begin), (&self.poller, &self.lobby));
+        if Some(plan) != peer.watch && watch(peer, conn, plan, pollers).is_err() {
             // The kernel is out of memory for it. A peer that is not watched would never be heard again.
             peer.finished = true;
             self.remove(conn);
@@ -158,7 +167,11 @@ impl Reactor {
         self.own.drop_load();
         peer.uncount_input(&mut self.cx);
         let socket = peer.socket?;
-        self.lobby.delete(&socket).ok()?;
+        match peer.watch.map(|watch| watch.by) {
+            Some(Watcher::Main) => self.poller.delete(&socket).ok()?,
+            Some(Watcher::Lobby) => self.lobby.delete(&socket).ok()?,
+            None => {}
+        }
         Some((socket, peer.stage))
     }
 
@@ -179,8 +192,12 @@ impl Reactor {
 }
 
 /// Lets the right poller watch a socket for the right things.
-fn watch(peer: &mut Peer, conn: ConnId, lobby: &Poller, main: &Poller) -> Result<(), Errno> {
-    let (interest, watcher) = (peer.wanted_interest(), peer.wanted_watcher());
+fn watch(
+    peer: &mut Peer,
+    conn: ConnId,
+    plan: Watch,
+    (main, lobby): (&Poller, &Poller),
+) -> Result<(), Errno> {
     let Some(socket) = &peer.socket else {
         return Ok(());
     };
@@ -189,15 +206,14 @@ fn watch(peer: &mut Peer, conn: ConnId, lobby: &Poller, main: &Poller) -> Result
         Watcher::Main => main,
         Watcher::Lobby => lobby,
     };
-    match peer.watched {
-        Some(now) if now == watcher && interest == peer.interest => return Ok(()),
-        Some(now) if now == watcher => poller(now).modify(socket, token, interest)?,
-        Some(former) => {
-            poller(former).delete(socket)?;
-            poller(watcher).add(socket, token, interest)?;
+    match peer.watch {
+        Some(now) if now.by == plan.by => poller(now.by).modify(socket, token, plan.interest)?,
+        Some(now) => {
+            poller(now.by).delete(socket)?;
+            poller(plan.by).add(socket, token, plan.interest)?;
         }
-        None => poller(watcher).add(socket, token, interest)?,
+        None => poller(plan.by).add(socket, token, plan.interest)?,
     }
-    (peer.watched, peer.interest) = (Some(watcher), interest);
+    peer.watch = Some(plan);
     Ok(())
 }

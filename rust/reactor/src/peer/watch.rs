@@ -1,0 +1,61 @@
+//! Which poller watches a peer's socket, and what for: with as few calls of `epoll_ctl` as may be.
+//!
+//! A socket begins where a WebSocket stays, since most become one. HTTP that goes on moves to the lobby. Read interest
+//! outlives the wish to read until input really comes: an introduction is mostly judged before its agent says more, and
+//! reading on then costs no call at all.
+
+use super::{Peer, Stage};
+use crate::sys::Interest;
+
+/// A poller of the reactor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watcher {
+    /// For conversations.
+    Main,
+    /// For all else.
+    Lobby,
+}
+
+/// What epoll was told of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watch {
+    pub(crate) by: Watcher,
+    pub(crate) interest: Interest,
+}
+
+impl Peer {
+    /// Whether input is wanted now.
+    pub(crate) fn wants_read(&self) -> bool {
+        match &self.stage {
+            Stage::Http(http) => http.wants_read(!self.output.is_empty()),
+            Stage::Conversation(conversation) => conversation.wants_read(),
+            Stage::Probe(_) => true,
+        }
+    }
+
+    /// What epoll should be told. A socket that is not watched yet, and may become either, is to begin with this watcher.
+    pub(crate) fn plan_watch(&self, begin: Watcher) -> Watch {
+        let output_waits = !self.output.is_empty();
+        let is_told_to_read = self.watch.is_none_or(|watch| watch.interest.read);
+        Watch {
+            by: self.watcher(begin, output_waits),
+            interest: Interest {
+                // What waits there would be reported again and again.
+                read: self.wants_read() || (is_told_to_read && !self.has_unread),
+                write: output_waits,
+            },
+        }
+    }
+
+    fn watcher(&self, begin: Watcher, output_waits: bool) -> Watcher {
+        let now = self.watch.map_or(begin, |watch| watch.by);
+        match &self.stage {
+            Stage::Conversation(_) => Watcher::Main,
+            Stage::Http(http) if output_waits || http.goes_on() => Watcher::Lobby,
+            Stage::Http(_) | Stage::Probe(_) => now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
