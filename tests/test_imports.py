@@ -30,10 +30,25 @@ ARROWS: dict[str, set[str]] = {
     "dscore-proto": set(),
 }
 
-KNOWN = {
-    "rust/proto": [
-        "rust/proto::close rust/proto::error",
-        "rust/proto::http::body rust/proto::http::head",
+KNOWN_FILES = {
+    "dscore": [
+        """dscore::policy dscore::policy::admission dscore::server::agents dscore::server::context
+        dscore::server::conversations dscore::server::dispatch dscore::server::draining
+        dscore::server::hooks dscore::server::introductions dscore::server::keeping
+        dscore::server::onlookers dscore::server::outgoing dscore::server::parts
+        dscore::server::roster dscore::server::server dscore::server::terminations
+        dscore::server::timers dscore::server::watchers dscore::server::welcome""",
+    ],
+}
+KNOWN_FOLDERS = {
+    "dscore": [
+        "dscore::http dscore::policy dscore::server",
+        """dscore::server::agents dscore::server::context dscore::server::conversations
+        dscore::server::dispatch dscore::server::draining dscore::server::introductions
+        dscore::server::keeping dscore::server::onlookers dscore::server::outgoing
+        dscore::server::parts dscore::server::roster dscore::server::server
+        dscore::server::terminations dscore::server::timers dscore::server::watchers
+        dscore::server::welcome""",
     ],
     "rust/reactor": [
         """rust/reactor::agents rust/reactor::context rust/reactor::dialect
@@ -41,7 +56,6 @@ KNOWN = {
         rust/reactor::termination""",
         "rust/reactor::socket_io::early rust/reactor::socket_io::state",
     ],
-    "benches/load": ["benches/load::dialect benches/load::message benches/load::socketio"],
 }
 
 

@@ -1,5 +1,7 @@
 //! Python's configuration to Rust's; what is more than a bound is checked here.
 
+mod settings;
+
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -13,7 +15,7 @@ use dscore_traffic::Endpoint;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::settings::{Given, MAX_CONNECTIONS};
+use settings::{Given, MAX_CONNECTIONS};
 
 /// Everything the reactors need to know, checked.
 #[pyclass(frozen, module = "dscore._core")]

@@ -12,7 +12,6 @@ mod events;
 mod fleet;
 mod origins;
 mod pool;
-mod settings;
 mod stats;
 mod wheel;
 

@@ -1,6 +1,7 @@
 //! The request body: bytes in as they come, content out, the framing taken off.
 
 use super::HttpError;
+use super::token::is_token;
 
 /// Bytes of chunk extensions in one body. They mean nothing to us; unbounded, a peer could send
 /// nothing else for hours.
@@ -160,7 +161,7 @@ impl BodyReader {
             (State::DataLf, b'\n') => Ok(State::SizeStart),
             (State::Trailer, b'\r') => Ok(State::EndLf),
             (State::TrailerName, b':') => Ok(State::TrailerValue),
-            (State::Trailer | State::TrailerName, _) if super::is_token(&[byte]) => {
+            (State::Trailer | State::TrailerName, _) if is_token(&[byte]) => {
                 spend(&mut self.trailers, HttpError::TrailersTooLarge)?;
                 Ok(State::TrailerName)
             }

@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 
 use httparse::Header;
 
+use super::token::{is_token, list_has};
 use super::{BodyKind, HttpError};
 
 /// Slots for header fields; browsers send about 20.
@@ -221,27 +222,6 @@ fn find_control(bytes: &[u8]) -> Option<usize> {
 
 fn is_control(byte: u8) -> bool {
     (byte < b' ' && byte != b'\t') || byte == 0x7f
-}
-
-/// Whether `bytes` are a token (RFC 9110 §5.6.2).
-pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
-}
-
-/// Whether `text` is a token (RFC 9110 §5.6.2).
-#[must_use]
-pub fn is_token_text(text: &str) -> bool {
-    is_token(text.as_bytes())
-}
-
-/// Whether a comma-separated value has this token in any case.
-fn list_has(value: &[u8], token: &str) -> bool {
-    value
-        .split(|&byte| byte == b',')
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
 /// The method, the target and the minor version (RFC 9112 §3), and what follows the line.

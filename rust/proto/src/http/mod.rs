@@ -8,16 +8,19 @@
 mod body;
 mod head;
 mod response;
+mod token;
 
 use thiserror::Error;
 
 pub use body::{BodyKind, BodyReader, MAX_CHUNK_EXTENSIONS, MAX_TRAILERS};
-pub use head::{Head, MAX_HEADERS, is_token_text, parse_head, path};
-pub(crate) use head::{find_end, is_token};
+pub(crate) use head::find_end;
+pub use head::{Head, MAX_HEADERS, parse_head, path};
 pub use response::{
     CONTINUE, Framing, Particulars, WEBSOCKET_METHODS, encode_chunk, encode_last_chunk,
     encode_response_head, error_response,
 };
+pub(crate) use token::is_token;
+pub use token::is_token_text;
 
 /// Why a request was refused: the peer's fault. The connection is closed after the answer, since
 /// the end of a bad request cannot be known.

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::is_token;
+use super::token::is_token;
 use crate::error::UsageError;
 
 /// The interim answer to a client that expects it (RFC 9110 §15.2.1).

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::config::CoreConfig;
+use super::CoreConfig;
 
 /// What a reactor can name. Containers may have a limit of a thousand million descriptors.
 pub(crate) const MAX_CONNECTIONS: u64 = 16_000_000;
