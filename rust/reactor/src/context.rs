@@ -10,10 +10,10 @@ use dscore_traffic::command::ServingState;
 use dscore_traffic::event::Event;
 
 use crate::dialect::Form;
+use crate::engineio_request::SessionRequest;
 use crate::pacer::{Pace, Pacer, Turn};
 use crate::places::Places;
 use crate::queue::Outlet;
-use crate::session_request::SessionRequest;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::sys::Descriptors;

@@ -2,7 +2,7 @@
 //!
 //! A [`ReactorPool`] is a listening socket and N threads. What crosses threads is plain data of `dscore_traffic`:
 //! commands go in, events come out. Inside, each thread runs the loop of `reactor.rs` over the peers in its table; a peer speaks
-//! HTTP (`http_peer.rs`) until it is a conversation (`conversation.rs`), in which somebody introduces himself
+//! HTTP (`http/`) until it is a conversation (`conversation.rs`), in which somebody introduces himself
 //! (`session.rs`, `agents.rs`) in some dialect (`dialect.rs`, `engine_io.rs`, `socket_io.rs`). Whoever polls has a
 //! conversation too, and no socket (`transport.rs`, `reactor/polling.rs`).
 //!
@@ -13,18 +13,17 @@
 
 mod acceptor;
 mod agents;
-mod answer;
 pub mod broadcast;
 mod claim;
 mod clock;
 mod context;
 mod conversation;
-mod cors;
 pub mod dialect;
 mod end;
 mod engine_io;
+mod engineio_request;
 mod handle;
-mod http_peer;
+mod http;
 pub mod outbox;
 mod output;
 mod pacer;
@@ -35,7 +34,6 @@ mod probe;
 mod queue;
 mod reactor;
 mod session;
-mod session_request;
 pub mod settings;
 mod sid;
 mod socket_io;

@@ -10,7 +10,7 @@ use dscore_proto::frame::{self, Opcode};
 use dscore_traffic::ConnId;
 
 use crate::engine_io::{self, CLOSE_PACKET};
-use crate::session_request::Fields;
+use crate::engineio_request::Fields;
 
 /// What brings the messages.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use crate::agents;
 use crate::context::Context;
 use crate::dialect;
 use crate::engine_io;
+use crate::engineio_request::SessionRequest;
 use crate::session::{Session, Verdict, Who};
-use crate::session_request::SessionRequest;
 use crate::transport::Transport;
 
 /// Packets of one request dealt with at a time: a body may hold half a million, and others wait.

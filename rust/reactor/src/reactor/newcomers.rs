@@ -7,7 +7,7 @@ use dscore_traffic::event::Ends;
 
 use super::{LISTENER, Reactor};
 use crate::acceptor::{Acceptor, turn_away};
-use crate::http_peer::HttpPeer;
+use crate::http::HttpPeer;
 use crate::peer::Peer;
 use crate::queue::{Newcomer, Order};
 use crate::sys::{Descriptors, Interest, Socket};

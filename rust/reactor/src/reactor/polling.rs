@@ -15,9 +15,9 @@ use super::commands::after_response;
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
-use crate::http_peer::bearer;
+use crate::engineio_request::{answer, refusal};
+use crate::http::bearer;
 use crate::peer::{Peer, Stage};
-use crate::session_request::{answer, refusal};
 use crate::transport::{Polling, Push, Transport, Waiting, payload};
 
 /// Seconds that whoever is turned away is asked to wait: as long as after a close 1013 (PROTOCOL.md §7).

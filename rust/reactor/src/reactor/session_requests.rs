@@ -19,8 +19,8 @@ use dscore_traffic::{ConnId, Endpoint};
 
 use super::Reactor;
 use super::commands::resume;
-use crate::cors::{cross_origin, preflight};
-use crate::session_request::{Fields, SessionRequest, answer, refusal};
+use crate::engineio_request::{Fields, SessionRequest, answer, refusal};
+use crate::http::cors::{cross_origin, preflight};
 use crate::sid::Sid;
 use crate::transport::Waiting;
 

@@ -9,7 +9,7 @@ use dscore_traffic::command::Response;
 use dscore_traffic::event::Ends;
 
 use super::*;
-use crate::http_peer::HttpPeer;
+use crate::http::HttpPeer;
 use crate::sys::Socket;
 use crate::testing::{Bench, CONN};
 

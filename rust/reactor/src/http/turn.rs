@@ -5,7 +5,7 @@ use dscore_proto::http::{self, BodyReader, Head, Particulars};
 use dscore_proto::origin::Addressed;
 use dscore_traffic::ConnId;
 
-use super::{HttpPeer, State, Step};
+use super::peer::{HttpPeer, State, Step};
 use crate::context::Context;
 use crate::pacer::Turn;
 

@@ -5,7 +5,7 @@ use dscore_proto::origin::{Addressed, Admitted};
 use dscore_traffic::command::Response;
 use dscore_traffic::event::HttpRequest;
 
-use crate::session_request::Fields;
+use crate::engineio_request::Fields;
 use crate::settings::Settings;
 
 /// What an answer says about pages of other origins (Fetch standard, CORS protocol).

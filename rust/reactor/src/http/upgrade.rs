@@ -8,12 +8,12 @@ use dscore_traffic::command::{Response, ServingState};
 use dscore_traffic::event::{Event, Opened, TransportKind};
 use dscore_traffic::{ConnId, Endpoint};
 
-use super::{Asked, HttpPeer, Step, bearer};
-use crate::answer::Exchange;
+use super::answer::Exchange;
+use super::peer::{Asked, HttpPeer, Step};
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
-use crate::session_request::{self, SessionRequest};
+use crate::engineio_request::{self, SessionRequest};
 use crate::sid::Sid;
 use crate::transport::Transport;
 
@@ -107,7 +107,7 @@ impl HttpPeer {
             Err(error) => {
                 cx.stats.handshake_failures_total += 1;
                 self.wait_for_answer(exchange, Asked::Session(endpoint));
-                let refusal = session_request::refusal(error, Vec::new(), &mut cx.stats);
+                let refusal = engineio_request::refusal(error, Vec::new(), &mut cx.stats);
                 self.respond(&refusal, cx);
                 return Step::Consumed(length);
             }
@@ -146,4 +146,13 @@ impl HttpPeer {
         let has_place = !self.over_limit || cx.take_place();
         (!has_place).then_some("Server connection limit reached")
     }
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750 §2.1).
+pub(crate) fn bearer(value: &[u8]) -> Option<String> {
+    let value = std::str::from_utf8(value).ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().to_owned())
 }

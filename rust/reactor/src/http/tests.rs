@@ -1,9 +1,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::*;
+use dscore_traffic::command::Response;
+use dscore_traffic::event::Ends;
+use dscore_traffic::{ConnId, Endpoint};
+
+use super::peer::{Became, HttpPeer, State};
+use crate::engineio_request::SessionRequest;
 use crate::pacer::Turn;
-use crate::session_request::SessionRequest;
+use crate::sid::Sid;
 use crate::testing::{Bench, CONN, table_rows};
 
 /// What the app answers, and what an Engine.IO session does.
@@ -114,7 +119,7 @@ fn next(from: &str, target: &str, column: usize) -> &'static str {
 
 #[test]
 fn states_follow_each_other_as_the_documented_table_says() {
-    let rows = table_rows(include_str!("../http_peer.rs"));
+    let rows = table_rows(include_str!("peer.rs"));
     assert_eq!(rows.len(), 7);
     for row in rows {
         for (column, expected) in row.iter().enumerate().skip(1) {

@@ -1,0 +1,16 @@
+//! Requests: those to the app and to Engine.IO sessions, and the upgrade that makes a connection a WebSocket.
+
+mod answer;
+pub(crate) mod cors;
+mod dispatch;
+mod ending;
+mod peer;
+mod response;
+mod turn;
+mod upgrade;
+
+pub(crate) use peer::{Became, HttpPeer};
+pub(crate) use upgrade::bearer;
+
+#[cfg(test)]
+mod tests;

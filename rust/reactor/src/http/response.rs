@@ -1,0 +1,65 @@
+//! The response to the request at hand: the app's, a session's, or a refusal of our own; and what follows it.
+
+use dscore_proto::http::{self, Particulars};
+use dscore_traffic::command::Response;
+
+use super::answer::Answer;
+use super::peer::{HttpPeer, State};
+use crate::context::Context;
+
+impl HttpPeer {
+    /// Starts the response. Bytes that may not go into a head are the app's fault: 500.
+    pub(crate) fn respond(&mut self, response: &Response, cx: &mut Context) {
+        let State::Asked(exchange, _) = self.state else {
+            return;
+        };
+        let (date, out) = cx.date_and_out();
+        match Answer::begin(exchange, response, date, out) {
+            Ok(answer) => self.state = State::Answering(answer),
+            Err(error) => {
+                self.refuse(500, &error.to_string(), cx);
+                return;
+            }
+        }
+        self.respond_more(&response.body, response.more, cx);
+    }
+
+    /// Goes on with the response.
+    pub(crate) fn respond_more(&mut self, body: &[u8], more: bool, cx: &mut Context) {
+        let State::Answering(answer) = &mut self.state else {
+            return;
+        };
+        answer.push(body, &mut cx.out);
+        if more {
+            if self.input_ended {
+                self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
+            }
+            return;
+        }
+        self.asked_bytes = 0;
+        if answer.finish(&mut cx.out) && !self.is_last {
+            self.state = State::Reading;
+            self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
+        } else {
+            self.begin_closing(cx);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, status: u16, detail: &str, cx: &mut Context) {
+        let (date, out) = cx.date_and_out();
+        let beside = Particulars {
+            date: Some(date),
+            retry_after: None,
+            head_only: self.is_head,
+        };
+        http::error_response(status, detail, beside, out);
+        self.begin_closing(cx);
+    }
+
+    pub(super) fn begin_closing(&mut self, cx: &Context) {
+        self.state = State::Closing { half_closed: false };
+        self.asked_bytes = 0;
+        self.input = Vec::new();
+        self.deadline = cx.now_ms + cx.settings.close_timeout;
+    }
+}
