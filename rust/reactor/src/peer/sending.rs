@@ -1,0 +1,139 @@
+//! What a peer is sent: brought to its socket, or kept until that has room, as long as it may.
+
+use dscore_traffic::ConnId;
+use dscore_traffic::event::Event;
+use rustix::io::Errno;
+
+use super::{Peer, Stage};
+use crate::context::Context;
+use crate::dialect::SharedFrame;
+use crate::output::{Marks, Sending};
+
+impl Peer {
+    /// Brings `cx.out` to the socket, or as much of it as goes; the rest waits.
+    pub(crate) fn transmit(&mut self, cx: &mut Context) {
+        if !cx.out.is_empty() && !self.finished {
+            let out = std::mem::take(&mut cx.out);
+            let marks = self.marks(cx);
+            let sending = self.output.send(self.socket.as_ref(), &out, marks, cx);
+            cx.out = out;
+            self.after_sending(sending, cx);
+        }
+        cx.out.clear();
+    }
+
+    /// Sends one message that others get as well, if this is a conversation that still takes them.
+    pub(crate) fn send_shared(&mut self, frame: &mut SharedFrame, cx: &mut Context) {
+        let form = match &self.stage {
+            Stage::Conversation(conversation) if conversation.takes_messages() => {
+                conversation.session.dialect.form()
+            }
+            _ => return,
+        };
+        if self.finished {
+            return;
+        }
+        cx.stats.messages_sent_total += 1;
+        let (frame, marks) = (frame.in_form(form), self.marks(cx));
+        let sending = self
+            .output
+            .send_shared(self.socket.as_ref(), frame, marks, cx);
+        self.after_sending(sending, cx);
+    }
+
+    /// Sends what waits, after the socket said that it has room.
+    pub(crate) fn on_writable(&mut self, conn: ConnId, cx: &mut Context) {
+        let Some(socket) = &self.socket else {
+            return;
+        };
+        match self.output.flush(socket, cx) {
+            Ok(true) => cx.tell(Event::Drained(conn)),
+            Ok(false) => {}
+            Err(error) => self.break_off(error),
+        }
+        if self.output.is_empty()
+            && !self.finished
+            && matches!(&self.stage, Stage::Http(http) if http.has_input())
+        {
+            self.on_data(conn, &mut [], cx);
+        }
+    }
+
+    /// Tells, now or later, when what waits is down to low water.
+    pub(crate) fn notify_when_drained(&mut self, conn: ConnId, cx: &mut Context) {
+        if !self.output.notify(self.marks(cx).low) {
+            cx.tell(Event::Drained(conn));
+        }
+    }
+
+    /// Tells, now or later, when nothing waits: the socket has it all.
+    pub(crate) fn notify_when_empty(&mut self, conn: ConnId, cx: &mut Context) {
+        if !self.output.notify(0) {
+            cx.tell(Event::Drained(conn));
+        }
+    }
+
+    /// What waits for the socket, weighed by how long it has waited.
+    pub(crate) fn burden(&self, now_ms: u64) -> u64 {
+        self.output.burden(now_ms)
+    }
+
+    /// All peers together have too much waiting, and this one most of it.
+    pub(crate) fn shed_output(&mut self, cx: &mut Context) {
+        match &self.stage {
+            Stage::Conversation(conversation) if conversation.is_open() => self.on_overflow(cx),
+            // Its last words wait already, or it was being told something that ends nowhere else than at its end.
+            Stage::Conversation(_) | Stage::Http(_) | Stage::Probe(_) => {
+                cx.stats.slow_consumers_total += 1;
+                self.finished = true;
+            }
+        }
+    }
+
+    fn marks(&self, cx: &Context) -> Marks {
+        let high = match self.stage {
+            // A response is as long as the app made it; the app is held back by `Drained`.
+            Stage::Http(_) => usize::MAX,
+            Stage::Conversation(_) | Stage::Probe(_) => cx.settings.outbox_bytes,
+        };
+        Marks {
+            high,
+            low: cx.settings.outbox_bytes / 4,
+        }
+    }
+
+    fn after_sending(&mut self, sending: Sending, cx: &mut Context) {
+        match sending {
+            Sending::Fine => {}
+            Sending::Broken(error) => self.break_off(error),
+            Sending::Over => self.on_overflow(cx),
+        }
+    }
+
+    fn break_off(&mut self, error: Errno) {
+        match &mut self.stage {
+            Stage::Conversation(conversation) => {
+                conversation.fail_terminations(&format!("send failed: {error}"));
+            }
+            Stage::Http(http) => http.is_broken = true,
+            Stage::Probe(_) => {}
+        }
+        self.finished = true;
+    }
+
+    /// The peer does not read: what waits is dropped but for the frame on its way, and a close frame follows.
+    fn on_overflow(&mut self, cx: &mut Context) {
+        cx.out.clear();
+        match &mut self.stage {
+            Stage::Conversation(conversation) => {
+                if conversation.close_slow_consumer(cx) {
+                    let last_words = std::mem::take(&mut cx.out);
+                    self.output.cut_short(&last_words, cx);
+                }
+            }
+            // All that it could have been sent are pongs, and answers to probes: nobody asks for so many.
+            Stage::Probe(_) => self.finished = true,
+            Stage::Http(_) => {}
+        }
+    }
+}
