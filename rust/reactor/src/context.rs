@@ -11,7 +11,8 @@ use dscore_traffic::event::Event;
 
 use crate::dialect::Form;
 use crate::engineio_request::SessionRequest;
-use crate::pacer::{Pace, Pacer, Turn};
+use crate::pace::Pace;
+use crate::pacer::{Pacer, Turn};
 use crate::places::Places;
 use crate::queue::Outlet;
 use crate::settings::Settings;

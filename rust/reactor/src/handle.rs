@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::pacer::Pace;
+use crate::pace::Pace;
 use crate::queue::CommandQueue;
 use crate::stats::Stats;
 use crate::sys::boot_time;

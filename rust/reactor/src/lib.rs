@@ -26,6 +26,7 @@ mod handle;
 mod http;
 pub mod outbox;
 mod output;
+mod pace;
 mod pacer;
 mod peer;
 mod places;
@@ -44,6 +45,8 @@ mod termination;
 #[cfg(test)]
 mod testing;
 mod transport;
+pub mod wheel;
+mod yielding;
 
 pub use pool::ReactorPool;
 pub use queue::Stopped;

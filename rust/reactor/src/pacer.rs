@@ -5,86 +5,17 @@
 //! connection that has waited longest in any of them. One that leaves costs no turn. Where the wait would be longer than
 //! [`MAX_WAIT_MS`] a connection does not wait at all: it is told when to come again, which bounds the queue.
 
-use dscore_traffic::ConnId;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use dscore_traffic::ConnId;
+
+use crate::pace::Pace;
 
 /// Longer than any client library waits for an upgrade.
 const MAX_WAIT_MS: u64 = 60_000;
-/// Turns that may be saved up in a quiet time: a second's worth, and no more than one turn of the loop serves.
-const MAX_BURST: f64 = 64.0;
 /// While the turn belongs to another reactor, this one looks again so soon.
 const LOOK_AGAIN_MS: u64 = 1;
-
-/// The pace that all reactors of a pool keep together.
-#[derive(Debug)]
-pub(crate) struct Pace {
-    /// When the next turn is due if none is saved up, µs (the theoretical arrival time of GCRA, ITU-T I.371).
-    due_us: AtomicU64,
-    waiting: AtomicUsize,
-    /// Since when the first connection of each reactor waits, ms; `u64::MAX` for none.
-    first_since_ms: Vec<AtomicU64>,
-}
-
-impl Pace {
-    pub(crate) fn new(reactors: usize) -> Self {
-        Self {
-            due_us: AtomicU64::new(0),
-            waiting: AtomicUsize::new(0),
-            first_since_ms: (0..reactors).map(|_| AtomicU64::new(u64::MAX)).collect(),
-        }
-    }
-
-    /// Takes a turn, if one is due or saved up.
-    fn take(&self, now_us: u64, rate: f64) -> bool {
-        let order = Ordering::Relaxed;
-        let mut due_us = self.due_us.load(order);
-        loop {
-            // A pace that was slower may have left the next turn far ahead.
-            let soon_us = due_us.min(now_us + saved_us(rate) + interval_us(rate));
-            let is_due = earliest_us(soon_us, rate) <= now_us;
-            let next_us = if is_due {
-                soon_us.max(now_us) + interval_us(rate)
-            } else {
-                soon_us
-            };
-            match self
-                .due_us
-                .compare_exchange_weak(due_us, next_us, order, order)
-            {
-                Ok(_) => return is_due,
-                Err(found_us) => due_us = found_us,
-            }
-        }
-    }
-
-    /// When a turn can be taken next, ms.
-    fn ready_ms(&self, rate: f64) -> u64 {
-        earliest_us(self.due_us.load(Ordering::Relaxed), rate).div_ceil(1_000)
-    }
-
-    /// Whether no connection of another reactor has waited longer.
-    fn is_first(&self, reactor: usize, since_ms: u64) -> bool {
-        let firsts = self.first_since_ms.iter().enumerate();
-        let mut others = firsts.filter(|(other, _)| *other != reactor);
-        others.all(|(other, first)| (since_ms, reactor) < (first.load(Ordering::Relaxed), other))
-    }
-}
-
-fn interval_us(rate: f64) -> u64 {
-    (1_000_000.0 / rate).ceil() as u64
-}
-
-/// How far ahead of its time a turn may be taken, where turns were saved up.
-fn saved_us(rate: f64) -> u64 {
-    let turns = rate.clamp(1.0, MAX_BURST) - 1.0;
-    (turns * 1_000_000.0 / rate) as u64
-}
-
-fn earliest_us(due_us: u64, rate: f64) -> u64 {
-    due_us.saturating_sub(saved_us(rate))
-}
 
 /// What an upgrade or an opening is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +64,7 @@ impl Pacer {
         if rate <= 0.0 {
             return Turn::Go;
         }
-        let ahead = self.pace.waiting.load(Ordering::Relaxed);
+        let ahead = self.pace.waiting();
         if ahead == 0 && self.pace.take(pool_us, rate) {
             return Turn::Go;
         }
@@ -146,7 +77,7 @@ impl Pacer {
             since_ms: pool_us / 1_000,
             late_ms: now_ms + MAX_WAIT_MS,
         });
-        self.pace.waiting.fetch_add(1, Ordering::Relaxed);
+        self.pace.add_waiting();
         self.publish();
         Turn::Wait
     }
@@ -196,24 +127,20 @@ impl Pacer {
     }
 
     fn left(&self) {
-        self.pace.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.pace.drop_waiting(1);
         self.publish();
     }
 
     fn publish(&self) {
         let first = self.queue.front().map_or(u64::MAX, |first| first.since_ms);
-        if let Some(published) = self.pace.first_since_ms.get(self.reactor) {
-            published.store(first, Ordering::Relaxed);
-        }
+        self.pace.publish_first(self.reactor, first);
     }
 }
 
 impl Drop for Pacer {
     /// The other reactors wait for none that will never go.
     fn drop(&mut self) {
-        self.pace
-            .waiting
-            .fetch_sub(self.queue.len(), Ordering::Relaxed);
+        self.pace.drop_waiting(self.queue.len());
         self.queue.clear();
         self.publish();
     }
@@ -229,6 +156,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
     use super::*;
+    use crate::pace::MAX_BURST;
 
     const S: u64 = 1_000_000;
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::acceptor::Acceptor;
 use crate::context::Context;
 use crate::handle::{Handle, Shared};
-use crate::pacer::Pace;
+use crate::pace::Pace;
 use crate::places::taken;
 use crate::queue::{CommandQueue, Inlet, Order, Outlet, Sleeper, Source, Stopped};
 use crate::reactor::Reactor;

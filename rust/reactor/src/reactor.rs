@@ -33,9 +33,10 @@ use crate::clock::Clock;
 use crate::context::Context;
 use crate::handle::{Handle, Shared};
 use crate::pacer::Pacer;
-use crate::places::{Places, Yielding};
+use crate::places::Places;
 use crate::sys::{Interest, Poller, Readiness, ReadyList};
 use dscore_wheel::Wheel;
+use crate::yielding::Yielding;
 use looking::Pass;
 use peers::Peers;
 
