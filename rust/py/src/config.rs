@@ -10,7 +10,7 @@ use dscore_proto::http;
 use dscore_proto::origin::OriginRules;
 use dscore_proto::socketio;
 use dscore_reactor::settings::{ListenSettings, Settings};
-use dscore_reactor::sys;
+use dscore_reactor::{connections_allowed, descriptor_limit};
 use dscore_traffic::Endpoint;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -49,7 +49,7 @@ impl CoreConfig {
             reactors => reactors as usize,
         };
         let max_connections = match given.max_connections {
-            0 => sys::connections_allowed(sys::descriptor_limit()).min(MAX_CONNECTIONS),
+            0 => connections_allowed(descriptor_limit()).min(MAX_CONNECTIONS),
             connections => connections,
         };
         let address = resolve(given.host, given.port as u16)?;

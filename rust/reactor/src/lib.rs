@@ -39,7 +39,7 @@ pub mod settings;
 mod sid;
 mod socket_io;
 mod stats;
-pub mod sys;
+mod sys;
 pub mod table;
 mod termination;
 #[cfg(test)]
@@ -51,3 +51,4 @@ mod yielding;
 pub use pool::ReactorPool;
 pub use queue::Stopped;
 pub use stats::Stats;
+pub use sys::{connections_allowed, descriptor_limit};

@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Since the machine was booted, the time it was suspended included: `CLOCK_MONOTONIC` leaves that out, and a laptop that
 /// slept for an hour would be told of a heartbeat a minute ago.
-pub fn boot_time() -> Duration {
+pub(crate) fn boot_time() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     // Neither part of this clock is ever negative.
     Duration::new(

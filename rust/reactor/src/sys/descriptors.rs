@@ -13,7 +13,7 @@ pub fn descriptor_limit() -> u64 {
 
 /// Of so many descriptors, those kept for what is no connection: storage, logs, the event loop, and connections that are
 /// to be turned away. An eighth, so that a small limit still admits a fleet; 16 to 128 (PROTOCOL.md §10).
-pub fn reserved_descriptors(limit: u64) -> u64 {
+fn reserved_descriptors(limit: u64) -> u64 {
     (limit / 8).clamp(16, 128)
 }
 
@@ -24,14 +24,14 @@ pub fn connections_allowed(limit: u64) -> u64 {
 
 /// How many descriptors are left, told by the number of one: the kernel gives the lowest that is free.
 #[derive(Clone, Copy, Debug)]
-pub struct Descriptors {
+pub(crate) struct Descriptors {
     limit: u64,
     reserved: u64,
 }
 
 impl Descriptors {
     /// Of this process, as it is limited now.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(descriptor_limit())
     }
 
@@ -43,22 +43,22 @@ impl Descriptors {
     }
 
     /// Whether so few are left, now that `latest` was given, that no agent is to have it.
-    pub fn are_short(&self, latest: impl AsFd) -> bool {
+    pub(crate) fn are_short(&self, latest: impl AsFd) -> bool {
         self.left(latest) < self.reserved / 2
     }
 
     /// Whether hardly any are left: those are for the log, the store and the service manager.
-    pub fn are_spent(&self, latest: impl AsFd) -> bool {
+    pub(crate) fn are_spent(&self, latest: impl AsFd) -> bool {
         self.left(latest) < self.reserved / 4
     }
 
     /// How many of those hardly left may be given before others have come back: so few that none of them runs out.
-    pub fn given_at_once(&self) -> usize {
+    pub(crate) fn given_at_once(&self) -> usize {
         usize::try_from(self.reserved / 8).unwrap_or(1).max(1)
     }
 
     /// Whether there are few, as far as the next one would be given.
-    pub fn are_short_now(&self) -> bool {
+    pub(crate) fn are_short_now(&self) -> bool {
         Waker::new()
             .and_then(|any| any.with(|descriptor| Ok(self.are_short(descriptor))))
             .unwrap_or(true)

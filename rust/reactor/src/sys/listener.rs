@@ -17,7 +17,7 @@ const UNSENT: u32 = 64 * 1024;
 
 /// What one accept brought.
 #[derive(Debug)]
-pub enum Accepted {
+pub(crate) enum Accepted {
     /// A connection, and where it comes from.
     Connection(Socket, SocketAddr),
     /// No one waits.
@@ -32,7 +32,7 @@ pub enum Accepted {
 
 /// A bound, listening, non-blocking TCP socket.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     socket: net::TcpListener,
     address: SocketAddr,
 }
@@ -44,7 +44,7 @@ impl Listener {
     ///
     /// # Errors
     /// The address is in use, not ours, or not permitted.
-    pub fn bind(address: SocketAddr, backlog: u32) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<Self> {
         let socket = socket2::Socket::new(
             Domain::for_address(address),
             Type::STREAM,
@@ -62,12 +62,12 @@ impl Listener {
     }
 
     /// The bound address, with the port the kernel chose where 0 was asked for.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Takes one connection from the backlog.
-    pub fn accept(&self) -> Accepted {
+    pub(crate) fn accept(&self) -> Accepted {
         match acceptfrom_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok((fd, Some(peer))) => match SocketAddr::try_from(peer) {
                 Ok(peer) => Accepted::Connection(Socket::new(fd), plain_ipv4(peer)),

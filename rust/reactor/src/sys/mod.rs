@@ -9,9 +9,10 @@ mod poller;
 mod socket;
 mod waker;
 
-pub use boot_time::boot_time;
-pub use descriptors::{Descriptors, connections_allowed, descriptor_limit, reserved_descriptors};
-pub use listener::{Accepted, Listener};
-pub use poller::{Interest, Poller, Readiness, ReadyList};
-pub use socket::{Received, Sent, Socket};
-pub use waker::Waker;
+pub(crate) use boot_time::boot_time;
+pub(crate) use descriptors::Descriptors;
+pub use descriptors::{connections_allowed, descriptor_limit};
+pub(crate) use listener::{Accepted, Listener};
+pub(crate) use poller::{Interest, Poller, Readiness, ReadyList};
+pub(crate) use socket::{Received, Sent, Socket};
+pub(crate) use waker::Waker;

@@ -13,16 +13,16 @@ const HUNG_UP: epoll::EventFlags = epoll::EventFlags::ERR.union(epoll::EventFlag
 
 /// What a descriptor is watched for. Errors and hang-ups are always reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Interest {
+pub(crate) struct Interest {
     /// Report when there is something to read, and when the peer has shut its side.
-    pub read: bool,
+    pub(crate) read: bool,
     /// Report when there is room to write.
-    pub write: bool,
+    pub(crate) write: bool,
 }
 
 impl Interest {
     /// Reading alone.
-    pub const READ: Self = Self {
+    pub(crate) const READ: Self = Self {
         read: true,
         write: false,
     };
@@ -37,25 +37,25 @@ impl Interest {
 
 /// What a descriptor is ready for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// There is something to read, or the end of the stream.
-    pub readable: bool,
+    pub(crate) readable: bool,
     /// There is room to write.
-    pub writable: bool,
+    pub(crate) writable: bool,
     /// The socket has failed or both directions are shut: a read will say which.
-    pub hung_up: bool,
+    pub(crate) hung_up: bool,
     /// The peer sends no more, be it that it shut its side or as above; input may still wait before the end.
-    pub ended: bool,
+    pub(crate) ended: bool,
 }
 
 /// One epoll instance.
 #[derive(Debug)]
-pub struct Poller {
+pub(crate) struct Poller {
     epoll: OwnedFd,
 }
 
 /// What the last wait found. It stays on the thread that waits: the kernel's record could hold a pointer.
-pub struct ReadyList {
+pub(crate) struct ReadyList {
     events: Vec<epoll::Event>,
 }
 
@@ -64,7 +64,7 @@ impl Poller {
     ///
     /// # Errors
     /// The process is out of descriptors.
-    pub fn new() -> Result<Self, Errno> {
+    pub(crate) fn new() -> Result<Self, Errno> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
         })
@@ -74,7 +74,12 @@ impl Poller {
     ///
     /// # Errors
     /// The kernel's: out of memory, or over `max_user_watches`.
-    pub fn add(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<(), Errno> {
+    pub(crate) fn add(
+        &self,
+        source: impl AsFd,
+        token: u64,
+        interest: Interest,
+    ) -> Result<(), Errno> {
         epoll::add(
             &self.epoll,
             source,
@@ -87,7 +92,7 @@ impl Poller {
     ///
     /// # Errors
     /// As `add`; the waker was closed.
-    pub fn add_waker(&self, waker: &Waker, token: u64) -> Result<(), Errno> {
+    pub(crate) fn add_waker(&self, waker: &Waker, token: u64) -> Result<(), Errno> {
         waker.with(|descriptor| self.add(descriptor, token, Interest::READ))
     }
 
@@ -95,7 +100,12 @@ impl Poller {
     ///
     /// # Errors
     /// The kernel's: out of memory.
-    pub fn modify(&self, source: impl AsFd, token: u64, interest: Interest) -> Result<(), Errno> {
+    pub(crate) fn modify(
+        &self,
+        source: impl AsFd,
+        token: u64,
+        interest: Interest,
+    ) -> Result<(), Errno> {
         epoll::modify(
             &self.epoll,
             source,
@@ -108,7 +118,7 @@ impl Poller {
     ///
     /// # Errors
     /// It was not watched.
-    pub fn delete(&self, source: impl AsFd) -> Result<(), Errno> {
+    pub(crate) fn delete(&self, source: impl AsFd) -> Result<(), Errno> {
         epoll::delete(&self.epoll, source)
     }
 
@@ -117,7 +127,11 @@ impl Poller {
     ///
     /// # Errors
     /// None that a correct program can see; kept so that a broken one does not spin.
-    pub fn wait(&self, ready: &mut ReadyList, timeout: Option<Duration>) -> Result<(), Errno> {
+    pub(crate) fn wait(
+        &self,
+        ready: &mut ReadyList,
+        timeout: Option<Duration>,
+    ) -> Result<(), Errno> {
         ready.clear();
         let mut timeout = timeout.map(|t| Timespec {
             tv_sec: i64::try_from(t.as_secs()).unwrap_or(i64::MAX),
@@ -143,34 +157,28 @@ impl AsFd for Poller {
 
 impl ReadyList {
     /// Room for `capacity` descriptors a wait, which bounds the length of a turn.
-    pub fn with_capacity(capacity: usize) -> Self {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self {
             events: Vec::with_capacity(capacity),
         }
     }
 
     /// Forgets what was found.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.events.clear();
     }
 
     /// Whether more may be ready than was found.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.events.len() == self.events.capacity()
     }
 
     /// How many descriptors are ready.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.events.len()
     }
-
-    /// Whether none is.
-    pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
-    }
-
     /// Each descriptor that is ready: its token and for what.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, Readiness)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Readiness)> {
         self.events.iter().map(|event| {
             let (data, flags) = (event.data, event.flags);
             let readiness = Readiness {

@@ -12,7 +12,7 @@ use rustix::net::{
 
 /// What a read brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
+pub(crate) enum Received {
     /// That many bytes, at least one.
     Bytes(usize),
     /// Nothing now.
@@ -25,7 +25,7 @@ pub enum Received {
 
 /// What a write achieved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
+pub(crate) enum Sent {
     /// That many bytes were taken; fewer than given (or none) means that the kernel's buffer is full.
     Bytes(usize),
     /// The connection is broken.
@@ -34,13 +34,13 @@ pub enum Sent {
 
 /// A non-blocking stream socket; dropping it closes it.
 #[derive(Debug)]
-pub struct Socket {
+pub(crate) struct Socket {
     fd: OwnedFd,
 }
 
 impl Socket {
     /// Takes over a descriptor that is non-blocking already.
-    pub fn new(fd: OwnedFd) -> Self {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
         Self { fd }
     }
 
@@ -48,20 +48,20 @@ impl Socket {
     ///
     /// # Errors
     /// The process is out of descriptors.
-    pub fn unconnected() -> Result<Self, Errno> {
+    pub(crate) fn unconnected() -> Result<Self, Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let fd = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         Ok(Self { fd })
     }
 
     /// The address and port it came in on, if the kernel still knows.
-    pub fn local_address(&self) -> Option<SocketAddr> {
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         let address = rustix::net::getsockname(&self.fd).ok()?;
         SocketAddr::try_from(address).ok()
     }
 
     /// Reads once into `buffer`.
-    pub fn receive(&self, buffer: &mut [u8]) -> Received {
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> Received {
         loop {
             match rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
                 Ok((0, _)) => return Received::End,
@@ -74,18 +74,18 @@ impl Socket {
     }
 
     /// Writes once.
-    pub fn send(&self, bytes: &[u8]) -> Sent {
+    pub(crate) fn send(&self, bytes: &[u8]) -> Sent {
         Self::sent(|| rustix::net::send(&self.fd, bytes, SendFlags::NOSIGNAL))
     }
 
     /// Writes many pieces with one call.
-    pub fn send_pieces(&self, pieces: &[IoSlice<'_>]) -> Sent {
+    pub(crate) fn send_pieces(&self, pieces: &[IoSlice<'_>]) -> Sent {
         let mut control = SendAncillaryBuffer::default();
         Self::sent(|| rustix::net::sendmsg(&self.fd, pieces, &mut control, SendFlags::NOSIGNAL))
     }
 
     /// Says that nothing more will be sent; reading goes on. A socket that is broken already needs no goodbye.
-    pub fn finish_sending(&self) {
+    pub(crate) fn finish_sending(&self) {
         let _broken_already = rustix::net::shutdown(&self.fd, Shutdown::Write);
     }
 

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 /// A descriptor that becomes readable when `wake` is called and stays so until `clear`.
 #[derive(Debug)]
-pub struct Waker {
+pub(crate) struct Waker {
     /// None once it was closed. Every use but that is a system call, beside which the lock costs nothing.
     eventfd: RwLock<Option<OwnedFd>>,
 }
@@ -18,7 +18,7 @@ impl Waker {
     ///
     /// # Errors
     /// The process is out of descriptors.
-    pub fn new() -> Result<Self, Errno> {
+    pub(crate) fn new() -> Result<Self, Errno> {
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Self {
             eventfd: RwLock::new(Some(eventfd)),
@@ -26,26 +26,26 @@ impl Waker {
     }
 
     /// Makes the descriptor readable. A counter that is full is readable already, so no error matters here.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         if let Some(eventfd) = &*self.open() {
             let _full_already = rustix::io::write(eventfd, &1u64.to_ne_bytes());
         }
     }
 
     /// Makes it unreadable again.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         if let Some(eventfd) = &*self.open() {
             let _clear_already = rustix::io::read(eventfd, &mut [0u8; 8]);
         }
     }
 
     /// Gives the descriptor back, though others may still hold the waker: for them it wakes nothing any more.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         *self.eventfd.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// For an event loop outside of this crate; None once it was closed.
-    pub fn as_raw_fd(&self) -> Option<RawFd> {
+    pub(crate) fn as_raw_fd(&self) -> Option<RawFd> {
         self.open().as_ref().map(AsRawFd::as_raw_fd)
     }
 
