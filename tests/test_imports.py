@@ -30,26 +30,7 @@ ARROWS: dict[str, set[str]] = {
     "dscore-proto": set(),
 }
 
-KNOWN_FILES = {
-    "dscore": [
-        """dscore::policy dscore::policy::admission dscore::server::agents dscore::server::context
-        dscore::server::conversations dscore::server::dispatch dscore::server::draining
-        dscore::server::hooks dscore::server::introductions dscore::server::keeping
-        dscore::server::onlookers dscore::server::outgoing dscore::server::parts
-        dscore::server::roster dscore::server::server dscore::server::terminations
-        dscore::server::timers dscore::server::watchers dscore::server::welcome""",
-    ],
-}
-KNOWN_FOLDERS = {
-    "dscore": [
-        "dscore::http dscore::policy dscore::server",
-        """dscore::server::agents dscore::server::context dscore::server::conversations
-        dscore::server::dispatch dscore::server::draining dscore::server::introductions
-        dscore::server::keeping dscore::server::onlookers dscore::server::outgoing
-        dscore::server::parts dscore::server::roster dscore::server::server
-        dscore::server::terminations dscore::server::timers dscore::server::watchers
-        dscore::server::welcome""",
-    ],
+KNOWN = {
     "rust/reactor": [
         """rust/reactor::agents rust/reactor::context rust/reactor::dialect
         rust/reactor::engine_io rust/reactor::session rust/reactor::socket_io

@@ -12,6 +12,7 @@ mod events;
 mod fleet;
 mod origins;
 mod pool;
+mod row;
 mod stats;
 mod wheel;
 

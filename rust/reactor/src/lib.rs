@@ -45,7 +45,6 @@ mod termination;
 #[cfg(test)]
 mod testing;
 mod transport;
-pub mod wheel;
 mod yielding;
 
 pub use pool::ReactorPool;

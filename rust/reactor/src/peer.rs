@@ -15,6 +15,7 @@ pub(crate) use watch::{Watch, Watcher};
 use std::num::NonZeroU8;
 
 use dscore_traffic::ConnId;
+use dscore_wheel::Key;
 
 use crate::context::Context;
 use crate::conversation::Conversation;
@@ -25,7 +26,6 @@ use crate::places::Standing;
 use crate::probe::{Phase, Probe};
 use crate::sys::{Received, Socket};
 use crate::transport::Transport;
-use dscore_wheel::Key;
 
 /// Everything a reactor knows of one socket. Small: ten thousands of them idle.
 #[derive(Debug)]

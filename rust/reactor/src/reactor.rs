@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use dscore_traffic::ConnId;
 use dscore_traffic::command::ServingState;
+use dscore_wheel::Wheel;
 
 use crate::acceptor::Acceptor;
 use crate::broadcast::{SLICE, Walk};
@@ -35,7 +36,6 @@ use crate::handle::{Handle, Shared};
 use crate::pacer::Pacer;
 use crate::places::Places;
 use crate::sys::{Interest, Poller, Readiness, ReadyList};
-use dscore_wheel::Wheel;
 use crate::yielding::Yielding;
 use looking::Pass;
 use peers::Peers;
