@@ -266,8 +266,8 @@ void
 dscore_gst_binding_add (DscoreGstBinding *self, GstPipeline *pipeline, const char *name)
 {
   g_autofree char *own = NULL;
-  g_autoptr (GPtrArray) old = NULL;
   DscoreAttachment *attachment;
+  GPtrArray *old;
 
   g_return_if_fail (DSCORE_IS_GST_BINDING (self) && GST_IS_PIPELINE (pipeline));
   own = name == NULL ? gst_object_get_name (GST_OBJECT (pipeline)) : g_strdup (name);
@@ -276,6 +276,7 @@ dscore_gst_binding_add (DscoreGstBinding *self, GstPipeline *pipeline, const cha
   old = take_out (self, pipeline, own);
   g_ptr_array_add (self->attachments, attachment);
   g_mutex_unlock (&self->lock);
+  g_ptr_array_unref (old);
 }
 
 DscoreAttachment *
@@ -300,12 +301,13 @@ dscore_gst_binding_lookup (DscoreGstBinding *self, GstPipeline *pipeline)
 void
 dscore_gst_binding_remove (DscoreGstBinding *self, GstPipeline *pipeline)
 {
-  g_autoptr (GPtrArray) old = NULL;
+  GPtrArray *old;
 
   g_return_if_fail (DSCORE_IS_GST_BINDING (self) && pipeline != NULL);
   g_mutex_lock (&self->lock);
   old = take_out (self, pipeline, NULL);
   g_mutex_unlock (&self->lock);
+  g_ptr_array_unref (old);
 }
 
 /**

@@ -53,7 +53,7 @@ static gboolean
 came_out (const End *end, DscoreCall *call)
 {
   g_autoptr (GPtrArray) pads = dscore_walk_src_pads (end->source);
-  g_autofree gulong *probes = g_new0 (gulong, pads->len);
+  gulong *probes = g_new0 (gulong, pads->len);
   int *passed = g_atomic_rc_box_new0 (int);
   gboolean out;
 
@@ -63,6 +63,7 @@ came_out (const End *end, DscoreCall *call)
   out = wait_until_out (end, call, pads, passed);
   for (guint i = 0; i < pads->len; i++)
     gst_pad_remove_probe (pads->pdata[i], probes[i]);
+  g_free (probes);
   g_atomic_rc_box_release (passed);
   return out;
 }

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-/* Bytes; elements put what they like into their debug text. */
+/* Bytes; elements put what they like into their texts. */
 #define LONGEST_CAUSE 200
-#define LONGEST_DEBUG 4096
+#define LONGEST_TEXT 4096
 
 /* DeepStream's messages: nvmultiurisrcbin posts the first two, nvstreammux the third. */
 static const struct {
@@ -27,13 +27,26 @@ dscore_pipeline_kind_to_string (DscorePipelineKind kind)
   return KINDS[kind];
 }
 
+/* Valid UTF-8 of at most so many bytes: what is to be JSON. */
+static char *
+bounded (const char *text, gsize length)
+{
+  char *valid = g_utf8_make_valid (text, (gssize) strnlen (text, length));
+  gsize end = strnlen (valid, length);
+
+  while (end > 0 && valid[end] != '\0' && ((guchar) valid[end] & 0xc0) == 0x80)
+    end--;
+  valid[end] = '\0';
+  return valid;
+}
+
 DscorePipelineEvent *
 dscore_pipeline_event_new (DscorePipelineKind kind, const char *source)
 {
   DscorePipelineEvent *event = g_new0 (DscorePipelineEvent, 1);
 
   event->kind = kind;
-  event->source = g_strdup (source);
+  event->source = bounded (source == NULL ? "" : source, LONGEST_TEXT);
   event->message = g_strdup ("");
   event->details = json_object_new ();
   return event;
@@ -68,19 +81,6 @@ dscore_pipeline_event_to_message (const DscorePipelineEvent *event)
   return message;
 }
 
-/* Valid UTF-8 of at most so many bytes: what is to be JSON. */
-static char *
-bounded (const char *text, gsize length)
-{
-  g_autofree char *valid = g_utf8_make_valid (text, strnlen (text, length));
-  const char *end;
-
-  /* Of a character that was cut there is a mark of three bytes. */
-  if (!g_utf8_validate (valid, length, &end))
-    valid[end - valid] = '\0';
-  return g_steal_pointer (&valid);
-}
-
 /* The first line of GStreamer's own is a place in its source code; behind it is the cause. */
 static char *
 cause_of (const char *debug)
@@ -96,19 +96,31 @@ cause_of (const char *debug)
 }
 
 static DscorePipelineEvent *
-fault (DscorePipelineKind kind, const char *source, GError *error, const char *debug)
+read_fault (DscorePipelineKind kind, const char *source, GstMessage *message)
 {
   DscorePipelineEvent *event = dscore_pipeline_event_new (kind, source);
-  g_autofree char *whole_cause = cause_of (debug == NULL ? "" : debug);
-  g_autofree char *cause = bounded (whole_cause, LONGEST_CAUSE);
-  g_autofree char *said = bounded (error->message, LONGEST_DEBUG);
-  g_autofree char *text = bounded (debug == NULL ? "" : debug, LONGEST_DEBUG);
+  GError *error = NULL;
+  char *debug = NULL, *text, *cause, *shown, *said;
 
+  if (kind == DSCORE_PIPELINE_ERROR)
+    gst_message_parse_error (message, &error, &debug);
+  else
+    gst_message_parse_warning (message, &error, &debug);
+  text = bounded (debug == NULL ? "" : debug, LONGEST_TEXT);
+  cause = cause_of (text);
+  shown = bounded (cause, LONGEST_CAUSE);
+  said = bounded (error->message, LONGEST_TEXT);
   g_free (event->message);
-  event->message = cause[0] == '\0' ? g_strdup (said) : g_strdup_printf ("%s (%s)", said, cause);
+  event->message = shown[0] == '\0' ? g_strdup (said) : g_strdup_printf ("%s (%s)", said, shown);
   json_object_set_string_member (event->details, "domain", g_quark_to_string (error->domain));
   json_object_set_int_member (event->details, "code", error->code);
   json_object_set_string_member (event->details, "debug", text);
+  g_free (said);
+  g_free (shown);
+  g_free (cause);
+  g_free (text);
+  g_free (debug);
+  g_error_free (error);
   return event;
 }
 
@@ -123,7 +135,7 @@ copy_field (JsonObject *details, const GstStructure *structure, const char *fiel
     return;
   if (G_VALUE_HOLDS_STRING (value)) {
     const char *string = g_value_get_string (value);
-    g_autofree char *text = bounded (string == NULL ? "" : string, LONGEST_DEBUG);
+    g_autofree char *text = bounded (string == NULL ? "" : string, LONGEST_TEXT);
 
     json_object_set_string_member (details, name, text);
     return;
@@ -154,8 +166,6 @@ DscorePipelineEvent *
 dscore_pipeline_event_read (gconstpointer pipeline, GstMessage *message)
 {
   const char *source = GST_MESSAGE_SRC (message) == NULL ? "pipeline" : GST_MESSAGE_SRC_NAME (message);
-  g_autoptr (GError) error = NULL;
-  g_autofree char *debug = NULL;
 
   switch (GST_MESSAGE_TYPE (message)) {
   case GST_MESSAGE_EOS:
@@ -163,11 +173,9 @@ dscore_pipeline_event_read (gconstpointer pipeline, GstMessage *message)
     return dscore_pipeline_event_new (
       (gconstpointer) GST_MESSAGE_SRC (message) == pipeline ? DSCORE_PIPELINE_EOS : DSCORE_PIPELINE_STREAM_EOS, source);
   case GST_MESSAGE_ERROR:
-    gst_message_parse_error (message, &error, &debug);
-    return fault (DSCORE_PIPELINE_ERROR, source, error, debug);
+    return read_fault (DSCORE_PIPELINE_ERROR, source, message);
   case GST_MESSAGE_WARNING:
-    gst_message_parse_warning (message, &error, &debug);
-    return fault (DSCORE_PIPELINE_WARNING, source, error, debug);
+    return read_fault (DSCORE_PIPELINE_WARNING, source, message);
   case GST_MESSAGE_ELEMENT:
     return read_stream_event (source, gst_message_get_structure (message));
   default:

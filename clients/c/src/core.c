@@ -154,6 +154,10 @@ dscore_core_stop (DscoreCore *self, const char *reason)
   stop->core = dscore_core_ref (self);
   stop->reason = g_utf8_make_valid (reason, -1);
   set_farewell (self, g_strconcat ("stopped: ", stop->reason, NULL));
+  /* A close that follows at once has it to wait for, before the worker has heard of it. */
+  g_mutex_lock (&self->lock);
+  self->is_terminating = self->is_terminating || self->is_started;
+  g_mutex_unlock (&self->lock);
   dscore_worker_post (&self->worker, stop_in_worker, stop, stop_free);
 }
 
