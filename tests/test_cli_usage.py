@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from dscore.cli import options, run
-from dscore.http.listing import Sort
+from dscore.http.pagination import Sort
 from dscore.messages import Dialect, ReasonCode, Status
 from dscore.policy.liveness import State
 

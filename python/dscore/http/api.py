@@ -18,15 +18,15 @@ from dscore.errors import NotConnectedError, NotKeptError, UnknownAgentError
 from dscore.http import events, models
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.audit import MAX_TEXT, AuditOf
-from dscore.http.documents import (
+from dscore.http.gate import API
+from dscore.http.pagination import MAX_LIMIT, CursorError, Query, Sort, page, parse_labels
+from dscore.http.ports import AgentView, DrainReportView, Fleet
+from dscore.http.serialize import (
     agent_document,
     count_agents,
     drain_document,
     store_document,
 )
-from dscore.http.gate import API
-from dscore.http.listing import MAX_LIMIT, CursorError, Query, Sort, page, parse_labels
-from dscore.http.ports import AgentView, DrainReportView, Fleet
 from dscore.http.strict import Plain, StrictRoute
 from dscore.messages import Dialect, ReasonCode, Status
 from dscore.policy.liveness import State

@@ -13,9 +13,9 @@ from dscore.errors import UnknownAgentError
 from dscore.explain import CONTEXT, clock, sentence
 from dscore.http import models
 from dscore.http.agent_id import AgentId, unknown_agent
-from dscore.http.documents import agent_document, entry_document
-from dscore.http.listing import FOREIGN_CURSOR, MAX_LIMIT
+from dscore.http.pagination import FOREIGN_CURSOR, MAX_LIMIT
 from dscore.http.ports import EntryView, Fleet
+from dscore.http.serialize import agent_document, entry_document
 from dscore.http.strict import Plain, StrictRoute
 from dscore.log import get_logger
 

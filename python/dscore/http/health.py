@@ -15,9 +15,9 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from dscore.agent_ids import trimmed
-from dscore.http.documents import store_document
 from dscore.http.gate import HEALTH, SEES_IDS
 from dscore.http.ports import Fleet
+from dscore.http.serialize import store_document
 from dscore.messages import timestamp_now
 
 SAMPLE_SECONDS = 1.0

@@ -16,9 +16,9 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from dscore._core import __version__
-from dscore.http.documents import OUTCOMES
 from dscore.http.gate import METRICS
 from dscore.http.ports import Fleet
+from dscore.http.serialize import OUTCOMES
 from dscore.policy.liveness import ONLINE_STATES, State
 
 _HELP = {

@@ -21,7 +21,7 @@ from dscore.server.context import Context
 from dscore.server.introductions import Introductions
 from dscore.server.watchers import Watchers
 from dscore.server.welcome import Welcome
-from dscore.texts import text
+from dscore.translations import text
 
 if TYPE_CHECKING:
     from dscore._core import AgentRow, Message

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dscore.config import Config
-from dscore.texts import text
+from dscore.translations import text
 
 if TYPE_CHECKING:
     from dscore._core import Endpoint

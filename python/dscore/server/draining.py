@@ -7,7 +7,7 @@ from dscore.messages import Intent, ServerShutdown, timestamp
 from dscore.policy.drain import Drain, DrainReport, OutcomeName, reconnect_window_ms
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
-from dscore.texts import text
+from dscore.translations import text
 
 SLICE = 500
 """Connections told one by one before the loop gets a turn."""

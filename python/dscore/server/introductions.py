@@ -22,7 +22,7 @@ from dscore.server.hooks import Hook, TooLateError
 from dscore.server.onlookers import read_auth
 from dscore.server.welcome import Welcome
 from dscore.server.wrong_tokens import Where
-from dscore.texts import text
+from dscore.translations import text
 
 if TYPE_CHECKING:
     from dscore._core import Introduction, Opened, Unauthenticated

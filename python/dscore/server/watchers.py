@@ -31,7 +31,7 @@ from dscore.messages import (
 )
 from dscore.policy.drain import DrainStatus
 from dscore.server.context import Context
-from dscore.texts import text
+from dscore.translations import text
 
 WINDOW = 256
 """Messages a watcher is sent before it must have read them: about 50 KB, far below an outbox's

@@ -18,7 +18,7 @@ from dscore.policy.admission import open_session
 from dscore.server.context import Context
 from dscore.server.keeping import keep
 from dscore.server.watchers import Watchers
-from dscore.texts import text
+from dscore.translations import text
 
 if TYPE_CHECKING:
     from dscore._core import AgentRow

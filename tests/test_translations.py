@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from dscore.messages import ReasonCode
-from dscore.texts import CATALOGUE, Key, Sentence, text
+from dscore.translations import CATALOGUE, Key, Sentence, text
 
 KEYS: list[Key] = [*get_args(Sentence), *get_args(ReasonCode)]
 
