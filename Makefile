@@ -60,6 +60,9 @@ c: ## the C client (clients/c), built in build/c
 	@[ -f build/c/build.ninja ] || meson setup build/c clients/c
 	@meson compile -C build/c
 
+page: setup-clients ## bundle what the fleet page needs of the JavaScript client, into one committed file
+	@scripts/page "$(CURDIR)/python/dscore/http/page/client.js"
+
 build: $(DEBUG) ## debug build of the extension, in place
 
 release: setup ## optimised build of the extension, in place

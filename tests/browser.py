@@ -79,6 +79,21 @@ class Browser:
     def click(self, selector: str) -> None:
         self._call("POST", f"{self._session}/element/{self._find(selector)}/click", {})
 
+    def hover(self, selector: str) -> None:
+        """Moves the pointer there."""
+        self._point(selector, [])
+
+    def press(self, selector: str, milliseconds: int) -> None:
+        """Moves the pointer there, and presses for so long."""
+        down, up = ({"type": kind, "button": 0} for kind in ("pointerDown", "pointerUp"))
+        self._point(selector, [down, {"type": "pause", "duration": milliseconds}, up])
+
+    def _point(self, selector: str, then: list[dict[str, Any]]) -> None:
+        origin = {"element-6066-11e4-a52e-4f735466cecf": self._find(selector)}
+        move = {"type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": origin}
+        source = {"type": "pointer", "id": "mouse", "actions": [move, *then]}
+        self._call("POST", f"{self._session}/actions", {"actions": [source]})
+
     def type(self, selector: str, text: str) -> None:
         element = self._find(selector)
         self._call("POST", f"{self._session}/element/{element}/value", {"text": text})

@@ -3,9 +3,11 @@
 import json
 import re
 import signal
+import subprocess
+import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 from browser import CHROMIUM, DRIVER, Browser
 from fake_fleet import FakeFleet
 from fleet import Fleet
+from js_stage import MISSING
 from serving import Serving
 from test_http_app import client_of, user_app
 from waiting import wait_until
@@ -205,7 +208,7 @@ def test_it_shows_a_drain_and_comes_back_afterwards(
             browser.wait_for_text("#drain-counts", done)
     assert first.wait() == 0
     browser.wait_for_text("#connection", "back in")
-    assert "of 10" in browser.text("#connection")
+    assert "attempt 1" in browser.text("#connection")
     # As it was, under what happened since.
     browser.wait_for_text("#count-offline", "2")
     assert browser.is_shown("#now")
@@ -242,42 +245,196 @@ def test_it_notices_a_server_that_hangs(serving: Serving, browser: Browser) -> N
 
 
 @in_a_browser
-def test_it_waits_by_the_table_and_gives_up_after_ten(serving: Serving, browser: Browser) -> None:
+def test_it_waits_by_the_table_that_all_clients_share(serving: Serving, browser: Browser) -> None:
     browser.open(serving.url)
-    least = "return [0, 1, 2, 9].map((n) => delayOf(arguments[0], n, () => 0))"
-    most = "return [0, 1, 2, 9].map((n) => delayOf(arguments[0], n, () => 1))"
-    assert browser.run(least, "going_away") == [5, 5, 5, 5]
-    assert browser.run(most, "going_away") == [5, 5, 5, 30]
-    assert browser.run(least, "shutting_down") == [10, 10, 10, 10]
-    assert browser.run(most, "shutting_down") == [10, 15, 20, 30]
-    assert browser.run(least, "other") == [0, 0, 0, 0]
-    assert browser.run(most, "other") == [1, 2, 4, 30]
-    closes = [[1001, ""], [1013, ""], [1006, ""], [1000, "Client terminated"], [1000, ""],
-              [4409, ""], [1008, "authentication failed"], [1008, "too many errors"]]  # fmt: skip
-    rows_of = browser.run("return arguments[0].map(([code, why]) => rowOf(code, why))", closes)
-    final = ["final", "other", "final", "final", "other"]
-    assert rows_of == ["going_away", "shutting_down", "other", *final]
-    gave_up = browser.run(
+    vectors = json.loads((Path(__file__).parent / "vectors" / "reconnect.json").read_text())
+    waits = [one for one in vectors["waits"] if one["policy"].startswith("page")]
+    found = browser.run(
         """
-        const told = [];
-        const one = new SmartReconnector(() => {}, (now) => told.push(now.state));
-        for (let n = 0; n < 10; n += 1) one.closed(1006, "");
-        one.stop();
-        return told;
+        return arguments[0].map(({ policy, row, n, draw }) => {
+          const jitter = policy === "page";
+          const one = new dscore.Reconnector({ cap: 30_000, isPage: true, jitter }, () => draw);
+          one.begin();
+          one.attempt = n - 1;
+          return one.refused(row) / 1000;
+        });
+        """,
+        waits,
+    )
+    assert found == pytest.approx([one["wait"] for one in waits])
+    rows_of = "return arguments[0].map(({ code, reason }) => dscore.rowOf(code, reason, true))"
+    assert browser.run(rows_of, vectors["rows"]) == [one["page"] for one in vectors["rows"]]
+
+
+@in_a_browser
+def test_it_comes_back_for_ever(serving: Serving, browser: Browser) -> None:
+    """A wall display was found with "gave up after 10 attempts" on it, a week after a restart."""
+    browser.open(serving.url)
+    browser.wait_for_text("#connection", "live")
+    browser.run(
+        """
+        window.real = window.fetch;
+        window.fetch = () => Promise.reject(new TypeError("no network"));
+        Math.random = () => 0;
+        watcher.close();
+        watcher.retry();
         """
     )
-    assert gave_up == ["waiting"] * 9 + ["gave_up"]
-    hinted = browser.run(
-        """
-        let wait = null;
-        const one = new SmartReconnector(() => {}, (now) => { wait = now.until - Date.now(); });
-        one.hinted(7000);
-        one.closed(1001, "");
-        one.stop();
-        return wait;
-        """
-    )
-    assert 6500 < hinted <= 7000
+    browser.wait_for_text("#connection", "attempt 12")
+    browser.run("window.fetch = window.real")
+    browser.wait_for_text("#connection", "live")
+
+
+@in_a_browser
+def test_maintenance_leaves_it_there_and_says_how_it_is(serving: Serving, browser: Browser) -> None:
+    """It threw its operator out, and showed everybody as online and green while nobody was."""
+    with introduce(serving, "cam-1"):
+        browser.open(serving.url)
+        browser.wait_for_text("#agents", "cam-1")
+        browser.run("window.states = []")
+        browser.run("watcher.addEventListener('state', (e) => states.push(e.detail.state))")
+        serving.request("POST", "/api/v1/maintenance", {"enabled": True})
+        browser.wait_for_text("#warning", "maintenance")
+        browser.wait_for_text("#server", "1 reconnecting")
+        browser.wait_for_text("#agents", "reconnecting")
+        color = (
+            "return getComputedStyle(document.querySelector('td[data-status]'), '::before').color"
+        )
+        late = browser.run(color)
+        assert browser.run("return states") == []
+        # One who opens the page now finds the same.
+        browser.open(serving.url)
+        browser.wait_for_text("#connection", "live")
+        browser.wait_for_text("#warning", "maintenance")
+        browser.wait_for_text("#agents", "reconnecting")
+        serving.request("POST", "/api/v1/maintenance", {"enabled": False})
+        wait_until(lambda: not browser.is_shown("#warning"), "page without a warning")
+        with introduce(serving, "cam-1", reconnection=True):
+            wait_until(lambda: "online" in browser.text("#agents"), "agent that is back")
+            assert browser.run(color) != late
+    assert browser.complaints() == []
+
+
+@in_a_browser
+def test_one_that_was_stopped_as_asked_is_not_shown_as_lost(
+    serving: Serving, browser: Browser
+) -> None:
+    """It was as red as a lost one, and counted in the title."""
+    with introduce(serving, "cam-1") as one:
+        browser.open(serving.url)
+        browser.wait_for_text("#agents", "cam-1")
+        asked = threading.Thread(
+            target=serving.request,
+            args=("POST", "/api/v1/agents/cam-1/terminate"),
+            kwargs={"seconds": 10},
+        )
+        asked.start()
+        request = json.loads(one.recv(timeout=10))
+        answer = {"type": "app_terminated", "request_id": request["request_id"], "status": "OK"}
+        one.send(json.dumps({**answer, "message": ""}))
+        asked.join()
+    browser.wait_for_text("#agents", "stopped")
+    wait_until(lambda: browser.run("return document.title") == "dscore fleet", "quiet title")
+    # As it is found by one who comes later.
+    browser.open(serving.url)
+    browser.wait_for_text("#agents", "stopped")
+    assert serving.request("DELETE", "/api/v1/agents/cam-1")[0] == 204
+
+
+@in_a_browser
+def test_no_press_is_lost_and_no_selection_while_the_fleet_changes(
+    serving: Serving, browser: Browser
+) -> None:
+    """All rows were replaced on each change: 8 to 19 of 20 presses opened the story."""
+    ids = [f"cam-{n:02}" for n in range(20)]
+    with ExitStack() as fleet:
+        for each in ids:
+            fleet.enter_context(introduce(serving, each))
+        browser.open(serving.url)
+        browser.wait_for_text("#shown", "20 agents")
+        row = "document.querySelector('#agents tr:nth-child(10)')"
+        browser.run(f"window.row = {row}; getSelection().selectAllChildren(row.cells[3])")
+        browser.run(
+            """
+            let n = 0;
+            window.storm = setInterval(() => {
+              for (const id of arguments[0]) {
+                n += 1;
+                const status = n % 3 ? "online" : "offline";
+                note({ id, status, reason: `reason ${n}`, reasonCode: null, lastHeartbeat: null });
+              }
+              render();
+            }, 5);
+            """,
+            ids,
+        )
+        for at, each in enumerate(ids):
+            # A reader's pointer comes to the table before it presses: from then on nothing moves.
+            browser.hover("#agents")
+            browser.press(f"#agents tr[data-id={each}] button", 60 + 7 * at)
+            browser.wait_for_text("#story-of", each, 5)
+            browser.run("document.getElementById('story').close()")
+        assert browser.run("return row.isConnected")
+        browser.hover("#agents")
+        browser.wait_for_text("#held", "wait")
+        browser.run("clearInterval(window.storm)")
+        # Away from the table it takes its new order.
+        browser.press("h1", 10)
+        wait_until(lambda: browser.text("#held") == "", "order of its own")
+
+
+@in_a_browser
+def test_selected_text_stays_selected(serving: Serving, browser: Browser) -> None:
+    with introduce(serving, "cam-1"):
+        browser.open(serving.url)
+        browser.wait_for_text("#agents", "cam-1")
+        select = "getSelection().selectAllChildren(document.querySelector('#agents button'))"
+        browser.run(select)
+        browser.run("for (let n = 0; n < 10; n += 1) render()")
+        assert browser.run("return String(getSelection())") == "cam-1"
+
+
+@in_a_browser
+def test_a_drain_s_bar_tells_the_outcomes_apart_and_who_is_left(
+    serve: Callable[..., Serving], browser: Browser
+) -> None:
+    """It ended all green with agents that had not stopped."""
+    serving = serve(env={"DSCORE_SHUTDOWN__TIMEOUT": "8s"})
+    with (
+        introduce(serving, "good") as good,
+        introduce(serving, "bad") as bad,
+        introduce(serving, "mute") as mute,
+    ):
+        browser.open(serving.url)
+        browser.wait_for_text("#count-online", "3")
+        serving.process.send_signal(signal.SIGTERM)
+        for agent, status in ((good, "OK"), (bad, "ERROR")):
+            request = json.loads(agent.recv(timeout=10))
+            answer = {"type": "app_terminated", "request_id": request["request_id"]}
+            agent.send(json.dumps({**answer, "status": status, "message": ""}))
+        mute.recv(timeout=10)
+        browser.wait_for_text("#drain-counts", "1 acked")
+        browser.wait_for_text("#agents", "stopped")
+        browser.click("#drain-left")
+        wait_until(lambda: len(rows(browser)) == 2, "those that are left")
+        assert [row.split()[0] for row in rows(browser)] == ["bad", "mute"]
+        assert serving.wait() == 3
+    every = "return [...document.querySelectorAll('#drain-bar span')]"
+    segments = f"{every}.map((each) => each.dataset.outcome)"
+    wait_until(lambda: "acked" in browser.run(segments), "segments")
+    found = browser.run(segments)
+    assert found[0] == "acked"
+    assert set(found) & {"failed", "timed_out"}
+    colors = browser.run(f"{every}.map((each) => getComputedStyle(each).backgroundColor)")
+    assert len(set(colors)) > 1
+
+
+@pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+def test_the_client_in_it_is_the_one_of_clients_js(tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent
+    subprocess.run([root / "scripts" / "page", tmp_path / "client.js"], check=True, timeout=60)
+    kept = root / "python" / "dscore" / "http" / "page" / "client.js"
+    assert kept.read_bytes() == (tmp_path / "client.js").read_bytes(), "make page writes it anew"
 
 
 @pytest.mark.alone

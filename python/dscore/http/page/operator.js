@@ -3,10 +3,7 @@
 // What the operator API adds to the stream of changes: addresses, fresh heartbeats, an agent's story.
 
 const REFRESH_MS = 5_000;
-// A server that has not answered so often is gone, though the socket has not noticed.
-const SILENCES = 3;
 
-let silences = 0;
 let isClosed = false;
 
 /** Asks the operator API; null where it refuses. Throws when the server does not answer. */
@@ -27,18 +24,18 @@ async function refresh() {
   if (wanted.text) query.set("q", wanted.text);
   try {
     const [status, page] = await Promise.all([ask("status"), ask(`agents?${query}`)]);
-    silences = 0;
     if (page) enrich(page.items);
     if (status) showServer(status);
   } catch {
-    silences += 1;
-    if (silences >= SILENCES) lost();
+    // Whether the server is gone is the watcher's to find out.
   }
 }
 
 function showServer(status) {
   const states = status.agents.states;
-  const unusual = Object.keys(states).filter((state) => !["connected", "offline"].includes(state));
+  // In maintenance agents count as online, and none is connected.
+  const usual = isMaintenance ? [] : ["connected", "offline"];
+  const unusual = Object.keys(states).filter((state) => !usual.includes(state));
   const parts = [`dscore ${status.version}`, `up ${span(status.uptime)}`,
     ...unusual.map((state) => `${states[state].toLocaleString()} ${state}`)];
   if (status.store.status !== "ok") parts.push(`the store fails: ${status.store.reason}`);
@@ -67,10 +64,5 @@ async function showStory(id) {
     return entry;
   }));
 }
-
-$("agents").addEventListener("click", (event) => {
-  const pressed = event.target.closest("button");
-  if (pressed) showStory(pressed.textContent);
-});
 
 setInterval(refresh, REFRESH_MS);

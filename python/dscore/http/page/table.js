@@ -6,6 +6,8 @@
 const ROWS = 200;
 const CHANGES = 100;
 const RENDER_MS = 250;
+// The way from the page to the server's own paths: the page may be anywhere (listen.page).
+const ROOT = document.documentElement.dataset.root;
 
 const $ = (id) => document.getElementById(id);
 
@@ -25,22 +27,27 @@ function element(name, text = "", attributes = {}) {
   return made;
 }
 
-/** Takes over what a watcher is told of an agent; whether it is news. */
-function note(message) {
-  const known = agents.get(message.id);
+/** Takes over what a watcher is told of an agent. */
+function note({ id, status, reason, reasonCode, lastHeartbeat }) {
+  const known = agents.get(id);
   if (!known) isSorted = false;
-  const news = !known || known.status !== message.status;
-  agents.set(message.id, {
+  agents.set(id, {
     ...known,
-    id: message.id,
-    folded: known?.folded ?? message.id.toLowerCase(),
-    status: message.status,
-    reason: message.reason ?? "",
-    heartbeat: message.lastHeartbeat ?? known?.heartbeat ?? null,
+    id,
+    folded: known?.folded ?? id.toLowerCase(),
+    status,
+    reason,
+    isStopped: reasonCode === "terminated",
+    heartbeat: lastHeartbeat ?? known?.heartbeat ?? null,
     state: "",
   });
   renderSoon();
-  return news;
+}
+
+/** An agent is well again: what the operator API said of it is past. */
+function settle(id) {
+  const known = agents.get(id);
+  if (known) known.state = "";
 }
 
 /** Adds what the operator API says of agents that are known. */
@@ -73,20 +80,18 @@ function renderSoon() {
 }
 
 function render() {
-  const counts = { online: 0, offline: 0 };
-  for (const agent of agents.values()) counts[agent.status] += 1;
+  const counts = { online: 0, offline: 0, lost: 0 };
+  for (const agent of agents.values()) {
+    counts[agent.status] += 1;
+    if (agent.status === "offline" && !agent.isStopped) counts.lost += 1;
+  }
   $("count-all").textContent = agents.size.toLocaleString();
   $("count-online").textContent = counts.online.toLocaleString();
   $("count-offline").textContent = counts.offline.toLocaleString();
-  document.title = counts.offline ? `(${counts.offline}) dscore fleet` : "dscore fleet";
+  document.title = counts.lost ? `(${counts.lost}) dscore fleet` : "dscore fleet";
 
   const { rows, found } = select();
-  const hasFocus = document.activeElement?.closest("#agents tr")?.dataset.id;
-  $("agents").replaceChildren(...rows.map(row));
-  if (hasFocus !== undefined) {
-    const again = [...$("agents").rows].find((each) => each.dataset.id === hasFocus);
-    again?.querySelector("button").focus({ preventScroll: true });
-  }
+  drawRows(rows);
   $("shown").textContent = caption(rows.length, found);
   $("quiet").hidden = changes.length > 0;
   $("changes").replaceChildren(...changes.map(line));
@@ -100,11 +105,10 @@ function select() {
   }
   const rows = [];
   let found = 0;
-  for (const status of ["offline", "online"]) {
-    if (wanted.status && wanted.status !== status) continue;
+  for (const rank of [0, 1, 2]) {
     for (const id of sorted) {
       const agent = agents.get(id);
-      if (agent.status !== status || !agent.folded.includes(wanted.text)) continue;
+      if (rankOf(agent) !== rank || !fits(agent)) continue;
       found += 1;
       if (rows.length < ROWS) rows.push(agent);
     }
@@ -112,29 +116,21 @@ function select() {
   return { rows, found };
 }
 
+/** The lost first, then those who are well, then those who were stopped as asked. */
+function rankOf(agent) {
+  if (agent.status === "online") return 1;
+  return agent.isStopped ? 2 : 0;
+}
+
+function fits(agent) {
+  return (!wanted.status || wanted.status === agent.status) && agent.folded.includes(wanted.text);
+}
+
 function caption(shown, found) {
   if (agents.size === 0) return "No agent is known yet.";
   if (found === 0) return "No agent fits.";
   if (shown === found) return found === 1 ? "1 agent" : `${found.toLocaleString()} agents`;
   return `The first ${shown} of ${found.toLocaleString()} agents: search or filter for others.`;
-}
-
-function row(agent) {
-  const made = document.createElement("tr");
-  made.dataset.id = agent.id;
-  const name = element("th", "", { scope: "row" });
-  name.append(element("button", agent.id, { title: "Why is it so?" }));
-  const isUsual = agent.state === "" || agent.state === "connected" || agent.state === "offline";
-  const heard = element("td", ago(agent.heartbeat), { title: agent.heartbeat ?? "" });
-  made.append(
-    name,
-    element("td", agent.status, { "data-status": agent.status }),
-    element("td", agent.reason || (isUsual ? "" : agent.state)),
-    heard,
-    element("td", agent.address ?? "", { class: "wide" }),
-    element("td", agent.roundTrip == null ? "" : `${agent.roundTrip.toFixed(1)} ms`, { class: "wide" }),
-  );
-  return made;
 }
 
 function line(change) {
@@ -169,16 +165,22 @@ function span(seconds) {
   return parts.slice(0, 2).join(" ");
 }
 
-$("statuses").addEventListener("click", (event) => {
-  const pressed = event.target.closest("button");
-  if (!pressed) return;
-  wanted.status = pressed.dataset.status;
-  for (const each of $("statuses").children) each.setAttribute("aria-pressed", each === pressed);
+/** Shows the agents of one status only; "" all of them. */
+function show(status) {
+  wanted.status = status;
+  for (const each of $("statuses").children) each.setAttribute("aria-pressed", each.dataset.status === status);
+  release();
   render();
   refresh();
+}
+
+$("statuses").addEventListener("click", (event) => {
+  const pressed = event.target.closest("button");
+  if (pressed) show(pressed.dataset.status);
 });
 
 $("search").addEventListener("input", () => {
   wanted.text = $("search").value.trim().toLowerCase();
+  release();
   renderSoon();
 });
