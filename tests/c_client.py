@@ -7,6 +7,7 @@ with Driver(build, "url=ws://…", "instance_id=c-1") as agent:
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,7 +24,11 @@ from serving import clean_environment
 from waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
-BUILD = ROOT / "build" / "c"
+BUILD = Path(os.environ.get("DSCORE_C_BUILD", ROOT / "build" / "c"))
+"""Another one has sanitizers in it: scripts/check-c."""
+WRAPPER = os.environ.get("DSCORE_C_WRAPPER", "").split()
+"""What the processes run under: valgrind."""
+FINDINGS = ("Sanitizer:", "runtime error:", "ERROR SUMMARY: ", "CRITICAL **")
 SECONDS = 15.0
 
 Event = dict[str, Any]
@@ -64,7 +69,7 @@ class Running:
         self.lines: list[str] = []
         self.errors: list[str] = []
         self.process = subprocess.Popen(
-            [str(word) for word in command],
+            [*WRAPPER, *(str(word) for word in command)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -89,7 +94,9 @@ class Running:
 
     @property
     def resident_bytes(self) -> int:
-        """Of memory."""
+        """Of memory; 0 where a sanitizer keeps what was freed."""
+        if "DSCORE_C_BUILD" in os.environ or WRAPPER:
+            return 0
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * 4096
 
     def wait(self, seconds: float = SECONDS) -> int:
@@ -120,13 +127,28 @@ class Running:
 
 
 class Driver(Running):
-    """The library at the end of a pipe: clients/c/tests/driver.c."""
+    """The library at the end of a pipe: clients/c/tests/driver.c. It ends in good form."""
 
     def __init__(self, build: Path, *settings: str, program: str = "tests/driver") -> None:
         super().__init__(build / program, *settings)
 
     def __enter__(self) -> "Driver":
         return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            assert self.process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+            code = self.wait()
+            found = [line for line in self.errors if any(word in line for word in FINDINGS)]
+            assert (code, found) == (0, []), "\n".join(self.errors)
+        super().__exit__(kind, error, trace)
 
     @property
     def events(self) -> list[Event]:

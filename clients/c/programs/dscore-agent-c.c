@@ -153,28 +153,35 @@ live (Program *self, const char *launch)
   return code;
 }
 
-int
-main (int argc, char **argv)
+static int
+run (Options *options, int argc, char **argv)
 {
-  Options options = { NULL };
   Program self = { .code = DSCORE_EXIT_FAILED };
   GError *error = NULL;
-  setlocale (LC_ALL, "");
-  if (!parse_options (&options, &argc, &argv, &error))
+  if (!parse_options (options, &argc, &argv, &error))
     return fail (error);
-  g_autoptr (DscoreConfig) config = load (&options, &error);
+  g_autoptr (DscoreConfig) config = load (options, &error);
   if (config == NULL)
     return fail (error);
   self.loop = g_main_loop_new (NULL, FALSE);
   self.agent = dscore_agent_new (config);
   g_signal_connect (self.agent, "exited", G_CALLBACK (on_exited), &self);
-  int code = live (&self, options.pipeline);
+  int code = live (&self, options->pipeline);
   g_object_unref (self.agent);
   g_main_loop_unref (self.loop);
   g_free (self.cause);
-  g_strfreev (options.settings);
+  return code;
+}
+
+int
+main (int argc, char **argv)
+{
+  Options options = { NULL };
+  setlocale (LC_ALL, "");
+  int code = run (&options, argc, argv);
   char *texts[] = { options.config, options.url, options.instance_id, options.pipeline, options.level };
   for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
     g_free (texts[i]);
+  g_strfreev (options.settings);
   return code;
 }
