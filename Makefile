@@ -32,7 +32,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions soak fuzz compliance compliance-api compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c c check-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions soak fuzz compliance compliance-api compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,9 @@ c: ## the C client (clients/c), built in build/c
 
 page: setup-clients ## bundle what the fleet page needs of the JavaScript client, into one committed file
 	@scripts/page "$(CURDIR)/python/dscore/http/page/client.js"
+
+check-c: setup ## the C client under sanitizers, valgrind and analyzers; one of them: ARGS=asan
+	@scripts/check-c $(PY) $(ARGS)
 
 build: $(DEBUG) ## debug build of the extension, in place
 

@@ -46,6 +46,24 @@ dscore_core_unref (DscoreCore *self)
   g_free (self);
 }
 
+static gboolean
+begin (DscoreCore *self, GError **error)
+{
+  if (self->config->is_secure && !g_tls_backend_supports_tls (g_tls_backend_get_default ()))
+    {
+      g_set_error_literal (error, DSCORE_ERROR, DSCORE_ERROR_TLS, "GIO has no TLS for wss://: install glib-networking");
+      return FALSE;
+    }
+  dscore_credentials_unref (self->credentials); /* of a start that failed */
+  self->credentials = dscore_credentials_read (self->config, error);
+  if (self->credentials == NULL)
+    return FALSE;
+  if (dscore_worker_start (&self->worker, dscore_life_begin, dscore_life_end, dscore_core_ref (self), error))
+    return TRUE;
+  (void) g_atomic_ref_count_dec (&self->refs); /* never the last one: the caller has its own */
+  return FALSE;
+}
+
 gboolean
 dscore_core_start (DscoreCore *self, GError **error)
 {
@@ -58,14 +76,8 @@ dscore_core_start (DscoreCore *self, GError **error)
       g_set_error_literal (error, DSCORE_ERROR, DSCORE_ERROR_STARTED, "an agent starts only once");
       return FALSE;
     }
-  if (self->config->is_secure && !g_tls_backend_supports_tls (g_tls_backend_get_default ()))
-    g_set_error_literal (error, DSCORE_ERROR, DSCORE_ERROR_TLS, "GIO has no TLS for wss://: install glib-networking");
-  else
-    self->credentials = dscore_credentials_read (self->config, error);
-  if (self->credentials != NULL && dscore_worker_start (&self->worker, dscore_life_begin, dscore_life_end, dscore_core_ref (self), error))
+  if (begin (self, error))
     return TRUE;
-  if (self->credentials != NULL)
-    dscore_core_unref (self);
   g_mutex_lock (&self->lock);
   self->is_started = FALSE;
   g_mutex_unlock (&self->lock);

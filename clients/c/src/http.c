@@ -91,10 +91,13 @@ dscore_head_read (const char *data, gsize size, gsize *used, const char **fault)
     }
   g_autofree char *text = g_strndup (data, *used);
   g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-  g_autoptr (DscoreHead) self = g_new0 (DscoreHead, 1);
+  DscoreHead *self = g_new0 (DscoreHead, 1);
   self->fields = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   *fault = read_lines (self, lines);
-  return *fault == NULL ? g_steal_pointer (&self) : NULL;
+  if (*fault == NULL)
+    return self;
+  dscore_head_free (self);
+  return NULL;
 }
 
 void

@@ -86,8 +86,9 @@ former (const Reading *self, const char *key)
 static void
 take_setting (Reading *self, const char *line, guint number)
 {
-  const char *equals = strchr (line, '=');
-  g_autofree char *key = equals == NULL ? g_strdup ("") : dscore_ini_strip (line, (gsize) (equals - line));
+  const gsize size = strcspn (line, "=");
+  const char *value = line + size + (line[size] == '=');
+  g_autofree char *key = line[size] == '=' ? dscore_ini_strip (line, size) : g_strdup ("");
   const DscoreIniEntry *first;
   if (*key == '\0')
     g_ptr_array_add (self->problems, g_strdup_printf ("%s:%u: a setting is written key=value", self->name, number));
@@ -96,7 +97,7 @@ take_setting (Reading *self, const char *line, guint number)
   else
     {
       DscoreIniEntry *entry = g_new (DscoreIniEntry, 1);
-      entry->value = dscore_ini_strip (equals + 1, strlen (equals + 1));
+      entry->value = dscore_ini_strip (value, strlen (value));
       entry->key = g_steal_pointer (&key);
       entry->line = number;
       g_ptr_array_add (self->entries, entry);

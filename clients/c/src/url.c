@@ -74,8 +74,11 @@ read_url (DscoreUrl *self, const char *text)
 DscoreUrl *
 dscore_url_parse (const char *text)
 {
-  g_autoptr (DscoreUrl) self = g_new0 (DscoreUrl, 1);
-  return read_url (self, text) ? g_steal_pointer (&self) : NULL;
+  DscoreUrl *self = g_new0 (DscoreUrl, 1);
+  if (read_url (self, text))
+    return self;
+  dscore_url_free (self);
+  return NULL;
 }
 
 void
