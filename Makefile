@@ -32,7 +32,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c c check-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions soak fuzz compliance compliance-api compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c c check-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -125,9 +125,13 @@ bench-instructions: setup ## instructions of the hot paths against benches/instr
 fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each; one target: ARGS=frame
 	@PYTHON="$(PYTHON)" scripts/tools
 	scripts/fuzz $(FUZZ_SECONDS) $(ARGS)
+	@[ -n "$(ARGS)" ] || scripts/fuzz-c $(FUZZ_SECONDS)
 
 compliance: setup ## Autobahn's cases 1-7, 9 and 10 against a real echo server (tests/compliance/README.md)
 	$(PY) -m tests.compliance $(ARGS)
+
+compliance-c: setup c ## the same cases against the C client, by Autobahn's fuzzing server
+	$(PY) -m tests.compliance.client build/c $(ARGS)
 
 compliance-api: setup $(SCHEMATHESIS) ## Schemathesis over the operator API, with and without a token (tests/compliance/README.md)
 	$(PY) tests/compliance/api.py $(ARGS)

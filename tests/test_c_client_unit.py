@@ -1,6 +1,7 @@
 """The C client's own unit tests, as part of the suite."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,15 @@ def test_the_library_exports_what_its_headers_name_and_no_more(c_build: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     listed = Path(__file__).parent.parent / "clients" / "c" / "src" / "dscore.symbols"
     assert sorted(done.stdout.split()) == listed.read_text().split()
+
+
+def test_autobahn_s_cases_are_strict_passes(c_build: Path) -> None:
+    """All of 1-7, 9 and 10, with Autobahn as the server."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.compliance.client", str(c_build)],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
