@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import pytest
 
+import fake_server
 from serving import clean_environment
 from waiting import wait_until
 
@@ -28,8 +29,10 @@ BUILD = Path(os.environ.get("DSCORE_C_BUILD", ROOT / "build" / "c"))
 """Another one has sanitizers in it: scripts/check-c."""
 WRAPPER = os.environ.get("DSCORE_C_WRAPPER", "").split()
 """What the processes run under: valgrind."""
+SECONDS = 90.0 if WRAPPER else 15.0
+if WRAPPER:
+    fake_server.SECONDS = SECONDS
 FINDINGS = ("Sanitizer:", "runtime error:", "ERROR SUMMARY: ", "CRITICAL **")
-SECONDS = 15.0
 
 Event = dict[str, Any]
 
