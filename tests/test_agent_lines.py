@@ -76,5 +76,13 @@ def test_arguments_that_do_not_fit_still_make_a_line() -> None:
     assert event_of(record)["event"] == "%d"
 
 
+@pytest.mark.parametrize("name", ["urllib3", "dscore.agent.picows"])
+def test_attributes_of_other_libraries_records_are_left_alone(name: str) -> None:
+    extra = {"event": object(), "fields": ["a"], "msg": "said"}
+    event = event_of(logging.makeLogRecord({"name": name, "levelno": 30, **extra}))
+    assert list(event) == ["timestamp", "level", "logger", "event"]
+    assert event["event"] == "said"
+
+
 def test_a_moment_is_utc_to_the_millisecond() -> None:
     assert moment(1_700_000_000.9996) == "2023-11-14T22:13:20.999Z"

@@ -104,6 +104,22 @@ def test_a_reader_that_comes_late_gets_whole_lines(
     assert events(got) == ["z" * 3000] * 50
 
 
+def test_a_record_that_cannot_be_written_raises_nothing_and_is_counted(
+    make: Make, tmp_path: Path
+) -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise RuntimeError("broken")
+
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        output = make(file.fileno())
+        output.handle(logging.makeLogRecord({"name": "x", "levelno": 40, "msg": Broken()}))
+        say(output, "after")
+        assert output.wait_until_written(DEADLINE)
+    assert events(path.read_bytes()) == ["log_lines_lost", "after"]
+
+
 def test_a_reader_that_has_gone_ends_nothing(make: Make, pipe: tuple[int, int]) -> None:
     read, write = pipe
     os.close(read)

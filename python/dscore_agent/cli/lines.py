@@ -26,9 +26,13 @@ def event_of(record: logging.LogRecord) -> dict[str, Any]:
         "timestamp": moment(record.created),
         "level": _LEVELS.get(record.levelno, "error"),
         "logger": record.name,
-        "event": getattr(record, "event", None) or _message(record),
-        **getattr(record, "fields", {}),
     }
+    fields = getattr(record, "fields", None)
+    # The name, too: records of other libraries may have attributes that are called so.
+    if record.name.startswith("dscore.agent") and isinstance(fields, dict):
+        event |= {"event": getattr(record, "event", ""), **fields}
+    else:
+        event["event"] = _message(record)
     if record.exc_info and record.exc_info[1] is not None:
         event["exception"] = "".join(traceback.format_exception(record.exc_info[1])).rstrip("\n")
     return event

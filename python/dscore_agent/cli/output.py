@@ -48,9 +48,12 @@ class Output(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Takes a record."""
-        line = self._render(event_of(record))
+        try:
+            line = self._render(event_of(record))
+        except Exception:  # A broken __str__ in a record of another library.
+            line = b""
         with self._changed:
-            if self._queued + len(line) > MAX_QUEUED:
+            if not line or self._queued + len(line) > MAX_QUEUED:
                 self._lost += 1
                 return
             self._lines.append(line)
