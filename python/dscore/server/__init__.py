@@ -1,10 +1,11 @@
 """The server: what a program, the pages and the command line talk to, and the parts that decide.
 
 Everything runs on one event loop. The parts, in the order a connection meets them: `dispatch` (each
-event to its part), `onlookers` (a Socket.IO page that says nothing), `introductions` (may it come
-in), `welcome` (it does), `conversations` (what it says), `outgoing` and `requests` (what it is
-told and asked), `timers` (how long it may be away), `terminations` and `draining` (how it ends);
-`watchers` hear of it all, `recorder` and `keeping` write it down, and `context` is what they share.
+event to its part), `onlookers` (a Socket.IO page that says nothing), `introductions` and
+`authenticator` (may it come in), `welcome` (it does), `conversations` (what it says), `outgoing`
+and `requests` (what it is told and asked), `timers` (how long it may be away), `terminations` and
+`draining` (how it ends); `watchers` hear of it all, `recorder` and `keeping` write it down, and
+`context` is what they share.
 `parts` wires them, `roster` is what programs do with agents, `server` owns them all. Few of them
 ask which dialect a connection speaks: the core makes the same messages of both.
 """

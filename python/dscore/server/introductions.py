@@ -16,9 +16,9 @@ from dscore.messages import (
     timestamp,
 )
 from dscore.policy import Candidate
-from dscore.policy.admission import has_token
+from dscore.server.authenticator import Authenticator
 from dscore.server.context import GATE_REASONS, Context
-from dscore.server.hooks import Hook, TooLateError
+from dscore.server.hooks import TooLateError
 from dscore.server.onlookers import read_auth
 from dscore.server.welcome import Welcome
 from dscore.server.wrong_tokens import Where
@@ -41,8 +41,9 @@ _log = get_logger("dscore.admission")
 class Introductions:
     """Everything until a connection is somebody: the gate, tokens, the policy's authenticate."""
 
-    def __init__(self, context: Context, welcome: Welcome) -> None:
+    def __init__(self, context: Context, authenticator: Authenticator, welcome: Welcome) -> None:
         self._context = context
+        self._authenticator = authenticator
         self._welcome = welcome
         self._judged: set[int] = set()
         """Connections whose token an async authenticate looks at, or that are answered late."""
@@ -85,9 +86,8 @@ class Introductions:
         Args:
             shown: by an unauthenticated connection. None: it was let in before, and wants to watch.
         """
-        context = self._context
-        required, hook = context.config.auth.required, context.hooks.authenticate
-        if not required and hook is None:
+        authenticator = self._authenticator
+        if not authenticator.is_needed:
             self._let_in(conn, message, kind, now)
             return
         if conn in self._judged:
@@ -95,31 +95,12 @@ class Introductions:
             self._refuse(conn, Refusal("forbidden", "an earlier watch is still looked at", kind))
             return
         candidate = _candidate(message, kind, ip, shown)
-        if not has_token(
-            candidate,
-            required=required,
-            agents=context.agent_tokens,
-            operators=context.operator_tokens,
-        ):
+        if not authenticator.has_token(candidate):
             cause = NO_TOKEN if candidate.token is None else ""
             self._turn_away(conn, candidate, cause=cause)
-        elif hook is None:
+        elif not authenticator.asks:
             self._let_in(conn, message, kind, now)
-        else:
-            self._ask(hook, conn, message, candidate)
-
-    def _ask(
-        self,
-        authenticate: Hook,
-        conn: int,
-        message: IntroductionMessage,
-        candidate: Candidate,
-    ) -> None:
-        context = self._context
-        judged = partial(self._answered, conn, message, candidate)
-        # The core's own clocks stand still meanwhile.
-        patience = context.config.auth.timeout
-        if context.hooks.ask(authenticate, (candidate,), judged, context.clock, patience):
+        elif authenticator.ask(candidate, partial(self._answered, conn, message, candidate)):
             self._judged.add(conn)
 
     def _answered(

@@ -14,7 +14,7 @@ import orjson
 from dscore.messages import MAX_TOKEN, WatchFilter
 from dscore.peer_json import loads
 from dscore.policy import Candidate
-from dscore.policy.admission import has_token
+from dscore.server.authenticator import Authenticator
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 
@@ -28,8 +28,9 @@ MAX_AUTH = 4096
 class Onlookers:
     """Knows of every CONNECT; decides nothing that `policy.admission` does not."""
 
-    def __init__(self, context: Context, watchers: Watchers) -> None:
+    def __init__(self, context: Context, authenticator: Authenticator, watchers: Watchers) -> None:
         self._context = context
+        self._authenticator = authenticator
         self._watchers = watchers
 
     def connected(self, event: "Connected", now: int) -> None:
@@ -45,7 +46,7 @@ class Onlookers:
             fleet.show_token(conn, token, is_wrong=is_wrong)
             if is_wrong:
                 context.wrong_tokens.note("connect", fleet.ip(conn), conn_id=conn)
-        if auth and context.hooks.authenticate is not None:
+        if auth and self._authenticator.asks:
             fleet.show_auth(conn, event.auth)
         shown = self._shown(conn)
         if shown is not None and context.config.socketio.watch_on_connect and self._may_watch(conn):
@@ -65,7 +66,6 @@ class Onlookers:
 
     def _judge(self, conn: int, shown: "Unauthenticated") -> None:
         """Makes it a watcher if it may be one. If not, it has not asked: nothing is said."""
-        context, hook = self._context, self._context.hooks.authenticate
         candidate = Candidate(
             role="operator",
             agent_id="",
@@ -75,20 +75,12 @@ class Onlookers:
             reconnection=False,
             auth=read_auth(shown.auth),
         )
-        allowed = has_token(
-            candidate,
-            required=context.config.auth.required,
-            agents=context.agent_tokens,
-            operators=context.operator_tokens,
-        )
-        if not allowed:
+        if not self._authenticator.has_token(candidate):
             return
-        if hook is None:
-            self._watch(conn)
+        if self._authenticator.asks:
+            self._authenticator.ask(candidate, partial(self._answered, conn))
         else:
-            judged = partial(self._answered, conn)
-            patience = context.config.auth.timeout
-            context.hooks.ask(hook, (candidate,), judged, context.clock, patience)
+            self._watch(conn)
 
     def _answered(self, conn: int, allowed: bool, error: BaseException | None) -> None:
         # Meanwhile it may have gone, introduced itself, or been sent away.

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from dscore.auth import has_operators
+from dscore.server.authenticator import Authenticator
 from dscore.server.backlog import Backlog
 from dscore.server.context import Context
 from dscore.server.conversations import Conversations
@@ -84,24 +85,20 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
     loop = asyncio.get_running_loop()
     timers = Timers(context, watchers, loop)
     welcome = Welcome(context, watchers)
-    introductions = Introductions(context, welcome)
+    authenticator = Authenticator(context)
+    introductions = Introductions(context, authenticator, welcome)
     dispatch = Dispatch(
         context,
         core,
         introductions=introductions,
         conversations=Conversations(context, introductions, welcome, watchers),
-        onlookers=Onlookers(context, watchers),
+        onlookers=Onlookers(context, authenticator, watchers),
         terminations=terminations,
         requests=requests,
         watchers=watchers,
         timers=timers,
         bridge=bridge,
     )
-    urgent = frozenset({core.HttpRequest, core.HttpGone, core.Drained})
-    # As much as may be ahead of it in the core.
-    most_bytes = context.config.limits.input_bytes // 4
-    backlog = Backlog(context.pool, loop, dispatch.batch, urgent, most_bytes=most_bytes)
-    lag = LoopLag(loop)
     return Parts(
         context=context,
         pages=pages,
@@ -112,9 +109,18 @@ def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
         outgoing=Outgoing(context, watchers),
         timers=timers,
         watchers=watchers,
-        backlog=backlog,
-        loop_lag=lag,
+        backlog=_backlog(context, core, dispatch, loop),
+        loop_lag=LoopLag(loop),
     )
+
+
+def _backlog(
+    context: Context, core: ModuleType, dispatch: Dispatch, loop: asyncio.AbstractEventLoop
+) -> Backlog:
+    urgent = frozenset({core.HttpRequest, core.HttpGone, core.Drained})
+    # As much as may be ahead of it in the core.
+    most_bytes = context.config.limits.input_bytes // 4
+    return Backlog(context.pool, loop, dispatch.batch, urgent, most_bytes=most_bytes)
 
 
 def _pages(context: Context, app: "App | None") -> "Gate":

@@ -1,0 +1,50 @@
+"""Authenticates candidates: by the tokens of the configuration, then by the policy's hook.
+
+Introductions ask it, and Socket.IO connections that watch from their CONNECT on.
+"""
+
+from typing import TYPE_CHECKING
+
+from dscore.policy.admission import has_token
+from dscore.server.context import Context
+
+if TYPE_CHECKING:
+    from dscore.policy import Candidate
+    from dscore.server.hooks import Then
+
+
+class Authenticator:
+    """By the present settings: a reload changes them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._hook = context.hooks.authenticate
+        self.asks = self._hook is not None
+        """Whether the policy overrides `authenticate`."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether a candidate may be refused at all."""
+        return self.asks or self._context.config.auth.required
+
+    def has_token(self, candidate: "Candidate") -> bool:
+        """Whether the configuration's tokens accept a candidate."""
+        context = self._context
+        return has_token(
+            candidate,
+            required=context.config.auth.required,
+            agents=context.agent_tokens,
+            operators=context.operator_tokens,
+        )
+
+    def ask(self, candidate: "Candidate", then: "Then") -> bool:
+        """Asks the policy's `authenticate`: `Hooks.ask`, for as long as `auth.timeout`. The core's
+        own deadline stands still meanwhile.
+
+        Returns:
+            Whether the answer is still to come.
+        """
+        assert self._hook is not None
+        context = self._context
+        timeout = context.config.auth.timeout
+        return context.hooks.ask(self._hook, (candidate,), then, context.clock, timeout)
