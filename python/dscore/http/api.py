@@ -20,7 +20,7 @@ from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.audit import MAX_TEXT, AuditOf
 from dscore.http.gate import API
 from dscore.http.pagination import MAX_LIMIT, CursorError, Query, Sort, page, parse_labels
-from dscore.http.ports import AgentView, DrainReportView, Fleet
+from dscore.http.ports import AgentView, Fleet
 from dscore.http.serialize import (
     agent_document,
     count_agents,
@@ -29,6 +29,7 @@ from dscore.http.serialize import (
 )
 from dscore.http.strict import Plain, StrictRoute
 from dscore.messages import Dialect, ReasonCode, Status
+from dscore.policy.drain import DrainReport
 from dscore.policy.liveness import State
 
 MAX_WAIT = 300.0
@@ -231,9 +232,9 @@ def _server(fleet: Fleet, page_at: str) -> APIRouter:
 
 def _drain(fleet: Fleet) -> APIRouter:
     routes = APIRouter(tags=["server"], route_class=StrictRoute)
-    running: set[asyncio.Task[DrainReportView]] = set()  # else they may be collected
+    running: set[asyncio.Task[DrainReport]] = set()  # else they may be collected
 
-    def settled(task: asyncio.Task[DrainReportView]) -> None:
+    def settled(task: asyncio.Task[DrainReport]) -> None:
         running.discard(task)
         if not task.cancelled():
             task.exception()  # the fleet has logged it: once is enough

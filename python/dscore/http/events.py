@@ -14,10 +14,11 @@ from dscore.explain import CONTEXT, clock, sentence
 from dscore.http import models
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.pagination import FOREIGN_CURSOR, MAX_LIMIT
-from dscore.http.ports import EntryView, Fleet
+from dscore.http.ports import Fleet
 from dscore.http.serialize import agent_document, entry_document
 from dscore.http.strict import Plain, StrictRoute
 from dscore.log import get_logger
+from dscore.store import Entry
 
 MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 """What reading an entry raises that is not as it was written."""
@@ -68,7 +69,7 @@ def router(fleet: Fleet) -> APIRouter:
     return routes
 
 
-def _told(entries: Iterable[EntryView]) -> Iterator[dict[str, Any]]:
+def _told(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
     """The entries as they are shown. One in which something is missing is left out: the file may
     have been edited."""
     for entry in entries:

@@ -5,10 +5,11 @@ from typing import Any, Final, get_args
 import orjson
 
 from dscore.explain import describe
-from dscore.http.ports import AgentView, DrainStatusView, EntryView, Fleet, StoreHealthView
+from dscore.http.ports import AgentView, Fleet
 from dscore.messages import timestamp
-from dscore.policy.drain import OutcomeName
+from dscore.policy.drain import DrainStatus, OutcomeName
 from dscore.policy.liveness import ONLINE_STATES
+from dscore.store import Entry, StoreHealth
 
 OUTCOMES: Final[tuple[str, ...]] = (*get_args(OutcomeName), "pending")
 COUNTS: Final = (*OUTCOMES, "incomplete")
@@ -32,7 +33,7 @@ def agent_document(agent: AgentView) -> dict[str, Any]:
     }
 
 
-def drain_document(status: DrainStatusView | None) -> dict[str, Any]:
+def drain_document(status: DrainStatus | None) -> dict[str, Any]:
     """A drain; without one, state "idle" and zeros."""
     if status is None:
         document: dict[str, Any] = {"state": "idle", "intent": None, "started_at": None, "total": 0}
@@ -49,7 +50,7 @@ def drain_document(status: DrainStatusView | None) -> dict[str, Any]:
     return document
 
 
-def entry_document(entry: EntryView) -> dict[str, Any]:
+def entry_document(entry: Entry) -> dict[str, Any]:
     """An entry of an agent's timeline."""
     data = orjson.loads(entry.data)
     return {
@@ -61,7 +62,7 @@ def entry_document(entry: EntryView) -> dict[str, Any]:
     }
 
 
-def store_document(health: StoreHealthView) -> dict[str, Any]:
+def store_document(health: StoreHealth) -> dict[str, Any]:
     """Whether what is kept gets to where it outlives the process."""
     return {
         "status": "ok" if health.is_ok else "failing",
