@@ -287,7 +287,7 @@ def test_it_comes_back_for_ever(serving: Serving, browser: Browser) -> None:
 
 @in_a_browser
 def test_maintenance_leaves_it_there_and_says_how_it_is(serving: Serving, browser: Browser) -> None:
-    """It threw its operator out, and showed everybody as online and green while nobody was."""
+    """It threw its operator out, and showed every agent as online and green while none was."""
     with introduce(serving, "cam-1"):
         browser.open(serving.url)
         browser.wait_for_text("#agents", "cam-1")
