@@ -13,7 +13,7 @@ use std::hint::black_box;
 use dscore_benches::{ask, per_item, timed};
 use dscore_proto::connection::{Connection, Role};
 use dscore_reactor::broadcast::TerminateFrame;
-use dscore_reactor::dialect::Form;
+use dscore_reactor::form::Form;
 use uuid::Uuid;
 
 const AGENTS: usize = 18_000;

@@ -16,7 +16,7 @@ use dscore_proto::agent;
 use dscore_proto::connection::{Connection, Event, Limits, Role};
 use dscore_proto::mask::apply_mask;
 use dscore_reactor::broadcast::TerminateFrame;
-use dscore_reactor::dialect::Form;
+use dscore_reactor::form::Form;
 use dscore_reactor::outbox::Outbox;
 use dscore_wheel::{Key, Wheel};
 use uuid::Uuid;

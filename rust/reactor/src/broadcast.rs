@@ -12,12 +12,11 @@ use dscore_traffic::command::TerminateAll;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
+use crate::agent::termination::Termination;
 use crate::context::Context;
 use crate::conversation::Conversation;
-use crate::dialect::Form;
+use crate::form::Form;
 use crate::peer::{Peer, Stage};
-use crate::session::Who;
-use crate::termination::Termination;
 
 /// Peers met in one turn: some milliseconds' work, so that nobody else waits longer.
 pub(crate) const SLICE: usize = 512;
@@ -86,7 +85,7 @@ impl Walk {
             }
             (Task::Terminate { .. }, Stage::Http(_)) | (_, Stage::Probe(_)) => {}
             (Task::Close { closing, .. }, Stage::Conversation(conversation))
-                if closing.spare_watchers && conversation.session.only_watches() => {}
+                if closing.spare_watchers && conversation.identity.only_watches() => {}
             (Task::Close { closing, of }, Stage::Conversation(conversation)) => {
                 let slot = closing.spread_ms * self.met.min(*of) / *of;
                 self.met += 1;
@@ -105,10 +104,10 @@ fn terminate_in_drain(
     began_ms: u64,
     cx: &mut Context,
 ) {
-    if !matches!(conversation.session.who, Who::Agent(_)) || !conversation.is_open() {
+    if !conversation.identity.is_agent() || !conversation.is_open() {
         return;
     }
-    let notice = conversation.session.notice_only;
+    let notice = conversation.identity.notice_only;
     let deadline = began_ms
         + if notice {
             order.notice_ms
@@ -136,10 +135,10 @@ pub(crate) fn send_terminate(
     cx: &mut Context,
 ) {
     let request = termination.request;
-    let terminations = conversation.session.terminations.get_or_insert_default();
+    let terminations = conversation.identity.terminations.get_or_insert_default();
     if terminations.add(conn, termination, cx) {
         cx.stats.terminates_total += 1;
-        cx.send_frame(frame.fill(conversation.session.dialect.form(), request));
+        cx.send_frame(frame.fill(conversation.dialect.form(), request));
     }
 }
 

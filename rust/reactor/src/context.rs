@@ -9,8 +9,8 @@ use dscore_traffic::ConnId;
 use dscore_traffic::command::ServingState;
 use dscore_traffic::event::Event;
 
-use crate::dialect::Form;
 use crate::engineio_request::SessionRequest;
+use crate::form::Form;
 use crate::pace::Pace;
 use crate::pacer::{Pacer, Turn};
 use crate::places::Places;

@@ -5,7 +5,7 @@ use dscore_traffic::command::Response;
 use dscore_traffic::event::HttpRequest;
 use dscore_traffic::{ConnId, Endpoint};
 
-use crate::sid::Sid;
+use crate::dialect::sid::Sid;
 use crate::stats::Stats;
 
 /// Something for a session, in the order it came.

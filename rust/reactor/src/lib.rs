@@ -12,16 +12,15 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
-mod agents;
+mod agent;
 pub mod broadcast;
 mod claim;
 mod clock;
 mod context;
 mod conversation;
-pub mod dialect;
-mod end;
-mod engine_io;
+mod dialect;
 mod engineio_request;
+pub mod form;
 mod handle;
 mod http;
 pub mod outbox;
@@ -34,17 +33,12 @@ mod pool;
 mod probe;
 mod queue;
 mod reactor;
-mod session;
 pub mod settings;
-mod sid;
-mod socket_io;
 mod stats;
 mod sys;
 pub mod table;
-mod termination;
 #[cfg(test)]
 mod testing;
-mod transport;
 mod yielding;
 
 pub use pool::ReactorPool;

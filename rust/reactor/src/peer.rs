@@ -19,13 +19,13 @@ use dscore_wheel::Key;
 
 use crate::context::Context;
 use crate::conversation::Conversation;
+use crate::conversation::transport::Transport;
 use crate::engineio_request::SessionRequest;
 use crate::http::{Became, HttpPeer};
 use crate::output::Output;
 use crate::places::Standing;
 use crate::probe::{Phase, Probe};
 use crate::sys::{Received, Socket};
-use crate::transport::Transport;
 
 /// Everything a reactor knows of one socket. Small: ten thousands of them idle.
 #[derive(Debug)]
@@ -197,7 +197,7 @@ impl Peer {
     ) {
         // A client that hears us in one piece with the answer to its upgrade may not be listening yet.
         self.is_extra &= turned_away.is_some();
-        let is_early = websocket.session.dialect.speaks_first() && turned_away.is_none();
+        let is_early = websocket.dialect.speaks_first() && turned_away.is_none();
         if !is_early {
             websocket.greet(conn, turned_away, cx);
         }

@@ -1,6 +1,7 @@
 //! How a connection is closed, and how one was.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use dscore_proto::close::CloseCode;
 
@@ -40,6 +41,29 @@ impl CloseFrame {
         }
     }
 
+    /// The peer broke the rules of its dialect.
+    pub fn violation(what: &(impl Display + ?Sized)) -> Self {
+        Self::new(
+            CloseCode::PROTOCOL_ERROR,
+            what.to_string(),
+            "protocol_error",
+        )
+    }
+
+    /// Binary data came where text is due.
+    pub fn text_only() -> Self {
+        Self::new(
+            CloseCode::UNSUPPORTED,
+            "text messages only",
+            "protocol_error",
+        )
+    }
+
+    /// Whether the peer broke the rules of its dialect.
+    pub fn is_violation(&self) -> bool {
+        self.code == CloseCode::PROTOCOL_ERROR
+    }
+
     /// Whether a client is not to come back by itself after it (PROTOCOL.md §6). Of the many reasons for 1008 only these
     /// two: the others are over when the client begins anew.
     pub fn is_for_good(&self) -> bool {
@@ -64,7 +88,7 @@ impl CloseFrame {
 }
 
 /// How a WebSocket ended.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct CloseInfo {
     /// The close code that counts: 1005 for none given, 1006 for no close frame at all.
     pub code: u16,

@@ -1,27 +1,24 @@
 //! What comes in: frames of a WebSocket, or packets in the body of a request, and what each leads to.
 
 use dscore_proto::ProtocolError;
-use dscore_proto::connection::{Event as Incoming, MAX_LEFTOVER};
-use dscore_proto::engineio::{self, Packet};
+use dscore_proto::connection::MAX_LEFTOVER;
+use dscore_proto::engineio;
 use dscore_traffic::ConnId;
 use dscore_traffic::close::{CloseFrame, CloseInfo};
 
 use super::Conversation;
-use crate::agents;
+use super::hearing::Hearing;
+use super::transport::Transport;
 use crate::context::Context;
-use crate::dialect;
-use crate::engine_io;
 use crate::engineio_request::SessionRequest;
-use crate::session::{Session, Verdict, Who};
-use crate::transport::Transport;
 
 /// Packets of one request dealt with at a time: a body may hold half a million, and others wait.
-const MOST_PACKETS: usize = 1024;
+const MAX_PACKETS: usize = 1024;
 
 impl Conversation {
     /// Acts on `input`, after what was kept of earlier input.
     pub(crate) fn on_data(&mut self, conn: ConnId, input: &mut [u8], cx: &mut Context) {
-        if self.session.dialect.speaks_first() && !input.is_empty() {
+        if self.dialect.speaks_first() && !input.is_empty() {
             self.greet(conn, None, cx);
         }
         // Nearly always nothing was kept, and messages are read where they lie.
@@ -41,7 +38,7 @@ impl Conversation {
     /// Takes messages out of `input` until it is used up or an introduction must be answered first.
     fn consume(&mut self, conn: ConnId, input: &mut [u8], cx: &mut Context) -> usize {
         let mut at = 0;
-        let mut packets = 0..MOST_PACKETS;
+        let mut packets = 0..MAX_PACKETS;
         while self.wants_read() {
             if self.transport.has_unread() && packets.next().is_none() {
                 cx.requests.push_back(SessionRequest::GoOn(conn));
@@ -72,10 +69,17 @@ impl Conversation {
         let (limits, before) = (cx.settings.messages, cx.out.len());
         match connection.poll_event(input, at, &limits, &mut cx.out) {
             Ok(None) => return false,
-            Ok(Some(event)) => match on_event(&mut self.session, conn, event, cx) {
-                Ok(verdict) => self.obey(verdict, cx),
-                Err(info) => _ = self.end(info, cx),
-            },
+            Ok(Some(incoming)) => {
+                let mut hearing = Hearing {
+                    conn,
+                    dialect: &mut self.dialect,
+                    identity: &mut self.identity,
+                    delivery: &mut self.delivery,
+                    rtt_us: &mut self.rtt_us,
+                };
+                let result = hearing.on_incoming(incoming, cx);
+                self.obey(result, cx);
+            }
             Err(violation) => self.fail(conn, violation, before, cx),
         }
         true
@@ -90,40 +94,22 @@ impl Conversation {
         let Some(mut push) = polling.push.take() else {
             return false;
         };
-        let verdict = match engineio::next_packet(&push.body, &mut push.at, push.format) {
+        let result = match engineio::next_packet(&push.body, &mut push.at, push.format) {
             _ if !is_open => None,
             Ok(None) => None,
-            // A WebSocket is closed for it; whoever polls is told (PROTOCOL.md §10).
-            Ok(Some(Packet::Binary(_))) if self.session.wants_no_binary() => {
-                Some(agents::refuse_binary(&mut self.session, cx))
-            }
-            Ok(Some(packet)) => {
-                cx.stats.messages_received_total += 1;
-                Some(engine_io::on_packet(&mut self.session, conn, &packet, cx))
-            }
-            Err(error) => Some(Verdict::violation(&error)),
+            Ok(Some(packet)) => Some(self.hearing(conn).on_packet(packet, cx)),
+            Err(error) => Some(Err(CloseFrame::violation(&error).into())),
         };
-        push.is_bad |= verdict.as_ref().is_some_and(Verdict::is_violation);
-        if verdict.is_none() || push.is_bad {
+        push.is_bad |= matches!(&result, Some(Err(stop)) if stop.is_violation());
+        if result.is_none() || push.is_bad {
             push.at = push.body.len();
         }
-        let goes_on = verdict.is_some();
+        let goes_on = result.is_some();
         if let Transport::Polling(polling) = &mut self.transport {
             polling.push = Some(push);
         }
-        self.obey(verdict.unwrap_or(Verdict::Go), cx);
+        self.obey(result.unwrap_or(Ok(())), cx);
         goes_on
-    }
-
-    pub(super) fn obey(&mut self, verdict: Verdict, cx: &mut Context) {
-        match verdict {
-            Verdict::Go => {}
-            Verdict::Close(close_frame) => self.close(&close_frame, cx),
-            Verdict::Left => {
-                self.transport.leave(&mut cx.out);
-                self.end(CloseInfo::by_peer(None, ""), cx);
-            }
-        }
     }
 
     /// The peer broke the protocol; the close frame that says so begins at `from` in the output.
@@ -131,38 +117,13 @@ impl Conversation {
         cx.stats.protocol_errors_total += 1;
         let (code, reason) = (violation.close_code(), violation.to_string());
         let close_frame = CloseFrame::new(code, reason, "protocol_error");
-        let is_plain = matches!(self.session.who, Who::Plain);
-        let end = self.end(CloseInfo::by_us(&close_frame), cx);
-        end.fail();
+        let is_plain = self.identity.is_plain();
+        let closing = self.end(CloseInfo::by_us(&close_frame), cx);
+        closing.fail();
         // A message that was whole and right is answered before the one that was not ends the connection.
         if is_plain && cx.out.len() > from {
-            end.withhold(cx.out.split_off(from));
+            closing.withhold(cx.out.split_off(from));
             cx.ask_to_settle(conn);
         }
-    }
-}
-
-/// What one event of a WebSocket leads to; `Err` is the peer's close.
-fn on_event(
-    session: &mut Session,
-    conn: ConnId,
-    event: Incoming<'_>,
-    cx: &mut Context,
-) -> Result<Verdict, CloseInfo> {
-    match event {
-        Incoming::Text(text) => {
-            cx.stats.messages_received_total += 1;
-            Ok(dialect::on_text(session, conn, text, cx))
-        }
-        Incoming::Binary(data) => {
-            cx.stats.messages_received_total += 1;
-            Ok(dialect::on_binary(session, conn, data, cx))
-        }
-        Incoming::Ping(_) => Ok(Verdict::Go),
-        Incoming::Pong(payload) => {
-            session.pong(payload, cx);
-            Ok(Verdict::Go)
-        }
-        Incoming::Close { code, reason } => Err(CloseInfo::by_peer(code, reason)),
     }
 }

@@ -2,9 +2,8 @@ use dscore_proto::connection::{Connection, Role};
 use dscore_proto::engineio::Revision;
 
 use super::*;
-use crate::session::Verdict;
+use crate::conversation::transport::{Polling, Waiting};
 use crate::testing::{Bench, CONN, table_rows};
-use crate::transport::Waiting;
 
 const CLOSE: &[u8] = b"\x88\x80\0\0\0\0";
 const UNKNOWN_OPCODE: &[u8] = b"\x83\x80\0\0\0\0";
@@ -69,7 +68,7 @@ fn next(from: &str, column: usize, endpoint: Endpoint) -> &'static str {
 
 #[test]
 fn phases_follow_each_other_as_the_documented_table_says() {
-    let rows = table_rows(include_str!("../conversation.rs"));
+    let rows = table_rows(include_str!("mod.rs"));
     assert_eq!(rows.len(), 4);
     for row in rows {
         for (column, expected) in row.iter().enumerate().skip(1) {
@@ -121,7 +120,7 @@ fn whoever_polls_is_closed_as_soon_as_we_have_closed_it() {
         ("closed", &["1".to_owned()][..])
     );
     let mut peer = polling(&mut bench);
-    peer.obey(Verdict::Left, &mut bench.cx);
+    peer.leave(&mut bench.cx);
     assert_eq!((phase(&peer), bench.said().len()), ("closed", 0));
 }
 

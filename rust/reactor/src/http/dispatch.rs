@@ -11,8 +11,8 @@ use super::answer::Exchange;
 use super::peer::{Asked, HttpPeer, PartialRequest, State, Step};
 use crate::context::Context;
 use crate::dialect::Dialect;
+use crate::dialect::sid::Sid;
 use crate::engineio_request::SessionRequest;
-use crate::sid::Sid;
 
 /// What a header field costs beside its bytes, until its request is answered.
 const FIELD_COST: usize = 64;

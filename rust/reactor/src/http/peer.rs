@@ -182,7 +182,7 @@ impl HttpPeer {
                 Ok(Step::Upgraded(count, websocket)) => {
                     cx.stats.http_connections -= 1;
                     let input = rest.get(count..).unwrap_or_default().to_vec();
-                    let may_watch = websocket.session.is_stranger();
+                    let may_watch = websocket.identity.is_unauthenticated();
                     let turned_away = self.turned_away(may_watch, cx);
                     return Some(Became::WebSocket(Box::new(websocket), input, turned_away));
                 }

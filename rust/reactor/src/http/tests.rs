@@ -6,9 +6,9 @@ use dscore_traffic::event::Ends;
 use dscore_traffic::{ConnId, Endpoint};
 
 use super::peer::{Became, HttpPeer, State};
+use crate::dialect::sid::Sid;
 use crate::engineio_request::SessionRequest;
 use crate::pacer::Turn;
-use crate::sid::Sid;
 use crate::testing::{Bench, CONN, table_rows};
 
 /// What the app answers, and what an Engine.IO session does.

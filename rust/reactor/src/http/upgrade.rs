@@ -12,10 +12,10 @@ use super::answer::Exchange;
 use super::peer::{Asked, HttpPeer, Step};
 use crate::context::Context;
 use crate::conversation::Conversation;
+use crate::conversation::transport::Transport;
 use crate::dialect::Dialect;
+use crate::dialect::sid::Sid;
 use crate::engineio_request::{self, SessionRequest};
-use crate::sid::Sid;
-use crate::transport::Transport;
 
 impl HttpPeer {
     /// The answer to a WebSocket's handshake; one that is bad is refused.

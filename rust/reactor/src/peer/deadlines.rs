@@ -18,7 +18,7 @@ impl Peer {
         if let Stage::Conversation(conversation) = &mut self.stage {
             let held_ms = now_ms - self.held_since;
             self.last_seen += held_ms;
-            conversation.session.postpone(held_ms);
+            conversation.postpone(held_ms);
         }
         self.held_since = now_ms;
     }
@@ -92,7 +92,7 @@ impl Peer {
     pub(super) fn stall_deadline(&self, cx: &Context) -> u64 {
         let patience = match &self.stage {
             Stage::Conversation(conversation) => {
-                let times = conversation.session.dialect.ping_times(&cx.settings);
+                let times = conversation.dialect.ping_times(&cx.settings);
                 times.silence_limit()
             }
             Stage::Http(_) => STALL_MS.min(cx.settings.ping_times().silence_limit()),

@@ -5,11 +5,11 @@ use dscore_traffic::event::Event;
 
 use super::{Peer, Stage};
 use crate::context::Context;
+use crate::conversation::transport::{Polling, Push, Transport, fit_one_poll};
 use crate::dialect::Dialect;
-use crate::engine_io::EngineIo;
+use crate::dialect::engine_io::EngineSession;
 use crate::probe::Probe;
 use crate::sys::Socket;
-use crate::transport::{Polling, Push, Transport, fit_one_poll};
 
 /// How long a poll with packets to fetch is kept, for what is said together is to go out together; and how long a new
 /// WebSocket is given to listen.
@@ -17,9 +17,9 @@ const MOMENT_MS: u64 = 2;
 
 impl Peer {
     /// What is known of an Engine.IO session, if this is one.
-    pub(crate) fn engine_io(&self) -> Option<&EngineIo> {
+    pub(crate) fn engine_io(&self) -> Option<&EngineSession> {
         match &self.stage {
-            Stage::Conversation(conversation) => match &conversation.session.dialect {
+            Stage::Conversation(conversation) => match &conversation.dialect {
                 Dialect::EngineIo(engine) => Some(engine),
                 Dialect::Raw => None,
             },
@@ -33,7 +33,7 @@ impl Peer {
             Stage::Conversation(conversation) => {
                 let engine = self.engine_io();
                 engine.is_some_and(|engine| engine.secret == secret)
-                    && conversation.session.is_introduced()
+                    && conversation.identity.is_introduced()
             }
             Stage::Http(_) | Stage::Probe(_) => false,
         }
@@ -62,7 +62,7 @@ impl Peer {
         let polling = match &mut conversation.transport {
             Transport::Polling(polling) => polling,
             Transport::WebSocket(_) => {
-                let is_news = conversation.session.dialect.plan_greeting();
+                let is_news = conversation.dialect.plan_greeting();
                 return is_news.then_some(now_ms + MOMENT_MS);
             }
         };

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::{Peer, Stage};
 use crate::context::Context;
-use crate::dialect::SharedFrame;
+use crate::form::SharedFrame;
 use crate::output::{Marks, Sending};
 
 impl Peer {
@@ -26,7 +26,7 @@ impl Peer {
     pub(crate) fn send_shared(&mut self, frame: &mut SharedFrame, cx: &mut Context) {
         let form = match &self.stage {
             Stage::Conversation(conversation) if conversation.takes_messages() => {
-                conversation.session.dialect.form()
+                conversation.dialect.form()
             }
             _ => return,
         };

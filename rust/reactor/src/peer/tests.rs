@@ -4,10 +4,10 @@ use dscore_proto::engineio::Revision;
 use dscore_traffic::Endpoint;
 
 use super::*;
+use crate::conversation::transport::{Polling, Waiting};
 use crate::dialect::Dialect;
 use crate::settings::Settings;
 use crate::testing::{Bench, CONN};
-use crate::transport::{Polling, Waiting};
 
 #[test]
 fn whoever_polls_has_the_time_to_do_so_that_it_was_told() {

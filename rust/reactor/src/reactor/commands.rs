@@ -8,15 +8,13 @@ use dscore_traffic::event::{Event, LastSeen, Outcome, OutcomeKind};
 use uuid::Uuid;
 
 use super::Reactor;
+use crate::agent::termination::Termination;
 use crate::broadcast::{Closing, TerminateFrame, Walk, send_terminate};
 use crate::context::Context;
 use crate::conversation::Conversation;
-use crate::dialect::SharedFrame;
+use crate::form::SharedFrame;
 use crate::peer::{Peer, Stage};
 use crate::queue::Order;
-use crate::session::{Verdict, Who};
-use crate::socket_io;
-use crate::termination::Termination;
 
 /// Taken in one turn.
 const BATCH: usize = 1024;
@@ -102,8 +100,8 @@ impl Reactor {
                     .push(self.cx.on_pool_clock(peer.last_seen));
                 last_seen
                     .heartbeat_ms
-                    .push(conversation.session.last_heartbeat);
-                last_seen.rtt_us.push(conversation.session.rtt_us);
+                    .push(conversation.identity.last_heartbeat);
+                last_seen.rtt_us.push(conversation.rtt_us);
             }
         }
         last_seen
@@ -123,9 +121,7 @@ fn apply(command: Command, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
             }
         }
         (Command::SendPacket(packet), Stage::Conversation(conversation)) => {
-            if conversation.is_open() {
-                socket_io::send(&conversation.session, &packet, cx);
-            }
+            conversation.send_packet(&packet, cx);
             if packet.notify {
                 peer.transmit(cx);
                 peer.notify_when_drained(conn, cx);
@@ -175,30 +171,32 @@ fn apply_to_conversation(
             replies,
             notice_only,
         } => {
-            conversation.session.become_agent(agent_id, notice_only, cx);
+            conversation
+                .identity
+                .become_agent(agent_id, notice_only, cx);
             conversation.stay();
             send_all(conversation, &replies, cx);
             conversation.handle_early(conn, cx);
         }
         Command::AcceptWatcher { replies } => {
-            conversation.session.become_watcher(cx);
+            conversation.identity.become_watcher(cx);
             conversation.stay();
             send_all(conversation, &replies, cx);
             conversation.handle_early(conn, cx);
         }
         Command::LiftDeadline => {
-            conversation.session.lift_deadline();
+            conversation.identity.lift_deadline();
             conversation.stay();
         }
         Command::Refuse { frame } => {
-            conversation.session.stay_stranger();
+            conversation.identity.stay_unauthenticated();
             conversation.send(&frame, cx);
-            if let Verdict::Close(close_frame) = conversation.session.count_error(cx) {
+            if let Err(close_frame) = conversation.identity.count_error(cx) {
                 conversation.close(&close_frame, cx);
             }
         }
         Command::Close(close_frame) => conversation.close(&close_frame, cx),
-        Command::HearNextBeat => conversation.session.hear_next_beat(conn, cx),
+        Command::HearNextBeat => conversation.identity.hear_next_beat(conn, cx),
         Command::Terminate {
             request,
             timeout_ms,
@@ -231,7 +229,7 @@ fn terminate_one(
     reason: &str,
     cx: &mut Context,
 ) {
-    if !conversation.is_open() || !matches!(conversation.session.who, Who::Agent(_)) {
+    if !conversation.is_open() || !conversation.identity.is_agent() {
         cannot_terminate(
             conn,
             termination.request,

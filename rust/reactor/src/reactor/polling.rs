@@ -14,11 +14,11 @@ use super::Reactor;
 use super::commands::after_response;
 use crate::context::Context;
 use crate::conversation::Conversation;
+use crate::conversation::transport::{Polling, Push, Transport, Waiting, payload};
 use crate::dialect::Dialect;
 use crate::engineio_request::{answer, refusal};
 use crate::http::bearer;
 use crate::peer::{Peer, Stage};
-use crate::transport::{Polling, Push, Transport, Waiting, payload};
 
 /// Seconds that whoever is turned away is asked to wait: as long as after a close 1013 (PROTOCOL.md §7).
 const RETRY_AFTER: &[u8] = b"10";

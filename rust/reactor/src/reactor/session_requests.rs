@@ -19,10 +19,10 @@ use dscore_traffic::{ConnId, Endpoint};
 
 use super::Reactor;
 use super::commands::resume;
+use crate::conversation::transport::Waiting;
+use crate::dialect::sid::Sid;
 use crate::engineio_request::{Fields, SessionRequest, answer, refusal};
 use crate::http::cors::{cross_origin, preflight};
-use crate::sid::Sid;
-use crate::transport::Waiting;
 
 /// Taken in one turn. An answer brings on the next request of those that were sent ahead of it.
 const BATCH: usize = 256;

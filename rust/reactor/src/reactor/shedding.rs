@@ -88,7 +88,7 @@ impl Reactor {
     /// Whether its input is that of an agent or a watcher that was let in: said on a WebSocket, or coming in a request.
     fn is_of_introduced(&self, peer: &Peer) -> bool {
         match &peer.stage {
-            Stage::Conversation(conversation) => conversation.session.is_introduced(),
+            Stage::Conversation(conversation) => conversation.identity.is_introduced(),
             Stage::Http(http) => http.session_of_request().is_some_and(|sid| {
                 let session = self.peers.get(sid.conn);
                 session.is_some_and(|session| session.is_introduced_as(sid.secret))

@@ -88,7 +88,7 @@ impl Watched {
         let Stage::Conversation(conversation) = &mut self.peer.stage else {
             panic!("no conversation");
         };
-        conversation.session.stay_stranger();
+        conversation.identity.stay_unauthenticated();
         self.settle();
     }
 

@@ -19,10 +19,10 @@ use uuid::Uuid;
 use crate::context::Context;
 
 /// Requests that may wait on one connection; an operator's further ones fail at once.
-const MOST_WAITING: usize = 16;
+const MAX_WAITING: usize = 16;
 
 /// Bytes kept of an agent's own words: they are kept until the outcome, reported and logged.
-const MOST_WORDS: usize = 1024;
+const MAX_WORDS: usize = 1024;
 
 /// One request.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(crate) struct Terminations {
 impl Terminations {
     /// Takes a request that was just sent. False when too many wait: it ended at once.
     pub(crate) fn add(&mut self, conn: ConnId, termination: Termination, cx: &mut Context) -> bool {
-        if self.waiting.len() >= MOST_WAITING && !termination.drain {
+        if self.waiting.len() >= MAX_WAITING && !termination.drain {
             finish(
                 conn,
                 termination,
@@ -210,7 +210,7 @@ impl Terminations {
 
 /// As much of `words` as is kept, cut at the border of a character.
 fn shortened(words: &str) -> &str {
-    let mut end = words.len().min(MOST_WORDS);
+    let mut end = words.len().min(MAX_WORDS);
     while !words.is_char_boundary(end) {
         end -= 1;
     }

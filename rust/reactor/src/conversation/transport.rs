@@ -9,8 +9,8 @@ use dscore_proto::engineio::{Part, PayloadFormat, PayloadWriter, Revision};
 use dscore_proto::frame::{self, Opcode};
 use dscore_traffic::ConnId;
 
-use crate::engine_io::{self, CLOSE_PACKET};
 use crate::engineio_request::Fields;
+use crate::form::{CLOSE_PACKET, encode_close_packet};
 
 /// What brings the messages.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Transport {
             Self::WebSocket(connection) => connection.send_close(code, reason, out),
             Self::Polling(polling) if polling.state == State::Open => {
                 polling.state = State::Closed;
-                engine_io::end_session(out);
+                encode_close_packet(out);
                 Ok(())
             }
             Self::Polling(_) => Err(UsageError::AlreadyClosing),
@@ -176,7 +176,7 @@ impl Polling {
 }
 
 /// Packets in one answer: some clients refuse more (python-engineio, `max_decode_packets`).
-const MOST_PACKETS: usize = 16;
+const MAX_PACKETS: usize = 16;
 
 /// How many bytes of these frames go into one answer. A part of a frame does not.
 ///
@@ -185,7 +185,7 @@ const MOST_PACKETS: usize = 16;
 pub(crate) fn fit_one_poll(frames: &[u8]) -> usize {
     let mut rest = Frames(frames);
     let mut fitting = 0;
-    for count in 0..MOST_PACKETS {
+    for count in 0..MAX_PACKETS {
         match rest.next() {
             Some((_, CLOSE_PACKET)) if count > 0 => break,
             Some(_) => fitting = frames.len() - rest.0.len(),
@@ -247,6 +247,7 @@ impl<'a> Iterator for Frames<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::form::encode_packet_binary;
 
     fn framed(packets: &[&str]) -> Vec<u8> {
         let mut frames = Vec::new();
@@ -289,8 +290,8 @@ mod tests {
     #[test]
     fn packets_lie_in_an_answer_as_its_revision_has_them() {
         let (mut v3, mut v4) = (framed(&["4é€"]), framed(&["4é€"]));
-        engine_io::encode_binary(b"\x01\x02", Revision::V3, &mut v3);
-        engine_io::encode_binary(b"\x01\x02", Revision::V4, &mut v4);
+        encode_packet_binary(b"\x01\x02", Revision::V3, &mut v3);
+        encode_packet_binary(b"\x01\x02", Revision::V4, &mut v4);
         let text = "text/plain; charset=UTF-8";
         assert_eq!(
             payload(Revision::V4, false, &v4),
