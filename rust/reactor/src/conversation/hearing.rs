@@ -68,8 +68,11 @@ impl Hearing<'_> {
         match incoming {
             Incoming::Text(text) => {
                 cx.stats.messages_received_total += 1;
-                let heard = self.dialect.hear_text(text, &cx.settings, &mut cx.out)?;
-                self.act(heard, cx)
+                match self.dialect.hear_text(text, &cx.settings, &mut cx.out)? {
+                    // Nearly always: not carried through all that else may be heard.
+                    Heard::Text(text) => self.on_text(text, cx),
+                    heard => self.act(heard, cx),
+                }
             }
             Incoming::Binary(data) => {
                 cx.stats.messages_received_total += 1;
@@ -126,6 +129,7 @@ impl Hearing<'_> {
         }
     }
 
+    #[inline]
     fn on_text(&mut self, text: &str, cx: &mut Context) -> Result<(), Stop> {
         if self.identity.is_plain() {
             self.deliver_bare(text.as_bytes(), false, cx);

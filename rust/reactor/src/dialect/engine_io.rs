@@ -71,6 +71,20 @@ impl EngineSession {
         }
     }
 
+    /// One text message of a WebSocket. Not inlined: the messages of the raw dialect come the same way, and are shorter.
+    #[inline(never)]
+    pub(super) fn hear_text<'a>(
+        &mut self,
+        text: &'a str,
+        settings: &Settings,
+        out: &mut Vec<u8>,
+    ) -> Result<Heard<'a>, CloseFrame> {
+        match Packet::from_text(text, self.revision) {
+            Ok(packet) => self.hear(packet, settings, out),
+            Err(error) => Err(CloseFrame::violation(&error)),
+        }
+    }
+
     /// One packet.
     pub(super) fn hear<'a>(
         &mut self,

@@ -57,6 +57,7 @@ impl Dialect {
     ///
     /// # Errors
     /// The close frame for a peer that broke the rules.
+    #[inline]
     pub(crate) fn hear_text<'a>(
         &mut self,
         text: &'a str,
@@ -65,10 +66,7 @@ impl Dialect {
     ) -> Result<Heard<'a>, CloseFrame> {
         match self {
             Self::Raw => Ok(Heard::Text(text)),
-            Self::EngineIo(engine) => match Packet::from_text(text, engine.revision) {
-                Ok(packet) => engine.hear(packet, settings, out),
-                Err(error) => Err(CloseFrame::violation(&error)),
-            },
+            Self::EngineIo(engine) => engine.hear_text(text, settings, out),
         }
     }
 
