@@ -118,10 +118,10 @@ fn one_that_broke_the_protocol_costs_nothing_more() {
 fn what_was_kept_behind_an_introduction_goes_with_the_close() {
     let mut server = Server::start(patient());
     let mut client = Client::open(server.address(), "/ws");
-    let behind = format!(r#"{{"type":"x","p":"{}"}}"#, "p".repeat(60_000));
+    let behind = format!(r#"{{"type":"x","p":"{}"}}"#, "p".repeat(20_000));
     client.send_together(&[r#"{"type":"app_ready","instance_id":"a"}"#, &behind]);
     server.introduction();
-    server.stats_when("much held", |stats| stats.input_bytes > 50_000);
+    server.stats_when("much held", |stats| stats.input_bytes > 20_000);
     let close_frame = || ReactorCommand::CloseAll {
         close_frame: Box::new(CloseFrame::new(CloseCode::POLICY, "go", "")),
         spread_ms: 0,
