@@ -2,12 +2,12 @@
 //!
 //! A [`ReactorPool`] is a listening socket and N threads. What crosses threads is plain data of `dscore_traffic`:
 //! commands go in, events come out. Inside, each thread runs the loop of `reactor.rs` over the peers in its table; a peer speaks
-//! HTTP (`http/`) until it is a conversation (`conversation.rs`), in which somebody introduces himself
-//! (`session.rs`, `agents.rs`) in some dialect (`dialect.rs`, `engine_io.rs`, `socket_io.rs`). Whoever polls has a
-//! conversation too, and no socket (`transport.rs`, `reactor/polling.rs`).
+//! HTTP (`http/`) until it is a conversation (`conversation/`). That owns its transport, the dialect that is spoken
+//! (`dialect/`) and the identity of the other end (`agent/`), which do not know each other. A session that polls is a
+//! conversation too, without a socket (`conversation/transport.rs`, `reactor/polling.rs`).
 //!
-//! Linux only. Nothing here decides: what may come in, and what an ending means, is the business of whoever takes the
-//! events.
+//! Linux only. Nothing here decides: what may come in, and what an ending means, is the business of the owner, which
+//! takes the events.
 
 #![forbid(unsafe_code)]
 
