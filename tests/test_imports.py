@@ -1,7 +1,7 @@
 """Imports run one way, in both languages: no circle of files or of folders, and arrows of crates.
 
-A module and its parts (`connection.rs`, `connection/receive.rs`) are one; a name that an `__init__.py`
-or a `mod.rs` only passes on counts where it is defined.
+A module and its parts (`connection.rs`, `connection/receive.rs`) are one; a name that an
+`__init__.py` or a `mod.rs` only passes on counts where it is defined.
 """
 
 import ast
