@@ -95,10 +95,9 @@ def agent(build: Path, *arguments: str) -> list[str]:
     return [str(build / "programs" / "dscore-agent-c"), *arguments]
 
 
-def recording(path: Path) -> Path:
-    """Waits until something is in it."""
-    wait_until(lambda: path.exists() and path.stat().st_size > 0, "recording", SECONDS)
-    return path
+def recording(path: Path, size: int = 1) -> None:
+    """Waits until so many bytes are in it."""
+    wait_until(lambda: path.exists() and path.stat().st_size >= size, "recording", SECONDS)
 
 
 def terminated(serving: Serving) -> dict[str, Any]:
@@ -166,11 +165,10 @@ def test_a_pipeline_that_was_built_anew_is_stopped(
     c_gst_build: Path, lasting: Serving, run: Run, tmp_path: Path
 ) -> None:
     path = tmp_path / "out.mp4"
-    program = run(
-        shape(c_gst_build, "--recreate-sec", "2", f"{CAMERA} ! {RECORDER}={path}"), lasting
-    )
+    again = ("--recreate-sec", "1", "--recreate-times", "2")
+    program = run(shape(c_gst_build, *again, f"{CAMERA} ! {RECORDER}={path}"), lasting)
     program.prints("recreated", 2)
-    recording(path)
+    recording(path, 2000)  # The new one's: its frames, not its head alone.
     answer = terminated(lasting)
     assert (answer["outcome"], answer["complete"]) == ("acked", True)
     assert program.wait() == Exit.STOPPED, program.output

@@ -30,11 +30,12 @@ static GMainLoop *loop;
 
 static DscoreGstBinding *binding; /* (2) */
 
-static int recreate_seconds, sleep_seconds;
+static int recreate_seconds, recreate_times = G_MAXINT, sleep_seconds;
 static char **launches;
 
 static const GOptionEntry OPTIONS[] = {
   { "recreate-sec", 0, 0, G_OPTION_ARG_INT, &recreate_seconds, "Build the pipelines anew every N seconds", "N" },
+  { "recreate-times", 0, 0, G_OPTION_ARG_INT, &recreate_times, "Do so N times, and no more", "N" },
   { "sleep-sec", 0, 0, G_OPTION_ARG_INT, &sleep_seconds, "Have the main loop sleep for N seconds, again and again", "N" },
   { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &launches, NULL, "PIPELINE…" },
   { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -117,7 +118,7 @@ recreate (gpointer data)
     contexts[i].quit = !create_pipeline (&contexts[i]);
   }
   g_print ("recreated\n");
-  return G_SOURCE_CONTINUE;
+  return --recreate_times > 0 ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
 
 static gboolean
