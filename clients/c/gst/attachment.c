@@ -18,6 +18,7 @@ struct _DscoreAttachment {
   gconstpointer address;
   GWeakRef pipeline;
   char *name;
+  gboolean named;
   DscoreEnding *ending;
   DscoreReporter *reporter;
   GstBus *bus;
@@ -225,6 +226,7 @@ dscore_attachment_new (GstPipeline *pipeline, const char *name, DscoreReporter *
   attachment->address = pipeline;
   g_weak_ref_init (&attachment->pipeline, pipeline);
   attachment->name = name == NULL ? gst_object_get_name (GST_OBJECT (pipeline)) : g_strdup (name);
+  attachment->named = name != NULL;
   attachment->ending = dscore_ending_new ();
   attachment->reporter = dscore_reporter_ref (reporter);
   attachment->bus = gst_element_get_bus (GST_ELEMENT (pipeline));
@@ -265,6 +267,12 @@ const char *
 dscore_attachment_get_name (DscoreAttachment *attachment)
 {
   return attachment->name;
+}
+
+gboolean
+dscore_attachment_was_named (DscoreAttachment *attachment, const char *name)
+{
+  return attachment->named && g_strcmp0 (attachment->name, name) == 0;
 }
 
 DscoreEnding *

@@ -14,7 +14,10 @@ void              dscore_attachment_unref (DscoreAttachment *attachment);
 /* Hears no more of the pipeline. Idempotent. */
 void              dscore_attachment_detach (DscoreAttachment *attachment);
 
+/* The one that it was given, or the pipeline's own. */
 const char       *dscore_attachment_get_name (DscoreAttachment *attachment);
+/* It was given this name: a pipeline's own may be that of many, as in deepstream-app. */
+gboolean          dscore_attachment_was_named (DscoreAttachment *attachment, const char *name);
 DscoreEnding     *dscore_attachment_get_ending (DscoreAttachment *attachment);
 /* NULL: the application has let go of it. */
 GstPipeline      *dscore_attachment_dup_pipeline (DscoreAttachment *attachment);

@@ -247,7 +247,7 @@ take_out (DscoreGstBinding *self, GstPipeline *pipeline, const char *name)
     DscoreAttachment *attachment = self->attachments->pdata[i - 1];
     g_autoptr (GstPipeline) its = dscore_attachment_dup_pipeline (attachment);
 
-    if (its == NULL || its == pipeline || g_strcmp0 (dscore_attachment_get_name (attachment), name) == 0)
+    if (its == NULL || its == pipeline || dscore_attachment_was_named (attachment, name))
       g_ptr_array_add (taken, g_ptr_array_steal_index (self->attachments, i - 1));
   }
   return taken;
@@ -259,21 +259,19 @@ take_out (DscoreGstBinding *self, GstPipeline *pipeline, const char *name)
  * @pipeline: A pipeline of the program, in any state. It is not kept alive.
  * @name: (nullable): What it is called in the answer; %NULL: the pipeline's own name.
  *
- * Binds a pipeline. A name belongs to one pipeline: a program that has built it anew adds the new one, and the old one is let
- * go. While the agent is being terminated the pipeline is stopped with the others.
+ * Binds a pipeline. A name that is given belongs to one pipeline: a program that has built it anew adds the new one, and the old one
+ * is let go. While the agent is being terminated the pipeline is stopped with the others.
  */
 void
 dscore_gst_binding_add (DscoreGstBinding *self, GstPipeline *pipeline, const char *name)
 {
-  g_autofree char *own = NULL;
   DscoreAttachment *attachment;
   GPtrArray *old;
 
   g_return_if_fail (DSCORE_IS_GST_BINDING (self) && GST_IS_PIPELINE (pipeline));
-  own = name == NULL ? gst_object_get_name (GST_OBJECT (pipeline)) : g_strdup (name);
-  attachment = dscore_attachment_new (pipeline, own, self->reporter);
+  attachment = dscore_attachment_new (pipeline, name, self->reporter);
   g_mutex_lock (&self->lock);
-  old = take_out (self, pipeline, own);
+  old = take_out (self, pipeline, name);
   g_ptr_array_add (self->attachments, attachment);
   g_mutex_unlock (&self->lock);
   g_ptr_array_unref (old);

@@ -76,6 +76,15 @@ dscore_call_unref (DscoreCall *call)
   g_atomic_rc_box_release_full (call, clear);
 }
 
+void
+dscore_call_join (DscoreCall *call)
+{
+  g_mutex_lock (&call->lock);
+  while (!call->done)
+    g_cond_wait (&call->returned, &call->lock);
+  g_mutex_unlock (&call->lock);
+}
+
 gboolean
 dscore_call_is_done (DscoreCall *call)
 {

@@ -17,6 +17,9 @@ gboolean    dscore_call_is_done (DscoreCall *call);
 /* Waits until the call has returned, or until `deadline` (of g_get_monotonic_time). FALSE: it has not returned. */
 gboolean    dscore_call_wait (DscoreCall *call, gint64 deadline);
 
+/* Waits until the call has returned, however long that is. */
+void        dscore_call_join (DscoreCall *call);
+
 /* Its outcome is of no use any more: a call that waits in steps may look, and return. */
 void        dscore_call_abandon (DscoreCall *call);
 gboolean    dscore_call_is_abandoned (DscoreCall *call);

@@ -6,6 +6,10 @@
 
 #include "walk.h"
 
+/* Of those that are joined for people: the answer must fit into a message, however great the pipeline. */
+#define MAX_NAMES 20
+#define MAX_NAME_BYTES 200
+
 typedef void (*Look) (GstElement *element, GPtrArray *names);
 
 static GPtrArray *
@@ -47,8 +51,10 @@ dscore_names_join (GPtrArray *names)
 {
   GString *joined = g_string_new (NULL);
 
-  for (guint i = 0; i < names->len; i++)
-    g_string_append_printf (joined, "%s%s", i == 0 ? "" : ", ", (const char *) names->pdata[i]);
+  for (guint i = 0; i < MIN (names->len, MAX_NAMES); i++)
+    g_string_append_printf (joined, "%s%.*s", i == 0 ? "" : ", ", MAX_NAME_BYTES, (const char *) names->pdata[i]);
+  if (names->len > MAX_NAMES)
+    g_string_append_printf (joined, " and %u more", names->len - MAX_NAMES);
   return g_string_free (joined, FALSE);
 }
 

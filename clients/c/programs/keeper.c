@@ -206,7 +206,7 @@ play_until_over (DscoreKeeper *keeper)
   g_autoptr (DscoreCall) playing = dscore_call_start ("dscore-play", begin, play, play_free);
   g_autofree char *fault = NULL;
 
-  dscore_call_wait (playing, G_MAXINT64);
+  dscore_call_join (playing);
   if (play->started != GST_STATE_CHANGE_FAILURE)
     dscore_ending_wait_over (ending);
   fault = dscore_ending_dup_first_error (ending);

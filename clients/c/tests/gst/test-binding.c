@@ -74,6 +74,25 @@ a_name_belongs_to_one_pipeline (void)
   host_clear (&host);
 }
 
+/* deepstream-app calls every one of its pipelines "pipeline". */
+static void
+a_pipeline_s_own_name_may_be_that_of_others (void)
+{
+  Host host = host_new ("pipeline_stop_timeout_sec=2");
+  GstPipeline *pipelines[] = { pipeline_of ("videotestsrc ! fakesink"), pipeline_of ("videotestsrc ! fakesink"),
+                               pipeline_of ("videotestsrc ! fakesink") };
+
+  for (guint i = 0; i < G_N_ELEMENTS (pipelines); i++) {
+    gst_object_set_name (GST_OBJECT (pipelines[i]), "pipeline");
+    dscore_gst_binding_add (host.binding, pipelines[i], i == 2 ? "pipeline" : NULL);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (pipelines); i++)
+    g_assert_true (is_bound (&host, pipelines[i]));
+  host_clear (&host);
+  for (guint i = 0; i < G_N_ELEMENTS (pipelines); i++)
+    gst_object_unref (pipelines[i]);
+}
+
 /* deepstream-app frees its pipeline and makes a new one; nothing here keeps the old one. */
 static void
 a_pipeline_is_not_kept_alive (void)
@@ -211,6 +230,7 @@ main (int argc, char **argv)
 {
   test_start (&argc, &argv);
   g_test_add_func ("/binding/name", a_name_belongs_to_one_pipeline);
+  g_test_add_func ("/binding/own-name", a_pipeline_s_own_name_may_be_that_of_others);
   g_test_add_func ("/binding/not-kept", a_pipeline_is_not_kept_alive);
   g_test_add_func ("/binding/all", all_that_are_bound_are_stopped);
   g_test_add_func ("/binding/incomplete", a_stream_without_an_end_is_incomplete);

@@ -181,6 +181,20 @@ a_stuck_end_is_found_through_the_pads_of_bins (void)
   hang_free (hang);
 }
 
+/* An answer has to fit into a message. */
+static void
+of_many_names_some_are_told (void)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *joined = NULL;
+
+  for (guint i = 0; i < 1000; i++)
+    g_ptr_array_add (names, g_strnfill (1000, 'x'));
+  joined = dscore_names_join (names);
+  g_assert_true (g_str_has_suffix (joined, "x and 980 more"));
+  g_assert_cmpuint (strlen (joined), <, 5000);
+}
+
 static void
 pads_that_nothing_feeds_are_named (void)
 {
@@ -262,6 +276,7 @@ main (int argc, char **argv)
   g_test_add_func ("/hangs/camera", a_camera_that_hangs);
   g_test_add_func ("/hangs/innermost", what_hangs_is_found_in_the_innermost_bin);
   g_test_add_func ("/hangs/stuck-end", a_stuck_end_is_found_through_the_pads_of_bins);
+  g_test_add_func ("/hangs/many", of_many_names_some_are_told);
   g_test_add_func ("/hangs/unlinked", pads_that_nothing_feeds_are_named);
   g_test_add_func ("/hangs/transport", what_says_that_it_is_a_source_and_takes_data_is_a_transport);
   g_test_add_func ("/hangs/one-of-two", one_that_hangs_takes_no_time_of_another_one);
