@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import asdict
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, ClassVar, get_args
 
@@ -25,10 +24,11 @@ from dscore.server.keeping import boot
 from dscore.server.loop_lag import LoopLag
 from dscore.server.origin_warning import warn_of_every_origin
 from dscore.server.own_token import OwnToken, warn_of_readable_files
-from dscore.server.parts import access_rules, assemble
+from dscore.server.parts import Parts, access_rules, assemble
 from dscore.server.readiness import why_full
 from dscore.server.recorder import Disconnect
 from dscore.server.roster import Roster
+from dscore.server.stats import stats
 from dscore.server.tasks import Tasks
 from dscore.store import MemoryStore, Store, StoreHealth
 
@@ -103,12 +103,31 @@ class Server(Roster):
         """
         if self._begun:
             raise RuntimeError("this server was started before: make another one")
-        core = self._core
         core_config = self._core_config(self._config)
         self._max_connections = core_config.max_connections
-        pool: ReactorPool = core.ReactorPool(core_config)
+        pool: ReactorPool = self._core.ReactorPool(core_config)
         # Not before: an address that could not be had may be tried again.
         self._begun = True
+        parts = self._assemble(pool, core_config.reactors)
+        try:
+            await parts.bridge.startup()
+            # Last, so that no agent's time to come back has begun before it could connect.
+            await boot(parts.context)
+            parts.timers.start(pool.now_ms())
+            parts.context.clock.start()
+            pool.start()
+        except BaseException:
+            self._own_token.start_failed()
+            await parts.stop()
+            raise
+        self._parts = parts
+        self._started_at = time.monotonic()
+        parts.context.recorder.server("started", pool.now_ms(), version=_core.__version__)
+        host, port = pool.address()
+        _log.info("server_started", host=host, port=port)
+
+    def _assemble(self, pool: "ReactorPool", reactors: int) -> Parts:
+        """The parts around a pool; where they cannot be put together, it is closed."""
         context: Context | None = None
         try:
             agent_tokens, operator_tokens = self._tokens
@@ -125,32 +144,16 @@ class Server(Roster):
                 tasks=self._tasks,
                 agent_tokens=agent_tokens,
                 operator_tokens=self._own_token.unless(operator_tokens, pool.address()),
-                reactors=core_config.reactors,
+                reactors=reactors,
                 wall=self._wall,
             )
-            parts = assemble(context, core, self._app)
+            return assemble(context, self._core, self._app)
         except BaseException:
             self._own_token.start_failed()
             if context is not None:
                 context.clock.close()
             pool.close()
             raise
-        try:
-            await parts.bridge.startup()
-            # Last, so that nobody's time to come back has begun before anybody could.
-            await boot(context)
-            parts.timers.start(pool.now_ms())
-            context.clock.start()
-            pool.start()
-        except BaseException:
-            self._own_token.start_failed()
-            await parts.stop()
-            raise
-        self._parts = parts
-        self._started_at = time.monotonic()
-        context.recorder.server("started", pool.now_ms(), version=_core.__version__)
-        host, port = pool.address()
-        _log.info("server_started", host=host, port=port)
 
     async def wait(self) -> int:
         """Waits until a drain is over, or the server is closed.
@@ -342,22 +345,7 @@ class Server(Roster):
 
     def core_stats(self) -> dict[str, int]:
         """Counters (names ending in `_total`) and gauges, the core's and ours."""
-        context, requests = self._running.context, self._running.bridge.counts()
-        return {
-            **context.pool.stats().as_dict(),
-            "http_requests_running": requests.running,
-            "http_requests_waiting": requests.waiting,
-            "http_requests_refused_total": requests.refused_total,
-            **asdict(context.counters),
-            **context.wrong_tokens.stats(),
-            "gaps_total": context.gaps.total,
-            "gap_ms_total": context.gaps.ms_total,
-            "missing_cells_total": context.fleet.missing_cells_total,
-            "hook_errors_total": context.hooks.errors_total,
-            "requests_waiting": len(self._running.requests),
-            "stray_replies_total": self._running.requests.unmatched_total,
-            **_store_stats(context.store),
-        }
+        return stats(self._running)
 
     def store_health(self) -> StoreHealth:
         """Whether what is kept gets to where it outlives the process."""
@@ -397,17 +385,3 @@ class Server(Roster):
             return report
         finally:
             self._finished.set()
-
-
-def _store_stats(store: Store) -> dict[str, int]:
-    health = store.health()
-    return {
-        "sessions": len(store),
-        "undelivered_messages": store.undelivered(),
-        "undelivered_bytes": store.undelivered_bytes(),
-        "store_failing": int(not health.is_ok),
-        "store_waiting": health.waiting,
-        "store_written_total": health.written_total,
-        "store_lost_total": health.lost_total,
-        "store_damaged_total": store.damaged_total,
-    }

@@ -1,0 +1,40 @@
+"""Counters and gauges of one server: the core's, its parts' and its store's."""
+
+from dataclasses import asdict
+
+from dscore.server.parts import Parts
+from dscore.store import Store
+
+
+def stats(parts: Parts) -> dict[str, int]:
+    """The present numbers; names of counters end in `_total`."""
+    context, requests = parts.context, parts.bridge.counts()
+    return {
+        **context.pool.stats().as_dict(),
+        "http_requests_running": requests.running,
+        "http_requests_waiting": requests.waiting,
+        "http_requests_refused_total": requests.refused_total,
+        **asdict(context.counters),
+        **context.wrong_tokens.stats(),
+        "gaps_total": context.gaps.total,
+        "gap_ms_total": context.gaps.ms_total,
+        "missing_cells_total": context.fleet.missing_cells_total,
+        "hook_errors_total": context.hooks.errors_total,
+        "requests_waiting": len(parts.requests),
+        "stray_replies_total": parts.requests.unmatched_total,
+        **_store_stats(context.store),
+    }
+
+
+def _store_stats(store: Store) -> dict[str, int]:
+    health = store.health()
+    return {
+        "sessions": len(store),
+        "undelivered_messages": store.undelivered(),
+        "undelivered_bytes": store.undelivered_bytes(),
+        "store_failing": int(not health.is_ok),
+        "store_waiting": health.waiting,
+        "store_written_total": health.written_total,
+        "store_lost_total": health.lost_total,
+        "store_damaged_total": store.damaged_total,
+    }
