@@ -68,7 +68,7 @@ class Backlog:
             self._deal_with([event for event in events if type(event) in self._urgent])
             events = [event for event in events if type(event) not in self._urgent]
         if self._next_slice is None and len(events) <= SLICE:
-            # Nobody waits before them: this is their turn.
+            # None waits before them: this is their turn.
             self._deal_with(events)
             return
         self._waiting.extend(events)

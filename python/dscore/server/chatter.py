@@ -3,7 +3,7 @@
 from dscore.log import get_logger
 
 LINES_A_SECOND = 20
-"""Of one connection. Nobody reads on after that many."""
+"""Of one connection. No reader goes on after that many."""
 
 _log = get_logger("dscore.server")
 
@@ -25,7 +25,7 @@ class Chatter:
 
     def settle(self, now: int) -> None:
         """Tells how much was left out in a second that is over. Called now and then as well: after
-        the last flood nobody may say another word."""
+        the last flood no other line may come."""
         second = now // 1000
         if second == self._second:
             return

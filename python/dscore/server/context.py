@@ -136,7 +136,7 @@ class Context:
         return Agent(self.server, record)
 
     def everybody(self) -> list[int]:
-        """Whoever hears what is meant for all: not those of whom a token is expected first."""
+        """Connections that hear what is meant for all, but not before an expected token."""
         return self.fleet.audience(unauthenticated=not self.config.auth.required)
 
     async def wait_until_empty(self, timeout: float) -> bool:

@@ -133,7 +133,7 @@ class Conversations:
             context.pool.close_connection(conn, 1008, "too many messages")
 
     def _ack(self, event: "Message", answer: Any) -> None:
-        """Whoever waits for an ack gets one, whatever has become of the message."""
+        """An event with an ack id is acked, whatever has become of the message."""
         assert event.ack is not None
         try:
             data, attachments = detach([] if answer is None else [answer])

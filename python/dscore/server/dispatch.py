@@ -1,4 +1,4 @@
-"""From a batch of the core's events to whoever decides: one look-up in a table for each."""
+"""From a batch of the core's events to what decides: one look-up in a table for each."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -216,7 +216,7 @@ class Dispatch:
         """A request is over. Unless another one waits, the agent is one like all others again."""
         if record is None or record.conn != conn or self._terminations.is_waiting(conn):
             return
-        # A drain lets nobody go: its own request has begun to wait by then.
+        # A drain lets no agent go: its own request has begun to wait by then.
         if self._context.gate != "draining":
             self._context.fleet.feed(record, "spared", now)
 

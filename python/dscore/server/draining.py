@@ -47,7 +47,7 @@ class Draining:
         settings = context.config.shutdown
         context.stop_taking()
         if intent == "terminate":
-            # Whoever was accepted before this command is told: the core keeps their order.
+            # What was accepted before this command is told: the core keeps their order.
             context.pool.terminate_all(
                 round(self._timeout * 1000),
                 round(settings.notice * 1000),
@@ -145,7 +145,7 @@ class Draining:
             self._settled.set_result(None)
 
     async def _close_rest(self) -> bool:
-        """Closes whoever is left, and waits for the closing handshakes."""
+        """Closes the connections that are left, and waits for the closing handshakes."""
         context = self._context
         settings = context.config.shutdown
         spread = settings.spread if self.drain.intent == "restart" else 0.0

@@ -39,7 +39,7 @@ _log = get_logger("dscore.admission")
 
 
 class Introductions:
-    """Everything until a connection is somebody: the gate, tokens, the policy's authenticate."""
+    """Everything until a connection is introduced: the gate, tokens, the policy's authenticate."""
 
     def __init__(self, context: Context, authenticator: Authenticator, welcome: Welcome) -> None:
         self._context = context
@@ -58,7 +58,7 @@ class Introductions:
         )
 
     def introduction(self, event: "Introduction", now: int) -> None:
-        """The first message of a newcomer: the core reads no further until it is answered."""
+        """The first message of a connection: the core reads no further until it is answered."""
         shown = self._context.fleet.unauthenticated(event.conn)
         if shown is None or self._is_gate_shut(event.conn, watches=event.kind == "watch"):
             return
@@ -81,7 +81,7 @@ class Introductions:
         now: int,
         shown: "Unauthenticated | None" = None,
     ) -> None:
-        """Lets somebody in or not; with an async authenticate, in a while.
+        """Lets a connection in or not; with an async authenticate, in a while.
 
         Args:
             shown: by an unauthenticated connection. None: it was let in before, and wants to watch.
@@ -144,7 +144,7 @@ class Introductions:
     ) -> None:
         context = self._context
         context.counters.authentication_failures_total += 1
-        newcomer = context.fleet.unauthenticated(conn)
+        known = context.fleet.unauthenticated(conn)
         if why != FAILED or candidate.token is None:
             self._refused.warning(
                 "introduction_refused",
@@ -155,7 +155,7 @@ class Introductions:
             )
             self._answer_refused(conn, candidate, why)
             return
-        shown = newcomer.token if newcomer is not None and newcomer.is_token_wrong else None
+        shown = known.token if known is not None and known.is_token_wrong else None
         if candidate.token != shown:  # else it was counted at its CONNECT
             where: Where = "watch" if candidate.role == "operator" else "app_ready"
             name = {"agent_id": candidate.agent_id} if candidate.agent_id else {}

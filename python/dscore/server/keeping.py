@@ -116,7 +116,7 @@ def _restore(context: Context, stored: StoredAgent, left: int, now: int) -> None
 
 
 def _resume_sessions(context: Context, kept: Kept) -> None:
-    """Nobody could come back while there was no server: whoever's session had not run out by then
+    """No agent could come back while there was no server: one whose session had not run out by then
     has all of `session.ttl` from now on."""
     store, now = context.store, context.age()
     if kept.alive_at is not None:

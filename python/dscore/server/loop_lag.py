@@ -1,4 +1,4 @@
-"""How late the Python loop is: what a decision has to wait for, whoever holds the loop up."""
+"""How late the Python loop is: what a decision has to wait for, whatever holds the loop up."""
 
 import asyncio
 from bisect import bisect_left

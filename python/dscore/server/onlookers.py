@@ -1,9 +1,9 @@
 """Socket.IO connections at their CONNECT: the token they show, and those that watch from then on.
 
-Document B's pages only listen. With `socketio.watch_on_connect` every Socket.IO connection is a
-watcher until it introduces itself; where tokens are required, only one that shows an operator's. To
-the core such a connection is nobody yet, so that a heartbeat of it is an introduction like any
-other.
+Pages of the Socket.IO contract only listen. With `socketio.watch_on_connect` every Socket.IO
+connection is a watcher until it introduces itself; where tokens are required, only one that shows
+an operator's. To the core such a connection is unauthenticated, so that a heartbeat of it is an
+introduction like any other.
 """
 
 from functools import partial
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dscore._core import Connected, Unauthenticated
 
 MAX_AUTH = 4096
-"""Bytes of an `auth` that is looked at: it may be kept as long as its connection is nobody."""
+"""Bytes of an `auth` that is looked at: it may be kept until the connection is introduced."""
 
 
 class Onlookers:

@@ -1,4 +1,4 @@
-"""What is said to agents and watchers on somebody's behalf."""
+"""What is said to agents and watchers on a program's behalf."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args

@@ -79,7 +79,7 @@ class Recorder:
         self._store = store
         self._unix_ms = unix_ms
         self._disconnects: Counter[tuple[str, str, str]] = Counter()
-        """The fields of a `Disconnect`: one is made for whoever reads."""
+        """The fields of a `Disconnect`: one is made for a reader."""
 
     def disconnects(self) -> list[tuple[Disconnect, int]]:
         """How often connections of agents have ended, and how."""

@@ -1,4 +1,4 @@
-"""Requests to agents: an event with an id, and whoever waits for the ack that names it."""
+"""Requests to agents: an event with an id, and the wait for the ack that names it."""
 
 import asyncio
 from itertools import count
@@ -55,7 +55,7 @@ class Requests:
             NotConnectedError: the agent is away.
             RequestError: there is no ack, or none that can be read.
             ValueError: the argument is no JSON but for the bytes in it.
-            TypeError: the event is no name: nobody would ever ack it.
+            TypeError: the event is no name: no client would ever ack it.
         """
         if not isinstance(event, str):
             raise TypeError(f"the event is its name, then comes its argument: not {event!r:.60}")

@@ -144,12 +144,12 @@ class Roster:
         await self._running.context.readings.take()
 
     def broadcast(self, message: Message, *, to: Audience = "agents") -> int:
-        """Sends a message to many at once, in either dialect; nobody's outbox keeps it.
+        """Sends a message to many at once, in either dialect; no outbox keeps it.
 
         Args:
             message: as in `Agent.send`, but with no `bytes` in it.
             to: "agents" that are connected; "watchers"; "all": both, and where no tokens are
-                required the Socket.IO connections that are nobody (document B's pages).
+                required the unauthenticated Socket.IO connections (the contract's pages).
 
         Returns:
             To how many it is on its way.

@@ -69,7 +69,7 @@ class Change(NamedTuple):
 
 
 class Watchers:
-    """Tells watchers. With nobody watching every call is over at once."""
+    """Tells watchers. Without watchers every call is over at once."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -77,7 +77,7 @@ class Watchers:
         """Every connection that is told of changes: those that only watch, and agents that do so
         besides."""
         self._moved = asyncio.Event()
-        """Set whenever somebody may have caught up."""
+        """Set whenever a watcher may have caught up."""
 
     def begin(
         self, conn: int, filter: WatchFilter, *, snapshot: bool, until_introduced: bool = False
@@ -91,7 +91,7 @@ class Watchers:
         self._context.fleet.watch(conn, until_introduced=until_introduced)
         watcher = self.by_conn.setdefault(conn, Watcher(filter))
         watcher.filter = filter
-        # With another filter what was left of an earlier one is nobody's snapshot any more.
+        # With another filter what was left of an earlier one is no snapshot any more.
         watcher.snapshot = None
         if snapshot and not watcher.wants_snapshot:
             # However often it asks in one turn of the loop, it costs one snapshot.
@@ -115,7 +115,7 @@ class Watchers:
     async def catch_up(self, seconds: float) -> None:
         """Waits until everybody has been told everything, or for so long."""
         with suppress(asyncio.TimeoutError):
-            await self._context.clock.wait_for(self._until_nobody_is_behind(), seconds)
+            await self._context.clock.wait_for(self._until_all_have_caught_up(), seconds)
 
     def announce(self, agent: AgentRow) -> None:
         """An agent's status has changed: the policy hears of it too."""
@@ -135,7 +135,7 @@ class Watchers:
             self._tell(Change(agent, was_online=None, back_at=now))
 
     def progress(self, status: DrainStatus) -> None:
-        """Tells how far a drain is; seldom enough to be sent to whoever is behind as well."""
+        """Tells how far a drain is; seldom enough to be sent to slow consumers as well."""
         if not self._has_audience():
             return
         message = DrainProgress(
@@ -160,7 +160,7 @@ class Watchers:
         if conns:
             self._context.pool.send_many(conns, MaintenanceChanged(enabled).dump())
 
-    async def _until_nobody_is_behind(self) -> None:
+    async def _until_all_have_caught_up(self) -> None:
         while any(watcher.is_behind for watcher in self.by_conn.values()):
             self._moved.clear()
             await self._moved.wait()
@@ -175,7 +175,7 @@ class Watchers:
         return bool(self.by_conn) or self._context.config.monitoring.broadcast_to_agents
 
     def _tell(self, change: Change) -> None:
-        """Sends it to whoever keeps up, and keeps it for the others."""
+        """Sends it to those that keep up, and keeps it for the others."""
         context, agent = self._context, change.agent
         agent_id, status = agent.agent_id, agent.status
         conns = []
@@ -237,7 +237,7 @@ class Watchers:
         """What a change, or several of the same agent, have come to by now."""
         agent = change.agent
         is_online = agent.status == "online"
-        # Away and back again while nobody was told is no change. Back and away again is news: of an
+        # Away and back again before it was told is no change. Back and away again is news: of an
         # agent that was not known, or that is offline for another reason.
         if change.was_online is not None and not (change.was_online and is_online):
             yield self._state(agent.agent_id, agent.status, agent.reason_code, agent.last_heartbeat)

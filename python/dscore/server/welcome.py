@@ -1,4 +1,4 @@
-"""Bringing in whoever may come in: the fleet, the session, the ack, and who is told."""
+"""Bringing in what may come in: the fleet, the session, the ack, and who is told."""
 
 from functools import cache
 from typing import TYPE_CHECKING
@@ -60,7 +60,7 @@ class Welcome:
         context.counters.sessions_restored_total += restored
         keep(context, record, now, is_heard=True)
         context.recorder.connected(record, now, took_over=previous != 0, session_restored=restored)
-        # A message with no deadline to be told from (document B's) counts as notified in a drain.
+        # One without a deadline (of the Socket.IO contract) counts as notified in a drain.
         context.pool.accept(conn, record.agent_id, replies, notice_only=kind != "app_ready")
         if restored or previous:
             context.deliveries.begin(record, context.portion_bytes)

@@ -118,7 +118,7 @@ class Store(Protocol):
         Args:
             at: Unix milliseconds, for people.
             data: JSON, and perhaps in more memory than it needs: `dscore.packed.compact` for
-                whoever keeps it.
+                the one that keeps it.
         """
 
     async def timeline(

@@ -51,7 +51,7 @@ class News:
         self._agent_ids = list(last)
         self._seen_at = array("q", (seen_at for seen_at, _ in last.values()))
         self._heartbeat_at = array("q", (heartbeat_at for _, heartbeat_at in last.values()))
-        # Still forgotten for whoever absorbs this: there may be news of before.
+        # Still forgotten for the reader that absorbs this: there may be news of before.
         self._forgotten = dict.fromkeys(self._forgotten, 0)
         self._room = max(ROOM, 2 * len(last))
 

@@ -57,7 +57,7 @@ MIGRATIONS: Final = (
         alive_at INTEGER NOT NULL
     );
 
-    -- Document B's table, for programs that read it.
+    -- The Socket.IO contract's table, for programs that read it.
     CREATE VIEW clients AS
     SELECT agent_id AS id, agent_id AS name, ip, status,
            strftime('%Y-%m-%dT%H:%M:%fZ', seen_at / 1000.0, 'unixepoch') AS last_seen
