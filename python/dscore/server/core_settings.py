@@ -23,8 +23,7 @@ def core_settings(config: Config, namespaces: Sequence[str] = ()) -> dict[str, A
     """
     if isinstance(namespaces, str):
         raise ValueError(f'namespaces must be a sequence of texts: write ("{namespaces}",)')
-    listen, socket, limits = config.listen, config.socket, config.limits
-    monitoring = config.monitoring
+    listen, socket = config.listen, config.socket
     return {
         "host": listen.host,
         "port": listen.port,
@@ -40,7 +39,17 @@ def core_settings(config: Config, namespaces: Sequence[str] = ()) -> dict[str, A
         "allow_eio3": socket.allow_eio3,
         "cors_methods": socket.cors_methods,
         "namespaces": tuple(namespaces),
-        "max_message_size": socket.max_message_size,
+        "heartbeat_message": text(config.log.language, "heartbeat_received"),
+        "introduce_by_heartbeat": not config.auth.required,
+        **_bounds(config),
+        **_times(config),
+    }
+
+
+def _bounds(config: Config) -> dict[str, Any]:
+    limits = config.limits
+    return {
+        "max_message_size": config.socket.max_message_size,
         "max_fragments": limits.fragments,
         "max_header_size": limits.header_size,
         "max_body_size": limits.body_size,
@@ -50,7 +59,14 @@ def core_settings(config: Config, namespaces: Sequence[str] = ()) -> dict[str, A
         "outbox_bytes": limits.outbox_bytes,
         "output_bytes": limits.output_bytes,
         "input_bytes": limits.input_bytes,
-        "handshake_timeout": _ms(limits.handshake_timeout),
+    }
+
+
+def _times(config: Config) -> dict[str, int]:
+    """In milliseconds."""
+    socket, monitoring = config.socket, config.monitoring
+    return {
+        "handshake_timeout": _ms(config.limits.handshake_timeout),
         "auth_timeout": _ms(config.auth.timeout),
         "connect_timeout": _ms(socket.connect_timeout),
         "ping_interval": _ms(socket.ping_interval),
@@ -60,8 +76,6 @@ def core_settings(config: Config, namespaces: Sequence[str] = ()) -> dict[str, A
         "next_heartbeat_in": _ms(monitoring.health_check_interval),
         "connection_check_interval": _ms(monitoring.connection_check_interval),
         "offline_timeout": _ms(monitoring.offline_timeout),
-        "heartbeat_message": text(config.log.language, "heartbeat_received"),
-        "introduce_by_heartbeat": not config.auth.required,
     }
 
 
