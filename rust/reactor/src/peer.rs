@@ -10,7 +10,7 @@ mod input;
 mod sending;
 mod watch;
 
-pub(crate) use watch::{Watch, Watcher};
+pub(crate) use watch::{Watch, WatchedBy};
 
 use std::num::NonZeroU8;
 

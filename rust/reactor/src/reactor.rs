@@ -58,17 +58,17 @@ const TICK_MS: u64 = 8;
 
 const WAKER: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
-const LOBBY: u64 = u64::MAX - 2;
+const CONTROL_POLLER: u64 = u64::MAX - 2;
 
 /// One thread's sockets and everything they need.
 pub(crate) struct Reactor {
     own: Arc<Handle>,
     shared: Arc<Shared>,
-    /// Watches the WebSockets, and the lobby.
-    poller: Poller,
+    /// Watches the WebSockets, and the control poller.
+    peer_poller: Poller,
     /// Watches everything else: waker, listener, HTTP. Epoll serves descriptors in turn, so that among ten thousand
     /// answers in a drain a health check would wait for all of them; here it waits for its likes only.
-    lobby: Poller,
+    control_poller: Poller,
     /// The first reactor of a pool accepts for all.
     acceptor: Option<Acceptor>,
     /// Whether the listener is watched; it is not while newcomers are to wait.
@@ -82,7 +82,7 @@ pub(crate) struct Reactor {
     to_speak_to: VecDeque<(u64, ConnId)>,
     clock: Clock,
     pass: Pass,
-    lobby_pass: Pass,
+    control_pass: Pass,
     /// Everything that came until then was read: timers run no further.
     looked_us: u64,
     /// Who wants to know when everything was read that lies here by then.
@@ -104,11 +104,11 @@ impl Reactor {
         mut cx: Context,
     ) -> std::io::Result<Self> {
         let room = cx.settings.max_connections.min(ROOM);
-        let (poller, lobby) = (Poller::new()?, Poller::new()?);
-        poller.add(&lobby, LOBBY, Interest::READ)?;
-        lobby.add_waker(&own.commands.reactor.waker, WAKER)?;
+        let (peer_poller, control_poller) = (Poller::new()?, Poller::new()?);
+        peer_poller.add(&control_poller, CONTROL_POLLER, Interest::READ)?;
+        control_poller.add_waker(&own.commands.reactor.waker, WAKER)?;
         if let Some(acceptor) = &acceptor {
-            lobby.add(acceptor.listener(), LISTENER, Interest::READ)?;
+            control_poller.add(acceptor.listener(), LISTENER, Interest::READ)?;
         }
         (cx.reactor, cx.reactors) = (number, shared.handles.len() as u8);
         cx.pacer = Pacer::new(number.into(), shared.pace.clone());
@@ -116,8 +116,8 @@ impl Reactor {
         Ok(Self {
             own,
             shared,
-            poller,
-            lobby,
+            peer_poller,
+            control_poller,
             accepting: acceptor.is_some(),
             acceptor,
             peers: Peers::with_capacity(number, room),
@@ -127,7 +127,7 @@ impl Reactor {
             to_speak_to: VecDeque::new(),
             clock: Clock::new(),
             pass: Pass::default(),
-            lobby_pass: Pass::default(),
+            control_pass: Pass::default(),
             looked_us: 0,
             looks: VecDeque::new(),
             cx,
@@ -138,29 +138,29 @@ impl Reactor {
 
     /// Turns until it is told to stop.
     pub(crate) fn run(&mut self) {
-        let mut lobby = ReadyList::with_capacity(READY);
+        let mut control = ReadyList::with_capacity(READY);
         let mut ready = ReadyList::with_capacity(READY);
         let mut few = ReadyList::with_capacity(READY_DURING_WALK);
         let mut buffer = vec![0; BUFFER].into_boxed_slice();
         while !self.stopping {
             let walking = !self.walks.is_empty();
             let ready = if walking { &mut few } else { &mut ready };
-            self.turn(&mut lobby, ready, &mut buffer);
+            self.turn(&mut control, ready, &mut buffer);
         }
     }
 
-    fn turn(&mut self, lobby: &mut ReadyList, ready: &mut ReadyList, buffer: &mut [u8]) {
+    fn turn(&mut self, control: &mut ReadyList, ready: &mut ReadyList, buffer: &mut [u8]) {
         let paused = self.cx.events.is_full();
-        self.wait(lobby, ready, paused);
+        self.wait(control, ready, paused);
         self.read_clock();
         self.cx.stats.turns_total += 1;
-        self.serve_sockets(lobby, buffer, paused);
+        self.serve_sockets(control, buffer, paused);
         self.serve_sockets(ready, buffer, paused);
         self.resume_accepting();
         self.serve_sessions();
         // What the owner cannot take was not read: see `serve_socket`.
         let paused = paused || self.cx.events.is_full();
-        if !paused && self.has_looked(lobby, ready) {
+        if !paused && self.has_looked(control, ready) {
             self.serve_timers(buffer);
         }
         // Deadlines that commands set count from now, not from before the sockets were served: none may fire early.
@@ -188,7 +188,7 @@ impl Reactor {
                 WAKER => self.own.commands.reactor.waker.clear(),
                 LISTENER if !paused => self.accept(),
                 // Its own sockets were asked already.
-                LISTENER | LOBBY => {}
+                LISTENER | CONTROL_POLLER => {}
                 // It stays ready, and is reported again.
                 token if readiness.ended && ended > most => {
                     self.peers.leave_unread(ConnId::from_u64(token));

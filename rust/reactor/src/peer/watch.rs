@@ -1,6 +1,6 @@
 //! Which poller watches a peer's socket, and what for: with as few calls of `epoll_ctl` as may be.
 //!
-//! A socket begins where a WebSocket stays, since most become one. HTTP that goes on moves to the lobby. Read interest
+//! A socket begins where a WebSocket stays, since most become one. HTTP that goes on moves to the control poller. Read interest
 //! outlives the wish to read until input really comes: an introduction is mostly judged before its agent says more, and
 //! reading on then costs no call at all.
 
@@ -9,17 +9,17 @@ use crate::sys::Interest;
 
 /// A poller of the reactor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Watcher {
+pub(crate) enum WatchedBy {
     /// For conversations.
-    Main,
+    Peers,
     /// For all else.
-    Lobby,
+    Control,
 }
 
 /// What epoll was told of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Watch {
-    pub(crate) by: Watcher,
+    pub(crate) by: WatchedBy,
     pub(crate) interest: Interest,
 }
 
@@ -34,7 +34,7 @@ impl Peer {
     }
 
     /// What epoll should be told. A socket that is not watched yet, and may become either, is to begin with this watcher.
-    pub(crate) fn plan_watch(&self, begin: Watcher) -> Watch {
+    pub(crate) fn plan_watch(&self, begin: WatchedBy) -> Watch {
         let output_waits = !self.output.is_empty();
         let is_told_to_read = self.watch.is_none_or(|watch| watch.interest.read);
         Watch {
@@ -47,11 +47,11 @@ impl Peer {
         }
     }
 
-    fn watcher(&self, begin: Watcher, output_waits: bool) -> Watcher {
+    fn watcher(&self, begin: WatchedBy, output_waits: bool) -> WatchedBy {
         let now = self.watch.map_or(begin, |watch| watch.by);
         match &self.stage {
-            Stage::Conversation(_) => Watcher::Main,
-            Stage::Http(http) if output_waits || http.goes_on() => Watcher::Lobby,
+            Stage::Conversation(_) => WatchedBy::Peers,
+            Stage::Http(http) if output_waits || http.goes_on() => WatchedBy::Control,
             Stage::Http(_) | Stage::Probe(_) => now,
         }
     }

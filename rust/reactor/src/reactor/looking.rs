@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use dscore_traffic::event::{Event, Gap};
 
-use super::{LOBBY, Reactor, TICK_MS};
+use super::{CONTROL_POLLER, Reactor, TICK_MS};
 use crate::sys::ReadyList;
 
 /// How long to sleep when the owner is behind and output may still go out.
@@ -49,7 +49,7 @@ impl Pass {
 
 impl Reactor {
     /// Sleeps until a socket, a command or a deadline calls.
-    pub(super) fn wait(&mut self, lobby: &mut ReadyList, ready: &mut ReadyList, paused: bool) {
+    pub(super) fn wait(&mut self, control: &mut ReadyList, ready: &mut ReadyList, paused: bool) {
         let pool_us = self.read_pool_clock();
         self.clock.stands_still = paused;
         let commands = &self.own.commands;
@@ -70,11 +70,11 @@ impl Reactor {
         }
         let meant_us = timeout.map_or(u64::MAX, |time| pool_us + time.as_micros() as u64);
         self.clock.sleep_until(meant_us);
-        lobby.clear();
-        let mut waited = self.poller.wait(ready, timeout);
-        // A list that is full may have no room left for the news that a socket of the lobby is ready.
-        if ready.is_full() || ready.iter().any(|(token, _)| token == LOBBY) {
-            waited = waited.and(self.lobby.wait(lobby, Some(Duration::ZERO)));
+        control.clear();
+        let mut waited = self.peer_poller.wait(ready, timeout);
+        // A list that is full may have no room left for the news that the control poller has one.
+        if ready.is_full() || ready.iter().any(|(token, _)| token == CONTROL_POLLER) {
+            waited = waited.and(self.control_poller.wait(control, Some(Duration::ZERO)));
         }
         // A poller that fails is broken for good; the turn goes on with what needs none.
         if waited.is_err() {
@@ -120,10 +120,10 @@ impl Reactor {
     }
 
     /// Whether more of what came was read than a turn ago; tells so those who asked.
-    pub(super) fn has_looked(&mut self, lobby: &ReadyList, ready: &ReadyList) -> bool {
+    pub(super) fn has_looked(&mut self, control: &ReadyList, ready: &ReadyList) -> bool {
         let (now_us, sockets) = (self.cx.now_us, self.peers.len());
         let looked_us = self.pass.count(ready, now_us, sockets);
-        let looked_us = looked_us.min(self.lobby_pass.count(lobby, now_us, sockets));
+        let looked_us = looked_us.min(self.control_pass.count(control, now_us, sockets));
         // What sockets ask of sessions is read when it was done.
         if looked_us <= self.looked_us || !self.cx.requests.is_empty() {
             return false;

@@ -97,7 +97,7 @@ impl Reactor {
             write: false,
         };
         if self
-            .lobby
+            .control_poller
             .modify(acceptor.listener(), LISTENER, interest)
             .is_ok()
         {

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::{Reactor, TICK_MS};
 use crate::context::Context;
-use crate::peer::{Peer, Stage, Watch, Watcher};
+use crate::peer::{Peer, Stage, Watch, WatchedBy};
 use crate::places::Standing;
 use crate::sys::{Poller, Socket};
 use crate::table::Table;
@@ -104,11 +104,14 @@ impl Reactor {
         // Where agents are met by a drain or another walk, what is no agent is to wait for its likes only.
         let is_quiet = self.cx.serving == ServingState::Open && self.walks.is_empty();
         let begin = if is_quiet {
-            Watcher::Main
+            WatchedBy::Peers
         } else {
-            Watcher::Lobby
+            WatchedBy::Control
         };
-        let (plan, pollers) = (peer.plan_watch(begin), (&self.poller, &self.lobby));
+        let (plan, pollers) = (
+            peer.plan_watch(begin),
+            (&self.peer_poller, &self.control_poller),
+        );
         if Some(plan) != peer.watch && watch(peer, conn, plan, pollers).is_err() {
             // The kernel is out of memory for it. A peer that is not watched would never be heard again.
             peer.finished = true;
@@ -168,8 +171,8 @@ impl Reactor {
         peer.uncount_input(&mut self.cx);
         let socket = peer.socket?;
         match peer.watch.map(|watch| watch.by) {
-            Some(Watcher::Main) => self.poller.delete(&socket).ok()?,
-            Some(Watcher::Lobby) => self.lobby.delete(&socket).ok()?,
+            Some(WatchedBy::Peers) => self.peer_poller.delete(&socket).ok()?,
+            Some(WatchedBy::Control) => self.control_poller.delete(&socket).ok()?,
             None => {}
         }
         Some((socket, peer.stage))
@@ -196,15 +199,15 @@ fn watch(
     peer: &mut Peer,
     conn: ConnId,
     plan: Watch,
-    (main, lobby): (&Poller, &Poller),
+    (peer_poller, control_poller): (&Poller, &Poller),
 ) -> Result<(), Errno> {
     let Some(socket) = &peer.socket else {
         return Ok(());
     };
     let token = conn.to_u64();
     let poller = |watcher| match watcher {
-        Watcher::Main => main,
-        Watcher::Lobby => lobby,
+        WatchedBy::Peers => peer_poller,
+        WatchedBy::Control => control_poller,
     };
     match peer.watch {
         Some(now) if now.by == plan.by => poller(now.by).modify(socket, token, plan.interest)?,

@@ -25,12 +25,12 @@ struct Watched {
     peer: Peer,
     far: UnixStream,
     client: Connection,
-    begin: Watcher,
+    begin: WatchedBy,
     calls: usize,
 }
 
 impl Watched {
-    fn beginning_with(begin: Watcher) -> Self {
+    fn beginning_with(begin: WatchedBy) -> Self {
         let mut bench = Bench::new();
         let (near, far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
@@ -92,7 +92,7 @@ impl Watched {
         self.settle();
     }
 
-    fn has(&self, by: Watcher, read: bool) -> bool {
+    fn has(&self, by: WatchedBy, read: bool) -> bool {
         let interest = Interest { read, write: false };
         self.peer.watch == Some(Watch { by, interest })
     }
@@ -100,7 +100,7 @@ impl Watched {
 
 #[test]
 fn an_introduction_costs_one_call() {
-    let mut agent = Watched::beginning_with(Watcher::Main);
+    let mut agent = Watched::beginning_with(WatchedBy::Peers);
     agent.hears(UPGRADE.as_bytes());
     agent.hears_message(INTRODUCTION);
     assert!(
@@ -110,28 +110,28 @@ fn an_introduction_costs_one_call() {
     agent.is_answered();
     assert!(agent.peer.wants_read());
     assert_eq!(agent.calls, 1);
-    assert!(agent.has(Watcher::Main, true));
+    assert!(agent.has(WatchedBy::Peers, true));
 }
 
 #[test]
 fn read_interest_ends_when_input_comes_that_is_held_back() {
-    let mut agent = Watched::beginning_with(Watcher::Main);
+    let mut agent = Watched::beginning_with(WatchedBy::Peers);
     agent.hears(UPGRADE.as_bytes());
     agent.hears_message(INTRODUCTION);
     agent.hears_message(b"more");
     assert!(
-        agent.has(Watcher::Main, false),
+        agent.has(WatchedBy::Peers, false),
         "it would be ready for ever"
     );
     agent.hears_message(b"and more");
     assert_eq!(agent.calls, 2);
     agent.is_answered();
-    assert!(agent.has(Watcher::Main, true));
+    assert!(agent.has(WatchedBy::Peers, true));
     assert_eq!(agent.calls, 3);
 }
 
 #[test]
-fn http_that_goes_on_moves_to_the_lobby_and_a_single_request_does_not() {
+fn http_that_goes_on_moves_to_the_control_poller_and_a_single_request_does_not() {
     let response = Response {
         status: 200,
         headers: vec![],
@@ -143,7 +143,7 @@ fn http_that_goes_on_moves_to_the_lobby_and_a_single_request_does_not() {
         (REQUEST.to_owned(), true),
         (REQUEST.replace("Host", "Connection: close\r\nHost"), false),
     ] {
-        let mut browser = Watched::beginning_with(Watcher::Main);
+        let mut browser = Watched::beginning_with(WatchedBy::Peers);
         browser.hears(request.as_bytes());
         let Stage::Http(http) = &mut browser.peer.stage else {
             panic!("no HTTP");
@@ -151,9 +151,9 @@ fn http_that_goes_on_moves_to_the_lobby_and_a_single_request_does_not() {
         http.respond(&response, &mut browser.bench.cx);
         browser.settle();
         let by = if goes_on {
-            Watcher::Lobby
+            WatchedBy::Control
         } else {
-            Watcher::Main
+            WatchedBy::Peers
         };
         assert!(browser.has(by, true), "{request}");
         assert_eq!(browser.calls, if goes_on { 3 } else { 1 }, "{request}");
@@ -161,17 +161,17 @@ fn http_that_goes_on_moves_to_the_lobby_and_a_single_request_does_not() {
 }
 
 #[test]
-fn a_body_that_is_coming_moves_to_the_lobby() {
-    let mut uploader = Watched::beginning_with(Watcher::Main);
+fn a_body_that_is_coming_moves_to_the_control_poller() {
+    let mut uploader = Watched::beginning_with(WatchedBy::Peers);
     uploader.hears(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n");
-    assert!(uploader.has(Watcher::Lobby, true));
+    assert!(uploader.has(WatchedBy::Control, true));
 }
 
 #[test]
-fn what_begins_in_the_lobby_leaves_it_as_a_websocket() {
-    let mut agent = Watched::beginning_with(Watcher::Lobby);
-    assert!(agent.has(Watcher::Lobby, true));
+fn what_begins_in_the_control_poller_leaves_it_as_a_websocket() {
+    let mut agent = Watched::beginning_with(WatchedBy::Control);
+    assert!(agent.has(WatchedBy::Control, true));
     agent.hears(UPGRADE.as_bytes());
-    assert!(agent.has(Watcher::Main, true));
+    assert!(agent.has(WatchedBy::Peers, true));
     assert_eq!(agent.calls, 3);
 }
