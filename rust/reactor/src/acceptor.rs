@@ -7,28 +7,28 @@ use dscore_proto::http::{self, Particulars};
 
 use crate::sys::{Accepted, Listener, Socket};
 
-/// Newcomers taken in one turn: more would make those who are in wait.
+/// Sockets taken in one turn: more would make those that are in wait.
 const BATCH: usize = 64;
-/// After want of memory or descriptors the backlog keeps newcomers that long: the listener stays readable, and a loop
+/// After want of memory or descriptors the backlog keeps what comes that long: the listener stays readable, and a loop
 /// that looked at once would spin.
 const PAUSE_MS: u64 = 100;
 /// The same while connections that yield give theirs back: their reactor takes a turn for it.
 const YIELD_MS: u64 = 1;
-/// When newcomers may come again for whom no descriptor was left.
+/// When those may come again for which no descriptor was left.
 const RETRY_AFTER_S: u32 = 10;
 
 /// The listening socket of a pool, owned by its first reactor.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     listener: Listener,
-    /// A descriptor kept free for the moment when there is none: it is given up to accept one newcomer, who can then
+    /// A descriptor kept free for the moment when there is none: it is given up to accept one connection, which can then
     /// be told, and taken again.
     reserve: Option<Socket>,
     /// Not before, after a pause.
     pub(crate) resume_ms: Option<u64>,
 }
 
-/// What a batch brought, beside the newcomers.
+/// What a batch brought, beside the sockets.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// There was no descriptor for the next.

@@ -31,7 +31,7 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Handle {
     pub(crate) commands: CommandQueue,
-    /// Sockets it has, and sessions that poll, those on their way to it included: newcomers go to the reactor with the fewest.
+    /// Sockets it has, and sessions that poll, those on their way to it included: an accepted socket goes to the reactor with the fewest.
     load: AtomicUsize,
     /// Those among them that are sessions which poll, and have no socket.
     polling: AtomicUsize,

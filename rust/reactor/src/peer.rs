@@ -69,7 +69,7 @@ pub(crate) enum Stage {
 }
 
 impl Peer {
-    /// A newcomer.
+    /// A socket that was just accepted.
     pub(crate) fn new(socket: Socket, http: HttpPeer, now_ms: u64) -> Self {
         Self::with(Some(socket), Stage::Http(Box::new(http)), now_ms)
     }

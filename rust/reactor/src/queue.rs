@@ -283,7 +283,7 @@ pub(crate) enum Order {
     /// The owner is done with all it was told before this mark.
     Settled(ConnId),
     /// Another reactor has a socket for this one.
-    Adopt(Newcomer),
+    Adopt(AcceptedSocket),
     /// A connection that is idle is to give up its place, or its descriptor.
     Yield(Claim),
     /// End the thread.
@@ -292,7 +292,7 @@ pub(crate) enum Order {
 
 /// A socket that was just accepted, or that asks for a session of this reactor's.
 #[derive(Debug)]
-pub(crate) struct Newcomer {
+pub(crate) struct AcceptedSocket {
     pub(crate) socket: Socket,
     pub(crate) ends: Ends,
     /// It came when all places were taken: see [`crate::places`].

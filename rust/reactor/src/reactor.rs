@@ -10,9 +10,9 @@
 //!
 //! The clocks are read once after the wait and once before the commands, for all handlers.
 
+mod accept;
 mod commands;
 mod looking;
-mod newcomers;
 mod peers;
 mod polling;
 mod session_requests;
@@ -71,7 +71,7 @@ pub(crate) struct Reactor {
     control_poller: Poller,
     /// The first reactor of a pool accepts for all.
     acceptor: Option<Acceptor>,
-    /// Whether the listener is watched; it is not while newcomers are to wait.
+    /// Whether the listener is watched; it is not while connections are to wait in the backlog.
     accepting: bool,
     peers: Peers,
     wheel: Wheel<ConnId>,

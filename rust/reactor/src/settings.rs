@@ -39,7 +39,7 @@ pub struct Settings {
     pub max_header_size: usize,
     /// Of a request body.
     pub max_body_size: usize,
-    /// Sockets of all reactors together; newcomers past it are turned away.
+    /// Sockets of all reactors together; those past it are turned away.
     pub max_connections: usize,
     /// Upgrades and Engine.IO openings let go on in a second; 0 is no limit.
     pub accept_rate: f64,

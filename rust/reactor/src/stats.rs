@@ -30,7 +30,7 @@ stats! {
     connections,
     /// WebSockets that are nobody yet.
     connections_unauthenticated,
-    /// Sockets that speak HTTP, newcomers included.
+    /// Sockets that speak HTTP, those just accepted included.
     http_connections,
     /// Connections that have a place: sockets, and sessions that poll.
     places_taken,
@@ -56,7 +56,7 @@ stats! {
     events_queued_bytes,
     /// Sockets accepted.
     accepted_total,
-    /// Newcomers turned away: over the limit, draining, maintenance, no descriptor.
+    /// Connections turned away: over the limit, draining, maintenance, no descriptor.
     refused_total,
     /// Connections that gave up their place, or their descriptor, to others.
     yielded_total,

@@ -1,7 +1,7 @@
 //! Where a reactor keeps its peers, and the names by which others call them.
 //!
-//! A slot of the table is used again as soon as its peer is gone, so a bare index could name a
-//! newcomer by mistake. A [`ConnId`] carries the generation of the slot too: once its peer is
+//! A slot of the table is used again as soon as its peer is gone, so a bare index could name
+//! another by mistake. A [`ConnId`] carries the generation of the slot too: once its peer is
 //! removed it misses, for the next 2^32 peers of that slot.
 
 use dscore_traffic::ConnId;

@@ -134,7 +134,7 @@ impl HttpPeer {
         Step::Consumed(length)
     }
 
-    /// Why a newcomer is closed 1013, if it is. A refused upgrade would read as 1006 in a browser (PROTOCOL.md §6.2).
+    /// Why this connection is closed 1013 once it is upgraded, if it is. A refused upgrade would read as 1006 in a browser (PROTOCOL.md §6.2).
     pub(super) fn turned_away(&self, may_watch: bool, cx: &mut Context) -> Option<&'static str> {
         match cx.serving {
             ServingState::Draining => return Some("Server shutting down"),

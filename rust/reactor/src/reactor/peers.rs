@@ -85,7 +85,7 @@ impl Reactor {
             return;
         }
         if let Some(reactor) = peer.moves_to() {
-            self.hand_on(conn, reactor);
+            self.transfer(conn, reactor);
             return;
         }
         let standing = peer.standing();

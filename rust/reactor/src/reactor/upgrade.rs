@@ -7,7 +7,7 @@ use dscore_traffic::ConnId;
 use super::Reactor;
 use crate::peer::{Peer, Stage};
 use crate::probe::Phase;
-use crate::queue::{Newcomer, Order};
+use crate::queue::{AcceptedSocket, Order};
 
 impl Reactor {
     /// A request for a WebSocket that is to take over.
@@ -97,13 +97,13 @@ impl Reactor {
     }
 
     /// Gives a socket to the reactor that has the session it asks for, with all that was read of its request.
-    pub(super) fn hand_on(&mut self, conn: ConnId, reactor: u8) {
+    pub(super) fn transfer(&mut self, conn: ConnId, reactor: u8) {
         let Some((socket, Stage::Http(mut http))) = self.take_socket(conn) else {
             return;
         };
         self.cx.stats.http_connections -= 1;
         let (ends, is_extra) = http.origin();
-        let newcomer = Newcomer {
+        let accepted = AcceptedSocket {
             socket,
             ends,
             is_extra,
@@ -114,7 +114,7 @@ impl Reactor {
         };
         handle.add_load();
         // Never wait for another reactor. A socket that finds its queue full is closed, and its client tries again.
-        if handle.commands.try_push(Order::Adopt(newcomer)).is_err() {
+        if handle.commands.try_push(Order::Adopt(accepted)).is_err() {
             handle.drop_load();
         }
     }

@@ -24,7 +24,7 @@ pub(crate) enum Accepted {
     Nothing,
     /// One that waited has left already, or a passing fault of the network: try the next.
     Gone,
-    /// No descriptor is free: newcomers wait in the backlog.
+    /// No descriptor is free: connections wait in the backlog.
     NoDescriptor,
     /// No memory for another socket; try later.
     NoMemory,

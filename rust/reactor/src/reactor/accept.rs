@@ -1,4 +1,4 @@
-//! How newcomers get into a reactor: accepted by the first of the pool, handed to the one with the fewest sockets.
+//! How sockets get into a reactor: accepted by the first of the pool, assigned to the one with the fewest.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::{LISTENER, Reactor};
 use crate::acceptor::{Acceptor, turn_away};
 use crate::http::HttpPeer;
 use crate::peer::Peer;
-use crate::queue::{Newcomer, Order};
+use crate::queue::{AcceptedSocket, Order};
 use crate::sys::{Descriptors, Interest, Socket};
 
 /// Turns by which descriptors that were claimed from another reactor have surely come back.
@@ -38,7 +38,7 @@ impl Reactor {
                 continue;
             }
             let is_short = descriptors.are_short(&socket);
-            self.hand_out(socket, peer, is_short);
+            self.assign(socket, peer, is_short);
         }
         // Claims on their way may be all there are: the next to come would be told that none yields.
         let are_few = self.cx.places.would_yield() < FEW_TURNS * descriptors.given_at_once();
@@ -106,12 +106,12 @@ impl Reactor {
     }
 
     /// Gives a connection to the reactor with the fewest sockets. Where descriptors are short it gets no place.
-    fn hand_out(&mut self, socket: Socket, peer: SocketAddr, is_short: bool) {
+    fn assign(&mut self, socket: Socket, peer: SocketAddr, is_short: bool) {
         let acceptor = self.acceptor.as_ref();
         let local = acceptor.map_or(peer, |acceptor| acceptor.local_address(&socket));
         self.cx.stats.accepted_total += 1;
         let handles = &self.shared.handles;
-        let newcomer = Newcomer {
+        let accepted = AcceptedSocket {
             socket,
             ends: Ends { peer, local },
             is_extra: is_short || self.cx.places.are_taken(self.cx.settings.max_connections),
@@ -121,29 +121,29 @@ impl Reactor {
         let least = fewest.unwrap_or(&self.own);
         least.add_load();
         if Arc::ptr_eq(least, &self.own) {
-            self.adopt(newcomer);
+            self.adopt(accepted);
             return;
         }
         // Never wait for another reactor: two that waited for each other would wait for ever.
-        if let Err(Order::Adopt(newcomer)) = least.commands.try_push(Order::Adopt(newcomer)) {
+        if let Err(Order::Adopt(accepted)) = least.commands.try_push(Order::Adopt(accepted)) {
             least.drop_load();
             self.own.add_load();
-            self.adopt(newcomer);
+            self.adopt(accepted);
         }
     }
 
-    /// Takes a newcomer in; its place was counted by whoever handed it out.
-    pub(super) fn adopt(&mut self, mut newcomer: Newcomer) {
-        let http = HttpPeer::new(newcomer.ends, newcomer.is_extra, &mut self.cx);
-        let mut peer = Peer::new(newcomer.socket, http, self.cx.now_ms);
-        peer.is_extra = newcomer.is_extra;
-        if newcomer.is_extra {
+    /// Takes an accepted socket in; its place was counted when it was assigned.
+    pub(super) fn adopt(&mut self, mut accepted: AcceptedSocket) {
+        let http = HttpPeer::new(accepted.ends, accepted.is_extra, &mut self.cx);
+        let mut peer = Peer::new(accepted.socket, http, self.cx.now_ms);
+        peer.is_extra = accepted.is_extra;
+        if accepted.is_extra {
             self.own.extra.add_one();
         }
         let conn = self.insert(peer);
         self.with_peer(conn, |peer, cx| {
-            if !newcomer.input.is_empty() {
-                peer.on_data(conn, &mut newcomer.input, cx);
+            if !accepted.input.is_empty() {
+                peer.on_data(conn, &mut accepted.input, cx);
             }
         });
     }
