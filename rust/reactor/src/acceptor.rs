@@ -8,7 +8,7 @@ use dscore_proto::http::{self, Particulars};
 use crate::sys::{Accepted, Listener, Socket};
 
 /// Sockets taken in one turn: more would make those that are in wait.
-const BATCH: usize = 64;
+const MAX_BATCH: usize = 64;
 /// After want of memory or descriptors the backlog keeps what comes that long: the listener stays readable, and a loop
 /// that looked at once would spin.
 const PAUSE_MS: u64 = 100;
@@ -69,7 +69,7 @@ impl Acceptor {
     ) -> Tally {
         let mut tally = Tally::default();
         self.resume_ms = None;
-        for _ in 0..BATCH {
+        for _ in 0..MAX_BATCH {
             match self.listener.accept() {
                 Accepted::Connection(socket, peer) => {
                     if !admit(socket, peer) {
@@ -100,13 +100,13 @@ impl Acceptor {
 
     /// Tells those that wait, at most a batch, that there is no room, where no connection yields its descriptor. How many.
     pub(crate) fn turn_waiting_away(&mut self, now_ms: u64) -> u64 {
-        for told in 0..BATCH {
+        for told in 0..MAX_BATCH {
             if !self.turn_one_away() {
                 self.resume_ms = Some(now_ms + PAUSE_MS);
                 return told as u64;
             }
         }
-        BATCH as u64
+        MAX_BATCH as u64
     }
 
     fn turn_one_away(&mut self) -> bool {

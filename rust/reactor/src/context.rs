@@ -127,12 +127,12 @@ impl Context {
     }
 
     /// How much of requests may wait for their answers.
-    pub(crate) fn most_asked_bytes(&self) -> u64 {
+    pub(crate) fn max_asked_bytes(&self) -> u64 {
         self.settings.input_bytes - self.settings.input_bytes / UNFINISHED_SHARE
     }
 
     /// How much may be held beside that until the rest of it comes, or its turn.
-    pub(crate) fn most_unfinished_bytes(&self) -> u64 {
+    pub(crate) fn max_unfinished_bytes(&self) -> u64 {
         let most = self.settings.input_bytes;
         let left = most.saturating_sub(self.asked_bytes);
         left.max(most / UNFINISHED_SHARE)

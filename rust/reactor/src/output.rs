@@ -10,7 +10,7 @@ use crate::outbox::Outbox;
 use crate::sys::{Sent, Socket};
 
 /// Pieces given to the kernel with one call.
-const PIECES: usize = 64;
+const MAX_PIECES: usize = 64;
 
 /// How many waiting bytes are too many, and how few are few enough again.
 #[derive(Clone, Copy, Debug)]
@@ -153,7 +153,7 @@ impl Output {
         let Some(waiting) = &mut self.waiting else {
             return Ok(false);
         };
-        let mut pieces = [IoSlice::new(&[]); PIECES];
+        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let count = waiting.outbox.io_slices(&mut pieces);
         let sent = match socket.send_pieces(&pieces[..count]) {
             Sent::Bytes(sent) => sent,
@@ -185,7 +185,7 @@ impl Output {
             return (Vec::new(), false);
         };
         let mut bytes = Vec::new();
-        let mut pieces = [IoSlice::new(&[]); PIECES];
+        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let count = waiting.outbox.io_slices(&mut pieces);
         for piece in &pieces[..count] {
             bytes.extend_from_slice(piece);
@@ -308,12 +308,12 @@ mod tests {
             ..MARKS
         };
         let mut output = Output::default();
-        for _ in 0..PIECES + 1 {
+        for _ in 0..MAX_PIECES + 1 {
             let frame = Arc::from(&b"x\n"[..]);
             output.send_shared(None, &frame, high, &mut bench.cx);
         }
         let (taken, _) = output.take(<[u8]>::len, &mut bench.cx);
-        assert_eq!((taken.len(), output.bytes()), (2 * PIECES, 2));
+        assert_eq!((taken.len(), output.bytes()), (2 * MAX_PIECES, 2));
     }
 
     #[test]

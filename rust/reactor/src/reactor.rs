@@ -41,17 +41,17 @@ use looking::Pass;
 use peers::Peers;
 
 /// Sockets looked at in one turn.
-const READY: usize = 512;
+const MAX_READY: usize = 512;
 /// Those among them whose peer has gone: closing is dear, and when thousands go at once (a switch that lost its power)
 /// the heartbeats of those who stay must not stand in line behind them.
-const ENDED: usize = 64;
+const MAX_ENDED: usize = 64;
 /// The same while a walk is under way: the fleet is to hear of a drain before its first answers are counted. With a slice
 /// of a walk in 4 to 8 ms these are a thousand a second, more heartbeats than a fleet has.
-const READY_DURING_WALK: usize = 8;
+const MAX_READY_DURING_WALK: usize = 8;
 /// The receive buffer, shared by all peers of a reactor.
 const BUFFER: usize = 256 * 1024;
 /// Peers that a reactor makes room for at most when it starts; with more it grows as it must.
-const ROOM: usize = 65_536;
+const MAX_ROOM: usize = 65_536;
 /// Milliseconds of one tick of the wheel: deadlines are at most this late by its doing (PROTOCOL.md §5 rule 8 allows
 /// 50), and peers that fall due together are served together.
 const TICK_MS: u64 = 8;
@@ -103,7 +103,7 @@ impl Reactor {
         acceptor: Option<Acceptor>,
         mut cx: Context,
     ) -> std::io::Result<Self> {
-        let room = cx.settings.max_connections.min(ROOM);
+        let room = cx.settings.max_connections.min(MAX_ROOM);
         let (peer_poller, control_poller) = (Poller::new()?, Poller::new()?);
         peer_poller.add(&control_poller, CONTROL_POLLER, Interest::READ)?;
         control_poller.add_waker(&own.commands.reactor.waker, WAKER)?;
@@ -138,9 +138,9 @@ impl Reactor {
 
     /// Turns until it is told to stop.
     pub(crate) fn run(&mut self) {
-        let mut control = ReadyList::with_capacity(READY);
-        let mut ready = ReadyList::with_capacity(READY);
-        let mut few = ReadyList::with_capacity(READY_DURING_WALK);
+        let mut control = ReadyList::with_capacity(MAX_READY);
+        let mut ready = ReadyList::with_capacity(MAX_READY);
+        let mut few = ReadyList::with_capacity(MAX_READY_DURING_WALK);
         let mut buffer = vec![0; BUFFER].into_boxed_slice();
         while !self.stopping {
             let walking = !self.walks.is_empty();
@@ -178,8 +178,8 @@ impl Reactor {
     fn serve_sockets(&mut self, ready: &ReadyList, buffer: &mut [u8], paused: bool) {
         // In a drain everybody goes, and the sooner the better.
         let most = match self.cx.serving {
-            ServingState::Draining => READY,
-            ServingState::Open | ServingState::Maintenance => ENDED,
+            ServingState::Draining => MAX_READY,
+            ServingState::Open | ServingState::Maintenance => MAX_ENDED,
         };
         let mut ended = 0;
         for (token, readiness) in ready.iter() {

@@ -160,7 +160,7 @@ impl HttpPeer {
         };
         let (bytes, conn) = (reading.bytes(), reading.request.conn);
         let others = cx.asked_bytes.saturating_sub(self.counted.into());
-        if bytes > SMALL_REQUEST && others + bytes as u64 > cx.most_asked_bytes() {
+        if bytes > SMALL_REQUEST && others + bytes as u64 > cx.max_asked_bytes() {
             self.turn_away(conn, cx);
             return;
         }

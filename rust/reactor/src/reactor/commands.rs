@@ -17,11 +17,11 @@ use crate::peer::{Peer, Stage};
 use crate::queue::Order;
 
 /// Taken in one turn.
-const BATCH: usize = 1024;
+const MAX_BATCH: usize = 1024;
 
 impl Reactor {
     pub(super) fn serve_commands(&mut self) {
-        for _ in 0..BATCH {
+        for _ in 0..MAX_BATCH {
             let Some(order) = self.own.commands.pop() else {
                 return;
             };

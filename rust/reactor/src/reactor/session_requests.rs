@@ -25,12 +25,12 @@ use crate::engineio_request::{Fields, SessionRequest, answer, refusal};
 use crate::http::cors::{cross_origin, preflight};
 
 /// Taken in one turn. An answer brings on the next request of those that were sent ahead of it.
-const BATCH: usize = 256;
+const MAX_BATCH: usize = 256;
 
 impl Reactor {
     /// Does what was asked of sessions, and answers what can be answered.
     pub(super) fn serve_sessions(&mut self) {
-        let mut left = BATCH;
+        let mut left = MAX_BATCH;
         loop {
             while left > 0
                 && let Some(request) = self.cx.requests.pop_front()

@@ -8,7 +8,7 @@ use super::Reactor;
 use crate::peer::{Peer, Stage};
 
 /// Room in the queues of a reactor that stays after a burst.
-const KEPT_ROOM: usize = 1024;
+const MAX_KEPT_CAPACITY: usize = 1024;
 
 /// Input of one peer that is shed last: a report or an introduction that came in two parts.
 const LITTLE: u64 = 4096;
@@ -18,7 +18,7 @@ const LITTLE: u64 = 4096;
 const SLACK: u64 = 16;
 
 /// Peers shed for that slack at a time, at most.
-const MOST_FOR_SLACK: usize = 256;
+const MAX_FOR_SLACK: usize = 256;
 
 /// Peers that hold unfinished input, by how much of it.
 #[derive(Default)]
@@ -47,13 +47,13 @@ impl Holders {
 impl Reactor {
     /// Turns peers away when all of them hold more unfinished input than they may, until they do not.
     pub(super) fn shed_input(&mut self) {
-        let most = self.cx.most_unfinished_bytes();
+        let most = self.cx.max_unfinished_bytes();
         if self.cx.unfinished_bytes() <= most {
             return;
         }
         let mut holders = self.input_holders();
         for shed in 0.. {
-            let slack = if shed < MOST_FOR_SLACK {
+            let slack = if shed < MAX_FOR_SLACK {
                 most / SLACK
             } else {
                 0
@@ -126,7 +126,7 @@ impl Reactor {
 }
 
 fn shrink<T>(queue: &mut VecDeque<T>) {
-    if queue.is_empty() && queue.capacity() > KEPT_ROOM {
+    if queue.is_empty() && queue.capacity() > MAX_KEPT_CAPACITY {
         *queue = VecDeque::new();
     }
 }

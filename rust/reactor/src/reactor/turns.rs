@@ -5,12 +5,12 @@ use crate::pacer::Turn;
 use crate::peer::Stage;
 
 /// Served in one turn of the loop.
-const BATCH: usize = 64;
+const MAX_BATCH: usize = 64;
 
 impl Reactor {
     /// Lets go on what has waited for its turn.
     pub(super) fn serve_turns(&mut self) {
-        for _ in 0..BATCH {
+        for _ in 0..MAX_BATCH {
             let Some((conn, turn)) = self.cx.next_turn() else {
                 return;
             };
