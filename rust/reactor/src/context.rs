@@ -9,7 +9,7 @@ use dscore_traffic::ConnId;
 use dscore_traffic::command::ServingState;
 use dscore_traffic::event::Event;
 
-use crate::engineio_request::SessionRequest;
+use crate::engineio_request::EngineIoRequest;
 use crate::form::Form;
 use crate::pace::Pace;
 use crate::pacer::{Pacer, Turn};
@@ -53,7 +53,7 @@ pub(crate) struct Context {
     /// Upgrades and openings that wait for their turn.
     pub(crate) pacer: Pacer,
     /// What sockets ask of sessions that are not their own.
-    pub(crate) requests: VecDeque<SessionRequest>,
+    pub(crate) requests: VecDeque<EngineIoRequest>,
     /// Bytes for the peer at hand; whoever fills it must let the reactor settle that peer before the next.
     pub(crate) out: Vec<u8>,
     /// A message being written, before it is framed.

@@ -10,7 +10,7 @@ use crate::stats::Stats;
 
 /// Something for a session, in the order it came.
 #[derive(Debug)]
-pub(crate) enum SessionRequest {
+pub(crate) enum EngineIoRequest {
     /// An HTTP request on such an endpoint, which waits for its answer.
     Http(Endpoint, Box<HttpRequest>),
     /// A request for a WebSocket that is to take over a session.

@@ -20,7 +20,7 @@ use dscore_wheel::Key;
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::conversation::transport::Transport;
-use crate::engineio_request::SessionRequest;
+use crate::engineio_request::EngineIoRequest;
 use crate::http::{Became, HttpPeer};
 use crate::output::Output;
 use crate::places::Standing;
@@ -181,7 +181,7 @@ impl Peer {
                 let before = probe.phase;
                 probe.on_data(input, cx);
                 if probe.phase != before && probe.phase != Phase::Refused {
-                    cx.requests.push_back(SessionRequest::Probe(conn));
+                    cx.requests.push_back(EngineIoRequest::Probe(conn));
                 }
             }
         }

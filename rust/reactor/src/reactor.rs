@@ -2,7 +2,7 @@
 //!
 //! A turn: *wait → sockets → accepted → polls → timers → commands → walks → polls → shed → upgrades that waited → hand over*. Each
 //! step is bounded, so that none can starve the others: ready sockets by the poller's capacity, one read each; accepted sockets
-//! by the acceptor's batch; commands, requests to sessions and upgrades by a `BATCH`; walks by a slice. Handlers work on a peer
+//! by the acceptor's batch; commands, requests to sessions and upgrades by a `MAX_BATCH`; walks by a slice. Handlers work on a peer
 //! inside `with_peer`, which settles it afterwards: see `peers.rs`.
 //!
 //! Timers run up to the moment by which everything that came was read, and no further (`looking.rs`); what they count in
@@ -12,10 +12,10 @@
 
 mod accept;
 mod commands;
+mod engineio_requests;
 mod looking;
 mod peers;
 mod polling;
-mod session_requests;
 mod shedding;
 mod turns;
 mod upgrade;
@@ -78,8 +78,8 @@ pub(crate) struct Reactor {
     walks: VecDeque<Walk>,
     /// Connections that give up their places to agents.
     yielding: Yielding,
-    /// Sessions that are to be spoken to, and when.
-    to_speak_to: VecDeque<(u64, ConnId)>,
+    /// Engine.IO sessions with something to tell, and when they are to be flushed.
+    due_sessions: VecDeque<(u64, ConnId)>,
     clock: Clock,
     pass: Pass,
     control_pass: Pass,
@@ -124,7 +124,7 @@ impl Reactor {
             wheel: Wheel::with_capacity(0, room),
             walks: VecDeque::new(),
             yielding: Yielding::default(),
-            to_speak_to: VecDeque::new(),
+            due_sessions: VecDeque::new(),
             clock: Clock::new(),
             pass: Pass::default(),
             control_pass: Pass::default(),

@@ -141,7 +141,7 @@ fn try_request(request: &str, with: &str) -> &'static str {
 
 #[test]
 fn requests_lead_where_the_documented_table_says() {
-    let rows = table_rows(include_str!("../src/reactor/session_requests.rs"));
+    let rows = table_rows(include_str!("../src/reactor/engineio_requests.rs"));
     assert_eq!(rows.len(), 8);
     for row in rows {
         assert_eq!(try_request(row[0], row[1]), *row.last().unwrap(), "{row:?}");

@@ -10,7 +10,7 @@ use super::Conversation;
 use super::hearing::Hearing;
 use super::transport::Transport;
 use crate::context::Context;
-use crate::engineio_request::SessionRequest;
+use crate::engineio_request::EngineIoRequest;
 
 /// Packets of one request dealt with at a time: a body may hold half a million, and others wait.
 const MAX_PACKETS: usize = 1024;
@@ -41,7 +41,7 @@ impl Conversation {
         let mut packets = 0..MAX_PACKETS;
         while self.wants_read() {
             if self.transport.has_unread() && packets.next().is_none() {
-                cx.requests.push_back(SessionRequest::GoOn(conn));
+                cx.requests.push_back(EngineIoRequest::GoOn(conn));
                 break;
             }
             let goes_on = match self.transport {

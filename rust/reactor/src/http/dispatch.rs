@@ -12,7 +12,7 @@ use super::peer::{Asked, HttpPeer, PartialRequest, State, Step};
 use crate::context::Context;
 use crate::dialect::Dialect;
 use crate::dialect::sid::Sid;
-use crate::engineio_request::SessionRequest;
+use crate::engineio_request::EngineIoRequest;
 
 /// What a header field costs beside its bytes, until its request is answered.
 const FIELD_COST: usize = 64;
@@ -175,7 +175,7 @@ impl HttpPeer {
             Asked::App => cx.tell(Event::HttpRequest(request)),
             Asked::Session(endpoint) => {
                 cx.requests
-                    .push_back(SessionRequest::Http(endpoint, request));
+                    .push_back(EngineIoRequest::Http(endpoint, request));
             }
         }
     }
@@ -216,7 +216,7 @@ impl HttpPeer {
             ..exchange
         };
         self.wait_for_answer(exchange, asked);
-        cx.requests.push_back(SessionRequest::TooBig(request));
+        cx.requests.push_back(EngineIoRequest::TooBig(request));
     }
 
     /// A body that goes wrong in the middle.
@@ -246,7 +246,7 @@ impl HttpPeer {
     /// be refused when it is there.
     pub(super) fn announce_request(&mut self, http: ConnId, cx: &mut Context) {
         match (self.session_of_request(), &self.state) {
-            (Some(sid), _) => cx.requests.push_back(SessionRequest::Coming { http, sid }),
+            (Some(sid), _) => cx.requests.push_back(EngineIoRequest::Coming { http, sid }),
             (None, State::ReadingBody(reading)) if reading.asked != Asked::App => {
                 self.discard_body();
             }
@@ -257,7 +257,7 @@ impl HttpPeer {
     /// A request of which only a part has come is over: so is the session that it was for.
     pub(super) fn lose_request(&self, cx: &mut Context) {
         if let Some(sid) = self.session_of_request() {
-            cx.requests.push_back(SessionRequest::Cut(sid));
+            cx.requests.push_back(EngineIoRequest::Cut(sid));
         }
     }
 

@@ -5,7 +5,7 @@ use dscore_traffic::event::Event;
 
 use super::peer::{Asked, HttpPeer, State};
 use crate::context::Context;
-use crate::engineio_request::SessionRequest;
+use crate::engineio_request::EngineIoRequest;
 
 impl HttpPeer {
     /// The client sends no more; it may have gone, or wait for its answers.
@@ -19,7 +19,7 @@ impl HttpPeer {
                 if *asked == Asked::App {
                     self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
                 } else {
-                    cx.requests.push_back(SessionRequest::CloseInfo(conn));
+                    cx.requests.push_back(EngineIoRequest::CloseInfo(conn));
                 }
             }
             State::Answering(_) => self.deadline = cx.now_ms + cx.settings.keep_alive_timeout,

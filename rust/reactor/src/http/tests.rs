@@ -7,7 +7,7 @@ use dscore_traffic::{ConnId, Endpoint};
 
 use super::peer::{Became, HttpPeer, State};
 use crate::dialect::sid::Sid;
-use crate::engineio_request::SessionRequest;
+use crate::engineio_request::EngineIoRequest;
 use crate::pacer::Turn;
 use crate::testing::{Bench, CONN, table_rows};
 
@@ -170,7 +170,7 @@ fn a_session_is_asked_when_its_request_is_complete_and_the_app_is_not() {
     assert!(bench.cx.requests.is_empty());
     hears(&mut peer, "x", &mut bench);
     let asked = bench.cx.requests.pop_front();
-    let Some(SessionRequest::Http(Endpoint::PlainEngineIo, request)) = asked else {
+    let Some(EngineIoRequest::Http(Endpoint::PlainEngineIo, request)) = asked else {
         panic!("{asked:?}");
     };
     // It names no session that could take its packets, so they are not kept.
@@ -196,7 +196,7 @@ fn a_sessions_body_that_is_too_large_is_the_sessions_to_refuse() {
         assert_eq!(state(&peer), "asked");
         let asked = bench.cx.requests.pop_front();
         assert!(
-            matches!(asked, Some(SessionRequest::TooBig(_))),
+            matches!(asked, Some(EngineIoRequest::TooBig(_))),
             "{asked:?}"
         );
         peer.respond(&response(false), &mut bench.cx);
@@ -220,7 +220,7 @@ fn a_session_hears_of_a_request_that_comes_and_of_its_breaking_off() {
         hears(&mut peer, &head, &mut bench);
         let coming = bench.cx.requests.pop_front();
         assert!(
-            matches!(coming, Some(SessionRequest::Coming { sid: whose, .. }) if whose == sid),
+            matches!(coming, Some(EngineIoRequest::Coming { sid: whose, .. }) if whose == sid),
             "{coming:?}"
         );
         match way {
@@ -233,7 +233,7 @@ fn a_session_hears_of_a_request_that_comes_and_of_its_breaking_off() {
         }
         let cut = bench.cx.requests.pop_front();
         assert!(
-            matches!(cut, Some(SessionRequest::Cut(whose)) if whose == sid),
+            matches!(cut, Some(EngineIoRequest::Cut(whose)) if whose == sid),
             "{way}: {cut:?}"
         );
     }
@@ -283,7 +283,7 @@ fn a_websocket_for_a_session_waits_for_it_and_one_for_none_is_refused() {
         if expected == "upgrade" {
             assert_eq!((state(&peer), &*bench.written()), ("asked", ""));
             assert!(
-                matches!(asked, Some(SessionRequest::Upgrade { sid: None, .. })),
+                matches!(asked, Some(EngineIoRequest::Upgrade { sid: None, .. })),
                 "{asked:?}"
             );
         } else {

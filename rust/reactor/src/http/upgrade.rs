@@ -15,7 +15,7 @@ use crate::conversation::Conversation;
 use crate::conversation::transport::Transport;
 use crate::dialect::Dialect;
 use crate::dialect::sid::Sid;
-use crate::engineio_request::{self, SessionRequest};
+use crate::engineio_request::{self, EngineIoRequest};
 
 impl HttpPeer {
     /// The answer to a WebSocket's handshake; one that is bad is refused.
@@ -124,7 +124,7 @@ impl HttpPeer {
             return Step::Upgraded(length, self.open(conn, head, endpoint, dialect, cx));
         };
         self.wait_for_answer(exchange, Asked::Session(endpoint));
-        cx.requests.push_back(SessionRequest::Upgrade {
+        cx.requests.push_back(EngineIoRequest::Upgrade {
             http: conn,
             endpoint,
             sid: Sid::parse(sid),

@@ -52,9 +52,9 @@ impl Peer {
         }
     }
 
-    /// When this session is to be spoken to, if that was not said before: a request of it waits for an answer, or it was
+    /// When this session is to be flushed, if that was not said before: a request of it waits for an answer, or it was
     /// not greeted yet.
-    pub(crate) fn speak_at(&mut self, now_ms: u64) -> Option<u64> {
+    pub(crate) fn due_at(&mut self, now_ms: u64) -> Option<u64> {
         let has_packets = !self.output.is_empty();
         let Stage::Conversation(conversation) = &mut self.stage else {
             return None;

@@ -4,7 +4,7 @@ use dscore_traffic::ConnId;
 
 use super::{Peer, Stage};
 use crate::context::Context;
-use crate::engineio_request::SessionRequest;
+use crate::engineio_request::EngineIoRequest;
 use crate::probe::Phase;
 
 impl Peer {
@@ -70,7 +70,7 @@ impl Peer {
             Stage::Http(_) => false,
             Stage::Conversation(conversation) => {
                 if let Some(http) = conversation.late_request() {
-                    cx.requests.push_back(SessionRequest::Discard(http));
+                    cx.requests.push_back(EngineIoRequest::Discard(http));
                 }
                 conversation.keeps_in_vain()
             }

@@ -108,7 +108,7 @@ impl Reactor {
             .acceptor
             .as_ref()
             .and_then(|acceptor| acceptor.resume_ms);
-        let answer = self.to_speak_to.front().map(|&(at_ms, _)| at_ms);
+        let answer = self.due_sessions.front().map(|&(at_ms, _)| at_ms);
         let upgrade = self.cx.next_turn_ms();
         let next_ms = [timer, accept, answer, upgrade]
             .into_iter()

@@ -93,12 +93,12 @@ impl Reactor {
             let change = (std::mem::replace(&mut peer.standing, standing), standing);
             self.yielding.note(conn, self.cx.now_ms, change, &self.own);
         }
-        if let Some(at_ms) = peer.speak_at(self.cx.now_ms) {
+        if let Some(at_ms) = peer.due_at(self.cx.now_ms) {
             // Those that cannot wait stand in front: the queue stays in the order of its times.
             if at_ms <= self.cx.now_ms {
-                self.to_speak_to.push_front((at_ms, conn));
+                self.due_sessions.push_front((at_ms, conn));
             } else {
-                self.to_speak_to.push_back((at_ms, conn));
+                self.due_sessions.push_back((at_ms, conn));
             }
         }
         // Where agents are met by a drain or another walk, what is no agent is to wait for its likes only.

@@ -170,7 +170,7 @@ impl Reactor {
     }
 
     /// Answers the requests of a session that can be answered; greets one that has a WebSocket.
-    pub(super) fn speak_to(&mut self, session: ConnId) {
+    pub(super) fn flush_session(&mut self, session: ConnId) {
         let answers = self.with_peer(session, |peer, cx| {
             let has_packets = !peer.has_sent_all();
             let polling = peer.as_polling()?;

@@ -120,7 +120,7 @@ impl Reactor {
     /// Gives back what queues have grown to, once they are empty.
     pub(super) fn shrink_queues(&mut self) {
         shrink(&mut self.cx.requests);
-        shrink(&mut self.to_speak_to);
+        shrink(&mut self.due_sessions);
         self.cx.shrink();
     }
 }

@@ -21,7 +21,7 @@ use super::Reactor;
 use super::commands::resume;
 use crate::conversation::transport::Waiting;
 use crate::dialect::sid::Sid;
-use crate::engineio_request::{Fields, SessionRequest, answer, refusal};
+use crate::engineio_request::{EngineIoRequest, Fields, answer, refusal};
 use crate::http::cors::{cross_origin, preflight};
 
 /// Taken in one turn. An answer brings on the next request of those that were sent ahead of it.
@@ -39,20 +39,20 @@ impl Reactor {
                 self.serve_request(request);
             }
             let now_ms = self.cx.now_ms;
-            match self.to_speak_to.front() {
+            match self.due_sessions.front() {
                 Some(&(at_ms, session)) if at_ms <= now_ms => {
-                    self.to_speak_to.pop_front();
-                    self.speak_to(session);
+                    self.due_sessions.pop_front();
+                    self.flush_session(session);
                 }
                 _ => return,
             }
         }
     }
 
-    fn serve_request(&mut self, request: SessionRequest) {
+    fn serve_request(&mut self, request: EngineIoRequest) {
         match request {
-            SessionRequest::Http(endpoint, mut request) => self.serve_http(endpoint, &mut request),
-            SessionRequest::Upgrade {
+            EngineIoRequest::Http(endpoint, mut request) => self.serve_http(endpoint, &mut request),
+            EngineIoRequest::Upgrade {
                 http,
                 endpoint,
                 sid,
@@ -67,17 +67,17 @@ impl Reactor {
                     self.respond(http, &refusal);
                 }
             }
-            SessionRequest::Probe(conn) => self.on_probe(conn),
-            SessionRequest::Coming { http, sid } => {
+            EngineIoRequest::Probe(conn) => self.on_probe(conn),
+            EngineIoRequest::Coming { http, sid } => {
                 if self.polls(sid) {
                     self.expect_push(sid.conn, http);
                 } else {
                     self.discard_body(http);
                 }
             }
-            SessionRequest::CloseInfo(http) => self.free_poll(http),
-            SessionRequest::Discard(http) => self.discard_body(http),
-            SessionRequest::TooBig(request) => {
+            EngineIoRequest::CloseInfo(http) => self.free_poll(http),
+            EngineIoRequest::Discard(http) => self.discard_body(http),
+            EngineIoRequest::TooBig(request) => {
                 let reason = "the body of a request is too large";
                 let close_frame = CloseFrame::new(CloseCode::TOO_BIG, reason, "protocol_error");
                 let sid = Query::of(&request.target).sid.and_then(Sid::parse);
@@ -88,12 +88,12 @@ impl Reactor {
                 let response = answer(413, "text/plain", headers, reason.into());
                 self.respond(request.conn, &response);
             }
-            SessionRequest::Cut(sid) => {
+            EngineIoRequest::Cut(sid) => {
                 if self.polls(sid) {
                     self.lose_session(sid.conn);
                 }
             }
-            SessionRequest::GoOn(session) => {
+            EngineIoRequest::GoOn(session) => {
                 self.with_peer(session, |peer, cx| resume(session, peer, cx));
             }
         }
