@@ -115,11 +115,7 @@ impl HttpPeer {
             cx.out.extend_from_slice(http::CONTINUE);
         }
         let request = self.request_of(conn, head);
-        let exchange = Exchange {
-            keep_alive: head.keep_alive() && !self.over_limit,
-            head_only: head.method == "HEAD",
-            version: head.version,
-        };
+        let exchange = self.exchange_of(head);
         let Some(reader) = reader else {
             self.ask_too_big(Box::new(request), exchange, asked, cx);
             return Ok(Step::Consumed(length));
@@ -139,6 +135,14 @@ impl HttpPeer {
             self.announce_request(conn, cx);
         }
         Ok(Step::Consumed(length))
+    }
+
+    fn exchange_of(&self, head: &Head<'_>) -> Exchange {
+        Exchange {
+            keep_alive: head.keep_alive() && !self.over_limit,
+            head_only: head.method == "HEAD",
+            version: head.version,
+        }
     }
 
     fn request_of(&self, conn: ConnId, head: &Head<'_>) -> HttpRequest {

@@ -180,11 +180,8 @@ impl HttpPeer {
                 Ok(Step::Consumed(count)) => rest = rest.get(count..).unwrap_or_default(),
                 Ok(Step::Wait) => break,
                 Ok(Step::Upgraded(count, websocket)) => {
-                    cx.stats.http_connections -= 1;
-                    let input = rest.get(count..).unwrap_or_default().to_vec();
-                    let may_watch = websocket.identity.is_unauthenticated();
-                    let turned_away = self.turned_away(may_watch, cx);
-                    return Some(Became::WebSocket(Box::new(websocket), input, turned_away));
+                    let input = rest.get(count..).unwrap_or_default();
+                    return Some(self.become_websocket(websocket, input, cx));
                 }
                 Ok(Step::Elsewhere(reactor)) => {
                     self.input = rest.to_vec();
@@ -203,6 +200,14 @@ impl HttpPeer {
             self.break_off(cx);
         }
         None
+    }
+
+    /// `input` is the WebSocket's own.
+    fn become_websocket(&self, websocket: Conversation, input: &[u8], cx: &mut Context) -> Became {
+        cx.stats.http_connections -= 1;
+        let may_watch = websocket.identity.is_unauthenticated();
+        let turned_away = self.turned_away(may_watch, cx);
+        Became::WebSocket(Box::new(websocket), input.to_vec(), turned_away)
     }
 
     fn step(&mut self, conn: ConnId, bytes: &[u8], cx: &mut Context) -> Result<Step, HttpError> {

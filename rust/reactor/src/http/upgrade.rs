@@ -1,7 +1,7 @@
 //! The upgrade: what it takes for an HTTP connection to become a WebSocket.
 
 use dscore_proto::connection::{Connection, Role};
-use dscore_proto::engineio::{HandshakeError, Query};
+use dscore_proto::engineio::{HandshakeError, Query, Revision};
 use dscore_proto::handshake::{self, UpgradeRules};
 use dscore_proto::http::{BodyKind, Head, WEBSOCKET_METHODS};
 use dscore_traffic::command::{Response, ServingState};
@@ -16,6 +16,7 @@ use crate::conversation::transport::Transport;
 use crate::dialect::Dialect;
 use crate::dialect::sid::Sid;
 use crate::engineio_request::{self, EngineIoRequest};
+use crate::settings::Settings;
 
 impl HttpPeer {
     /// The answer to a WebSocket's handshake; one that is bad is refused.
@@ -96,13 +97,7 @@ impl HttpPeer {
             version: head.version,
         };
         let query = Query::of(head.target);
-        let revision = match cx.settings.revision(&query) {
-            Ok(_) if query.transport != Some("websocket") || !cx.settings.websocket => {
-                Err(HandshakeError::UnknownTransport)
-            }
-            judged => judged,
-        };
-        let revision = match revision {
+        let revision = match websocket_revision(&query, &cx.settings) {
             Ok(revision) => revision,
             Err(error) => {
                 cx.stats.handshake_failures_total += 1;
@@ -134,7 +129,8 @@ impl HttpPeer {
         Step::Consumed(length)
     }
 
-    /// Why this connection is closed 1013 once it is upgraded, if it is. A refused upgrade would read as 1006 in a browser (PROTOCOL.md §6.2).
+    /// Why this connection is closed 1013 once it is upgraded, if it is. A refused upgrade would read as 1006 in a browser
+    /// (PROTOCOL.md §6.2).
     pub(super) fn turned_away(&self, may_watch: bool, cx: &mut Context) -> Option<&'static str> {
         match cx.serving {
             ServingState::Draining => return Some("Server shutting down"),
@@ -146,6 +142,15 @@ impl HttpPeer {
         let has_place = !self.over_limit || cx.take_place();
         (!has_place).then_some("Server connection limit reached")
     }
+}
+
+/// The revision of Engine.IO that is asked for over a WebSocket.
+fn websocket_revision(query: &Query<'_>, settings: &Settings) -> Result<Revision, HandshakeError> {
+    let revision = settings.revision(query)?;
+    if query.transport != Some("websocket") || !settings.websocket {
+        return Err(HandshakeError::UnknownTransport);
+    }
+    Ok(revision)
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 §2.1).

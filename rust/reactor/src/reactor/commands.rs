@@ -204,21 +204,26 @@ fn apply_to_conversation(
             reason,
         } => {
             let deadline = cx.now_ms.saturating_add(timeout_ms);
-            let termination = Termination {
-                request,
-                deadline,
-                latest: deadline.saturating_add(max_extension_ms),
-                drain: false,
-                notice: false,
-                sent_us: cx.now_us,
-                refused: None,
-            };
+            let latest = deadline.saturating_add(max_extension_ms);
+            let termination = single_termination(request, deadline, latest, cx);
             terminate_one(conn, conversation, termination, &reason, cx);
         }
         // Done already, for either stage.
         Command::Send(_) | Command::SendPacket(_) | Command::Abort => {}
         // Meant for a request that this connection made before it became a WebSocket: there is none.
         Command::Respond(_) | Command::RespondMore(_) => {}
+    }
+}
+
+fn single_termination(request: Uuid, deadline: u64, latest: u64, cx: &Context) -> Termination {
+    Termination {
+        request,
+        deadline,
+        latest,
+        drain: false,
+        notice: false,
+        sent_us: cx.now_us,
+        refused: None,
     }
 }
 

@@ -2,8 +2,11 @@
 //! brings its output to the socket, its interest and its timer up to date, or ends it. Peers leave the table here and nowhere
 //! else.
 
+use std::collections::VecDeque;
+
 use dscore_traffic::ConnId;
 use dscore_traffic::command::ServingState;
+use dscore_wheel::Wheel;
 use rustix::io::Errno;
 
 use super::{Reactor, TICK_MS};
@@ -94,12 +97,7 @@ impl Reactor {
             self.yielding.note(conn, self.cx.now_ms, change, &self.own);
         }
         if let Some(at_ms) = peer.due_at(self.cx.now_ms) {
-            // Those that cannot wait stand in front: the queue stays in the order of its times.
-            if at_ms <= self.cx.now_ms {
-                self.due_sessions.push_front((at_ms, conn));
-            } else {
-                self.due_sessions.push_back((at_ms, conn));
-            }
+            queue_session(&mut self.due_sessions, (at_ms, conn), self.cx.now_ms);
         }
         // Where agents are met by a drain or another walk, what is no agent is to wait for its likes only.
         let is_quiet = self.cx.serving == ServingState::Open && self.walks.is_empty();
@@ -108,10 +106,8 @@ impl Reactor {
         } else {
             WatchedBy::Control
         };
-        let (plan, pollers) = (
-            peer.plan_watch(begin),
-            (&self.peer_poller, &self.control_poller),
-        );
+        let plan = peer.plan_watch(begin);
+        let pollers = (&self.peer_poller, &self.control_poller);
         if Some(plan) != peer.watch && watch(peer, conn, plan, pollers).is_err() {
             // The kernel is out of memory for it. A peer that is not watched would never be heard again.
             peer.finished = true;
@@ -119,20 +115,7 @@ impl Reactor {
             return;
         }
         peer.note_held(self.cx.now_ms);
-        let deadline = peer.next_deadline(&self.cx);
-        match peer.timer {
-            // Fires early enough; then it is armed again. Traffic thus never moves a timer.
-            Some((_, armed)) if armed <= deadline => {}
-            _ if deadline == u64::MAX => {}
-            Some((key, _)) => {
-                self.wheel.rearm(key, deadline.div_ceil(TICK_MS));
-                peer.timer = Some((key, deadline));
-            }
-            None => {
-                let key = self.wheel.arm(deadline.div_ceil(TICK_MS), conn);
-                peer.timer = Some((key, deadline));
-            }
-        }
+        arm(peer, conn, peer.next_deadline(&self.cx), &mut self.wheel);
     }
 
     /// Ends a peer, whatever it was doing.
@@ -219,4 +202,30 @@ fn watch(
     }
     peer.watch = Some(plan);
     Ok(())
+}
+
+/// Queues a session that is to be flushed. Those that cannot wait stand in front: the queue stays in the order of its times.
+fn queue_session(queue: &mut VecDeque<(u64, ConnId)>, due: (u64, ConnId), now_ms: u64) {
+    if due.0 <= now_ms {
+        queue.push_front(due);
+    } else {
+        queue.push_back(due);
+    }
+}
+
+/// Sees to it that a peer's timer fires by its deadline; earlier will do: then it is armed again. Traffic thus never moves a
+/// timer.
+fn arm(peer: &mut Peer, conn: ConnId, deadline: u64, wheel: &mut Wheel<ConnId>) {
+    match peer.timer {
+        Some((_, armed)) if armed <= deadline => {}
+        _ if deadline == u64::MAX => {}
+        Some((key, _)) => {
+            wheel.rearm(key, deadline.div_ceil(TICK_MS));
+            peer.timer = Some((key, deadline));
+        }
+        None => {
+            let key = wheel.arm(deadline.div_ceil(TICK_MS), conn);
+            peer.timer = Some((key, deadline));
+        }
+    }
 }

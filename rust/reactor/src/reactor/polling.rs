@@ -35,20 +35,7 @@ impl Reactor {
         request: &HttpRequest,
         waiting: Waiting,
     ) {
-        let handles = self.shared.handles.iter();
-        let polling: usize = handles.map(|handle| handle.polling()).sum();
-        // One connection may begin any number of sessions, which have no sockets to be counted by.
-        let mut is_full = polling >= self.cx.settings.max_connections;
-        if !is_full && self.is_extra(waiting.http) {
-            is_full = !self.take_place_for(waiting.http);
-        }
-        let is_shut = match self.cx.serving {
-            ServingState::Open => false,
-            // Where there may be watchers, what the session says first decides.
-            ServingState::Maintenance => !endpoint.has_agents(),
-            ServingState::Draining => true,
-        };
-        if is_shut || is_full {
+        if self.is_full_for(waiting.http) || self.is_shut_for(endpoint) {
             self.cx.stats.refused_total += 1;
             let mut headers = waiting.headers;
             headers.push((b"retry-after".into(), RETRY_AFTER.into()));
@@ -79,6 +66,24 @@ impl Reactor {
         })));
         self.set_session_of(http, conn);
         self.greet(conn);
+    }
+
+    fn is_shut_for(&self, endpoint: Endpoint) -> bool {
+        match self.cx.serving {
+            ServingState::Open => false,
+            // Where there may be watchers, what the session says first decides.
+            ServingState::Maintenance => !endpoint.has_agents(),
+            ServingState::Draining => true,
+        }
+    }
+
+    /// Whether there is no place for a session that begins on this connection. One connection may begin any number of
+    /// them, which have no sockets to be counted by.
+    fn is_full_for(&mut self, http: ConnId) -> bool {
+        let handles = self.shared.handles.iter();
+        let polling: usize = handles.map(|handle| handle.polling()).sum();
+        polling >= self.cx.settings.max_connections
+            || (self.is_extra(http) && !self.take_place_for(http))
     }
 
     pub(super) fn greet(&mut self, session: ConnId) {
