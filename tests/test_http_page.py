@@ -296,6 +296,7 @@ def test_maintenance_leaves_it_there_and_says_how_it_is(serving: Serving, browse
         serving.request("POST", "/api/v1/maintenance", {"enabled": True})
         browser.wait_for_text("#warning", "maintenance")
         browser.wait_for_text("#server", "1 reconnecting")
+        browser.wait_for_text("#warning", "0 of 1 agents connected")
         browser.wait_for_text("#agents", "reconnecting")
         color = (
             "return getComputedStyle(document.querySelector('td[data-status]'), '::before').color"

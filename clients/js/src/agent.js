@@ -44,6 +44,7 @@ import { makeTermination } from "./termination.js";
 
 const HEARTBEAT = 30_000;
 const HEALTH_INTERVAL = 30_000;
+const SHORTEST_HEALTH = 1_000;
 const TERMINATE_TIMEOUT = 10_000;
 const OUTBOX_LIMIT = 100;
 /** Without an ack after so long a heartbeat asks: servers may be set to send no app_ready_ack. */
@@ -77,7 +78,7 @@ export class Agent extends Target {
   #dropped = 0;
   #termination;
   #isRepeated = makeSeen();
-  #interval;
+  #interval = HEARTBEAT;
   #wasKnown = false;
   #isRestored = false;
   #isAcknowledged = false;
@@ -98,8 +99,8 @@ export class Agent extends Target {
     this.#options = options;
     this.instanceId = options.instanceId;
     if (!this.instanceId) throw new TypeError("an agent needs an instanceId");
-    this.#interval = options.heartbeat ?? HEARTBEAT;
-    this.#link = makeLink(url, { attempts: Infinity, cap: 60_000, ...options }, {
+    this.#setInterval(options.heartbeat);
+    this.#link = makeLink(url, { ...options, attempts: options.attempts ?? Infinity, cap: options.cap ?? 60_000 }, {
       instanceId: this.instanceId,
       introduce: () => this.#introduce(),
       heard: (message) => this.#hear(message),
@@ -217,7 +218,7 @@ export class Agent extends Target {
     });
     this.#link.pulse.start(ACK_TIMEOUT, ACK_TIMEOUT, true);
     // A fleet that connected together must not ask together.
-    this.#watchHealth((this.#options.healthInterval ?? HEALTH_INTERVAL) * (this.#options.random ?? Math.random)());
+    this.#watchHealth(this.#healthInterval * (this.#options.random ?? Math.random)());
   }
 
   /** @param {Message} message */
@@ -247,7 +248,7 @@ export class Agent extends Target {
 
   /** @param {Message} message */
   #acknowledged({ session_restored, nextHeartbeatIn }) {
-    if (nextHeartbeatIn >= 0) this.#interval = Math.min(Math.max(nextHeartbeatIn, SHORTEST_HEARTBEAT), LONGEST_HEARTBEAT);
+    this.#setInterval(nextHeartbeatIn);
     this.#link.pulse.start(this.#interval, this.#interval, true);
     if (this.#isAcknowledged) return;
     this.#isAcknowledged = this.#wasKnown = true;
@@ -255,6 +256,15 @@ export class Agent extends Target {
     this.#isServerLeaving = false;
     this.#link.acknowledged();
     this.#flush();
+  }
+
+  /** @param {any} ms what is no duration changes nothing */
+  #setInterval(ms) {
+    if (ms >= 0) this.#interval = Math.min(Math.max(ms, SHORTEST_HEARTBEAT), LONGEST_HEARTBEAT);
+  }
+
+  get #healthInterval() {
+    return Math.max(SHORTEST_HEALTH, this.#options.healthInterval || HEALTH_INTERVAL);
   }
 
   #beat() {
@@ -290,7 +300,7 @@ export class Agent extends Target {
   /** @param {number} wait */
   #watchHealth(wait) {
     const { signal } = (this.#looking = new AbortController());
-    const interval = this.#options.healthInterval ?? HEALTH_INTERVAL;
+    const interval = this.#healthInterval;
     this.#healthTimer = setTimeout(async () => {
       await this.#link.look(signal);
       if (!signal.aborted) this.#watchHealth(interval);

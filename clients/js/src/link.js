@@ -258,10 +258,15 @@ export function makeLink(url, options, owner) {
     owner.changed({ ...status });
   }
 
-  /** Tries at once, with all attempts ahead where none was under way. Nothing to do where it is connected. */
-  function begin() {
+  /**
+   * Tries at once. Nothing to do where it is connected.
+   *
+   * @param {boolean} [isAfresh] with all attempts ahead, even in the middle of some
+   */
+  function begin(isAfresh) {
     if (ALIVE.includes(status.state) || options.signal?.aborted) return;
     listen();
+    if (isAfresh) reconnector.stop();
     reconnector.attemptReconnect();
   }
 

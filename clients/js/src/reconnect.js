@@ -77,7 +77,7 @@ export class Reconnector {
   attempt = -1;
   /** Whether the last wait is what the server asked for. */
   isHinted = false;
-  #numbers;
+  #numbers = NUMBERS;
   #random;
   #openedAt = 0;
   /** @type {number | null} */
@@ -86,9 +86,14 @@ export class Reconnector {
   /**
    * @param {Policy} [policy]
    * @param {() => number} [random] gives numbers in [0, 1)
+   * @throws {RangeError} a number is none: its waits would be none either
    */
-  constructor(policy, random = Math.random) {
-    this.#numbers = { ...NUMBERS, ...policy };
+  constructor(policy = {}, random = Math.random) {
+    for (const [name, value] of Object.entries(policy)) {
+      if (value === undefined || !(name in NUMBERS)) continue;
+      if (!(Number(value) >= 0)) throw new RangeError(`${name} must be at least 0`);
+      this.#numbers = { ...this.#numbers, [name]: value };
+    }
     this.#random = random;
   }
 

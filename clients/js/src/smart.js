@@ -50,7 +50,7 @@ export class SmartReconnector {
   /** @param {SmartOptions & Policy} options with the numbers of a page, unless they say otherwise */
   constructor(options) {
     this.#options = options;
-    this.#policy = { cap: 30_000, isPage: true, ...options };
+    this.#policy = { ...options, cap: options.cap ?? 30_000, isPage: options.isPage ?? true };
     this.#machine = this.#fresh();
   }
 
@@ -124,11 +124,16 @@ export class SmartReconnector {
     this.#arm(this.#machine.renewed(), "credentials renewed");
   }
 
-  /** A network or a reader is there again: shortens the wait, but never one of a server that shuts down. */
+  /**
+   * A network or a reader is there again: shortens the wait, but never one of a server that shuts down. Spread over a
+   * second: a network comes back for many at once.
+   */
   wake() {
     if (this.#machine.phase !== "waiting" || this.#row !== "other" || this.#machine.isHinted) return;
+    const { jitter = true, random = Math.random } = this.#policy;
     const now = performance.now();
-    this.#restart(Math.max(0, Math.min(this.#dueAt, this.#triedAt + LEAST_PAUSE) - now));
+    const pause = Math.max(this.#triedAt + LEAST_PAUSE, now) + (jitter ? LEAST_PAUSE * random() : 0);
+    this.#restart(Math.max(0, Math.min(this.#dueAt, pause) - now));
   }
 
   /** Ends the wait or the attempt; `attemptReconnect` begins anew. */

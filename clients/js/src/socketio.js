@@ -58,7 +58,7 @@ export function socketio(io, options) {
  */
 export function keepConnected(socket, { url, onState, ...options }) {
   socket.io.reconnection(false);
-  const link = makeLink(url, { attempts: 10, ...options, dialect: { open: () => over(socket) } }, {
+  const link = makeLink(url, { ...options, dialect: { open: () => over(socket) } }, {
     introduce: () => link.acknowledged(),
     heard: ({ type, reconnectAfter }) => type === "server_shutdown" && link.hinted(reconnectAfter),
     probe() {}, // Engine.IO has its own.
@@ -69,7 +69,7 @@ export function keepConnected(socket, { url, onState, ...options }) {
   return {
     status: link.status,
     /** Tries now, with all attempts ahead. */
-    retry: link.begin,
+    retry: () => link.begin(true),
     close: () => link.finish("closed", ""),
   };
 }

@@ -87,7 +87,7 @@ export class Watcher extends Target {
       this.#options.token = token;
       if (this.#link.status.state === "ready") this.#link.finish("closed", "another token");
     }
-    this.#link.begin();
+    this.#link.begin(true);
   }
 
   /** Ends the connection and everything else; only `retry` goes on. Idempotent. */
@@ -125,7 +125,7 @@ export class Watcher extends Target {
       case "maintenance_changed":
         return this.#setMaintenance(message.enabled === true);
       case "error":
-        if (message.code === "forbidden") return this.#link.finish("forbidden", message.message);
+        if (message.code === "forbidden") return this.#link.finish("forbidden", String(message.message));
     }
     emit(this, "message", message);
   }

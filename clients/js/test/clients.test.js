@@ -97,6 +97,30 @@ test("a missing WebSocket and a missing id are said at once, with their remedy",
   assert.throws(() => new Agent(URL, { instanceId: "", webSocket: FakeSocket }), /instanceId/);
 });
 
+test("an option that is left undefined is its default, and one that is no number makes no hot loop", async () => {
+  const none = { attempts: undefined, cap: undefined, jitter: undefined, random: undefined, heartbeat: undefined, token: undefined,
+    healthInterval: undefined, outboxLimit: undefined, terminateTimeout: undefined, signal: undefined, onTerminate: undefined };
+  document = {};
+  for (const Kind of [Agent, Watcher]) {
+    const one = new Kind(URL, { instanceId: "a", webSocket: FakeSocket, ...none });
+    const waits = [];
+    one.addEventListener("state", ({ detail }) => detail.state === "waiting" && waits.push(detail.retryIn));
+    if (Kind === Agent) one.start();
+    await clock.pass(3_600_000);
+    assert.ok(waits.every((wait) => wait >= 0 && wait <= (Kind === Agent ? 60_000 : 30_000)), `${waits}`);
+    assert.equal(one.status.state, Kind === Agent ? "waiting" : "gaveup");
+    one.close();
+  }
+  for (const cap of [NaN, -1, "soon"]) assert.throws(() => new Watcher(URL, { webSocket: FakeSocket, cap }), RangeError);
+  document = { status: "ok" };
+  const one = await ready({ heartbeat: NaN, healthInterval: NaN });
+  const asked = fetch.mock.callCount();
+  await clock.pass(60_000);
+  assert.ok(sockets.at(-1).sent.length < 6);
+  assert.ok(fetch.mock.callCount() - asked < 4);
+  one.close();
+});
+
 test("nothing runs and nothing listens after close, whenever that is", async () => {
   const moments = {
     "at once": async (one) => one,
@@ -277,7 +301,7 @@ test("it answers what the contract demands, and survives what makes no sense", a
   const before = socket.sent.length;
   for (const nonsense of ["", "{", "null", "[]", "1", '{"type":1}', '{"type":"terminate_app"}', '{"type":"app_ready_ack"}',
     '{"type":"terminate_app","request_id":7}', '{"type":"server_shutdown"}', '{"type":"heartbeat_response","status":"error"}',
-    '{"type":"app_ready_ack","nextHeartbeatIn":"soon"}']) {
+    '{"type":"app_ready_ack","nextHeartbeatIn":"soon"}', '{"type":"error","code":"forbidden"}']) {
     socket.says(nonsense);
   }
   assert.equal(socket.sent.length, before);
@@ -339,6 +363,20 @@ test("the old picture goes as the new one begins", async () => {
   assert.equal(one.agents.size, 2);
   tell("a", "online");
   assert.deepEqual([...one.agents.keys()], ["a"]);
+  one.close();
+});
+
+test("retry has all attempts ahead, in the middle of a wait too", async () => {
+  const one = await watcher({ attempts: 3 });
+  let gaveUp = 0;
+  one.addEventListener("gaveup", () => (gaveUp += 1));
+  document = {};
+  sockets[0].ends(1006);
+  await clock.pass(1_500);
+  assert.equal(one.status.attempt, 1);
+  one.retry();
+  await clock.pass(1);
+  assert.deepEqual([one.status.attempt, gaveUp], [0, 0]);
   one.close();
 });
 

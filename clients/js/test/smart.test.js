@@ -101,6 +101,19 @@ test("waking shortens only the wait after anything else", async () => {
   }
 });
 
+test("a network that comes back for many is not used by all in one moment", async () => {
+  const { one, calls } = make({ jitter: true, random: () => 0.5, connect: () => (calls.connect++, Promise.reject(new Error())) });
+  one.attemptReconnect();
+  await clock.pass(20_000);
+  const before = calls.connect;
+  one.wake();
+  await clock.pass(400);
+  assert.equal(calls.connect, before);
+  await clock.pass(200);
+  assert.equal(calls.connect, before + 1);
+  one.stop();
+});
+
 test("however often it is woken, attempts are a second apart", async () => {
   const { one, calls } = make({ attempts: Infinity });
   one.attemptReconnect();

@@ -81,9 +81,11 @@ const MAINTENANCE = "The server is in maintenance: all agents are turned away un
 
 let isMaintenance = false;
 
-function maintenance() {
-  if (isMaintenance) warn(MAINTENANCE);
-  else if ($("warning").textContent === MAINTENANCE) $("warning").hidden = true;
+/** Says it, with how many are connected once that is known: for watchers they are online, all graces stand still. */
+function maintenance(connected = null) {
+  const known = agents.size.toLocaleString();
+  if (isMaintenance) warn(MAINTENANCE + (connected === null ? "" : ` ${connected.toLocaleString()} of ${known} agents connected.`));
+  else if ($("warning").textContent.startsWith(MAINTENANCE)) $("warning").hidden = true;
 }
 
 /** Shows what the connection does. */
@@ -96,7 +98,7 @@ function tell({ state, why, retryIn, since, attempt }) {
   $("now").hidden = state !== "waiting" && state !== "stopped";
   const because = why ? ` (${why})` : "";
   if (state !== "waiting") {
-    const words = { ready: "live", stopped: "not wanted back", forbidden: "waiting for a token" };
+    const words = { ready: "live", stopped: "not wanted back", forbidden: "waiting for a token", closed: "" };
     $("connection").textContent = isConnecting ? "connecting…" : words[state] + (state === "stopped" ? because : "");
     return;
   }

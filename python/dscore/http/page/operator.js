@@ -33,6 +33,7 @@ async function refresh() {
 
 function showServer(status) {
   const states = status.agents.states;
+  if (isMaintenance) maintenance(states.connected ?? 0);
   // In maintenance agents count as online, and none is connected.
   const usual = isMaintenance ? [] : ["connected", "offline"];
   const unusual = Object.keys(states).filter((state) => !usual.includes(state));
