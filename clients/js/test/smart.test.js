@@ -143,7 +143,7 @@ test("an attempt that was given up hears of nothing any more", async () => {
   assert.deepEqual(told.map(({ state }) => state), ["connecting", "connecting"]);
 });
 
-test("who hears of a change may stop it, or try at once", async () => {
+test("a listener may stop it in the middle of a change", async () => {
   const { one, calls } = make({ tell: ({ state }) => state === "waiting" && one.stop() });
   one.attemptReconnect();
   await clock.pass(60_000);

@@ -87,7 +87,7 @@ function releaseUnlessUsed() {
   renderSoon();
 }
 
-// Pixels: who drags the pointer further selects text.
+// Pixels: a pointer that moves further selects text.
 const DRAG = 4;
 
 let pressed = { id: null, x: 0, y: 0 };
