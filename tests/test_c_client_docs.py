@@ -1,0 +1,76 @@
+"""What clients/c/README.md promises: its program, its packages, its introspection."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from c_client import ROOT, Running, needs_c
+from serving import Serving
+from waiting import wait_until
+
+pytestmark = needs_c
+
+README = ROOT / "clients" / "c" / "README.md"
+
+
+def test_the_program_of_the_readme_lives_and_ends(
+    c_build: Path, lasting: Serving, tmp_path: Path
+) -> None:
+    [program] = re.findall(r"```c\n(.*?)```", README.read_text(), re.DOTALL)
+    (tmp_path / "work.c").write_text(program)
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(c_build / "meson-uninstalled")}
+    command = "cc -Wall -Werror work.c -o work $(pkg-config --cflags --libs dscore-1.0)"
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert command.replace(" -Wall -Werror", "") in README.read_text()
+    env = {
+        "LD_LIBRARY_PATH": str(c_build / "src"),
+        "DSCORE_AGENT_INSTANCE_ID": "box-2",
+        "DSCORE_AGENT_URL": f"ws://127.0.0.1:{lasting.port}",
+    }
+    with Running(tmp_path / "work", env=env) as work:
+        path = "/api/v1/agents/box-2"
+        wait_until(lambda: json.loads(lasting.get(path)[1]).get("status") == "online", "agent", 15)
+        lasting.request("POST", f"{path}/message", {"type": "hello"})
+        wait_until(lambda: work.lines == ["the server says hello"], "message")
+        body = json.loads(lasting.request("POST", f"{path}/terminate", {})[1])
+        assert (body["outcome"], body["message"]) == ("acked", "the work is done")
+        assert work.wait() == 0
+
+
+def test_the_library_has_its_soname_and_no_text_relocations(c_build: Path) -> None:
+    done = subprocess.run(
+        ["readelf", "--dynamic", c_build / "src" / "libdscore-1.0.so.0"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "soname: [libdscore-1.0.so.0]" in done.stdout
+    assert "BIND_NOW" in done.stdout
+    assert "TEXTREL" not in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("abidiff") is None, reason="no abidiff: make setup-c")
+def test_the_abi_is_described_and_agrees_with_itself(c_build: Path, tmp_path: Path) -> None:
+    """abidiff reads library and headers; a release compares with the one before."""
+    library = c_build / "src" / "libdscore-1.0.so.0"
+    headers = ("--headers-dir1", ROOT / "clients" / "c" / "src", "--headers-dir2")
+    command = ["abidiff", *headers, ROOT / "clients" / "c" / "src", library, library]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_every_function_is_introspected(c_build: Path) -> None:
+    gir = c_build / "src" / "Dscore-1.0.gir"
+    if not gir.exists():
+        pytest.skip("built without g-ir-scanner: make setup-c")
+    found = set(re.findall(r'c:identifier="(dscore_\w+)"', gir.read_text()))
+    symbols = (ROOT / "clients" / "c" / "src" / "dscore.symbols").read_text().split()
+    assert {one for one in symbols if not one.endswith("_get_type")} <= found
