@@ -18,7 +18,7 @@ use crate::conversation::Conversation;
 use crate::form::Form;
 use crate::peer::{Peer, Stage};
 
-/// Peers met in one turn: some milliseconds' work, so that nobody else waits longer.
+/// Peers met in one turn: some milliseconds' work, so that no other peer waits longer.
 pub(crate) const SLICE: usize = 512;
 
 /// A walk through all peers of a reactor.

@@ -54,7 +54,7 @@ pub(crate) struct Context {
     pub(crate) pacer: Pacer,
     /// What sockets ask of sessions that are not their own.
     pub(crate) requests: VecDeque<EngineIoRequest>,
-    /// Bytes for the peer at hand; whoever fills it must let the reactor settle that peer before the next.
+    /// Bytes for the peer at hand; `with_peer` settles that peer before the next.
     pub(crate) out: Vec<u8>,
     /// A message being written, before it is framed.
     text: Vec<u8>,

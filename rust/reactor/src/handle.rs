@@ -136,7 +136,7 @@ impl Handle {
             .clone()
     }
 
-    /// Publishes figures, unless somebody reads them just now: a reactor waits for nobody. False if that was so.
+    /// Publishes figures, unless they are being read just now: a reactor never waits. False if that was so.
     pub(crate) fn try_publish(&self, stats: &Stats) -> bool {
         let published = self.stats.try_lock();
         published.is_ok_and(|mut published| {

@@ -148,7 +148,7 @@ impl Output {
         }
     }
 
-    /// Sends what waits, after the socket said that it has room. True when it has caught up and somebody wants to know.
+    /// Sends what waits, after the socket said that it has room. True when it has caught up and a notice was asked for.
     pub(crate) fn flush(&mut self, socket: &Socket, cx: &mut Context) -> Result<bool, Errno> {
         let Some(waiting) = &mut self.waiting else {
             return Ok(false);
@@ -175,7 +175,7 @@ impl Output {
     }
 
     /// Takes what waits in front, to send it some other way: as much of it as `fit` says of what it is shown, which is
-    /// more and more until that is not all of it. True beside it when it has caught up and somebody wants to know.
+    /// more and more until that is not all of it. True beside it when it has caught up and a notice was asked for.
     pub(crate) fn take(
         &mut self,
         fit: impl Fn(&[u8]) -> usize,

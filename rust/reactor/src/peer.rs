@@ -30,7 +30,7 @@ use crate::sys::{Received, Socket};
 /// Everything a reactor knows of one socket. Small: ten thousands of them idle.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    /// None for whoever polls.
+    /// None for a session that polls.
     pub(crate) socket: Option<Socket>,
     pub(crate) stage: Stage,
     output: Output,
@@ -143,7 +143,7 @@ impl Peer {
                     self.has_unread = true;
                     self.on_data(conn, &mut [], cx);
                 }
-                // RFC 6455 §7.1.1: a WebSocket is over with its TCP connection. Half-open ones are of no use to anybody.
+                // RFC 6455 §7.1.1: a WebSocket is over with its TCP connection. Half-open ones are of no use.
                 Stage::Conversation(_) | Stage::Probe(_) => self.finished = true,
             },
             Received::Broken(_) => self.hang_up(),

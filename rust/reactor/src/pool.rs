@@ -157,7 +157,7 @@ impl ReactorPool {
     pub fn take(&self, limit: usize, batch: &mut Vec<Event>) {
         let mut inlet = self.inlet.lock().unwrap_or_else(PoisonError::into_inner);
         for conn in inlet.take_marks() {
-            // With the reactors stopped there is nobody left to be told.
+            // With the reactors stopped no peer is left to be told.
             let _stopped = self.order(conn, Order::Settled(conn));
         }
         if inlet.take(limit, batch) {
@@ -266,7 +266,7 @@ impl ReactorPool {
         sum
     }
 
-    /// Whether a reactor has ended though nobody stopped it: a fault of ours, never of a peer.
+    /// Whether a reactor has ended though it was not stopped: a fault of ours, never of a peer.
     pub fn has_failed(&self) -> bool {
         match &*self.life() {
             Life::Running(threads) => threads.iter().any(JoinHandle::is_finished),

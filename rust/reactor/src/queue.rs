@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | events | reactor → owner | kept back in the reactor, which stops reading from its sockets |
 //! | bytes of events | reactor → owner | the same; near to it, a peer with anything ahead of the owner waits for it |
-//! | commands | owner → reactor | the owner waits: a reactor always makes room, it waits for nobody |
+//! | commands | owner → reactor | the owner waits: a reactor always makes room, it never waits |
 //!
 //! Going to sleep takes three steps in this order, on either side: say that you sleep, look once more, wait. The
 //! other side pushes first and looks at the flag second, so one of the two always sees the other.
@@ -333,7 +333,7 @@ impl CommandQueue {
         Ok(())
     }
 
-    /// Queues, waiting for room if there is none: never long, since a reactor waits for nobody.
+    /// Queues, waiting for room if there is none: never long, since a reactor never waits.
     pub(crate) fn push(&self, mut order: Order) -> Result<(), Stopped> {
         const PAUSE: Duration = Duration::from_micros(50);
         loop {
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_wake_nobody_while_they_are_held_and_are_news_afterwards() {
+    fn outcomes_wake_no_owner_while_they_are_held_and_are_news_afterwards() {
         let (ring, mut events) = RingBuffer::new(4);
         let owner = Arc::new(Sleeper::new(true).unwrap());
         let mut outlet = Outlet::new(ring, owner.clone(), Arc::default());
@@ -397,7 +397,7 @@ mod tests {
             !owner.asleep.load(Ordering::SeqCst)
         };
         assert!(!wakes(true, Some(outcome())));
-        assert!(events.pop().is_ok(), "it is there for whoever looks");
+        assert!(events.pop().is_ok(), "it is there for an owner that looks");
         assert!(wakes(true, Some(Event::Drained(CONN))), "others are news");
         assert!(!wakes(true, Some(outcome())));
         assert!(wakes(false, None));

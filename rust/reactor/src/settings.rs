@@ -1,4 +1,4 @@
-//! What a reactor needs to know from outside: limits and times, checked by whoever made them.
+//! What a reactor needs to know from outside: limits and times, checked where they are made.
 //!
 //! Durations are milliseconds, sizes bytes.
 
@@ -84,14 +84,14 @@ pub struct Settings {
     pub offline_timeout: u64,
     /// The `message` of a heartbeat_response, as plain text.
     pub heartbeat_message: String,
-    /// Whether a heartbeat or reconnection_success introduces a stranger. Where it does not, it does so all the same for
+    /// Whether a heartbeat or reconnection_success introduces a connection. Where it does not, it does so all the same for
     /// one who gave a token with its Socket.IO CONNECT; and only there a Socket.IO connection must introduce itself in
     /// time.
     pub introduce_by_heartbeat: bool,
 }
 
 impl Settings {
-    /// Who speaks on `path`, if anybody.
+    /// What is spoken on `path`, if anything.
     pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
         self.endpoints
             .iter()

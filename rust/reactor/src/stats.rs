@@ -1,4 +1,4 @@
-//! What a reactor counts. Plain numbers: whoever reads them gives them names and labels.
+//! What a reactor counts. Plain numbers: what exports them gives them names and labels.
 
 use dscore_proto::engineio::HandshakeError;
 
@@ -28,7 +28,7 @@ macro_rules! stats {
 stats! {
     /// WebSockets, those that are closing included.
     connections,
-    /// WebSockets that are nobody yet.
+    /// Unauthenticated WebSockets.
     connections_unauthenticated,
     /// Sockets that speak HTTP, those just accepted included.
     http_connections,

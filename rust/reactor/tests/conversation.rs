@@ -46,7 +46,7 @@ fn messages_behind_an_introduction_wait_for_its_answer() {
 }
 
 #[test]
-fn a_stranger_may_only_introduce_itself() {
+fn an_unauthenticated_connection_may_only_introduce_itself() {
     let mut server = Server::start(settings());
     let mut client = Client::open(server.address(), "/ws");
     client.send(r#"{"type":"termination_progress","request_id":"x","stage":"s","need_ms":1}"#);
@@ -56,7 +56,7 @@ fn a_stranger_may_only_introduce_itself() {
 }
 
 #[test]
-fn heartbeats_are_answered_while_nobody_takes_events() {
+fn heartbeats_are_answered_while_no_events_are_taken() {
     let mut server = Server::start(settings());
     let (mut client, _) = server.agent("a");
     for _ in 0..100 {
@@ -92,7 +92,7 @@ fn another_agents_heartbeat_is_refused_and_too_many_refusals_end_it() {
 }
 
 #[test]
-fn refusals_of_the_owner_count_and_let_the_stranger_try_again() {
+fn refusals_of_the_owner_count_and_let_the_connection_try_again() {
     let mut server = Server::start(settings());
     let mut client = Client::open(server.address(), "/ws");
     for turn in 1..=3 {
@@ -120,7 +120,7 @@ fn binary_is_refused_on_a_raw_endpoint_and_handed_over_on_a_plain_one() {
 }
 
 #[test]
-fn a_stranger_is_closed_when_its_time_is_up() {
+fn an_unauthenticated_connection_is_closed_when_its_time_is_up() {
     let mut server = Server::start(Settings {
         auth_timeout: 50,
         ..settings()
@@ -276,7 +276,7 @@ fn a_frame_against_the_rfc_is_told_with_its_code_and_the_rest_is_discarded() {
     use std::io::Write;
     let mut server = Server::start(settings());
     let (mut client, _) = server.agent("a");
-    // Unmasked, with a reserved bit, and behind it a megabyte that nobody wants.
+    // Unmasked, with a reserved bit, and behind it a megabyte that is not wanted.
     client.stream.write_all(b"\xc1\x01x").unwrap();
     let _reset_sooner_or_later = client.stream.write_all(&vec![0; 1_000_000]);
     assert_eq!(client.close_frame().0, 1002);

@@ -135,7 +135,7 @@ fn try_request(request: &str, with: &str) -> &'static str {
             assert_eq!(session.push("4x").text(), "ok", "the session lives on");
             "400"
         }
-        other => panic!("nobody knows what {other:?} leads to"),
+        other => panic!("it is unknown what {other:?} leads to"),
     }
 }
 
@@ -426,7 +426,7 @@ fn sessions_without_sockets_count_towards_the_limit() {
     assert_eq!(
         server.closed().0,
         conn,
-        "nobody polls, and it is given up in time"
+        "it is not polled, and given up in time"
     );
     assert_eq!(http.get(HANDSHAKE).status, 200);
 }

@@ -18,7 +18,7 @@ use dscore_traffic::command::{Command, Response, ResponsePart};
 use dscore_traffic::event::{Event, HttpRequest};
 use support::{Server, connect, exchange, settings};
 
-/// More than the kernel takes for a socket that nobody reads.
+/// More than the kernel takes for a socket that is not read.
 const LARGE: usize = 32 << 20;
 
 fn request(server: &mut Server) -> HttpRequest {
@@ -303,7 +303,7 @@ fn a_client_that_leaves_before_its_answer_is_told_of() {
     let asked = request(&mut server);
     drop(stream);
     assert_eq!(gone(&mut server), asked.conn);
-    respond(&server, &asked, &[], "for nobody", false);
+    respond(&server, &asked, &[], "for no one", false);
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn a_client_that_has_left_is_told_of_as_soon_as_it_is_sent_something() {
         .unwrap();
     let asked = request(&mut server);
     drop(stream);
-    respond(&server, &asked, &[], "for nobody", true);
+    respond(&server, &asked, &[], "for no one", true);
     assert_eq!(gone(&mut server), asked.conn);
 }
 

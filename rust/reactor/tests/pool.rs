@@ -1,4 +1,4 @@
-//! The pool as a whole: newcomers, limits, back-pressure, the end.
+//! The pool as a whole: accepted sockets, limits, back-pressure, the end.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use dscore_traffic::event::Event;
 use support::{Client, Heard, KEY, Server, connect, exchange, settings};
 
 #[test]
-fn newcomers_are_shared_out_evenly() {
+fn accepted_sockets_are_shared_out_evenly() {
     let mut server = Server::with(settings(), 3, 1_024);
     let agents: Vec<_> = (0..30).map(|n| server.agent(&format!("a-{n}"))).collect();
     for reactor in 0..3 {
@@ -32,7 +32,7 @@ fn newcomers_are_shared_out_evenly() {
 }
 
 #[test]
-fn drain_2_newcomers_are_upgraded_and_closed_1013() {
+fn drain_2_new_connections_are_upgraded_and_closed_1013() {
     let mut server = Server::with(settings(), 2, 1_024);
     for (gate, reason) in [
         (ServingState::Draining, "Server shutting down"),
@@ -56,7 +56,7 @@ fn drain_2_newcomers_are_upgraded_and_closed_1013() {
 }
 
 #[test]
-fn newcomers_over_the_limit_are_closed_1013_and_nobody_else_notices() {
+fn connections_over_the_limit_are_closed_1013_and_no_other_notices() {
     let mut server = Server::start(Settings {
         max_connections: 2,
         ..settings()
@@ -130,7 +130,7 @@ fn a_full_event_queue_stops_reading_and_loses_nothing() {
         client
     });
     server.stats_when("pause", |stats| stats.reading_paused_total > 0);
-    // Newcomers and endings during the pause are kept, not dropped.
+    // Connections and endings during the pause are kept, not dropped.
     let mut late = connect(address);
     late.write_all(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
         .unwrap();

@@ -17,7 +17,7 @@ use dscore_traffic::command::{Command, Response};
 use dscore_traffic::event::Event;
 use support::{Client, PATIENCE, Server, connect, exchange, settings};
 
-/// More than the kernel takes for a socket that nobody reads.
+/// More than the kernel takes for a socket that is not read.
 const LARGE: usize = 32 << 20;
 
 fn answer(server: &Server, conn: ConnId, length: usize) {
@@ -81,7 +81,7 @@ fn a_flood_of_messages_does_not_get_far_ahead_of_the_owner() {
     writer.join().unwrap();
 }
 
-/// Whoever asked on and on and read no answer made the answers wait in memory, without a bound.
+/// A client that asked on and on and read no answer made the answers wait in memory, without a bound.
 #[test]
 fn the_next_request_is_not_looked_at_before_the_answer_was_taken() {
     let mut server = Server::start(settings());

@@ -151,7 +151,7 @@ fn one_who_joins_nothing_is_closed() {
 }
 
 #[test]
-fn a_stranger_has_a_deadline_only_where_it_needs_a_token() {
+fn an_unauthenticated_connection_has_a_deadline_only_where_it_needs_a_token() {
     let times = Settings {
         auth_timeout: 1_000,
         ..settings()
@@ -161,12 +161,12 @@ fn a_stranger_has_a_deadline_only_where_it_needs_a_token() {
         introduce_by_heartbeat: false,
         ..times
     });
-    let strangers = joined(&mut easy, AGENTS);
+    let callers = joined(&mut easy, AGENTS);
     for (mut caller, _) in joined(&mut strict, AGENTS) {
         caller.hears_end(1008, "authentication timeout");
     }
     // These came first, and their time would have been up first.
-    for (mut caller, conn) in strangers {
+    for (mut caller, conn) in callers {
         easy.send(conn, r#"{"type":"x"}"#);
         assert_eq!(caller.hear(), r#"42["x",{}]"#);
         caller.leave();

@@ -61,7 +61,7 @@ fn drain_4_each_agent_has_its_own_id_and_ok_closes_1000_at_once() {
         assert!(ids.insert(id), "an id was given twice");
     }
     for (client, _) in &mut agents {
-        // The very next thing: nobody was told twice.
+        // The very next thing: no agent was told twice.
         assert_eq!(
             client.hear(),
             support::Heard::Close(1000, "Client terminated".into())
@@ -81,7 +81,7 @@ fn drain_4_each_agent_has_its_own_id_and_ok_closes_1000_at_once() {
     assert_eq!(
         server.message().0,
         "client_status_request",
-        "a stranger is not told to terminate"
+        "an unauthenticated connection is not told to terminate"
     );
     server.stats_when("terminate for each", |stats| stats.terminates_total == 600);
 }
@@ -255,7 +255,7 @@ fn a_single_request_leaves_the_connection_unless_it_is_acked() {
     assert_eq!(request_id(&mut client), third.to_string());
     answer(&mut client, &id, "OK");
     assert_eq!(client.close_frame().0, 1000);
-    // One OK settles all that waited: the application has ended, whoever asked.
+    // One OK settles all that waited: the application has ended, whichever request it was.
     let settled = [server.outcome(), server.outcome()];
     assert!(
         settled
@@ -365,7 +365,7 @@ fn agents_that_come_and_go_during_a_broadcast_are_told_once_or_never() {
         (0..400).map(|n| server.agent(&format!("a-{n}"))).collect();
     let address = server.address();
     let churn = std::thread::spawn(move || {
-        // Newcomers take the slots of those who left while the walk is under way.
+        // New connections take the slots of those that left while the walk is under way.
         (0..200)
             .map(|_| Client::open(address, "/ws"))
             .collect::<Vec<_>>()
@@ -381,16 +381,16 @@ fn agents_that_come_and_go_during_a_broadcast_are_told_once_or_never() {
             support::Heard::Close(1000, "Client terminated".into())
         );
     }
-    let mut newcomers = churn.join().unwrap();
+    let mut latecomers = churn.join().unwrap();
     let mut acked = 0;
     while acked < 300 {
         acked += usize::from(server.outcome().kind == OutcomeKind::Acked);
     }
-    for client in &mut newcomers {
+    for client in &mut latecomers {
         client.send("not json");
         assert!(
             client.text().contains("bad_json"),
-            "a newcomer hears nothing of the drain"
+            "a connection that came later hears nothing of the drain"
         );
     }
 }

@@ -213,7 +213,7 @@ fn a_session_that_has_moved_is_none_of_those_that_poll() {
 }
 
 #[test]
-fn newcomers_find_the_door_shut_and_those_inside_go_on() {
+fn new_connections_find_the_door_shut_and_those_inside_go_on() {
     for (gate, reason) in [
         (ServingState::Draining, "Server shutting down"),
         (ServingState::Maintenance, "Server temporarily unavailable"),

@@ -7,7 +7,7 @@
 //!
 //! What could not be sent, because its receiver does not read, counts as refused.
 //!
-//! An `OK` settles every request of its connection: the application has ended, whoever asked. Each request ends in
+//! An `OK` settles every request of its connection: the application has ended, whichever request it was. Each request ends in
 //! exactly one [`Outcome`].
 
 use dscore_proto::close::CloseCode;

@@ -110,7 +110,7 @@ fn polling(bench: &mut Bench) -> Conversation {
 }
 
 #[test]
-fn whoever_polls_is_closed_as_soon_as_we_have_closed_it() {
+fn a_session_that_polls_is_closed_as_soon_as_we_have_closed_it() {
     let mut bench = Bench::new();
     let mut peer = polling(&mut bench);
     assert_eq!(phase(&peer), "open");
@@ -125,7 +125,7 @@ fn whoever_polls_is_closed_as_soon_as_we_have_closed_it() {
 }
 
 #[test]
-fn whoever_polls_is_given_up_in_silence_unless_a_poll_waits_for_the_news() {
+fn a_session_that_polls_is_given_up_in_silence_unless_a_poll_waits_for_the_news() {
     for is_asked in [true, false] {
         let mut bench = Bench::new();
         let mut peer = polling(&mut bench);

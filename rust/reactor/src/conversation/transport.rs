@@ -43,7 +43,7 @@ pub(crate) struct Polling {
     pub(crate) answer_at: Option<u64>,
 }
 
-/// A request with packets. It waits for its answer until all of them were dealt with, so that nobody is ahead of us by
+/// A request with packets. It waits for its answer until all of them were dealt with, so that no client is ahead of us by
 /// more than one.
 #[derive(Debug)]
 pub(crate) struct Push {
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_polls_is_closed_once_and_has_left_at_once() {
+    fn a_session_that_polls_is_closed_once_and_has_left_at_once() {
         let waiting = Waiting {
             http: ConnId::from_u64(2),
             headers: vec![],

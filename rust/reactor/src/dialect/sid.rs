@@ -1,7 +1,7 @@
 //! The name of an Engine.IO session, as its client knows it.
 //!
 //! It says which connection is meant, so that any reactor knows whose a request is, and holds 122 random bits, so that
-//! nobody can make up another's.
+//! no client can make up another's.
 
 use std::fmt;
 
@@ -48,7 +48,7 @@ mod tests {
     fn a_sid_is_read_as_it_was_written() {
         let sid = Sid {
             conn: ConnId::new(3, 70_000, 9),
-            secret: *b"nobody knows it.",
+            secret: *b"no one knows it.",
         };
         let text = sid.to_string();
         assert_eq!(text.len(), 32);

@@ -294,7 +294,7 @@ impl HttpPeer {
     }
 
     /// Whether input is wanted: while a request waits for its answer, one read's worth of the next at most; while an
-    /// answer waits for the socket, nothing: whoever asks on and on and takes no answer would fill our memory. After its
+    /// answer waits for the socket, nothing: a client that asks on and on and takes no answer would fill our memory. After its
     /// end, never: it would be ready for ever.
     pub(crate) fn wants_read(&self, output_waits: bool) -> bool {
         match self.state {

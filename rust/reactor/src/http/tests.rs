@@ -254,7 +254,7 @@ fn a_request_for_another_reactors_session_leaves_with_all_that_came() {
         let (before, after) = request.as_bytes().split_at(at);
         let became = match peer.on_data(CONN, before, &mut bench.cx) {
             None => peer.on_data(CONN, after, &mut bench.cx),
-            // The rest is read by whoever has the socket then.
+            // The rest is read by the reactor that has the socket then.
             became => became,
         };
         assert!(matches!(became, Some(Became::Elsewhere(1))), "cut at {at}");

@@ -131,7 +131,7 @@ impl Peer {
                     self.output.cut_short(&last_words, cx);
                 }
             }
-            // All that it could have been sent are pongs, and answers to probes: nobody asks for so many.
+            // All that it could have been sent are pongs, and answers to probes: no client asks for so many.
             Stage::Probe(_) => self.finished = true,
             Stage::Http(_) => {}
         }

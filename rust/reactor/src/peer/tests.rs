@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use crate::testing::{Bench, CONN};
 
 #[test]
-fn whoever_polls_has_the_time_to_do_so_that_it_was_told() {
+fn a_session_that_polls_has_the_time_to_do_so_that_it_was_told() {
     let mut bench = Bench::new();
     let poll = Waiting {
         http: CONN,

@@ -20,7 +20,7 @@ use crate::engineio_request::{answer, refusal};
 use crate::http::bearer;
 use crate::peer::{Peer, Stage};
 
-/// Seconds that whoever is turned away is asked to wait: as long as after a close 1013 (PROTOCOL.md §7).
+/// Seconds that a client which is turned away is asked to wait: as long as after a close 1013 (PROTOCOL.md §7).
 const RETRY_AFTER: &[u8] = b"10";
 
 /// Why a session ends that is asked twice before it has answered.

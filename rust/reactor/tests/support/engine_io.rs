@@ -222,7 +222,7 @@ fn packets_v3(mut payload: &str) -> VecDeque<String> {
     packets
 }
 
-/// Somebody who speaks Engine.IO of revision 4, over either transport.
+/// A client that speaks Engine.IO of revision 4, over either transport.
 pub enum Caller {
     Polling(Session),
     WebSocket(Client),

@@ -130,7 +130,7 @@ impl Server {
         }
     }
 
-    /// Waits until nobody is left: each beginning has had its end, and nothing is counted that is there now.
+    /// Waits until no connection is left: each beginning has had its end, and nothing is counted that is there now.
     pub fn rest(&mut self) {
         self.stats_when("rest", |stats| {
             let there = stats.connections + stats.connections_unauthenticated;
@@ -145,7 +145,7 @@ impl Server {
     }
 
     pub fn opened(&mut self) -> (ConnId, TransportKind) {
-        self.wait("newcomer", |event| match event {
+        self.wait("new connection", |event| match event {
             Event::Opened(opened) => Some((opened.conn, opened.transport)),
             _ => None,
         })

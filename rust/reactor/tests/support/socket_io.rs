@@ -9,7 +9,7 @@ use super::engine_io::Caller;
 /// Where agents speak it.
 pub const AGENTS: &str = "/socket.io/";
 
-/// Somebody on each transport who has joined "/".
+/// A client on each transport that has joined "/".
 pub fn joined(server: &mut Server, path: &str) -> [(Caller, ConnId); 2] {
     Caller::both(server.address(), path).map(|mut caller| {
         caller.say("40");
