@@ -1,5 +1,7 @@
 """`dscore._core` without sockets: the same names, so that a server can be run on it.
 
+The fleet is the real one, and so are the events that it applies.
+
     class FakeServer(dscore.Server):
         _core = fake_core
 
@@ -15,7 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from dscore import _core
+
+if TYPE_CHECKING:
+    from dscore._core import Endpoint, Initiator, OutcomeName
 
 __version__ = "0.0.0"
 build_profile = "debug"
@@ -37,14 +44,14 @@ class ForkedError(CoreError):
     pass
 
 
-@dataclass
-class Opened:
-    conn: int
-    endpoint: str = "raw"
-    path: str = "/deepstream/ws"
-    peer: str = "10.0.0.1"
-    bearer: str | None = None
-    transport: str = "websocket"
+def Opened(
+    conn: int,
+    endpoint: "Endpoint" = "raw",
+    path: str = "/deepstream/ws",
+    peer: str = "10.0.0.1",
+    bearer: str | None = None,
+) -> _core.Opened:
+    return _core.Opened(conn, endpoint, path, peer, bearer, "websocket")
 
 
 @dataclass
@@ -116,27 +123,32 @@ class Progress:
     granted_ms: int
 
 
-@dataclass
-class Outcome:
-    conn: int
-    request_id: str
-    outcome: str
-    latency_ms: float = 1.0
-    message: str = ""
-    drain: bool = True
-    incomplete: bool = False
+def Outcome(
+    conn: int,
+    request_id: str,
+    outcome: "OutcomeName",
+    latency_ms: float = 1.0,
+    message: str = "",
+    *,
+    drain: bool = True,
+    incomplete: bool = False,
+) -> _core.Outcome:
+    rest = {"latency_ms": latency_ms, "message": message, "drain": drain, "incomplete": incomplete}
+    return _core.Outcome(conn, request_id, outcome, **rest)  # type: ignore[arg-type]
 
 
-@dataclass
-class Closed:
-    conn: int
-    code: int = 1006
-    reason: str = ""
-    initiator: str = "network"
-    cause: str = ""
-    answer: int = 0
-    heartbeat_ms: int = 0
-    rtt_us: int = 0
+def Closed(
+    conn: int,
+    code: int = 1006,
+    reason: str = "",
+    initiator: "Initiator" = "network",
+    cause: str = "",
+    answer: int = 0,
+    heartbeat_ms: int = 0,
+    rtt_us: int = 0,
+) -> _core.Closed:
+    rest = {"answer": answer, "heartbeat_ms": heartbeat_ms, "rtt_us": rtt_us}
+    return _core.Closed(conn, code, reason, initiator, cause, **rest)
 
 
 @dataclass
@@ -221,9 +233,9 @@ class ReactorPool:
     def push(self, *events: object) -> None:
         """Things that happen, in order."""
         for event in events:
-            if isinstance(event, Opened):
+            if isinstance(event, _core.Opened):
                 self.open.add(event.conn)
-            elif isinstance(event, Closed):
+            elif isinstance(event, _core.Closed):
                 self.open.discard(event.conn)
             self._events.append(event)
         os.write(self._write, b".")

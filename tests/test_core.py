@@ -52,7 +52,8 @@ async def test_attach_gives_the_loop_a_turn_between_batches(pool: ReactorPool) -
 
 
 async def test_events_come_one_after_the_other(pool: ReactorPool) -> None:
-    pool.push(Opened(1), Closed(1))
+    pushed = [Opened(1), Closed(1), Opened(2)]
+    pool.push(*pushed[:2])
     seen: list[object] = []
 
     async def consume() -> None:
@@ -61,9 +62,9 @@ async def test_events_come_one_after_the_other(pool: ReactorPool) -> None:
 
     consumer = asyncio.create_task(consume())
     await eventually(lambda: len(seen) == 2)
-    pool.push(Opened(2))
+    pool.push(pushed[2])
     await eventually(lambda: len(seen) == 3)
-    assert seen == [Opened(1), Closed(1), Opened(2)]
+    assert seen == pushed
     consumer.cancel()
     await asyncio.wait([consumer])
     pool.close()

@@ -39,6 +39,9 @@ Transport: TypeAlias = Literal["websocket", "polling"]
 Gate: TypeAlias = Literal["open", "draining", "maintenance"]
 Initiator: TypeAlias = Literal["peer", "server", "network"]
 OutcomeName: TypeAlias = Literal["acked", "failed", "timed_out", "vanished", "notified"]
+Settled: TypeAlias = tuple[int, str | None, str, OutcomeName, float, str, bool, bool]
+"""How a terminate_app ended: connection, agent id, request id, outcome, latency in ms, the agent's
+last word, whether a stream did not reach its end, whether a drain had asked."""
 State: TypeAlias = Literal[
     "connected", "late", "terminating", "reconnecting", "unknown", "offline", "terminated"
 ]
@@ -195,6 +198,17 @@ class Opened:
     """A conversation has begun: a WebSocket was upgraded, or an Engine.IO session was opened by
     either transport. It keeps its number when a session goes from polling to WebSocket."""
 
+    def __new__(
+        cls,
+        conn: int,
+        endpoint: Endpoint,
+        path: str,
+        peer: str,
+        bearer: str | None,
+        transport: Transport,
+    ) -> Opened:
+        """For tests: events are the core's to make."""
+
     conn: int
     endpoint: Endpoint
     path: str
@@ -307,6 +321,19 @@ class Outcome:
     """How one terminate_app ended: exactly one for each agent told, before the `Closed` of its
     connection."""
 
+    def __new__(
+        cls,
+        conn: int,
+        request_id: str,
+        outcome: OutcomeName,
+        *,
+        incomplete: bool,
+        latency_ms: float,
+        message: str,
+        drain: bool,
+    ) -> Outcome:
+        """For tests: events are the core's to make."""
+
     conn: int
     request_id: str
     outcome: OutcomeName
@@ -323,6 +350,20 @@ class Outcome:
 class Closed:
     """A conversation has ended and its descriptor, if it has one, is closed: exactly one for each
     `Opened`."""
+
+    def __new__(
+        cls,
+        conn: int,
+        code: int,
+        reason: str,
+        initiator: Initiator,
+        cause: str,
+        *,
+        answer: int,
+        heartbeat_ms: int,
+        rtt_us: int,
+    ) -> Closed:
+        """For tests: events are the core's to make."""
 
     conn: int
     code: int
@@ -760,6 +801,53 @@ class Unauthenticated:
         """The JSON object of its Socket.IO CONNECT, if it was kept."""
 
 @final
+class Notes:
+    """What is to be done about a batch that a `Fleet` has applied, in this order."""
+
+    @property
+    def entries(self) -> list[tuple[str, str, bytes]]:
+        """For timelines: agent id, kind, data."""
+
+    @property
+    def closed(self) -> list[tuple[int, str | None]]:
+        """Connections that have closed, each with the id of the agent that it named."""
+
+    @property
+    def ended(self) -> list[str]:
+        """Agents whose sessions are over."""
+
+    @property
+    def lost(self) -> list[tuple[str, int, int, str, Initiator, str]]:
+        """Agents whose sessions wait for them: id, connection, close code, reason, initiator,
+        cause."""
+
+    @property
+    def disconnected(self) -> list[tuple[AgentRow, int, str]]:
+        """Agents whose connection has ended, with close code and reason, if that is wanted."""
+
+    @property
+    def kept(self) -> list[tuple[AgentRow, bool]]:
+        """Agents to be kept, and whether something came from them just now, if that is wanted."""
+
+    @property
+    def changed(self) -> list[AgentRow]:
+        """Agents whose status has changed, if that is wanted or a connection is told of it."""
+
+    @property
+    def settled(self) -> list[Settled]: ...
+    @property
+    def watchers(self) -> list[int]:
+        """Those of the closed that were told of changes."""
+
+    @property
+    def has_configs(self) -> bool:
+        """Whether an agent with a config has lost its connection."""
+
+    @property
+    def faults(self) -> list[str]:
+        """What the table has no cell for."""
+
+@final
 class Fleet:
     """The table of agents: who is known, on which connection, in which state. It decides nothing:
     states follow one another as the table says that it is made with, and a cell that is missing
@@ -971,6 +1059,54 @@ class Fleet:
     def expire(self, now: int, limit: int) -> list[AgentRow]:
         """Ends the grace periods that are due, at most so many; returns the agents that are offline
         now. `next_deadline` says at once when there are more."""
+
+    def want(
+        self,
+        *,
+        disconnects: bool,
+        statuses: bool,
+        changes: bool,
+        rows: bool,
+        times: tuple[int, int, int],
+    ) -> None:
+        """Says what the notes are to hold from here on.
+
+        Args:
+            disconnects: agents whose connection has ended, each at once, for a hook.
+            statuses: `changed` at once, for a hook.
+            changes: `changed`, though no connection is told of changes.
+            rows: `kept`.
+            times: `dscore.clock.WallClock.offsets`.
+        """
+
+    def step(self, events: list[Event], start: int, now: int) -> tuple[int, bool]:
+        """Applies events in order, from the one of number `start` on, as far as they need no
+        decision: `Opened`, `Outcome`, `Closed`.
+
+        Returns:
+            The number of the next event, and whether that one is for Python. Either way the notes
+            are to be taken first.
+        """
+
+    def end(
+        self,
+        agent: AgentRow,
+        input: Literal["terminated", "removed"],
+        code: int,
+        reason: str,
+        now: int,
+    ) -> None:
+        """It is offline at once, its session over, its connection let go: in the notes."""
+
+    def notes(self) -> Notes | None:
+        """What was noted since they were taken last; None: nothing."""
+
+    def resume(self, now: int) -> bool:
+        """Does the rest of an end that the notes have told of in its middle; whether there was
+        one."""
+
+    def disconnects(self) -> list[tuple[tuple[str, str, str], int]]:
+        """How often connections of agents have ended: reason, close code, initiator."""
 
     def next_deadline(self) -> int | None:
         """When `expire` is next worth calling, on the pool's clock; None: nothing runs."""

@@ -51,11 +51,11 @@ class Deliveries:
             self._store.settle(record.agent_id)
             self.begin(record, max_bytes)
 
-    def closed(self, record: "AgentRow", conn: int) -> None:
+    def closed(self, agent_id: str, conn: int) -> None:
         """A connection of an agent has ended."""
-        if self.under_way.get(record.agent_id) == conn:
-            del self.under_way[record.agent_id]
-            self._store.give_back(record.agent_id)
+        if self.under_way.get(agent_id) == conn:
+            del self.under_way[agent_id]
+            self._store.give_back(agent_id)
 
     def is_behind(self, record: "AgentRow") -> bool:
         """Whether something waits still, so that what is sent now must wait behind it."""

@@ -25,7 +25,7 @@ from dscore.server.wrong_tokens import Where
 from dscore.translations import text
 
 if TYPE_CHECKING:
-    from dscore._core import Introduction, Opened, Unauthenticated
+    from dscore._core import Introduction, Unauthenticated
 
 IntroductionMessage: TypeAlias = AppReady | Heartbeat | ReconnectionSuccess | Watch
 
@@ -48,14 +48,6 @@ class Introductions:
         self._judged: set[int] = set()
         """Connections whose token an async authenticate looks at, or that are answered late."""
         self._refused = LineLimit(_log, LINES_A_SECOND)
-
-    def opened(self, event: "Opened", now: int) -> None:
-        self._context.fleet.open(
-            event.conn,
-            event.peer,
-            event.bearer,
-            dialect="socketio" if event.endpoint == "socketio" else "raw",
-        )
 
     def introduction(self, event: "Introduction", now: int) -> None:
         """The first message of a connection: the core reads no further until it is answered."""

@@ -24,40 +24,24 @@ In every agent's timeline belongs what happened to the server, kept once under t
 | drain       | intent  |
 | clock       | seconds: the wall clock was set by so much |
 
-In `disconnected`, `code` is what the side that began said and `answer` the other side's word, 0 for
-none; `stale` marks the end of a connection that was not the agent's any more. Times are Unix
-milliseconds. What becomes of all this for a reader is in `dscore.explain`.
+The fleet writes disconnected, terminated and unterminated itself, and the offline that comes of a
+disconnect. In `disconnected`, `code` is what the side that began said and `answer` the other side's
+word, 0 for none; `stale` marks the end of a connection that was not the agent's any more. Times are
+Unix milliseconds. What becomes of all this for a reader is in `dscore.explain`.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from dscore.store import SERVER, Entry, Store
 
 if TYPE_CHECKING:
-    from dscore._core import AgentRow, Answer, Beat, Closed, Missed, Outcome, Progress
+    from dscore._core import AgentRow, Answer, Beat, Missed, Progress
 
 MAX_TEXT = 200
 """Characters kept of what an agent says about itself."""
-REASONS: Final = {
-    "": "none",
-    "heartbeat_timeout": "heartbeat_timeout",
-    "operator": "operator",
-    "ping_timeout": "ping_timeout",
-    "protocol_error": "protocol_error",
-    "shutdown": "shutdown",
-    "slow_consumer": "slow_consumer",
-    "taken_over": "taken_over",
-}
-"""Cause -> what it is counted as."""
-CODES: Final = {
-    code: str(code)
-    for code in (1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013, 4409)
-}
-"""Close code -> the same."""
 
 
 class Disconnect(NamedTuple):
@@ -78,12 +62,6 @@ class Recorder:
         """
         self._store = store
         self._unix_ms = unix_ms
-        self._disconnects: Counter[tuple[str, str, str]] = Counter()
-        """The fields of a `Disconnect`: one is made for a reader."""
-
-    def disconnects(self) -> list[tuple[Disconnect, int]]:
-        """How often connections of agents have ended, and how."""
-        return [(Disconnect._make(kind), count) for kind, count in self._disconnects.items()]
 
     def connected(
         self, record: "AgentRow", now: int, *, took_over: bool, session_restored: bool
@@ -99,30 +77,6 @@ class Recorder:
                 "generation": record.generation,
                 "took_over": took_over,
                 "session_restored": session_restored,
-            },
-        )
-
-    def disconnected(self, record: "AgentRow", event: "Closed", now: int) -> None:
-        """A connection of this agent has ended. Called before the agent is told apart from it."""
-        self._count(event)
-        stale = record.conn != event.conn
-        if stale and (record.state == "terminated" or not record.is_known):
-            return  # its own entry has told it, or there is no timeline any more
-        self._write(
-            record.agent_id,
-            now,
-            "disconnected",
-            {
-                "code": event.code,
-                "answer": event.answer,
-                "reason": event.reason,
-                "initiator": event.initiator,
-                "cause": event.cause,
-                "ip": record.ip,
-                "lasted_ms": None if stale else now - record.connected_at,
-                "heartbeat_at": self._unix_ms(event.heartbeat_ms) if event.heartbeat_ms else None,
-                "rtt_us": event.rtt_us or None,
-                "stale": stale,
             },
         )
 
@@ -144,40 +98,6 @@ class Recorder:
     def asked(self, record: "AgentRow", now: int) -> None:
         self._write(record.agent_id, now, "asked", {})
 
-    def terminated(
-        self,
-        record: "AgentRow",
-        now: int,
-        latency_ms: float,
-        incomplete: str | None,
-        *,
-        drain: bool,
-    ) -> None:
-        """Its terminate_app ended with an OK.
-
-        Args:
-            incomplete: its words, where a stream did not reach its end.
-        """
-        data: dict[str, Any] = {"latency_ms": latency_ms, "drain": drain}
-        if incomplete is not None:
-            data["incomplete"] = incomplete[:MAX_TEXT]
-        self._write(record.agent_id, now, "terminated", data)
-
-    def unterminated(self, record: "AgentRow", event: "Outcome", now: int) -> None:
-        """Its terminate_app ended, and not with an OK."""
-        # The others have a better witness: how their connection ended.
-        if event.outcome in ("failed", "timed_out"):
-            self._write(
-                record.agent_id,
-                now,
-                "unterminated",
-                {
-                    "outcome": event.outcome,
-                    "message": event.message[:MAX_TEXT],
-                    "drain": event.drain,
-                },
-            )
-
     def refused(self, agent_id: str, event: "Answer", now: int) -> None:
         status, message = event.status[:MAX_TEXT], event.message[:MAX_TEXT]
         self._write(agent_id, now, "refused", {"status": status, "message": message})
@@ -192,10 +112,6 @@ class Recorder:
 
     def _write(self, agent_id: str, now: int, kind: str, data: Mapping[str, Any]) -> None:
         self._store.append(agent_id, self._unix_ms(now), kind, orjson.dumps(data))
-
-    def _count(self, event: "Closed") -> None:
-        reason, code = REASONS.get(event.cause, "other"), CODES.get(event.code, "other")
-        self._disconnects[reason, code, event.initiator] += 1
 
 
 async def read_timeline(

@@ -303,14 +303,14 @@ class Server(Roster):
             intent = intent or self._config.shutdown.intent
             draining = Draining(parts.context, parts.watchers, intent, seconds)
             draining.begin()
-            parts.dispatch.draining = draining
+            parts.dispatch.notes.draining = draining
             self._drain_task = asyncio.create_task(self._run_drain(draining), name="drain")
         # A caller that is cancelled does not stop the drain.
         return await asyncio.shield(self._drain_task)
 
     def drain_status(self) -> DrainStatus | None:
         """How far the drain is; None before one has begun."""
-        draining = None if self._parts is None else self._parts.dispatch.draining
+        draining = None if self._parts is None else self._parts.dispatch.notes.draining
         return None if draining is None else draining.drain.status()
 
     def reload(self, config: Config) -> Changes:
@@ -353,7 +353,8 @@ class Server(Roster):
 
     def disconnects(self) -> list[tuple[Disconnect, int]]:
         """How often connections of agents have ended, and how."""
-        return self._running.context.recorder.disconnects()
+        counts = self._fleet.disconnects()
+        return [(Disconnect._make(kind), count) for kind, count in counts]
 
     @property
     def loop_lag(self) -> LoopLag:

@@ -4,10 +4,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from dscore.policy.agent import Termination
-from dscore.server.recorder import MAX_TEXT
 
 if TYPE_CHECKING:
-    from dscore._core import Outcome, ReactorPool
+    from dscore._core import ReactorPool
 
 
 class Terminations:
@@ -40,18 +39,10 @@ class Terminations:
         """Whether a request of this connection has no outcome yet."""
         return any(not outcome.done() for outcome in self._waiting.get(conn, {}).values())
 
-    def outcome(self, event: "Outcome") -> None:
-        outcome = self._waiting.get(event.conn, {}).get(event.request_id)
+    def outcome(self, conn: int, termination: Termination) -> None:
+        outcome = self._waiting.get(conn, {}).get(termination.request_id)
         if outcome is not None and not outcome.done():
-            outcome.set_result(
-                Termination(
-                    event.outcome,
-                    event.request_id,
-                    event.latency_ms,
-                    not event.incomplete if event.outcome == "acked" else None,
-                    event.message[:MAX_TEXT],
-                )
-            )
+            outcome.set_result(termination)
 
     def closed(self, conn: int) -> None:
         """A connection has ended: a request that came too late for it never got an outcome."""

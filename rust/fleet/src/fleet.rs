@@ -7,7 +7,9 @@ use dscore_traffic::ConnId;
 use crate::agent::{Agent, AgentKey, GraceOf};
 use crate::agents::{Agents, Restored};
 use crate::connections::{Connections, Who};
+use crate::disconnects::Disconnects;
 use crate::grace::{Graces, Monitoring};
+use crate::notes::{Notes, Wants};
 use crate::tables::{MissingCell, Tables};
 use crate::words::{Dialect, Grace, Input, Reason, State};
 
@@ -39,6 +41,13 @@ pub struct Introduced {
     pub changed: bool,
 }
 
+/// The rest of an end, once its hook has been called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    pub(crate) key: AgentKey,
+    pub(crate) input: Input,
+}
+
 /// The table of agents. See the crate's comment.
 #[derive(Debug)]
 pub struct Fleet {
@@ -47,6 +56,8 @@ pub struct Fleet {
     max_absent: usize,
     /// Changes on a reload.
     pub monitoring: Monitoring,
+    /// What the owner wants to hear of. Changes with it.
+    pub wants: Wants,
     /// Read only outside.
     pub agents: Agents,
     /// Who is on each connection.
@@ -54,6 +65,9 @@ pub struct Fleet {
     /// Their clock.
     pub graces: Graces,
     missing_cells: u64,
+    pub(crate) disconnects: Disconnects,
+    pub(crate) notes: Notes,
+    pub(crate) rest: Option<Rest>,
 }
 
 impl Fleet {
@@ -63,10 +77,14 @@ impl Fleet {
             tables,
             max_absent,
             monitoring: Monitoring::default(),
+            wants: Wants::default(),
             agents: Agents::default(),
             connections: Connections::default(),
             graces: Graces::new(now),
             missing_cells: 0,
+            disconnects: Disconnects::new(),
+            notes: Notes::default(),
+            rest: None,
         }
     }
 

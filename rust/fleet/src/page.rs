@@ -24,14 +24,19 @@ pub struct Times {
 }
 
 impl Times {
-    fn unix_seconds(&self, ms: i64) -> f64 {
+    /// A time of the pool's clock in Unix milliseconds.
+    pub fn unix_ms(&self, ms: i64) -> i64 {
         let is_kept = ms < self.boot_ms;
         let offset = if is_kept {
             self.kept_offset_ms
         } else {
             self.offset_ms
         };
-        ms.saturating_add(offset) as f64 / 1000.0
+        ms.saturating_add(offset)
+    }
+
+    fn unix_seconds(&self, ms: i64) -> f64 {
+        self.unix_ms(ms) as f64 / 1000.0
     }
 }
 

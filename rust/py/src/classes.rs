@@ -41,7 +41,26 @@ event_class!(Opened {
     peer: String,
     bearer: Option<String>,
     transport: Py<PyString>,
-});
+}
+    #[new]
+    fn new(
+        conn: u64,
+        endpoint: Py<PyString>,
+        path: String,
+        peer: String,
+        bearer: Option<String>,
+        transport: Py<PyString>,
+    ) -> Self {
+        Self {
+            conn,
+            endpoint,
+            path,
+            peer,
+            bearer,
+            transport,
+        }
+    }
+);
 event_class!(Connected {
     conn: u64,
     namespace: String,
@@ -94,7 +113,29 @@ event_class!(Outcome {
     latency_ms: f64,
     message: String,
     drain: bool,
-});
+}
+    #[new]
+    #[pyo3(signature = (conn, request_id, outcome, *, incomplete, latency_ms, message, drain))]
+    fn new(
+        conn: u64,
+        request_id: String,
+        outcome: Py<PyString>,
+        incomplete: bool,
+        latency_ms: f64,
+        message: String,
+        drain: bool,
+    ) -> Self {
+        Self {
+            conn,
+            request_id,
+            outcome,
+            incomplete,
+            latency_ms,
+            message,
+            drain,
+        }
+    }
+);
 event_class!(Closed {
     conn: u64,
     code: u16,
@@ -104,7 +145,32 @@ event_class!(Closed {
     answer: u16,
     heartbeat_ms: u64,
     rtt_us: u32,
-});
+}
+    #[new]
+    #[pyo3(signature = (conn, code, reason, initiator, cause, *, answer, heartbeat_ms, rtt_us))]
+    #[expect(clippy::too_many_arguments, reason = "the fields of an event")]
+    fn new(
+        conn: u64,
+        code: u16,
+        reason: String,
+        initiator: Py<PyString>,
+        cause: String,
+        answer: u16,
+        heartbeat_ms: u64,
+        rtt_us: u32,
+    ) -> Self {
+        Self {
+            conn,
+            code,
+            reason: reason.into(),
+            initiator,
+            cause: cause.into(),
+            answer,
+            heartbeat_ms,
+            rtt_us,
+        }
+    }
+);
 event_class!(Drained { conn: u64 });
 event_class!(HttpRequest {
     conn: u64,

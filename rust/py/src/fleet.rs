@@ -3,29 +3,19 @@
 use std::sync::MutexGuard;
 
 use dscore_fleet::{
-    AgentKey, Connection, Dialect, Input, Introduction, MissingCell, Monitoring, Query, Reason,
-    Restored, Sort, State, Tables, Times, Value, Who,
+    AgentKey, Connection, Dialect, Introduction, MissingCell, Monitoring, Query, Reason, Restored,
+    Sort, State, Tables, Value,
 };
 use dscore_traffic::ConnId;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 
 use crate::row::{AgentRow, Shared, Table};
+use crate::step;
 
 #[pyclass(frozen, module = "dscore._core")]
 pub(crate) struct Fleet {
-    shared: Table,
-}
-
-/// What a connection has shown before it is introduced.
-#[pyclass(frozen, get_all, module = "dscore._core")]
-pub(crate) struct Unauthenticated {
-    ip: String,
-    dialect: &'static str,
-    token: Option<String>,
-    is_token_wrong: bool,
-    auth: Option<Py<PyBytes>>,
+    pub(crate) shared: Table,
 }
 
 /// What an introduction has changed.
@@ -93,139 +83,6 @@ impl Fleet {
         };
     }
 
-    // Connections.
-
-    #[pyo3(signature = (conn, ip, bearer = None, *, dialect = "raw"))]
-    fn open(&self, conn: u64, ip: &str, bearer: Option<&str>, dialect: &str) -> PyResult<()> {
-        let dialect = word(Dialect::from_name, dialect, "dialect")?;
-        self.lock()
-            .open(ConnId::from_u64(conn), ip, bearer, dialect);
-        Ok(())
-    }
-
-    #[pyo3(signature = (conn, token, *, is_wrong = false))]
-    fn show_token(&self, conn: u64, token: &str, is_wrong: bool) {
-        if let Some(shown) = self.lock().connections.shown_mut(ConnId::from_u64(conn)) {
-            shown.token = Some(token.into());
-            shown.is_token_wrong = is_wrong;
-        }
-    }
-
-    fn show_auth(&self, conn: u64, auth: &[u8]) {
-        if let Some(shown) = self.lock().connections.shown_mut(ConnId::from_u64(conn)) {
-            shown.auth = Some(auth.into());
-        }
-    }
-
-    fn unauthenticated(&self, py: Python<'_>, conn: u64) -> Option<Unauthenticated> {
-        let (ip, dialect, shown) = {
-            let fleet = self.lock();
-            let connection = fleet.connections.get(ConnId::from_u64(conn))?;
-            let shown = connection.shown.as_deref()?.clone();
-            (connection.ip.to_string(), connection.dialect, shown)
-        };
-        Some(Unauthenticated {
-            ip,
-            dialect: dialect.name(),
-            token: shown.token.map(Into::into),
-            is_token_wrong: shown.is_token_wrong,
-            auth: shown.auth.map(|auth| PyBytes::new(py, &auth).unbind()),
-        })
-    }
-
-    fn may_introduce(&self, conn: u64) -> bool {
-        let fleet = self.lock();
-        let connection = fleet.connections.get(ConnId::from_u64(conn));
-        connection.is_some_and(|connection| connection.shown.is_some())
-    }
-
-    fn is_open(&self, conn: u64) -> bool {
-        self.lock()
-            .connections
-            .get(ConnId::from_u64(conn))
-            .is_some()
-    }
-
-    fn is_introduced(&self, conn: u64) -> bool {
-        let fleet = self.lock();
-        let connection = fleet.connections.get(ConnId::from_u64(conn));
-        connection.is_some_and(|connection| connection.who != Who::Unauthenticated)
-    }
-
-    fn ip(&self, conn: u64) -> String {
-        let fleet = self.lock();
-        fleet
-            .connections
-            .get(ConnId::from_u64(conn))
-            .map_or_else(String::new, |connection| connection.ip.to_string())
-    }
-
-    #[pyo3(signature = (conn, *, until_introduced = false))]
-    fn watch(&self, conn: u64, until_introduced: bool) {
-        self.lock()
-            .connections
-            .watch(ConnId::from_u64(conn), until_introduced);
-    }
-
-    fn unwatch(&self, conn: u64) {
-        self.lock().connections.unwatch(ConnId::from_u64(conn));
-    }
-
-    fn close(&self, conn: u64) -> bool {
-        self.settle().close(ConnId::from_u64(conn))
-    }
-
-    fn counts(&self) -> (usize, usize, usize) {
-        let counts = self.lock().connections.counts();
-        (counts.total, counts.authenticated, counts.unauthenticated)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lock().connections.is_empty()
-    }
-
-    fn is_watched(&self) -> bool {
-        self.lock().connections.is_watched()
-    }
-
-    fn conns(&self) -> Vec<u64> {
-        self.conns_where(|_| true)
-    }
-
-    fn only_watching(&self) -> Vec<u64> {
-        self.conns_where(|connection| connection.watches && connection.who == Who::Watcher)
-    }
-
-    #[pyo3(signature = (*, unauthenticated))]
-    fn audience(&self, unauthenticated: bool) -> Vec<u64> {
-        self.conns_where(|connection| {
-            connection.who != Who::Unauthenticated
-                || (unauthenticated && connection.dialect == Dialect::Socketio)
-        })
-    }
-
-    fn listeners(&self) -> Vec<u64> {
-        self.conns_where(|connection| match connection.who {
-            Who::Watcher => true,
-            Who::Agent(_) => connection.watches || connection.dialect == Dialect::Socketio,
-            Who::Unauthenticated => connection.dialect == Dialect::Socketio,
-        })
-    }
-
-    fn dialects(&self) -> Vec<(&'static str, usize)> {
-        let fleet = self.lock();
-        let connected = fleet
-            .agents
-            .iter()
-            .filter(|(_, agent)| agent.conn.is_some());
-        let mut counts = [0; 2];
-        connected.for_each(|(_, agent)| counts[agent.dialect as usize] += 1);
-        let names = Dialect::ALL.iter().map(|dialect| dialect.name());
-        names.zip(counts).collect()
-    }
-
-    // Agents.
-
     fn agent(&self, agent_id: &str) -> Option<AgentRow> {
         let mut fleet = self.lock();
         let key = fleet.agents.find(agent_id)?;
@@ -287,11 +144,7 @@ impl Fleet {
             is_descending: sort.starts_with('-'),
             limit,
             after,
-            times: Times {
-                boot_ms: times.0,
-                kept_offset_ms: times.1,
-                offset_ms: times.2,
-            },
+            times: step::times(times),
         };
         let mut fleet = self.settle();
         let (found, has_more) = fleet.agents.page(&query);
@@ -446,70 +299,18 @@ impl Fleet {
             .map(|_| ())
             .map_err(|missing| impossible(agent_id, missing))
     }
-
-    // Liveness.
-
-    fn feed(&self, agent: &AgentRow, input: &str, now: i64) -> PyResult<bool> {
-        let input = word(Input::from_name, input, "input")?;
-        let fed = self.lock().feed(agent.key, input, now);
-        fed.map_err(|missing| impossible(&agent.id, missing))
-    }
-
-    fn missed(&self, agent: &AgentRow, misses: u32, now: i64) -> PyResult<bool> {
-        let fed = self.lock().missed(agent.key, misses, now);
-        fed.map_err(|missing| impossible(&agent.id, missing))
-    }
-
-    fn all_asked(&self, agents: Vec<PyRef<'_, AgentRow>>) {
-        let keys: Vec<AgentKey> = agents.iter().map(|agent| agent.key).collect();
-        self.lock().all_asked(&keys);
-    }
-
-    fn cut_short(&self, agent: &AgentRow, now: i64) -> PyResult<bool> {
-        let cut = self.lock().cut_short(agent.key, now);
-        cut.map_err(|missing| impossible(&agent.id, missing))
-    }
-
-    fn expire(&self, now: i64, limit: usize) -> Vec<AgentRow> {
-        let mut fleet = self.settle();
-        let over = fleet.expire(now, limit);
-        over.into_iter()
-            .map(|key| self.row(&mut fleet, key))
-            .collect()
-    }
-
-    fn next_deadline(&self) -> Option<i64> {
-        self.lock().graces.next_deadline()
-    }
-
-    fn stop_clock(&self, now: i64) {
-        self.lock().graces.stop_clock(now);
-    }
-
-    fn start_clock(&self, now: i64) {
-        self.lock().graces.start_clock(now);
-    }
-
-    fn skip(&self, now: i64, length: i64) {
-        self.lock().graces.skip(now, length);
-    }
-
-    #[getter]
-    fn missing_cells_total(&self) -> u64 {
-        self.lock().missing_cells_total()
-    }
 }
 
 impl Fleet {
-    fn lock(&self) -> MutexGuard<'_, dscore_fleet::Fleet> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, dscore_fleet::Fleet> {
         self.shared.lock()
     }
 
-    fn settle(&self) -> MutexGuard<'_, dscore_fleet::Fleet> {
+    pub(crate) fn settle(&self) -> MutexGuard<'_, dscore_fleet::Fleet> {
         self.shared.settle()
     }
 
-    fn row(&self, fleet: &mut dscore_fleet::Fleet, key: AgentKey) -> AgentRow {
+    pub(crate) fn row(&self, fleet: &mut dscore_fleet::Fleet, key: AgentKey) -> AgentRow {
         AgentRow::new(&self.shared, fleet, key)
     }
 
@@ -528,7 +329,7 @@ impl Fleet {
     }
 
     /// In the order of their numbers.
-    fn conns_where(&self, fits: impl Fn(&Connection) -> bool) -> Vec<u64> {
+    pub(crate) fn conns_where(&self, fits: impl Fn(&Connection) -> bool) -> Vec<u64> {
         let fleet = self.lock();
         let found = fleet
             .connections
@@ -540,11 +341,11 @@ impl Fleet {
     }
 }
 
-fn word<T>(from_name: fn(&str) -> Option<T>, name: &str, what: &str) -> PyResult<T> {
+pub(crate) fn word<T>(from_name: fn(&str) -> Option<T>, name: &str, what: &str) -> PyResult<T> {
     from_name(name).ok_or_else(|| PyValueError::new_err(format!("{what}: {name:?} is none")))
 }
 
-fn impossible(agent_id: &str, missing: MissingCell) -> PyErr {
+pub(crate) fn impossible(agent_id: &str, missing: MissingCell) -> PyErr {
     let (input, state) = (missing.input.name(), missing.state.name());
     PyRuntimeError::new_err(format!("liveness: {input} of {agent_id} while {state}"))
 }

@@ -10,10 +10,13 @@ mod config;
 mod errors;
 mod events;
 mod fleet;
+mod fleet_connections;
+mod fleet_events;
 mod origins;
 mod pool;
 mod row;
 mod stats;
+mod step;
 mod wheel;
 
 use pyo3::prelude::*;
@@ -28,7 +31,9 @@ mod _core {
     #[pymodule_export]
     use crate::config::CoreConfig;
     #[pymodule_export]
-    use crate::fleet::{Fleet, Introduced, Unauthenticated};
+    use crate::fleet::{Fleet, Introduced};
+    #[pymodule_export]
+    use crate::fleet_connections::Unauthenticated;
     #[pymodule_export]
     use crate::origins::OriginRules;
     #[pymodule_export]
@@ -37,6 +42,8 @@ mod _core {
     use crate::row::AgentRow;
     #[pymodule_export]
     use crate::stats::Stats;
+    #[pymodule_export]
+    use crate::step::Notes;
     #[pymodule_export]
     use crate::wheel::Wheel;
 

@@ -70,6 +70,13 @@ impl AgentRow {
         }
     }
 
+    /// The same for one that was counted in already.
+    pub(crate) fn adopt(table: &Table, fleet: &mut dscore_fleet::Fleet, key: AgentKey) -> Self {
+        let row = Self::new(table, fleet, key);
+        fleet.agents.release(key);
+        row
+    }
+
     fn read<T>(&self, read: impl FnOnce(&Agent) -> T) -> Option<T> {
         self.table.lock().agent(self.key).map(read)
     }

@@ -1,0 +1,175 @@
+"""What the fleet has noted of a batch: written down, told, and handed to what waits for it."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from dscore.log import get_logger
+from dscore.policy.admission import leave_session
+from dscore.policy.agent import Termination
+from dscore.server.context import Context
+from dscore.server.draining import Draining
+from dscore.server.hooks import raise_later
+from dscore.server.keeping import drop_configs, keep
+from dscore.server.recorder import MAX_TEXT
+from dscore.server.requests import Requests
+from dscore.server.terminations import Terminations
+from dscore.server.watchers import Watchers
+
+if TYPE_CHECKING:
+    from dscore import _core
+
+Part: TypeAlias = Callable[["_core.Notes", int], None]
+
+_log = get_logger("dscore.server")
+
+
+class Notes:
+    """Takes them in the order in which things would have been done one event at a time."""
+
+    def __init__(
+        self,
+        context: Context,
+        watchers: Watchers,
+        terminations: Terminations,
+        requests: Requests,
+    ) -> None:
+        self._context = context
+        self._watchers = watchers
+        self._terminations = terminations
+        self._requests = requests
+        self.draining: Draining | None = None
+        """The drain, which hears of outcomes and ends; None before one has begun."""
+        self._parts: tuple[Part, ...] = (
+            self._record,
+            self._end_sessions,
+            self._keep,
+            self._tell,
+            self._settle_all,
+            self._close,
+        )
+
+    def write_down(self, now: int) -> None:
+        """Takes what there is, and what an end leaves to do once its hook was called."""
+        fleet = self._context.fleet
+        while True:
+            notes = fleet.notes()
+            if notes is not None:
+                for part in self._parts:
+                    self._do(part, notes, now)
+            if not fleet.resume(now):
+                return
+
+    def _do(self, part: Part, notes: "_core.Notes", now: int) -> None:
+        try:
+            part(notes, now)
+        # What fails must not lose the rest of the batch, as with an event that fails.
+        except BaseException as error:
+            _log.exception("event_failed", kind="notes")
+            if isinstance(error, SystemExit | KeyboardInterrupt):
+                raise_later(error)
+
+    def _record(self, notes: "_core.Notes", now: int) -> None:
+        for fault in notes.faults:
+            _log.error("event_failed", kind="liveness", reason=fault)
+        append, at = self._context.store.append, self._context.times.unix_ms(now)
+        for agent_id, kind, data in notes.entries:
+            append(agent_id, at, kind, data)
+
+    def _end_sessions(self, notes: "_core.Notes", now: int) -> None:
+        context = self._context
+        if context.deliveries.under_way:
+            for conn, name in notes.closed:
+                if name is not None:
+                    context.deliveries.closed(name, conn)
+        for agent_id in notes.ended:
+            context.store.drop(agent_id)
+        if notes.lost:
+            self._lose(notes)
+
+    def _keep(self, notes: "_core.Notes", now: int) -> None:
+        context = self._context
+        for agent, is_heard in notes.kept:
+            keep(context, agent, now, is_heard=is_heard)
+        if notes.has_configs:
+            drop_configs(context)
+
+    def _tell(self, notes: "_core.Notes", now: int) -> None:
+        context, hooks = self._context, self._context.hooks
+        for agent, code, reason in notes.disconnected:
+            hooks.fire(hooks.on_disconnect, context.agent(agent), code, reason)
+        for agent in notes.changed:
+            self._watchers.announce(agent)
+
+    def _settle_all(self, notes: "_core.Notes", now: int) -> None:
+        for settled in notes.settled:
+            self._settle(settled, now)
+
+    def _lose(self, notes: "_core.Notes") -> None:
+        store, age = self._context.store, self._context.age()
+        for agent_id, conn, code, reason, initiator, cause in notes.lost:
+            leave_session(store, agent_id, close_code=code, now=age)
+            _log.info(
+                "agent_disconnected",
+                agent_id=agent_id,
+                conn_id=conn,
+                close_code=code,
+                reason=reason,
+                initiator=initiator,
+                cause=cause,
+            )
+
+    def _settle(self, settled: "_core.Settled", now: int) -> None:
+        """How a terminate_app ended."""
+        conn, agent_id, request_id, outcome, latency_ms, message, incomplete, drain = settled
+        if outcome == "acked":
+            if incomplete:
+                _log.warning(
+                    "agent_incomplete", agent_id=agent_id, request_id=request_id, message=message
+                )
+            _log.info(
+                "agent_terminated",
+                message=f"DeepStream client {agent_id} terminated gracefully",
+                agent_id=agent_id,
+                request_id=request_id,
+                latency_ms=latency_ms,
+            )
+        elif outcome != "notified":
+            _log.warning(
+                "agent_not_terminated",
+                agent_id=agent_id,
+                request_id=request_id,
+                outcome=outcome,
+                message=message,
+            )
+        if not drain:
+            complete = not incomplete if outcome == "acked" else None
+            words = message[:MAX_TEXT]
+            termination = Termination(outcome, request_id, latency_ms, complete, words)
+            self._terminations.outcome(conn, termination)
+            self._spare(conn, now)
+        elif self.draining is not None:
+            self.draining.outcome(conn, outcome, latency_ms, message if incomplete else None)
+
+    def _spare(self, conn: int, now: int) -> None:
+        """A request is over. Unless another one waits, the agent is one like all others again."""
+        fleet = self._context.fleet
+        agent = fleet.owner(conn)
+        if agent is None or self._terminations.is_waiting(conn):
+            return
+        # A drain lets no agent go: its own request has begun to wait by then.
+        if self._context.gate != "draining":
+            fleet.feed(agent, "spared", now)
+
+    def _close(self, notes: "_core.Notes", now: int) -> None:
+        if not notes.closed:
+            return
+        for conn in notes.watchers:
+            self._watchers.end(conn)
+        terminations, requests, draining = self._terminations, self._requests, self.draining
+        for conn, _ in notes.closed:
+            terminations.closed(conn)
+            requests.closed(conn)
+            if draining is not None:
+                draining.closed(conn)
+        if self._context.fleet.is_empty():
+            self._context.emptied.set()

@@ -1,0 +1,289 @@
+//! What the ends of a batch bring about: how a terminate_app went, and connections that have closed.
+//!
+//! The table is changed at once; what is to be written down, passed on and told is gathered in [`Notes`], which the owner
+//! takes in batches. Where a hook wants to see an agent in the middle of its end, [`Fleet::resume`] does the rest.
+
+use serde::Serialize;
+
+use crate::agent::AgentKey;
+use crate::disconnects::{self, Disconnects};
+use crate::fleet::{Fleet, Rest};
+use crate::notes::{Closed, Entry, Lost, Notes, Outcome, Settled};
+use crate::words::{Input, State};
+
+/// Characters kept of what an agent says about itself.
+const MAX_TEXT: usize = 200;
+
+#[derive(Serialize)]
+struct Terminated<'a> {
+    latency_ms: f64,
+    drain: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incomplete: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Unterminated<'a> {
+    outcome: &'a str,
+    message: &'a str,
+    drain: bool,
+}
+
+#[derive(Serialize)]
+struct Disconnected<'a> {
+    code: u16,
+    answer: u16,
+    reason: &'a str,
+    initiator: &'a str,
+    cause: &'a str,
+    ip: &'a str,
+    lasted_ms: Option<i64>,
+    heartbeat_at: Option<i64>,
+    rtt_us: Option<u32>,
+    stale: bool,
+}
+
+#[derive(Serialize)]
+struct Offline<'a> {
+    reason_code: Option<&'a str>,
+}
+
+impl Fleet {
+    /// What was gathered since it was taken last.
+    pub fn take_notes(&mut self) -> Notes {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// A terminate_app has ended. Returns whether the notes are to be taken before anything else happens.
+    pub fn outcome(&mut self, outcome: Outcome, now: i64) -> bool {
+        let conn = outcome.conn;
+        let owner = self.owner(conn);
+        let named = self.named_by(conn).and_then(|key| self.agents.get(key));
+        let agent_id = named.map(|agent| agent.id.clone());
+        // The caller of a single request decides what comes next.
+        let mut stops = !outcome.drain;
+        match (&*outcome.outcome, owner) {
+            ("acked", Some(key)) => {
+                let words = outcome.incomplete.then(|| cut(&outcome.message));
+                let terminated = Terminated {
+                    latency_ms: outcome.latency_ms,
+                    drain: outcome.drain,
+                    incomplete: words,
+                };
+                self.write(key, "terminated", &terminated);
+                stops |= self.end(key, Input::Terminated, (1000, "Client terminated"), now);
+            }
+            // The others have a better witness: how their connection ended.
+            ("failed" | "timed_out", Some(key)) => {
+                let unterminated = Unterminated {
+                    outcome: &outcome.outcome,
+                    message: cut(&outcome.message),
+                    drain: outcome.drain,
+                };
+                self.write(key, "unterminated", &unterminated);
+            }
+            _ => {}
+        }
+        self.notes.settled.push(Settled { outcome, agent_id });
+        stops
+    }
+
+    /// The agent was terminated, or removed: offline at once, its session over, its connection let go. Returns whether
+    /// the notes are to be taken before anything else happens.
+    pub fn end(
+        &mut self,
+        key: AgentKey,
+        input: Input,
+        (code, reason): (u16, &str),
+        now: i64,
+    ) -> bool {
+        // One end at a time: a hook that ends another agent does not lose the rest of this one.
+        self.resume(now);
+        let Some(agent) = self.agents.get(key) else {
+            return false;
+        };
+        let had_connection = agent.conn.is_some();
+        self.notes.ended.push(agent.id.clone());
+        self.release(key, now);
+        let rest = Rest { key, input };
+        if self.wants.disconnects && had_connection {
+            self.note_disconnect(key, code, reason);
+            self.rest = Some(rest);
+            return true;
+        }
+        self.finish(rest, now)
+    }
+
+    /// Does the rest of an end that a hook has seen the middle of. Returns whether there was one.
+    pub fn resume(&mut self, now: i64) -> bool {
+        let Some(rest) = self.rest.take() else {
+            return false;
+        };
+        self.finish(rest, now);
+        true
+    }
+
+    fn finish(&mut self, rest: Rest, now: i64) -> bool {
+        let changed = self.noted(rest.key, rest.input, now);
+        let state = self.agents.get(rest.key).map(|agent| agent.state);
+        self.keep(rest.key, state == Some(State::Terminated));
+        self.note_config(rest.key);
+        self.tell(rest.key, changed)
+    }
+
+    /// A connection has ended. Returns whether the notes are to be taken before anything else happens.
+    pub fn closed(&mut self, closed: Closed, now: i64) -> bool {
+        let conn = closed.conn;
+        let named = self.named_by(conn);
+        let agent_id = named
+            .and_then(|key| self.agents.get(key))
+            .map(|agent| agent.id.clone());
+        self.notes.closed.push((conn, agent_id));
+        let mut stops = false;
+        if let Some(key) = named {
+            self.note_closed(key, &closed, now);
+            stops = match self.owner(conn) {
+                Some(_) => self.lose(key, closed, now),
+                // A stale connection's end never touches its successor.
+                None => self.heard_before_it_went(key, closed.heartbeat_ms),
+            };
+        }
+        if self.close(conn) {
+            self.notes.watchers.push(conn);
+        }
+        stops
+    }
+
+    fn note_closed(&mut self, key: AgentKey, closed: &Closed, now: i64) {
+        *self
+            .disconnects
+            .entry(disconnects::kind_of(closed))
+            .or_default() += 1;
+        let Some(agent) = self.agents.get(key) else {
+            return;
+        };
+        let stale = agent.conn != Some(closed.conn);
+        if stale && (agent.state == State::Terminated || !agent.is_known()) {
+            return; // its own entry has told it, or there is no timeline any more
+        }
+        let heartbeat_at =
+            (closed.heartbeat_ms != 0).then(|| self.wants.times.unix_ms(closed.heartbeat_ms));
+        let ip = agent.ip.clone();
+        let disconnected = Disconnected {
+            code: closed.code,
+            answer: closed.answer,
+            reason: &closed.reason,
+            initiator: &closed.initiator,
+            cause: &closed.cause,
+            ip: &ip,
+            lasted_ms: (!stale).then(|| now - agent.connected_at),
+            heartbeat_at,
+            rtt_us: (closed.rtt_us != 0).then_some(closed.rtt_us),
+            stale,
+        };
+        self.write(key, "disconnected", &disconnected);
+    }
+
+    fn lose(&mut self, key: AgentKey, closed: Closed, now: i64) -> bool {
+        let Some(agent) = self.agents.get_mut(key) else {
+            return false;
+        };
+        // The grace of a young heartbeat counts from it, and not from the last bulk reading.
+        if closed.heartbeat_ms != 0 {
+            agent.last_heartbeat = Some(closed.heartbeat_ms);
+        }
+        let agent_id = agent.id.clone();
+        self.release(key, now);
+        let is_timeout = closed.cause == "heartbeat_timeout";
+        let input = if is_timeout {
+            Input::TimedOut
+        } else {
+            Input::Lost
+        };
+        let changed = self.noted(key, input, now);
+        self.keep(key, closed.initiator == "peer");
+        self.note_config(key);
+        if self.wants.disconnects {
+            self.note_disconnect(key, closed.code, &closed.reason);
+        }
+        self.notes.lost.push(Lost { agent_id, closed });
+        if changed {
+            let reason = self.agents.get(key).and_then(|agent| agent.reason);
+            let reason_code = reason.map(|reason| reason.name());
+            self.write(key, "offline", &Offline { reason_code });
+        }
+        self.tell(key, changed) || self.wants.disconnects
+    }
+
+    /// The last heartbeat over a connection that is not the agent's any more: it was terminated, or has another one by
+    /// now.
+    fn heard_before_it_went(&mut self, key: AgentKey, heartbeat_ms: i64) -> bool {
+        let Some(agent) = self.agents.get_mut(key).filter(|agent| agent.is_known()) else {
+            return false;
+        };
+        if heartbeat_ms != 0 && agent.last_heartbeat.is_none_or(|last| last < heartbeat_ms) {
+            agent.last_heartbeat = Some(heartbeat_ms);
+            self.keep(key, false);
+        }
+        false
+    }
+
+    /// How often connections of agents have ended, and how.
+    pub fn disconnects(&self) -> &Disconnects {
+        &self.disconnects
+    }
+
+    fn noted(&mut self, key: AgentKey, input: Input, now: i64) -> bool {
+        match self.feed(key, input, now) {
+            Ok(changed) => changed,
+            Err(missing) => {
+                let id = self.agents.get(key).map_or("", |agent| &*agent.id);
+                self.notes.faults.push(format!("{missing}: {id}"));
+                false
+            }
+        }
+    }
+
+    fn write(&mut self, key: AgentKey, kind: &'static str, data: &impl Serialize) {
+        // Plain structures have no way to fail.
+        if let (Some(agent), Ok(data)) = (self.agents.get(key), serde_json::to_vec(data)) {
+            let agent_id = agent.id.clone();
+            self.notes.entries.push(Entry {
+                agent_id,
+                kind,
+                data,
+            });
+        }
+    }
+
+    fn note_disconnect(&mut self, key: AgentKey, code: u16, reason: &str) {
+        self.agents.retain(key);
+        self.notes.disconnected.push((key, code, reason.to_owned()));
+    }
+
+    fn keep(&mut self, key: AgentKey, is_heard: bool) {
+        if self.wants.rows {
+            self.agents.retain(key);
+            self.notes.kept.push((key, is_heard));
+        }
+    }
+
+    fn note_config(&mut self, key: AgentKey) {
+        let agent = self.agents.get(key);
+        self.notes.has_configs |= agent.is_some_and(|agent| agent.config().is_some());
+    }
+
+    fn tell(&mut self, key: AgentKey, changed: bool) -> bool {
+        if changed && (self.wants.changes || self.connections.is_watched()) {
+            self.agents.retain(key);
+            self.notes.changed.push(key);
+        }
+        changed && self.wants.statuses
+    }
+}
+
+fn cut(text: &str) -> &str {
+    text.char_indices()
+        .nth(MAX_TEXT)
+        .map_or(text, |(end, _)| &text[..end])
+}

@@ -1,0 +1,147 @@
+//! What is to be done about a batch: the table has changed, and its owner writes down, passes on and tells.
+
+use std::sync::Arc;
+
+use dscore_traffic::ConnId;
+
+use crate::agent::AgentKey;
+use crate::page::Times;
+
+/// Who wants to hear of what, and how times are shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wants {
+    /// A hook is called at each disconnect.
+    pub disconnects: bool,
+    /// A hook is called at each change of a status.
+    pub statuses: bool,
+    /// Changes are told to others than watchers.
+    pub changes: bool,
+    /// Agents are kept.
+    pub rows: bool,
+    /// For timelines.
+    pub times: Times,
+}
+
+/// How a terminate_app ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The agent's connection.
+    pub conn: ConnId,
+    /// As it is called outside.
+    pub request: String,
+    /// acked, failed, timed_out, vanished or notified.
+    pub outcome: String,
+    /// Until then.
+    pub latency_ms: f64,
+    /// The agent's last word.
+    pub message: String,
+    /// Answered `OK`, but a stream did not reach its end.
+    pub incomplete: bool,
+    /// Whether a drain has asked, else a single request.
+    pub drain: bool,
+}
+
+/// How a connection ended, in words.
+#[derive(Clone, Debug)]
+pub struct Closed {
+    /// Which.
+    pub conn: ConnId,
+    /// What the side that began said.
+    pub code: u16,
+    /// Its reason.
+    pub reason: String,
+    /// peer, server or network.
+    pub initiator: String,
+    /// A `reason_code`, or "".
+    pub cause: String,
+    /// The other side's word; 0: none.
+    pub answer: u16,
+    /// Its last heartbeat; 0: none.
+    pub heartbeat_ms: i64,
+    /// The round trip of its last ping; 0: none.
+    pub rtt_us: u32,
+}
+
+/// A line of a timeline.
+#[derive(Debug)]
+pub struct Entry {
+    /// Whose.
+    pub agent_id: Arc<str>,
+    /// What happened.
+    pub kind: &'static str,
+    /// A JSON object.
+    pub data: Vec<u8>,
+}
+
+/// An outcome, and whose.
+#[derive(Debug)]
+pub struct Settled {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The agent that the connection names.
+    pub agent_id: Option<Arc<str>>,
+}
+
+/// An agent whose connection has ended.
+#[derive(Debug)]
+pub struct Lost {
+    /// Whose.
+    pub agent_id: Arc<str>,
+    /// How.
+    pub closed: Closed,
+}
+
+/// What is to be done about a batch, in this order.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// For timelines.
+    pub entries: Vec<Entry>,
+    /// Connections that have closed, each with the agent that it named.
+    pub closed: Vec<(ConnId, Option<Arc<str>>)>,
+    /// Agents whose sessions are over.
+    pub ended: Vec<Arc<str>>,
+    /// Agents that have lost their connection, whose sessions wait for them.
+    pub lost: Vec<Lost>,
+    /// Agents whose connection has ended, with close code and reason; only if that is wanted.
+    pub disconnected: Vec<(AgentKey, u16, String)>,
+    /// Agents to be kept, and whether something came from them just now; only if that is wanted.
+    pub kept: Vec<(AgentKey, bool)>,
+    /// Agents whose status has changed; only if that is wanted.
+    pub changed: Vec<AgentKey>,
+    /// How terminate_apps ended.
+    pub settled: Vec<Settled>,
+    /// Connections of those that have closed which were told of changes.
+    pub watchers: Vec<ConnId>,
+    /// Whether an agent with a config has lost its connection.
+    pub has_configs: bool,
+    /// What the table has no cell for, one sentence each.
+    pub faults: Vec<String>,
+}
+
+impl Notes {
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            entries,
+            closed,
+            ended,
+            lost,
+            disconnected,
+            kept,
+            changed,
+            settled,
+            watchers: _,
+            has_configs: _,
+            faults,
+        } = self;
+        entries.is_empty()
+            && closed.is_empty()
+            && ended.is_empty()
+            && lost.is_empty()
+            && disconnected.is_empty()
+            && kept.is_empty()
+            && changed.is_empty()
+            && settled.is_empty()
+            && faults.is_empty()
+    }
+}

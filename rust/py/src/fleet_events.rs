@@ -1,0 +1,117 @@
+//! `Fleet`: batches of events, liveness, grace periods.
+
+use dscore_fleet::{AgentKey, Input, Wants};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::fleet::{Fleet, impossible, word};
+use crate::row::AgentRow;
+use crate::step;
+
+#[pymethods]
+impl Fleet {
+    #[pyo3(signature = (*, disconnects, statuses, changes, rows, times))]
+    fn want(
+        &self,
+        disconnects: bool,
+        statuses: bool,
+        changes: bool,
+        rows: bool,
+        times: (i64, i64, i64),
+    ) {
+        self.lock().wants = Wants {
+            disconnects,
+            statuses,
+            changes,
+            rows,
+            times: step::times(times),
+        };
+    }
+
+    fn step(
+        &self,
+        py: Python<'_>,
+        events: &Bound<'_, PyList>,
+        start: usize,
+        now: i64,
+    ) -> PyResult<(usize, bool)> {
+        step::step(&self.shared, py, events, start, now)
+    }
+
+    fn end(
+        &self,
+        agent: &AgentRow,
+        input: &str,
+        code: u16,
+        reason: &str,
+        now: i64,
+    ) -> PyResult<()> {
+        let input = word(Input::from_name, input, "input")?;
+        self.settle().end(agent.key, input, (code, reason), now);
+        Ok(())
+    }
+
+    fn resume(&self, now: i64) -> bool {
+        self.lock().resume(now)
+    }
+
+    fn notes(&self, py: Python<'_>) -> PyResult<Option<step::Notes>> {
+        step::notes(&self.shared, py)
+    }
+
+    fn disconnects(&self) -> Vec<((&'static str, &'static str, &'static str), u64)> {
+        let fleet = self.lock();
+        let counts = fleet.disconnects().iter();
+        counts.map(|(&kind, &count)| (kind, count)).collect()
+    }
+
+    fn feed(&self, agent: &AgentRow, input: &str, now: i64) -> PyResult<bool> {
+        let input = word(Input::from_name, input, "input")?;
+        let fed = self.lock().feed(agent.key, input, now);
+        fed.map_err(|missing| impossible(&agent.id, missing))
+    }
+
+    fn missed(&self, agent: &AgentRow, misses: u32, now: i64) -> PyResult<bool> {
+        let fed = self.lock().missed(agent.key, misses, now);
+        fed.map_err(|missing| impossible(&agent.id, missing))
+    }
+
+    fn all_asked(&self, agents: Vec<PyRef<'_, AgentRow>>) {
+        let keys: Vec<AgentKey> = agents.iter().map(|agent| agent.key).collect();
+        self.lock().all_asked(&keys);
+    }
+
+    fn cut_short(&self, agent: &AgentRow, now: i64) -> PyResult<bool> {
+        let cut = self.lock().cut_short(agent.key, now);
+        cut.map_err(|missing| impossible(&agent.id, missing))
+    }
+
+    fn expire(&self, now: i64, limit: usize) -> Vec<AgentRow> {
+        let mut fleet = self.settle();
+        let over = fleet.expire(now, limit);
+        over.into_iter()
+            .map(|key| self.row(&mut fleet, key))
+            .collect()
+    }
+
+    fn next_deadline(&self) -> Option<i64> {
+        self.lock().graces.next_deadline()
+    }
+
+    fn stop_clock(&self, now: i64) {
+        self.lock().graces.stop_clock(now);
+    }
+
+    fn start_clock(&self, now: i64) {
+        self.lock().graces.start_clock(now);
+    }
+
+    fn skip(&self, now: i64, length: i64) {
+        self.lock().graces.skip(now, length);
+    }
+
+    #[getter]
+    fn missing_cells_total(&self) -> u64 {
+        self.lock().missing_cells_total()
+    }
+}
