@@ -15,7 +15,6 @@ WORD = "some" + "body"
 def repository(tmp_path: Path) -> Path:
     (tmp_path / "scripts").mkdir()
     shutil.copy(SCRIPTS / "words", tmp_path / "scripts")
-    (tmp_path / "scripts" / "words-left").write_text("# not yet\nold/**\n")
     git(tmp_path, "init", "--quiet")
     return tmp_path
 
@@ -54,7 +53,5 @@ def test_names_of_files_count_too(repository: Path) -> None:
     assert f"x/{WORD}.py" in refused(repository, {f"x/{WORD}.py": ""})
 
 
-def test_the_contract_and_what_is_not_cleaned_yet_are_left_out(repository: Path) -> None:
-    assert (
-        refused(repository, {"docs/PROTOCOL.md": WORD, "old/a.py": WORD, "old/b/c.py": WORD}) == ""
-    )
+def test_the_contract_s_own_words_are_left_alone(repository: Path) -> None:
+    assert refused(repository, {"docs/PROTOCOL.md": WORD}) == ""
