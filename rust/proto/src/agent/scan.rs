@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -182,8 +183,15 @@ pub fn scan(text: &str) -> Result<Scanned<'_>, Refusal> {
     {
         return Err(Refusal::new(RefusalCode::BadJson));
     }
-    let fields: Fields<'_> =
-        serde_json::from_str(text).map_err(|error| Refusal::syntax(error.column()))?;
+    // serde_json refuses a lone surrogate in a name. It is rare, so only what was refused is read with care.
+    let fields = match serde_json::from_str::<ByName<'_, Name>>(text) {
+        Ok(read) => read.fields,
+        Err(_) => {
+            serde_json::from_str::<ByName<'_, LenientName>>(text)
+                .map_err(|error| Refusal::syntax(error.column()))?
+                .fields
+        }
+    };
     let type_name = fields
         .string(Field::Type)
         .map_err(|_| Refusal::new(RefusalCode::BadType))?;
@@ -266,15 +274,25 @@ fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+/// The fields of an object whose names are read as `N`.
+struct ByName<'a, N> {
+    fields: Fields<'a>,
+    name: PhantomData<N>,
+}
+
+impl<'de: 'a, 'a, N: Deserialize<'de> + Into<Option<Field>>> Deserialize<'de> for ByName<'a, N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
+        let fields = deserializer.deserialize_map(FieldsVisitor::<N>(PhantomData))?;
+        Ok(Self {
+            fields,
+            name: PhantomData,
+        })
     }
 }
 
-struct FieldsVisitor;
+struct FieldsVisitor<N>(PhantomData<N>);
 
-impl<'de> Visitor<'de> for FieldsVisitor {
+impl<'de, N: Deserialize<'de> + Into<Option<Field>>> Visitor<'de> for FieldsVisitor<N> {
     type Value = Fields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -283,8 +301,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::default();
-        while let Some(name) = map.next_key::<&RawValue>()? {
-            match json::string(name.get()).and_then(|name| Field::of(&name)) {
+        while let Some(name) = map.next_key::<N>()? {
+            match name.into() {
                 Some(field) => {
                     fields.0[field as usize] = Some(map.next_value::<&RawValue>()?.get())
                 }
@@ -294,5 +312,52 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             }
         }
         Ok(fields)
+    }
+}
+
+/// A name as serde_json reads it.
+struct Name(Option<Field>);
+
+impl From<Name> for Option<Field> {
+    fn from(name: Name) -> Self {
+        name.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl Visitor<'_> for NameVisitor {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+        Ok(Name(Field::of(name)))
+    }
+}
+
+/// A name in which a lone surrogate escape is U+FFFD.
+struct LenientName(Option<Field>);
+
+impl From<LenientName> for Option<Field> {
+    fn from(name: LenientName) -> Self {
+        name.0
+    }
+}
+
+impl<'de> Deserialize<'de> for LenientName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(
+            json::string(raw.get()).and_then(|name| Field::of(&name)),
+        ))
     }
 }
