@@ -13,6 +13,7 @@ mod fleet;
 mod fleet_connections;
 mod fleet_events;
 mod origins;
+mod outgoing;
 mod pool;
 mod row;
 mod stats;

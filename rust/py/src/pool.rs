@@ -3,14 +3,11 @@
 use std::sync::Arc;
 
 use dscore_proto::agent::{self, RefusalCode};
-use dscore_proto::close::CloseCode;
-use dscore_proto::frame::{self, Opcode};
-use dscore_proto::socketio::{self, Kind};
+use dscore_proto::frame::Opcode;
+use dscore_proto::socketio::Kind;
 use dscore_traffic::ConnId;
-use dscore_traffic::close::CloseFrame;
 use dscore_traffic::command::{
-    Command, Notify, Outgoing, OutgoingPacket, ReactorCommand, Response, ResponsePart,
-    ServingState, TerminateAll,
+    Command, Notify, Outgoing, ReactorCommand, Response, ResponsePart, ServingState, TerminateAll,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -19,6 +16,7 @@ use pyo3::types::PyList;
 use crate::config::CoreConfig;
 use crate::errors::{self, CoreError, ForkedError};
 use crate::events;
+use crate::outgoing::{close_frame, framed, frames, low_water, packet, text_frame};
 use crate::stats::Stats;
 
 #[pyclass(frozen, module = "dscore._core")]
@@ -386,58 +384,4 @@ impl ReactorPool {
     ) -> PyResult<()> {
         self.give(py, conn, Command::Send(Outgoing { frame, notify }))
     }
-}
-
-fn low_water(notify: bool) -> Notify {
-    if notify { Notify::LowWater } else { Notify::No }
-}
-
-fn close_frame(code: u16, reason: &str, cause: &str) -> PyResult<CloseFrame> {
-    let code = CloseCode::new(code).ok_or_else(|| {
-        PyValueError::new_err(format!("code: {code} may not be sent in a close frame"))
-    })?;
-    Ok(CloseFrame::new(code, reason.to_owned(), cause.to_owned()))
-}
-
-fn packet(
-    kind: Kind,
-    namespace: &str,
-    id: Option<u64>,
-    data: &[u8],
-    attachments: Vec<Vec<u8>>,
-    notify: bool,
-) -> PyResult<OutgoingPacket> {
-    let is_array = |text: &&str| socketio::is_array(text);
-    let data = std::str::from_utf8(data).ok().filter(is_array);
-    let data = data.ok_or_else(|| PyValueError::new_err("data: not a JSON array"))?;
-    if attachments.len() > socketio::MAX_ATTACHMENTS {
-        return Err(PyValueError::new_err(format!(
-            "attachments: more than {}",
-            socketio::MAX_ATTACHMENTS
-        )));
-    }
-    Ok(OutgoingPacket {
-        kind,
-        namespace: namespace.into(),
-        id,
-        data: data.into(),
-        attachments: attachments.into_iter().map(Into::into).collect(),
-        notify,
-    })
-}
-
-fn frames(texts: &[Vec<u8>]) -> PyResult<Vec<Arc<[u8]>>> {
-    texts.iter().map(|text| text_frame(text)).collect()
-}
-
-fn text_frame(text: &[u8]) -> PyResult<Arc<[u8]>> {
-    std::str::from_utf8(text)
-        .map_err(|error| PyValueError::new_err(format!("text: not UTF-8: {error}")))?;
-    Ok(framed(Opcode::Text, text))
-}
-
-fn framed(opcode: Opcode, payload: &[u8]) -> Arc<[u8]> {
-    let mut frame = Vec::new();
-    frame::encode_message(opcode, payload, &mut frame);
-    frame.into()
 }
