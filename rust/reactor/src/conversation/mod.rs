@@ -90,11 +90,14 @@ impl Conversation {
         turned_away: Option<&'static str>,
         cx: &mut Context,
     ) {
-        let is_polling = matches!(self.transport, Transport::Polling(_));
-        let (settings, out) = (&cx.settings, &mut cx.out);
-        let heard = self.dialect.greet(conn, is_polling, settings, out);
-        let result = self.hearing(conn).act(heard, cx);
-        self.obey(result, cx);
+        // Asked for with all that comes in, and nearly always long done.
+        if self.dialect.is_to_greet() {
+            let is_polling = matches!(self.transport, Transport::Polling(_));
+            let (settings, out) = (&cx.settings, &mut cx.out);
+            let heard = self.dialect.greet(conn, is_polling, settings, out);
+            let result = self.hearing(conn).act(heard, cx);
+            self.obey(result, cx);
+        }
         if let Some(reason) = turned_away {
             cx.stats.refused_total += 1;
             let close_frame = CloseFrame::new(CloseCode::TRY_AGAIN_LATER, reason, "");
@@ -323,12 +326,19 @@ impl Conversation {
         }
     }
 
+    #[inline]
     fn obey(&mut self, result: Result<(), Stop>, cx: &mut Context) {
-        match result {
-            Ok(()) => {}
-            Err(Stop::Close(close_frame)) => self.close(&close_frame, cx),
-            Err(Stop::Left) => self.leave(cx),
-            Err(Stop::Closed(info)) => _ = self.end(info, cx),
+        if let Err(stop) = result {
+            self.stop(stop, cx);
+        }
+    }
+
+    #[cold]
+    fn stop(&mut self, stop: Stop, cx: &mut Context) {
+        match stop {
+            Stop::Close(close_frame) => self.close(&close_frame, cx),
+            Stop::Left => self.leave(cx),
+            Stop::Closed(info) => _ = self.end(info, cx),
         }
     }
 }

@@ -130,6 +130,10 @@ impl EngineSession {
         is_news
     }
 
+    pub(super) fn has_greeted(&self) -> bool {
+        self.greeting == Greeting::Said
+    }
+
     /// Appends the packet that begins a session, unless it has begun. A Socket.IO client of revision 3 is in "/" then,
     /// before it says anything.
     pub(super) fn greet(

@@ -179,6 +179,11 @@ impl Dialect {
         matches!(self, Self::EngineIo(_))
     }
 
+    /// Whether it is, and was not said.
+    pub(crate) fn is_to_greet(&self) -> bool {
+        matches!(self, Self::EngineIo(engine) if !engine.has_greeted())
+    }
+
     /// True the first time, if the first word is ours and was not said: the caller is to see to it.
     pub(crate) fn plan_greeting(&mut self) -> bool {
         match self {

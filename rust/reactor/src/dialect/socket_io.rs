@@ -52,6 +52,7 @@ struct Head {
 }
 
 impl Head {
+    #[inline(always)] // As `head`.
     fn with<'a>(self, data: Data<'a>) -> Heard<'a> {
         let parts = self.parts;
         match (self.kind, self.id) {
@@ -153,6 +154,7 @@ impl SocketIo {
     }
 
     /// What a packet says beside its array; it must be of a namespace that was joined.
+    #[inline(always)] // Once for each event: its parts are large to move.
     fn head(&self, packet: &Packet<'_>, attachments: Vec<Box<[u8]>>) -> Result<Head, CloseFrame> {
         if !self.has_joined(packet.namespace) {
             let what = "a packet of a namespace that was not joined";
