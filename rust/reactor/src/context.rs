@@ -14,7 +14,7 @@ use crate::form::Form;
 use crate::pace::Pace;
 use crate::pacer::{Pacer, Turn};
 use crate::places::Places;
-use crate::queue::Outlet;
+use crate::queue::EventSender;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::sys::Descriptors;
@@ -47,7 +47,7 @@ pub(crate) struct Context {
     pub(crate) stats: Stats,
     /// Bytes of requests that wait for their answers: no shedding frees them before.
     pub(crate) asked_bytes: u64,
-    pub(crate) events: Outlet,
+    pub(crate) events: EventSender,
     /// Who has a place, where all are taken.
     pub(crate) places: Places,
     /// Upgrades and openings that wait for their turn.
@@ -70,7 +70,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(settings: Arc<Settings>, events: Outlet) -> Self {
+    pub(crate) fn new(settings: Arc<Settings>, events: EventSender) -> Self {
         let mut context = Self {
             now_ms: 0,
             now_us: 0,
@@ -222,7 +222,7 @@ impl Context {
 
     /// Asks for [`Order::Settled`](crate::queue::Order::Settled) once the owner is done with all it was told so far.
     pub(crate) fn ask_to_settle(&mut self, conn: ConnId) {
-        self.events.push_mark(conn);
+        self.events.push_fence(conn);
     }
 
     /// Queues one text message for the peer at hand, written by `write`.

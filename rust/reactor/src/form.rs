@@ -1,6 +1,6 @@
 //! The form that a message takes on its way to one peer.
 //!
-//! Encodings only: what is written here is said by any file above, whatever it knows of its peer.
+//! Encodings only, for every file above: nothing here knows a connection.
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::handle::{Handle, Shared};
 use crate::pace::Pace;
 use crate::places::taken;
-use crate::queue::{CommandQueue, Inlet, Order, Outlet, Sleeper, Source, Stopped};
+use crate::queue::{CommandQueue, EventReceiver, EventRing, EventSender, Order, Sleeper, Stopped};
 use crate::reactor::Reactor;
 use crate::settings::{ListenSettings, Settings};
 use crate::stats::Stats;
@@ -31,7 +31,7 @@ const SEND_MANY: usize = 256;
 #[derive(Debug)]
 pub struct ReactorPool {
     shared: Arc<Shared>,
-    inlet: Mutex<Inlet>,
+    receiver: Mutex<EventReceiver>,
     reader: Arc<Sleeper>,
     address: SocketAddr,
     life: Mutex<Life>,
@@ -75,20 +75,20 @@ impl ReactorPool {
         });
         let settings = Arc::new(settings);
         let mut acceptor = Some(Acceptor::new(listener));
-        let mut sources = Vec::with_capacity(count.into());
+        let mut rings = Vec::with_capacity(count.into());
         let mut reactors = Vec::with_capacity(count.into());
         for (number, own) in (0..count).zip(&shared.handles) {
             let (producer, consumer) = rtrb::RingBuffer::new(listen.event_queue.max(1));
             let taken_bytes = Arc::default();
-            sources.push(Source::new(consumer, Arc::clone(&taken_bytes)));
-            let outlet = Outlet::new(producer, reader.clone(), taken_bytes);
-            let cx = Context::new(settings.clone(), outlet);
+            rings.push(EventRing::new(consumer, Arc::clone(&taken_bytes)));
+            let sender = EventSender::new(producer, reader.clone(), taken_bytes);
+            let cx = Context::new(settings.clone(), sender);
             let (own, shared) = (own.clone(), shared.clone());
             reactors.push(Reactor::new(number, own, shared, acceptor.take(), cx)?);
         }
         Ok(Self {
             shared,
-            inlet: Mutex::new(Inlet::new(sources)),
+            receiver: Mutex::new(EventReceiver::new(rings)),
             reader,
             address,
             life: Mutex::new(Life::Made(reactors)),
@@ -155,18 +155,18 @@ impl ReactorPool {
     /// Coming again says that the last batch was dealt with. A plain connection that breaks the protocol is not told
     /// so before: what the owner answered to its earlier messages goes out first.
     pub fn take(&self, limit: usize, batch: &mut Vec<Event>) {
-        let mut inlet = self.inlet.lock().unwrap_or_else(PoisonError::into_inner);
-        for conn in inlet.take_marks() {
+        let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        for conn in receiver.take_fences() {
             // With the reactors stopped no peer is left to be told.
             let _stopped = self.order(conn, Order::Settled(conn));
         }
-        if inlet.take(limit, batch) {
+        if receiver.take(limit, batch) {
             return;
         }
         // The order matters: what is pushed after the last look finds us asleep and wakes us.
         self.reader.waker.clear();
-        self.reader.lie_down();
-        if !inlet.is_empty() || inlet.has_marks() {
+        self.reader.park();
+        if !receiver.is_empty() || receiver.has_fences() {
             self.reader.wake();
         } else if matches!(*self.life(), Life::CloseInfo) {
             self.reader.waker.close();
@@ -175,8 +175,8 @@ impl ReactorPool {
 
     /// Bytes of what peers said in the last batch.
     pub fn taken_bytes(&self) -> u64 {
-        let inlet = self.inlet.lock().unwrap_or_else(PoisonError::into_inner);
-        inlet.last_bytes()
+        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        receiver.last_bytes()
     }
 
     /// Gives a command to the reactor of `conn`.
@@ -293,9 +293,9 @@ impl ReactorPool {
         for handle in &self.shared.handles {
             handle.commands.reactor.waker.close();
         }
-        let inlet = self.inlet.lock().unwrap_or_else(PoisonError::into_inner);
+        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         self.reader.wake();
-        if inlet.is_empty() {
+        if receiver.is_empty() {
             self.reader.waker.close();
         }
     }

@@ -266,7 +266,7 @@ impl Reactor {
     fn hand_over(&mut self) {
         self.shrink_queues();
         self.cx.events.hold_outcomes(!self.walks.is_empty());
-        self.cx.events.hand_over();
+        self.cx.events.flush();
         let full = self.cx.events.is_full();
         self.cx.stats.reading_paused_total += u64::from(full);
         self.cx.stats.events_queued = self.cx.events.queued() as u64;
@@ -284,7 +284,7 @@ impl Drop for Reactor {
         for conn in conns {
             self.remove(conn);
         }
-        self.cx.events.hand_over();
+        self.cx.events.flush();
         self.own.publish(&self.cx.stats);
         self.own.commands.set_stopped();
     }

@@ -13,7 +13,7 @@ use dscore_traffic::{ConnId, Endpoint};
 use rtrb::{Consumer, RingBuffer};
 
 use crate::context::Context;
-use crate::queue::{Entry, Outlet, Sleeper};
+use crate::queue::{Entry, EventSender, Sleeper};
 use crate::settings::Settings;
 
 pub(crate) use rows::table_rows;
@@ -31,8 +31,8 @@ impl Bench {
         let (producer, events) = RingBuffer::new(64);
         #[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
         let reader = Arc::new(Sleeper::new(false).unwrap());
-        let outlet = Outlet::new(producer, reader, Arc::default());
-        let mut cx = Context::new(Arc::new(settings()), outlet);
+        let sender = EventSender::new(producer, reader, Arc::default());
+        let mut cx = Context::new(Arc::new(settings()), sender);
         cx.set_time(1_000_000, SystemTime::UNIX_EPOCH);
         cx.set_now(1_000_000);
         Self { cx, events }
@@ -45,13 +45,13 @@ impl Bench {
         self.cx.set_now(now_us);
     }
 
-    /// What was told since the last call, marks left out.
+    /// What was told since the last call, fences left out.
     pub(crate) fn told(&mut self) -> Vec<Event> {
         let entries = std::iter::from_fn(|| self.events.pop().ok());
         entries
             .filter_map(|entry| match entry {
                 Entry::Event(event) => Some(event),
-                Entry::Mark(_) => None,
+                Entry::Fence(_) => None,
             })
             .collect()
     }

@@ -106,7 +106,7 @@ impl Conversation {
 
     /// The last words about this connection: outcomes of what still waited, then its closing. Returns what was known of a
     /// session that polled.
-    pub(crate) fn bury(mut self, conn: ConnId, cx: &mut Context) -> Option<Box<Polling>> {
+    pub(crate) fn conclude(mut self, conn: ConnId, cx: &mut Context) -> Option<Box<Polling>> {
         if let Some(mut terminations) = self.identity.terminations.take() {
             terminations.vanish(conn, cx);
         }

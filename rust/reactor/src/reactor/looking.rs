@@ -54,7 +54,7 @@ impl Reactor {
         self.clock.stands_still = paused;
         let commands = &self.own.commands;
         let mut timeout = self.time_to_next_deadline().map(|time| time.min(MAX_SLEEP));
-        commands.reactor.lie_down();
+        commands.reactor.park();
         let has_work =
             !(commands.is_empty() && self.walks.is_empty() && self.cx.requests.is_empty());
         if has_work || !self.looks.is_empty() {
@@ -80,7 +80,7 @@ impl Reactor {
         if waited.is_err() {
             std::thread::sleep(PAUSED_NAP);
         }
-        commands.reactor.get_up();
+        commands.reactor.unpark();
     }
 
     pub(super) fn read_clock(&mut self) {

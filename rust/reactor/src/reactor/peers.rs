@@ -130,7 +130,7 @@ impl Reactor {
         peer.uncount_input(&mut self.cx);
         match peer.into_stage(&mut self.cx) {
             Stage::Conversation(conversation) => {
-                if let Some(polling) = conversation.bury(conn, &mut self.cx) {
+                if let Some(polling) = conversation.conclude(conn, &mut self.cx) {
                     self.answer_last(*polling);
                 }
             }
