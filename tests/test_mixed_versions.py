@@ -1,7 +1,7 @@
 """The release before this wave and this one: a fleet is never upgraded in one moment.
 
-The former agent works with this server, and this agent with the former server: introduction,
-heartbeats, the session over a restart, both drains.
+The former agent works with this server, and this agent and the client in C with the former server:
+introduction, heartbeats, the session over a restart, both drains.
 """
 
 import json
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from agent_program import Program, programs
+from c_client import Driver, needs_c
 from serving import Serving
 from waiting import wait_until
 
@@ -100,3 +101,33 @@ def test_introduction_heartbeats_session_and_both_drains(
     assert last.stop(signal.SIGTERM) == 0
     assert one.wait() == 0
     assert one.said("disconnected", 3)["close_code"] == 1000
+
+
+@needs_c
+def test_the_client_in_c_with_the_former_server(
+    serve: Callable[..., Serving], former: dict[str, str], c_build: Path
+) -> None:
+    environ = {**QUICK, **former}
+    serving = serve(env=environ)
+    port, directory = serving.port, serving.log_path.parent
+    waits = ("max_reconnect_delay_sec=1", "server_shutdown_retry_delay_sec=1")
+    with Driver(c_build, f"url=ws://127.0.0.1:{port}", "instance_id=a-1", *waits) as one:
+        assert not one.until_state("ready")["session_restored"]
+        wait_until(lambda: seen(serving)["last_heartbeat"], "heartbeat")
+
+        since = len(one.lines)
+        assert serving.stop(signal.SIGUSR1) == 0
+        assert one.until_state("waiting", since=since)["last_close_code"] == 1001
+        since = len(one.lines)
+        after = serve(env=environ, port=port, directory=directory)
+        assert one.until_state("ready", 30.0, since=since)["session_restored"]
+
+        since = len(one.lines)
+        after.process.kill()
+        after.process.wait()
+        last = serve(env=environ, port=port, directory=directory)
+        assert one.until_state("ready", 30.0, since=since)["session_restored"]
+
+        assert last.stop(signal.SIGTERM) == 0
+        assert one.until_event("exited")["code"] == 0
+        assert one.status()["last_close_code"] == 1000
