@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -24,12 +25,13 @@ def test_the_program_of_the_readme_lives_and_ends(
     [program] = re.findall(r"```c\n(.*?)```", README.read_text(), re.DOTALL)
     (tmp_path / "work.c").write_text(program)
     environment = {**os.environ, "PKG_CONFIG_PATH": str(c_build / "meson-uninstalled")}
-    command = "cc -Wall -Werror work.c -o work $(pkg-config --cflags --libs dscore-1.0)"
-    done = subprocess.run(
-        command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    asked = ["pkg-config", "--cflags", "--libs", "dscore-1.0"]
+    flags = subprocess.run(asked, env=environment, capture_output=True, text=True, check=True)
+    # Of a library that is not installed, so its path may hold a space, which pkg-config escapes.
+    command = ["cc", "-Wall", "-Werror", "work.c", "-o", "work", *shlex.split(flags.stdout)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert command.replace(" -Wall -Werror", "") in README.read_text()
+    assert f"cc work.c -o work $({' '.join(asked)})" in README.read_text()
     env = {
         "LD_LIBRARY_PATH": str(c_build / "src"),
         "DSCORE_AGENT_INSTANCE_ID": "box-2",
