@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -131,7 +132,7 @@ def test_a_full_disk_is_a_sentence() -> None:
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
 @pytest.mark.parametrize(("words", "code"), [("--help", 0), ("--nonsense", 2), ("--url x", 2)])
 def test_closed_streams_are_no_traceback(closed: str, words: str, code: int) -> None:
-    command = f"exec {' '.join(PROGRAM)} {words} {closed}"
+    command = f"exec {shlex.join(PROGRAM)} {words} {closed}"
     done = subprocess.run(
         ["sh", "-c", command], capture_output=True, env=clean_environment({}), timeout=60
     )
@@ -155,7 +156,7 @@ def test_words_are_utf_8_in_every_locale_or_refused_in_a_sentence(environ: dict[
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
 def test_an_agent_with_closed_streams_ends_as_any_other(closed: str) -> None:
-    command = f"exec {' '.join(PROGRAM)} --url ws://127.0.0.1:1 {closed}"
+    command = f"exec {shlex.join(PROGRAM)} --url ws://127.0.0.1:1 {closed}"
     process = subprocess.Popen(["sh", "-c", command], env=clean_environment({}))
     try:
         # The loop's own handlers are there once it has a selector of its own.

@@ -179,7 +179,7 @@ def test_the_address_may_come_from_the_environment(
 
 def test_status_in_words_and_as_json(invoke: Invoke, serving: Serve) -> None:
     fleet = FakeFleet("a", "b")
-    fleet.by_id["b"].status = "offline"
+    fleet.by_id["b"].status = fleet.by_id["b"].state = "offline"
     serving(fleet)
     code, out, _ = invoke("status")
     assert code == 0

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shlex import quote
 
 import psutil
 import pytest
@@ -180,7 +181,7 @@ def test_sighup_with_a_broken_configuration_keeps_the_old_one_and_says_so(
 
 def test_a_closed_standard_output_is_no_file_of_the_servers(tmp_path: Path) -> None:
     # The next file that was opened got its number, and the log was written into it.
-    command = f"exec {sys.executable} -m dscore serve --port 0 --store s.db >&- 2>&- <&-"
+    command = f"exec {quote(sys.executable)} -m dscore serve --port 0 --store s.db >&- 2>&- <&-"
     process = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, env=clean_environment({}))
     try:
         wait_until(lambda: (tmp_path / "s.db").exists(), "store", 30.0)
@@ -228,7 +229,7 @@ def first_process(tmp_path: Path) -> Iterator[Callable[[str], psutil.Process]]:
         outer.wait()
 
 
-SERVE = f"{sys.executable} -m dscore serve --port 0"
+SERVE = f"{quote(sys.executable)} -m dscore serve --port 0"
 
 
 @pytest.mark.parametrize("after", [0.0, 0.3])
@@ -276,7 +277,7 @@ def test_process_1_leaves_to_subprocess_what_subprocess_has_started(
     first_process: Callable[[str], psutil.Process], tmp_path: Path
 ) -> None:
     (tmp_path / "parent.py").write_text(PARENT)
-    process = first_process(f"sleep 3 & exec {sys.executable} parent.py")
+    process = first_process(f"sleep 3 & exec {quote(sys.executable)} parent.py")
     log = tmp_path / "first.log"
     wait_until(lambda: "codes" in log.read_text(), "codes of children", 60.0)
     assert "codes 7 8" in log.read_text()

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -140,7 +141,7 @@ def test_a_full_disk_is_a_sentence(fleet: Serving) -> None:
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
 @pytest.mark.parametrize("words", ["--help", "--version", "why nothing", "nonsense"])
 def test_closed_streams_are_no_traceback(closed: str, words: str, tmp_path: Path) -> None:
-    command = f"exec {sys.executable} -m dscore {words} {closed}"
+    command = f"exec {quote(sys.executable)} -m dscore {words} {closed}"
     done = subprocess.run(
         ["sh", "-c", command], capture_output=True, env=clean_environment({}), timeout=60
     )
