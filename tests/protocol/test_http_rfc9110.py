@@ -167,6 +167,7 @@ def test_9_3_7_options_of_nothing_is_404(lasting: Serving) -> None:
         *(("POST", path, READ) for path in PATHS),
         ("PUT", "/livez", READ),
         ("PATCH", "/metrics", READ),
+        ("QUERY", "/metrics", READ),
         ("TRACE", "/", READ),
         ("DELETE", "/readyz", READ),
         ("PUT", "/deepstream/ws", READ),

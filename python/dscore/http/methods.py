@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 from starlette.routing import BaseRoute, Match
 
-KNOWN = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"))
+KNOWN = frozenset(
+    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
+)
 """Methods that are understood, and refused with 405; of any other it is said with 501 that it is
 not implemented (RFC 9110 §9.1). Their names have a case."""
 OF_THE_SERVER = "DELETE, GET, HEAD, OPTIONS, POST"
