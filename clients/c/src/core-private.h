@@ -10,7 +10,9 @@
 
 G_BEGIN_DECLS
 
-/* core.c has the calls from any thread, life.c what happens in the worker. */
+#define DSCORE_CORE_UNKNOWN_EXIT (-1) /* it is not over yet */
+
+/* core.c holds it, life.c has what happens in the worker, calls.c the calls from any thread. */
 struct _DscoreCore {
   gatomicrefcount refs;
   DscoreConfig *config;
@@ -40,13 +42,8 @@ struct _DscoreCore {
   gboolean is_finished;
 };
 
-/* Of the worker: the start of its loop, and after its end. */
-void dscore_life_begin (gpointer core);
-void dscore_life_end (gpointer core);
-
-/* Sources of the worker; `data` is a core, or what holds one. */
-gboolean dscore_life_flush (gpointer core);
-gboolean dscore_life_close (gpointer core);
-void dscore_life_terminate (DscoreCore *core, const char *request_id, const char *reason);
+/* The record as the data of a source, a sink or a thread. */
+gpointer dscore_core_ref_data (gpointer core);
+void dscore_core_unref_data (gpointer core);
 
 G_END_DECLS

@@ -5,7 +5,7 @@
  *                              host can hold it up
  *     the termination's answer what was accepted before goes out, then the answer; an OK waits for the server to hang up
  *     close, an answer, 1000   the link is closed; with that the worker ends, and `exited` says how */
-#include "core-private.h"
+#include "life.h"
 
 #include "log.h"
 #include "statelog.h"
@@ -187,18 +187,6 @@ answer (DscoreCore *self, DscoreAnswer *given)
   dscore_alarm_arm (self->deadline, DSCORE_CLOSE_US);
 }
 
-static gpointer
-ref_owner (gpointer self)
-{
-  return dscore_core_ref (self);
-}
-
-static void
-unref_owner (gpointer self)
-{
-  dscore_core_unref (self);
-}
-
 typedef struct {
   DscoreCore *core;
   DscoreAnswer *answer; /* or */
@@ -272,7 +260,7 @@ ask_application (DscoreCore *self)
 void
 dscore_life_terminate (DscoreCore *self, const char *request_id, const char *reason)
 {
-  static const DscoreTerminationSink sink = { on_finished, on_progress, ref_owner, unref_owner };
+  static const DscoreTerminationSink sink = { on_finished, on_progress, dscore_core_ref_data, dscore_core_unref_data };
   if (request_id != NULL)
     dscore_requests_note (&self->requests, self->conversation, request_id);
   if (self->termination != NULL || self->is_finished)

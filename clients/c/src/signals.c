@@ -15,7 +15,7 @@ static gboolean
 on_terminate (gpointer data)
 {
   DscoreSignals *self = data;
-  dscore_core_stop (self->core, "SIGTERM");
+  self->sink->stop (self->owner, "SIGTERM");
   return G_SOURCE_CONTINUE;
 }
 
@@ -25,7 +25,7 @@ on_interrupt (gpointer data)
   DscoreSignals *self = data;
   gint64 now = g_get_monotonic_time ();
   if (self->interrupted_at == 0)
-    dscore_core_stop (self->core, "SIGINT");
+    self->sink->stop (self->owner, "SIGINT");
   else if (now - self->interrupted_at >= SAME_CTRL_C_US)
     {
       dscore_log (G_LOG_LEVEL_WARNING, "interrupted", NULL);
@@ -39,7 +39,7 @@ static gboolean
 on_user (gpointer data)
 {
   DscoreSignals *self = data;
-  g_autoptr (DscoreStatus) status = dscore_core_dup_status (self->core);
+  g_autoptr (DscoreStatus) status = self->sink->dup_status (self->owner);
   g_auto (GStrv) lines = dscore_state_lines (status);
   for (char **line = lines; *line != NULL; line++)
     dscore_log_line (G_LOG_LEVEL_INFO, *line);
@@ -47,10 +47,11 @@ on_user (gpointer data)
 }
 
 void
-dscore_signals_watch (DscoreSignals *self, GMainContext *context, DscoreCore *core)
+dscore_signals_watch (DscoreSignals *self, GMainContext *context, const DscoreSignalsSink *sink, gpointer owner)
 {
   static const struct { int number; GSourceFunc func; } handled[] = { { SIGTERM, on_terminate }, { SIGINT, on_interrupt }, { SIGUSR1, on_user } };
-  self->core = core;
+  self->sink = sink;
+  self->owner = owner;
   for (gsize i = 0; i < G_N_ELEMENTS (handled); i++)
     {
       if (self->sources[i] != NULL)

@@ -1,17 +1,23 @@
 #pragma once
 
-#include "core.h"
+#include "dscore-types.h"
 
 G_BEGIN_DECLS
+
+typedef struct {
+  void (*stop) (gpointer owner, const char *name);
+  DscoreStatus *(*dup_status) (gpointer owner);
+} DscoreSignalsSink;
 
 /* SIGTERM and SIGINT stop the application, SIGUSR1 writes the state. Of the worker's thread; all zero at first. */
 typedef struct {
   GSource *sources[3];
   gint64 interrupted_at; /* 0: not yet */
-  DscoreCore *core;      /* not held: it holds this */
+  const DscoreSignalsSink *sink;
+  gpointer owner; /* not held: it holds this */
 } DscoreSignals;
 
-void dscore_signals_watch (DscoreSignals *self, GMainContext *context, DscoreCore *core);
+void dscore_signals_watch (DscoreSignals *self, GMainContext *context, const DscoreSignalsSink *sink, gpointer owner);
 void dscore_signals_drop (DscoreSignals *self);
 
 G_END_DECLS
