@@ -20,6 +20,8 @@ Object.defineProperty(document, 'visibilityState', { value: args[0], configurabl
 Object.defineProperty(document, 'hidden', { value: args[0] === 'hidden', configurable: true });
 document.dispatchEvent(new Event('visibilitychange'));
 """
+# Milliseconds after which a wait that may be shortened is over: more than smart.js' LEAST_PAUSE.
+WAKEFUL = 1_500
 
 
 @pytest.fixture
@@ -57,8 +59,11 @@ def test_a_page_that_waits_is_not_hurried_by_the_back_button(
     assert waiting(stage, "js-1")["retryIn"] == 10_000
     stage.kept.clear()
     page.browser.run("location.href = '/test/other.html'")
+    elsewhere = "return location.pathname === '/test/other.html'"
+    wait_until(lambda: page.browser.run(elsewhere), "other page")
     page.browser.run("history.back()")
     wait_until(lambda: page.browser.run("return globalThis.stage?.mark") == "kept", "kept page")
+    stage.run("await stage.sleep(args[0])", WAKEFUL)
     assert stage.happened() == []
     assert stage.run("return stage['js-1'].status.state") == "waiting"
 
@@ -92,8 +97,10 @@ def test_the_network_and_the_reader_shorten_a_wait_but_not_one_of_a_server_that_
     stage.run("stage.agent(args[0], 'js-1', { jitter: false })", serving.url)
     away = waiting(stage, "js-1")
     assert away["retryIn"] == 10_000
+    stage.kept.clear()
     stage.run("dispatchEvent(new Event('online'));" + HIDE.replace("args[0]", "'visible'"))
-    stage.run("await stage.sleep(0)")
+    stage.run("await stage.sleep(args[0])", WAKEFUL)
+    assert stage.happened() == []
     assert stage.run("return stage['js-1'].status.state") == "waiting"
 
 
