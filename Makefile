@@ -32,7 +32,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c c check-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c c page check-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -147,7 +147,7 @@ lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (needs uv)
 	    --output-file requirements.lock
 
 clean: ## remove the environment and everything that was built
-	rm -rf $(VENV) target tests/clients/node_modules clients/js/node_modules clients/js/types rust/fuzz/target python/dscore/_core*.so
+	rm -rf $(VENV) build target tests/clients/node_modules clients/js/node_modules clients/js/types rust/fuzz/target python/dscore/_core*.so
 
 # An interpreter that has gone away (a dangling link) counts as missing, and what hung on it is made again.
 $(PY):
