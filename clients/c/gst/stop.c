@@ -9,7 +9,6 @@
 #include "call.h"
 #include "eos.h"
 #include "log.h"
-#include "streams.h"
 #include "stuck.h"
 #include "walk.h"
 

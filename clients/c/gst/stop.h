@@ -1,19 +1,9 @@
 /* Brings a pipeline to a standstill without losing what is in it, and never waits longer than told. */
 #pragma once
 
-#include "ending.h"
+#include "streams.h"
 
 G_BEGIN_DECLS
-
-/* Tells how stopping goes on: the stage, and the microseconds that it may still take. */
-typedef void (*DscoreStopProgress) (const char *stage, gint64 left, gpointer data);
-
-typedef struct {
-  gint64 eos_timeout; /* Microseconds for the streams to end. */
-  gint64 deadline;    /* Moment of g_get_monotonic_time() at which it is over at the latest. */
-  DscoreStopProgress progress;
-  gpointer progress_data;
-} DscoreStopOptions;
 
 typedef struct {
   gboolean ok;       /* It stands still and has let go of everything. FALSE: something hangs in it. */

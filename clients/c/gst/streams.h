@@ -1,9 +1,19 @@
 /* The streams of one pipeline on their way to their ends. */
 #pragma once
 
-#include "stop.h"
+#include "ending.h"
 
 G_BEGIN_DECLS
+
+/* Tells how stopping goes on: the stage, and the microseconds that it may still take. */
+typedef void (*DscoreStopProgress) (const char *stage, gint64 left, gpointer data);
+
+typedef struct {
+  gint64 eos_timeout; /* Microseconds for the streams to end. */
+  gint64 deadline;    /* Moment of g_get_monotonic_time() at which it is over at the latest. */
+  DscoreStopProgress progress;
+  gpointer progress_data;
+} DscoreStopOptions;
 
 typedef struct _DscoreStreams DscoreStreams;
 
