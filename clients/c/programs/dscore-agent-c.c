@@ -4,6 +4,7 @@
 #include <dscore.h>
 
 #include "lines.h"
+#include "log.h"
 #ifdef DSCORE_HAVE_GST
 #include "keeper.h"
 #endif
@@ -112,7 +113,8 @@ on_pipeline_over (DscoreExit code, const char *cause, gpointer data)
   Program *self = data;
   self->code = (int) code;
   self->cause = g_strdup (cause);
-  g_log ("dscore", code == DSCORE_EXIT_STOPPED ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_CRITICAL, "pipeline_over cause='%s' exit_code=%d", cause, code);
+  g_autofree char *number = g_strdup_printf ("%d", (int) code);
+  dscore_log (code == DSCORE_EXIT_STOPPED ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_CRITICAL, "pipeline_over", "cause", cause, "exit_code", number, NULL);
   g_main_loop_quit (self->loop);
 }
 #endif
@@ -136,8 +138,9 @@ live (Program *self, const char *launch)
     return fail (error);
   dscore_agent_watch_signals (self->agent);
   DscoreConfig *config = dscore_agent_get_config (self->agent);
-  g_log ("dscore", G_LOG_LEVEL_INFO, "agent_started agent_id=%s url=%s pid=%d", dscore_config_get_instance_id (config),
-         dscore_config_get_url (config), (int) getpid ());
+  g_autofree char *pid = g_strdup_printf ("%d", (int) getpid ());
+  dscore_log (G_LOG_LEVEL_INFO, "agent_started", "agent_id", dscore_config_get_instance_id (config), "url", dscore_config_get_url (config),
+              "pid", pid, NULL);
 #ifdef DSCORE_HAVE_GST
   if (keeper != NULL)
     dscore_keeper_start (keeper, on_pipeline_over, self);
