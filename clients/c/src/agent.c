@@ -2,7 +2,6 @@
 #include "core.h"
 
 #include "json.h"
-#include "log.h"
 #include "statelog.h"
 
 #include <string.h>
@@ -206,10 +205,11 @@ dscore_agent_send (DscoreAgent *self, JsonObject *message, GError **error)
     }
   gsize size;
   char *text = dscore_json_text (message, &size);
-  if (dscore_json_fault (text, size) != NULL)
+  const char *fault = dscore_json_fault (text, size);
+  if (fault != NULL)
     {
       /* An infinite number, or text that is not UTF-8: the server would count it as an error of this agent. */
-      g_set_error (error, DSCORE_ERROR, DSCORE_ERROR_MESSAGE, "a message must be JSON: %s", dscore_json_fault (text, size));
+      g_set_error (error, DSCORE_ERROR, DSCORE_ERROR_MESSAGE, "a message must be JSON: %s", fault);
       g_free (text);
       return FALSE;
     }
@@ -352,7 +352,5 @@ dscore_agent_log_state (DscoreAgent *self, GLogLevelFlags level)
 {
   g_return_if_fail (DSCORE_IS_AGENT (self));
   g_autoptr (DscoreStatus) status = dscore_core_dup_status (self->core);
-  g_auto (GStrv) lines = dscore_state_lines (status);
-  for (char **line = lines; *line != NULL; line++)
-    dscore_log_line (level, *line);
+  dscore_state_log (status, level);
 }

@@ -35,9 +35,7 @@ static void
 tell (DscoreCore *self)
 {
   g_autoptr (DscoreStatus) status = dscore_core_dup_status (self);
-  g_auto (GStrv) lines = dscore_state_lines (status);
-  for (char **line = lines; *line != NULL; line++)
-    dscore_log_line (G_LOG_LEVEL_DEBUG, *line);
+  dscore_state_log (status, G_LOG_LEVEL_DEBUG);
   dscore_emitter_state (self->emitter);
 }
 

@@ -40,9 +40,7 @@ on_user (gpointer data)
 {
   DscoreSignals *self = data;
   g_autoptr (DscoreStatus) status = self->sink->dup_status (self->owner);
-  g_auto (GStrv) lines = dscore_state_lines (status);
-  for (char **line = lines; *line != NULL; line++)
-    dscore_log_line (G_LOG_LEVEL_INFO, *line);
+  dscore_state_log (status, G_LOG_LEVEL_INFO);
   return G_SOURCE_CONTINUE;
 }
 

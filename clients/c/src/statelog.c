@@ -1,8 +1,10 @@
 /* The block of log_websocket_state. */
 #include "statelog.h"
 
-char **
-dscore_state_lines (const DscoreStatus *status)
+#include "log.h"
+
+static char **
+state_lines (const DscoreStatus *status)
 {
   char **lines = g_new0 (char *, 8);
   lines[0] = g_strdup ("=== WebSocket State ===");
@@ -13,4 +15,12 @@ dscore_state_lines (const DscoreStatus *status)
   lines[5] = g_strdup_printf ("Last health status: %s", dscore_health_to_string (status->health));
   lines[6] = g_strdup ("======================");
   return lines;
+}
+
+void
+dscore_state_log (const DscoreStatus *status, GLogLevelFlags level)
+{
+  g_auto (GStrv) lines = state_lines (status);
+  for (char **line = lines; *line != NULL; line++)
+    dscore_log_line (level, *line);
 }

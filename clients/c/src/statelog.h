@@ -4,7 +4,7 @@
 
 G_BEGIN_DECLS
 
-/* The state of the connection, line for line as the DeepStream contract writes it; NULL-terminated. */
-char **dscore_state_lines (const DscoreStatus *status);
+/* Writes the state of the connection to the log, line for line as the DeepStream contract has it. */
+void dscore_state_log (const DscoreStatus *status, GLogLevelFlags level);
 
 G_END_DECLS
