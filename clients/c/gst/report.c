@@ -4,12 +4,11 @@
 #include "report.h"
 
 #include "log.h"
-#include "stuck.h"
 
 #define EVENTS_PER_SECOND 10
 
 struct _DscoreReporter {
-  GPtrArray *kinds;
+  char **kinds; /* NULL: none */
   DscoreReportFunc send;
   gpointer data;
   GDestroyNotify destroy;
@@ -25,9 +24,7 @@ dscore_reporter_new (const char *const *kinds, DscoreReportFunc send, gpointer d
 {
   DscoreReporter *reporter = g_atomic_rc_box_new0 (DscoreReporter);
 
-  reporter->kinds = g_ptr_array_new_with_free_func (g_free);
-  for (guint i = 0; kinds != NULL && kinds[i] != NULL; i++)
-    g_ptr_array_add (reporter->kinds, g_strdup (kinds[i]));
+  reporter->kinds = g_strdupv ((char **) kinds);
   reporter->send = send;
   reporter->data = data;
   reporter->destroy = destroy;
@@ -48,7 +45,7 @@ clear (gpointer data)
 
   if (reporter->destroy != NULL)
     reporter->destroy (reporter->data);
-  g_ptr_array_unref (reporter->kinds);
+  g_strfreev (reporter->kinds);
   g_mutex_clear (&reporter->lock);
 }
 
@@ -85,7 +82,7 @@ dscore_reporter_see (DscoreReporter *reporter, const DscorePipelineEvent *event,
   g_autoptr (JsonObject) message = NULL;
   guint kept_back;
 
-  if (!dscore_names_contain (reporter->kinds, kind) || !take_room (reporter, now, &kept_back))
+  if (reporter->kinds == NULL || !g_strv_contains ((const char *const *) reporter->kinds, kind) || !take_room (reporter, now, &kept_back))
     return;
   message = dscore_pipeline_event_to_message (event);
   if (kept_back > 0)

@@ -14,12 +14,6 @@ static const char *const KINDS[] = {
   "text/x-raw,format=utf8",
 };
 
-static gboolean
-has_caps (GstPad *pad)
-{
-  return gst_pad_has_current_caps (pad);
-}
-
 static GstCaps *
 fitting_caps (GstPad *pad)
 {
@@ -57,7 +51,7 @@ describe (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 
   if (type == GST_EVENT_CAPS)
     return GST_PAD_PROBE_REMOVE;
-  if (type != GST_EVENT_EOS || has_caps (pad))
+  if (type != GST_EVENT_EOS || gst_pad_has_current_caps (pad))
     return GST_PAD_PROBE_OK;
   name = dscore_walk_pad_name (pad);
   caps = fitting_caps (pad);
@@ -83,7 +77,7 @@ dscore_tracks_complete_mute (GstBin *pipeline)
       continue;
     pads = dscore_walk_sink_pads (elements->pdata[i]);
     for (guint k = 0; k < pads->len; k++)
-      if (!has_caps (pads->pdata[k]))
+      if (!gst_pad_has_current_caps (pads->pdata[k]))
         gst_pad_add_probe (pads->pdata[k], GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, describe, NULL, NULL);
   }
 }

@@ -1,6 +1,12 @@
 /* The agent's calls from any thread. What they ask for happens in the worker (life.c). */
 #include "life.h"
 
+static void
+post (DscoreCore *self, GSourceFunc func)
+{
+  dscore_worker_post (&self->worker, func, dscore_core_ref (self), dscore_core_unref_data);
+}
+
 static gboolean
 begin (DscoreCore *self, GError **error)
 {
@@ -71,7 +77,7 @@ dscore_core_send (DscoreCore *self, GBytes *text, const char *type, GError **err
       return FALSE;
     case DSCORE_OUTBOX_TAKEN:
     default:
-      dscore_worker_post (&self->worker, dscore_life_flush, dscore_core_ref (self), dscore_core_unref_data);
+      post (self, dscore_life_flush);
       return TRUE;
     }
 }
@@ -145,7 +151,7 @@ dscore_core_close (DscoreCore *self, gint64 timeout_us, const char *farewell)
   if (is_started && is_terminating && !is_worker)
     dscore_worker_wait (&self->worker, until);
   if (is_started)
-    dscore_worker_post (&self->worker, dscore_life_close, dscore_core_ref (self), dscore_core_unref_data);
+    post (self, dscore_life_close);
   if (is_worker || !dscore_worker_wait (&self->worker, until))
     return DSCORE_CORE_UNKNOWN_EXIT;
   g_mutex_lock (&self->lock);
@@ -179,7 +185,7 @@ watch_in_worker (gpointer data)
 void
 dscore_core_watch_signals (DscoreCore *self)
 {
-  dscore_worker_post (&self->worker, watch_in_worker, dscore_core_ref (self), dscore_core_unref_data);
+  post (self, watch_in_worker);
 }
 
 void

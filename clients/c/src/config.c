@@ -70,6 +70,12 @@ given_free (gpointer data)
 }
 
 /* By what it sets, not by name: a token file of the environment wins over the file's token. */
+static const char *
+slot_of (const DscoreSetting *setting)
+{
+  return strcmp (setting->key, "token_file") == 0 ? "token" : setting->key;
+}
+
 static void
 choose (GHashTable *chosen, const DscoreSetting *setting, const char *text, char *origin)
 {
@@ -77,8 +83,7 @@ choose (GHashTable *chosen, const DscoreSetting *setting, const char *text, char
   given->key = setting->key;
   given->text = g_strdup (text);
   given->origin = origin;
-  const char *slot = strcmp (setting->key, "token_file") == 0 ? "token" : setting->key;
-  g_hash_table_insert (chosen, g_strdup (slot), given);
+  g_hash_table_insert (chosen, g_strdup (slot_of (setting)), given);
 }
 
 static void
@@ -163,7 +168,7 @@ apply (DscoreConfig *self, GHashTable *chosen, GPtrArray *problems)
   /* In the table's order, so that problems come in one order. */
   for (const DscoreSetting *setting = dscore_settings; setting->key != NULL; setting++)
     {
-      const Given *given = g_hash_table_lookup (chosen, strcmp (setting->key, "token_file") == 0 ? "token" : setting->key);
+      const Given *given = g_hash_table_lookup (chosen, slot_of (setting));
       if (given == NULL || strcmp (given->key, setting->key) != 0)
         continue;
       gboolean is_text = g_utf8_validate (given->text, -1, NULL);

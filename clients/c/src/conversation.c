@@ -4,6 +4,7 @@
 #include "alarm.h"
 #include "json.h"
 #include "log.h"
+#include "message.h"
 #include "seen.h"
 
 #include <string.h>
@@ -73,7 +74,7 @@ beat (gpointer owner, gint64 gap)
   if (gap == 0 && !self->is_acknowledged && self->unanswered >= MAX_UNANSWERED)
     {
       dscore_log (G_LOG_LEVEL_WARNING, "not_acknowledged", "reason", "no answer to 3 heartbeats", NULL);
-      dscore_socket_close (self->socket, 1000, "no answer to 3 heartbeats");
+      dscore_socket_close (self->socket, DSCORE_CLOSE_NORMAL, "no answer to 3 heartbeats");
       return;
     }
   JsonObject *message = dscore_message_new ("heartbeat");
@@ -176,7 +177,7 @@ heartbeat_answered (DscoreConversation *self, JsonObject *message)
   self->unanswered = 0;
   dscore_log (G_LOG_LEVEL_WARNING, "heartbeat_failed", "reason", dscore_json_string (message, "message"), NULL);
   if (dscore_json_is_true (message, "shouldReconnect"))
-    dscore_socket_close (self->socket, 1000, "heartbeat failed");
+    dscore_socket_close (self->socket, DSCORE_CLOSE_NORMAL, "heartbeat failed");
 }
 
 static void

@@ -18,8 +18,7 @@ bytes_unref (gpointer bytes)
 void
 dscore_outbox_clear (DscoreOutbox *self)
 {
-  while (!g_queue_is_empty (&self->messages))
-    bytes_unref (g_queue_pop_head (&self->messages));
+  g_queue_clear_full (&self->messages, bytes_unref);
   g_mutex_clear (&self->lock);
 }
 

@@ -17,8 +17,7 @@ void
 dscore_seen_clear (DscoreSeen *self)
 {
   g_hash_table_unref (self->ids);
-  g_queue_foreach (&self->order, (GFunc) (void (*) (void)) g_free, NULL);
-  g_queue_clear (&self->order);
+  g_queue_clear_full (&self->order, g_free);
 }
 
 gboolean

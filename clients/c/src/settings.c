@@ -6,7 +6,6 @@
 #include "similar.h"
 #include "url.h"
 
-#include <errno.h>
 #include <string.h>
 
 #define MAX_SECONDS 86400.0
