@@ -48,6 +48,12 @@ def connected(serving: Serving, name: str) -> bool:
     return status == 200 and bool(json.loads(body)["connected"])
 
 
+def stages(serving: Serving, name: str) -> list[str]:
+    """What the agent's `termination_progress` said, as its timeline has it."""
+    events = json.loads(serving.get(f"/api/v1/agents/{name}/events")[1])["items"]
+    return [one["data"]["stage"] for one in events if one["kind"] == "progress"]
+
+
 def is_stored(path: Path) -> bool:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as store:
         return bool(store.execute("select count(*) from clients").fetchone()[0])
@@ -131,7 +137,6 @@ def test_seed_a_terminate_app_is_answered_and_final(stage: Stage, serving: Servi
           async onTerminate({ reason, progress }) {
             stage.log.push({ name: "js-1", type: "asked", detail: { reason }, at: 0 });
             progress("flushing", 500);
-            await stage.sleep(50);
             return { message: "bye" };
           },
         }""",
@@ -139,6 +144,7 @@ def test_seed_a_terminate_app_is_answered_and_final(stage: Stage, serving: Servi
     status, body = serving.request("POST", "/api/v1/agents/js-1/terminate", seconds=10)
     assert status == 200
     assert (json.loads(body)["outcome"], json.loads(body)["message"]) == ("acked", "bye")
+    wait_until(lambda: "flushing" in stages(serving, "js-1"), "progress")
     assert stage.wait_for("js-1", "asked")["reason"]
     assert "erminated" in stage.wait_for("js-1", "stopped")["why"]
     assert stage.run("return stage['js-1'].send({type: 'note'})") is False
