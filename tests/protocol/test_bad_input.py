@@ -24,6 +24,7 @@ from protocol.support import (
     upgraded,
 )
 from serving import Serving
+from waiting import wait_until
 from wire import agent
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -247,7 +248,11 @@ async def test_a_request_id_unknown_repeated_or_anothers_is_counted_and_logged(
     metrics = (await asyncio.to_thread(serving.get, "/metrics"))[1].decode()
     counted = [line for line in metrics.splitlines() if "unmatched" in line and line[0] != "#"]
     assert [float(line.split()[-1]) for line in counted] == [3.0], counted
-    assert len([line for line in serving.log_lines() if line["event"] == "unmatched_answer"]) == 3
+
+    def are_logged() -> bool:
+        return [line["event"] for line in serving.log_lines()].count("unmatched_answer") == 3
+
+    await asyncio.to_thread(wait_until, are_logged, "lines of log")
 
 
 async def test_a_message_over_the_limit_is_1009_whole_or_in_fragments() -> None:

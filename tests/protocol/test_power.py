@@ -385,7 +385,12 @@ async def test_power_wrong_tokens_of_sockets_are_counted_logged_and_answered_lat
     kinds = ("app_ready", "watch", "connect", "http")
     counts = await asyncio.to_thread(lambda: [counted(serving, each) for each in kinds])
     assert counts == [1, 1, 1, 0]
-    lines = [line for line in serving.log_lines() if line.get("event") == "wrong_token"]
+
+    def logged() -> list[dict[str, Any]] | None:
+        lines = [line for line in serving.log_lines() if line.get("event") == "wrong_token"]
+        return lines if len(lines) == len(kinds) - 1 else None
+
+    lines = await asyncio.to_thread(wait_until, logged, "lines of log")
     assert [line["where"] for line in lines] == ["app_ready", "watch", "connect"]
     assert all(line["ip"] == "127.0.0.1" for line in lines)
     assert "guess" not in serving.log
