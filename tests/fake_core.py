@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from dscore import _core
 
 if TYPE_CHECKING:
-    from dscore._core import Endpoint, Initiator, OutcomeName
+    from dscore._core import Endpoint, Initiator
+    from dscore.states import OutcomeName
 
 __version__ = "0.0.0"
 build_profile = "debug"

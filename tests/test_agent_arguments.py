@@ -154,6 +154,16 @@ def test_words_are_utf_8_in_every_locale_or_refused_in_a_sentence(environ: dict[
     assert "카메라".encode() in done.stderr or ascii("카메라")[1:-1].encode() in done.stderr
 
 
+@pytest.mark.parametrize("module", [["dscore_agent"], ["dscore", "agent"]])
+def test_words_are_read_once_under_either_name(module: list[str]) -> None:
+    # Read twice, the second reading refused what the locale has no character for.
+    env = clean_environment({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"})
+    words = ["--instance-id", "é", "--nonsense"]
+    done = subprocess.run([sys.executable, "-m", *module, *words], capture_output=True, env=env)
+    assert done.returncode == 2
+    assert b"no such option" in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
 def test_an_agent_with_closed_streams_ends_as_any_other(closed: str) -> None:
     command = f"exec {shlex.join(PROGRAM)} --url ws://127.0.0.1:1 {closed}"

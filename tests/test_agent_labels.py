@@ -4,8 +4,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dscore.labels import as_dict, read_labels
+from dscore.labels import as_dict
 from dscore_agent.labels import MAX_LABELS, MAX_NAME, MAX_VALUE, faults
+from labelled import read_labels
 
 
 def test_what_is_left_out_has_a_fault_and_nothing_else_has() -> None:

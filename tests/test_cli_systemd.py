@@ -1,4 +1,4 @@
-"""sd_notify, the server's and the agent's, with a real datagram socket in the manager's place."""
+"""sd_notify, of server and agent, with a real datagram socket in the manager's place."""
 
 import os
 import socket
@@ -7,15 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dscore.cli import systemd as of_server
-from dscore_agent.cli import systemd as of_agent
-
-Notifier = type[of_server.Notifier] | type[of_agent.Notifier]
-
-
-@pytest.fixture(params=[of_server.Notifier, of_agent.Notifier], ids=["server", "agent"])
-def notifier_class(request: pytest.FixtureRequest) -> Notifier:
-    return request.param
+from dscore_agent.cli.systemd import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -33,8 +25,8 @@ def environ(manager: socket.socket, **more: str) -> dict[str, str]:
     return {"NOTIFY_SOCKET": address, **more}
 
 
-def test_each_state_is_one_datagram(notifier_class: Notifier, manager: socket.socket) -> None:
-    notifier = notifier_class(environ(manager))
+def test_each_state_is_one_datagram(manager: socket.socket) -> None:
+    notifier = Notifier(environ(manager))
     notifier.ready()
     notifier.status("Serving")
     notifier.watchdog()
@@ -43,13 +35,11 @@ def test_each_state_is_one_datagram(notifier_class: Notifier, manager: socket.so
     assert got == [b"READY=1", b"STATUS=Serving", b"WATCHDOG=1", b"STOPPING=1"]
 
 
-def test_the_watchdog_is_fed_twice_in_its_time(
-    notifier_class: Notifier, manager: socket.socket
-) -> None:
-    assert notifier_class(environ(manager, WATCHDOG_USEC="3000000")).watchdog_interval == 1.5
+def test_the_watchdog_is_fed_twice_in_its_time(manager: socket.socket) -> None:
+    assert Notifier(environ(manager, WATCHDOG_USEC="3000000")).watchdog_interval == 1.5
     pid = str(os.getpid())
     both = environ(manager, WATCHDOG_USEC="500000", WATCHDOG_PID=pid)
-    assert notifier_class(both).watchdog_interval == 0.25
+    assert Notifier(both).watchdog_interval == 0.25
 
 
 @pytest.mark.parametrize(
@@ -61,24 +51,20 @@ def test_the_watchdog_is_fed_twice_in_its_time(
         {"WATCHDOG_USEC": "9", "WATCHDOG_PID": "1"},
     ],
 )
-def test_no_watchdog_where_none_is_wanted(
-    notifier_class: Notifier, manager: socket.socket, more: dict[str, str]
-) -> None:
-    assert notifier_class(environ(manager, **more)).watchdog_interval is None
+def test_no_watchdog_where_none_is_wanted(manager: socket.socket, more: dict[str, str]) -> None:
+    assert Notifier(environ(manager, **more)).watchdog_interval is None
 
 
 @pytest.mark.parametrize("address", ["", "/no/such/socket", "relative", "vsock:1:2"])
-def test_no_manager_is_no_error(notifier_class: Notifier, address: str) -> None:
-    notifier = notifier_class({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000000"})
+def test_no_manager_is_no_error(address: str) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000000"})
     notifier.ready()
     notifier.stopping()
 
 
-def test_a_manager_that_does_not_read_is_not_waited_for(
-    notifier_class: Notifier, tmp_path: Path
-) -> None:
+def test_a_manager_that_does_not_read_is_not_waited_for(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
         deaf.bind(str(tmp_path / "notify"))
-        notifier = notifier_class({"NOTIFY_SOCKET": deaf.getsockname()})
+        notifier = Notifier({"NOTIFY_SOCKET": deaf.getsockname()})
         for _ in range(2000):
             notifier.watchdog()

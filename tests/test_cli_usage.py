@@ -9,7 +9,7 @@ import pytest
 from dscore.cli import options, run
 from dscore.http.pagination import Sort
 from dscore.messages import Dialect, ReasonCode, Status
-from dscore.policy.liveness import State
+from dscore.states import State
 
 Invoke = Callable[..., tuple[int, str]]
 

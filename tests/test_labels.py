@@ -3,7 +3,9 @@
 import orjson
 import pytest
 
-from dscore.labels import MAX_LABELS, MAX_NAME, MAX_VALUE, as_dict, read_labels
+from dscore.labels import as_dict
+from dscore_agent.labels import MAX_LABELS, MAX_NAME, MAX_VALUE
+from labelled import read_labels
 
 
 def read(labels: object) -> dict[str, str]:
@@ -45,8 +47,3 @@ def test_what_is_no_short_string_is_left_out() -> None:
 def test_no_more_than_so_many_are_kept() -> None:
     many = {f"name-{number:02}": "x" for number in range(MAX_LABELS + 5)}
     assert list(read(many)) == list(many)[:MAX_LABELS]
-
-
-def test_agents_share_the_strings_of_their_labels() -> None:
-    first, second = (read_labels(b'{"labels":{"site":"busan"}}') for _ in range(2))
-    assert first[0] is second[0]

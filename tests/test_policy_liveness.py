@@ -1,21 +1,14 @@
 from itertools import count, product
 from random import Random
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 
 from dscore._core import AgentRow, Fleet
 from dscore.config import MonitoringConfig
 from dscore.messages import ReasonCode
-from dscore.policy.liveness import (
-    ONLINE_STATES,
-    TABLE,
-    Ending,
-    Input,
-    State,
-    configure,
-    new_fleet,
-)
+from dscore.policy.liveness import ONLINE_STATES, TABLE, configure, new_fleet
+from dscore.states import Input, State
 
 S = 1000
 MONITORING = MonitoringConfig(
@@ -243,7 +236,7 @@ def test_liveness_6_a_grace_that_begins_in_maintenance_has_its_whole_length_afte
 @pytest.mark.parametrize("state", ["connected", "late", "terminating"])
 @pytest.mark.parametrize("ending", ["terminated", "removed"])
 def test_liveness_6_ended_is_offline_at_once_without_grace(
-    fleet: Fleet, state: State, ending: Ending
+    fleet: Fleet, state: State, ending: Literal["terminated", "removed"]
 ) -> None:
     agent = put_into(fleet, state)
     assert fleet.feed(agent, ending, 0)

@@ -15,6 +15,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar, final
 
 from dscore.labels import Labels
 from dscore.messages import Dialect, ReasonCode, Status
+from dscore.states import Grace, Input, OutcomeName, State
 
 T = TypeVar("T")
 
@@ -38,28 +39,9 @@ Endpoint: TypeAlias = Literal["raw", "plain", "socketio", "plain-engineio", "pla
 Transport: TypeAlias = Literal["websocket", "polling"]
 Gate: TypeAlias = Literal["open", "draining", "maintenance"]
 Initiator: TypeAlias = Literal["peer", "server", "network"]
-OutcomeName: TypeAlias = Literal["acked", "failed", "timed_out", "vanished", "notified"]
 Settled: TypeAlias = tuple[int, str | None, str, OutcomeName, float, str, bool, bool]
 """How a terminate_app ended: connection, agent id, request id, outcome, latency in ms, the agent's
 last word, whether a stream did not reach its end, whether a drain had asked."""
-State: TypeAlias = Literal[
-    "connected", "late", "terminating", "reconnecting", "unknown", "offline", "terminated"
-]
-Input: TypeAlias = Literal[
-    "introduced",
-    "beat",
-    "missed",
-    "overdue",
-    "lost",
-    "timed_out",
-    "grace_over",
-    "asked",
-    "spared",
-    "terminated",
-    "removed",
-    "booted",
-]
-Grace: TypeAlias = Literal["keep", "cancel", "heartbeat", "reconnection", "boot"]
 
 @final
 class CoreConfig:

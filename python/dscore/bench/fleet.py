@@ -31,7 +31,7 @@ class Fleet:
     def __init__(self, count: int) -> None:
         self.count = count
         self.introduced = self.acked = self.ended = 0
-        self.began_ns = self.introduced_ns = 0
+        self.began_ns = 0
         self.receipts_ns: list[int] = []
         self.request_ids: set[str] = set()
         self.close_codes: dict[int, int] = {}

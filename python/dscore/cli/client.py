@@ -13,7 +13,7 @@ from dscore import operator_token
 from dscore.agent_ids import has_control, trimmed
 from dscore.cli.errors import USAGE, CliError
 from dscore.http.loopback import is_loopback
-from dscore.tls import is_plain_answer
+from dscore_agent.tls import is_plain_answer
 
 PATIENCE = 15.0
 """Seconds for an answer that does not wait for agents."""

@@ -16,9 +16,7 @@ import uvloop
 from dscore import log
 from dscore.cli import descriptors, reaper, startup
 from dscore.cli.allocator import give_memory_back
-from dscore.cli.ctrl_c import CtrlC
 from dscore.cli.errors import INTERRUPTED, OK, USAGE, CliError
-from dscore.cli.systemd import Notifier
 from dscore.config import Config, load
 from dscore.errors import BindError, DscoreError, StoreError
 from dscore.http.loopback import is_loopback
@@ -26,6 +24,8 @@ from dscore.messages import Intent
 from dscore.policy import Policy
 from dscore.server import Server
 from dscore.store import open_store
+from dscore_agent.cli.ctrl_c import CtrlC
+from dscore_agent.cli.systemd import Notifier
 
 Flags = Mapping[str, object]
 

@@ -30,7 +30,7 @@ from dscore.http.serialize import (
 from dscore.http.strict import Plain, StrictRoute
 from dscore.messages import Dialect, ReasonCode, Status
 from dscore.policy.drain import DrainReport
-from dscore.policy.liveness import State
+from dscore.states import State
 
 MAX_WAIT = 300.0
 """Seconds that a call may be held open until the drain has ended."""

@@ -19,7 +19,8 @@ from dscore._core import __version__
 from dscore.http.gate import METRICS
 from dscore.http.ports import Fleet
 from dscore.http.serialize import OUTCOMES
-from dscore.policy.liveness import ONLINE_STATES, State
+from dscore.policy.liveness import ONLINE_STATES
+from dscore.states import State
 
 _HELP = {
     "http_connections": "Open HTTP connections that are no WebSocket.",

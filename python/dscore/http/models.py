@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from dscore.http.health import StorageHealth
 from dscore.http.strict import Wish
 from dscore.messages import Intent, Status
-from dscore.policy.drain import MAX_TIMEOUT, OutcomeName
+from dscore.policy.drain import MAX_TIMEOUT
+from dscore.states import OutcomeName
 
 
 class AgentSummary(BaseModel):

@@ -7,8 +7,9 @@ import orjson
 from dscore.explain import describe
 from dscore.http.ports import AgentView, Fleet
 from dscore.messages import timestamp
-from dscore.policy.drain import DrainStatus, OutcomeName
+from dscore.policy.drain import DrainStatus
 from dscore.policy.liveness import ONLINE_STATES
+from dscore.states import OutcomeName
 from dscore.store import Entry, StoreHealth
 
 OUTCOMES: Final[tuple[str, ...]] = (*get_args(OutcomeName), "pending")

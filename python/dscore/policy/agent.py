@@ -10,8 +10,7 @@ from dscore.messages import Dialect, ReasonCode, Status
 
 if TYPE_CHECKING:
     from dscore._core import AgentRow
-    from dscore.policy.drain import OutcomeName
-    from dscore.policy.liveness import State
+    from dscore.states import OutcomeName, State
 
 
 class Termination(NamedTuple):

@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from dscore.messages import Intent
+from dscore.states import OutcomeName
 
-OutcomeName: TypeAlias = Literal["acked", "failed", "timed_out", "vanished", "notified"]
 DrainState: TypeAlias = Literal["telling", "waiting", "closing", "done"]
 Input: TypeAlias = Literal["told", "settled", "overdue", "emptied", "cut"]
 

@@ -43,33 +43,15 @@ grace_over missed_heartbeats when late, reconnect_timeout when reconnecting, and
 its last heartbeat tells (rule 5).
 """
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dscore._core import Fleet
 from dscore.messages import ReasonCode
+from dscore.states import Grace, Input, State
 
 if TYPE_CHECKING:
     from dscore.config import MonitoringConfig
 
-State: TypeAlias = Literal[
-    "connected", "late", "terminating", "reconnecting", "unknown", "offline", "terminated"
-]
-Input: TypeAlias = Literal[
-    "introduced",
-    "beat",
-    "missed",
-    "overdue",
-    "lost",
-    "timed_out",
-    "grace_over",
-    "asked",
-    "spared",
-    "terminated",
-    "removed",
-    "booted",
-]
-Grace: TypeAlias = Literal["keep", "cancel", "heartbeat", "reconnection", "boot"]
-Ending: TypeAlias = Literal["terminated", "removed"]
 
 ONLINE_STATES: Final[frozenset[State]] = frozenset(
     {"connected", "late", "terminating", "reconnecting", "unknown"}

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
         Progress,
     )
     from dscore.http.asgi import Bridge
-    from dscore.policy.liveness import Ending
 
 _log = get_logger("dscore.server")
 
@@ -84,8 +83,10 @@ class Dispatch:
         fleet, notes = self._context.fleet, self.notes
         number, count = 0, len(events)
         while number < count:
-            number, is_ours = fleet.step(events, number, now)
-            notes.write_down(now)
+            first = number
+            number, is_ours = fleet.step(events, first, now)
+            if number != first:
+                notes.write_down(now)
             if is_ours:
                 self._handle(events[number], now)
                 number += 1
@@ -112,10 +113,10 @@ class Dispatch:
             times=context.times.offsets(),
         )
 
-    def end(self, record: "AgentRow", ending: "Ending", code: int, reason: str, now: int) -> None:
+    def remove(self, record: "AgentRow", reason: str, now: int) -> None:
         """The agent was removed: offline at once, its session over, its connection let go."""
         self._want()
-        self._context.fleet.end(record, ending, code, reason, now)
+        self._context.fleet.end(record, "removed", 1008, reason, now)
         self.notes.write_down(now)
 
     def _beat(self, event: "Beat", now: int) -> None:

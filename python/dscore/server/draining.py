@@ -4,9 +4,10 @@ import asyncio
 
 from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
-from dscore.policy.drain import Drain, DrainReport, OutcomeName, reconnect_window_ms
+from dscore.policy.drain import Drain, DrainReport, reconnect_window_ms
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
+from dscore.states import OutcomeName
 from dscore.translations import text
 
 SLICE = 500
@@ -72,9 +73,8 @@ class Draining:
 
     def closed(self, conn: int) -> None:
         """A connection has ended. An agent without an outcome had left before it could be told."""
-        drain = self.drain
-        if conn in drain.pending and drain.settle(conn, "vanished") and not drain.pending:
-            self._end_wait()
+        if conn in self.drain.pending:
+            self.outcome(conn, "vanished", 0.0, None)
 
     async def run(self) -> DrainReport:
         """All the rest; the report says what came of it."""

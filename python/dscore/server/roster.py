@@ -10,10 +10,11 @@ from dscore.log import get_logger
 from dscore.messages import Dialect, ReasonCode, Status
 from dscore.policy.agent import Agent, Outbox, Termination
 from dscore.policy.drain import MAX_TIMEOUT
-from dscore.policy.liveness import State, new_fleet
+from dscore.policy.liveness import new_fleet
 from dscore.server.outgoing import Audience, Message
 from dscore.server.parts import Parts
 from dscore.server.recorder import read_timeline
+from dscore.states import State
 from dscore.store import Entry, Store
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ class Roster:
         parts, pool = self._running, self._running.context.pool
         if record.conn:
             pool.close_connection(record.conn, 1008, reason, "operator")
-        parts.dispatch.end(record, "removed", 1008, reason, pool.now_ms())
+        parts.dispatch.remove(record, reason, pool.now_ms())
         self._fleet.forget(record)
         self._store.forget([record.agent_id])
         _log.info("agent_removed", agent_id=record.agent_id)

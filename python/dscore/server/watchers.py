@@ -124,8 +124,7 @@ class Watchers:
         if hooks.on_status_change is not None:
             handle = context.agent(agent)
             hooks.fire(hooks.on_status_change, handle, agent.status, agent.reason_code)
-        # `_has_audience`, without the call: a drain comes by here with every agent.
-        if self.by_conn or context.config.monitoring.broadcast_to_agents:
+        if self._has_audience():
             # It has changed: it was what it is not.
             self._tell(Change(agent, was_online=agent.status == "offline"))
 

@@ -52,7 +52,6 @@ class Welcome:
             context.pool.close_connection(previous, 4409, "taken over", "taken_over")
             self._watchers.end(previous)
         came_back = introduced.was_away or kind == "reconnection_success"
-        changed = introduced.changed
         if isinstance(message, AppReady):
             replies, restored = self._welcome(record, message)
         else:
@@ -68,7 +67,7 @@ class Welcome:
         hooks = context.hooks
         if hooks.on_connect is not None:
             hooks.fire(hooks.on_connect, context.agent(record))
-        if changed:
+        if introduced.changed:
             self._watchers.announce(record)
         if came_back:
             self._watchers.reconnected(record, now)

@@ -24,7 +24,6 @@ TOO_OLD: Final = 10 * 366 * 86_400_000
 """Milliseconds between the last change of an agent and the end of the process: a server of which
 nothing came for ten years is a damaged number."""
 
-STATUSES: Final = frozenset(get_args(Status))
 REASONS: Final = frozenset(get_args(ReasonCode))
 STATES: Final = {
     "connected": "online",

@@ -6,7 +6,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dscore_agent.cli import startup
 from dscore_agent.cli.errors import FAILED, USAGE, CommandError
@@ -17,22 +17,27 @@ PROGRAM = "dscore-agent"
 def main() -> None:
     """Runs the command of this process and exits with its code: see `--help`."""
     startup.begin()
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(_told(lambda: _run(_decoded(sys.argv[1:]), PROGRAM), PROGRAM))
 
 
 def run(words: Sequence[str], program: str = PROGRAM) -> int:
     """Runs the command. A process that has become an agent ends in it, with one of `Exit`.
 
     Args:
-        words: What was typed behind the program's name.
+        words: What was typed behind the program's name, as text.
         program: The name, as people type it: `dscore agent` is this command, too.
 
     Returns:
         The exit code of a process that has become none. What went wrong was said in one line on
         stderr.
     """
+    return _told(lambda: _run(words, program), program)
+
+
+def _told(command: Callable[[], int], program: str) -> int:
+    """Its exit code; what went wrong becomes one line on stderr."""
     try:
-        return _run(words, program)
+        return command()
     except CommandError as error:
         return _fail(program, str(error), error.code)
     except OSError as error:
@@ -43,7 +48,7 @@ def _run(words: Sequence[str], program: str) -> int:
     from dscore_agent.cli.arguments import help_text, parse
     from dscore_agent.errors import ConfigError
 
-    arguments = parse(_decoded(words), os.environ, program)
+    arguments = parse(words, os.environ, program)
     if arguments is None:
         return _print(help_text(program))
     from dscore_agent.cli.program import live

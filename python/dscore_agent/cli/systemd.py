@@ -1,4 +1,5 @@
-"""Telling systemd how the agent is (sd_notify), where it wants to know."""
+"""Telling systemd how a service is (sd_notify), where it wants to know: the agent, and the server
+of `dscore serve`."""
 
 import os
 import socket
@@ -10,7 +11,7 @@ from contextlib import suppress
 class Notifier:
     """Sends the service manager's datagrams; does nothing where there is no manager.
 
-    A message that cannot be sent is dropped: a manager that is gone must not stop the agent.
+    A message that cannot be sent is dropped: a manager that is gone must not stop the service.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -26,11 +27,11 @@ class Notifier:
         """Seconds between two calls of `watchdog`; None: the manager expects none."""
 
     def ready(self) -> None:
-        """The agent has begun to connect."""
+        """The service is up: the server takes agents, the agent has begun to connect."""
         self._send("READY=1")
 
     def stopping(self) -> None:
-        """The agent ends."""
+        """The service ends: the server drains, the agent stops."""
         self._send("STOPPING=1")
 
     def watchdog(self) -> None:
