@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dscore_traffic::ConnId;
 use dscore_wheel::Key;
 
-use crate::labels;
+use crate::labels::Labels;
 use crate::words::{Dialect, Reason, State};
 
 /// Names an agent in its table, for as long as something refers to it.
@@ -61,7 +61,7 @@ pub struct Agent {
     pub reported_back: bool,
     pub(crate) grace: GraceOf,
     config: Option<Box<[u8]>>,
-    labels: Option<Box<[Box<str>]>>,
+    labels: Option<Box<[Arc<str>]>>,
     /// When it lost its connection.
     pub(crate) left_at: i64,
     /// Its neighbours in the list of those without a connection.
@@ -116,8 +116,8 @@ impl Agent {
         self.config.as_deref()
     }
 
-    pub(crate) fn set_config(&mut self, config: Option<&[u8]>) {
-        self.labels = config.and_then(labels::read);
+    pub(crate) fn set_config(&mut self, config: Option<&[u8]>, labels: &mut Labels) {
+        self.labels = config.and_then(|config| labels.read(config));
         self.config = config.map(Into::into);
     }
 

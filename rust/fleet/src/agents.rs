@@ -6,6 +6,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::agent::{Agent, AgentKey};
+use crate::labels::Labels;
 use crate::words::{Dialect, Reason, State};
 
 /// An agent as an earlier process has left it.
@@ -47,6 +48,7 @@ pub struct Agents {
     /// The texts that were kept last: a fleet behind one address keeps one string.
     last_ip: Arc<str>,
     last_kind: Arc<str>,
+    labels: Labels,
     empty: Arc<str>,
 }
 
@@ -62,6 +64,7 @@ impl Default for Agents {
             absent_config_bytes: 0,
             last_ip: empty.clone(),
             last_kind: empty.clone(),
+            labels: Labels::default(),
             empty,
         }
     }
@@ -137,7 +140,7 @@ impl Agents {
         agent.introduced_by = introduced_by;
         agent.connected_at = stored.connected_at;
         agent.last_heartbeat = stored.last_heartbeat;
-        agent.set_config(stored.config);
+        self.set_config(key, stored.config);
         self.be_absent(key, left_at);
         Some(key)
     }
@@ -148,7 +151,7 @@ impl Agents {
             return;
         };
         let before = config_bytes(agent);
-        agent.set_config(config);
+        agent.set_config(config, &mut self.labels);
         if agent.is_absent {
             self.absent_config_bytes = self.absent_config_bytes - before + config_bytes(agent);
         }

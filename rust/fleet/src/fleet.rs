@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dscore_traffic::ConnId;
 
-use crate::agent::{Agent, AgentKey, GraceOf};
+use crate::agent::{AgentKey, GraceOf};
 use crate::agents::{Agents, Restored};
 use crate::connections::{Connections, Who};
 use crate::disconnects::Disconnects;
@@ -33,8 +33,6 @@ pub struct Introduced {
     pub key: AgentKey,
     /// The connection that was taken over.
     pub previous: Option<ConnId>,
-    /// Whether that was a watcher too.
-    pub previous_watched: bool,
     /// Whether the agent has come back within its grace period.
     pub was_away: bool,
     /// Whether its status has changed.
@@ -140,17 +138,13 @@ impl Fleet {
         if introduction.is_heartbeat {
             agent.last_heartbeat = Some(now);
         }
-        let previous_watched = previous
-            .and_then(|previous| self.connections.get(previous))
-            .is_some_and(|connection| connection.watches);
-        if let Some(previous) = previous.filter(|_| previous_watched) {
+        if let Some(previous) = previous {
             self.connections.unwatch(previous);
         }
         let changed = self.feed(key, Input::Introduced, now)?;
         Ok(Some(Introduced {
             key,
             previous,
-            previous_watched,
             was_away,
             changed,
         }))
@@ -371,10 +365,5 @@ impl Fleet {
             false => reason.or(step.reason).or(agent.reason),
         };
         Ok(is_online != was_online)
-    }
-
-    /// The agent of a key.
-    pub fn agent(&self, key: AgentKey) -> Option<&Agent> {
-        self.agents.get(key)
     }
 }

@@ -65,7 +65,8 @@ impl AgentRow {
             table: table.clone(),
             key,
             id: fleet
-                .agent(key)
+                .agents
+                .get(key)
                 .map_or_else(|| "".into(), |agent| agent.id.clone()),
         }
     }
@@ -78,7 +79,7 @@ impl AgentRow {
     }
 
     fn read<T>(&self, read: impl FnOnce(&Agent) -> T) -> Option<T> {
-        self.table.lock().agent(self.key).map(read)
+        self.table.lock().agents.get(self.key).map(read)
     }
 }
 

@@ -333,7 +333,8 @@ impl Conversation {
         }
     }
 
-    #[cold]
+    // Not `cold`: in a drain each agent comes by here.
+    #[inline(never)]
     fn stop(&mut self, stop: Stop, cx: &mut Context) {
         match stop {
             Stop::Close(close_frame) => self.close(&close_frame, cx),
