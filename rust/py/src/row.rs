@@ -61,21 +61,17 @@ impl AgentRow {
     /// Names an agent, which stays in the table for as long.
     pub(crate) fn new(table: &Table, fleet: &mut dscore_fleet::Fleet, key: AgentKey) -> Self {
         fleet.agents.retain(key);
-        Self {
-            table: table.clone(),
-            key,
-            id: fleet
-                .agents
-                .get(key)
-                .map_or_else(|| "".into(), |agent| agent.id.clone()),
-        }
+        Self::adopt(table, fleet, key)
     }
 
     /// The same for one that was counted in already.
-    pub(crate) fn adopt(table: &Table, fleet: &mut dscore_fleet::Fleet, key: AgentKey) -> Self {
-        let row = Self::new(table, fleet, key);
-        fleet.agents.release(key);
-        row
+    pub(crate) fn adopt(table: &Table, fleet: &dscore_fleet::Fleet, key: AgentKey) -> Self {
+        let agent = fleet.agents.get(key);
+        Self {
+            table: table.clone(),
+            key,
+            id: agent.map_or_else(|| "".into(), |agent| agent.id.clone()),
+        }
     }
 
     fn read<T>(&self, read: impl FnOnce(&Agent) -> T) -> Option<T> {

@@ -63,36 +63,22 @@ pub(crate) fn step(
 
 /// What was gathered since they were taken last; `None`: nothing.
 pub(crate) fn notes(table: &Table, py: Python<'_>) -> PyResult<Option<Notes>> {
-    let (notes, rows) = {
+    let (notes, disconnected, kept, changed) = {
         let mut fleet = table.lock();
-        let notes = fleet.take_notes();
+        let mut notes = fleet.take_notes();
         if notes.is_empty() {
             return Ok(None);
         }
-        let keys = notes.disconnected.iter().map(|(key, ..)| *key);
-        let keys = keys.chain(notes.kept.iter().map(|(key, _)| *key));
-        let keys: Vec<_> = keys.chain(notes.changed.iter().copied()).collect();
-        let rows: Vec<AgentRow> = keys
-            .into_iter()
-            .map(|key| AgentRow::adopt(table, &mut fleet, key))
+        let row = |key| AgentRow::adopt(table, &fleet, key);
+        let disconnected = notes.disconnected.drain(..);
+        let disconnected: Vec<_> = disconnected
+            .map(|(key, code, reason)| (row(key), code, reason))
             .collect();
-        (notes, rows)
+        let kept = notes.kept.drain(..);
+        let kept: Vec<_> = kept.map(|(key, is_heard)| (row(key), is_heard)).collect();
+        let changed: Vec<_> = notes.changed.drain(..).map(row).collect();
+        (notes, disconnected, kept, changed)
     };
-    let mut rows = rows.into_iter().map(|row| Py::new(py, row));
-    let mut row = || rows.next().unwrap_or_else(|| Err(missing_row()));
-    let disconnected = notes.disconnected.into_iter();
-    let disconnected = disconnected.map(|(_, code, reason)| Ok((row()?, code, reason)));
-    let disconnected = disconnected.collect::<PyResult<Vec<_>>>()?;
-    let kept = notes
-        .kept
-        .into_iter()
-        .map(|(_, is_heard)| Ok((row()?, is_heard)));
-    let kept = kept.collect::<PyResult<Vec<_>>>()?;
-    let changed = notes
-        .changed
-        .into_iter()
-        .map(|_| row())
-        .collect::<PyResult<Vec<_>>>()?;
     let entries = notes.entries.iter().map(|entry| entry_row(py, entry));
     let closed = notes
         .closed
@@ -118,10 +104,6 @@ fn list<'py, T: IntoPyObject<'py>>(
     items: impl ExactSizeIterator<Item = T>,
 ) -> PyResult<Py<PyList>> {
     Ok(PyList::new(py, items)?.unbind())
-}
-
-fn missing_row() -> PyErr {
-    pyo3::exceptions::PyRuntimeError::new_err("a note without its agent")
 }
 
 fn entry_row<'a>(py: Python<'_>, entry: &'a Entry) -> (&'a str, &'static str, Py<PyBytes>) {
