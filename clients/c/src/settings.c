@@ -189,6 +189,8 @@ parse_url (const char *text, gpointer field)
   g_autoptr (DscoreUrl) url = dscore_url_parse (text);
   if (url == NULL || (strcmp (url->scheme, "ws") != 0 && strcmp (url->scheme, "wss") != 0))
     return g_strdup_printf ("must be an address such as ws://127.0.0.1:8765/deepstream/ws, not '%s'", text);
+  if (url->has_user)
+    return g_strdup ("must hold no user and password: use token or token_file");
   return replace (field, g_strdup (text));
 }
 

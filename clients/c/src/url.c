@@ -36,20 +36,6 @@ take_host (DscoreUrl *self, const char *text)
 }
 
 static gboolean
-take_user (DscoreUrl *self, const char *text, gsize size)
-{
-  g_autofree char *pair = g_strndup (text, size);
-  char *colon = strchr (pair, ':');
-  if (colon != NULL)
-    {
-      *colon = '\0';
-      self->password = g_uri_unescape_string (colon + 1, NULL);
-    }
-  self->user = g_uri_unescape_string (pair, NULL);
-  return self->user != NULL && (colon == NULL || self->password != NULL);
-}
-
-static gboolean
 read_url (DscoreUrl *self, const char *text)
 {
   for (const char *at = text; *at != '\0'; at++)
@@ -66,8 +52,7 @@ read_url (DscoreUrl *self, const char *text)
   const char *query = strchr (start + size, '?');
   self->path = query == NULL ? g_strdup (start + size) : g_strndup (start + size, (gsize) (query - start) - size);
   self->query = query == NULL ? NULL : g_strdup (query + 1);
-  if (at_sign != NULL && !take_user (self, authority, (gsize) (at_sign - authority)))
-    return FALSE;
+  self->has_user = at_sign != NULL;
   return take_host (self, at_sign == NULL ? authority : at_sign + 1);
 }
 
@@ -87,8 +72,6 @@ dscore_url_free (DscoreUrl *self)
   if (self == NULL)
     return;
   g_free (self->scheme);
-  g_free (self->user);
-  g_free (self->password);
   g_free (self->host);
   g_free (self->path);
   g_free (self->query);

@@ -111,6 +111,8 @@ test_problems_name_their_place (void)
 {
   static const struct { const char *text, *problem; } cases[] = {
     { "[websocket]\nurl=http://a\n", "FILE:2: url: must be an address such as ws://127.0.0.1:8765/deepstream/ws, not 'http://a'" },
+    { "[websocket]\nurl=ws://me:secret@a\n", "FILE:2: url: must hold no user and password: use token or token_file" },
+    { "[websocket]\nurl=ws://me@a\n", "FILE:2: url: must hold no user and password: use token or token_file" },
     { "[websocket]\nmax_reconect_delay_sec=3\n", "FILE:2: max_reconect_delay_sec: did you mean max_reconnect_delay_sec?" },
     { "[websocket]\nhealth_check_enabled=maybe\n", "FILE:2: health_check_enabled: must be true or false, not 'maybe'" },
     { "[websocket]\nping_interval_sec=0\n", "FILE:2: ping_interval_sec: must be a number of seconds above 0, not '0'" },
