@@ -109,8 +109,6 @@ dscore_life_flush (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* The end. */
-
 static void
 finish (DscoreCore *self, int code)
 {
@@ -143,8 +141,6 @@ dscore_life_close (gpointer data)
     finish (self, DSCORE_EXIT_STOPPED);
   return G_SOURCE_REMOVE;
 }
-
-/* Termination. */
 
 static void
 on_disconnected (gpointer owner)
@@ -318,8 +314,6 @@ is_terminating (gpointer owner)
   DscoreCore *self = owner;
   return self->termination != NULL;
 }
-
-/* The worker. */
 
 void
 dscore_life_begin (gpointer owner)
