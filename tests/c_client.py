@@ -118,15 +118,22 @@ class Running:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-        if kind is not None:
-            print(*self.lines, *self.errors, sep="\n")
+        try:
+            if kind is None:
+                self.end_well()
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+            self.wait()
+            for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
+            if kind is not None:
+                print(*self.lines, *self.errors, sep="\n")
+
+    def end_well(self) -> None:
+        """What is left to do, and to look at, where the test went well."""
 
 
 class Driver(Running):
@@ -138,20 +145,13 @@ class Driver(Running):
     def __enter__(self) -> "Driver":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            assert self.process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.close()
-            code = self.wait()
-            found = [line for line in self.errors if any(word in line for word in FINDINGS)]
-            assert (code, found) == (0, []), "\n".join(self.errors)
-        super().__exit__(kind, error, trace)
+    def end_well(self) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        code = self.wait()
+        found = [line for line in self.errors if any(word in line for word in FINDINGS)]
+        assert (code, found) == (0, []), "\n".join(self.errors)
 
     @property
     def events(self) -> list[Event]:

@@ -632,7 +632,11 @@ def test_flags_win_over_variables_and_these_over_the_file(
 ) -> None:
     file = tmp_path / "agent.ini"
     file.write_text("[websocket]\nurl=ws://127.0.0.1:1\ninstance_id=of-file\n")
-    env = {"DSCORE_AGENT_CONFIG": str(file), "DSCORE_AGENT_INSTANCE_ID": "of-variable"}
+    env = {
+        "DSCORE_AGENT_CONFIG": str(file),
+        "DSCORE_AGENT_URL": "ws://127.0.0.1:2",
+        "DSCORE_AGENT_INSTANCE_ID": "of-variable",
+    }
     with Program(c_build, "--url", f"ws://127.0.0.1:{lasting.port}", env=env) as program:
         program.until_said("connected")
         assert "agent_id=of-variable" in program.until_said("agent_started")

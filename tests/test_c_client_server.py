@@ -221,14 +221,15 @@ def test_reconnect_7_a_token_replaced_on_the_disk_brings_it_back(
         assert agent.close() == 0
 
 
-def test_messages_go_both_ways_and_wait_while_it_is_away(c_build: Path, lasting: Serving) -> None:
+def test_messages_come_as_they_were_sent_and_none_of_before_its_start(
+    c_build: Path, lasting: Serving
+) -> None:
     path = "/api/v1/agents/c-1/message"
     with driver(c_build, lasting) as agent:
         agent.until_state("ready")
         lasting.request("POST", path, {"type": "work", "n": 1, "text": "grün \U0001f600"})
         got = agent.until_event("message")["message"]
         assert (got["n"], got["text"]) == (1, "grün \U0001f600")
-        assert agent.send({"type": "report", "n": 1})
         assert agent.close() == 0
     lasting.request("POST", path, {"type": "work", "n": 2})
     with driver(c_build, lasting) as agent:
@@ -335,9 +336,12 @@ def test_closed_while_the_application_stops_the_answer_goes_out_first(
         agent.tell("func")
         agent.until_state("ready")
         serving.process.send_signal(signal.SIGTERM)
+        agent.until_event("stop_func")
         agent.tell("close 10000000")
         assert agent.until_event("closed")["code"] == 0
         assert serving.wait() == 0
+    # Written last, so there when the server has ended.
+    assert "DeepStream client c-1 terminated gracefully" in serving.log
 
 
 def test_200_reconnects_leak_nothing(c_build: Path, lasting: Serving) -> None:

@@ -9,7 +9,7 @@ from c_client import ROOT, needs_c
 pytestmark = needs_c
 
 PAGE = (ROOT / "docs" / "deepstream-app.md").read_text()
-MAX_LINES = 20
+MAX_LINES = 15
 
 # The names that the lines meet there, and nothing else of it.
 SURROUNDINGS = """
