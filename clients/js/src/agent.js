@@ -238,7 +238,6 @@ export class Agent extends Target {
         if (this.#termination.note(message.request_id)) this.#terminate(String(message.reason ?? ""));
         return;
       case "server_shutdown":
-        this.#link.hinted(message.reconnectAfter);
         this.#setServerLeaving(true);
         emit(this, "shutdown", { message: message.message, reconnectAfter: message.reconnectAfter });
         return;

@@ -196,7 +196,9 @@ export function makeLink(url, options, owner) {
       } catch {
         // What makes no sense leaves no trace.
       }
-      if (typeof message?.type === "string") owner.heard(message);
+      if (typeof message?.type !== "string") return;
+      if (message.type === "server_shutdown") reconnector.hinted(message.reconnectAfter);
+      owner.heard(message);
     };
     mine.onclose = ({ code, reason }) => ended(code, reason, mine.retryAfter);
     mine.onerror = () => {}; // `ws` throws what is not listened for; the close tells it all.
@@ -324,8 +326,6 @@ export function makeLink(url, options, owner) {
     finish,
     lost,
     look: lookAt,
-    /** The server said how long to stay away after the close: milliseconds, or what it said instead. */
-    hinted: (/** @type {unknown} */ ms) => reconnector.hinted(ms),
     /** The server has taken the client in. */
     acknowledged() {
       isContested = false;

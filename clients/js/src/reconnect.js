@@ -75,6 +75,12 @@ export class Reconnector {
   phase = "idle";
   /** The number of the attempt that runs or comes next. */
   attempt = -1;
+  /**
+   * What the last wait is for.
+   *
+   * @type {Row}
+   */
+  row = "other";
   /** Whether the last wait is what the server asked for. */
   isHinted = false;
   #numbers = NUMBERS;
@@ -185,6 +191,7 @@ export class Reconnector {
    * @returns {number}
    */
   #wait(row, hint) {
+    this.row = row;
     this.isHinted = hint !== null;
     if (hint !== null) return hint;
     const { jitter } = this.#numbers;

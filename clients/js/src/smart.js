@@ -43,7 +43,6 @@ export class SmartReconnector {
   #timer;
   // What an earlier attempt still hears of is dropped.
   #run = new AbortController();
-  #row = /** @type {Row} */ ("other");
   #triedAt = 0;
   #dueAt = 0;
 
@@ -102,7 +101,6 @@ export class SmartReconnector {
    * @param {string} [reason]
    */
   closed(code, reason = "") {
-    this.#row = rowOf(code, reason, this.#policy.isPage);
     this.#arm(this.#machine.closed(code, reason, performance.now()), reason);
   }
 
@@ -114,13 +112,11 @@ export class SmartReconnector {
    * @param {unknown} [retryAfter]
    */
   refused(row, why = "", retryAfter) {
-    this.#row = row;
     this.#arm(this.#machine.refused(row, retryAfter), why);
   }
 
   /** The credentials that the server refused have been replaced. */
   renewed() {
-    this.#row = "other";
     this.#arm(this.#machine.renewed(), "credentials renewed");
   }
 
@@ -129,7 +125,8 @@ export class SmartReconnector {
    * second: a network comes back for many at once.
    */
   wake() {
-    if (this.#machine.phase !== "waiting" || this.#row !== "other" || this.#machine.isHinted) return;
+    const { phase, row, isHinted } = this.#machine;
+    if (phase !== "waiting" || row !== "other" || isHinted) return;
     const { jitter = true, random = Math.random } = this.#policy;
     const now = performance.now();
     const pause = Math.max(this.#triedAt + LEAST_PAUSE, now) + (jitter ? LEAST_PAUSE * random() : 0);

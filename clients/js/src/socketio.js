@@ -60,7 +60,7 @@ export function keepConnected(socket, { url, onState, ...options }) {
   socket.io.reconnection(false);
   const link = makeLink(url, { ...options, dialect: { open: () => over(socket) } }, {
     introduce: () => link.acknowledged(),
-    heard: ({ type, reconnectAfter }) => type === "server_shutdown" && link.hinted(reconnectAfter),
+    heard() {},
     probe() {}, // Engine.IO has its own.
     looked() {},
     changed: (status) => onState?.(status),

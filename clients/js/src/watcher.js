@@ -118,7 +118,6 @@ export class Watcher extends Target {
       case "server_status_response":
         return this.#granted();
       case "server_shutdown":
-        this.#link.hinted(message.reconnectAfter);
         return emit(this, "shutdown", { message: message.message, reconnectAfter: message.reconnectAfter });
       case "drain_progress":
         return emit(this, "drain", message);
