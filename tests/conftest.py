@@ -134,6 +134,18 @@ async def server() -> "AsyncIterator[dscore.Server]":
 
 
 @pytest.fixture
+def write_toml(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes settings to a file, always the same one."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "dscore.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
 def answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong tokens are answered as fast as right ones: for tests with a fake core, which do not
     wait."""

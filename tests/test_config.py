@@ -121,16 +121,6 @@ def as_environment(settings: Mapping[str, object]) -> dict[str, str]:
     return {f"DSCORE_{key.replace('.', '__').upper()}": text(v) for key, v in settings.items()}
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(text: str) -> Path:
-        path = tmp_path / "dscore.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 def problem(*args: Any, **kwargs: Any) -> str:
     with pytest.raises(ConfigError) as caught:
         load(*args, **kwargs)
@@ -232,10 +222,10 @@ def test_every_setting_has_a_docstring() -> None:
         assert re.search(rf'^    {name}: (?:.|\n(?!    \w+:))*?\n    """', source, re.M), key
 
 
-def test_example_file_has_every_setting_with_its_default(write: Write) -> None:
+def test_example_file_has_every_setting_with_its_default(write_toml: Write) -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     assert load(EXAMPLE).config == Config()
-    loaded = load(write(re.sub(r"^# (?=[a-z0-9_]+ = )", "", text, flags=re.M)))
+    loaded = load(write_toml(re.sub(r"^# (?=[a-z0-9_]+ = )", "", text, flags=re.M)))
     assert loaded.config == Config()
     assert [key for key in KEYS if loaded.origin[key] == "default"] == []
 
@@ -254,8 +244,8 @@ def test_example_file_marks_what_needs_a_restart() -> None:
     assert marked == set(KEYS) - RELOADABLE
 
 
-def test_flag_wins_over_environment_wins_over_file_wins_over_default(write: Write) -> None:
-    path = write('[listen]\nport = 1\nhost = "::1"\nbacklog = 7\n')
+def test_flag_wins_over_environment_wins_over_file_wins_over_default(write_toml: Write) -> None:
+    path = write_toml('[listen]\nport = 1\nhost = "::1"\nbacklog = 7\n')
     environ = {"DSCORE_LISTEN__PORT": "2", "DSCORE_LISTEN__HOST": "localhost"}
     loaded = load(path, flags={"listen.port": 3, "store.path": None}, environ=environ)
     listen = loaded.config.listen
@@ -307,8 +297,8 @@ def test_list_in_the_environment_is_parted_by_commas_or_json() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "none", "None"])
-def test_nothing_in_the_environment_takes_a_value_back(write: Write, text: str) -> None:
-    path = write("[limits]\nconnections = 5\n")
+def test_nothing_in_the_environment_takes_a_value_back(write_toml: Write, text: str) -> None:
+    path = write_toml("[limits]\nconnections = 5\n")
     loaded = load(path, environ={"DSCORE_LIMITS__CONNECTIONS": text})
     assert loaded.config.limits.connections is None
 
@@ -358,9 +348,9 @@ def test_file_with_byte_order_mark_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_file_problem_names_the_place_and_the_nearest_setting(
-    write: Write, text: str, sentence: str
+    write_toml: Write, text: str, sentence: str
 ) -> None:
-    path = write(text)
+    path = write_toml(text)
     message = problem(path)
     assert message.startswith(str(path))
     assert sentence in message
@@ -490,9 +480,9 @@ def test_an_origin_as_browsers_send_it_is_taken(entry: str) -> None:
 
 @pytest.mark.parametrize("name", ["health_check_interval", "connection_check_interval"])
 def test_offline_timeout_must_be_longer_than_the_interval_of_heartbeats(
-    write: Write, name: str
+    write_toml: Write, name: str
 ) -> None:
-    path = write(f"[monitoring]\noffline_timeout = 40\n{name} = 40\n")
+    path = write_toml(f"[monitoring]\noffline_timeout = 40\n{name} = 40\n")
     message = problem(path)
     assert message.startswith("monitoring.offline_timeout (40s) must be longer than monitoring.")
     assert name in message

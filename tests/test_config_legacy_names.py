@@ -11,16 +11,6 @@ from dscore.errors import ConfigError
 Write = Callable[[str], Path]
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(text: str) -> Path:
-        path = tmp_path / "dscore.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 LEGACY = """
 [monitoring]
 healthCheckInterval = 15000
@@ -42,9 +32,9 @@ connectTimeout = 1
 
 
 def test_camel_case_of_the_socketio_contract_is_accepted_with_its_milliseconds(
-    write: Write,
+    write_toml: Write,
 ) -> None:
-    path = write(LEGACY.replace("connectTimeout = 1\n", "connectTimeout = 1500\n"))
+    path = write_toml(LEGACY.replace("connectTimeout = 1\n", "connectTimeout = 1500\n"))
     loaded = load(path)
     monitoring, socket = loaded.config.monitoring, loaded.config.socket
     assert monitoring.model_dump() == {
@@ -71,9 +61,9 @@ def test_camel_case_of_the_socketio_contract_is_accepted_with_its_milliseconds(
     assert loaded.origin["socket.cors_methods"] == f"file {path}"
 
 
-def test_camel_case_is_checked_like_our_own_names(write: Write) -> None:
+def test_camel_case_is_checked_like_our_own_names(write_toml: Write) -> None:
     with pytest.raises(ConfigError, match=r"socket\.connect_timeout = 0\.001 .* between 10ms"):
-        load(write(LEGACY))
+        load(write_toml(LEGACY))
 
 
 def test_camel_case_is_accepted_in_python_and_in_the_environment() -> None:
@@ -84,13 +74,13 @@ def test_camel_case_is_accepted_in_python_and_in_the_environment() -> None:
     assert loaded.origin["socket.ping_timeout"] == "environment DSCORE_SOCKET__pingTimeout"
 
 
-def test_setting_under_both_of_its_names_is_refused(write: Write) -> None:
-    path = write("[socket]\nping_timeout = 1\npingTimeout = 1000\n")
+def test_setting_under_both_of_its_names_is_refused(write_toml: Write) -> None:
+    path = write_toml("[socket]\nping_timeout = 1\npingTimeout = 1000\n")
     with pytest.raises(ConfigError, match=r"twice, as ping_timeout and as pingTimeout"):
         load(path)
 
 
-def test_environment_in_our_names_wins_over_a_file_in_legacy_names(write: Write) -> None:
-    path = write("[socket]\npingTimeout = 1000\n")
+def test_environment_in_our_names_wins_over_a_file_in_legacy_names(write_toml: Write) -> None:
+    path = write_toml("[socket]\npingTimeout = 1000\n")
     loaded = load(path, environ={"DSCORE_SOCKET__PING_TIMEOUT": "2s"})
     assert loaded.config.socket.ping_timeout == 2.0

@@ -5,6 +5,8 @@ batches, so that what a hook sees is the moment of its event and not the end of 
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import fake_core
@@ -62,6 +64,18 @@ def summary(server: FakeServer, conn: int) -> list[str]:
             case "client_reconnected":
                 lines.append(f"{one['clientName']} back")
     return lines
+
+
+@asynccontextmanager
+async def four_agents() -> AsyncIterator[tuple[FakeServer, Recording]]:
+    """a1 to a4 on connections 1 to 4, a watcher on 9; what is written down begins after them."""
+    policy = Recording()
+    async with running(policy=policy) as server:
+        await server.watch(9)
+        await server.happen(*(Opened(conn) for conn in range(1, 5)))
+        await server.happen(*(ready(conn, f"a{conn}") for conn in range(1, 5)))
+        assert len(policy.taken()) == 8
+        yield server, policy
 
 
 async def test_a_batch_calls_every_hook_at_the_moment_of_its_event() -> None:
@@ -174,12 +188,7 @@ async def test_graces_that_run_out() -> None:
 
 
 async def test_terminations_and_removals() -> None:
-    policy = Recording()
-    async with running(policy=policy) as server:
-        await server.watch(9)
-        await server.happen(*(Opened(conn) for conn in range(1, 5)))
-        await server.happen(*(ready(conn, f"a{conn}") for conn in range(1, 5)))
-        assert len(policy.taken()) == 8
+    async with four_agents() as (server, policy):
         asked = [asyncio.create_task(server.terminate(f"a{conn}")) for conn in (1, 2, 3)]
         await asyncio.sleep(0)
         await server.happen(
@@ -210,12 +219,7 @@ async def test_terminations_and_removals() -> None:
 
 
 async def test_a_drain() -> None:
-    policy = Recording()
-    async with running(policy=policy) as server:
-        await server.watch(9)
-        await server.happen(*(Opened(conn) for conn in range(1, 5)))
-        await server.happen(*(ready(conn, f"a{conn}") for conn in range(1, 5)))
-        assert len(policy.taken()) == 8
+    async with four_agents() as (server, policy):
         drain = asyncio.create_task(server.drain())
         await asyncio.sleep(0)
         await server.happen(
