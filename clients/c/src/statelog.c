@@ -3,24 +3,24 @@
 
 #include "log.h"
 
-static char **
-state_lines (const DscoreStatus *status)
+G_GNUC_PRINTF (2, 3) static void
+log_format (GLogLevelFlags level, const char *format, ...)
 {
-  char **lines = g_new0 (char *, 8);
-  lines[0] = g_strdup ("=== WebSocket State ===");
-  lines[1] = g_strdup_printf ("State: %d (%s)", status->state, dscore_state_to_string (status->state));
-  lines[2] = g_strdup_printf ("Reconnect attempts: %u", status->reconnect_attempts);
-  lines[3] = g_strdup_printf ("Last close code: %u (%s)", status->last_close_code, dscore_close_code_to_string (status->last_close_code));
-  lines[4] = g_strdup_printf ("Server shutting down: %s", status->server_shutting_down ? "true" : "false");
-  lines[5] = g_strdup_printf ("Last health status: %s", dscore_health_to_string (status->health));
-  lines[6] = g_strdup ("======================");
-  return lines;
+  va_list arguments;
+  va_start (arguments, format);
+  g_autofree char *line = g_strdup_vprintf (format, arguments);
+  va_end (arguments);
+  dscore_log_line (level, line);
 }
 
 void
 dscore_state_log (const DscoreStatus *status, GLogLevelFlags level)
 {
-  g_auto (GStrv) lines = state_lines (status);
-  for (char **line = lines; *line != NULL; line++)
-    dscore_log_line (level, *line);
+  dscore_log_line (level, "=== WebSocket State ===");
+  log_format (level, "State: %d (%s)", status->state, dscore_state_to_string (status->state));
+  log_format (level, "Reconnect attempts: %u", status->reconnect_attempts);
+  log_format (level, "Last close code: %u (%s)", status->last_close_code, dscore_close_code_to_string (status->last_close_code));
+  log_format (level, "Server shutting down: %s", status->server_shutting_down ? "true" : "false");
+  log_format (level, "Last health status: %s", dscore_health_to_string (status->health));
+  dscore_log_line (level, "======================");
 }
