@@ -6,6 +6,7 @@ test's own process.
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -33,6 +34,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(room.close)
     if not hasattr(config, "workerinput"):  # the workers inherit it
         _set_runtime_directory(config)
+        _take_interrupts()
+
+
+def _take_interrupts() -> None:
+    """A script's background job ignores ctrl-C, and so would every program that a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _set_runtime_directory(config: pytest.Config) -> None:

@@ -26,7 +26,7 @@ from dscore.config import LogConfig
 from dscore.log.render import render_json, text_renderer
 from dscore.log.writer import MAX_QUEUED, Writer
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 
 @pytest.fixture(autouse=True)
@@ -350,7 +350,8 @@ def drain_pipe(reader: int, until: bytes) -> bytes:
     out = b""
     deadline = time.monotonic() + DEADLINE
     while until not in out:
-        assert select.select([reader], [], [], deadline - time.monotonic())[0], out[-200:]
+        left = max(0.0, deadline - time.monotonic())
+        assert select.select([reader], [], [], left)[0], out[-200:]
         out += os.read(reader, 1 << 20)
     return out
 
