@@ -60,7 +60,7 @@ async def running(
         yield server
 
 
-async def eventually(condition: Callable[[], object], seconds: float = 5.0) -> None:
+async def eventually(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Turns the loop until a condition holds."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():

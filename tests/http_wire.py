@@ -7,7 +7,7 @@ from http.client import parse_headers
 from io import BufferedReader
 from typing import Literal
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 30.0
 
 Pace = Literal["whole", "bytewise"]
 PACES: tuple[Pace, ...] = ("whole", "bytewise")

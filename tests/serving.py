@@ -112,7 +112,7 @@ class Serving:
             if line.startswith("{") and line.endswith("}")
         ]
 
-    def wait_for_log(self, event: str, seconds: float = 10.0) -> dict[str, Any]:
+    def wait_for_log(self, event: str, seconds: float = 30.0) -> dict[str, Any]:
         """The first line with this `event`."""
 
         def find() -> dict[str, Any] | None:
@@ -145,7 +145,7 @@ class Serving:
         listening = (one for one in connections if one.status == psutil.CONN_LISTEN)
         return next((int(one.laddr.port) for one in listening), None)
 
-    def get(self, path: str, seconds: float = 5.0) -> tuple[int, bytes]:
+    def get(self, path: str, seconds: float = 30.0) -> tuple[int, bytes]:
         """Status and body; status 0 when no answer comes."""
         return self.request("GET", path, seconds=seconds)
 
@@ -155,7 +155,7 @@ class Serving:
         path: str,
         body: object = None,
         headers: Mapping[str, str] | None = None,
-        seconds: float = 5.0,
+        seconds: float = 30.0,
     ) -> tuple[int, bytes]:
         """Sends one request, with a JSON body if there is one; a POST or DELETE with the token that
         the server has left.

@@ -21,7 +21,7 @@ def test_answers_on_this_machine_while_it_is_asked_to() -> None:
     agent.send({"type": "work"})
     port = free_port()
     url = f"http://127.0.0.1:{port}/metrics"
-    with serve_metrics(agent, port), urllib.request.urlopen(url, timeout=5) as answer:
+    with serve_metrics(agent, port), urllib.request.urlopen(url, timeout=30) as answer:
         text = answer.read().decode()
     assert 'dscore_agent_state{state="idle"} 1.0' in text
     assert "dscore_agent_outbox_messages 1.0" in text

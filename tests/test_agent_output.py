@@ -16,7 +16,7 @@ from dscore_agent.cli import output as module
 from dscore_agent.cli.output import MAX_QUEUED, Output
 from waiting import wait_until
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 Make = Callable[[int], Output]
 
 

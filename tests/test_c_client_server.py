@@ -270,7 +270,7 @@ def test_a_server_killed_with_9_is_noticed_at_once_and_found_again(
     with driver(c_build, serving) as agent:
         agent.until_state("ready")
         serving.process.kill()
-        agent.until("cut", lambda one: one.get("last_close_code") == 1006, 5.0)
+        agent.until("cut", lambda one: one.get("last_close_code") == 1006, 30.0)
         assert not agent.status()["server_shutting_down"]
         assert agent.send({"type": "work"})
         since = len(agent.lines)
@@ -287,7 +287,7 @@ def test_a_stopped_server_is_left_within_the_ping_timeout(c_build: Path, lasting
         agent.until_state("ready")
         lasting.process.send_signal(signal.SIGSTOP)
         try:
-            cut = agent.until("end", lambda one: one.get("last_close_code") == 1006, 5.0)
+            cut = agent.until("end", lambda one: one.get("last_close_code") == 1006, 30.0)
             assert cut["last_close_reason"] == "ping timeout"
             # The kernel still takes connections for it; the health page tells the truth.
             agent.until_status(lambda one: one["health"] == "unreachable", "look")

@@ -21,7 +21,7 @@ from dscore.store import Entry, StoreHealth
 from fake_fleet import FakeAgent, FakeFleet
 from test_http_app import OWN, app_of
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 Invoke = Callable[..., tuple[int, str, str]]
 Serve = Callable[..., None]

@@ -15,7 +15,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[socket.s
     name = str(tmp_path / "notify") if request.param == "path" else f"\0dscore-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(name)
-        manager.settimeout(5.0)
+        manager.settimeout(30.0)
         yield manager
 
 

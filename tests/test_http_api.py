@@ -10,7 +10,7 @@ from dscore.errors import NotConnectedError, NotKeptError
 from fake_fleet import FakeAgent, FakeFleet
 from test_http_app import assert_problem, client_of
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 AWKWARD_IDS = ["line/3/cam 1", "a%2Fb", "카메라-1", "x?y#z", "..", "drain", "a/terminate", "+"]
 
 

@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 from dscore.errors import PoolClosedError
 from dscore.http.asgi import HIGH_WATER, Bridge, LifespanError
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 
 
 @dataclass

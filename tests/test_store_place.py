@@ -252,4 +252,4 @@ async def test_a_file_that_another_program_locks_is_refused_with_the_remedy(path
         assert "end the program that has it open" in await refusal(path)
     finally:
         db.close()
-    await asyncio.wait_for(SqliteStore(str(path)).start(), 5.0)
+    await asyncio.wait_for(SqliteStore(str(path)).start(), 30.0)

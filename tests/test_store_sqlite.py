@@ -334,7 +334,7 @@ async def test_says_what_a_broken_disk_did_not_take(
     async with opened(path) as (store, _):
         with broken(monkeypatch, read_only):
             await break_down(store)
-            await asyncio.wait_for(store.close(), 5.0)
+            await asyncio.wait_for(store.close(), 30.0)
             assert store.health().waiting > 0
 
 

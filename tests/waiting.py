@@ -9,7 +9,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.02
 
 
-def wait_until(condition: Callable[[], T | None], what: str, seconds: float = 10.0) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, seconds: float = 30.0) -> T:
     """Polls until `condition` gives something true, and returns that.
 
     Raises:

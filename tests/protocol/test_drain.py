@@ -479,7 +479,7 @@ async def test_a_drain_during_maintenance_ends_at_once() -> None:
         here.server.set_maintenance(enabled=True)
         await one.closed()
         await eventually(lambda: is_empty(here))
-        report = await asyncio.wait_for(here.server.drain(), 5.0)
+        report = await asyncio.wait_for(here.server.drain(), 30.0)
         assert report.exit_code == 0
 
 
@@ -487,7 +487,7 @@ async def test_a_connection_in_the_middle_of_its_upgrade_ends_with_the_drain() -
     async with running(QUICK) as here, tcp(here.ws) as half:
         await half.send(b"GET /deepstream/ws HTTP/1.1\r\nHost: x\r\n")
         await eventually(lambda: accepted(here))
-        await asyncio.wait_for(here.server.drain(), 5.0)
+        await asyncio.wait_for(here.server.drain(), 30.0)
 
 
 async def accepted(here: Running) -> bool:

@@ -32,7 +32,7 @@ GONE: dict[str, Any] = {"reconnection_grace_period": 0.8, "heartbeat_grace_perio
 PINGS = {"ping_interval": 0.15, "ping_timeout": 0.3}
 
 
-async def next_status(page: Wire, seconds: float = 5.0) -> tuple[str, str | None]:
+async def next_status(page: Wire, seconds: float = 30.0) -> tuple[str, str | None]:
     changed = await page.recv_type("client_status_changed", seconds)
     return changed["status"], changed["reason_code"]
 

@@ -217,7 +217,7 @@ async def test_a_watch_that_is_judged_slowly_is_not_cut_by_the_maintenance() -> 
     door = SlowDoor()
     async with in_maintenance(policy=door) as here, agent(here.ws, introduce=False) as page:
         await page.send("watch")
-        await asyncio.wait_for(door.asked.wait(), 5.0)
+        await asyncio.wait_for(door.asked.wait(), 30.0)
         # Longer than a silent connection has.
         await asyncio.sleep(3.5)
         door.verdict.set_result(True)
@@ -230,7 +230,7 @@ async def test_a_watch_judged_while_maintenance_begins_is_sent_away() -> None:
     door = SlowDoor()
     async with running(policy=door) as here, agent(here.ws, introduce=False) as page:
         await page.send("watch")
-        await asyncio.wait_for(door.asked.wait(), 5.0)
+        await asyncio.wait_for(door.asked.wait(), 30.0)
         await switch(here, enabled=True)
         door.verdict.set_result(True)
         assert await page.closed() == UNAVAILABLE

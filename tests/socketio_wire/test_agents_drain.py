@@ -87,7 +87,7 @@ async def test_drain_2_an_upgrade_that_never_completes_holds_nothing_up() -> Non
         session = one.carrier
         assert isinstance(session, Session)
         async with Here(here.port, PATH, None).probing(session) as probed:
-            report = await asyncio.wait_for(here.server.drain(), 5.0)
+            report = await asyncio.wait_for(here.server.drain(), 30.0)
             await probed.closed()
         assert (report.notified, report.exit_code) == (1, 0)
 
@@ -140,7 +140,7 @@ async def test_drain_3_a_connection_that_has_not_joined_is_sent_nothing(transpor
                 await session.recv()
         else:
             assert await session.packets() == ["1"]
-        await asyncio.wait_for(drain, 5.0)
+        await asyncio.wait_for(drain, 30.0)
 
 
 @each_carrier
@@ -194,7 +194,7 @@ async def test_drain_5_who_never_said_app_ready_is_notified(carrier: str) -> Non
 
 async def test_drain_5_a_polling_client_that_does_not_poll_holds_nothing_up() -> None:
     async with running(QUICK) as here, agent(here, "polling"):
-        report = await asyncio.wait_for(here.server.drain(), 5.0)
+        report = await asyncio.wait_for(here.server.drain(), 30.0)
         assert (report.notified, report.exit_code) == (1, 0)
 
 
