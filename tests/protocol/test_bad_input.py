@@ -364,7 +364,8 @@ async def test_no_complete_head_in_time_is_408(trickle: bool) -> None:
 
         dripping = asyncio.create_task(drip()) if trickle else None
         assert (await one.head())[0] == 408
-        assert 0.3 - 0.01 <= time.monotonic() - began < 2.0
+        # Less than the ten seconds that it has by default.
+        assert 0.3 - 0.01 <= time.monotonic() - began < 9.0
         await one.ended()
         if dripping is not None:
             dripping.cancel()

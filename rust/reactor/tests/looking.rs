@@ -53,11 +53,11 @@ fn the_clocks_of_one_whose_introduction_is_judged_stand_still() {
     assert!(!server.events.iter().any(is_closed), "{:?}", server.events);
     // Refused, its time goes on where it stood.
     let frame = text_frame(r#"{"type":"error","code":"forbidden"}"#);
+    let went_on = Instant::now();
     server
         .pool
         .command(conn, Command::Refuse { frame })
         .unwrap();
-    let went_on = Instant::now();
     assert!(client.text().contains("forbidden"));
     assert_eq!(
         client.close_frame(),
@@ -73,8 +73,8 @@ fn one_that_is_accepted_after_long_has_all_of_its_time() {
     client.send(r#"{"type":"heartbeat","clientName":"a"}"#);
     let conn = server.introduction();
     wait_long(&server);
-    server.accept(conn, "a", &[r#"{"type":"heartbeat_response"}"#]);
     let went_on = Instant::now();
+    server.accept(conn, "a", &[r#"{"type":"heartbeat_response"}"#]);
     assert!(client.text().contains("heartbeat_response"));
     // It answers pings and sends nothing else from here on.
     assert!(client.text().contains("connection_check"));
