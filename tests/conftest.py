@@ -24,6 +24,7 @@ from serving import Serving
 
 if TYPE_CHECKING:
     import dscore
+    from certificates import Authority
 
 ROOM = pytest.StashKey[Room]()
 
@@ -70,6 +71,14 @@ def c_gst_build(c_build: Path) -> Path:
     if not (c_build / "gst" / "libdscore-gst-1.0.so").exists():
         pytest.skip("no headers of GStreamer to build clients/c/gst: make setup-c")
     return c_build
+
+
+@pytest.fixture(scope="session")
+def authority() -> "Authority":
+    """A certificate authority for whatever a test needs (tests/certificates.py)."""
+    from certificates import Authority
+
+    return Authority()
 
 
 @pytest.fixture
