@@ -35,6 +35,7 @@ mod queue;
 mod reactor;
 pub mod settings;
 mod stats;
+mod stream;
 mod sys;
 pub mod table;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The way out of one socket: straight to the kernel while it takes bytes, else through an outbox.
+//! The way out of one stream: straight to the kernel while it takes bytes, else through an outbox.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use rustix::io::Errno;
 
 use crate::context::Context;
 use crate::outbox::Outbox;
-use crate::sys::{Sent, Socket};
+use crate::stream::Stream;
+use crate::sys::Sent;
 
 /// Pieces given to the kernel with one call.
 const MAX_PIECES: usize = 64;
@@ -88,12 +89,12 @@ impl Output {
     /// Sends one frame that others get as well: what does not go at once waits without being copied.
     pub(crate) fn send_shared(
         &mut self,
-        socket: Option<&Socket>,
+        stream: Option<&mut Stream>,
         frame: &Arc<[u8]>,
         marks: Marks,
         cx: &mut Context,
     ) -> Sending {
-        self.send_with(socket, frame, marks, cx, |outbox| {
+        self.send_with(stream, frame, marks, cx, |outbox| {
             outbox.push_shared(frame.clone());
         })
     }
@@ -101,25 +102,25 @@ impl Output {
     /// Sends whole frames, or bytes of HTTP. Without a socket they wait until they are taken.
     pub(crate) fn send(
         &mut self,
-        socket: Option<&Socket>,
+        stream: Option<&mut Stream>,
         bytes: &[u8],
         marks: Marks,
         cx: &mut Context,
     ) -> Sending {
-        self.send_with(socket, bytes, marks, cx, |outbox| outbox.push_slice(bytes))
+        self.send_with(stream, bytes, marks, cx, |outbox| outbox.push_slice(bytes))
     }
 
     fn send_with(
         &mut self,
-        socket: Option<&Socket>,
+        stream: Option<&mut Stream>,
         bytes: &[u8],
         marks: Marks,
         cx: &mut Context,
         push: impl FnOnce(&mut Outbox),
     ) -> Sending {
-        let sent = match (&self.waiting, socket) {
+        let sent = match (&self.waiting, stream) {
             (Some(_), _) | (_, None) => 0,
-            (None, Some(socket)) => match socket.send(bytes) {
+            (None, Some(stream)) => match stream.send(bytes) {
                 Sent::Bytes(sent) => sent,
                 Sent::Broken(error) => return Sending::Broken(error),
             },
@@ -149,13 +150,13 @@ impl Output {
     }
 
     /// Sends what waits, after the socket said that it has room. True when it has caught up and a notice was asked for.
-    pub(crate) fn flush(&mut self, socket: &Socket, cx: &mut Context) -> Result<bool, Errno> {
+    pub(crate) fn flush(&mut self, stream: &mut Stream, cx: &mut Context) -> Result<bool, Errno> {
         let Some(waiting) = &mut self.waiting else {
             return Ok(false);
         };
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let count = waiting.outbox.io_slices(&mut pieces);
-        let sent = match socket.send_pieces(&pieces[..count]) {
+        let sent = match stream.send_pieces(&pieces[..count]) {
             Sent::Bytes(sent) => sent,
             Sent::Broken(error) => return Err(error),
         };

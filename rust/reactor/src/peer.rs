@@ -25,13 +25,13 @@ use crate::http::{Became, HttpPeer};
 use crate::output::Output;
 use crate::places::Standing;
 use crate::probe::{Phase, Probe};
-use crate::sys::{Received, Socket};
+use crate::stream::{Stream, Then};
 
 /// Everything a reactor knows of one socket. Small: ten thousands of them idle.
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// None for a session that polls.
-    pub(crate) socket: Option<Socket>,
+    pub(crate) stream: Option<Stream>,
     pub(crate) stage: Stage,
     output: Output,
     /// Bytes of input held, as last counted.
@@ -70,8 +70,8 @@ pub(crate) enum Stage {
 
 impl Peer {
     /// A socket that was just accepted.
-    pub(crate) fn new(socket: Socket, http: HttpPeer, now_ms: u64) -> Self {
-        Self::with(Some(socket), Stage::Http(Box::new(http)), now_ms)
+    pub(crate) fn new(stream: Stream, http: HttpPeer, now_ms: u64) -> Self {
+        Self::with(Some(stream), Stage::Http(Box::new(http)), now_ms)
     }
 
     /// A session that polls.
@@ -79,9 +79,9 @@ impl Peer {
         Self::with(None, Stage::Conversation(conversation), now_ms)
     }
 
-    fn with(socket: Option<Socket>, stage: Stage, now_ms: u64) -> Self {
+    fn with(stream: Option<Stream>, stage: Stage, now_ms: u64) -> Self {
         Self {
-            socket,
+            stream,
             stage,
             output: Output::default(),
             held_input: 0,
@@ -123,30 +123,36 @@ impl Peer {
 
     /// Reads once into `buffer` and lets the stage act on it.
     pub(crate) fn on_readable(&mut self, conn: ConnId, buffer: &mut [u8], cx: &mut Context) {
-        let Some(socket) = &self.socket else {
+        let Some(stream) = &mut self.stream else {
             return;
         };
-        match socket.receive(buffer) {
-            Received::Bytes(count) => {
-                self.last_seen = cx.now_ms;
-                self.has_unread = count == buffer.len();
-                cx.stats.bytes_received_total += count as u64;
-                if let Some(input) = buffer.get_mut(..count) {
-                    self.on_data(conn, input, cx);
-                }
+        let read = stream.receive(buffer);
+        self.has_unread = read.then == Then::More;
+        if let Some(input) = buffer.get_mut(..read.count)
+            && !input.is_empty()
+        {
+            self.last_seen = cx.now_ms;
+            cx.stats.bytes_received_total += input.len() as u64;
+            self.on_data(conn, input, cx);
+        }
+        match read.then {
+            Then::More | Then::Nothing => {}
+            Then::End => self.on_end(conn, cx),
+            Then::Broken => self.hang_up(),
+        }
+    }
+
+    /// The peer sends no more.
+    fn on_end(&mut self, conn: ConnId, cx: &mut Context) {
+        match &mut self.stage {
+            Stage::Http(http) => {
+                http.on_end(conn, cx);
+                // An end stays readable.
+                self.has_unread = true;
+                self.on_data(conn, &mut [], cx);
             }
-            Received::Nothing => self.has_unread = false,
-            Received::End => match &mut self.stage {
-                Stage::Http(http) => {
-                    http.on_end(conn, cx);
-                    // An end stays readable.
-                    self.has_unread = true;
-                    self.on_data(conn, &mut [], cx);
-                }
-                // RFC 6455 §7.1.1: a WebSocket is over with its TCP connection. Half-open ones are of no use.
-                Stage::Conversation(_) | Stage::Probe(_) => self.finished = true,
-            },
-            Received::Broken(_) => self.hang_up(),
+            // RFC 6455 §7.1.1: a WebSocket is over with its TCP connection. Half-open ones are of no use.
+            Stage::Conversation(_) | Stage::Probe(_) => self.finished = true,
         }
     }
 

@@ -80,9 +80,9 @@ impl Peer {
             }
             Stage::Probe(probe) => (false, probe.is_closed()),
         };
-        if half && let Some(socket) = &self.socket {
+        if half && let Some(stream) = &mut self.stream {
             // Closing now would reset the connection while input is unread, and destroy our last words on their way.
-            socket.finish_sending();
+            stream.finish_sending();
         }
         self.finished = whole;
     }

@@ -9,7 +9,7 @@ use crate::conversation::transport::{Polling, Push, Transport, fit_one_poll};
 use crate::dialect::Dialect;
 use crate::dialect::engine_io::EngineSession;
 use crate::probe::Probe;
-use crate::sys::Socket;
+use crate::stream::Stream;
 
 /// How long a poll with packets to fetch is kept, for what is said together is to go out together; and how long a new
 /// WebSocket is given to listen.
@@ -107,7 +107,7 @@ impl Peer {
     pub(crate) fn take_over(
         &mut self,
         conn: ConnId,
-        socket: Socket,
+        stream: Stream,
         probe: Probe,
         cx: &mut Context,
     ) -> Option<Box<Polling>> {
@@ -116,7 +116,7 @@ impl Peer {
         };
         let mut polling = conversation.transport.become_websocket(probe.connection)?;
         polling.probe = None;
-        self.socket = Some(socket);
+        self.stream = Some(stream);
         self.last_seen = cx.now_ms;
         // What was closed while no poll came is closed here too, with the words that no poll has fetched.
         conversation.repeat_close(cx);

@@ -15,7 +15,7 @@ impl Peer {
         if !cx.out.is_empty() && !self.finished {
             let out = std::mem::take(&mut cx.out);
             let marks = self.marks(cx);
-            let sending = self.output.send(self.socket.as_ref(), &out, marks, cx);
+            let sending = self.output.send(self.stream.as_mut(), &out, marks, cx);
             cx.out = out;
             self.after_sending(sending, cx);
         }
@@ -37,16 +37,16 @@ impl Peer {
         let (frame, marks) = (frame.in_form(form), self.marks(cx));
         let sending = self
             .output
-            .send_shared(self.socket.as_ref(), frame, marks, cx);
+            .send_shared(self.stream.as_mut(), frame, marks, cx);
         self.after_sending(sending, cx);
     }
 
     /// Sends what waits, after the socket said that it has room.
     pub(crate) fn on_writable(&mut self, conn: ConnId, cx: &mut Context) {
-        let Some(socket) = &self.socket else {
+        let Some(stream) = &mut self.stream else {
             return;
         };
-        match self.output.flush(socket, cx) {
+        match self.output.flush(stream, cx) {
             Ok(true) => cx.tell(Event::Drained(conn)),
             Ok(false) => {}
             Err(error) => self.break_off(error),

@@ -12,7 +12,7 @@ use dscore_traffic::event::Ends;
 use super::sleeper::Sleeper;
 use crate::claim::Claim;
 use crate::settings::Settings;
-use crate::sys::Socket;
+use crate::stream::Stream;
 
 /// What lies in a command queue.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) enum Order {
 /// A socket that was just accepted, or that asks for a session of this reactor's.
 #[derive(Debug)]
 pub(crate) struct AcceptedSocket {
-    pub(crate) socket: Socket,
+    pub(crate) stream: Stream,
     pub(crate) ends: Ends,
     /// It came when all places were taken: see [`crate::places`].
     pub(crate) is_extra: bool,

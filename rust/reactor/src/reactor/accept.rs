@@ -10,6 +10,7 @@ use crate::acceptor::{Acceptor, turn_away};
 use crate::http::HttpPeer;
 use crate::peer::Peer;
 use crate::queue::{AcceptedSocket, Order};
+use crate::stream::Stream;
 use crate::sys::{Descriptors, Interest, Socket};
 
 /// Turns by which descriptors that were claimed from another reactor have surely come back.
@@ -112,7 +113,7 @@ impl Reactor {
         self.cx.stats.accepted_total += 1;
         let handles = &self.shared.handles;
         let accepted = AcceptedSocket {
-            socket,
+            stream: Stream::plain(socket),
             ends: Ends { peer, local },
             is_extra: is_short || self.cx.places.are_taken(self.cx.settings.max_connections),
             input: Vec::new(),
@@ -135,7 +136,7 @@ impl Reactor {
     /// Takes an accepted socket in; its place was counted when it was assigned.
     pub(super) fn adopt(&mut self, mut accepted: AcceptedSocket) {
         let http = HttpPeer::new(accepted.ends, accepted.is_extra, &mut self.cx);
-        let mut peer = Peer::new(accepted.socket, http, self.cx.now_ms);
+        let mut peer = Peer::new(accepted.stream, http, self.cx.now_ms);
         peer.is_extra = accepted.is_extra;
         if accepted.is_extra {
             self.own.extra.add_one();

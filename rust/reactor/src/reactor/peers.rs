@@ -13,7 +13,8 @@ use super::{Reactor, TICK_MS};
 use crate::context::Context;
 use crate::peer::{Peer, Stage, Watch, WatchedBy};
 use crate::places::Standing;
-use crate::sys::{Poller, Socket};
+use crate::stream::Stream;
+use crate::sys::Poller;
 use crate::table::Table;
 
 /// All peers of one reactor, to be looked at.
@@ -123,7 +124,7 @@ impl Reactor {
         let Some(mut peer) = self.take(conn) else {
             return;
         };
-        match peer.socket {
+        match peer.stream {
             Some(_) => self.own.drop_load(),
             None => self.own.drop_polling(),
         }
@@ -147,18 +148,18 @@ impl Reactor {
         }
     }
 
-    /// Takes a peer out for its socket, which no poller watches then.
-    pub(super) fn take_socket(&mut self, conn: ConnId) -> Option<(Socket, Stage)> {
+    /// Takes a peer out for its stream, whose socket no poller watches then.
+    pub(super) fn take_stream(&mut self, conn: ConnId) -> Option<(Stream, Stage)> {
         let mut peer = self.take(conn)?;
         self.own.drop_load();
         peer.uncount_input(&mut self.cx);
-        let socket = peer.socket?;
+        let stream = peer.stream?;
         match peer.watch.map(|watch| watch.by) {
-            Some(WatchedBy::Peers) => self.peer_poller.delete(&socket).ok()?,
-            Some(WatchedBy::Control) => self.control_poller.delete(&socket).ok()?,
+            Some(WatchedBy::Peers) => self.peer_poller.delete(&stream).ok()?,
+            Some(WatchedBy::Control) => self.control_poller.delete(&stream).ok()?,
             None => {}
         }
-        Some((socket, peer.stage))
+        Some((stream, peer.stage))
     }
 
     fn take(&mut self, conn: ConnId) -> Option<Peer> {
@@ -184,7 +185,7 @@ fn watch(
     plan: Watch,
     (peer_poller, control_poller): (&Poller, &Poller),
 ) -> Result<(), Errno> {
-    let Some(socket) = &peer.socket else {
+    let Some(stream) = &peer.stream else {
         return Ok(());
     };
     let token = conn.to_u64();
@@ -193,12 +194,12 @@ fn watch(
         WatchedBy::Control => control_poller,
     };
     match peer.watch {
-        Some(now) if now.by == plan.by => poller(now.by).modify(socket, token, plan.interest)?,
+        Some(now) if now.by == plan.by => poller(now.by).modify(stream, token, plan.interest)?,
         Some(now) => {
-            poller(now.by).delete(socket)?;
-            poller(plan.by).add(socket, token, plan.interest)?;
+            poller(now.by).delete(stream)?;
+            poller(plan.by).add(stream, token, plan.interest)?;
         }
-        None => poller(plan.by).add(socket, token, plan.interest)?,
+        None => poller(plan.by).add(stream, token, plan.interest)?,
     }
     peer.watch = Some(plan);
     Ok(())

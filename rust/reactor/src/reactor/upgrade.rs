@@ -63,12 +63,12 @@ impl Reactor {
             self.refuse_probe(probe);
             return;
         }
-        let Some((socket, Stage::Probe(probe))) = self.take_socket(probe) else {
+        let Some((stream, Stage::Probe(probe))) = self.take_stream(probe) else {
             return;
         };
         self.own.add_load();
         let polling = self.with_peer(session, |peer, cx| {
-            peer.take_over(session, socket, *probe, cx)
+            peer.take_over(session, stream, *probe, cx)
         });
         self.own.drop_polling();
         if let Some(polling) = polling.flatten() {
@@ -98,13 +98,13 @@ impl Reactor {
 
     /// Gives a socket to the reactor that has the session it asks for, with all that was read of its request.
     pub(super) fn transfer(&mut self, conn: ConnId, reactor: u8) {
-        let Some((socket, Stage::Http(mut http))) = self.take_socket(conn) else {
+        let Some((stream, Stage::Http(mut http))) = self.take_stream(conn) else {
             return;
         };
         self.cx.stats.http_connections -= 1;
         let (ends, is_extra) = http.origin();
         let accepted = AcceptedSocket {
-            socket,
+            stream,
             ends,
             is_extra,
             input: http.take_input(),

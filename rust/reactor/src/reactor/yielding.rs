@@ -63,7 +63,7 @@ impl Reactor {
         let Some(peer) = self.peers.get(conn) else {
             return;
         };
-        if matches!(peer.stage, Stage::Conversation(_)) && peer.socket.is_none() {
+        if matches!(peer.stage, Stage::Conversation(_)) && peer.stream.is_none() {
             let reason = "Server connection limit reached";
             self.end_session(
                 conn,

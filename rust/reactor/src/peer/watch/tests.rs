@@ -10,6 +10,7 @@ use dscore_traffic::event::Ends;
 
 use super::*;
 use crate::http::HttpPeer;
+use crate::stream::Stream;
 use crate::sys::Socket;
 use crate::testing::{Bench, CONN};
 
@@ -40,7 +41,11 @@ impl Watched {
             local: address,
         };
         let http = HttpPeer::new(ends, false, &mut bench.cx);
-        let peer = Peer::new(Socket::new(near.into()), http, bench.cx.now_ms);
+        let peer = Peer::new(
+            Stream::plain(Socket::new(near.into())),
+            http,
+            bench.cx.now_ms,
+        );
         let mut watched = Self {
             bench,
             peer,
