@@ -1,6 +1,5 @@
 """The health document (PROTOCOL.md §8) and the probes."""
 
-
 import pytest
 
 from dscore.http.health import SAMPLE_SECONDS, SystemSampler, health_document
