@@ -11,6 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from dscore.http.api import _drain_ended
+from dscore.policy.liveness import new_fleet
 from dscore.server.draining import Draining
 from dscore.server.readings import Readings
 
@@ -76,7 +77,12 @@ async def test_of_a_reading() -> None:
 
 
 async def test_of_a_drain() -> None:
+    fleet = new_fleet()
+    fleet.open(1, "10.0.0.1")
+    fleet.introduce(1, "a", "app_ready", 0)
+    fleet.begin_drain(0, asked=True)
     context: Any = SimpleNamespace(
+        fleet=fleet,
         pool=SimpleNamespace(now_ms=lambda: 0),
         times=SimpleNamespace(now=lambda: 0.0),
         clock=SimpleNamespace(read=lambda: 0.0),
@@ -84,11 +90,11 @@ async def test_of_a_drain() -> None:
     )
     watchers: Any = SimpleNamespace(progress=lambda status: None)
     draining = Draining(context, watchers, "terminate", 60.0)
-    draining.drain.count_in({1: "a"})
     task = asyncio.create_task(draining._wait_for_outcomes())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    draining.closed(1)
+    fleet.close(1)
+    draining.look()
     await asyncio.sleep(0)
     task.cancel()
     assert await is_cancelled(task)

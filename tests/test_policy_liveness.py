@@ -139,7 +139,7 @@ def test_every_cell_of_the_table(fleet: Fleet, state: State, what: Input) -> Non
 def test_a_whole_fleet_is_asked_as_one_agent_is(fleet: Fleet, state: State) -> None:
     alone, *others = (put_into(fleet, state, name) for name in "abc")
     fleet.feed(alone, "asked", 60 * S)
-    fleet.all_asked(others)
+    fleet.begin_drain(60 * S, asked=True, spared=[])
     for agent in others:
         assert (agent.state, agent.reason_code) == (alone.state, alone.reason_code)
         assert agent.has_grace == alone.has_grace

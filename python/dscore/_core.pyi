@@ -11,7 +11,7 @@ otherwise.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Generic, Literal, TypeAlias, TypeVar, final
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, final
 
 from dscore.labels import Labels
 from dscore.messages import Dialect, ReasonCode, Status
@@ -1032,8 +1032,32 @@ class Fleet:
     def missed(self, agent: AgentRow, misses: int, now: int) -> bool:
         """The input "overdue" with enough misses in a row, else "missed"."""
 
-    def all_asked(self, agents: Sequence[AgentRow]) -> None:
-        """The input "asked" of many at once: no status changes by it, and no grace period."""
+    def begin_drain(self, now: int, *, asked: bool, spared: list[int] = []) -> None:
+        """A drain begins: one outcome is counted for each agent that is connected now, and for an
+        agent whose connection ends without one, that it vanished.
+
+        Args:
+            asked: each was sent terminate_app, the input "asked"; else no agent is named in the
+                report for want of an answer.
+            spared: connections of agents that are not waited for.
+        """
+
+    def notified(self, conns: list[int]) -> None:
+        """The agents of these have the outcome "notified", unless they have one."""
+
+    def give_up_drain(self) -> None:
+        """An agent without an outcome has timed out."""
+
+    def drain_pending(self) -> int:
+        """Agents without an outcome."""
+
+    def drain_counts(self) -> dict[str, int]:
+        """How many agents were there at its start, how many have each outcome, and of how many
+        acked a stream did not reach its end: total, acked, …, incomplete."""
+
+    def drain_report(self) -> dict[str, Any]:
+        """The counts, besides latency_ms: p50, p99 and max of the acks, and not_acked: ids of
+        those that were asked and did not say OK."""
 
     def cut_short(self, agent: AgentRow, now: int) -> bool:
         """Ends its grace period before its time, if it has one; whether its status has changed."""

@@ -1,7 +1,8 @@
 """A drain: whom, in which order, how long, and what to make of it (PROTOCOL.md §6). `now` is passed
 in.
 
-Telling, deadlines and acks are the core's; here is what the answers add up to.
+Telling, deadlines and acks are the core's, and the fleet keeps the account of the answers; here is
+what follows upon what, and the report.
 
 The table, a cell is the next state. Empty cells cannot happen: they raise.
 
@@ -17,11 +18,12 @@ told: every agent has its terminate_app (or server_shutdown) on the way; settled
     WebSocket is left; cut: the closing handshakes took longer than they may.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from dscore.messages import Intent
-from dscore.states import OutcomeName
+
+if TYPE_CHECKING:
+    from dscore._core import Fleet
 
 DrainState: TypeAlias = Literal["telling", "waiting", "closing", "done"]
 Input: TypeAlias = Literal["told", "settled", "overdue", "emptied", "cut"]
@@ -86,57 +88,29 @@ class DrainStatus(NamedTuple):
 
 
 class Drain:
-    """The account of one drain: one outcome for each agent that was connected at its start."""
+    """One drain: its state, and what its account says.
 
-    def __init__(self, intent: Intent, now: int, started_at: float) -> None:
+    The account itself is the fleet's, which counts one outcome for each agent that was connected
+    when `Fleet.begin_drain` was called.
+    """
+
+    def __init__(self, intent: Intent, now: int, started_at: float, fleet: "Fleet") -> None:
+        """
+        Args:
+            now: the pool's clock.
+            started_at: Unix seconds.
+        """
         self.intent: Intent = intent
         self.state: DrainState = "telling"
-        self.total = 0
         self.report: DrainReport | None = None
-        self.pending: dict[int, str] = {}
-        """Connection -> agent id, of those without an outcome."""
+        self._fleet = fleet
         self._started = now
         self._started_at = started_at
-        self._counts: dict[OutcomeName, int] = dict.fromkeys(get_args(OutcomeName), 0)
-        self._incomplete = 0
-        self._latencies: list[float] = []
-        self._not_acked: list[str] = []
 
-    def count_in(self, agents: Mapping[int, str]) -> None:
-        """Those who are connected at the start: connection -> agent id."""
-        self.pending.update(agents)
-        self.total = len(self.pending)
-
-    def settle(
-        self,
-        conn: int,
-        outcome: OutcomeName,
-        latency_ms: float = 0.0,
-        words: str | None = None,
-    ) -> bool:
-        """Counts an outcome.
-
-        Args:
-            conn: Whose it is.
-            outcome: How terminate_app ended.
-            latency_ms: Of an ack.
-            words: Of an ack whose stream did not reach its end.
-
-        Returns:
-            Whether it was waited for: False for a connection that was not there at the start, or
-            has an outcome.
-        """
-        agent_id = self.pending.pop(conn, None)
-        if agent_id is None:
-            return False
-        self._counts[outcome] += 1
-        if words is not None:
-            self._incomplete += 1
-        if outcome == "acked":
-            self._latencies.append(latency_ms)
-        elif self.intent == "terminate":
-            self._not_acked.append(agent_id)
-        return True
+    @property
+    def pending(self) -> int:
+        """Agents without an outcome."""
+        return self._fleet.drain_pending()
 
     def advance(self, what: Input) -> None:
         following = TABLE.get((self.state, what))
@@ -147,24 +121,13 @@ class Drain:
     def give_up(self) -> None:
         """The core has not reported in time: an agent without an outcome timed out."""
         self.advance("overdue")
-        for conn in list(self.pending):
-            self.settle(conn, "timed_out")
+        self._fleet.give_up_drain()
 
     def finish(self, now: int) -> DrainReport:
         """The report. Every agent has its outcome."""
-        latencies = sorted(self._latencies)
+        duration_ms = float(now - self._started)
         self.report = DrainReport(
-            self.intent,
-            self.total,
-            **self._counts,
-            incomplete=self._incomplete,
-            latency_ms={
-                "p50": _percentile(latencies, 50),
-                "p99": _percentile(latencies, 99),
-                "max": _percentile(latencies, 100),
-            },
-            not_acked=self._not_acked,
-            duration_ms=float(now - self._started),
+            self.intent, **self._fleet.drain_report(), duration_ms=duration_ms
         )
         return self.report
 
@@ -172,10 +135,8 @@ class Drain:
         return DrainStatus(
             self.intent,
             self.state,
-            self.total,
-            **self._counts,
-            incomplete=self._incomplete,
-            pending=len(self.pending),
+            **self._fleet.drain_counts(),
+            pending=self.pending,
             started_at=self._started_at,
             report=self.report,
         )
@@ -185,11 +146,3 @@ def reconnect_window_ms(setting: float | None, agents: int) -> int:
     """Over how long a fleet of this size is asked to come back: 1 s per 1,000 agents, at least 5 s,
     unless set."""
     return round(max(5.0, agents / 1000) * 1000) if setting is None else round(setting * 1000)
-
-
-def _percentile(ordered: list[float], percent: int) -> float | None:
-    """Nearest rank: the least value that at least `percent` of all do not exceed."""
-    if not ordered:
-        return None
-    rank = -(-len(ordered) * percent // 100)
-    return round(ordered[rank - 1], 3)

@@ -7,7 +7,6 @@ from dscore.messages import Intent, ServerShutdown, timestamp
 from dscore.policy.drain import Drain, DrainReport, reconnect_window_ms
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
-from dscore.states import OutcomeName
 from dscore.translations import text
 
 SLICE = 500
@@ -39,7 +38,7 @@ class Draining:
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when every agent has its outcome."""
         self._began = context.pool.now_ms()
-        self.drain = Drain(intent, self._began, context.times.now())
+        self.drain = Drain(intent, self._began, context.times.now(), context.fleet)
 
     def begin(self) -> None:
         """Shuts the gate and sends terminate_app: before anything that takes time or a turn of the
@@ -56,25 +55,15 @@ class Draining:
             )
         context.fleet.stop_clock(now)
         # Whom maintenance is sending away just now is told nothing, and is not missed.
-        agents = [r for r in context.fleet.connected() if r.conn not in context.sent_away]
-        if intent == "terminate":
-            context.fleet.all_asked(agents)
-        self.drain.count_in({record.conn: record.agent_id for record in agents})
+        spared = list(context.sent_away)
+        context.fleet.begin_drain(now, asked=intent == "terminate", spared=spared)
         context.recorder.server("drain", now, intent=intent)
-        _log.info("drain_started", intent=intent, total=self.drain.total)
+        _log.info("drain_started", intent=intent, total=self.drain.pending)
 
-    def outcome(
-        self, conn: int, outcome: OutcomeName, latency_ms: float, words: str | None
-    ) -> None:
-        """How terminate_app ended for one agent: `Drain.settle` has the arguments."""
-        drain = self.drain
-        if drain.settle(conn, outcome, latency_ms, words) and not drain.pending:
-            self._end_wait()
-
-    def closed(self, conn: int) -> None:
-        """A connection has ended. An agent without an outcome had left before it could be told."""
-        if conn in self.drain.pending:
-            self.outcome(conn, "vanished", 0.0, None)
+    def look(self) -> None:
+        """Something has ended: perhaps the last agent has its outcome."""
+        if not self._settled.done() and not self.drain.pending:
+            self._settled.set_result(None)
 
     async def run(self) -> DrainReport:
         """All the rest; the report says what came of it."""
@@ -111,17 +100,18 @@ class Draining:
         conns = fleet.listeners() if drain.intent == "terminate" else fleet.conns()
         window = reconnect_window_ms(context.config.shutdown.reconnect_window, len(conns))
         message = text(context.config.log.language, "server_shutdown")
-        for index, conn in enumerate(conns):
-            if index % SLICE == 0:
-                await asyncio.sleep(0)
-                moment = timestamp(context.times.now())
-            if not fleet.is_open(conn):
-                continue
-            slot = window * index // len(conns)
-            told = ServerShutdown(message, moment, MIN_RECONNECT_AFTER_MS + slot)
-            context.pool.send(conn, told.dump())
+        for first in range(0, len(conns), SLICE):
+            await asyncio.sleep(0)
+            moment = timestamp(context.times.now())
+            told = []
+            for index, conn in enumerate(conns[first : first + SLICE], first):
+                if fleet.is_open(conn):
+                    slot = window * index // len(conns)
+                    shutdown = ServerShutdown(message, moment, MIN_RECONNECT_AFTER_MS + slot)
+                    context.pool.send(conn, shutdown.dump())
+                    told.append(conn)
             if drain.intent == "restart":
-                drain.settle(conn, "notified")
+                fleet.notified(told)
 
     async def _wait_for_outcomes(self) -> None:
         """Until every agent has its outcome. The core sees to the deadlines; this is in case it
@@ -132,17 +122,14 @@ class Draining:
         give_up_at = clock.read() + patience
         reported = -1
         while drain.pending and clock.read() < give_up_at:
-            if len(drain.pending) != reported:
-                reported = len(drain.pending)
+            pending = drain.pending
+            if pending != reported:
+                reported = pending
                 self._watchers.progress(drain.status())
             # Not `wait_for`: before Python 3.12 it loses a cancellation that comes with the event.
             await asyncio.wait({self._settled}, timeout=PROGRESS_INTERVAL)
         if drain.pending:
             await clock.look()
-
-    def _end_wait(self) -> None:
-        if not self._settled.done():
-            self._settled.set_result(None)
 
     async def _close_rest(self) -> bool:
         """Closes the connections that are left, and waits for the closing handshakes."""

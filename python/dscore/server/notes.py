@@ -38,7 +38,7 @@ class Notes:
         self._terminations = terminations
         self._requests = requests
         self.draining: Draining | None = None
-        """The drain, which hears of outcomes and ends; None before one has begun."""
+        """The drain, which waits for its account to be settled; None before one has begun."""
         self._parts: tuple[Part, ...] = (
             self._record,
             self._end_sessions,
@@ -46,6 +46,7 @@ class Notes:
             self._tell,
             self._settle_all,
             self._close,
+            self._look_at_drain,
         )
 
     def write_down(self, now: int) -> None:
@@ -147,8 +148,6 @@ class Notes:
             termination = Termination(outcome, request_id, latency_ms, complete, words)
             self._terminations.outcome(conn, termination)
             self._spare(conn, now)
-        elif self.draining is not None:
-            self.draining.outcome(conn, outcome, latency_ms, message if incomplete else None)
 
     def _spare(self, conn: int, now: int) -> None:
         """A request is over. Unless another one waits, the agent is one like all others again."""
@@ -160,16 +159,18 @@ class Notes:
         if self._context.gate != "draining":
             fleet.feed(agent, "spared", now)
 
+    def _look_at_drain(self, notes: "_core.Notes", now: int) -> None:
+        if self.draining is not None:
+            self.draining.look()
+
     def _close(self, notes: "_core.Notes", now: int) -> None:
         if not notes.closed:
             return
         for conn in notes.watchers:
             self._watchers.end(conn)
-        terminations, requests, draining = self._terminations, self._requests, self.draining
+        terminations, requests = self._terminations, self._requests
         for conn, _ in notes.closed:
             terminations.closed(conn)
             requests.closed(conn)
-            if draining is not None:
-                draining.closed(conn)
         if self._context.fleet.is_empty():
             self._context.emptied.set()

@@ -44,6 +44,8 @@ pub struct Connection {
     pub ip: Arc<str>,
     /// What it speaks.
     pub dialect: Dialect,
+    /// Whether a drain waits for the outcome of its agent.
+    pub(crate) is_awaited: bool,
     /// What it has shown, as long as it may still introduce itself.
     pub shown: Option<Box<Unauthenticated>>,
 }
@@ -81,6 +83,7 @@ impl Connections {
             watches: false,
             ip,
             dialect,
+            is_awaited: false,
             shown: Some(Box::new(Unauthenticated {
                 token: bearer.map(Into::into),
                 is_token_wrong: false,
@@ -136,6 +139,29 @@ impl Connections {
         if let Some(connection) = self.by_number.get_mut(&conn) {
             self.watching -= usize::from(std::mem::take(&mut connection.watches));
         }
+    }
+
+    /// A drain waits for its outcome. Returns whether it is there.
+    pub(crate) fn await_outcome(&mut self, conn: ConnId) -> bool {
+        let connection = self.by_number.get_mut(&conn);
+        connection.is_some_and(|connection| {
+            connection.is_awaited = true;
+            true
+        })
+    }
+
+    /// It is not waited for any more. `None`: it was not.
+    pub(crate) fn take_awaited(&mut self, conn: ConnId) -> Option<Who> {
+        let connection = self.by_number.get_mut(&conn)?;
+        std::mem::take(&mut connection.is_awaited).then_some(connection.who)
+    }
+
+    /// Those that are waited for, in the order of their numbers.
+    pub(crate) fn awaited(&self) -> Vec<ConnId> {
+        let awaited = self.iter().filter(|(_, connection)| connection.is_awaited);
+        let mut awaited: Vec<ConnId> = awaited.map(|(conn, _)| conn).collect();
+        awaited.sort_unstable();
+        awaited
     }
 
     /// It has ended.

@@ -3,6 +3,7 @@
 //! The table is changed at once; what is to be written down, passed on and told is gathered in [`Notes`], which the owner
 //! takes in batches. Where a hook wants to see an agent in the middle of its end, [`Fleet::resume`] does the rest.
 
+use dscore_traffic::event::OutcomeKind;
 use serde::Serialize;
 
 use crate::agent::AgentKey;
@@ -62,11 +63,11 @@ impl Fleet {
         let agent_id = named.map(|agent| agent.id.clone());
         // The caller of a single request decides what comes next.
         let mut stops = !outcome.drain;
-        match (&*outcome.outcome, owner) {
-            ("acked", Some(key)) => {
+        match (outcome.kind, owner) {
+            (OutcomeKind::Acked, Some(key)) => {
                 let words = outcome.incomplete.then(|| cut(&outcome.message));
                 let terminated = Terminated {
-                    latency_ms: outcome.latency_ms,
+                    latency_ms: outcome.latency_ms(),
                     drain: outcome.drain,
                     incomplete: words,
                 };
@@ -74,15 +75,18 @@ impl Fleet {
                 stops |= self.end(key, Input::Terminated, (1000, "Client terminated"), now);
             }
             // The others have a better witness: how their connection ended.
-            ("failed" | "timed_out", Some(key)) => {
+            (OutcomeKind::Failed | OutcomeKind::TimedOut, Some(key)) => {
                 let unterminated = Unterminated {
-                    outcome: &outcome.outcome,
+                    outcome: outcome.kind.name(),
                     message: cut(&outcome.message),
                     drain: outcome.drain,
                 };
                 self.write(key, "unterminated", &unterminated);
             }
             _ => {}
+        }
+        if outcome.drain {
+            self.settle(conn, outcome.settlement());
         }
         self.notes.settled.push(Settled { outcome, agent_id });
         stops

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use dscore_traffic::ConnId;
+use dscore_traffic::event::OutcomeKind;
 
+use crate::account::{DrainAccount, Settlement};
 use crate::agent::{AgentKey, GraceOf};
 use crate::agents::{Agents, Restored};
 use crate::connections::{Connections, Who};
@@ -66,6 +68,7 @@ pub struct Fleet {
     pub(crate) disconnects: Disconnects,
     pub(crate) notes: Notes,
     pub(crate) rest: Option<Rest>,
+    pub(crate) drain: Option<DrainAccount>,
 }
 
 impl Fleet {
@@ -83,6 +86,7 @@ impl Fleet {
             disconnects: Disconnects::new(),
             notes: Notes::default(),
             rest: None,
+            drain: None,
         }
     }
 
@@ -182,6 +186,10 @@ impl Fleet {
         let Some(connection) = self.connections.close(conn) else {
             return false;
         };
+        if connection.is_awaited {
+            // It had left before it could be told.
+            self.settle_for(connection.who, Settlement::of(OutcomeKind::Vanished));
+        }
         if let Who::Agent(key) = connection.who {
             self.agents.release(key);
         }
@@ -208,19 +216,6 @@ impl Fleet {
             Input::Missed
         };
         self.feed(key, input, now)
-    }
-
-    /// Every agent of these was sent terminate_app: no status changes by it, and no grace period.
-    pub fn all_asked(&mut self, keys: &[AgentKey]) {
-        for &key in keys {
-            let Some(agent) = self.agents.get_mut(key) else {
-                continue;
-            };
-            match self.tables.step(agent.state, Input::Asked) {
-                Ok(step) => agent.state = step.state,
-                Err(_) => self.missing_cells += 1,
-            }
-        }
     }
 
     /// Ends the grace period of an agent that has gone before its time, if it has one.

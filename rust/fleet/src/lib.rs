@@ -10,10 +10,12 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod agent;
 mod agents;
 mod connections;
 mod disconnects;
+mod drain;
 mod ends;
 mod fleet;
 mod grace;
@@ -23,6 +25,7 @@ mod page;
 mod tables;
 mod words;
 
+pub use account::{DrainAccount, DrainCounts, Latencies};
 pub use agent::{Agent, AgentKey};
 pub use agents::{Agents, Restored};
 pub use connections::{Connection, Connections, Counts, Unauthenticated, Who};

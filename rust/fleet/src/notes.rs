@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use dscore_traffic::ConnId;
+use dscore_traffic::event::OutcomeKind;
 
+use crate::account::Settlement;
 use crate::agent::AgentKey;
 use crate::page::Times;
 
@@ -29,16 +31,31 @@ pub struct Outcome {
     pub conn: ConnId,
     /// As it is called outside.
     pub request: String,
-    /// acked, failed, timed_out, vanished or notified.
-    pub outcome: String,
+    /// How it ended.
+    pub kind: OutcomeKind,
     /// Until then.
-    pub latency_ms: f64,
+    pub latency_us: u64,
     /// The agent's last word.
     pub message: String,
     /// Answered `OK`, but a stream did not reach its end.
     pub incomplete: bool,
     /// Whether a drain has asked, else a single request.
     pub drain: bool,
+}
+
+impl Outcome {
+    /// Until then, ms.
+    pub fn latency_ms(&self) -> f64 {
+        self.latency_us as f64 / 1_000.0
+    }
+
+    pub(crate) fn settlement(&self) -> Settlement {
+        Settlement {
+            kind: self.kind,
+            latency_us: self.latency_us,
+            is_incomplete: self.incomplete,
+        }
+    }
 }
 
 /// How a connection ended, in words.

@@ -3,7 +3,7 @@
 use dscore_proto::agent::Kind;
 use dscore_traffic::ConnId;
 use dscore_traffic::close::{CloseInfo, Initiator};
-use dscore_traffic::event::{self, Event, EventParts, OutcomeKind, TransportKind};
+use dscore_traffic::event::{self, Event, EventParts, TransportKind};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
@@ -195,17 +195,10 @@ fn convert_closed(py: Python<'_>, conn: ConnId, closed: event::Closed) -> Closed
 }
 
 fn convert_outcome(py: Python<'_>, outcome: event::Outcome) -> Outcome {
-    let name = match outcome.kind {
-        OutcomeKind::Acked => pyo3::intern!(py, "acked"),
-        OutcomeKind::Failed => pyo3::intern!(py, "failed"),
-        OutcomeKind::TimedOut => pyo3::intern!(py, "timed_out"),
-        OutcomeKind::Vanished => pyo3::intern!(py, "vanished"),
-        OutcomeKind::Notified => pyo3::intern!(py, "notified"),
-    };
     Outcome {
         conn: outcome.conn.to_u64(),
         request_id: outcome.request.to_string(),
-        outcome: name.clone().unbind(),
+        outcome: PyString::intern(py, outcome.kind.name()).unbind(),
         incomplete: outcome.incomplete,
         latency_ms: outcome.latency_us as f64 / 1_000.0,
         message: outcome.message,

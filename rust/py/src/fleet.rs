@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 
 use crate::row::{AgentRow, Shared, Table};
 use crate::step;
+use crate::words::word;
 
 #[pyclass(frozen, module = "dscore._core")]
 pub(crate) struct Fleet {
@@ -339,10 +340,6 @@ impl Fleet {
         conns.sort_unstable();
         conns
     }
-}
-
-pub(crate) fn word<T>(from_name: fn(&str) -> Option<T>, name: &str, what: &str) -> PyResult<T> {
-    from_name(name).ok_or_else(|| PyValueError::new_err(format!("{what}: {name:?} is none")))
 }
 
 pub(crate) fn impossible(agent_id: &str, missing: MissingCell) -> PyErr {

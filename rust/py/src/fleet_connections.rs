@@ -5,7 +5,8 @@ use dscore_traffic::ConnId;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::fleet::{Fleet, word};
+use crate::fleet::Fleet;
+use crate::words::word;
 
 /// What a connection has shown before it is introduced.
 #[pyclass(frozen, get_all, module = "dscore._core")]

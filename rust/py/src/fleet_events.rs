@@ -1,12 +1,13 @@
 //! `Fleet`: batches of events, liveness, grace periods.
 
-use dscore_fleet::{AgentKey, Input, Wants};
+use dscore_fleet::{Input, Wants};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use crate::fleet::{Fleet, impossible, word};
+use crate::fleet::{Fleet, impossible};
 use crate::row::AgentRow;
 use crate::step;
+use crate::words::word;
 
 #[pymethods]
 impl Fleet {
@@ -74,11 +75,6 @@ impl Fleet {
     fn missed(&self, agent: &AgentRow, misses: u32, now: i64) -> PyResult<bool> {
         let fed = self.lock().missed(agent.key, misses, now);
         fed.map_err(|missing| impossible(&agent.id, missing))
-    }
-
-    fn all_asked(&self, agents: Vec<PyRef<'_, AgentRow>>) {
-        let keys: Vec<AgentKey> = agents.iter().map(|agent| agent.key).collect();
-        self.lock().all_asked(&keys);
     }
 
     fn cut_short(&self, agent: &AgentRow, now: i64) -> PyResult<bool> {

@@ -11,6 +11,7 @@ mod errors;
 mod events;
 mod fleet;
 mod fleet_connections;
+mod fleet_drain;
 mod fleet_events;
 mod origins;
 mod outgoing;
@@ -19,6 +20,7 @@ mod row;
 mod stats;
 mod step;
 mod wheel;
+mod words;
 
 use pyo3::prelude::*;
 

@@ -2,11 +2,13 @@
 
 use dscore_fleet::{Dialect, Entry, Lost, Settled, Times};
 use dscore_traffic::ConnId;
+use dscore_traffic::event::OutcomeKind;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::classes::{Closed, Opened, Outcome};
 use crate::row::{AgentRow, Table};
+use crate::words::word;
 
 /// What is to be done about a batch. Documented in `_core.pyi`.
 #[pyclass(frozen, get_all, module = "dscore._core")]
@@ -133,8 +135,8 @@ fn settled_row(settled: &Settled) -> (u64, Option<&str>, &str, &str, f64, &str, 
         outcome.conn.to_u64(),
         settled.agent_id.as_deref(),
         &outcome.request,
-        &outcome.outcome,
-        outcome.latency_ms,
+        outcome.kind.name(),
+        outcome.latency_ms(),
         &outcome.message,
         outcome.incomplete,
         outcome.drain,
@@ -145,8 +147,12 @@ fn outcome(event: &Outcome, py: Python<'_>) -> PyResult<dscore_fleet::Outcome> {
     Ok(dscore_fleet::Outcome {
         conn: ConnId::from_u64(event.conn),
         request: event.request_id.clone(),
-        outcome: event.outcome.bind(py).to_str()?.to_owned(),
-        latency_ms: event.latency_ms,
+        kind: word(
+            OutcomeKind::from_name,
+            event.outcome.bind(py).to_str()?,
+            "outcome",
+        )?,
+        latency_us: (event.latency_ms * 1_000.0).round() as u64,
         message: event.message.clone(),
         incomplete: event.incomplete,
         drain: event.drain,

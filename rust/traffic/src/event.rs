@@ -34,6 +34,33 @@ pub enum OutcomeKind {
     Notified,
 }
 
+impl OutcomeKind {
+    /// Every one of them.
+    pub const ALL: [Self; 5] = [
+        Self::Acked,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Vanished,
+        Self::Notified,
+    ];
+
+    /// The one of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Its name outside.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acked => "acked",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Vanished => "vanished",
+            Self::Notified => "notified",
+        }
+    }
+}
+
 /// What carries the messages of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportKind {
