@@ -109,7 +109,7 @@ async def _dscore(programs: Programs, agents: int, sends: int, pause: float) -> 
             gc.collect()
             gc.freeze()  # as `serve` does with what it has once it serves
             with _receiver(await _introduced(host, port)) as receiver:
-                agent = server.agent("measured")
+                agent = server.fleet.agent("measured")
                 assert agent is not None
                 return await _send(agent, receiver, sends, pause)
         finally:

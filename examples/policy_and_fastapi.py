@@ -45,7 +45,7 @@ def build_pages(cameras: Cameras) -> FastAPI:
     @pages.post("/agents/{agent_id}/snapshot")
     async def snapshot(agent_id: str) -> dict[str, bool]:
         server: dscore.Server = pages.state.server
-        agent = server.agent(agent_id)
+        agent = server.fleet.agent(agent_id)
         if agent is None:
             raise HTTPException(404, "no such camera")
         return {"delivered": agent.send({"type": "take_snapshot"})}

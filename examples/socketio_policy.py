@@ -73,7 +73,7 @@ async def main() -> int:
         await asyncio.wait({drained, asked}, return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
         # The clients hear why, and that they should come back.
-        server.broadcast({"type": "news", "text": "back in a minute"}, to="all")
+        server.fleet.broadcast({"type": "news", "text": "back in a minute"}, to="all")
         await server.drain(intent="restart")
         return await drained
 

@@ -1,4 +1,4 @@
-"""A fleet for the pages: what `dscore.http.ports.Fleet` asks for, set by hand."""
+"""A server and its fleet for the pages: what `dscore.http.ports` asks of both, set by hand."""
 
 import asyncio
 from collections import Counter
@@ -93,6 +93,7 @@ class FakeLag:
 
 class FakeFleet:
     def __init__(self, *ids: str) -> None:
+        self.fleet = self
         self.by_id = {each: FakeAgent(each) for each in ids}
         self.uptime = 12.5
         self.address = ("127.0.0.1", 8765)

@@ -34,7 +34,7 @@ async def test_a_timeout_is_a_number_of_seconds(server: dscore.Server, timeout: 
 @pytest.mark.parametrize("to", ["agent", "everyone", "", None, True])
 async def test_a_broadcast_to_a_wrong_word_goes_nowhere(server: dscore.Server, to: Any) -> None:
     with pytest.raises(ValueError, match=r"to: .* is none of agents, watchers, all"):
-        server.broadcast({"type": "news"}, to=to)
+        server.fleet.broadcast({"type": "news"}, to=to)
 
 
 @pytest.mark.parametrize("enabled", ["off", 1, 0, None])
@@ -51,7 +51,7 @@ async def test_a_close_code_that_may_not_be_sent_is_refused_for_an_absent_agent_
     server: dscore.Server, code: int
 ) -> None:
     async with wire.agent(f"ws://127.0.0.1:{server.address[1]}/deepstream/ws", "a"):
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
         with pytest.raises(ValueError, match="code"):
             agent.close(code)

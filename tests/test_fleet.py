@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dscore._core import AgentRow, Fleet
 from dscore.policy.liveness import TABLE, new_fleet
-from dscore.server.roster import Roster
+from dscore.server.fleet import Fleet as ServerFleet
 from dscore.store import MemoryStore
 from fake_fleet import paged, sort_value
 
@@ -268,14 +268,14 @@ TIMES = st.none() | st.integers(-5_000, 5_000)
 SORTS = ("id", "status", "state", "connected_at", "last_heartbeat")
 
 
-def boot(rows: dict[str, tuple[str, int, int | None, bytes | None]]) -> Roster:
+def boot(rows: dict[str, tuple[str, int, int | None, bytes | None]]) -> ServerFleet:
     """Agents of an earlier process."""
-    roster = Roster(MemoryStore())
+    table = new_fleet()
     for agent_id, (state, connected_at, heartbeat, config) in rows.items():
         reason = None if state == "connected" else "operator"
         words = (state, reason, f"10.0.0.{len(agent_id)}", "raw", 1, "app_ready")
-        roster._fleet.restore(agent_id, *words, connected_at, heartbeat, config, left=0, now=0)
-    return roster
+        table.restore(agent_id, *words, connected_at, heartbeat, config, left=0, now=0)
+    return ServerFleet(table, MemoryStore())
 
 
 @settings(deadline=None)
@@ -304,18 +304,17 @@ def test_pages_hold_every_agent_that_fits_once_and_in_order(
     labels: tuple[tuple[str, str | None], ...],
     text: str | None,
 ) -> None:
-    roster = boot(rows)
+    fleet = boot(rows)
     clock = SimpleNamespace(offsets=lambda: (0, 7_000_000, 9_000_000))
-    roster._parts = SimpleNamespace(  # type: ignore[assignment]
-        context=SimpleNamespace(
-            times=clock, unix=lambda ms: (ms + (7_000_000 if ms < 0 else 9_000_000)) / 1000
-        )
+    context = SimpleNamespace(
+        times=clock, unix=lambda ms: (ms + (7_000_000 if ms < 0 else 9_000_000)) / 1000
     )
+    fleet.started(SimpleNamespace(context=context))  # type: ignore[arg-type]
     wanted: dict[str, Any] = {**fits, "labels": labels, "text": text, "sort": sort}
     after, more = None, True
     while more:
-        page, more = roster.page(**wanted, limit=limit, after=after)
-        simple = paged(list(roster.agents()), **wanted, limit=limit, after=after)
+        page, more = fleet.page(**wanted, limit=limit, after=after)
+        simple = paged(list(fleet.agents()), **wanted, limit=limit, after=after)
         assert ([agent.id for agent in page], more) == ([a.id for a in simple[0]], simple[1])
         after = sort_value(page[-1], sort) if page else None
 

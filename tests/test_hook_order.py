@@ -189,7 +189,7 @@ async def test_graces_that_run_out() -> None:
 
 async def test_terminations_and_removals() -> None:
     async with four_agents() as (server, policy):
-        asked = [asyncio.create_task(server.terminate(f"a{conn}")) for conn in (1, 2, 3)]
+        asked = [asyncio.create_task(server.fleet.terminate(f"a{conn}")) for conn in (1, 2, 3)]
         await asyncio.sleep(0)
         await server.happen(
             fake_core.Outcome(1, "request-1", "acked", drain=False),
@@ -199,7 +199,7 @@ async def test_terminations_and_removals() -> None:
             fake_core.Outcome(3, "request-3", "vanished", drain=False),
         )
         await asyncio.gather(*asked)
-        await server.remove("a4")
+        await server.fleet.remove("a4")
         await server.happen()
         assert policy.taken() == [
             "disconnect a1 1000 Client terminated | online terminating away",

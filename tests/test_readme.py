@@ -12,6 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 import dscore
+from dscore.server.fleet import Fleet
 from serving import Serving, clean_environment
 
 ROOT = Path(__file__).parent.parent
@@ -121,7 +122,7 @@ async def test_in_a_python_program(monkeypatch: pytest.MonkeyPatch) -> None:
             self.append(message)
 
     agent = Sent()
-    monkeypatch.setattr(dscore.Server, "agent", lambda _, agent_id: agent)
+    monkeypatch.setattr(Fleet, "agent", lambda _, agent_id: agent)
     settings = {"listen": {"port": 0}, "store": {"path": ":memory:"}}
 
     async def my_asgi_app(scope: Any, receive: Any, send: Any) -> None:

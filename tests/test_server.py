@@ -33,7 +33,7 @@ async def test_a_server_is_started_once() -> None:
         for _ in range(2):
             with pytest.raises(RuntimeError, match="started before"):
                 await server.start()
-        assert server.connected_ids() == ["a"]
+        assert server.fleet.connected_ids() == ["a"]
     with pytest.raises(RuntimeError, match="started before"):
         await server.start()
 
@@ -62,7 +62,7 @@ async def test_close_says_1001_to_every_connection() -> None:
     assert server.pool.named("close_all") == [
         (1001, "Server shutting down gracefully", "shutdown", 0)
     ]
-    assert server.counts().total == 0
+    assert server.fleet.counts().total == 0
 
 
 async def test_a_start_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ async def test_maintenance_closes_all_and_turns_new_connections_away_until_it_is
         assert not server.is_draining
         assert server.pool.named("set_gate") == [("maintenance",)]
         assert server.pool.named("close_all") == [(1013, "Server temporarily unavailable", "", 0)]
-        assert server.counts().total == 0
+        assert server.fleet.counts().total == 0
         server.set_maintenance(enabled=False)
         assert server.is_ready
         await server.introduce(2, "a", reconnection=True)
@@ -115,7 +115,7 @@ async def test_maintenance_cannot_be_changed_during_a_drain() -> None:
 async def test_terminate_waits_for_the_outcome() -> None:
     async with running() as server:
         await server.introduce(1, "a")
-        waiting = asyncio.create_task(server.terminate("a", timeout=3))
+        waiting = asyncio.create_task(server.fleet.terminate("a", timeout=3))
         await server.happen()
         ((conn, timeout_ms, extension_ms, request_id),) = server.pool.named("terminate")
         assert (conn, timeout_ms, extension_ms) == (1, 3_000, 20_000)
@@ -128,21 +128,21 @@ async def test_terminate_acked_takes_the_agent_offline_and_ends_its_session() ->
     async with running() as server:
         await server.watch(9)
         await server.introduce(1, "a")
-        waiting = asyncio.create_task(server.terminate("a"))
+        waiting = asyncio.create_task(server.fleet.terminate("a"))
         await server.happen()
         request_id = server.pool.named("terminate")[0][3]
         await server.happen(Outcome(1, request_id, "acked", drain=False))
         assert (await waiting).outcome == "acked"
         assert server.told(9)[-1]["reason_code"] == "terminated"
         with pytest.raises(NotConnectedError):
-            server.send_message("a", {"type": "x"})
-        assert server.counts().total == 2, "its connection counts until it has closed"
+            server.fleet.send_message("a", {"type": "x"})
+        assert server.fleet.counts().total == 2, "its connection counts until it has closed"
 
 
 async def test_terminate_of_a_connection_that_ends_first_has_vanished() -> None:
     async with running() as server:
         await server.introduce(1, "a")
-        waiting = asyncio.create_task(server.terminate("a"))
+        waiting = asyncio.create_task(server.fleet.terminate("a"))
         await server.happen()
         await server.happen(Closed(1))
         assert (await waiting).outcome == "vanished"
@@ -151,13 +151,13 @@ async def test_terminate_of_a_connection_that_ends_first_has_vanished() -> None:
 async def test_terminate_forgets_a_caller_that_gave_up() -> None:
     async with running() as server:
         await server.introduce(1, "a")
-        waiting = asyncio.create_task(server.terminate("a"))
+        waiting = asyncio.create_task(server.fleet.terminate("a"))
         await server.happen()
         waiting.cancel()
         await server.happen()
         request_id = server.pool.named("terminate")[0][3]
         await server.happen(Outcome(1, request_id, "acked", drain=False))
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
         assert agent.status == "offline"
 
@@ -165,23 +165,23 @@ async def test_terminate_forgets_a_caller_that_gave_up() -> None:
 async def test_terminate_needs_an_agent_that_is_connected() -> None:
     async with running() as server:
         with pytest.raises(UnknownAgentError):
-            await server.terminate("unknown")
+            await server.fleet.terminate("unknown")
         await server.introduce(1, "a")
         await server.happen(Closed(1))
         with pytest.raises(NotConnectedError):
-            await server.terminate("a")
+            await server.fleet.terminate("a")
 
 
 async def test_remove_closes_1008_and_forgets() -> None:
     async with running() as server:
         await server.watch(9)
         await server.introduce(1, "a")
-        await server.remove("a")
+        await server.fleet.remove("a")
         assert server.pool.closes(1) == [(1008, "removed by an operator")]
         assert server.told(9)[-1]["reason_code"] == "operator"
-        assert server.agent("a") is None
+        assert server.fleet.agent("a") is None
         with pytest.raises(UnknownAgentError):
-            await server.remove("a")
+            await server.fleet.remove("a")
         await server.happen()
         await server.introduce(2, "a", reconnection=True)
         assert server.told(2)[0]["session_restored"] is False
@@ -190,7 +190,7 @@ async def test_remove_closes_1008_and_forgets() -> None:
 async def test_a_message_to_an_unknown_agent_is_an_error() -> None:
     async with running() as server:
         with pytest.raises(UnknownAgentError):
-            server.send_message("unknown", {"type": "x"})
+            server.fleet.send_message("unknown", {"type": "x"})
 
 
 async def test_the_outbox_drops_the_oldest_and_counts() -> None:
@@ -198,7 +198,7 @@ async def test_the_outbox_drops_the_oldest_and_counts() -> None:
         await server.introduce(1, "a")
         await server.happen(Closed(1))
         for n in range(5):
-            server.send_message("a", {"type": "x", "n": n})
+            server.fleet.send_message("a", {"type": "x", "n": n})
         assert server.core_stats()["outbox_dropped_total"] == 3
         await server.introduce(2, "a", reconnection=True)
         assert [one["n"] for one in server.told(2, "x")] == [3, 4]
@@ -207,9 +207,9 @@ async def test_the_outbox_drops_the_oldest_and_counts() -> None:
 async def test_a_handle_of_an_agent() -> None:
     async with running() as server:
         await server.introduce(1, "cam-1")
-        (agent,) = server.agents()
-        assert agent == server.agent("cam-1")
-        assert hash(agent) == hash(server.agent("cam-1"))
+        (agent,) = server.fleet.agents()
+        assert agent == server.fleet.agent("cam-1")
+        assert hash(agent) == hash(server.fleet.agent("cam-1"))
         assert repr(agent) == "Agent('cam-1', connected)"
         assert (agent.id, agent.ip, agent.dialect) == ("cam-1", "10.0.0.1", "raw")
         assert agent.connected_at is not None
@@ -294,7 +294,7 @@ async def test_nothing_is_left_of_agents_that_come_and_go() -> None:
             await server.introduce(conn, f"a{conn % 10}")
             server.pool.push(Closed(conn))
         await server.happen()
-        assert len(server._fleet) == 10
-        assert server.counts().total == 0
-        assert not server._fleet.is_watched()
+        assert len(server._table) == 10
+        assert server.fleet.counts().total == 0
+        assert not server._table.is_watched()
         assert not server._tasks

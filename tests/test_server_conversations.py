@@ -51,7 +51,7 @@ async def test_app_ready_after_a_heartbeat_makes_an_agent_that_can_be_told_to_te
             (1, "a", True),
             (1, "a", False),
         ]
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
         assert agent.config == {"x": 1}
 
@@ -64,7 +64,7 @@ async def test_another_id_on_an_introduced_connection_is_wrong_id(kind: str, fie
         await server.introduce(1, "a")
         await server.happen(message(1, kind, **{field: "b"}))
         assert refusals(server) == [(1, "wrong_id", kind)]
-        assert server.agent("b") is None
+        assert server.fleet.agent("b") is None
 
 
 async def test_a_watcher_cannot_become_an_agent() -> None:
@@ -143,7 +143,7 @@ async def test_what_on_message_raises_goes_no_further() -> None:
         await server.introduce(1, "a")
         await server.happen(message(1, "detections"), message(1, "detections"))
         assert server.core_stats()["hook_errors_total"] == 2
-        assert server.connected_ids() == ["a"]
+        assert server.fleet.connected_ids() == ["a"]
 
 
 async def test_an_async_on_message_handles_one_message_of_an_agent_after_the_other() -> None:

@@ -27,7 +27,7 @@ class Diary(Policy):
 
 
 def state(server: FakeServer, agent_id: str) -> str:
-    agent = server.agent(agent_id)
+    agent = server.fleet.agent(agent_id)
     assert agent is not None
     return agent.state
 
@@ -39,7 +39,7 @@ async def test_removing_an_absent_agent_ends_no_connection_for_the_policy() -> N
         await server.happen(Closed(1))
         await eventually(lambda: ("disconnect", "a", 1006, "") in diary.pages)
         before = len(diary.pages)
-        await server.remove("a")
+        await server.fleet.remove("a")
         await eventually(lambda: not server._tasks)
         assert diary.pages[before:] == [("status", "a", "offline", "operator")]
 
@@ -80,8 +80,8 @@ async def test_liveness_4_the_grace_of_the_last_heartbeat_counts_though_it_was_n
 async def test_a_termination_is_seen_until_its_outcome() -> None:
     async with running() as server:
         await server.introduce(1, "a")
-        one = asyncio.create_task(server.terminate("a"))
-        other = asyncio.create_task(server.terminate("a"))
+        one = asyncio.create_task(server.fleet.terminate("a"))
+        other = asyncio.create_task(server.fleet.terminate("a"))
         await server.happen()
         assert state(server, "a") == "terminating"
         (first,), (second,) = ([args[-1]] for args in server.pool.named("terminate"))
@@ -138,10 +138,10 @@ async def test_events_of_a_stale_connection_never_touch_its_successor() -> None:
         server.pool.open.clear()
         await server.introduce(2, "a")
         await server.happen(Missed(1, 3), Beat(1), LastSeen([1], [5], [5], [5]), Closed(1, 4409))
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
         assert (agent.state, agent.last_heartbeat, agent.connected) == ("connected", None, True)
-        assert server.counts() == (1, 1, 0)
+        assert server.fleet.counts() == (1, 1, 0)
 
 
 async def test_last_seen_is_read_in_bulk() -> None:
@@ -149,9 +149,9 @@ async def test_last_seen_is_read_in_bulk() -> None:
         await server.introduce(1, "a")
         now = server.pool.now_ms()
         await server.happen(LastSeen([1, 99], [now, now], [now, now], [0, 0]))
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
-        assert agent.last_heartbeat == pytest.approx(server.unix_time(now))
+        assert agent.last_heartbeat == pytest.approx(server.fleet.unix_time(now))
         await server.happen(LastSeen([1], [now], [0], [0]))
         assert agent.last_heartbeat is not None, "0 means none on this connection"
 
@@ -217,6 +217,6 @@ async def test_the_last_heartbeat_of_a_terminated_agent_is_kept() -> None:
             Outcome(1, "r", "acked", drain=False),
             Closed(1, 1000, "Client terminated", "server", heartbeat_ms=beat),
         )
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
-        assert (agent.state, agent.last_heartbeat) == ("terminated", server.unix_time(beat))
+        assert (agent.state, agent.last_heartbeat) == ("terminated", server.fleet.unix_time(beat))

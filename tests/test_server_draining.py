@@ -77,7 +77,7 @@ async def test_drain_does_not_wait_long_for_a_watcher_that_does_not_read() -> No
         server.pool.deaf.add(9_999)
         for number in range(WINDOW):
             await server.introduce(10_000 + number, "a")
-            await server.remove("a")
+            await server.fleet.remove("a")
         drain = await begin(server)
         await asyncio.wait_for(drain, 5)
 
@@ -103,7 +103,7 @@ async def test_drain_4_an_acked_agent_is_released_at_once(
         await server.introduce(2, "cam-2")
         drain = await begin(server)
         await server.happen(Outcome(1, "r1", "acked", latency_ms=4.0))
-        agent = server.agent("cam-1")
+        agent = server.fleet.agent("cam-1")
         assert agent is not None
         assert (agent.status, agent.reason_code, agent.connected) == (
             "offline",
@@ -163,7 +163,7 @@ async def test_drain_5_the_rest_is_closed_1001_after_the_agents() -> None:
         assert server.pool.named("close_all") == [
             (1001, "Server shutting down gracefully", "shutdown", 0)
         ]
-        assert server.counts().total == 0
+        assert server.fleet.counts().total == 0
 
 
 async def test_drain_an_agent_that_left_before_it_was_told_has_vanished() -> None:
@@ -275,7 +275,7 @@ async def test_drain_a_disconnect_begins_no_grace_period() -> None:
         drain = await begin(server)
         await server.happen(Outcome(1, "r", "vanished"), Closed(1))
         await asyncio.sleep(0.02)
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
         assert agent.status == "online", "the next process decides"
         await server.happen(Outcome(2, "r", "acked"))

@@ -127,9 +127,9 @@ async def test_whatever_a_hook_raises_a_batch_of_events_is_dealt_with_to_its_end
             ready = introduction(conn, "app_ready", instance_id=f"a{conn}")
             server.pool.push(fake_core.Opened(conn), ready)
         await server.happen()
-        assert len(server.connected_ids()) == 100
+        assert len(server.fleet.connected_ids()) == 100
         await server.happen(*(fake_core.Closed(conn) for conn in range(1, 101)))
-        await eventually(lambda: all(agent.status == "offline" for agent in server.agents()))
+        await eventually(lambda: all(agent.status == "offline" for agent in server.fleet.agents()))
         await eventually(lambda: not server._tasks)
         counted = Counter(hooks.called)
         assert counted == {"on_connect": 100, "on_disconnect": 100, "on_status_change": 200}
@@ -266,7 +266,7 @@ async def test_an_authenticate_that_is_deaf_to_its_cancellation_is_too_late_all_
         assert server.pool.closes(1) == [(1008, "authentication timeout")]
         go_on.set()
         await eventually(lambda: not server._tasks)
-        assert server.connected_ids() == []
+        assert server.fleet.connected_ids() == []
         assert server.core_stats()["hook_errors_total"] == 0
 
 
@@ -277,7 +277,7 @@ async def test_a_socketio_watcher_whose_authenticate_raises_cancelled_error_is_n
             await server.join(1)
             await server.join(2)
             await eventually(lambda: server.core_stats()["hook_errors_total"] == 2)
-            assert not server._fleet.is_watched()
+            assert not server._table.is_watched()
 
 
 class Junk:
@@ -345,6 +345,6 @@ def test_a_hook_that_exits_ends_the_program_after_its_batch_of_events(
         run(program())
     assert exit.value.code == 7
     (server,) = servers
-    assert server.connected_ids() == []
+    assert server.fleet.connected_ids() == []
     assert server.pool.closed
     assert "hook_failed hook=on_disconnect" in caplog.text

@@ -41,10 +41,10 @@ async def test_app_ready_introduces_and_is_acknowledged_first_of_all() -> None:
                 "nextHeartbeatIn": 30_000,
             }
         ]
-        agent = server.agent("cam-1")
+        agent = server.fleet.agent("cam-1")
         assert agent is not None
         assert (agent.status, agent.connected, agent.config) == ("online", True, {"fps": 30})
-        assert server.counts() == (1, 1, 0)
+        assert server.fleet.counts() == (1, 1, 0)
 
 
 async def test_app_ready_ack_can_be_switched_off() -> None:
@@ -58,7 +58,7 @@ async def test_app_ready_ack_can_be_switched_off() -> None:
 async def test_an_opened_connection_is_unauthenticated() -> None:
     async with running() as server:
         await server.happen(fake_core.Opened(1))
-        assert server.counts() == (1, 0, 1)
+        assert server.fleet.counts() == (1, 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ async def test_a_bad_introduction_is_refused_and_lives_on(
         await server.happen(fake_core.Opened(1), introduction(1, "app_ready", **fields))
         ((conn, refused, _, kind),) = server.pool.named("refuse")
         assert (conn, refused, kind) == (1, code, "app_ready")
-        assert server.counts() == (1, 0, 1)
+        assert server.fleet.counts() == (1, 0, 1)
         await server.happen(introduction(1, "app_ready", instance_id="a"))
-        assert server.connected_ids() == ["a"]
+        assert server.fleet.connected_ids() == ["a"]
 
 
 async def test_a_heartbeat_introduces_an_agent_that_gets_only_a_notice() -> None:
@@ -92,7 +92,7 @@ async def test_a_heartbeat_introduces_an_agent_that_gets_only_a_notice() -> None
         assert response["type"] == "heartbeat_response"
         assert (response["status"], response["nextHeartbeatIn"]) == ("ok", 30_000)
         assert response["message"] == "하트비트 수신 완료"
-        agent = server.agent("b")
+        agent = server.fleet.agent("b")
         assert agent is not None
         assert agent.ip == "10.9.9.9"
         assert agent.last_heartbeat is not None
@@ -102,7 +102,7 @@ async def test_reconnection_success_introduces_without_a_reply() -> None:
     async with running() as server:
         back = introduction(1, "reconnection_success", clientName="b")
         await server.happen(fake_core.Opened(1), back)
-        assert server.connected_ids() == ["b"]
+        assert server.fleet.connected_ids() == ["b"]
         assert server.told(1) == []
 
 
@@ -114,7 +114,7 @@ async def test_introduction_during_a_drain_is_closed_1013() -> None:
         await asyncio.sleep(0)
         await server.happen(introduction(2, "app_ready", instance_id="late"))
         assert server.pool.closes(2) == [(1013, "Server shutting down")]
-        assert server.agent("late") is None
+        assert server.fleet.agent("late") is None
         await server.happen(fake_core.Outcome(1, "r", "acked"))
         await drain
 
@@ -134,7 +134,7 @@ async def test_tokens_come_with_app_ready_or_with_the_upgrade() -> None:
         await server.happen(
             fake_core.Opened(2, bearer="agents"), introduction(2, "app_ready", instance_id="b")
         )
-        assert server.connected_ids() == ["a", "b"]
+        assert server.fleet.connected_ids() == ["a", "b"]
         assert server.pool.config.settings["introduce_by_heartbeat"] is False
 
 
@@ -143,7 +143,7 @@ async def test_a_bad_agent_token_is_closed_1008(token: str | None) -> None:
     async with running(TOKENS) as server:
         await server.introduce(1, "a", token=token)
         assert server.pool.closes(1) == [(1008, "authentication failed")]
-        assert server.agent("a") is None
+        assert server.fleet.agent("a") is None
         assert server.core_stats()["authentication_failures_total"] == 1
 
 
@@ -163,7 +163,7 @@ async def test_a_plain_authenticate_decides_at_once() -> None:
     async with running(policy=Odd()) as server:
         await server.introduce(1, "good")
         await server.introduce(2, "bad")
-        assert server.connected_ids() == ["good"]
+        assert server.fleet.connected_ids() == ["good"]
         assert server.pool.closes(2) == [(1008, "authentication failed")]
 
 
@@ -171,9 +171,9 @@ async def test_an_async_authenticate_is_waited_for() -> None:
     door = Door()
     async with running(policy=door) as server:
         await server.introduce(1, "a", token="t")
-        assert server.connected_ids() == []
+        assert server.fleet.connected_ids() == []
         door.verdict.set_result(True)
-        await eventually(lambda: server.connected_ids() == ["a"])
+        await eventually(lambda: server.fleet.connected_ids() == ["a"])
         assert door.asked == [Candidate("agent", "a", "10.0.0.1", "t", "app_ready", False)]
 
 
@@ -184,7 +184,7 @@ async def test_a_connection_may_go_while_authenticate_thinks() -> None:
         await server.happen(fake_core.Closed(1))
         door.verdict.set_result(True)
         await server.happen()
-        assert server.agent("a") is None
+        assert server.fleet.agent("a") is None
         assert server.pool.named("accept") == []
 
 
@@ -245,11 +245,11 @@ async def test_liveness_7_takeover_closes_4409() -> None:
         await server.introduce(2, "a")
         assert server.pool.named("close_connection") == [(1, 4409, "taken over", "taken_over")]
         await server.happen()
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
         assert (agent.connected, agent.state) == (True, "connected")
-        assert server.connected_ids() == ["a"]
-        assert server.counts() == (1, 1, 0)
+        assert server.fleet.connected_ids() == ["a"]
+        assert server.fleet.counts() == (1, 1, 0)
 
 
 async def test_liveness_7_a_takeover_is_no_change_for_watchers() -> None:
@@ -275,15 +275,15 @@ async def test_session_is_restored_with_its_outbox_after_the_ack() -> None:
     async with running() as server:
         await server.introduce(1, "a", config={"x": 1})
         await server.happen(fake_core.Closed(1))
-        assert server.send_message("a", {"type": "one"}) is False
-        assert server.send_message("a", b'{"type":"two"}') is False
+        assert server.fleet.send_message("a", {"type": "one"}) is False
+        assert server.fleet.send_message("a", b'{"type":"two"}') is False
         await server.introduce(2, "a", reconnection=True, last_close_code=1006)
         assert [one["type"] for one in server.told(2)] == ["reconnection_ack", "one", "two"]
         assert server.told(2)[0]["session_restored"] is True
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
         assert agent.config == {"x": 1}
-        assert server.send_message("a", {"type": "three"}) is True
+        assert server.fleet.send_message("a", {"type": "three"}) is True
         assert server.told(2)[-1] == {"type": "three"}
 
 
@@ -302,10 +302,10 @@ async def test_no_reconnection_begins_a_new_session_without_the_old_outbox() -> 
     async with running() as server:
         await server.introduce(1, "a", config={"x": 1})
         await server.happen(fake_core.Closed(1))
-        server.send_message("a", {"type": "old"})
+        server.fleet.send_message("a", {"type": "old"})
         await server.introduce(2, "a")
         assert [one["type"] for one in server.told(2)] == ["app_ready_ack"]
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
         assert agent.config is None
 
@@ -314,7 +314,7 @@ async def test_a_heartbeat_gets_the_outbox_after_its_response() -> None:
     async with running() as server:
         beat = introduction(1, "heartbeat", clientName="b")
         await server.happen(fake_core.Opened(1), beat, fake_core.Closed(1))
-        server.send_message("b", {"type": "one"})
+        server.fleet.send_message("b", {"type": "one"})
         await server.happen(fake_core.Opened(2), introduction(2, "heartbeat", clientName="b"))
         assert [one["type"] for one in server.told(2)] == ["heartbeat_response", "one"]
 
@@ -328,7 +328,7 @@ async def test_an_authenticate_has_its_own_time_however_late_the_introduction_ca
         await server.happen(introduction(1, "app_ready", instance_id="a"))
         server.pool.clock_skip = 15_000
         door.verdict.set_result(True)
-        await eventually(lambda: server.connected_ids() == ["a"])
+        await eventually(lambda: server.fleet.connected_ids() == ["a"])
         assert server.pool.closes(1) == []
 
 
@@ -339,7 +339,7 @@ async def test_a_socketio_connection_may_introduce_itself_at_any_time() -> None:
         server.pool.clock_skip = 3_600_000
         await server.happen(introduction(1, "heartbeat", clientName="a"))
         door.verdict.set_result(True)
-        await eventually(lambda: server.connected_ids() == ["a"])
+        await eventually(lambda: server.fleet.connected_ids() == ["a"])
 
 
 async def test_whom_maintenance_sends_away_is_not_let_in_when_it_is_over() -> None:
@@ -360,24 +360,24 @@ async def test_liveness_7_takeover_across_dialects() -> None:
         await server.join(2)
         await server.happen(introduction(2, "heartbeat", clientName="a"))
         assert server.pool.closes(1) == [(4409, "taken over")]
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
-        assert (agent.dialect, server.dialects()) == ("socketio", {"raw": 0, "socketio": 1})
+        assert (agent.dialect, server.fleet.dialects()) == ("socketio", {"raw": 0, "socketio": 1})
         await server.introduce(3, "a")
         assert server.pool.closes(2) == [(4409, "taken over")]
-        assert server.dialects() == {"raw": 1, "socketio": 0}
+        assert server.fleet.dialects() == {"raw": 1, "socketio": 0}
 
 
 async def test_new_ids_crowd_out_the_longest_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     small = partial(liveness.new_fleet, max_absent=2)
-    monkeypatch.setattr("dscore.server.roster.new_fleet", small)
+    monkeypatch.setattr("dscore.server.server.new_fleet", small)
     async with running() as server:
         await server.watch(99)
         for conn in range(1, 8):
             await server.introduce(conn, f"a{conn}")
             await server.happen(fake_core.Closed(conn))
-            assert len(list(server.agents())) <= 3
-        known = sorted(agent.id for agent in server.agents())
+            assert len(list(server.fleet.agents())) <= 3
+        known = sorted(agent.id for agent in server.fleet.agents())
         assert known == ["a6", "a7"]
         offline = [
             (one["name"], one["reason_code"])
@@ -387,7 +387,9 @@ async def test_new_ids_crowd_out_the_longest_absent(monkeypatch: pytest.MonkeyPa
         assert offline == [(f"a{conn}", "reconnect_timeout") for conn in range(1, 6)]
         assert server.core_stats()["agents_crowded_out_total"] == 5
         await server.introduce(8, "a6")
-        assert sorted(agent.id for agent in server.agents()) == known, "it is known: none has to go"
+        assert sorted(agent.id for agent in server.fleet.agents()) == known, (
+            "it is known: none has to go"
+        )
 
 
 async def test_refused_without_a_token_the_log_says_that_there_was_none(

@@ -41,7 +41,7 @@ async def crash(server: FakeServer) -> None:
 
 
 def known(server: FakeServer, agent_id: str) -> Agent:
-    agent = server.agent(agent_id)
+    agent = server.fleet.agent(agent_id)
     assert agent is not None
     return agent
 
@@ -87,7 +87,7 @@ async def test_agents_back_in_time_cause_no_status_change(path: str) -> None:
         for conn, agent_id in enumerate("abc", 1):
             await server.introduce(conn, agent_id, reconnection=True)
         assert changes(server, 9) == []
-        assert all(agent.state == "connected" for agent in server.agents())
+        assert all(agent.state == "connected" for agent in server.fleet.agents())
 
 
 async def test_agents_not_back_in_time_are_offline_and_stay_so(path: str) -> None:
@@ -97,7 +97,7 @@ async def test_agents_not_back_in_time_are_offline_and_stay_so(path: str) -> Non
         await crash(server)
     settings = {"monitoring": {"reconnection_grace_period": "100ms"}}
     async with started(path, settings) as server:
-        assert {agent.state for agent in server.agents()} == {"unknown"}
+        assert {agent.state for agent in server.fleet.agents()} == {"unknown"}
         await server.watch(9)
         await eventually(lambda: len(changes(server, 9)) == 2)
         assert sorted(changes(server, 9)) == [
@@ -105,7 +105,7 @@ async def test_agents_not_back_in_time_are_offline_and_stay_so(path: str) -> Non
             ("mute", "offline", "no_connection"),
         ]
     async with started(path) as server:
-        assert {(a.id, a.state, a.reason_code) for a in server.agents()} == {
+        assert {(a.id, a.state, a.reason_code) for a in server.fleet.agents()} == {
             ("beating", "offline", "reconnect_timeout"),
             ("mute", "offline", "no_connection"),
         }
@@ -141,9 +141,9 @@ async def test_one_that_was_terminated_or_offline_is_told_nothing_new(path: str)
 async def test_a_removed_agent_is_unknown_after_a_restart(path: str) -> None:
     async with started(path) as server:
         await server.introduce(1, "a")
-        await server.remove("a")
+        await server.fleet.remove("a")
     async with started(path) as server:
-        assert server.agent("a") is None
+        assert server.fleet.agent("a") is None
 
 
 async def test_messages_wait_across_restarts_and_come_once_in_order(path: str) -> None:
@@ -151,12 +151,12 @@ async def test_messages_wait_across_restarts_and_come_once_in_order(path: str) -
         await server.introduce(1, "a", config={"n": 1})
         await server.happen(fake_core.Closed(1))
         for n in range(3):
-            assert not server.send_message("a", {"type": "note", "n": n})
+            assert not server.fleet.send_message("a", {"type": "note", "n": n})
         await crash(server)
     async with started(path) as server:
         assert known(server, "a").undelivered == 3
         assert server.core_stats()["undelivered_messages"] == 3
-        server.send_message("a", {"type": "note", "n": 3})
+        server.fleet.send_message("a", {"type": "note", "n": 3})
         await server.introduce(1, "a", reconnection=True)
         kinds = [one["type"] for one in server.told(1)]
         assert kinds == ["reconnection_ack", "note", "note", "note", "note"]

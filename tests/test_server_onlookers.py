@@ -36,7 +36,7 @@ async def test_the_token_of_the_connect_introduces_by_heartbeat() -> None:
     async with running(TOKENS) as server:
         await server.join(1, auth(token="agents"))
         await server.happen(introduction(1, "heartbeat", clientName="b"))
-        assert server.connected_ids() == ["b"]
+        assert server.fleet.connected_ids() == ["b"]
         await server.join(2, auth(token="wrong"))
         await server.happen(introduction(2, "heartbeat", clientName="c"))
         assert server.pool.closes(2) == [(1008, "authentication failed")]
@@ -46,7 +46,7 @@ async def test_the_token_of_a_message_wins_over_that_of_the_connect() -> None:
     async with running(TOKENS) as server:
         await server.join(1, auth(token="wrong"))
         await server.happen(introduction(1, "app_ready", instance_id="a", token="agents"))
-        assert server.connected_ids() == ["a"]
+        assert server.fleet.connected_ids() == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ async def test_what_is_no_token_leaves_that_of_the_upgrade(shown: bytes) -> None
         opened = fake_core.Opened(1, endpoint="socketio", bearer="agents")
         await server.happen(opened, fake_core.Connected(1, "/", shown))
         await server.happen(introduction(1, "heartbeat", clientName="a"))
-        assert server.connected_ids() == ["a"]
+        assert server.fleet.connected_ids() == ["a"]
 
 
 async def test_the_policy_sees_the_whole_auth_object() -> None:
@@ -92,7 +92,7 @@ async def test_an_auth_for_another_namespace_is_not_ours() -> None:
 async def test_no_connection_watches_unless_asked_for() -> None:
     async with running() as server:
         await server.join(1)
-        assert server.counts() == (1, 0, 1)
+        assert server.fleet.counts() == (1, 0, 1)
         await server.introduce(2, "a")
         assert server.told(1) == []
 
@@ -100,7 +100,7 @@ async def test_no_connection_watches_unless_asked_for() -> None:
 async def test_watch_on_connect_tells_of_changes_and_counts_as_introduced() -> None:
     async with running(WATCHING) as server:
         await server.join(1)
-        assert server.counts() == (1, 1, 0)
+        assert server.fleet.counts() == (1, 1, 0)
         assert server.pool.named("lift_deadline") == [(1,)]
         await server.introduce(2, "a")
         assert [one["name"] for one in server.told(1, "client_status_changed")] == ["a"]
@@ -109,22 +109,22 @@ async def test_watch_on_connect_tells_of_changes_and_counts_as_introduced() -> N
 async def test_watch_on_connect_is_not_for_the_raw_dialect() -> None:
     async with running(WATCHING) as server:
         await server.happen(fake_core.Opened(1))
-        assert server.counts() == (1, 0, 1)
+        assert server.fleet.counts() == (1, 0, 1)
 
 
 async def test_watch_on_connect_ends_with_the_introduction() -> None:
     async with running(WATCHING) as server:
         await server.join(1)
         await server.happen(introduction(1, "heartbeat", clientName="b"))
-        agent = server.agent("b")
+        agent = server.fleet.agent("b")
         assert agent is not None
         assert (agent.connected, agent.dialect) == (True, "socketio")
-        assert server.counts() == (1, 1, 0)
+        assert server.fleet.counts() == (1, 1, 0)
         before = server.told(1)
         await server.introduce(2, "a")
         assert server.told(1) == before, "it watches no more"
         await server.happen(fake_core.Closed(1))
-        assert server.counts() == (1, 1, 0)
+        assert server.fleet.counts() == (1, 1, 0)
 
 
 async def test_watch_on_connect_becomes_a_watch_when_asked_for_it() -> None:
@@ -142,7 +142,7 @@ async def test_a_watcher_on_connect_may_introduce_itself_at_any_time() -> None:
         await server.join(1, auth(token="operators"))
         server.pool.clock_skip = 3_600_000
         await server.happen(introduction(1, "app_ready", instance_id="a", token="agents"))
-        assert server.connected_ids() == ["a"]
+        assert server.fleet.connected_ids() == ["a"]
 
 
 async def test_a_policy_that_never_answers_makes_no_watcher() -> None:
@@ -154,7 +154,7 @@ async def test_a_policy_that_never_answers_makes_no_watcher() -> None:
     async with running({**WATCHING, "auth": {"timeout": "10ms"}}, policy=Mute()) as server:
         await server.join(1)
         await eventually(lambda: not server._tasks)
-        assert server.counts() == (1, 0, 1)
+        assert server.fleet.counts() == (1, 0, 1)
         assert server.core_stats()["hook_errors_total"] == 0
 
 
@@ -173,7 +173,7 @@ async def test_watch_on_connect_needs_an_operators_token_where_tokens_are(
 ) -> None:
     async with running({**WATCHING, **TOKENS}) as server:
         await server.join(1, auth(token=token))
-        assert server.counts() == (1, watches, 1 - watches)
+        assert server.fleet.counts() == (1, watches, 1 - watches)
         assert server.pool.closes(1) == []
         assert server.pool.named("refuse") == [], "it has not asked: nothing is said"
 
@@ -182,13 +182,13 @@ async def test_watch_on_connect_asks_the_policy() -> None:
     door = Door(allows=False)
     async with running(WATCHING, policy=door) as server:
         await server.join(1, auth(page="fleet"))
-        assert server.counts().authenticated == 0
+        assert server.fleet.counts().authenticated == 0
         [candidate] = door.asked
         assert (candidate.role, candidate.introduced_by) == ("operator", "connect")
         assert candidate.auth == {"page": "fleet"}
         door.allows = True
         await server.join(2)
-        assert server.counts().authenticated == 1
+        assert server.fleet.counts().authenticated == 1
 
 
 async def test_a_policy_that_raises_makes_no_watcher() -> None:
@@ -198,7 +198,7 @@ async def test_a_policy_that_raises_makes_no_watcher() -> None:
 
     async with running(WATCHING, policy=Broken()) as server:
         await server.join(1)
-        assert server.counts() == (1, 0, 1)
+        assert server.fleet.counts() == (1, 0, 1)
         assert server.core_stats()["hook_errors_total"] == 1
 
 
@@ -215,9 +215,9 @@ async def test_an_async_policy_is_too_late_for_one_that_has_introduced_itself() 
         await server.join(1)
         await server.join(2)
         await server.happen(introduction(2, "heartbeat", clientName="b"))
-        await eventually(lambda: server.connected_ids() == ["b"])
+        await eventually(lambda: server.fleet.connected_ids() == ["b"])
         slow.verdict.set_result(True)
-        await eventually(lambda: server.counts() == (2, 2, 0))
+        await eventually(lambda: server.fleet.counts() == (2, 2, 0))
         before = server.told(2)
         await server.introduce(3, "c")
         await eventually(lambda: server.told(1, "client_status_changed"))

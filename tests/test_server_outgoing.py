@@ -15,7 +15,7 @@ async def agents(server: FakeServer) -> tuple[Agent, Agent]:
     await server.introduce(1, "raw")
     await server.join(2)
     await server.happen(introduction(2, "app_ready", instance_id="sio"))
-    raw, sio = server.agent("raw"), server.agent("sio")
+    raw, sio = server.fleet.agent("raw"), server.fleet.agent("sio")
     assert raw is not None
     assert sio is not None
     assert (raw.dialect, sio.dialect) == ("raw", "socketio")
@@ -79,7 +79,7 @@ async def test_what_is_no_message_is_an_error(message: dict[str, object]) -> Non
             with pytest.raises(ValueError, match="message"):
                 agent.send(message)
         with pytest.raises(ValueError, match="message"):
-            server.broadcast(message)
+            server.fleet.broadcast(message)
 
 
 @pytest.mark.parametrize("text", [b"[]", b"{", b'{"type": 1}'])
@@ -96,23 +96,23 @@ async def test_broadcast_reaches_agents_watchers_or_all() -> None:
         await server.watch(3)
         await server.join(4)
         message = {"type": "news"}
-        assert server.broadcast(message) == 2
-        assert server.broadcast(message, to="watchers") == 1
-        assert server.broadcast(json.dumps(message).encode(), to="all") == 4
+        assert server.fleet.broadcast(message) == 2
+        assert server.fleet.broadcast(message, to="watchers") == 1
+        assert server.fleet.broadcast(json.dumps(message).encode(), to="all") == 4
         assert [sorted(conns) for conns, _ in server.pool.named("send_many")[-3:]] == [
             [1, 2],
             [3],
             [1, 2, 3, 4],
         ]
         with pytest.raises(ValueError, match="no bytes"):
-            server.broadcast({"type": "news", "blob": b""})
+            server.fleet.broadcast({"type": "news", "blob": b""})
 
 
 async def test_broadcast_to_all_skips_the_unauthenticated_where_tokens_are_required() -> None:
     async with running({"auth": {"required": True, "tokens": ["t"]}}) as server:
         await server.join(1)
         await server.introduce(2, "a", token="t")
-        assert server.broadcast({"type": "news"}, to="all") == 1
+        assert server.fleet.broadcast({"type": "news"}, to="all") == 1
 
 
 async def test_broadcast_to_agents_restores_the_socketio_contract_s_emit() -> None:

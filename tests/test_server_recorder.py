@@ -14,7 +14,7 @@ QUICK = {"monitoring": {"reconnection_grace_period": 0.02, "heartbeat_grace_peri
 
 async def timeline(server: FakeServer, agent_id: str) -> list[tuple[str, dict[str, Any]]]:
     """Kinds and data of an agent's entries, oldest first."""
-    entries, _ = await server.timeline(agent_id)
+    entries, _ = await server.fleet.timeline(agent_id)
     return [(entry.kind, orjson.loads(entry.data)) for entry in reversed(entries)]
 
 
@@ -41,18 +41,18 @@ async def test_the_last_heartbeat_is_that_of_the_core_to_the_millisecond() -> No
         await server.introduce(1, "a")
         beat = server.pool.now_ms() + 5
         await server.happen(Closed(1, heartbeat_ms=beat))
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
-        assert agent.last_heartbeat == server.unix_time(beat)
+        assert agent.last_heartbeat == server.fleet.unix_time(beat)
         (_, closed) = (await timeline(server, "a"))[-1]
-        assert closed["heartbeat_at"] == round(server.unix_time(beat) * 1000)
+        assert closed["heartbeat_at"] == round(server.fleet.unix_time(beat) * 1000)
 
 
 async def test_silence_and_its_end_are_told_step_by_step() -> None:
     async with running(QUICK) as server:
         await server.introduce(1, "a")
         await server.happen(Missed(1, 1), Missed(1, 2), Missed(1, 3))
-        await eventually(lambda: server.agent("a").status == "offline")
+        await eventually(lambda: server.fleet.agent("a").status == "offline")
         await server.happen(Beat(1))
         told = await timeline(server, "a")
     assert [kind for kind, _ in told[1:]] == [
@@ -68,7 +68,7 @@ async def test_an_agent_that_does_not_come_back_is_offline() -> None:
     async with running(QUICK) as server:
         await server.introduce(1, "a")
         await server.happen(Closed(1))
-        await eventually(lambda: server.agent("a").status == "offline")
+        await eventually(lambda: server.fleet.agent("a").status == "offline")
         told = await timeline(server, "a")
     assert told[-1] == ("offline", {"reason_code": "reconnect_timeout"})
 
@@ -102,7 +102,7 @@ async def test_a_termination_is_one_entry_with_its_end() -> None:
 async def test_an_operators_wish_is_told_before_its_outcome() -> None:
     async with running() as server:
         await server.introduce(1, "a")
-        wish = asyncio.create_task(server.terminate("a"))
+        wish = asyncio.create_task(server.fleet.terminate("a"))
         await eventually(lambda: server.pool.named("terminate"))
         request_id = server.pool.named("terminate")[0][3]
         await server.happen(Outcome(1, request_id, "failed", message="x", drain=False))
@@ -134,7 +134,7 @@ async def test_a_timeline_is_read_page_by_page() -> None:
         await server.happen(*(Missed(1, 1) for _ in range(3)))
         server.set_maintenance(enabled=True)  # which closes the connection
         await server.introduce(2, "a")
-        whole, rest = await server.timeline("a")
+        whole, rest = await server.fleet.timeline("a")
         assert rest is None
         assert [entry.kind for entry in whole[::-1]] == [
             *("connected", "missed", "missed", "missed"),
@@ -142,7 +142,7 @@ async def test_a_timeline_is_read_page_by_page() -> None:
         ]
         pages, before = [], None
         while True:
-            page, before = await server.timeline("a", limit=3, before=before)
+            page, before = await server.fleet.timeline("a", limit=3, before=before)
             pages += page
             if before is None:
                 break
@@ -152,7 +152,7 @@ async def test_a_timeline_is_read_page_by_page() -> None:
 async def test_the_end_of_a_removed_agents_connection_leaves_no_timeline() -> None:
     async with running() as server:
         await server.introduce(1, "a")
-        await server.remove("a")
+        await server.fleet.remove("a")
         await server.happen(Closed(1, 1008, "removed by an operator", "server", "operator"))
         await server.introduce(2, "a")
         assert "disconnected" not in await kinds(server, "a")
@@ -164,7 +164,7 @@ async def test_ends_are_counted_without_anything_a_peer_can_choose() -> None:
             await server.introduce(conn, f"agent-{conn}")
             await server.happen(Closed(conn, code, "", "network", cause))
         await server.happen(Opened(4), Closed(4))
-        assert dict(server.disconnects()) == {
+        assert dict(server.fleet.disconnects()) == {
             Disconnect("ping_timeout", "1011", "network"): 1,
             Disconnect("other", "other", "network"): 1,
             Disconnect("none", "1006", "network"): 1,

@@ -28,7 +28,7 @@ async def ask(
     server: FakeServer, *words: Any, agent_id: str = "a", **options: Any
 ) -> "asyncio.Task[Any]":
     """A request that is on its way."""
-    agent = server.agent(agent_id)
+    agent = server.fleet.agent(agent_id)
     assert agent is not None
     asked = asyncio.create_task(agent.request(*words, **options))
     await asyncio.sleep(0)
@@ -134,7 +134,7 @@ async def test_a_request_ends_with_a_takeover_in_the_other_dialect() -> None:
         assert server.pool.closes(1) == [(4409, "taken over")]
         with pytest.raises(ConnectionLostError):
             await asked
-        agent = server.agent("a")
+        agent = server.fleet.agent("a")
         assert agent is not None
         assert agent.dialect == "raw"
         with pytest.raises(NoAcksError, match="raw dialect"):
@@ -158,7 +158,7 @@ async def test_an_agent_that_is_away_or_unknown_cannot_be_asked() -> None:
         with pytest.raises(NotConnectedError):
             await (await ask(server, "x"))
         with pytest.raises(UnknownAgentError):
-            await server.request("unknown", "x")
+            await server.fleet.request("unknown", "x")
 
 
 async def test_what_is_no_json_is_an_error_and_nothing_waits() -> None:

@@ -148,8 +148,8 @@ async def test_an_agent_may_watch_besides_and_stop_again() -> None:
         await server.happen(message(1, "unwatch"))
         await server.introduce(3, "c")
         assert len(changes(server, 1)) == 1
-        assert server.counts().authenticated == 3
-        assert server.connected_ids() == ["a", "b", "c"]
+        assert server.fleet.counts().authenticated == 3
+        assert server.fleet.connected_ids() == ["a", "b", "c"]
 
 
 async def test_watching_again_replaces_the_filter() -> None:
@@ -205,9 +205,9 @@ async def test_a_watcher_that_does_not_read_is_told_the_last_word_on_each_agent_
         await introduce_all(server, FLEET)
         assert len(server.told(9_999)) == WINDOW
         # The first comes back anew, a late one goes, and another is asked for and goes as well.
-        await server.remove("a1")
+        await server.fleet.remove("a1")
         await server.introduce(5_001, "a1")
-        await server.remove("a2")
+        await server.fleet.remove("a2")
         await server.happen(fake_core.Outcome(FLEET, "r", "acked", drain=False))
         assert len(server.told(9_999)) == WINDOW
         await wake(server, 9_999)
@@ -231,7 +231,7 @@ async def test_a_return_is_told_later_to_a_watcher_that_does_not_read() -> None:
         await server.happen(fake_core.Closed(1), fake_core.Closed(2))
         await server.introduce(5_001, "a1", reconnection=True)
         await server.introduce(5_002, "a2", reconnection=True)
-        await server.remove("a2")
+        await server.fleet.remove("a2")
         await wake(server, 9_999)
         told = [(one["type"], one.get("clientName")) for one in server.told(9_999)[WINDOW:]]
         assert told == [("client_reconnected", "a1"), ("client_status_changed", None)]
@@ -252,7 +252,7 @@ async def test_a_window_that_was_read_again_and_again_never_holds_up_a_watcher()
         await server.watch(9_999)
         for number in range(WINDOW):
             await server.introduce(10_000 + number, "a")
-            await server.remove("a")
+            await server.fleet.remove("a")
         assert len(server.told(9_999)) == 2 * WINDOW
 
 

@@ -56,7 +56,7 @@ async def test_every_agent_is_what_it_was(path: str) -> None:
         connected_at = dict(db.execute("SELECT agent_id, connected_at FROM agents"))
         heartbeat_at = dict(db.execute("SELECT agent_id, heartbeat_at FROM last_seen"))
     async with running(store=open_store(path)) as server:
-        agents = {agent.id: agent for agent in server.agents()}
+        agents = {agent.id: agent for agent in server.fleet.agents()}
         found = {
             name: (one.status, one.state, one.reason_code, one.ip, one.dialect)
             for name, one in agents.items()
@@ -76,7 +76,7 @@ async def test_sessions_and_outboxes_go_on(path: str) -> None:
     async with running(store=open_store(path)) as server:
         assert server.core_stats()["sessions"] == 6
         assert server.core_stats()["undelivered_messages"] == 4
-        away = server.agent("away")
+        away = server.fleet.agent("away")
         assert away is not None
         assert (away.undelivered, away.dropped) == (4, 0)
         await server.introduce(1, "away", reconnection=True)
@@ -94,7 +94,7 @@ async def test_timelines_are_read_to_their_last_entry(path: str) -> None:
         rows = db.execute("SELECT number, agent_id, at, kind, data FROM events").fetchall()
     async with running(store=open_store(path)) as server:
         for name in AGENTS:
-            entries, rest = await server.timeline(name, limit=1000)
+            entries, rest = await server.fleet.timeline(name, limit=1000)
             own = [entry for entry in entries if entry.agent_id]
             kept = [row for row in reversed(rows) if row[1] == name]
             assert [(e.number, e.agent_id, e.at, e.kind) for e in own] == [row[:4] for row in kept]
@@ -105,7 +105,7 @@ async def test_timelines_are_read_to_their_last_entry(path: str) -> None:
 async def test_numbers_and_generations_go_on_where_they_stood(path: str) -> None:
     async with running(store=open_store(path)) as server:
         await server.introduce(1, "connected")
-        entries, _ = await server.timeline("connected", limit=1)
+        entries, _ = await server.fleet.timeline("connected", limit=1)
         assert entries[0].number > 33
         assert orjson.loads(entries[0].data)["generation"] == 3
 
@@ -124,12 +124,12 @@ async def test_what_another_program_reads_in_it_is_what_it_was(path: str) -> Non
 
 
 def known(server: FakeServer) -> set[str]:
-    return {agent.id for agent in server.agents()}
+    return {agent.id for agent in server.fleet.agents()}
 
 
 async def test_an_agent_that_is_removed_leaves_nothing_in_it(path: str) -> None:
     async with running(store=open_store(path)) as server:
-        await server.remove("away")
+        await server.fleet.remove("away")
         assert known(server) == set(AGENTS) - {"away"}
     with database(path) as db:
         for table in ("agents", "last_seen", "sessions", "outbox", "events"):

@@ -17,7 +17,7 @@ async def test_an_agent_that_never_answers_has_not_stopped_complete(
     server: dscore.Server, url: str
 ) -> None:
     async with agent(url, "h2"):
-        handle = server.agent("h2")
+        handle = server.fleet.agent("h2")
         assert handle is not None
         ended = await handle.terminate(timeout=0.1)
     assert (ended.outcome, ended.complete, ended.message) == ("timed_out", None, "")
@@ -30,7 +30,7 @@ async def test_the_last_word_of_an_agent_is_told(
     server: dscore.Server, url: str, status: str, outcome: str, complete: bool | None
 ) -> None:
     async with agent(url, "hang") as wire:
-        handle = server.agent("hang")
+        handle = server.fleet.agent("hang")
         assert handle is not None
         ask = asyncio.create_task(handle.terminate(timeout=0.5))
         request = await wire.recv_type("terminate_app")

@@ -68,7 +68,7 @@ async def left_with_a_message(here: Running) -> None:
         await one.beat()
 
     async def is_away() -> bool:
-        return not here.server.connected_ids()
+        return not here.server.fleet.connected_ids()
 
     await eventually(is_away)
     answer = await here.pages.post("/api/v1/agents/a-1/message", json={"type": "note"})
@@ -135,7 +135,7 @@ async def test_ages_9_a_store_written_before_a_step_is_read_after_it(tmp_path: P
             pass
     async with serving(hands, path) as here:
         await swept(here)
-        assert {one.id for one in here.server.agents()} == {"a-1", "later"}
+        assert {one.id for one in here.server.fleet.agents()} == {"a-1", "later"}
         assert len((await events(here, "a-1"))["items"]) >= 3
         await comes_back_to_everything(here)
 

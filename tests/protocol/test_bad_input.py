@@ -124,7 +124,7 @@ async def test_a_wrong_field_type_is_bad_field(fields: dict[str, object]) -> Non
     async with running() as here, agent(here.ws, introduce=False) as one:
         message = {"type": "app_ready", "instance_id": "a-1", **fields}
         assert (await refused(one, json.dumps(message)))["code"] == "bad_field"
-        assert here.server.agent("a-1") is None
+        assert here.server.fleet.agent("a-1") is None
         await one.introduce()
 
 
@@ -419,7 +419,7 @@ async def test_an_agent_that_does_not_read_is_1013_slow_consumer() -> None:
         padding = "x" * 50_000
 
         async def is_too_slow() -> bool:
-            known = here.server.agent("a-1")
+            known = here.server.fleet.agent("a-1")
             assert known is not None
             known.send({"type": "note", "padding": padding})
             return here.server.core_stats()["slow_consumers_total"] == 1
@@ -429,7 +429,7 @@ async def test_an_agent_that_does_not_read_is_1013_slow_consumer() -> None:
         payload = await one.close_payload()
         assert payload == (1013).to_bytes(2, "big") + b"slow consumer"
         await eventually(lambda: is_gone(here, "a-1"))
-        assert [known.id for known in here.server.agents() if known.connected] == ["a-2"]
+        assert [known.id for known in here.server.fleet.agents() if known.connected] == ["a-2"]
 
 
 async def test_an_agent_that_never_reads_is_cut_all_the_same() -> None:
@@ -437,7 +437,7 @@ async def test_an_agent_that_never_reads_is_cut_all_the_same() -> None:
     async with running(settings) as here, introduced(here.ws):
 
         async def is_cut() -> bool:
-            known = here.server.agent("a-1")
+            known = here.server.fleet.agent("a-1")
             assert known is not None
             if known.connected:
                 known.send({"type": "note", "padding": "x" * 50_000})
@@ -447,7 +447,7 @@ async def test_an_agent_that_never_reads_is_cut_all_the_same() -> None:
 
 
 async def is_gone(here: Running, agent_id: str) -> bool:
-    known = here.server.agent(agent_id)
+    known = here.server.fleet.agent(agent_id)
     return known is not None and not known.connected
 
 

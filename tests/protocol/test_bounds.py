@@ -156,7 +156,7 @@ async def test_outboxes_are_bounded_in_all_and_the_slowest_hear_why() -> None:
 
         async def is_one_too_slow() -> bool:
             for number in range(5):
-                known = here.server.agent(f"slow-{number}")
+                known = here.server.fleet.agent(f"slow-{number}")
                 if known is not None and known.connected:
                     known.send(note)
             assert gauge(here, "output_bytes") <= 2 * MB + 250_000
@@ -164,7 +164,7 @@ async def test_outboxes_are_bounded_in_all_and_the_slowest_hear_why() -> None:
 
         await eventually(is_one_too_slow)
         assert any(await asyncio.gather(*map(was_too_slow, slow)))
-        known = here.server.agent("reads")
+        known = here.server.fleet.agent("reads")
         assert known is not None
         known.send({"type": "still here"})
         assert (await reads.recv_type("still here"))["type"] == "still here"

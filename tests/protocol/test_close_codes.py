@@ -13,7 +13,7 @@ NEVER = (1004, 1005, 1006, 1015, 0, 999, 1016, 2999, 5000)
 
 async def test_1000_client_terminated() -> None:
     async with running() as here, agents(here.ws, "a-1") as [one]:
-        waiting = asyncio.create_task(here.server.terminate("a-1"))
+        waiting = asyncio.create_task(here.server.fleet.terminate("a-1"))
         await one.answer(await one.recv_type("terminate_app"))
         assert await one.closed() == (1000, "Client terminated")
         await waiting

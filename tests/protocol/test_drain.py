@@ -471,7 +471,7 @@ async def test_drain_restart_by_sigusr1(serving: Serving) -> None:
 
 
 async def is_empty(here: Running) -> bool:
-    return here.server.counts().total == 0
+    return here.server.fleet.counts().total == 0
 
 
 async def test_a_drain_during_maintenance_ends_at_once() -> None:

@@ -264,7 +264,9 @@ async def _ack_a_blocked_loop() -> None:
             await one.collect(1)
             await one.send("40", '42["app_ready",{"instance_id":"a-1"}]')
             await eventually(lambda: _is_state(here.server, "a-1", "connected"))
-            asked = asyncio.create_task(here.server.request("a-1", "snapshot", {}, timeout=0.6))
+            asked = asyncio.create_task(
+                here.server.fleet.request("a-1", "snapshot", {}, timeout=0.6)
+            )
             while "snapshot" not in str(event := await one.recv()):
                 pass
             number = re.findall(r"^42(\d+)", str(event))[0]
@@ -316,7 +318,7 @@ async def test_liveness_3_a_blocked_loop_turns_no_introduction_away() -> None:
         block(2.5)
         for one in everyone:
             await one.message("app_ready_ack")
-        assert here.server.counts().authenticated == 100
+        assert here.server.fleet.counts().authenticated == 100
         assert here.server.core_stats()["gaps_total"] >= 1
 
 
@@ -330,7 +332,7 @@ async def test_liveness_3_held_back_input_is_no_silence() -> None:
             await one.say("work", data="x" * 1000)
         await one.say("work", seconds=0, last=True)
         await eventually(lambda: _any(len(policy.heard) == 202))
-        assert here.server.connected_ids() == ["a-1"]
+        assert here.server.fleet.connected_ids() == ["a-1"]
 
 
 async def _any(value: object) -> object:
@@ -354,10 +356,10 @@ async def _come_back_to_a_blocked_loop() -> None:
             threading.Timer(0.2, os.write, (descriptor, app_ready)).start()
             await other.send("work", seconds=0.9)
             await back.message("app_ready_ack")
-            kinds = [entry.kind for entry in (await here.server.timeline("a-1"))[0]]
+            kinds = [entry.kind for entry in (await here.server.fleet.timeline("a-1"))[0]]
             assert "offline" not in kinds, kinds
 
 
 async def _is_state(server: dscore.Server, agent_id: str, state: str) -> bool:
-    known = server.agent(agent_id)
+    known = server.fleet.agent(agent_id)
     return known is not None and known.state == state

@@ -119,7 +119,7 @@ async def test_an_ipv4_mapped_address_is_normalised() -> None:
         running({"listen": {"port": 0, "host": "::ffff:127.0.0.1"}}) as here,
         agent(here.ws, "a-1"),
     ):
-        assert [known.ip for known in here.server.agents()] == ["127.0.0.1"]
+        assert [known.ip for known in here.server.fleet.agents()] == ["127.0.0.1"]
 
 
 async def test_a_heartbeat_does_not_introduce_where_tokens_are_required() -> None:
@@ -128,7 +128,7 @@ async def test_a_heartbeat_does_not_introduce_where_tokens_are_required() -> Non
             await one.send(kind, clientName="a-1")
             error = await one.recv()
             assert (error["code"], error["request_type"]) == ("not_introduced", kind)
-        assert here.server.agent("a-1") is None
+        assert here.server.fleet.agent("a-1") is None
 
 
 async def test_reconnection_success_introduces_and_is_announced_once() -> None:
@@ -208,7 +208,7 @@ async def test_another_id_on_an_introduced_connection_is_wrong_id(message: Any) 
         error = await one.recv()
         assert (error["type"], error["code"]) == ("error", "wrong_id")
         assert error["request_type"] == message["type"]
-        assert [known.id for known in here.server.agents()] == ["a-1"]
+        assert [known.id for known in here.server.fleet.agents()] == ["a-1"]
         await one.beat()
 
 
@@ -271,7 +271,7 @@ async def test_token_in_app_ready_or_on_the_upgrade() -> None:
             pass
         async with agent(here.ws, "a-2", headers=bearer):
             pass
-        assert {known.id for known in here.server.agents()} == {"a-1", "a-2"}
+        assert {known.id for known in here.server.fleet.agents()} == {"a-1", "a-2"}
 
 
 @pytest.mark.parametrize("token", ["wrong", "operator-secret", "agent-secre", ""])
@@ -280,7 +280,7 @@ async def test_a_bad_agent_token_is_closed_1008_authentication_failed(token: str
         await one.send("app_ready", instance_id="a-1", token=token)
         assert await one.closed() == (1008, "authentication failed")
         assert one.kept == []
-        assert here.server.agent("a-1") is None
+        assert here.server.fleet.agent("a-1") is None
 
 
 async def test_watch_without_the_operator_role_is_forbidden_and_lives_on() -> None:

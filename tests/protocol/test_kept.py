@@ -17,7 +17,7 @@ LAST = 199
 
 async def gone(here: Running, agent_id: str = "a-1") -> None:
     async def is_away() -> bool:
-        known = here.server.agent(agent_id)
+        known = here.server.fleet.agent(agent_id)
         return known is not None and not known.connected
 
     await eventually(is_away)
@@ -27,7 +27,7 @@ async def left(here: Running) -> dscore.Agent:
     async with agent(here.ws, "a-1"):
         pass
     await gone(here)
-    known = here.server.agent("a-1")
+    known = here.server.fleet.agent("a-1")
     assert known is not None
     return known
 
@@ -64,7 +64,7 @@ async def test_what_is_no_message_is_not_kept(text: bytes) -> None:
 
 async def test_delivered_true_promises_the_socket_and_is_left_as_it_is() -> None:
     async with running() as here, agents(here.ws, "a-1") as [one]:
-        known = here.server.agent("a-1")
+        known = here.server.fleet.agent("a-1")
         assert known is not None
         assert await known.send_kept({"type": "note"}) is True
         assert await one.recv_type("note") == {"type": "note"}
@@ -136,7 +136,7 @@ async def test_outboxes_of_all_agents_together_are_bounded_the_oldest_go_first()
         known = []
         for name in ("a-1", "a-2", "a-3"):
             await gone(here, name)
-            one = here.server.agent(name)
+            one = here.server.fleet.agent(name)
             assert one is not None
             known.append(one)
         for n in range(150):
@@ -157,12 +157,12 @@ async def test_configs_of_absent_agents_are_bounded_the_oldest_go_first() -> Non
             async with agent(here.ws, f"a-{n}", config=config):
                 pass
             await gone(here, f"a-{n}")
-        with_config = [one.id for one in here.server.agents() if one.config is not None]
+        with_config = [one.id for one in here.server.fleet.agents() if one.config is not None]
         assert with_config == [f"a-{n}" for n in range(30 - len(with_config), 30)]
         assert 16 <= len(with_config) <= 17
         assert here.server.core_stats()["configs_dropped_total"] == 30 - len(with_config)
         async with agent(here.ws, "a-0", reconnection=True, config=config):
-            known = here.server.agent("a-0")
+            known = here.server.fleet.agent("a-0")
             assert known is not None
             assert known.config == config
 

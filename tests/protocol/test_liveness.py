@@ -38,7 +38,7 @@ async def next_status(page: Wire, seconds: float = 30.0) -> tuple[str, str | Non
 
 
 async def is_state(here: Running, agent_id: str, state: str) -> bool:
-    known = here.server.agent(agent_id)
+    known = here.server.fleet.agent(agent_id)
     return known is not None and known.state == state
 
 
@@ -161,7 +161,7 @@ async def test_liveness_2_an_agent_already_offline_is_not_announced_again() -> N
         assert await one.closed(3.0) == (1011, "heartbeat timeout")
         await eventually(lambda: is_state(here, "b-1", "offline"))
         await hears_only(page)
-        assert here.server.agent("b-1").reason_code == "missed_heartbeats"  # type: ignore[union-attr]
+        assert here.server.fleet.agent("b-1").reason_code == "missed_heartbeats"  # type: ignore[union-attr]
 
 
 @pytest.mark.alone
@@ -321,14 +321,14 @@ async def test_liveness_7_the_end_of_a_stale_connection_touches_nothing() -> Non
         await asyncio.sleep(0.3)
         await hears_only(page)
         await second.beat()
-        waiting = asyncio.create_task(here.server.terminate("a-1"))
+        waiting = asyncio.create_task(here.server.fleet.terminate("a-1"))
         await second.answer(await second.recv_type("terminate_app"))
         assert (await waiting).outcome == "acked"
 
 
 async def test_liveness_7_an_answer_of_the_stale_connection_is_not_the_successors() -> None:
     async with running() as here, agents(here.ws, "a-1") as [first]:
-        waiting = asyncio.create_task(here.server.terminate("a-1", timeout=5))
+        waiting = asyncio.create_task(here.server.fleet.terminate("a-1", timeout=5))
         order = await first.recv_type("terminate_app")
         async with agents(here.ws, "a-1") as [second]:
             assert (await first.closed())[0] == 4409
@@ -344,4 +344,4 @@ async def test_liveness_7_takeover_over_and_over_leaves_one_owner() -> None:
             async with agents(here.ws, "a-1") as [one], agents(here.ws, "a-1") as [other]:
                 assert (await one.closed())[0] == 4409
                 await settled(other)
-        assert here.server.counts().total <= 1
+        assert here.server.fleet.counts().total <= 1

@@ -174,7 +174,7 @@ async def test_maintenance_answers_all_others_1013(first: Any) -> None:
                 await late.send(**first)
                 assert isinstance(late, SocketioWire)
                 await late.closes(*UNAVAILABLE, sent_away=False)
-        assert here.server.agent("a") is None
+        assert here.server.fleet.agent("a") is None
 
 
 async def test_maintenance_gives_a_silent_connection_a_moment_and_no_more() -> None:
@@ -194,7 +194,7 @@ async def test_a_connection_of_the_maintenance_may_introduce_itself_when_that_is
 
 async def settled_in_maintenance(here: Running, unauthenticated: int) -> None:
     async def is_open() -> bool:
-        return here.server.counts().unauthenticated == unauthenticated
+        return here.server.fleet.counts().unauthenticated == unauthenticated
 
     await eventually(is_open)
 

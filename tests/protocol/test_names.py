@@ -34,7 +34,7 @@ class Listening(dscore.Policy):
 async def test_2_blanks_at_the_ends_of_an_id_are_removed_in_the_raw_dialect(blank: str) -> None:
     named = blank.format("a-1")
     async with running() as here, raw_agent(here.ws, named) as one:
-        assert here.server.connected_ids() == ["a-1"]
+        assert here.server.fleet.connected_ids() == ["a-1"]
         for name in ("a-1", named):
             await one.send("heartbeat", clientName=name)
             assert (await one.recv())["type"] == "heartbeat_response"
@@ -62,8 +62,8 @@ async def test_2_blanks_at_the_ends_of_an_id_are_removed_over_socketio(
             assert (await one.recv())["type"] == "heartbeat_response"
         await one.send("app_ready", instance_id=named)
         await one.recv_type("app_ready_ack")
-        assert here.server.connected_ids() == ["b-1"]
-        known = here.server.agent(named)
+        assert here.server.fleet.connected_ids() == ["b-1"]
+        known = here.server.fleet.agent(named)
         assert known is not None
         assert (await here.pages.get("/deepstream/health", params={"instance_id": named})).json()[
             "instance_connected"
@@ -79,7 +79,7 @@ async def test_2_a_control_character_in_an_id_is_bad_field(kind: str) -> None:
             assert (await one.recv())["code"] == "bad_field"
         await one.send(kind, **{field: " \u3000"})
         assert (await one.recv())["code"] == "missing_field"
-        assert here.server.connected_ids() == []
+        assert here.server.fleet.connected_ids() == []
 
 
 async def test_2_so_it_is_on_an_introduced_connection() -> None:
@@ -97,7 +97,7 @@ async def test_2_a_lone_surrogate_is_read_as_u_fffd_in_the_raw_dialect() -> None
         text = '{"type":"app_ready","instance_id":"a\\ud800","config":{"x":"\\udc00"}}'
         await one.send(_framed(text))
         await one.message("app_ready_ack")
-        assert here.server.connected_ids() == ["a\ufffd"]
+        assert here.server.fleet.connected_ids() == ["a\ufffd"]
         await one.send(_framed('{"type":"heartbeat","clientName":"a\\udfff"}'))
         await one.message("heartbeat_response")
         await one.send(_framed('{"type":"note","\\ud800":["\\ud83d\\ude00\\ud83d"]}'))
@@ -125,7 +125,7 @@ async def test_2_a_lone_surrogate_is_read_as_u_fffd_over_socketio(carrier: str) 
 
 async def _asked(server: dscore.Server, one: SocketioWire) -> Any:
     """What an agent's ack is read as."""
-    known = server.agent("b\ufffd")
+    known = server.fleet.agent("b\ufffd")
     assert known is not None
     waiting = asyncio.ensure_future(known.request("ask", {}))
     while not str(packet := await one._packet(10)).startswith("42"):

@@ -96,7 +96,7 @@ async def test_2_a_name_that_was_rebound_to_this_machine_is_refused(
         status, answer = await status_of(here.port, target, host, *origins)
         assert status == 403
         assert ("socket.cors_origins" if "evil" in "".join(origins) else "listen.names") in answer
-        assert here.server.connected_ids() == []
+        assert here.server.fleet.connected_ids() == []
 
 
 @each_way

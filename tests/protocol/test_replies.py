@@ -109,7 +109,9 @@ async def test_terminate_app_has_an_id_of_its_own_for_every_agent_and_request() 
         ids = set()
         for _ in range(2):
             for one in both:
-                waiting = asyncio.create_task(here.server.terminate(one.agent_id, timeout=0.05))
+                waiting = asyncio.create_task(
+                    here.server.fleet.terminate(one.agent_id, timeout=0.05)
+                )
                 order = await one.recv()
                 assert UUID.fullmatch(order["request_id"])
                 ids.add(order.pop("request_id"))

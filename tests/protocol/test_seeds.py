@@ -106,7 +106,7 @@ async def test_document_a_a_client_is_terminated_and_closed_1000() -> None:
 
 
 async def is_connected(here: Any) -> bool:
-    return here.server.connected_ids() == ["unique_client_id"]
+    return here.server.fleet.connected_ids() == ["unique_client_id"]
 
 
 async def test_document_a_a_restart_is_1001_and_the_client_comes_back_to_its_session() -> None:

@@ -11,7 +11,7 @@ from wire import agent
 
 
 async def is_away(here: Running) -> bool:
-    known = here.server.agent("a-1")
+    known = here.server.fleet.agent("a-1")
     return known is not None and not known.connected
 
 
@@ -76,7 +76,7 @@ async def test_session_ends_with_its_ttl_from_the_disconnect() -> None:
 
 async def test_session_ends_with_an_ok_to_terminate_app() -> None:
     async with running() as here, agents(here.ws, "a-1") as [one]:
-        waiting = asyncio.create_task(here.server.terminate("a-1"))
+        waiting = asyncio.create_task(here.server.fleet.terminate("a-1"))
         await one.answer(await one.recv_type("terminate_app"))
         await waiting
         assert not await restored(here)
@@ -84,7 +84,7 @@ async def test_session_ends_with_an_ok_to_terminate_app() -> None:
 
 async def test_session_outlives_an_answer_that_was_not_ok() -> None:
     async with running() as here, agents(here.ws, "a-1") as [one]:
-        waiting = asyncio.create_task(here.server.terminate("a-1", timeout=0.2))
+        waiting = asyncio.create_task(here.server.fleet.terminate("a-1", timeout=0.2))
         await one.answer(await one.recv_type("terminate_app"), status="ERROR")
         assert (await waiting).outcome == "failed"
         await one.socket.close()

@@ -260,7 +260,7 @@ async def test_polling_sessions_that_never_joined_give_way_to_agents() -> None:
         async with AsyncExitStack() as stack:
             for number in range(24):
                 await stack.enter_async_context(agent(here.ws, f"a-{number}"))
-            assert len(here.server.connected_ids()) == 24
+            assert len(here.server.fleet.connected_ids()) == 24
 
 
 async def test_polling_sessions_never_introduced_have_a_share_and_no_more() -> None:

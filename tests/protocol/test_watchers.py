@@ -88,7 +88,7 @@ async def test_client_reconnected() -> None:
 
 
 async def is_state(here: Running, agent_id: str, state: str) -> bool:
-    known = here.server.agent(agent_id)
+    known = here.server.fleet.agent(agent_id)
     return known is not None and known.state == state
 
 
@@ -187,7 +187,7 @@ async def test_an_agent_may_watch_too() -> None:
 async def test_an_agent_that_acknowledged_is_offline_terminated_at_once() -> None:
     async with running() as here, watcher(here.ws) as page, agents(here.ws, "a-1") as [one]:
         await page.recv()
-        waiting = asyncio.create_task(here.server.terminate("a-1"))
+        waiting = asyncio.create_task(here.server.fleet.terminate("a-1"))
         await one.answer(await one.recv_type("terminate_app"))
         assert (await waiting).outcome == "acked"
         changed = await page.recv(1.0)

@@ -100,7 +100,7 @@ async def one_of_each(
 
 
 async def is_connected(here: Running, name: str) -> bool:
-    known = here.server.agent(name)
+    known = here.server.fleet.agent(name)
     return known is not None and known.connected
 
 

@@ -103,7 +103,7 @@ async def test_a_request_gets_the_clients_ack(
         one = await clients.introduce(
             library, base(here), transports, listen=["snapshot"], answers={"snapshot": taken}
         )
-        known = here.server.agent("b-1")
+        known = here.server.fleet.agent("b-1")
         assert known is not None
         assert await known.request("snapshot", {"quality": 80}) == taken
         assert await one.message("snapshot") == {"quality": 80}
@@ -141,7 +141,7 @@ async def test_a_request_that_the_client_does_not_outlive_fails(
         one = await clients.introduce(
             library, base(here), transports, listen=listen, greeting=greeting
         )
-        known = here.server.agent("b-1")
+        known = here.server.fleet.agent("b-1")
         assert known is not None
         if library != "python":
             request = asyncio.create_task(known.request("snapshot", {}))

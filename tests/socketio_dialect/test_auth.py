@@ -75,7 +75,7 @@ async def test_a_wrong_token_in_the_payload_sends_it_away(
         # An upgrade that has begun is cut short by this, so no code is due there.
         await ended(one, 1008, cable if transports == ["websocket"] else None)
         await stays_away(here, one, witness, cable)
-        assert here.server.agent("b-1") is None
+        assert here.server.fleet.agent("b-1") is None
 
 
 @each_client
@@ -91,7 +91,7 @@ async def test_a_wrong_token_in_app_ready_sends_it_away(
         await one.emit("app_ready", {"instance_id": "a-1", "token": "wrong"})
         await ended(one, 1008, cable)
         await stays_away(here, one, witness, cable)
-        assert here.server.agent("a-1") is None
+        assert here.server.fleet.agent("a-1") is None
 
 
 @each_client
@@ -102,7 +102,7 @@ async def test_without_a_token_a_heartbeat_is_no_introduction(
         one = await clients.connect(library, base(here), transports)
         error = await one.message("error")
         assert (error["code"], error["request_type"]) == ("not_introduced", "heartbeat")
-        assert here.server.agent("b-1") is None
+        assert here.server.fleet.agent("b-1") is None
         await one.emit("app_ready", {"instance_id": "b-1", **GOOD})
         await one.message("app_ready_ack")
 

@@ -72,7 +72,7 @@ async def test_an_agent_is_sent_bytes(
 ) -> None:
     async with running() as here:
         one = await clients.introduce(library, base(here), transports, listen=["x"])
-        known = here.server.agent("b-1")
+        known = here.server.fleet.agent("b-1")
         assert known is not None
         for data in TRICKY:
             assert known.send({"type": "x", "data": data}) is True
@@ -105,7 +105,7 @@ async def test_acks_carry_bytes_both_ways(
             library, base(here), transports, listen=["snapshot"], answers={"snapshot": taken}
         )
         assert await one.call("frame", {"image": b"4567"}) == [{"thumbnail": b"456"}]
-        known = here.server.agent("b-1")
+        known = here.server.fleet.agent("b-1")
         assert known is not None
         assert await known.request("snapshot", {"mask": b"\x04"}) == taken
         assert await one.message("snapshot") == {"mask": b"\x04"}
@@ -141,7 +141,7 @@ async def test_bytes_in_a_message_of_the_contract_are_refused(
 async def test_bytes_do_not_wait_for_an_agent_that_is_away(clients: Clients, library: str) -> None:
     async with running() as here:
         one = await clients.introduce(library, base(here), listen=["x"])
-        known = here.server.agent("b-1")
+        known = here.server.fleet.agent("b-1")
         assert known is not None
         await one.disconnect()
 
@@ -155,7 +155,7 @@ async def test_bytes_do_not_wait_for_an_agent_that_is_away(clients: Clients, lib
 
 async def test_a_raw_agent_takes_no_bytes() -> None:
     async with running() as here, agent(here.ws, "a-1") as raw:
-        known = here.server.agent("a-1")
+        known = here.server.fleet.agent("a-1")
         assert known is not None
         with pytest.raises(ValueError, match="bytes"):
             known.send({"type": "x", "data": b"\x04"})

@@ -116,7 +116,7 @@ async def test_many_messages_for_it_at_once_all_arrive(
     """python-socketio takes 16 packets a poll, and gives up a connection that brings more."""
     async with running() as here:
         one = await clients.introduce(library, base(here), transports, listen=["note"])
-        known = here.server.agent("b-1")
+        known = here.server.fleet.agent("b-1")
         assert known is not None
         for n in range(100):
             known.send({"type": "note", "n": n})

@@ -48,7 +48,7 @@ async def test_what_was_buffered_offline_is_handled_and_nothing_ends(
         await one.settled()
         assert not one.has("disconnect")
         assert not one.heard("error")
-        assert here.server.connected_ids() == ["b-1"]
+        assert here.server.fleet.connected_ids() == ["b-1"]
 
 
 @each_javascript
@@ -65,4 +65,4 @@ async def test_heartbeats_buffered_where_tokens_are_required_end_nothing(
         await one.message("app_ready_ack")
         await one.settled()
         assert not one.has("disconnect")
-        assert here.server.connected_ids() == ["b-1"]
+        assert here.server.fleet.connected_ids() == ["b-1"]

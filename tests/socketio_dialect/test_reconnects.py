@@ -199,7 +199,7 @@ async def test_a_terminated_one_stays_away(
         witness = await clients.introduce(library, cable.url, transports, name="witness")
         greeting = app_ready("a-1")
         one = await clients.introduce(library, cable.url, transports, name="a-1", greeting=greeting)
-        waiting = asyncio.create_task(here.server.terminate("a-1"))
+        waiting = asyncio.create_task(here.server.fleet.terminate("a-1"))
         order = await one.message("terminate_app")
         assert set(order) == {"request_id", "reason"}
         assert UUID.fullmatch(order["request_id"])
@@ -227,7 +227,7 @@ async def test_any_other_close_lets_all_come_back(clients: Clients, code: int) -
     async with running() as here:
         everyone = await one_of_each(clients, base(here))
         for one in everyone:
-            known = here.server.agent(one.name)
+            known = here.server.fleet.agent(one.name)
             assert known is not None
             known.close(code, "for a test")
         for one in everyone:

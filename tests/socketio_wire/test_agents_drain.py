@@ -244,7 +244,7 @@ async def test_over_socketio_only_an_end_for_good_sends_a_disconnect(
     carrier: str, code: int, reason: str, sent_away: bool
 ) -> None:
     async with running() as here, agent(here, carrier) as one:
-        known = here.server.agent("b-1")
+        known = here.server.fleet.agent("b-1")
         assert known is not None
         known.send({"type": "note", "n": 1})
         known.close(code, reason)
@@ -256,7 +256,7 @@ async def test_over_socketio_a_close_of_polling_is_an_engine_io_close_packet() -
     async with running() as here, agent(here, "polling") as one:
         session = one.carrier
         assert isinstance(session, Session)
-        known = here.server.agent("b-1")
+        known = here.server.fleet.agent("b-1")
         assert known is not None
         async with session.waiting() as poll:
             known.close(1001, "enough")

@@ -94,7 +94,7 @@ async def test_2_the_same_over_engine_io_3(transport: str) -> None:
             return policy.numbers == list(range(15))
 
         await eventually(are_heard)
-        assert here.server.connected_ids() == ["b-1"]
+        assert here.server.fleet.connected_ids() == ["b-1"]
 
 
 @each_carrier
@@ -263,7 +263,7 @@ async def test_6_a_client_that_leaves_the_main_namespace_keeps_the_others(carrie
         while not answers or not answers[-1].startswith("43/chat,5"):
             answers.append(str(await one._packet(10)))
         assert json.loads(answers[-1].removeprefix("43/chat,5")) == [{"seen": 1}]
-        assert here.server.connected_ids() == ["b-1"]
+        assert here.server.fleet.connected_ids() == ["b-1"]
         await one.join()
         await one.beat()
         await one.packet("41/chat,")
@@ -280,6 +280,6 @@ async def test_6_one_that_leaves_its_last_namespace_has_left(carrier: str) -> No
                 await one._packet(10)
 
         async def is_gone() -> bool:
-            return here.server.connected_ids() == []
+            return here.server.fleet.connected_ids() == []
 
         await eventually(is_gone)

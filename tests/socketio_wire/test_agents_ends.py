@@ -33,7 +33,7 @@ def raw_socket(one: SocketioWire) -> Socket:
 
 async def gone(here: Running, name: str = "b-1") -> None:
     async def is_gone() -> bool:
-        return name not in here.server.connected_ids()
+        return name not in here.server.fleet.connected_ids()
 
     await eventually(is_gone)
 
@@ -41,7 +41,7 @@ async def gone(here: Running, name: str = "b-1") -> None:
 @each_carrier
 async def test_9_1000_client_terminated(carrier: str) -> None:
     async with running() as here, agent(here, carrier, introduce="app_ready") as one:
-        waiting = asyncio.create_task(here.server.terminate("b-1"))
+        waiting = asyncio.create_task(here.server.fleet.terminate("b-1"))
         await one.answer(await one.recv_type("terminate_app"))
         await one.closes(1000, "Client terminated", sent_away=True)
         await waiting
@@ -144,7 +144,7 @@ async def test_9_4409_taken_over(carrier: str) -> None:
     async with running() as here, agent(here, carrier) as one, agent(here, carrier) as next_one:
         await one.closes(4409, "taken over", sent_away=True)
         await next_one.beat()
-        assert here.server.connected_ids() == ["b-1"]
+        assert here.server.fleet.connected_ids() == ["b-1"]
 
 
 @each_carrier
@@ -292,7 +292,7 @@ async def test_10_an_agent_that_does_not_read_is_1013_slow_consumer(carrier: str
             one.carrier.socket.transport.pause_reading()
 
         async def is_too_slow() -> bool:
-            known = here.server.agent("b-1")
+            known = here.server.fleet.agent("b-1")
             if known is not None:
                 known.send({"type": "note", "padding": "x" * 50_000})
             return here.server.core_stats()["slow_consumers_total"] == 1

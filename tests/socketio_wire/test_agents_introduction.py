@@ -66,7 +66,7 @@ async def test_1_an_agent_is_the_same_agent_whichever_way_it_comes(carrier: str)
             async with raw_agent(here.ws, "a-1") as back:
                 await one.closes(4409, "taken over", sent_away=True)
                 await back.beat()
-        assert [known.id for known in here.server.agents()] == ["a-1"]
+        assert [known.id for known in here.server.fleet.agents()] == ["a-1"]
 
 
 @each_carrier
@@ -109,7 +109,7 @@ async def test_2_the_name_of_an_event_is_its_type(carrier: str) -> None:
 async def test_2_a_heartbeat_introduces_where_no_token_is_required(carrier: str) -> None:
     async with running() as here, watcher(here.ws) as page, agent(here, carrier):
         assert (await page.recv_type("client_status_changed"))["status"] == "online"
-        assert here.server.connected_ids() == ["b-1"]
+        assert here.server.fleet.connected_ids() == ["b-1"]
         assert (await here.details("b-1"))["id"] == "b-1"
 
 
@@ -244,7 +244,7 @@ async def test_2_a_token_in_connect_on_the_request_or_in_app_ready(carrier: str,
 @each_carrier
 async def test_2_a_token_in_connect_lets_a_heartbeat_introduce(carrier: str) -> None:
     async with running(TOKENS) as here, agent(here, carrier, auth=TOKEN):
-        assert here.server.connected_ids() == ["b-1"]
+        assert here.server.fleet.connected_ids() == ["b-1"]
 
 
 @each_carrier
@@ -265,7 +265,7 @@ async def test_2_a_bad_token_is_closed_1008_authentication_failed(carrier: str, 
             with suppress(ConnectionClosed):  # it may have been sent away by then
                 await other.send("heartbeat", clientName="b-1")
             await other.closes(1008, "authentication failed", sent_away=True)
-        assert here.server.connected_ids() == []
+        assert here.server.fleet.connected_ids() == []
 
 
 @each_carrier

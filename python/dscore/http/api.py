@@ -20,7 +20,7 @@ from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.audit import MAX_TEXT, AuditOf
 from dscore.http.gate import API
 from dscore.http.pagination import MAX_LIMIT, CursorError, Query, Sort, page, parse_labels
-from dscore.http.ports import AgentView, Fleet
+from dscore.http.ports import AgentView, Fleet, Server
 from dscore.http.serialize import (
     agent_document,
     count_agents,
@@ -47,18 +47,18 @@ Wait: TypeAlias = Annotated[
 ]
 
 
-def router(fleet: Fleet, *, page_at: str = "/") -> APIRouter:
-    """The operator API of a fleet; `page_at` is the path of its page."""
+def router(server: Server, *, page_at: str = "/") -> APIRouter:
+    """The operator API of a server; `page_at` is the path of its page."""
     routes = APIRouter(prefix=API)
-    routes.include_router(_agents(fleet))
-    routes.include_router(_one_agent(fleet))
-    routes.include_router(events.router(fleet))
-    routes.include_router(_server(fleet, page_at))
-    routes.include_router(_drain(fleet))
+    routes.include_router(_agents(server))
+    routes.include_router(_one_agent(server))
+    routes.include_router(events.router(server))
+    routes.include_router(_server(server, page_at))
+    routes.include_router(_drain(server))
     return routes
 
 
-def _agents(fleet: Fleet) -> APIRouter:
+def _agents(server: Server) -> APIRouter:
     routes = APIRouter(tags=["agents"], route_class=StrictRoute)
 
     @routes.get("/agents", summary="Agents, page by page", response_model=models.AgentPage)
@@ -94,9 +94,9 @@ def _agents(fleet: Fleet) -> APIRouter:
             limit=limit,
             cursor=cursor,
         )
-        await fleet.refresh()
+        await server.fleet.refresh()
         try:
-            agents, next_cursor = page(fleet, query)
+            agents, next_cursor = page(server.fleet, query)
         except CursorError as error:
             raise HTTPException(400, str(error)) from None
         items = [agent_document(agent) for agent in agents]
@@ -104,8 +104,8 @@ def _agents(fleet: Fleet) -> APIRouter:
 
     @routes.get("/agents/{agent_id}", summary="One agent", response_model=models.AgentDetail)
     async def show_agent(agent_id: AgentId) -> Response:
-        await fleet.refresh()
-        agent = _known(fleet, agent_id)
+        await server.fleet.refresh()
+        agent = _known(server.fleet, agent_id)
         return _json(
             {
                 **agent_document(agent),
@@ -118,7 +118,7 @@ def _agents(fleet: Fleet) -> APIRouter:
     return routes
 
 
-def _one_agent(fleet: Fleet) -> APIRouter:
+def _one_agent(server: Server) -> APIRouter:
     routes = APIRouter(tags=["agents"], route_class=StrictRoute)
 
     @routes.post(
@@ -132,7 +132,7 @@ def _one_agent(fleet: Fleet) -> APIRouter:
         timeout = wish.timeout if wish is not None else None
         audit.parameters(timeout=timeout)
         try:
-            result = await fleet.terminate(agent_id, timeout=timeout)
+            result = await server.fleet.terminate(agent_id, timeout=timeout)
         except UnknownAgentError:
             raise unknown_agent(agent_id) from None
         except NotConnectedError:
@@ -155,7 +155,7 @@ def _one_agent(fleet: Fleet) -> APIRouter:
     )
     async def remove(agent_id: AgentId) -> Response:
         try:
-            await fleet.remove(agent_id)
+            await server.fleet.remove(agent_id)
         except UnknownAgentError:
             raise unknown_agent(agent_id) from None
         return Response(status_code=204)
@@ -172,7 +172,7 @@ def _one_agent(fleet: Fleet) -> APIRouter:
         text = await request.body()  # handed on byte for byte
         audit.parameters(type=wish.type[:MAX_TEXT], bytes=len(text))
         try:
-            delivered = await fleet.send_kept(agent_id, text)
+            delivered = await server.fleet.send_kept(agent_id, text)
         except UnknownAgentError:
             raise unknown_agent(agent_id) from None
         except NotConnectedError:
@@ -185,36 +185,36 @@ def _one_agent(fleet: Fleet) -> APIRouter:
     return routes
 
 
-def _server(fleet: Fleet, page_at: str) -> APIRouter:
+def _server(server: Server, page_at: str) -> APIRouter:
     routes = APIRouter(tags=["server"], route_class=StrictRoute)
 
     @routes.get("/status", summary="The server at a glance", response_model=models.StatusDocument)
     async def status() -> Response:
-        counts = fleet.counts()
-        host, port = fleet.address
+        counts = server.fleet.counts()
+        host, port = server.address
         return _json(
             {
-                "status": _phase(fleet),
+                "status": _phase(server),
                 "version": __version__,
                 "pid": os.getpid(),
                 "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
                 "page": page_at,
-                "uptime": round(fleet.uptime, 3),
+                "uptime": round(server.uptime, 3),
                 "connections": {
                     "total": counts.total,
                     "authenticated": counts.authenticated,
                     "unauthenticated": counts.unauthenticated,
                 },
-                "agents": count_agents(fleet),
-                "store": store_document(fleet.store_health()),
-                "loop_lag_ms": round(fleet.loop_lag.last * 1000, 3),
-                "core": dict(fleet.core_stats()),
+                "agents": count_agents(server.fleet),
+                "store": store_document(server.store_health()),
+                "loop_lag_ms": round(server.loop_lag.last * 1000, 3),
+                "core": dict(server.core_stats()),
             }
         )
 
     @routes.get("/maintenance", summary="Is maintenance on?", response_model=models.Maintenance)
     async def show_maintenance() -> Response:
-        return _json({"enabled": fleet.maintenance})
+        return _json({"enabled": server.maintenance})
 
     @routes.post(
         "/maintenance",
@@ -224,20 +224,20 @@ def _server(fleet: Fleet, page_at: str) -> APIRouter:
     )
     async def set_maintenance(wish: models.Maintenance, audit: AuditOf) -> Response:
         audit.parameters(enabled=wish.enabled)
-        fleet.set_maintenance(enabled=wish.enabled)
-        return _json({"enabled": fleet.maintenance})
+        server.set_maintenance(enabled=wish.enabled)
+        return _json({"enabled": server.maintenance})
 
     return routes
 
 
-def _drain(fleet: Fleet) -> APIRouter:
+def _drain(server: Server) -> APIRouter:
     routes = APIRouter(tags=["server"], route_class=StrictRoute)
     running: set[asyncio.Task[DrainReport]] = set()  # else they may be collected
 
     def settled(task: asyncio.Task[DrainReport]) -> None:
         running.discard(task)
         if not task.cancelled():
-            task.exception()  # the fleet has logged it: once is enough
+            task.exception()  # the server has logged it: once is enough
 
     @routes.post(
         "/drain",
@@ -255,29 +255,29 @@ def _drain(fleet: Fleet) -> APIRouter:
     ) -> Response:
         wish = wish or models.DrainRequest(intent=None, timeout=None)
         audit.parameters(intent=wish.intent, timeout=wish.timeout)
-        if not fleet.is_draining:
-            drain = fleet.drain(intent=wish.intent, timeout=wish.timeout)
+        if not server.is_draining:
+            drain = server.drain(intent=wish.intent, timeout=wish.timeout)
             task = asyncio.get_running_loop().create_task(drain)
             running.add(task)
             task.add_done_callback(settled)
             await asyncio.sleep(0)  # its first step makes the status
         audit.write(202)  # not after the wait: the process ends with the drain
-        await _drain_ended(fleet, wait)
-        return _json(drain_document(fleet.drain_status()), 202)
+        await _drain_ended(server, wait)
+        return _json(drain_document(server.drain_status()), 202)
 
     @routes.get("/drain", summary="How the drain goes", response_model=models.DrainDocument)
     async def show(wait: Wait = 0.0) -> Response:
-        await _drain_ended(fleet, wait)
-        return _json(drain_document(fleet.drain_status()))
+        await _drain_ended(server, wait)
+        return _json(drain_document(server.drain_status()))
 
     return routes
 
 
-async def _drain_ended(fleet: Fleet, timeout: float) -> None:
+async def _drain_ended(server: Server, timeout: float) -> None:
     """Waits until the running drain is over; a drain that fails is over, too."""
-    if not (timeout and fleet.is_draining):
+    if not (timeout and server.is_draining):
         return
-    ended = asyncio.ensure_future(fleet.drain())
+    ended = asyncio.ensure_future(server.drain())
     try:
         # Not `wait_for`: before Python 3.12 it loses a cancellation that comes with the end.
         await asyncio.wait({ended}, timeout=timeout)
@@ -287,12 +287,12 @@ async def _drain_ended(fleet: Fleet, timeout: float) -> None:
             ended.exception()  # Seen: the drain has logged it.
 
 
-def _phase(fleet: Fleet) -> str:
-    if fleet.is_draining:
+def _phase(server: Server) -> str:
+    if server.is_draining:
         return "shutting_down"
-    if fleet.maintenance:
+    if server.maintenance:
         return "maintenance"
-    return "ok" if fleet.is_ready else "starting"
+    return "ok" if server.is_ready else "starting"
 
 
 def _known(fleet: Fleet, agent_id: str) -> AgentView:

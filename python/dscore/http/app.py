@@ -12,7 +12,7 @@ from dscore.http import api, health, methods, metrics, page, problems
 from dscore.http.access import Rules
 from dscore.http.gate import API, DRAIN, METRICS, OPENAPI, Gate, WrongTokens
 from dscore.http.origins import Origins
-from dscore.http.ports import Fleet
+from dscore.http.ports import Server
 from dscore.http.types import App
 
 _DESCRIPTION = (
@@ -44,7 +44,7 @@ _PARTICULAR = {
 
 
 def build_app(
-    fleet: Fleet,
+    server: Server,
     *,
     rules: Rules,
     wrong_tokens: WrongTokens,
@@ -58,7 +58,7 @@ def build_app(
     """The whole HTTP side of a server as one ASGI app.
 
     Args:
-        fleet: The server.
+        server: What the pages show and change.
         rules: Who may do what. A reload sets `rules` of what is returned.
         wrong_tokens: Hears of tokens that are none.
         user_app: Gets every path that is not exactly one of ours, "/openapi.json" if it has that,
@@ -86,9 +86,9 @@ def build_app(
     if user_app is not None and page_at == "/":
         page_at = "/dscore/"
     problems.install(app)
-    app.include_router(health.router(fleet, draining_status=draining_status))
-    app.include_router(metrics.router(fleet))
-    app.include_router(api.router(fleet, page_at=page_at))
+    app.include_router(health.router(server, draining_status=draining_status))
+    app.include_router(metrics.router(server))
+    app.include_router(api.router(server, page_at=page_at))
     app.include_router(page.router(page_at))
     gate = Gate(
         app,
@@ -96,7 +96,7 @@ def build_app(
         has_route=partial(methods.has_route, app.routes),
         allow=partial(methods.allow, app.routes),
         page=page_at,
-        is_draining=lambda: fleet.is_draining,
+        is_draining=lambda: server.is_draining,
         rules=rules,
         origins=Origins(cors_origins, names, cors_methods),
         wrong_tokens=wrong_tokens,

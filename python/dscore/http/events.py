@@ -14,7 +14,7 @@ from dscore.explain import CONTEXT, clock, sentence
 from dscore.http import models
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.pagination import FOREIGN_CURSOR, MAX_LIMIT
-from dscore.http.ports import Fleet
+from dscore.http.ports import Server
 from dscore.http.serialize import agent_document, entry_document
 from dscore.http.strict import Plain, StrictRoute
 from dscore.log import get_logger
@@ -26,8 +26,8 @@ MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, Overflow
 _log = get_logger("dscore.store")
 
 
-def router(fleet: Fleet) -> APIRouter:
-    """`/agents/{agent_id}/events` of a fleet."""
+def router(server: Server) -> APIRouter:
+    """`/agents/{agent_id}/events` of a server."""
     routes = APIRouter(tags=["agents"], route_class=StrictRoute)
 
     @routes.get(
@@ -45,13 +45,15 @@ def router(fleet: Fleet) -> APIRouter:
         before = None if cursor is None else _number(cursor)
         # The sentence is the same however short the page is.
         wanted = limit if before is not None else max(limit, CONTEXT)
-        await fleet.refresh()
+        await server.fleet.refresh()
         try:
-            entries, next_before = await fleet.timeline(agent_id, limit=wanted, before=before)
+            entries, next_before = await server.fleet.timeline(
+                agent_id, limit=wanted, before=before
+            )
         except UnknownAgentError:
             raise unknown_agent(agent_id) from None
         # Read after the wait, so that it is no older than the entries.
-        agent = fleet.agent(agent_id)
+        agent = server.fleet.agent(agent_id)
         if agent is None:
             raise unknown_agent(agent_id)
         shown, items = agent_document(agent), list(_told(entries))

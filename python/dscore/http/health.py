@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from dscore.agent_ids import trimmed
 from dscore.http.gate import HEALTH, SEES_IDS
-from dscore.http.ports import Fleet
+from dscore.http.ports import Fleet, Server
 from dscore.http.serialize import store_document
 from dscore.messages import timestamp_now
 
@@ -106,11 +106,11 @@ class SystemSampler:
         return self._sample
 
 
-def router(fleet: Fleet, *, draining_status: int = 503) -> APIRouter:
-    """The health document and the probes of a fleet.
+def router(server: Server, *, draining_status: int = 503) -> APIRouter:
+    """The health document and the probes of a server.
 
     Args:
-        fleet: The server.
+        server: What they tell of.
         draining_status: The HTTP status of the health document during a drain.
     """
     routes = APIRouter(tags=["health"])
@@ -124,9 +124,9 @@ def router(fleet: Fleet, *, draining_status: int = 503) -> APIRouter:
     )
     async def health(request: Request, instance_id: str | None = None) -> Response:
         headers = {"cache-control": "no-store"}
-        status = draining_status if fleet.is_draining else 200
+        status = draining_status if server.is_draining else 200
         sees_ids = request.scope.get(SEES_IDS, False)
-        body = health_document(fleet, sampler, instance_id, names_agents=sees_ids)
+        body = health_document(server, sampler, instance_id, names_agents=sees_ids)
         return Response(body, status, headers, "application/json")
 
     @routes.get("/livez", summary="Does the loop turn?", response_model=ProbeAnswer)
@@ -140,13 +140,13 @@ def router(fleet: Fleet, *, draining_status: int = 503) -> APIRouter:
         responses={503: {"model": ProbeAnswer, "description": "Not now."}},
     )
     async def readyz() -> Response:
-        if fleet.is_draining:
+        if server.is_draining:
             return _probe("draining")
-        if fleet.maintenance:
+        if server.maintenance:
             return _probe("maintenance")
-        if not fleet.is_ready:
+        if not server.is_ready:
             return _probe("starting")
-        cause = fleet.why_full()
+        cause = server.why_full()
         return _probe("ok" if cause is None else "full", cause)
 
     @routes.get(
@@ -156,13 +156,13 @@ def router(fleet: Fleet, *, draining_status: int = 503) -> APIRouter:
         responses={503: {"model": ProbeAnswer, "description": "Not yet."}},
     )
     async def startupz() -> Response:
-        return _probe("ok" if fleet.is_started else "starting")
+        return _probe("ok" if server.is_started else "starting")
 
     return routes
 
 
 def health_document(
-    fleet: Fleet, sampler: SystemSampler, instance_id: str | None = None, *, names_agents: bool
+    server: Server, sampler: SystemSampler, instance_id: str | None = None, *, names_agents: bool
 ) -> bytes:
     """The health document as JSON. Nothing awaits between the readings, so they belong together.
 
@@ -171,14 +171,14 @@ def health_document(
             under an id that was taken over (PROTOCOL.md §7).
         names_agents: Whether the ids of all that are connected are in it.
     """
-    counts = fleet.counts()
+    counts = server.fleet.counts()
     cpu, memory = sampler.sample()
-    is_draining = fleet.is_draining
+    is_draining = server.is_draining
     return orjson.dumps(
         {
             "status": "shutting_down" if is_draining else "ok",
             "timestamp": timestamp_now(),
-            "connected_instances": fleet.connected_ids() if names_agents else [],
+            "connected_instances": server.fleet.connected_ids() if names_agents else [],
             **({} if names_agents else {"instances_hidden": True}),
             "websocket": {
                 "total_connections": counts.total,
@@ -186,15 +186,15 @@ def health_document(
                 "unauthenticated_connections": counts.unauthenticated,
                 "is_shutting_down": is_draining,
             },
-            "dialects": fleet.dialects(),
+            "dialects": server.fleet.dialects(),
             "system": {
                 "cpu_usage": cpu,
                 "memory_usage": memory,
-                "uptime": round(fleet.uptime, 3),
+                "uptime": round(server.uptime, 3),
             },
-            "maintenance": fleet.maintenance,
-            "store": store_document(fleet.store_health()),
-            **({} if instance_id is None else _presence(fleet, instance_id)),
+            "maintenance": server.maintenance,
+            "store": store_document(server.store_health()),
+            **({} if instance_id is None else _presence(server.fleet, instance_id)),
         }
     )
 

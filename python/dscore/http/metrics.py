@@ -1,4 +1,4 @@
-"""Prometheus metrics, read from the fleet when asked for. None has a label per agent."""
+"""Prometheus metrics, read from the server when asked for. None has a label per agent."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final, get_args
@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from dscore._core import __version__
 from dscore.http.gate import METRICS
-from dscore.http.ports import Fleet
+from dscore.http.ports import Server
 from dscore.http.serialize import OUTCOMES
 from dscore.policy.liveness import ONLINE_STATES
 from dscore.states import State
@@ -91,10 +91,10 @@ LATENESS_BOUNDS_MS: Final = (10, 100, 1000, 5000, 15000, 60000)
 STATES: Final = get_args(State)
 
 
-def router(fleet: Fleet) -> APIRouter:
-    """`/metrics` of a fleet, in a registry of its own."""
+def router(server: Server) -> APIRouter:
+    """`/metrics` of a server, in a registry of its own."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(FleetCollector(fleet))
+    registry.register(FleetCollector(server))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
@@ -114,19 +114,19 @@ def router(fleet: Fleet) -> APIRouter:
 
 
 class FleetCollector(Collector):
-    """Makes metrics of what a fleet tells; keeps nothing."""
+    """Makes metrics of what a server tells; keeps nothing."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, server: Server) -> None:
+        self._server = server
 
     def collect(self) -> Iterator[Metric]:
-        """Reads the fleet once."""
+        """Reads the server once."""
         yield from self._connections()
         yield self._agents()
         yield self._dialects()
         yield from self._phase()
         yield self._disconnects()
-        stats = self._fleet.core_stats()
+        stats = self._server.core_stats()
         yield from self._lateness(stats)
         yield CounterMetricFamily(
             "dscore_gap_seconds_total",
@@ -140,7 +140,7 @@ class FleetCollector(Collector):
                 yield _core_metric(name, value)
 
     def _connections(self) -> Iterator[Metric]:
-        counts = self._fleet.counts()
+        counts = self._server.fleet.counts()
         connections = GaugeMetricFamily(
             "dscore_connections",
             "Open connections: WebSockets, and Socket.IO sessions that are polling.",
@@ -155,7 +155,7 @@ class FleetCollector(Collector):
             "dscore_agents", "Agents known, connected or not.", labels=["state", "status"]
         )
         # All of them, also those that are zero: a series that comes and goes makes gaps in graphs.
-        counts = self._fleet.states()
+        counts = self._server.fleet.states()
         for state in STATES:
             status = "online" if state in ONLINE_STATES else "offline"
             agents.add_metric([state, status], counts.get(state, 0))
@@ -165,7 +165,7 @@ class FleetCollector(Collector):
         agents = GaugeMetricFamily(
             "dscore_connected_agents", "Agents that are connected.", labels=["dialect"]
         )
-        for dialect, count in self._fleet.dialects().items():
+        for dialect, count in self._server.fleet.dialects().items():
             agents.add_metric([dialect], count)
         return agents
 
@@ -175,12 +175,12 @@ class FleetCollector(Collector):
             "Connections of agents that have ended.",
             labels=["reason", "code", "initiator"],
         )
-        for kind, count in self._fleet.disconnects():
+        for kind, count in self._server.fleet.disconnects():
             disconnects.add_metric([kind.reason, kind.code, kind.initiator], count)
         return disconnects
 
     def _lateness(self, stats: Mapping[str, int]) -> Iterator[Metric]:
-        lag = self._fleet.loop_lag
+        lag = self._server.loop_lag
         yield HistogramMetricFamily(
             "dscore_loop_lag_seconds",
             "How late the Python loop was, measured every second.",
@@ -200,25 +200,25 @@ class FleetCollector(Collector):
         )
 
     def _phase(self) -> Iterator[Metric]:
-        fleet = self._fleet
+        server = self._server
         build = GaugeMetricFamily(
             "dscore_build_info", "Always 1; the label says what runs.", labels=["version"]
         )
         build.add_metric([__version__], 1)
         yield build
         yield GaugeMetricFamily(
-            "dscore_uptime_seconds", "Seconds since the start.", value=fleet.uptime
+            "dscore_uptime_seconds", "Seconds since the start.", value=server.uptime
         )
         yield GaugeMetricFamily(
-            "dscore_ready", "1 while agents are let in.", value=float(fleet.is_ready)
+            "dscore_ready", "1 while agents are let in.", value=float(server.is_ready)
         )
         yield GaugeMetricFamily(
-            "dscore_draining", "1 during a drain.", value=float(fleet.is_draining)
+            "dscore_draining", "1 during a drain.", value=float(server.is_draining)
         )
         yield GaugeMetricFamily(
-            "dscore_maintenance", "1 in maintenance.", value=float(fleet.maintenance)
+            "dscore_maintenance", "1 in maintenance.", value=float(server.maintenance)
         )
-        status = fleet.drain_status()
+        status = server.drain_status()
         if status is not None:
             drain = GaugeMetricFamily(
                 "dscore_drain_agents", "Agents of the drain, by outcome.", labels=["outcome"]

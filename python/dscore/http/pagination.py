@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias, cast
 import orjson
 
 from dscore.http.ports import AgentView, Fleet
+from dscore.messages import Dialect, ReasonCode, Status
+from dscore.states import State
 
 Sort: TypeAlias = Literal[
     "id",
@@ -49,10 +51,10 @@ class Query:
         q: Part of the id or of the address, in any case.
     """
 
-    status: str | None = None
-    state: str | None = None
-    reason: str | None = None
-    dialect: str | None = None
+    status: Status | None = None
+    state: State | None = None
+    reason: ReasonCode | None = None
+    dialect: Dialect | None = None
     labels: tuple[tuple[str, str | None], ...] = ()
     q: str | None = None
     sort: str = "id"

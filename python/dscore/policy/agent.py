@@ -1,4 +1,4 @@
-"""The public handle of one agent, and what it needs of a server."""
+"""The public handle of one agent, and what it needs of the fleet."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -33,8 +33,8 @@ class Outbox(NamedTuple):
     dropped: int
 
 
-class AgentServer(Protocol):
-    """What the handles of a server's agents ask of it; `dscore.Server` fits."""
+class AgentFleet(Protocol):
+    """What the handles of a fleet's agents ask of it; `dscore.server.fleet.Fleet` fits."""
 
     def unix_time(self, pool_ms: int) -> float: ...
     def outbox(self, agent_id: str) -> Outbox: ...
@@ -55,10 +55,10 @@ class Agent:
     """One agent, as long as it is known. Made on demand and cheap: two handles of the same agent
     are equal."""
 
-    __slots__ = ("_record", "_server")
+    __slots__ = ("_fleet", "_record")
 
-    def __init__(self, server: AgentServer, record: "AgentRow") -> None:
-        self._server = server
+    def __init__(self, fleet: AgentFleet, record: "AgentRow") -> None:
+        self._fleet = fleet
         self._record = record
 
     @property
@@ -99,14 +99,14 @@ class Agent:
     def connected_at(self) -> float | None:
         """When its last connection was introduced, in Unix seconds."""
         record = self._record
-        return self._server.unix_time(record.connected_at) if record.generation else None
+        return self._fleet.unix_time(record.connected_at) if record.generation else None
 
     @property
     def last_heartbeat(self) -> float | None:
         """Unix seconds, as last read from the core: every `monitoring.process_check_interval`, and
-        by `Server.refresh`."""
+        by `Fleet.refresh`."""
         last = self._record.last_heartbeat
-        return None if last is None else self._server.unix_time(last)
+        return None if last is None else self._fleet.unix_time(last)
 
     @property
     def rtt(self) -> float | None:
@@ -127,12 +127,12 @@ class Agent:
     @property
     def undelivered(self) -> int:
         """Messages that wait for it in its outbox."""
-        return self._server.outbox(self.id).waiting
+        return self._fleet.outbox(self.id).waiting
 
     @property
     def dropped(self) -> int:
         """Messages that its outbox had no room for, in this session."""
-        return self._server.outbox(self.id).dropped
+        return self._fleet.outbox(self.id).dropped
 
     def send(self, message: Mapping[str, Any] | bytes, *, namespace: str = "/") -> bool:
         """Sends a message; while the agent is away it waits in its outbox, with a `message_id` if
@@ -154,7 +154,7 @@ class Agent:
                 or the message has `bytes` in it or is for another namespace.
             ValueError: it is no message, or none for the raw dialect.
         """
-        return self._server.send_message(self.id, message, namespace=namespace)
+        return self._fleet.send_message(self.id, message, namespace=namespace)
 
     async def send_kept(self, message: Mapping[str, Any] | bytes, *, namespace: str = "/") -> bool:
         """`send`, with a promise: a message that has to wait is where it outlives the process, a
@@ -174,7 +174,7 @@ class Agent:
             NotConnectedError: as in `send`.
             ValueError: as in `send`.
         """
-        return await self._server.send_kept(self.id, message, namespace=namespace)
+        return await self._fleet.send_kept(self.id, message, namespace=namespace)
 
     async def request(
         self, event: str, data: Any = None, *, namespace: str = "/", timeout: float | None = None
@@ -201,9 +201,7 @@ class Agent:
             ValueError: `data` is no JSON.
             TypeError: `event` is no text.
         """
-        return await self._server.request(
-            self.id, event, data, namespace=namespace, timeout=timeout
-        )
+        return await self._fleet.request(self.id, event, data, namespace=namespace, timeout=timeout)
 
     async def terminate(self, *, timeout: float | None = None) -> Termination:
         """Asks the agent to stop its application, and waits for the outcome.
@@ -211,7 +209,7 @@ class Agent:
         Raises:
             NotConnectedError: it has no connection now.
         """
-        return await self._server.terminate(self.id, timeout=timeout)
+        return await self._fleet.terminate(self.id, timeout=timeout)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Begins the closing handshake of its connection, if it has one. The agent may come back.
@@ -220,7 +218,7 @@ class Agent:
             ValueError: this code may not be sent.
         """
         # Of one that is away too: the core looks at the code first, and no connection has number 0.
-        self._server.close_connection(self._record.conn, code, reason)
+        self._fleet.close_connection(self._record.conn, code, reason)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Agent) and other._record == self._record

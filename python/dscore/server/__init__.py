@@ -6,7 +6,7 @@ event to its part), `onlookers` (a Socket.IO page that says nothing), `introduct
 and `requests` (what it is told and asked), `timers` (how long it may be away), `terminations` and
 `draining` (how it ends); `watchers` hear of it all, `recorder` and `keeping` write it down, and
 `context` is what they share.
-`parts` wires them, `roster` is what programs do with agents, `server` owns them all. Few of them
+`parts` wires them, `fleet` is what programs do with agents, `server` owns them all. Few of them
 ask which dialect a connection speaks: the core makes the same messages of both.
 """
 

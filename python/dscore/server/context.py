@@ -1,12 +1,15 @@
 """What the parts of one server share."""
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
+from dscore.arguments import number
 from dscore.clock import Seconds, WallClock, wall
-from dscore.policy.agent import Agent, AgentServer
+from dscore.policy.agent import Agent, AgentFleet
+from dscore.policy.drain import MAX_TIMEOUT
 from dscore.server.chatter import Chatter
 from dscore.server.clock import Clock
 from dscore.server.deliveries import Deliveries
@@ -43,19 +46,12 @@ class Counters:
     clock_steps_total: int = 0
 
 
-class ServerHandle(AgentServer, Protocol):
-    """What the parts need of the server above them."""
-
-    @property
-    def uptime(self) -> float: ...
-
-
 @dataclass(slots=True)
 class Context:
     """One server's parts and its present settings. `config` and the tokens change on a reload: read
     them here."""
 
-    server: ServerHandle
+    handles: AgentFleet
     config: "Config"
     pool: "ReactorPool"
     fleet: "Fleet"
@@ -68,6 +64,8 @@ class Context:
     wall: Seconds = wall
     """Unix seconds: asked by the clock alone."""
     gate: "Gate" = "open"
+    started_at: float | None = None
+    """When the start was complete, in seconds of the monotonic clock."""
     stopping_since: float | None = None
     """When the drain, or the close, began: seconds of `clock`."""
     sent_away: frozenset[int] = frozenset()
@@ -107,6 +105,21 @@ class Context:
         self.store.bound(outboxes=limits.absent_bytes, history=limits.history_bytes)
 
     @property
+    def uptime(self) -> float:
+        """Seconds since the start was complete."""
+        return 0.0 if self.started_at is None else time.monotonic() - self.started_at
+
+    def termination_timeout(self, seconds: float | None) -> float:
+        """How long an agent has to answer terminate_app; `shutdown.timeout` if it is None.
+
+        Raises:
+            ValueError: it is no number, negative, or longer than a day.
+        """
+        if seconds is None:
+            return self.config.shutdown.timeout
+        return number("timeout", seconds, 0.0, MAX_TIMEOUT)
+
+    @property
     def portion_bytes(self) -> int:
         """Of what waited for an agent, handed out at once: half of what its connection queues."""
         return self.config.limits.outbox_bytes // 2
@@ -133,7 +146,8 @@ class Context:
         return 0.0 if since is None else self.clock.read() - since
 
     def agent(self, record: "AgentRow") -> Agent:
-        return Agent(self.server, record)
+        """The handle that a program's hooks are given."""
+        return Agent(self.handles, record)
 
     def everybody(self) -> list[int]:
         """Connections that hear what is meant for all, but not before an expected token."""

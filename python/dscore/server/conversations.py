@@ -162,6 +162,6 @@ class Conversations:
                 moment,
                 text(language, "server_shutting_down" if draining else "server_running"),
                 client_status=record.status,
-                server_uptime=round(context.server.uptime, 3),
+                server_uptime=round(context.uptime, 3),
             )
         context.pool.send(conn, answer.dump())

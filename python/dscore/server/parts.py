@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dscore.http.access import Rules
     from dscore.http.asgi import App, Bridge
     from dscore.http.gate import Gate
+    from dscore.http.ports import Server as PagesServer
 
 
 GRACE = 1.0
@@ -73,12 +74,27 @@ class Parts:
                 pass
 
 
-def assemble(context: Context, core: ModuleType, app: "App | None") -> Parts:
-    """Wires the parts of one server. Nothing happens before its pool is started."""
+def running(parts: Parts | None) -> Parts:
+    """The parts of a server that was started.
+
+    Raises:
+        RuntimeError: it was not.
+    """
+    if parts is None:
+        raise RuntimeError("the server is not started: `async with server:`, or start()")
+    return parts
+
+
+def assemble(context: Context, core: ModuleType, server: "PagesServer", app: "App | None") -> Parts:
+    """Wires the parts of one server. Nothing happens before its pool is started.
+
+    Args:
+        server: what the pages show and change.
+    """
     # Imported here: FastAPI costs more than all the rest, and only a running server needs it.
     from dscore.http.asgi import Bridge
 
-    pages = _pages(context, app)
+    pages = _pages(context, server, app)
     bridge = Bridge(context.pool, pages, context.clock.wait, pages.is_ours)
     watchers = Watchers(context)
     terminations, requests = Terminations(), Requests(context.clock)
@@ -123,13 +139,13 @@ def _backlog(
     return Backlog(context.pool, loop, dispatch.batch, urgent, most_bytes=most_bytes)
 
 
-def _pages(context: Context, app: "App | None") -> "Gate":
+def _pages(context: Context, server: "PagesServer", app: "App | None") -> "Gate":
     from dscore.http.app import build_app
 
     return build_app(
         # FastAPI remembers handlers in a cache of the process: through them it would hold every
         # server that ever was.
-        weakref.proxy(context.server),
+        weakref.proxy(server),
         rules=access_rules(context),
         wrong_tokens=context.wrong_tokens,
         user_app=app,

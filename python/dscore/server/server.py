@@ -3,7 +3,7 @@
 import asyncio
 import time
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, get_args
 
 from dscore import _core
 from dscore.arguments import flag, one_of
@@ -15,19 +15,18 @@ from dscore.log import get_logger
 from dscore.messages import Intent
 from dscore.policy import Policy
 from dscore.policy.drain import DrainReport, DrainStatus
-from dscore.policy.liveness import configure
+from dscore.policy.liveness import configure, new_fleet
 from dscore.server.context import GATE_REASONS, Context
 from dscore.server.core_settings import core_settings
 from dscore.server.draining import Draining
+from dscore.server.fleet import Fleet
 from dscore.server.hooks import Hooks
 from dscore.server.keeping import boot
 from dscore.server.loop_lag import LoopLag
 from dscore.server.origin_warning import warn_of_every_origin
 from dscore.server.own_token import OwnToken, warn_of_readable_files
-from dscore.server.parts import Parts, access_rules, assemble
+from dscore.server.parts import Parts, access_rules, assemble, running
 from dscore.server.readiness import why_full
-from dscore.server.recorder import Disconnect
-from dscore.server.roster import Roster
 from dscore.server.stats import stats
 from dscore.server.tasks import Tasks
 from dscore.store import MemoryStore, Store, StoreHealth
@@ -39,10 +38,12 @@ if TYPE_CHECKING:
 _log = get_logger("dscore.server")
 
 
-class Server(Roster):
-    """The server of a fleet.
+class Server:
+    """The server of a fleet: its life from the start to the end of the drain. Its agents are in
+    `fleet`.
 
         async with dscore.Server(config, policy=MyPolicy(), app=my_asgi_app) as server:
+            server.fleet.agent("cam-1")
             await server.wait()
 
     It is used from the event loop's thread only. Signals, log output and the process are the
@@ -76,7 +77,12 @@ class Server(Roster):
             ConfigError: a token file cannot be read.
         """
         # Not `or`: a store that is empty is falsy.
-        super().__init__(MemoryStore() if store is None else store)
+        self._store: Store = MemoryStore() if store is None else store
+        self._table = new_fleet()
+        self.fleet: Final = Fleet(self._table, self._store)
+        """The agents, known also before the start; told and asked only after it."""
+        self._parts: Parts | None = None
+        """None before the start."""
         self._config = config or Config()
         self._policy = policy or Policy()
         self._app = app
@@ -84,7 +90,6 @@ class Server(Roster):
         self._own_token = OwnToken(leaves_file=leaves_token)
         self._tasks = Tasks()
         self._begun = False
-        self._started_at: float | None = None
         self._closing = False
         self._max_connections = 0
         self._exit_code = 0
@@ -121,7 +126,8 @@ class Server(Roster):
             await parts.stop()
             raise
         self._parts = parts
-        self._started_at = time.monotonic()
+        self.fleet.started(parts)
+        parts.context.started_at = time.monotonic()
         parts.context.recorder.server("started", pool.now_ms(), version=_core.__version__)
         host, port = pool.address()
         _log.info("server_started", host=host, port=port)
@@ -133,12 +139,12 @@ class Server(Roster):
             agent_tokens, operator_tokens = self._tokens
             warn_of_readable_files(self._config.auth)
             warn_of_every_origin(self._config)
-            configure(self._fleet, self._config.monitoring)
+            configure(self._table, self._config.monitoring)
             context = Context(
-                server=self,
+                handles=self.fleet,
                 config=self._config,
                 pool=pool,
-                fleet=self._fleet,
+                fleet=self._table,
                 store=self._store,
                 hooks=Hooks(self._policy, self._tasks),
                 tasks=self._tasks,
@@ -147,7 +153,7 @@ class Server(Roster):
                 reactors=reactors,
                 wall=self._wall,
             )
-            return assemble(context, self._core, self._app)
+            return assemble(context, self._core, self, self._app)
         except BaseException:
             self._own_token.start_failed()
             if context is not None:
@@ -182,7 +188,7 @@ class Server(Roster):
             if context.gate != "draining":
                 context.stop_taking()
                 context.fleet.stop_clock(context.pool.now_ms())
-            if not self._fleet.is_empty():
+            if not self._table.is_empty():
                 await context.readings.take(to_store=True)
                 context.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
                 await context.wait_until_empty(self._config.shutdown.close_timeout)
@@ -224,11 +230,11 @@ class Server(Roster):
     @property
     def uptime(self) -> float:
         """Seconds since the start was complete."""
-        return 0.0 if self._started_at is None else time.monotonic() - self._started_at
+        return 0.0 if self._parts is None else self._parts.context.uptime
 
     @property
     def is_started(self) -> bool:
-        return self._started_at is not None
+        return self._parts is not None
 
     @property
     def is_draining(self) -> bool:
@@ -297,9 +303,9 @@ class Server(Roster):
         """
         if intent is not None:
             one_of("intent", intent, get_args(Intent))
-        seconds = self._timeout(timeout)
+        parts = self._running
+        seconds = parts.context.termination_timeout(timeout)
         if self._drain_task is None:
-            parts = self._running
             intent = intent or self._config.shutdown.intent
             draining = Draining(parts.context, parts.watchers, intent, seconds)
             draining.begin()
@@ -351,15 +357,14 @@ class Server(Roster):
         """Whether what is kept gets to where it outlives the process."""
         return self._store.health()
 
-    def disconnects(self) -> list[tuple[Disconnect, int]]:
-        """How often connections of agents have ended, and how."""
-        counts = self._fleet.disconnects()
-        return [(Disconnect._make(kind), count) for kind, count in counts]
-
     @property
     def loop_lag(self) -> LoopLag:
         """How late the event loop is with what is due."""
         return self._running.loop_lag
+
+    @property
+    def _running(self) -> Parts:
+        return running(self._parts)
 
     def _wall(self) -> float:
         """Unix seconds; tests have clocks of their own."""

@@ -1,24 +1,22 @@
-"""Who the agents of a server are: found, told, asked, ended."""
+"""The agents of a server, as a program sees them: found, told, asked, ended."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dscore.agent_ids import trimmed
-from dscore.arguments import number
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.log import get_logger
 from dscore.messages import Dialect, ReasonCode, Status
 from dscore.policy.agent import Agent, Outbox, Termination
-from dscore.policy.drain import MAX_TIMEOUT
-from dscore.policy.liveness import new_fleet
 from dscore.server.outgoing import Audience, Message
-from dscore.server.parts import Parts
-from dscore.server.recorder import read_timeline
+from dscore.server.parts import Parts, running
+from dscore.server.recorder import Disconnect, read_timeline
 from dscore.states import State
 from dscore.store import Entry, Store
 
 if TYPE_CHECKING:
     from dscore._core import AgentRow
+    from dscore._core import Fleet as Table
 
 _log = get_logger("dscore.server")
 
@@ -31,34 +29,48 @@ class Counts(NamedTuple):
     unauthenticated: int
 
 
-class Roster:
-    """What `Server` does with agents. How it starts and stops is not known here."""
+class Fleet:
+    """`Server.fleet`. How a server starts and stops is not known here. It is used from the event
+    loop's thread only."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, table: "Table", store: Store) -> None:
+        """
+        Args:
+            table: of the agents.
+            store: their sessions and timelines.
+        """
+        self._table = table
         self._store = store
-        self._fleet = new_fleet()
         self._parts: Parts | None = None
-        """None before the start."""
+
+    def started(self, parts: Parts) -> None:
+        """From here on agents can be told and asked."""
+        self._parts = parts
 
     def counts(self) -> Counts:
         """Connections, in one reading."""
-        return Counts(*self._fleet.counts())
+        return Counts(*self._table.counts())
 
     def dialects(self) -> dict[Dialect, int]:
         """How many agents are connected over each dialect."""
-        return dict(self._fleet.dialects())
+        return dict(self._table.dialects())
 
     def connected_ids(self) -> list[str]:
-        return [record.agent_id for record in self._fleet.connected()]
+        return [record.agent_id for record in self._table.connected()]
 
     def agents(self) -> Iterator[Agent]:
         """Every agent that is known, connected or not."""
-        for record in self._fleet.agents():
+        for record in self._table.agents():
             yield Agent(self, record)
 
     def states(self) -> dict[State, int]:
         """How many agents are known in each state."""
-        return dict(self._fleet.states())
+        return dict(self._table.states())
+
+    def disconnects(self) -> list[tuple[Disconnect, int]]:
+        """How often connections of agents have ended, and how."""
+        counts = self._table.disconnects()
+        return [(Disconnect._make(kind), count) for kind, count in counts]
 
     def page(
         self,
@@ -88,7 +100,7 @@ class Roster:
         Raises:
             ValueError: a word is none.
         """
-        rows, has_more = self._fleet.page(
+        rows, has_more = self._table.page(
             status=status,
             state=state,
             reason=reason,
@@ -103,7 +115,7 @@ class Roster:
         return [Agent(self, row) for row in rows], has_more
 
     def agent(self, agent_id: str) -> Agent | None:
-        record = self._fleet.agent(trimmed(agent_id))
+        record = self._table.agent(trimmed(agent_id))
         return None if record is None else Agent(self, record)
 
     async def timeline(
@@ -192,8 +204,8 @@ class Roster:
         record = self._record(agent_id)
         if not record.conn:
             raise NotConnectedError(agent_id)
-        seconds = self._timeout(timeout)
         parts, pool = self._running, self._running.context.pool
+        seconds = parts.context.termination_timeout(timeout)
         now = pool.now_ms()
         parts.context.recorder.asked(record, now)
         parts.context.fleet.feed(record, "asked", now)
@@ -212,7 +224,7 @@ class Roster:
         if record.conn:
             pool.close_connection(record.conn, 1008, reason, "operator")
         parts.dispatch.remove(record, reason, pool.now_ms())
-        self._fleet.forget(record)
+        self._table.forget(record)
         self._store.forget([record.agent_id])
         _log.info("agent_removed", agent_id=record.agent_id)
 
@@ -233,18 +245,10 @@ class Roster:
 
     @property
     def _running(self) -> Parts:
-        if self._parts is None:
-            raise RuntimeError("the server is not started: `async with server:`, or start()")
-        return self._parts
-
-    def _timeout(self, seconds: float | None) -> float:
-        """How long an agent has to answer terminate_app."""
-        if seconds is None:
-            return self._running.context.config.shutdown.timeout
-        return number("timeout", seconds, 0.0, MAX_TIMEOUT)
+        return running(self._parts)
 
     def _record(self, agent_id: str) -> "AgentRow":
-        record = self._fleet.agent(trimmed(agent_id))
+        record = self._table.agent(trimmed(agent_id))
         if record is None:
             raise UnknownAgentError(agent_id)
         return record
