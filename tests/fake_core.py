@@ -167,6 +167,8 @@ class HttpRequest:
     body: bytes = b""
     peer: str = "127.0.0.1"
     peer_port: int = 50_000
+    proxy: str | None = None
+    secure: bool = False
 
 
 @dataclass

@@ -22,6 +22,7 @@ def test_the_core_takes_the_defaults() -> None:
         ("socket", "transports", ["polling"], ["websocket", "polling"]),
         ("socket", "cors_methods", [], ["GET", "POST", "PUT"]),
         ("listen", "names", [], ["fleet.example", "10.0.0.1", "fd00::1", "[fd00::2]", "a_b"]),
+        ("listen", "trusted_proxies", [], ["10.0.0.0/8", "::1", "0.0.0.0/0", "2001:db8::/127"]),
         ("socket", "cors_origins", [], ["self", "*", "null", "file://", "https://[::1]:8443"]),
         ("socket", "subprotocols", [], ["a", "!#$%&'*+-.^_`|~0Z"]),
         ("limits", "connections", 1, 10_000_000),

@@ -61,6 +61,7 @@ class CoreConfig:
         endpoints: Mapping[str, Endpoint] | None = None,
         origins: Sequence[str] = ...,
         names: Sequence[str] = ...,
+        trusted_proxies: Sequence[str] = ...,
         check_host: bool = False,
         subprotocols: Sequence[str] = ...,
         max_message_size: int = 1_000_000,
@@ -104,6 +105,9 @@ class CoreConfig:
             origins: values of `Origin` let in; "*" (the default) lets in all, "self" loopback
                 names, the address and port a connection came in on, and `names`.
             names: host names and addresses of this server.
+            trusted_proxies: addresses, and ranges of them by CIDR, of proxies that are believed who
+                their clients are (`X-Forwarded-For`, `X-Forwarded-Proto`, `Forwarded`): `peer` of
+                `Opened` and `HttpRequest` is then the client. Default none.
             check_host: on a loopback listener, Host must be a name of this server too, unless its
                 Origin is let in by name, or `origins` has "*": a page whose name was rebound to
                 this machine is refused.
@@ -387,6 +391,10 @@ class HttpRequest:
     local: str
     """The address that it came in on."""
     local_port: int
+    proxy: str | None
+    """The trusted proxy that says that the client is `peer`; None: it is the connection's."""
+    secure: bool
+    """The client speaks TLS, to us or to that proxy."""
 
 @final
 class HttpGone:

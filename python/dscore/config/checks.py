@@ -202,6 +202,29 @@ def host_names() -> PlainValidator:
     return PlainValidator(validate)
 
 
+def networks() -> PlainValidator:
+    """Addresses, and ranges of them by CIDR; a list as in `words`."""
+
+    def validate(value: object) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_network(entry) for entry in _listed(value)))
+
+    return PlainValidator(validate)
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        pass
+    try:
+        meant = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} must be an address or a range of addresses, such as '10.0.0.0/8'"
+        ) from None
+    raise ValueError(f"{text!r} must be a range from its first address on: write {str(meant)!r}")
+
+
 def _is_host(text: str) -> bool:
     if _HOST.fullmatch(text):
         return True

@@ -27,8 +27,12 @@ _AT_START_ONLY = frozenset(
 )
 _RATE = "limits.accept_rate"  # the one float that is no duration
 
+_LIVE_OF_LISTEN = "listen.trusted_proxies"
+
 RELOADABLE = frozenset(
-    key for key in KEYS if not key.startswith("listen.") and key not in _AT_START_ONLY
+    key
+    for key in KEYS
+    if key == _LIVE_OF_LISTEN or not (key.startswith("listen.") or key in _AT_START_ONLY)
 )
 """Settings that a running server takes over; the others need a restart."""
 

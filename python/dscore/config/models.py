@@ -19,6 +19,7 @@ from dscore.config.checks import (
     flag,
     host_names,
     line,
+    networks,
     origins,
     page_path,
     path_or_none,
@@ -65,6 +66,9 @@ class ListenConfig(_Section):
     names: Annotated[tuple[str, ...], host_names()] = ()
     """Names and addresses that this server is reached by: pages from there may reach it, at any
     port, where `socket.cors_origins` has "self"."""
+    trusted_proxies: Annotated[tuple[str, ...], networks()] = ()
+    """Proxies that are believed where their clients came from and how: addresses and ranges of
+    them. What any other peer says of that counts for nothing."""
     page: Annotated[str, page_path()] = "/"
     """Path of the fleet page. A program's own app has "/": the page is then at "/dscore/"."""
 

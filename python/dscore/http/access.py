@@ -9,7 +9,7 @@
 | health, probes, the page            | nothing; but see `may_see_ids`                            |
 
 `auth.local_operators = "open"` makes power of a request of loopback as open as reading. A request
-is of loopback when the listener is, and no proxy says that it has passed it on.
+is of loopback when the listener is, and no proxy has passed it on.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from typing import Literal, Protocol, TypeAlias
 from starlette.responses import Response
 
 from dscore.http.problems import problem
-from dscore.http.types import Header
+from dscore.http.types import PROXY, Header, Scope
 
 Need: TypeAlias = Literal["nothing", "reading", "power"]
 
@@ -27,7 +27,7 @@ READING = frozenset(("GET", "HEAD", "OPTIONS"))
 _REALM = 'Bearer realm="dscore"'
 _INVALID = 'Bearer realm="dscore", error="invalid_token"'
 """RFC 6750 §3.1."""
-_PROXY = frozenset((b"forwarded", b"via", b"x-real-ip"))
+_PROXY_FIELDS = frozenset((b"forwarded", b"via", b"x-real-ip"))
 _PROXY_PREFIX = b"x-forwarded-"
 
 
@@ -87,9 +87,13 @@ def allows(caller: str | None, need: Need) -> bool:
     return need == "nothing" or caller is not None
 
 
-def is_forwarded(headers: Iterable[Header]) -> bool:
-    """Whether a proxy says that it passed a request on: loopback is then the proxy's address."""
-    return any(name in _PROXY or name.startswith(_PROXY_PREFIX) for name, _ in headers)
+def is_forwarded(scope: Scope) -> bool:
+    """Whether a request came through a proxy: one that is trusted, or one that says so. Loopback is
+    then that proxy's address."""
+    if scope.get(PROXY) is not None:
+        return True
+    names = (name for name, _ in scope["headers"])
+    return any(name in _PROXY_FIELDS or name.startswith(_PROXY_PREFIX) for name in names)
 
 
 def authorizations(headers: Iterable[Header]) -> list[bytes]:

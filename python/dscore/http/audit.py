@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from fastapi import Depends, Request
 
-from dscore.http.types import Message, Scope, Send
+from dscore.http.types import PROXY, Message, Scope, Send
 from dscore.log import get_logger
 from dscore.log.limit import LineLimit
 
@@ -96,6 +96,9 @@ def _describe(scope: Scope) -> dict[str, Any]:
     }
     if path.startswith(_AGENTS):
         fields["agent_id"] = unquote(path[len(_AGENTS) :].partition("/")[0])[:MAX_TEXT]
+    if proxy := scope.get(PROXY):
+        fields["proxy"] = proxy
+        return fields
     # What a proxy says of its client is worth no more than the proxy: the address stays the peer's.
     for name, value in scope["headers"]:
         if name in (b"x-forwarded-for", b"forwarded"):

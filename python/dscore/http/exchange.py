@@ -11,7 +11,7 @@ import orjson
 
 from dscore.errors import PoolClosedError
 from dscore.http.targets import local
-from dscore.http.types import ASGI, App, Header, Message, Request, Responder, Scope
+from dscore.http.types import ASGI, PROXY, App, Header, Message, Request, Responder, Scope
 from dscore.log import get_logger
 
 HIGH_WATER = 65_536
@@ -239,7 +239,7 @@ def scope_of(request: Request, server: tuple[str, int], state: dict[str, Any]) -
         "asgi": ASGI,
         "http_version": request.version,
         "method": request.method,
-        "scheme": "http",
+        "scheme": "https" if request.secure else "http",
         "path": unquote(path),
         "raw_path": path.encode(),
         "query_string": query.encode(),
@@ -249,6 +249,7 @@ def scope_of(request: Request, server: tuple[str, int], state: dict[str, Any]) -
         "server": server,
         "state": state.copy(),
         "extensions": {},
+        PROXY: request.proxy,
     }
 
 

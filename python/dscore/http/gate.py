@@ -160,7 +160,7 @@ class Gate:
 
     def _judge(self, scope: Scope, path: str) -> Judged:
         """Whether the page that sent a request, if one did, may reach us."""
-        is_forwarded = access.is_forwarded(scope["headers"])
+        is_forwarded = access.is_forwarded(scope)
         check_host = not self.rules.is_closed(is_forwarded=is_forwarded)
         if path.startswith(API):
             return self._origins.api(scope, check_host=check_host)
@@ -199,7 +199,7 @@ class Gate:
     ) -> App:
         """Our pages, or the answer that turns a request away."""
         method, headers, rules = scope["method"], scope["headers"], self.rules
-        is_forwarded = access.is_forwarded(headers)
+        is_forwarded = access.is_forwarded(scope)
         need: access.Need = "nothing"
         if is_api or path in _ABOUT_ALL:
             need = rules.need(method, is_api=is_api, is_forwarded=is_forwarded)

@@ -14,6 +14,9 @@ STEPS_ASIDE = "dscore.steps_aside"
 """In a scope: a call that gives the place of a request, among those that run, to the next one. What
 it does from then on is to wait, and to answer."""
 
+PROXY = "dscore.proxy"
+"""In a scope: the address of the trusted proxy that said who the client is, if one did."""
+
 ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
@@ -48,6 +51,8 @@ class Request(Protocol):
     peer_port: int
     local: str
     local_port: int
+    proxy: str | None
+    secure: bool
 
 
 class OfConnection(Protocol):

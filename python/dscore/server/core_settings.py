@@ -32,6 +32,7 @@ def core_settings(config: Config, namespaces: Sequence[str] = ()) -> dict[str, A
         "endpoints": ENDPOINTS,
         "origins": socket.cors_origins,
         "names": listen.names,
+        "trusted_proxies": listen.trusted_proxies,
         # The core knows whether the listener is loopback's.
         "check_host": not config.auth.required,
         "subprotocols": socket.subprotocols,

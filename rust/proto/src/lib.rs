@@ -3,7 +3,8 @@
 //! Bytes go in, events come out, and every rule of a protocol can be tested without a socket. A
 //! connection passes through these modules in this order:
 //!
-//! 1. [`http`] reads the request head; a plain request gets its response from there too.
+//! 1. [`http`] reads the request head; a plain request gets its response from there too. Whose
+//!    request a proxy passed on, [`forwarded`] knows.
 //! 2. [`handshake`] judges an upgrade and writes the 101, or says with which status to refuse.
 //! 3. [`connection`] is the state machine from then on: frames in, [`Event`]s and replies out.
 //!    Below it, [`frame`] reads and writes headers, [`mask`] unmasks payloads, [`message`] gathers
@@ -22,6 +23,7 @@ pub mod close;
 pub mod connection;
 pub mod engineio;
 pub mod error;
+pub mod forwarded;
 pub mod frame;
 pub mod handshake;
 pub mod http;

@@ -183,6 +183,8 @@ event_class!(HttpRequest {
     peer_port: u16,
     local: String,
     local_port: u16,
+    proxy: Option<String>,
+    secure: bool,
 });
 event_class!(HttpGone { conn: u64 });
 event_class!(Looked { number: u64 });

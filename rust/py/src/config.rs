@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use dscore_proto::connection::Limits;
+use dscore_proto::forwarded::TrustedProxies;
 use dscore_proto::http;
 use dscore_proto::origin::OriginRules;
 use dscore_proto::socketio;
@@ -73,6 +74,7 @@ fn settings(
     Ok(Settings {
         endpoints: parse_endpoints(given.endpoints)?,
         origins: origin_rules(&given.origins, &given.names)?,
+        trusted_proxies: trusted_proxies(&given.trusted_proxies)?,
         check_host: given.check_host && address.ip().is_loopback(),
         subprotocols: checked("subprotocols", given.subprotocols, http::is_token_text)?,
         messages: Limits {
@@ -157,6 +159,12 @@ pub(crate) fn origin_rules(origins: &[String], names: &[String]) -> PyResult<Ori
         };
         PyValueError::new_err(format!("{field}: {unfit:?} cannot be one"))
     })
+}
+
+/// Proxies of `listen.trusted_proxies`.
+fn trusted_proxies(networks: &[String]) -> PyResult<TrustedProxies> {
+    TrustedProxies::new(networks)
+        .map_err(|unfit| PyValueError::new_err(format!("trusted_proxies: {unfit:?} cannot be one")))
 }
 
 fn is_method(name: &str) -> bool {

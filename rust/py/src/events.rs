@@ -227,6 +227,11 @@ fn convert_request(py: Python<'_>, request: event::HttpRequest) -> PyResult<Http
         peer_port: request.ends.peer.port(),
         local: request.ends.local.ip().to_canonical().to_string(),
         local_port: request.ends.local.port(),
+        proxy: request
+            .ends
+            .proxy
+            .map(|proxy| proxy.to_canonical().to_string()),
+        secure: request.ends.is_secure,
     })
 }
 

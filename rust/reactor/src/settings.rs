@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use dscore_proto::connection::Limits;
 use dscore_proto::engineio::{HandshakeError, Query, Revision};
+use dscore_proto::forwarded::TrustedProxies;
 use dscore_proto::origin::OriginRules;
 use dscore_traffic::Endpoint;
 
@@ -31,6 +32,8 @@ pub struct Settings {
     pub origins: OriginRules,
     /// Nothing but its Host tells a page from a program: no tokens are required, and the listener is loopback's.
     pub check_host: bool,
+    /// Proxies that are believed what they say of their clients.
+    pub trusted_proxies: TrustedProxies,
     /// Subprotocols offered, the preferred first.
     pub subprotocols: Vec<String>,
     /// Of a WebSocket message.

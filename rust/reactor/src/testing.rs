@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use dscore_proto::connection::Limits;
+use dscore_proto::forwarded::TrustedProxies;
 use dscore_proto::frame;
 use dscore_proto::origin::OriginRules;
 use dscore_traffic::event::Event;
@@ -82,6 +83,7 @@ fn settings() -> Settings {
             ("/engine.io/".into(), Endpoint::PlainEngineIo),
         ],
         origins: OriginRules::default(),
+        trusted_proxies: TrustedProxies::default(),
         check_host: false,
         subprotocols: vec![],
         messages: Limits {

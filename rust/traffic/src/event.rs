@@ -1,7 +1,7 @@
 //! Events out of the reactors; what goes into them is in `command.rs`.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use dscore_proto::agent::Kind;
 use uuid::Uuid;
@@ -10,13 +10,29 @@ use crate::close::CloseInfo;
 use crate::conn_id::ConnId;
 use crate::endpoint::Endpoint;
 
-/// The two ends of a TCP connection.
+/// The two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
-    /// Where it comes from.
+    /// Where it comes from: the client, where a proxy that is trusted says who that is.
     pub peer: SocketAddr,
     /// The address and port it came in on.
     pub local: SocketAddr,
+    /// The proxy that said so.
+    pub proxy: Option<IpAddr>,
+    /// Whether the client speaks TLS, to us or to that proxy.
+    pub is_secure: bool,
+}
+
+impl Ends {
+    /// Of a connection without TLS or a proxy.
+    pub const fn plain(peer: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            peer,
+            local,
+            proxy: None,
+            is_secure: false,
+        }
+    }
 }
 
 /// How one terminate_app ended.

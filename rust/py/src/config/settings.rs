@@ -51,6 +51,7 @@ settings! {
     endpoints: Option<HashMap<String, String>> = None;
     origins: Vec<String> = vec!["*".to_owned()];
     names: Vec<String> = vec![];
+    trusted_proxies: Vec<String> = vec![];
     check_host: bool = false;
     subprotocols: Vec<String> = vec![];
     max_message_size: u64 = 1_000_000 in 125..=1 << 30;

@@ -79,10 +79,10 @@ mod tests {
             version: 1,
             headers: fields.collect(),
             body: vec![],
-            ends: Ends {
-                peer: SocketAddr::from(([127, 0, 0, 1], 1)),
-                local: SocketAddr::from(([127, 0, 0, 1], 80)),
-            },
+            ends: Ends::plain(
+                SocketAddr::from(([127, 0, 0, 1], 1)),
+                SocketAddr::from(([127, 0, 0, 1], 80)),
+            ),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use dscore_proto::engineio::Query;
 use dscore_proto::http::{self, BodyReader, Head, HttpError};
-use dscore_traffic::event::{Event, HttpRequest};
+use dscore_traffic::event::{Ends, Event, HttpRequest};
 use dscore_traffic::{ConnId, Endpoint};
 use httparse::Header;
 
@@ -114,7 +114,7 @@ impl HttpPeer {
         if head.expects_continue() && reader.is_some() && !complete {
             cx.out.extend_from_slice(http::CONTINUE);
         }
-        let request = self.request_of(conn, head);
+        let request = self.request_of(conn, head, cx);
         let exchange = self.exchange_of(head);
         let Some(reader) = reader else {
             self.ask_too_big(Box::new(request), exchange, asked, cx);
@@ -145,7 +145,7 @@ impl HttpPeer {
         }
     }
 
-    fn request_of(&self, conn: ConnId, head: &Head<'_>) -> HttpRequest {
+    fn request_of(&self, conn: ConnId, head: &Head<'_>, cx: &Context) -> HttpRequest {
         HttpRequest {
             conn,
             method: head.method.into(),
@@ -153,7 +153,21 @@ impl HttpPeer {
             version: head.version,
             headers: fields_of(head),
             body: Vec::new(),
-            ends: self.ends,
+            ends: self.ends_of(head, cx),
+        }
+    }
+
+    /// The ends of the connection, or of the client's, where a proxy that is trusted has passed the request on. One connection
+    /// of a proxy may carry the requests of many clients.
+    pub(super) fn ends_of(&self, head: &Head<'_>, cx: &Context) -> Ends {
+        let Some(forwarded) = cx.settings.trusted_proxies.read(self.ends.peer, head) else {
+            return self.ends;
+        };
+        Ends {
+            peer: forwarded.client,
+            local: self.ends.local,
+            proxy: Some(self.ends.proxy.unwrap_or(self.ends.peer.ip())),
+            is_secure: forwarded.is_secure.unwrap_or(self.ends.is_secure),
         }
     }
 

@@ -17,10 +17,10 @@ const TARGETS: [&str; 2] = ["/", "/engine.io/?EIO=4&transport=polling"];
 const OTHER: ConnId = ConnId::from_u64(2);
 
 fn ends() -> Ends {
-    Ends {
-        peer: SocketAddr::from(([127, 0, 0, 1], 1)),
-        local: SocketAddr::from(([127, 0, 0, 1], 80)),
-    }
+    Ends::plain(
+        SocketAddr::from(([127, 0, 0, 1], 1)),
+        SocketAddr::from(([127, 0, 0, 1], 80)),
+    )
 }
 
 fn request(target: &str) -> String {

@@ -76,7 +76,7 @@ impl HttpPeer {
             endpoint,
             transport: TransportKind::WebSocket,
             path: head.path().into(),
-            peer: self.ends.peer,
+            peer: self.ends_of(head, cx).peer,
             bearer: head.header("authorization").and_then(bearer),
         })));
         websocket

@@ -114,7 +114,7 @@ impl Reactor {
         let handles = &self.shared.handles;
         let accepted = AcceptedSocket {
             stream: Stream::plain(socket),
-            ends: Ends { peer, local },
+            ends: Ends::plain(peer, local),
             is_extra: is_short || self.cx.places.are_taken(self.cx.settings.max_connections),
             input: Vec::new(),
         };

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use dscore_proto::close::CloseCode;
 use dscore_proto::connection::{Connection, Event as Incoming, Limits, Role};
+use dscore_proto::forwarded::TrustedProxies;
 use dscore_proto::frame::{self, Opcode};
 use dscore_proto::handshake;
 use dscore_proto::origin::OriginRules;
@@ -47,6 +48,7 @@ pub fn settings() -> Settings {
             ("/plain.io/".into(), Endpoint::PlainSocketIo),
         ],
         origins: OriginRules::new(&["*".to_owned()], &[]).unwrap_or_default(),
+        trusted_proxies: TrustedProxies::default(),
         check_host: false,
         subprotocols: vec![],
         messages: Limits {

@@ -36,10 +36,7 @@ impl Watched {
         let (near, far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let ends = Ends {
-            peer: address,
-            local: address,
-        };
+        let ends = Ends::plain(address, address);
         let http = HttpPeer::new(ends, false, &mut bench.cx);
         let peer = Peer::new(
             Stream::plain(Socket::new(near.into())),
