@@ -80,7 +80,7 @@ async def test_of_a_drain() -> None:
     fleet = new_fleet()
     fleet.open(1, "10.0.0.1")
     fleet.introduce(1, "a", "app_ready", 0)
-    fleet.begin_drain(0, asked=True)
+    fleet.begin_drain(0, asked=True, spared=[])
     context: Any = SimpleNamespace(
         fleet=fleet,
         pool=SimpleNamespace(now_ms=lambda: 0),

@@ -17,7 +17,7 @@ def begun(*agents: str, intent: Intent = "terminate") -> tuple[Drain, Fleet]:
     for conn, agent_id in enumerate(agents, 1):
         fleet.open(conn, "10.0.0.1")
         fleet.introduce(conn, agent_id, "app_ready", 0)
-    fleet.begin_drain(0, asked=intent == "terminate")
+    fleet.begin_drain(0, asked=intent == "terminate", spared=[])
     return Drain(intent, 1_000, 0.0, fleet), fleet
 
 

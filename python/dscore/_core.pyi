@@ -1040,7 +1040,7 @@ class Fleet:
     def missed(self, agent: AgentRow, misses: int, now: int) -> bool:
         """The input "overdue" with enough misses in a row, else "missed"."""
 
-    def begin_drain(self, now: int, *, asked: bool, spared: list[int] = []) -> None:
+    def begin_drain(self, now: int, *, asked: bool, spared: list[int]) -> None:
         """A drain begins: one outcome is counted for each agent that is connected now, and for an
         agent whose connection ends without one, that it vanished.
 

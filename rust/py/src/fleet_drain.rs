@@ -10,7 +10,7 @@ use crate::fleet::Fleet;
 
 #[pymethods]
 impl Fleet {
-    #[pyo3(signature = (now, *, asked, spared = vec![]))]
+    #[pyo3(signature = (now, *, asked, spared))]
     fn begin_drain(&self, now: i64, asked: bool, spared: Vec<u64>) {
         let spared = spared.into_iter().map(ConnId::from_u64).collect();
         self.settle().begin_drain(asked, &spared, now);
