@@ -32,7 +32,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c c page check-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions check-slow soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions check-slow soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +66,9 @@ page: setup-clients ## bundle what the fleet page needs of the JavaScript client
 check-c: setup ## the C client under sanitizers, valgrind and analyzers; one of them: ARGS=asan
 	@scripts/check-c $(PY) $(ARGS)
 
+debian-c: ## the C client built and unit tested in a Debian 11 that debootstrap makes (as root); another one: ARGS=trixie
+	@scripts/debian-c $(ARGS)
+
 build: $(DEBUG) ## debug build of the extension, in place
 
 release: setup ## optimised build of the extension, in place
@@ -96,10 +99,10 @@ check: setup ## what CI runs: formatting (check only), lint, test
 	$(PY) -m ruff format --check .
 	$(MAKE) --no-print-directory lint test
 
-check-slow: setup setup-gst setup-browser setup-clients setup-c ## what takes too long for every change: tests marked slow, then check-c
+check-slow: setup setup-gst setup-browser setup-clients setup-c ## what takes too long for every change: tests marked slow, then check-c and debian-c
 	cargo build --release --locked --quiet -p dscore-load
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "slow and not soak" $(ARGS)
-	$(MAKE) --no-print-directory check-c ARGS=
+	$(MAKE) --no-print-directory check-c debian-c ARGS=
 
 bench: setup ## all benches: micro benches, then the servers side by side (benches/README.md); half an hour
 	cargo bench -p dscore-benches --locked

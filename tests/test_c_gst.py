@@ -13,7 +13,7 @@ pytestmark = needs_c
 SECONDS = 120
 
 
-@pytest.mark.parametrize("name", ["stop", "ends", "hangs", "events", "binding"])
+@pytest.mark.parametrize("name", ["stop", "ends", "hangs", "transport", "events", "binding"])
 def test_the_unit_tests_in_c(c_gst_build: Path, name: str) -> None:
     """All of them pass; what one of them skips, it says why."""
     done = subprocess.run(

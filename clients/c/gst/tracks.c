@@ -61,19 +61,25 @@ describe (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   return GST_PAD_PROBE_REMOVE;
 }
 
+/* By the plugin, for the types have other names and parents before GStreamer 1.20. */
+static gboolean
+is_quicktime_muxer (GstElement *element)
+{
+  GstElementFactory *factory = gst_element_get_factory (element);
+
+  return factory != NULL && gst_element_factory_list_is_type (factory, GST_ELEMENT_FACTORY_TYPE_MUXER) &&
+         g_strcmp0 (gst_plugin_feature_get_plugin_name (GST_PLUGIN_FEATURE (factory)), "isomp4") == 0;
+}
+
 void
 dscore_tracks_complete_mute (GstBin *pipeline)
 {
-  GType quicktime = g_type_from_name ("GstBaseQTMux");
-  g_autoptr (GPtrArray) elements = NULL;
+  g_autoptr (GPtrArray) elements = dscore_walk_leaves (pipeline);
 
-  if (quicktime == G_TYPE_INVALID) /* The plugin is not even loaded. */
-    return;
-  elements = dscore_walk_leaves (pipeline);
   for (guint i = 0; i < elements->len; i++) {
     g_autoptr (GPtrArray) pads = NULL;
 
-    if (!g_type_is_a (G_OBJECT_TYPE (elements->pdata[i]), quicktime))
+    if (!is_quicktime_muxer (elements->pdata[i]))
       continue;
     pads = dscore_walk_sink_pads (elements->pdata[i]);
     for (guint k = 0; k < pads->len; k++)

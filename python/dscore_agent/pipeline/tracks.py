@@ -7,9 +7,9 @@ well.
 
 from dscore_agent.log import Log
 from dscore_agent.pipeline import walk
-from dscore_agent.pipeline.gst import GObject, Gst
+from dscore_agent.pipeline.gst import Gst
 
-_QUICKTIME = "GstBaseQTMux"
+_QUICKTIME = "isomp4"
 _KINDS = (
     # None of them needs data of its codec in its caps.
     "audio/mpeg,mpegversion=1,layer=3,channels=2,rate=48000,parsed=true",
@@ -30,10 +30,11 @@ def complete_mute_tracks(pipeline: Gst.Pipeline) -> None:
 
 
 def _is_quicktime(element: Gst.Element) -> bool:
-    try:
-        return bool(GObject.type_is_a(element.__gtype__, GObject.type_from_name(_QUICKTIME)))
-    except RuntimeError:  # The plugin is not even loaded.
+    # By the plugin, for the types have other names and parents before GStreamer 1.20.
+    factory = element.get_factory()
+    if factory is None or not factory.list_is_type(Gst.ELEMENT_FACTORY_TYPE_MUXER):
         return False
+    return bool(factory.get_plugin_name() == _QUICKTIME)
 
 
 def _has_caps(pad: Gst.Pad) -> bool:

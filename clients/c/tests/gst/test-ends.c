@@ -155,32 +155,6 @@ a_source_whose_call_does_not_return_keeps_nothing_from_stopping (void)
   g_assert_cmpint (report->eos_us + report->null_us, <, 6 * G_TIME_SPAN_SECOND);
 }
 
-#define RTP "vp8enc deadline=1 ! rtpvp8pay ! application/x-rtp,media=video,encoding-name=VP8,payload=96"
-
-static void
-a_transport_without_a_peer_is_named (void)
-{
-  g_autoptr (Subject) subject = NULL;
-  g_autoptr (Frames) taken = NULL;
-  g_autoptr (Frames) encoded = NULL;
-  g_autoptr (DscoreStopReport) report = NULL;
-
-  if (!has_plugin ("webrtcbin") || !has_plugin ("nicesink")) {
-    g_test_skip ("no webrtcbin: make setup-gst");
-    return;
-  }
-  subject = subject_new ("webrtcbin name=a " CAMERA " ! tee name=t ! queue max-size-buffers=4 ! " RTP " ! a. t. ! queue ! " MP4);
-  taken = frames_count (subject->pipeline, "t", "sink");
-  encoded = frames_count (subject->pipeline, "encoder", "src");
-  subject_play (subject);
-  frames_stand_still (taken);
-  report = subject_stop (subject, 5, 10);
-  g_assert_true (report->ok);
-  g_assert_cmpint (report->eos_us + report->null_us, <, 6 * G_TIME_SPAN_SECOND);
-  g_assert_nonnull (strstr (report->message, "held up by a"));
-  assert_whole (subject->path, encoded);
-}
-
 int
 main (int argc, char **argv)
 {
@@ -195,6 +169,5 @@ main (int argc, char **argv)
   g_test_add_func ("/ends/provoked-error", an_error_that_the_end_provokes_shortens_nothing_that_moves);
   g_test_add_func ("/ends/stubborn-bin", a_source_bin_that_takes_the_end_and_goes_on);
   g_test_add_func ("/ends/selector", a_source_whose_call_does_not_return_keeps_nothing_from_stopping);
-  g_test_add_func ("/ends/transport/without-peer", a_transport_without_a_peer_is_named);
   return g_test_run ();
 }

@@ -210,32 +210,6 @@ pads_that_nothing_feeds_are_named (void)
   gst_object_unref (pad);
 }
 
-static void
-what_says_that_it_is_a_source_and_takes_data_is_a_transport (void)
-{
-  g_autoptr (Subject) subject = NULL;
-  g_autoptr (GstElement) transport = NULL;
-  g_autoptr (GstElement) inside = NULL;
-  g_autoptr (GstElement) plain = NULL;
-  g_autoptr (GPtrArray) sources = NULL;
-
-  if (!has_plugin ("webrtcbin") || !has_plugin ("nicesink")) {
-    g_test_skip ("no webrtcbin: make setup-gst");
-    return;
-  }
-  subject = subject_new ("videotestsrc name=plain ! vp8enc ! rtpvp8pay ! webrtcbin name=w");
-  transport = element_of (subject->pipeline, "w");
-  inside = gst_bin_get_by_name (GST_BIN (transport), "rtpbin");
-  plain = element_of (subject->pipeline, "plain");
-  sources = dscore_walk_sources (GST_BIN (subject->pipeline));
-  g_assert_true (dscore_walk_is_transport (transport));
-  g_assert_false (dscore_walk_is_transport (plain));
-  g_assert_cmpuint (sources->len, ==, 1);
-  g_assert_true (sources->pdata[0] == plain);
-  assert_names (dscore_stuck_unended_sinks (GST_BIN (subject->pipeline)), "w");
-  g_assert_true (dscore_walk_is_private (inside));
-}
-
 /* One of two hangs: the other one's recording is whole, and takes no longer. */
 static void
 one_that_hangs_takes_no_time_of_another_one (void)
@@ -278,7 +252,6 @@ main (int argc, char **argv)
   g_test_add_func ("/hangs/stuck-end", a_stuck_end_is_found_through_the_pads_of_bins);
   g_test_add_func ("/hangs/many", of_many_names_some_are_told);
   g_test_add_func ("/hangs/unlinked", pads_that_nothing_feeds_are_named);
-  g_test_add_func ("/hangs/transport", what_says_that_it_is_a_source_and_takes_data_is_a_transport);
   g_test_add_func ("/hangs/one-of-two", one_that_hangs_takes_no_time_of_another_one);
   return g_test_run ();
 }
