@@ -24,7 +24,8 @@ from benches.ledger import Figures, Ledger
 from benches.noise import Busy
 from benches.programs import Programs
 from dscore import log
-from dscore.store import Session, StoredAgent
+from dscore.policy.liveness import new_fleet
+from dscore.store import StoredAgent
 from dscore.store.sqlite import SqliteStore
 
 KNOWN, QUICK_KNOWN = 100_000, 5_000
@@ -122,8 +123,9 @@ def test_boot(ledger: Ledger, programs: Programs, quick: bool, tmp_path: Path) -
 async def _fill(path: Path, known: int, online: int) -> None:
     """What an earlier process may have left: agents of today, few of them online."""
     now = round(time.time() * 1000)
-    store = SqliteStore(str(path))
-    await store.start()
+    store, fleet = SqliteStore(str(path)), new_fleet()
+    fleet.keep_changes(True)
+    await store.start(fleet)
     for number in range(known):
         is_online = number < online
         store.keep(
@@ -144,7 +146,11 @@ async def _fill(path: Path, known: int, online: int) -> None:
             )
         )
         if is_online:
-            store.put(f"agent-{number}", Session())
+            fleet.open(number, "")
+            introduced = fleet.introduce(number, f"agent-{number}", "app_ready", 0)
+            assert introduced is not None
+            fleet.open_session(introduced.agent, reconnection=False, age=now, ttl=0)
+    store.changed()
     await store.close()
 
 

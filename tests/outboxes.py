@@ -1,12 +1,75 @@
-"""What waits in an outbox of a store, for tests."""
+"""Agents of a fleet with sessions, and what waits for them, for tests of what is kept."""
 
-from collections.abc import Sequence
+from itertools import count
 
-from dscore.store import Store
+from dscore._core import AgentRow, Fleet
+from dscore.policy.liveness import new_fleet
+from dscore.store import Kept
+
+PLENTY = 1 << 40
+TTL = 60_000
+_conns = count(1)
 
 
-def taken(store: Store, agent_id: str) -> Sequence[bytes]:
+def keeping_fleet() -> Fleet:
+    """One whose changes are written down."""
+    fleet = new_fleet()
+    fleet.keep_changes(True)
+    return fleet
+
+
+def known(fleet: Fleet, agent_id: str) -> AgentRow:
+    agent = fleet.agent(agent_id)
+    assert agent is not None
+    return agent
+
+
+def introduced(fleet: Fleet, agent_id: str, *, age: int = 0) -> AgentRow:
+    """An agent on a new connection, with a session, new or its old one."""
+    conn = next(_conns)
+    fleet.open(conn, "10.0.0.1")
+    found = fleet.introduce(conn, agent_id, "app_ready", 0)
+    assert found is not None
+    fleet.open_session(found.agent, reconnection=None, age=age, ttl=TTL)
+    return found.agent
+
+
+def left(fleet: Fleet, agent_id: str, *, code: int = 1006, age: int = 0) -> AgentRow:
+    """One that was introduced, and has lost its connection."""
+    agent = introduced(fleet, agent_id, age=age)
+    conn = agent.conn
+    fleet.release(agent, 0)
+    fleet.close(conn)
+    fleet.leave_session(agent, code, age)
+    return agent
+
+
+def queued(fleet: Fleet, agent_id: str, *texts: bytes) -> None:
+    for text in texts:
+        assert fleet.queue(known(fleet, agent_id), text) is not None
+
+
+def taken(fleet: Fleet, agent_id: str) -> list[bytes]:
     """All messages of an outbox, which is empty after that."""
-    texts = store.lend(agent_id, max_bytes=1 << 62)
-    store.settle(agent_id)
+    agent = introduced(fleet, agent_id)
+    texts = fleet.deliver(agent, PLENTY)
+    fleet.delivered(agent.conn, PLENTY)
     return texts
+
+
+def outbox(fleet: Fleet, agent_id: str) -> tuple[int, int]:
+    return fleet.outbox(known(fleet, agent_id))
+
+
+def restore(fleet: Fleet, kept: Kept) -> None:
+    """Takes up what an earlier process has left, as a server does."""
+    for stored in kept.agents:
+        columns = stored._asdict()
+        for name in ("status", "changed_at", "seen_at"):
+            del columns[name]
+        columns["last_heartbeat"] = columns.pop("heartbeat_at")
+        fleet.restore(**columns, left=0, now=0)
+    for session in kept.sessions:
+        assert fleet.restore_session(*session)
+    for message in kept.messages:
+        assert fleet.restore_message(*message)

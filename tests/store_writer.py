@@ -7,20 +7,23 @@ disk its number is printed.
 import asyncio
 import sys
 
-from dscore.store import Seen, Session, StoredAgent
+from dscore._core import Fleet
+from dscore.store import Seen, StoredAgent
 from dscore.store.sqlite import SqliteStore
-from outboxes import taken
+from outboxes import keeping_fleet, left, queued, restore, taken
 
 AGENTS = 200
 
 
 async def write(path: str) -> None:
     store = SqliteStore(path)
-    kept = await store.start()
+    fleet = keeping_fleet()
+    kept = await store.start(fleet)
+    restore(fleet, kept)
     number = max((stored.generation for stored in kept.agents), default=0)
     while True:
         number += 1
-        write_round(store, number)
+        write_round(store, fleet, number)
         if number % 5 == 0:
             while store.health().waiting:  # noqa: ASYNC110 -- the store has no signal for it
                 await asyncio.sleep(0.001)
@@ -28,7 +31,7 @@ async def write(path: str) -> None:
         await asyncio.sleep(0)
 
 
-def write_round(store: SqliteStore, number: int) -> None:
+def write_round(store: SqliteStore, fleet: Fleet, number: int) -> None:
     seen: list[Seen] = []
     for index in range(AGENTS):
         agent_id = f"agent-{index:03}"
@@ -49,12 +52,14 @@ def write_round(store: SqliteStore, number: int) -> None:
                 None,
             )
         )
-        taken(store, agent_id)
-        store.put(agent_id, Session(last_close=number))
-        store.queue(agent_id, b"%d" % number, limit=9, max_bytes=999)
+        left(fleet, agent_id, code=number)
+        taken(fleet, agent_id)
+        left(fleet, agent_id, code=number)
+        queued(fleet, agent_id, b"%d" % number)
         store.append(agent_id, number, "connected", b"{}")
         seen.append((agent_id, number, None))
     store.seen(seen)
+    store.changed(urgent=True)
     store.prune(0)
 
 

@@ -10,12 +10,8 @@ from dscore.policy.admission import (
     Kind,
     Sender,
     has_token,
-    leave_session,
-    open_session,
     react,
 )
-from dscore.store import MemoryStore, Session
-from outboxes import taken
 
 
 @pytest.mark.parametrize(("sender", "kind"), [*product(get_args(Sender), get_args(Kind))])
@@ -58,62 +54,3 @@ def test_each_role_has_tokens_of_its_own(
     candidate = Candidate(role, "a", "10.0.0.1", token, "app_ready", False)  # type: ignore[arg-type]
     agents, operators = Tokens(["agents"]), Tokens(["operators"])
     assert has_token(candidate, required=required, agents=agents, operators=operators) == allowed
-
-
-def open_it(
-    store: MemoryStore,
-    *,
-    reconnection: bool | None,
-    now: float = 0.0,
-) -> bool:
-    return open_session(store, "a", reconnection=reconnection, age=lambda: now, ttl=60.0)
-
-
-def test_reconnection_restores_a_session_that_exists() -> None:
-    store = MemoryStore()
-    assert not open_it(store, reconnection=True), "there was none"
-    leave_session(store, "a", close_code=1001, now=10.0)
-    assert open_it(store, reconnection=True, now=70.0)
-    session = store.get("a")
-    assert session is not None
-    assert (session.last_close, session.left_at) == (1001, None)
-
-
-def test_reconnection_after_the_ttl_begins_anew() -> None:
-    store = MemoryStore()
-    open_it(store, reconnection=False)
-    store.queue("a", b"1", limit=9, max_bytes=9)
-    leave_session(store, "a", close_code=1006, now=10.0)
-    assert not open_it(store, reconnection=True, now=70.1)
-    assert list(taken(store, "a")) == []
-
-
-def test_no_reconnection_drops_the_old_outbox() -> None:
-    store = MemoryStore()
-    open_it(store, reconnection=False)
-    store.queue("a", b"1", limit=9, max_bytes=9)
-    assert not open_it(store, reconnection=False)
-    assert list(taken(store, "a")) == []
-
-
-def test_a_message_that_cannot_say_keeps_what_there_is() -> None:
-    store = MemoryStore()
-    assert not open_it(store, reconnection=None)
-    store.queue("a", b"1", limit=9, max_bytes=9)
-    assert open_it(store, reconnection=None)
-    assert taken(store, "a") == [b"1"]
-
-
-def test_what_happens_to_one_agents_session_is_no_others() -> None:
-    store = MemoryStore()
-    for agent_id in ("a", "b"):
-        open_session(store, agent_id, reconnection=None, age=float, ttl=60.0)
-    store.queue("a", b"1", limit=9, max_bytes=9)
-    leave_session(store, "a", close_code=1001, now=10.0)
-    assert store.get("b") == Session()
-    assert list(taken(store, "b")) == []
-    assert taken(store, "a") == [b"1"]
-
-
-def test_leaving_without_a_session_is_nothing() -> None:
-    leave_session(MemoryStore(), "a", close_code=1006, now=0.0)

@@ -11,7 +11,6 @@ from dscore.errors import (
     NotConnectedError,
     UnknownAgentError,
 )
-from dscore.store import MemoryStore
 from fake_core import Closed, Outcome
 from faked import FakeServer, eventually, running
 
@@ -280,12 +279,11 @@ async def test_reload_with_an_unreadable_token_file_changes_nothing(tmp_path: Pa
 
 async def test_the_sweep_reads_last_seen_and_expires_sessions() -> None:
     settings = {"monitoring": {"process_check_interval": 0.02}, "session": {"ttl": 0}}
-    store = MemoryStore()
-    async with running(settings, store=store) as server:
+    async with running(settings) as server:
         await server.introduce(1, "a")
         await server.happen(Closed(1))
         await eventually(lambda: server.pool.named("read_last_seen"))
-        await eventually(lambda: not len(store))
+        await eventually(lambda: not server.core_stats()["sessions"])
 
 
 async def test_nothing_is_left_of_agents_that_come_and_go() -> None:

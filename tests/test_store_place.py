@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from dscore.errors import NotKeptError, StoreError
-from dscore.store import Session
 from dscore.store.sqlite import SqliteStore
 from faked import eventually
-from outboxes import taken
-from test_store_sqlite import agent, opened, rows, written
+from outboxes import keeping_fleet
+from test_store_sqlite import agent, begin, opened, queue, rows, taken, written
 
 
 def removed(path: Path) -> None:
@@ -77,9 +76,8 @@ async def test_a_file_that_is_gone_is_put_back_with_all_it_held(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with opened(path) as (store, _):
-        store.keep(agent("before"))
-        store.put("before", Session())
-        store.queue("before", b'{"type":"a"}', limit=9, max_bytes=99)
+        begin(store, "before")
+        queue(store, "before", b'{"type":"a"}')
         store.append("before", 1, "connected", b"{}")
         await written(store)
         accident(path)
@@ -121,7 +119,7 @@ async def test_what_had_taken_its_place_is_put_aside(path: Path) -> None:
 
 async def test_health_says_that_a_file_cannot_be_put_back_and_when_it_can(path: Path) -> None:
     async with opened(path) as (store, _):
-        store.put("a", Session())
+        begin(store, "a")
         await written(store)
         path.parent.rename(path.parent.with_name("moved"))
         # Where the directory was there is a file now: none can be made there.
@@ -129,11 +127,11 @@ async def test_health_says_that_a_file_cannot_be_put_back_and_when_it_can(path: 
         await eventually(lambda: not store.health().is_ok)
         assert "removed or moved" in str(store.health().reason)
         with pytest.raises(NotKeptError, match="removed or moved"):
-            await store.queue_kept("a", b'{"type":"a"}', limit=9, max_bytes=99)
-        assert store.undelivered() == 0
+            await store.written()
         path.parent.unlink()
         await eventually(lambda: store.health().is_ok, 10.0)
-        await store.queue_kept("a", b'{"type":"b"}', limit=9, max_bytes=99)
+        queue(store, "a", b'{"type":"b"}')
+        await store.written()
         assert rows(path, "SELECT message FROM outbox") == [(b'{"type":"b"}',)]
 
 
@@ -171,14 +169,14 @@ async def test_two_servers_never_share_a_file_whatever_its_name(
         else:
             other = path.parent / ".." / path.parent.name / path.name
         with pytest.raises(StoreError, match="another server uses it; choose another --store"):
-            await SqliteStore(str(other)).start()
+            await SqliteStore(str(other)).start(keeping_fleet())
 
 
 async def test_a_removed_file_is_no_place_for_another_server(path: Path) -> None:
     async with opened(path):
         removed(path)
         with pytest.raises(StoreError, match="another server"):
-            await SqliteStore(str(path)).start()
+            await SqliteStore(str(path)).start(keeping_fleet())
 
 
 def mode(path: Path) -> int:
@@ -219,7 +217,7 @@ async def test_a_file_that_others_may_read_is_warned_of(
 
 async def refusal(path: Path) -> str:
     with pytest.raises(StoreError) as caught:
-        await SqliteStore(str(path)).start()
+        await SqliteStore(str(path)).start(keeping_fleet())
     return str(caught.value)
 
 
@@ -252,4 +250,4 @@ async def test_a_file_that_another_program_locks_is_refused_with_the_remedy(path
         assert "end the program that has it open" in await refusal(path)
     finally:
         db.close()
-    await asyncio.wait_for(SqliteStore(str(path)).start(), 30.0)
+    await asyncio.wait_for(SqliteStore(str(path)).start(keeping_fleet()), 30.0)

@@ -9,15 +9,16 @@ from pathlib import Path
 import orjson
 import pytest
 
+import outboxes
 from clocks import Hands
 from dscore.errors import StoreError
-from dscore.store import Entry, Kept, Session, StoredAgent, database, open_store, schema, sqlite
+from dscore.store import Entry, Kept, SessionRow, StoredAgent, database, open_store, schema, sqlite
 from dscore.store import batch as batches
 from dscore.store.memory import MemoryStore
 from dscore.store.sqlite import SqliteStore
 from dscore.store.timeline import TIMELINE_LENGTH
 from faked import eventually
-from outboxes import taken
+from outboxes import keeping_fleet, queued, restore
 
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -39,7 +40,9 @@ async def opened(path: Path, hands: Hands | None = None) -> AsyncIterator[tuple[
         if hands is None
         else SqliteStore(str(path), hands.age_clock(), hands.wall)
     )
-    kept = await store.start()
+    fleet = keeping_fleet()
+    kept = await store.start(fleet)
+    restore(fleet, kept)
     try:
         yield store, kept
     finally:
@@ -49,6 +52,24 @@ async def opened(path: Path, hands: Hands | None = None) -> AsyncIterator[tuple[
 async def kept_in(path: Path) -> Kept:
     async with opened(path) as (_, kept):
         return kept
+
+
+def begin(store: SqliteStore, agent_id: str) -> None:
+    """An agent with a session."""
+    store.keep(agent(agent_id))
+    outboxes.left(store._fleet, agent_id)
+    store.changed()
+
+
+def queue(store: SqliteStore, agent_id: str, text: bytes) -> None:
+    queued(store._fleet, agent_id, text)
+    store.changed(urgent=True)
+
+
+def taken(store: SqliteStore, agent_id: str) -> list[bytes]:
+    texts = outboxes.taken(store._fleet, agent_id)
+    store.changed(urgent=True)
+    return texts
 
 
 async def written(store: SqliteStore) -> None:
@@ -86,13 +107,13 @@ def full(path: str) -> sqlite3.Connection:
 async def break_down(store: SqliteStore) -> None:
     """Lets the store meet its broken file: the connection it has is still a good one."""
     await asyncio.wrap_future(store._thread.submit(store._database._disconnect))
-    store.put("filler", Session())
-    store.queue("filler", b"x" * 100_000, limit=9, max_bytes=1 << 20)
+    begin(store, "filler")
+    queue(store, "filler", b"x" * 100_000)
     await eventually(lambda: not store.health().is_ok)
 
 
 async def test_a_new_file_holds_nothing(path: Path) -> None:
-    assert await kept_in(path) == Kept([], {}, None)
+    assert await kept_in(path) == Kept([], [], [], None)
 
 
 async def test_an_agent_comes_back_as_it_was_last(path: Path) -> None:
@@ -120,48 +141,49 @@ async def test_news_without_a_heartbeat_leave_the_last_one(path: Path) -> None:
 
 async def test_a_session_comes_back_with_its_outbox_in_order(path: Path) -> None:
     async with opened(path) as (store, _):
-        store.put("a", Session(last_close=1006, left_at=12.5))
+        store._fleet.bound_outboxes(2, 99, 99)
+        store.keep(agent("a"))
+        outboxes.left(store._fleet, "a", code=1001, age=12_500)
         for text in (b"1", b"2", b"3"):
-            store.queue("a", text, limit=2, max_bytes=99)
+            queue(store, "a", text)
     async with opened(path) as (store, kept):
-        session = kept.sessions["a"]
-        assert store.get("a") is session
-        assert (session.left_at, session.last_close, session.dropped) == (12.5, 1006, 1)
-        assert store.undelivered() == 2
-        store.queue("a", b"4", limit=9, max_bytes=99)
+        assert kept.sessions == [SessionRow("a", 1001, 12_500, 1)]
+        assert store._fleet.sessions() == (1, 2, 2)
+        queue(store, "a", b"4")
         assert taken(store, "a") == [b"2", b"3", b"4"]
 
 
 async def test_a_message_that_was_taken_is_gone_for_good(path: Path) -> None:
     async with opened(path) as (store, _):
-        store.put("a", Session())
-        store.queue("a", b"1", limit=9, max_bytes=99)
+        begin(store, "a")
+        queue(store, "a", b"1")
         await written(store)
         taken(store, "a")
-        store.queue("a", b"2", limit=9, max_bytes=99)
+        queue(store, "a", b"2")
     async with opened(path) as (store, _):
         assert taken(store, "a") == [b"2"]
 
 
 async def test_a_dropped_session_is_gone_with_its_outbox(path: Path) -> None:
     async with opened(path) as (store, _):
-        store.put("a", Session())
-        store.queue("a", b"1", limit=9, max_bytes=99)
+        begin(store, "a")
+        queue(store, "a", b"1")
         await written(store)
-        store.drop("a")
-    assert (await kept_in(path)).sessions == {}
+        store._fleet.expire_sessions(1)
+        store.changed()
+    assert (await kept_in(path)).sessions == []
     assert rows(path, "SELECT * FROM outbox") == []
 
 
 async def test_a_forgotten_agent_leaves_nothing(path: Path) -> None:
     async with opened(path) as (store, _):
         for agent_id in ("a", "b"):
-            store.keep(agent(agent_id))
+            begin(store, agent_id)
             store.seen([(agent_id, 1, 1)])
-            store.put(agent_id, Session())
             store.append(agent_id, 1, "connected", b"{}")
         await written(store)
         store.append("a", 2, "removed", b"{}")
+        store._fleet.forget(outboxes.known(store._fleet, "a"))
         store.forget(["a"])
         await written(store)
         assert await store.timeline("a", limit=9) == []
@@ -231,7 +253,7 @@ async def test_a_timeline_is_bounded_by_age_across_restarts_and_steps(path: Path
 
 async def test_all_timelines_together_are_bounded_in_bytes(path: Path) -> None:
     async with opened(path) as (store, _):
-        store.bound(outboxes=1 << 30, history=100_000)
+        store.bound(history=100_000)
         for number in range(200):
             store.append(f"a-{number}", 1, "connected", orjson.dumps({"reason": "x" * 1000}))
         store.prune(0)
@@ -268,8 +290,7 @@ async def test_a_fleet_is_written_in_few_statements_and_comes_back(path: Path) -
     names = [f"agent-{number:05}" for number in range(3_000)]
     async with opened(path) as (store, _):
         for name in names:
-            store.keep(agent(name))
-            store.put(name, Session())
+            begin(store, name)
         store.seen((name, 1, None) for name in names)
     kept = await kept_in(path)
     assert sorted(stored.agent_id for stored in kept.agents) == names
@@ -290,8 +311,8 @@ async def test_goes_on_without_a_disk_and_catches_up(
     path: Path, monkeypatch: pytest.MonkeyPatch, connect: Connect
 ) -> None:
     async with opened(path) as (store, _):
-        store.put("a", Session())
-        store.queue("a", b"1", limit=9, max_bytes=99)
+        begin(store, "a")
+        queue(store, "a", b"1")
         await written(store)
         with broken(monkeypatch, connect):
             await break_down(store)
@@ -301,16 +322,17 @@ async def test_goes_on_without_a_disk_and_catches_up(
             # All of this meets a file that takes nothing.
             store.keep(agent("a"))
             assert taken(store, "a") == [b"1"]
-            store.queue("a", b"2", limit=9, max_bytes=99)
+            queue(store, "a", b"2")
             store.append("a", 1, "connected", b"{}")
             assert [entry.at for entry in await store.timeline("a", limit=9)] == [1]
-            store.drop("filler")
+            store._fleet.forget(outboxes.known(store._fleet, "filler"))
+            store.forget(["filler"])
         await written(store)
         assert store.health() == (True, None, 0, 0, store.health().written_total)
     async with opened(path) as (store, kept):
         assert [stored.agent_id for stored in kept.agents] == ["a"]
         assert taken(store, "a") == [b"2"]
-        assert store.get("filler") is None
+        assert [session.agent_id for session in kept.sessions] == ["a"]
 
 
 async def test_without_a_disk_the_oldest_entries_go_and_are_counted(
@@ -370,16 +392,16 @@ async def test_a_row_that_cannot_be_written_holds_no_other_up(path: Path) -> Non
 async def test_no_two_servers_use_one_file(path: Path) -> None:
     async with opened(path):
         with pytest.raises(StoreError, match="another server"):
-            await SqliteStore(str(path)).start()
+            await SqliteStore(str(path)).start(keeping_fleet())
     assert await kept_in(path)
 
 
 async def test_refuses_what_is_no_database(path: Path) -> None:
     path.write_text("no database, but long enough to be looked at" * 100)  # noqa: ASYNC240
     with pytest.raises(StoreError, match="not a database"):
-        await SqliteStore(str(path)).start()
+        await SqliteStore(str(path)).start(keeping_fleet())
     with pytest.raises(StoreError, match=r"no-such"):
-        await SqliteStore(str(path.parent / "no-such" / "dscore.db")).start()
+        await SqliteStore(str(path.parent / "no-such" / "dscore.db")).start(keeping_fleet())
 
 
 async def test_refuses_a_file_of_a_later_version(path: Path) -> None:
@@ -388,15 +410,15 @@ async def test_refuses_a_file_of_a_later_version(path: Path) -> None:
         db.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
     db.close()
     with pytest.raises(StoreError, match="version"):
-        await SqliteStore(str(path)).start()
+        await SqliteStore(str(path)).start(keeping_fleet())
 
 
 async def test_migrates_a_file_step_by_step(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(path) as (store, _):
-        store.put("a", Session())
+        begin(store, "a")
     step = "ALTER TABLE sessions ADD COLUMN more;"
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
-    assert list((await kept_in(path)).sessions) == ["a"]
+    assert [one.agent_id for one in (await kept_in(path)).sessions] == ["a"]
     assert rows(path, "PRAGMA user_version") == [(len(schema.MIGRATIONS),)]
 
 
@@ -416,7 +438,7 @@ async def test_a_migration_that_fails_changes_nothing(
 async def test_may_be_opened_again_after_it_was_closed(path: Path) -> None:
     store = SqliteStore(str(path))
     for number in range(2):
-        assert len((await store.start()).agents) == number
+        assert len((await store.start(keeping_fleet())).agents) == number
         store.keep(agent(f"a-{number}"))
         await store.close()
         await store.close()

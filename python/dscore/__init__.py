@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from dscore.policy.agent import Agent, Termination
     from dscore.policy.drain import DrainReport, DrainStatus
     from dscore.server import Server
-    from dscore.store import MemoryStore, Session, Store, open_store
+    from dscore.store import MemoryStore, Store, open_store
 
 __all__ = [
     "Agent",
@@ -63,7 +63,6 @@ __all__ = [
     "RequestError",
     "RequestTimeoutError",
     "Server",
-    "Session",
     "Store",
     "StoreError",
     "Termination",
@@ -83,7 +82,6 @@ _HOMES = {
     "MemoryStore": "store",
     "Policy": "policy",
     "Server": "server",
-    "Session": "store",
     "Store": "store",
     "Termination": "policy.agent",
     "__version__": "_core",

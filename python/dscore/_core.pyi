@@ -799,16 +799,12 @@ class Notes:
         """For timelines: agent id, kind, data."""
 
     @property
-    def closed(self) -> list[tuple[int, str | None]]:
-        """Connections that have closed, each with the id of the agent that it named."""
-
-    @property
-    def ended(self) -> list[str]:
-        """Agents whose sessions are over."""
+    def closed(self) -> list[int]:
+        """Connections that have closed."""
 
     @property
     def lost(self) -> list[tuple[str, int, int, str, Initiator, str]]:
-        """Agents whose sessions wait for them: id, connection, close code, reason, initiator,
+        """Agents that have lost their connection: id, connection, close code, reason, initiator,
         cause."""
 
     @property
@@ -836,6 +832,30 @@ class Notes:
     @property
     def faults(self) -> list[str]:
         """What the table has no cell for."""
+
+@final
+class Changes:
+    """What is to be written: the last word on each thing, however often it changed."""
+
+    @property
+    def version(self) -> int:
+        """For `Fleet.saved`."""
+
+    @property
+    def sessions(self) -> list[tuple[str, int, int | None, int]]:
+        """New or changed: `dscore.store.SessionRow`."""
+
+    @property
+    def ended(self) -> list[str]:
+        """Agents that have none any more."""
+
+    @property
+    def messages(self) -> list[tuple[int, str, bytes]]:
+        """That joined an outbox: number, agent, JSON."""
+
+    @property
+    def delivered(self) -> list[int]:
+        """Messages that may have been written before, and have left their outbox."""
 
 @final
 class Fleet:
@@ -1082,6 +1102,7 @@ class Fleet:
         changes: bool,
         rows: bool,
         times: tuple[int, int, int],
+        age: int,
     ) -> None:
         """Says what the notes are to hold from here on.
 
@@ -1091,6 +1112,7 @@ class Fleet:
             changes: `changed`, though no connection is told of changes.
             rows: `kept`.
             times: `dscore.clock.WallClock.offsets`.
+            age: where the age clock stands, in milliseconds.
         """
 
     def step(self, events: list[Event], start: int, now: int) -> tuple[int, bool]:
@@ -1118,6 +1140,93 @@ class Fleet:
     def resume(self, now: int) -> bool:
         """Does the rest of an end that the notes have told of in its middle; whether there was
         one."""
+
+    def bound_outboxes(self, messages: int, max_bytes: int, all_bytes: int) -> None:
+        """Bounds the outbox of each agent, in messages and bytes, and the bytes of all of them. A
+        single message may be larger."""
+
+    def open_session(
+        self, agent: AgentRow, *, reconnection: bool | None, age: int, ttl: int
+    ) -> bool:
+        """Takes up the session of an agent that is being let in, or begins one.
+
+        Args:
+            reconnection: what its app_ready says. None: it was introduced by a message that cannot
+                say, and keeps what it has.
+            age: milliseconds of the age clock.
+            ttl: milliseconds after which a session that was left is over.
+
+        Returns:
+            Whether an earlier session goes on, its outbox included.
+        """
+
+    def leave_session(self, agent: AgentRow, close_code: int, age: int) -> None:
+        """The agent was disconnected: from here on its session, if it has one, has its time to live
+        left. What `step` finds closed is left already."""
+
+    def has_session(self, agent: AgentRow) -> bool: ...
+    def outbox(self, agent: AgentRow) -> tuple[int, int]:
+        """Messages that wait for it, and those that were dropped."""
+
+    def expire_sessions(self, left_before: int) -> int:
+        """Ends the sessions of agents that left before a time on the age clock; returns how
+        many."""
+
+    def resume_sessions(self, age: int) -> None:
+        """All sessions that there are have their time to live from here on: no agent could come
+        back while there was no server."""
+
+    def restore_session(
+        self, agent_id: str, last_close: int, left_at: int | None, dropped: int
+    ) -> bool:
+        """Takes up a session of an earlier process; whether its agent is known."""
+
+    def restore_message(self, number: int, agent_id: str, text: bytes) -> bool:
+        """Takes up a message of an earlier process, oldest first; whether there is a session for
+        it."""
+
+    def queue(self, agent: AgentRow, text: bytes) -> int | None:
+        """Puts a message into its outbox, and drops the oldest past the bounds: see `take_drops`.
+
+        Returns:
+            The number of the message; None: it has no session.
+        """
+
+    def withdraw(self, agent: AgentRow, number: int) -> bool:
+        """Takes a message out of its outbox; whether it was still there."""
+
+    def deliver(self, agent: AgentRow, max_bytes: int) -> list[bytes]:
+        """An agent has been let in: the first portion of what waits for it, to be sent over its
+        connection. It is kept until `delivered`, and waits again if the connection ends first.
+
+        Args:
+            max_bytes: of a portion; a single message may be larger.
+        """
+
+    def delivered(self, conn: int, max_bytes: int) -> list[bytes]:
+        """A connection has taken what it was sent: the next portion."""
+
+    def is_behind(self, agent: AgentRow) -> bool:
+        """Whether something waits while more is on its way, so that what is sent now must wait
+        behind it."""
+
+    def take_drops(self) -> list[tuple[str, int]]:
+        """Messages that outboxes had no room for since this was asked last, by agent."""
+
+    def sessions(self) -> tuple[int, int, int]:
+        """How many there are; messages in all outboxes or on their way; the same in bytes."""
+
+    def keep_changes(self, is_wanted: bool) -> None:
+        """Whether a store writes down what changes from here on."""
+
+    def unsaved_total(self) -> int:
+        """Things that have changed and are not saved."""
+
+    def unsaved(self) -> Changes:
+        """All of them, as they are now: again and again, until they are `saved`."""
+
+    def saved(self, version: int) -> None:
+        """The store has all that it was given as this version."""
 
     def disconnects(self) -> list[tuple[tuple[str, str, str], int]]:
         """How often connections of agents have ended: reason, close code, initiator."""

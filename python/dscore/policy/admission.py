@@ -23,11 +23,7 @@ introduce: find out whether it may, then it is this agent's connection; acknowle
     on_message; the rest are `error` codes.
 """
 
-from collections.abc import Callable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-
-from dscore.store import Session, Store
 
 if TYPE_CHECKING:
     from dscore.auth import Tokens
@@ -118,51 +114,3 @@ def has_token(
         return True
     tokens = operators if candidate.role == "operator" else agents
     return tokens.allows(candidate.token)
-
-
-def open_session(
-    store: Store,
-    agent_id: str,
-    *,
-    reconnection: bool | None,
-    age: Callable[[], float],
-    ttl: float,
-) -> bool:
-    """Takes up the session of an agent that is being let in, or begins one.
-
-    Args:
-        age: the clock of `left_at`, in seconds; read only where a session has been left.
-        reconnection: what its app_ready says. None: it was introduced by a message that cannot say,
-            and keeps what it has.
-
-    Returns:
-        Whether an earlier session goes on, its outbox included.
-    """
-    kept = store.get(agent_id)
-    session = None if reconnection is False else kept
-    if session is not None and session.left_at is not None and session.left_at < age() - ttl:
-        session = None
-    restored = session is not None
-    if session is None:
-        if kept is not None:
-            store.drop(agent_id)
-        session = _idle(0, 0)
-    elif session.outbox:
-        session = session._replace(left_at=None)
-    else:
-        session = _idle(session.last_close, session.dropped)
-    store.put(agent_id, session)
-    return restored
-
-
-def leave_session(store: Store, agent_id: str, *, close_code: int, now: float) -> None:
-    """The agent was disconnected: from here on its session has `session.ttl` left."""
-    session = store.get(agent_id)
-    if session is not None:
-        store.put(agent_id, session._replace(last_close=close_code, left_at=now))
-
-
-@lru_cache(maxsize=64)
-def _idle(last_close: int, dropped: int) -> Session:
-    """The session of a connected agent for which nothing waits: one for all that are alike."""
-    return Session(last_close, dropped=dropped)

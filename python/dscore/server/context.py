@@ -89,8 +89,9 @@ class Context:
         self.times = WallClock(pool.now_ms, self.wall)
         self.recorder = Recorder(store, self.times.unix_ms)
         self.deliveries = Deliveries(pool, fleet, store)
-        self.drops = Drops(store)
+        self.drops = Drops(fleet)
         self.readings = Readings(pool, fleet, store, self.times, self.reactors)
+        fleet.keep_changes(store.keeps_agents)
         self.bound_store()
 
     def skip(self, seconds: float) -> None:
@@ -101,8 +102,9 @@ class Context:
         self.gaps.count(now - length, now, "loop")
 
     def bound_store(self) -> None:
-        limits = self.config.limits
-        self.store.bound(outboxes=limits.absent_bytes, history=limits.history_bytes)
+        limits, most = self.config.limits, self.config.session.outbox_limit
+        self.fleet.bound_outboxes(most, limits.outbox_bytes, limits.absent_bytes)
+        self.store.bound(history=limits.history_bytes)
 
     @property
     def uptime(self) -> float:
@@ -128,9 +130,9 @@ class Context:
         """A time of the pool's clock in Unix seconds."""
         return self.times.unix_ms(now) / 1000
 
-    def age(self) -> float:
-        """Seconds of the clock on which what is kept grows old."""
-        return self.store.clock.now() / 1000
+    def age(self) -> int:
+        """Milliseconds of the clock on which what is kept grows old."""
+        return self.store.clock.now()
 
     def count_drops(self) -> None:
         self.counters.outbox_dropped_total += self.drops.take()

@@ -111,6 +111,7 @@ class Dispatch:
             changes=tells_statuses or context.config.monitoring.broadcast_to_agents,
             rows=context.store.keeps_agents,
             times=context.times.offsets(),
+            age=context.age(),
         )
 
     def remove(self, record: "AgentRow", reason: str, now: int) -> None:

@@ -1,7 +1,11 @@
 """Messages that outboxes had no room for: every one is counted, and the log names their agents."""
 
+from typing import TYPE_CHECKING
+
 from dscore.log import get_logger
-from dscore.store import Store
+
+if TYPE_CHECKING:
+    from dscore._core import Fleet
 
 MAX_LINES = 100
 """Agents named between two sweeps; of the others there is one line."""
@@ -12,8 +16,8 @@ _log = get_logger("dscore.server")
 class Drops:
     """Counts, and logs an agent's first at once."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, fleet: "Fleet") -> None:
+        self._fleet = fleet
         self._named: set[str] = set()
         self._messages = 0
         self._agents: set[str] = set()
@@ -21,7 +25,7 @@ class Drops:
     def take(self) -> int:
         """Sees what was dropped since it was called last; how many."""
         total = 0
-        for agent_id, count in self._store.take_drops().items():
+        for agent_id, count in self._fleet.take_drops():
             total += count
             if agent_id not in self._named and len(self._named) < MAX_LINES:
                 self._named.add(agent_id)

@@ -230,10 +230,8 @@ class Fleet:
 
     def outbox(self, agent_id: str) -> Outbox:
         """What waits for an agent."""
-        session = self._store.get(trimmed(agent_id))
-        if session is None:
-            return Outbox(0, 0)
-        return Outbox(len(session.outbox or ()), session.dropped)
+        record = self._fleet.agent(trimmed(agent_id))
+        return Outbox(0, 0) if record is None else Outbox(*self._fleet.outbox(record))
 
     def close_connection(self, conn: int, code: int, reason: str) -> None:
         """Begins the closing handshake of a connection, if it is still there."""

@@ -54,7 +54,7 @@ async def boot(context: Context) -> None:
     """
     began = time.monotonic()
     with _no_collections():
-        kept = await context.store.start()
+        kept = await context.store.start(context.fleet)
         context.times.restore(kept.alive_at)
         now, age = context.pool.now_ms(), context.store.clock.now()
         for stored in kept.agents:
@@ -66,7 +66,7 @@ async def boot(context: Context) -> None:
             "fleet_restored",
             agents=len(kept.agents),
             online=sum(stored.status == "online" for stored in kept.agents),
-            sessions=len(context.store),
+            sessions=context.fleet.sessions()[0],
             seconds=round(time.monotonic() - began, 3),
         )
 
@@ -118,10 +118,12 @@ def _restore(context: Context, stored: StoredAgent, left: int, now: int) -> None
 def _resume_sessions(context: Context, kept: Kept) -> None:
     """No agent could come back while there was no server: one whose session had not run out by then
     has all of `session.ttl` from now on."""
-    store, now = context.store, context.age()
+    fleet, age = context.fleet, context.age()
+    for session in kept.sessions:
+        fleet.restore_session(*session)
+    for message in kept.messages:
+        fleet.restore_message(*message)
     if kept.alive_at is not None:
-        store.expire(now - context.config.session.ttl)
-    for agent_id in list(kept.sessions):
-        session = store.get(agent_id)
-        if session is not None:
-            store.put(agent_id, session._replace(left_at=now))
+        fleet.expire_sessions(age - round(context.config.session.ttl * 1000))
+    fleet.resume_sessions(age)
+    context.store.changed()

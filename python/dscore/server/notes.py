@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from dscore.log import get_logger
-from dscore.policy.admission import leave_session
 from dscore.policy.agent import Termination
 from dscore.server.context import Context
 from dscore.server.draining import Draining
@@ -41,7 +40,7 @@ class Notes:
         """The drain, which waits for its account to be settled; None before one has begun."""
         self._parts: tuple[Part, ...] = (
             self._record,
-            self._end_sessions,
+            self._lose,
             self._keep,
             self._tell,
             self._settle_all,
@@ -76,23 +75,14 @@ class Notes:
         for agent_id, kind, data in notes.entries:
             append(agent_id, at, kind, data)
 
-    def _end_sessions(self, notes: "_core.Notes", now: int) -> None:
-        context = self._context
-        if context.deliveries.under_way:
-            for conn, name in notes.closed:
-                if name is not None:
-                    context.deliveries.closed(name, conn)
-        for agent_id in notes.ended:
-            context.store.drop(agent_id)
-        if notes.lost:
-            self._lose(notes)
-
     def _keep(self, notes: "_core.Notes", now: int) -> None:
         context = self._context
         for agent, is_heard in notes.kept:
             keep(context, agent, now, is_heard=is_heard)
         if notes.has_configs:
             drop_configs(context)
+        if notes.kept or notes.closed:
+            context.store.changed()
 
     def _tell(self, notes: "_core.Notes", now: int) -> None:
         context, hooks = self._context, self._context.hooks
@@ -105,10 +95,8 @@ class Notes:
         for settled in notes.settled:
             self._settle(settled, now)
 
-    def _lose(self, notes: "_core.Notes") -> None:
-        store, age = self._context.store, self._context.age()
+    def _lose(self, notes: "_core.Notes", now: int) -> None:
         for agent_id, conn, code, reason, initiator, cause in notes.lost:
-            leave_session(store, agent_id, close_code=code, now=age)
             _log.info(
                 "agent_disconnected",
                 agent_id=agent_id,
@@ -169,7 +157,7 @@ class Notes:
         for conn in notes.watchers:
             self._watchers.end(conn)
         terminations, requests = self._terminations, self._requests
-        for conn, _ in notes.closed:
+        for conn in notes.closed:
             terminations.closed(conn)
             requests.closed(conn)
         if self._context.fleet.is_empty():

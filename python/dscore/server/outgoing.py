@@ -7,7 +7,7 @@ from uuid import uuid4
 import orjson
 
 from dscore.arguments import one_of
-from dscore.errors import NotConnectedError
+from dscore.errors import NotConnectedError, NotKeptError
 from dscore.messages import detach
 from dscore.packed import compact
 from dscore.server.context import Context
@@ -43,14 +43,7 @@ class Outgoing:
         text = self._send_now(record, message, namespace)
         if text is None:
             return True
-        config = self._context.config
-        self._context.store.queue(
-            record.agent_id,
-            identified(text),
-            limit=config.session.outbox_limit,
-            max_bytes=config.limits.outbox_bytes,
-        )
-        self._context.count_drops()
+        self._queue(record, text)
         return False
 
     async def send_kept(self, record: "AgentRow", message: Message, namespace: str) -> bool:
@@ -67,17 +60,25 @@ class Outgoing:
         text = self._send_now(record, message, namespace)
         if text is None:
             return True
-        config = self._context.config
+        number = self._queue(record, text)
         try:
-            await self._context.store.queue_kept(
-                record.agent_id,
-                identified(text),
-                limit=config.session.outbox_limit,
-                max_bytes=config.limits.outbox_bytes,
-            )
-        finally:
-            self._context.count_drops()
+            # One that is cancelled leaves the message where it is: it may be written by now.
+            await self._context.store.written()
+        except NotKeptError:
+            # Of one that went on its way meanwhile there is nothing to take back.
+            if self._context.fleet.withdraw(record, number):
+                raise
         return False
+
+    def _queue(self, record: "AgentRow", text: bytes) -> int:
+        """Puts a message into the outbox; its number."""
+        context = self._context
+        number = context.fleet.queue(record, identified(text))
+        if number is None:
+            raise NotConnectedError(record.agent_id)
+        context.count_drops()
+        context.store.changed(urgent=True)
+        return number
 
     def _send_now(self, record: "AgentRow", message: Message, namespace: str) -> bytes | None:
         """Sends what can be sent; the text of a message that must wait, else None."""
@@ -86,11 +87,11 @@ class Outgoing:
         if not is_whole or namespace != "/":
             self._send_event(record, message, namespace)
             return None
-        if record.conn and not context.deliveries.is_behind(record):
+        if record.conn and not context.fleet.is_behind(record):
             context.pool.send(record.conn, text)
             return None
         can_wait = context.config.session.outbox_limit > 0
-        if not can_wait or context.store.get(record.agent_id) is None:
+        if not can_wait or not context.fleet.has_session(record):
             raise NotConnectedError(record.agent_id)
         return text
 

@@ -1,9 +1,13 @@
 """Counters and gauges of one server: the core's, its parts' and its store's."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from dscore.server.parts import Parts
 from dscore.store import Store
+
+if TYPE_CHECKING:
+    from dscore._core import Fleet
 
 
 def stats(parts: Parts) -> dict[str, int]:
@@ -22,16 +26,19 @@ def stats(parts: Parts) -> dict[str, int]:
         "hook_errors_total": context.hooks.errors_total,
         "requests_waiting": len(parts.requests),
         "stray_replies_total": parts.requests.unmatched_total,
+        **_session_stats(context.fleet),
         **_store_stats(context.store),
     }
+
+
+def _session_stats(fleet: "Fleet") -> dict[str, int]:
+    sessions, messages, size = fleet.sessions()
+    return {"sessions": sessions, "undelivered_messages": messages, "undelivered_bytes": size}
 
 
 def _store_stats(store: Store) -> dict[str, int]:
     health = store.health()
     return {
-        "sessions": len(store),
-        "undelivered_messages": store.undelivered(),
-        "undelivered_bytes": store.undelivered_bytes(),
         "store_failing": int(not health.is_ok),
         "store_waiting": health.waiting,
         "store_written_total": health.written_total,

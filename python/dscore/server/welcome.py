@@ -14,7 +14,6 @@ from dscore.messages import (
     Watch,
     timestamp,
 )
-from dscore.policy.admission import open_session
 from dscore.server.context import Context
 from dscore.server.keeping import keep
 from dscore.server.watchers import Watchers
@@ -133,13 +132,13 @@ class Welcome:
         self, record: "AgentRow", reconnection: bool | None, config: bytes | None
     ) -> bool:
         context = self._context
-        restored = open_session(
-            context.store,
-            record.agent_id,
+        restored = context.fleet.open_session(
+            record,
             reconnection=reconnection,
-            age=context.age,
-            ttl=context.config.session.ttl,
+            age=context.age(),
+            ttl=round(context.config.session.ttl * 1000),
         )
+        context.store.changed()
         if config is not None or not restored:
             context.fleet.set_config(record, config)
         return restored

@@ -1,17 +1,18 @@
 """What outlives the process, behind one small interface: agents, their sessions, their timelines.
 
-The truth is in memory, where every call but the `async` ones is answered at once; a store that
-writes to disk writes behind. What a session is for, and when it ends, is decided elsewhere
-(`dscore.policy.admission`); so is what becomes of an agent after a restart
-(`dscore.server.keeping`).
+The truth is in memory; a store that writes to disk writes behind. What becomes of an agent after a
+restart is decided elsewhere (`dscore.server.keeping`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
 
 from dscore.clock import AgeClock
 from dscore.store.memory import MemoryStore
-from dscore.store.rows import SERVER, Entry, Kept, Seen, Session, StoredAgent, StoreHealth
+from dscore.store.rows import SERVER, Entry, Kept, Seen, SessionRow, StoredAgent, StoreHealth
+
+if TYPE_CHECKING:
+    from dscore._core import Fleet
 
 __all__ = [
     "SERVER",
@@ -19,7 +20,7 @@ __all__ = [
     "Kept",
     "MemoryStore",
     "Seen",
-    "Session",
+    "SessionRow",
     "Store",
     "StoreHealth",
     "StoredAgent",
@@ -39,8 +40,12 @@ class Store(Protocol):
     damaged_total: int
     """Rows that were left out because they are not what was written, ever."""
 
-    async def start(self) -> Kept:
-        """Reads what earlier processes kept. The sessions in it are the ones `get` gives.
+    async def start(self, fleet: "Fleet") -> Kept:
+        """Reads what earlier processes kept.
+
+        Args:
+            fleet: whose sessions and messages are written from here on, as it says that they
+                change.
 
         Raises:
             StoreError: it cannot be read.
@@ -50,67 +55,32 @@ class Store(Protocol):
         """When it returns, everything is where it outlives the process, or it was logged that it is
         not."""
 
-    def bound(self, *, outboxes: int, history: int) -> None:
-        """Bounds the bytes of all outboxes together, and of all timelines."""
+    def bound(self, *, history: int) -> None:
+        """Bounds the bytes of all timelines together."""
 
     def keep(self, agent: StoredAgent) -> None:
         """Remembers an agent, new or changed."""
 
     def forget(self, agent_ids: Iterable[str]) -> None:
-        """Forgets agents, with their sessions and timelines."""
+        """Forgets agents, with their timelines."""
 
     def seen(self, agents: Iterable[Seen]) -> None:
         """Remembers when agents were last heard of."""
 
-    def get(self, agent_id: str) -> Session | None: ...
+    def changed(self, *, urgent: bool = False) -> None:
+        """Something of the fleet may have changed: it is written soon.
 
-    def put(self, agent_id: str, session: Session) -> None:
-        """Keeps a session, new or changed."""
-
-    def drop(self, agent_id: str) -> None:
-        """Ends a session with all it holds; nothing happens if there is none."""
-
-    def queue(self, agent_id: str, text: bytes, *, limit: int, max_bytes: int) -> int:
-        """Adds a message to the outbox of a session that exists.
-
-        Returns:
-            How many of the oldest were dropped, to stay within `limit` messages and `max_bytes`,
-            and within the bytes of all outboxes.
+        Args:
+            urgent: at once: messages have come or gone.
         """
 
-    async def queue_kept(self, agent_id: str, text: bytes, *, limit: int, max_bytes: int) -> int:
-        """The same, and returns when the message is where it outlives the process, if anything
+    async def written(self) -> None:
+        """Returns when all that has changed by now is where it outlives the process, if anything
         does.
 
         Raises:
-            NotKeptError: it cannot get there now, and is not in the outbox.
+            NotKeptError: it cannot get there now.
         """
-
-    def take_drops(self) -> Mapping[str, int]:
-        """Messages that were dropped from outboxes since this was asked last, by agent."""
-
-    def lend(self, agent_id: str, *, max_bytes: int) -> Sequence[bytes]:
-        """The oldest messages of the outbox, to be sent: as many as fit, at least one. They are
-        kept until `settle`."""
-
-    def settle(self, agent_id: str) -> None:
-        """What was lent is sent: it is kept no longer."""
-
-    def give_back(self, agent_id: str) -> None:
-        """What was lent was not sent: it is first in the outbox again."""
-
-    def expire(self, left_before: float) -> int:
-        """Drops the sessions of agents that left before a time, in seconds of the age clock;
-        returns how many."""
-
-    def undelivered(self) -> int:
-        """Messages in all outboxes, and lent."""
-
-    def undelivered_bytes(self) -> int:
-        """The same in bytes."""
-
-    def __len__(self) -> int:
-        """Sessions."""
 
     def append(self, agent_id: str, at: int, kind: str, data: bytes) -> None:
         """Adds an entry to an agent's timeline; the oldest go past a bound for each agent.

@@ -1,11 +1,14 @@
 """What has changed since the last write: the last word on each thing, however often it changed."""
 
 from collections import deque
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dscore.store.marks import Mark
 from dscore.store.news import News
 from dscore.store.rows import StoredAgent
+
+if TYPE_CHECKING:
+    from dscore._core import Changes
 
 MAX_ENTRIES = 100_000
 """Timeline entries that wait for a disk that takes none, about 30 MB: more than a fleet of 18,000
@@ -13,9 +16,6 @@ leaves behind when it is lost and comes back. The rest of a batch is bounded by 
 
 EntryRow = tuple[int, str, int, str, bytes]
 """The fields of an `Entry`: most are written and never read, so none is made before."""
-
-SessionRow = tuple[str, int, int | None, int]
-"""Agent id, last close code, left at (milliseconds of the age clock), messages dropped."""
 
 
 class Pruning(NamedTuple):
@@ -33,26 +33,21 @@ class Batch:
 
     __slots__ = (
         "agents",
-        "delivered",
+        "changes",
         "entries",
         "forgotten",
         "lost",
-        "messages",
         "pruning",
         "seen",
-        "sessions",
     )
 
     def __init__(self) -> None:
         self.agents: dict[str, StoredAgent | None] = {}
+        self.changes: Changes | None = None
+        """What the fleet says itself, asked just before it is written."""
         self.seen = News()
         """Apart from the agents: the last word on one may have no news of this. Several of one
         agent are written in their order, and the last one counts."""
-        self.sessions: dict[str, SessionRow | None] = {}
-        self.messages: dict[int, tuple[int, str, bytes]] = {}
-        """Messages that joined an outbox, by number."""
-        self.delivered: list[int] = []
-        """Messages that were written before and have left their outbox."""
         self.entries: deque[EntryRow] = deque(maxlen=MAX_ENTRIES)
         self.forgotten: dict[str, int] = {}
         """Agents whose timeline ends with the entry of this number."""
@@ -68,22 +63,12 @@ class Batch:
     def forget(self, agent_id: str, last_entry: int) -> None:
         self.agents[agent_id] = None
         self.seen.forget(agent_id)
-        self.sessions[agent_id] = None
         self.forgotten[agent_id] = last_entry
-
-    def leave(self, number: int) -> None:
-        """A message has left its outbox. One that was not written yet never will be."""
-        if self.messages.pop(number, None) is None:
-            self.delivered.append(number)
 
     def absorb(self, newer: "Batch") -> None:
         """Adds what has changed after this batch was cut off."""
         self.agents.update(newer.agents)
         self.seen.absorb(newer.seen)
-        self.sessions.update(newer.sessions)
-        for number in newer.delivered:
-            self.leave(number)
-        self.messages.update(newer.messages)
         self.lost += newer.lost
         for entry in newer.entries:
             self.append(entry)
@@ -92,12 +77,5 @@ class Batch:
             self.pruning = newer.pruning
 
     def __len__(self) -> int:
-        return (
-            len(self.agents)
-            + len(self.seen)
-            + len(self.sessions)
-            + len(self.messages)
-            + len(self.delivered)
-            + len(self.entries)
-            + (self.pruning is not None)
-        )
+        rows = len(self.agents) + len(self.seen) + len(self.entries)
+        return rows + (self.pruning is not None)

@@ -7,9 +7,10 @@ it back after: row by row, a busy event loop would let it have one row for every
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain, islice
 from shlex import quote
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from dscore.errors import StoreError
 from dscore.log import get_logger
@@ -19,9 +20,12 @@ from dscore.store.marks import Mark
 from dscore.store.place import Place
 from dscore.store.reading import Damage, checked
 from dscore.store.remedies import why_not
-from dscore.store.rows import Entry, Session, StoredAgent
+from dscore.store.rows import Entry, MessageRow, SessionRow, StoredAgent
 from dscore.store.schema import TooNewError, migrate
 from dscore.store.timeline import TIMELINE_LENGTH
+
+if TYPE_CHECKING:
+    from dscore._core import Changes
 
 PARAMETERS = 640
 """Of one statement, in as many rows as that makes: bound in about 0.1 ms, for which the event loop
@@ -76,11 +80,11 @@ class Loaded(NamedTuple):
     """All that a file held, timelines excepted."""
 
     agents: list[StoredAgent]
-    sessions: dict[str, Session]
+    sessions: list[SessionRow]
+    messages: list[MessageRow]
     alive_at: int | None
     age: int | None
     """Where the age clock stood; None: in a new file."""
-    last_message: int
     last_entry: int
     marks: list[Mark]
     damages: list[Damage]
@@ -278,21 +282,18 @@ def _connect(path: str) -> sqlite3.Connection:
 def _load(db: sqlite3.Connection) -> Loaded:
     damages: list[Damage] = []
     agents = list(checked("agents", db.execute(_AGENTS), reading.agent, damages))
+    known = {agent.agent_id for agent in agents}
     rows = db.execute("SELECT agent_id, last_close, left_at, dropped FROM sessions")
-    sessions = dict(checked("sessions", rows, reading.session, damages))
+    sessions = list(checked("sessions", rows, partial(reading.session, known), damages))
+    known = {session.agent_id for session in sessions}
     rows = db.execute("SELECT number, agent_id, message FROM outbox ORDER BY number")
-    messages = checked("outbox", rows, reading.message, damages)
-    strays = reading.into_outboxes(sessions, messages)
-    damages += [Damage("outbox", number, "its session is not there") for number in strays]
+    messages = list(checked("outbox", rows, partial(reading.message, known), damages))
     rows = db.execute("SELECT number, age FROM marks")
     marks = list(checked("marks", rows, reading.mark, damages))
     process = db.execute("SELECT alive_at, age FROM process").fetchone()
     alive_at, age = (None, None) if process is None else reading.process(process, agents)
-    last_message, last_entry = db.execute(
-        "SELECT (SELECT coalesce(max(number), 0) FROM outbox), "
-        "(SELECT coalesce(max(number), 0) FROM events)"
-    ).fetchone()
-    return Loaded(agents, sessions, alive_at, age, last_message, last_entry, marks, damages)
+    (last_entry,) = db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()
+    return Loaded(agents, sessions, messages, alive_at, age, last_entry, marks, damages)
 
 
 def _name(damages: Sequence[Damage]) -> None:
@@ -308,9 +309,16 @@ def _write(db: sqlite3.Connection, batch: Batch) -> None:
     _replace(db, "agents", batch.agents)
     _delete(db, "last_seen", batch.forgotten)
     _insert(db, "last_seen", batch.seen)
-    _replace(db, "sessions", batch.sessions)
-    _insert(db, "outbox", batch.messages.values())
-    for part in _parts(batch.delivered, 1):
+    _delete(db, "sessions", batch.forgotten)
+    if batch.changes is not None:
+        _write_sessions(db, batch.changes)
+
+
+def _write_sessions(db: sqlite3.Connection, changes: "Changes") -> None:
+    _delete(db, "sessions", changes.ended)
+    _insert(db, "sessions", changes.sessions)
+    _insert(db, "outbox", changes.messages)
+    for part in _parts(changes.delivered, 1):
         db.execute(f"DELETE FROM outbox WHERE number IN ({_marks(len(part))})", part)
 
 

@@ -2,25 +2,27 @@
 
 from collections.abc import Iterable
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from dscore.clock import AgeClock
 from dscore.store.marks import Marks
 from dscore.store.rows import SERVER, Entry, Kept, Seen, StoredAgent, StoreHealth
-from dscore.store.sessions import Sessions
 from dscore.store.timeline import TIMELINE_LENGTH, packed_entry, unpacked_entry
+
+if TYPE_CHECKING:
+    from dscore._core import Fleet
 
 OVERHEAD = 64
 """Bytes that an entry takes beside its own."""
 
 
-class MemoryStore(Sessions):
-    """Keeps sessions and timelines; agents are remembered by the fleet anyway."""
+class MemoryStore:
+    """Keeps timelines; the rest is remembered by the fleet anyway."""
 
     keeps_agents = False
     damaged_total = 0
 
     def __init__(self, clock: AgeClock | None = None) -> None:
-        super().__init__()
         self.clock = clock or AgeClock()
         self._timelines: dict[str, bytes | list[bytes]] = {}
         """Packed entries. The one of an agent that came and has been quiet since needs no list. The
@@ -32,14 +34,13 @@ class MemoryStore(Sessions):
         self._marks = Marks()
         self._forgotten_to = 0
 
-    async def start(self) -> Kept:
-        return Kept([], {}, None)
+    async def start(self, fleet: "Fleet") -> Kept:
+        return Kept([], [], [], None)
 
     async def close(self) -> None:
         pass
 
-    def bound(self, *, outboxes: int, history: int) -> None:
-        self._max_bytes = outboxes
+    def bound(self, *, history: int) -> None:
         self._max_history = history
 
     def keep(self, agent: StoredAgent) -> None:
@@ -47,10 +48,15 @@ class MemoryStore(Sessions):
 
     def forget(self, agent_ids: Iterable[str]) -> None:
         for agent_id in agent_ids:
-            self.drop(agent_id)
             self._forget_timeline(agent_id)
 
     def seen(self, agents: Iterable[Seen]) -> None:
+        pass
+
+    def changed(self, *, urgent: bool = False) -> None:
+        pass
+
+    async def written(self) -> None:
         pass
 
     def append(self, agent_id: str, at: int, kind: str, data: bytes) -> None:

@@ -4,8 +4,7 @@ A file may have been edited, restored from a bad disk, or written by another pro
 not keep a server from starting, nor every list of agents from being made.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from sys import intern
 from typing import Any, Final, NamedTuple, TypeVar, cast, get_args
 
@@ -14,7 +13,7 @@ import orjson
 from dscore.agent_ids import MAX_AGENT_ID
 from dscore.messages import ReasonCode, Status
 from dscore.store.marks import Mark
-from dscore.store.rows import Entry, Session, StoredAgent
+from dscore.store.rows import Entry, MessageRow, SessionRow, StoredAgent
 
 LATEST: Final = 253_402_300_799_999
 """Unix milliseconds of the last moment that can be written down, in the year 9999."""
@@ -110,8 +109,8 @@ def agent(row: Row) -> StoredAgent:
     )
 
 
-def session(row: Row) -> tuple[str, Session]:
-    """Of `sessions`.
+def session(known: Container[str], row: Row) -> SessionRow:
+    """Of `sessions`, of an agent that is known.
 
     Raises:
         DamagedError: it is damaged.
@@ -121,11 +120,13 @@ def session(row: Row) -> tuple[str, Session]:
     _demand(_is_whole(last_close, 65_535), "last_close")
     _demand(left_at is None or _is_whole(left_at, LATEST), "left_at")
     _demand(_is_whole(dropped, LARGEST), "dropped")
-    return agent_id, Session(last_close, None if left_at is None else left_at / 1000, None, dropped)
+    if agent_id not in known:
+        raise DamagedError("its agent is not there")
+    return SessionRow(agent_id, last_close, left_at, dropped)
 
 
-def message(row: Row) -> tuple[int, str, bytes]:
-    """Of `outbox`.
+def message(known: Container[str], row: Row) -> MessageRow:
+    """Of `outbox`, of a session that is known.
 
     Raises:
         DamagedError: it is damaged.
@@ -133,6 +134,8 @@ def message(row: Row) -> tuple[int, str, bytes]:
     number, agent_id, text = row
     _demand(_is_agent_id(agent_id), "agent_id")
     _demand(_is_json(text), "message")
+    if agent_id not in known:
+        raise DamagedError("its session is not there")
     return number, agent_id, text
 
 
@@ -169,26 +172,6 @@ def process(row: Row, agents: Sequence[StoredAgent]) -> tuple[int | None, int | 
     if not _is_whole(age, LATEST) or (newest is not None and age - newest >= TOO_OLD):
         age = newest
     return (alive_at if _is_whole(alive_at, LATEST) else age), age
-
-
-def into_outboxes(
-    sessions: dict[str, Session], messages: Iterable[tuple[int, str, bytes]]
-) -> list[int]:
-    """Puts messages, by number, into the outboxes of their sessions.
-
-    Returns:
-        The numbers of those whose session is not there.
-    """
-    strays = []
-    for number, agent_id, text in messages:
-        owner = sessions.get(agent_id)
-        if owner is None:
-            strays.append(number)
-            continue
-        if owner.outbox is None:
-            owner = sessions[agent_id] = owner._replace(outbox=deque())
-        cast("deque[tuple[int, bytes]]", owner.outbox).append((number, text))
-    return strays
 
 
 def _demand(is_so: bool, column: str) -> None:

@@ -1,7 +1,6 @@
 """What is kept, as plain data. Times that people are shown are Unix milliseconds; those that only
 tell an age are of the store's age clock (`dscore.clock`), which no step of the wall clock moves."""
 
-from collections import deque
 from typing import Final, NamedTuple, TypeAlias
 
 from dscore.messages import ReasonCode, Status
@@ -44,7 +43,9 @@ class Kept(NamedTuple):
 
     agents: list[StoredAgent]
     """By the time of their last change, oldest first."""
-    sessions: "dict[str, Session]"
+    sessions: "list[SessionRow]"
+    messages: "list[MessageRow]"
+    """In the order of their numbers, each of a session that is there."""
     alive_at: int | None
     """When that process is last known to have run, in Unix milliseconds; None: there was none."""
 
@@ -75,16 +76,17 @@ class StoreHealth(NamedTuple):
     """Changes written, ever."""
 
 
-class Session(NamedTuple):
-    """What outlives an agent's connection, from its first accepted introduction on (PROTOCOL.md
-    §7); its config is kept with the agent. A value: agents that are connected mostly share one."""
+class SessionRow(NamedTuple):
+    """A session as it is remembered (PROTOCOL.md §7)."""
 
-    last_close: int = 0
+    agent_id: str
+    last_close: int
     """The close code of its last connection; 0: none has ended yet."""
-    left_at: float | None = None
-    """When it was disconnected, in seconds of the age clock; None while it is connected."""
-    outbox: deque[tuple[int, bytes]] | None = None
-    """Messages for it while it is away, numbered, oldest first; None instead of empty. The store's
-    alone to change."""
-    dropped: int = 0
-    """Messages that were dropped from the outbox, ever."""
+    left_at: int | None
+    """When the agent was disconnected, on the age clock; None: it was connected."""
+    dropped: int
+    """Messages that were dropped from its outbox, ever."""
+
+
+MessageRow: TypeAlias = tuple[int, str, bytes]
+"""A message that waits for an agent: its number, the agent's id, JSON."""

@@ -9,10 +9,10 @@ goes on from memory, later changes join the batch that waits, and `health` says 
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dscore.clock import AgeClock, Seconds, wall
 from dscore.errors import NotKeptError
@@ -21,8 +21,10 @@ from dscore.packed import compact
 from dscore.store.batch import Batch, Pruning
 from dscore.store.database import Database
 from dscore.store.marks import Marks
-from dscore.store.rows import Entry, Kept, Seen, Session, StoredAgent, StoreHealth
-from dscore.store.sessions import Sessions
+from dscore.store.rows import Entry, Kept, Seen, StoredAgent, StoreHealth
+
+if TYPE_CHECKING:
+    from dscore._core import Changes, Fleet
 
 INTERVAL = 0.25
 """Seconds from a change to its being written: with the write itself, well under the second that a
@@ -41,8 +43,8 @@ _log = get_logger("dscore.store")
 T = TypeVar("T")
 
 
-class SqliteStore(Sessions):
-    """Keeps everything in one file, and what it must answer from in memory as well."""
+class SqliteStore:
+    """Keeps everything in one file."""
 
     keeps_agents = True
 
@@ -52,7 +54,6 @@ class SqliteStore(Sessions):
         Args:
             wall: Unix seconds: when this process was last alive, for the next one.
         """
-        super().__init__()
         self.clock = clock or AgeClock()
         self._wall = wall
         self._path = path
@@ -61,7 +62,7 @@ class SqliteStore(Sessions):
         self._writing = Batch()
         """The batch that is being written, or waits for a disk that takes it."""
         self._waiters: list[asyncio.Future[None]] = []
-        """Calls of `queue_kept` that wait for the next batch."""
+        """Calls of `written` that wait for the next batch."""
         self._written_for: list[asyncio.Future[None]] = []
         """The same, of the batch that is being written."""
         self._marks = Marks()
@@ -74,7 +75,8 @@ class SqliteStore(Sessions):
         self._last_entry = 0
         self._writer: asyncio.Task[None] | None = None
 
-    async def start(self) -> Kept:
+    async def start(self, fleet: "Fleet") -> Kept:
+        self._fleet = fleet
         self._loop = asyncio.get_running_loop()
         self._due = asyncio.Event()
         self._closing = asyncio.Event()
@@ -84,14 +86,13 @@ class SqliteStore(Sessions):
         except BaseException:
             self._thread.shutdown(wait=False)
             raise
-        self._adopt(loaded.sessions, loaded.last_message)
         self._last_entry = loaded.last_entry
         self._marks = Marks(loaded.marks)
         self.damaged_total += len(loaded.damages)
         if loaded.age is not None:
             self.clock.resume(loaded.age)
         self._writer = self._loop.create_task(self._write_behind(), name="store")
-        return Kept(loaded.agents, loaded.sessions, loaded.alive_at)
+        return Kept(loaded.agents, loaded.sessions, loaded.messages, loaded.alive_at)
 
     async def close(self) -> None:
         if self._writer is None:
@@ -101,15 +102,14 @@ class SqliteStore(Sessions):
         # Not cancelled when it is too late: what a hung disk holds up may still get through.
         await asyncio.wait([self._writer], timeout=CLOSE_TIMEOUT)
         self._writer = None
-        unsaved = len(self._batch) + len(self._writing)
+        unsaved = self.health().waiting
         if unsaved or self._failing is not None:
             _log.error("store_unsaved", path=self._path, changes=unsaved, reason=self._failing)
         closing = self._in_thread(self._database.close)
         self._thread.shutdown(wait=False)
         await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
 
-    def bound(self, *, outboxes: int, history: int) -> None:
-        self._max_bytes = outboxes
+    def bound(self, *, history: int) -> None:
         self._max_history = history
 
     def keep(self, agent: StoredAgent) -> None:
@@ -120,7 +120,6 @@ class SqliteStore(Sessions):
 
     def forget(self, agent_ids: Iterable[str]) -> None:
         for agent_id in agent_ids:
-            self.drop(agent_id)
             self._batch.forget(agent_id, self._last_entry)
             self._changed()
 
@@ -129,42 +128,32 @@ class SqliteStore(Sessions):
             self._batch.seen.add(agent_id, seen_at, heartbeat_at)
         self._changed()
 
-    def put(self, agent_id: str, session: Session) -> None:
-        self._sessions[agent_id] = session
-        left_at = session.left_at
-        self._batch.sessions[agent_id] = (
-            agent_id,
-            session.last_close,
-            None if left_at is None else round(left_at * 1000),
-            session.dropped,
-        )
-        self._changed()
-
-    def drop(self, agent_id: str) -> None:
-        if agent_id in self._sessions:
-            super().drop(agent_id)
-            self._batch.sessions[agent_id] = None
+    def changed(self, *, urgent: bool = False) -> None:
+        if self._fleet.unsaved_total():
             self._changed()
+            if urgent:
+                # A message that was handed out must not be handed out again after a crash: the
+                # sooner this is written, the less can happen before.
+                self._due.set()
 
-    async def queue_kept(self, agent_id: str, text: bytes, *, limit: int, max_bytes: int) -> int:
+    async def written(self) -> None:
         reason = self._failing
         if self._writer is None or self._writer.done():
             reason = "it is closed"
         if reason is not None:
             raise NotKeptError(f"the store takes no message now: {reason}")
-        dropped = self.queue(agent_id, text, limit=limit, max_bytes=max_bytes)
-        number = self._last_message
+        if not self._fleet.unsaved_total():
+            return
         written: asyncio.Future[None] = self._loop.create_future()
         self._waiters.append(written)
+        self.changed(urgent=True)
         try:
             await asyncio.wait([written])
         finally:
-            # One that is cancelled leaves the message where it is: it may be written by now.
             written.cancel()
         error = written.exception()
-        if error is not None and self._withdraw(agent_id, number):
+        if error is not None:
             raise NotKeptError(f"the store takes no message now: {error}") from error
-        return dropped
 
     def append(self, agent_id: str, at: int, kind: str, data: bytes) -> None:
         self._last_entry += 1
@@ -200,25 +189,10 @@ class SqliteStore(Sessions):
         return StoreHealth(
             is_ok=self._failing is None,
             reason=self._failing,
-            waiting=len(self._writing) + len(self._batch),
+            waiting=len(self._writing) + len(self._batch) + self._fleet.unsaved_total(),
             lost_total=self._lost_total + self._writing.lost + self._batch.lost,
             written_total=self._written_total,
         )
-
-    def _joined(self, agent_id: str, number: int, text: bytes) -> None:
-        super()._joined(agent_id, number, text)
-        self._batch.messages[number] = (number, agent_id, text)
-        self._changed()
-        self._due.set()
-
-    def _left(self, numbers: Sequence[int]) -> None:
-        super()._left(numbers)
-        for number in numbers:
-            self._batch.leave(number)
-        # A message that was handed out must not be handed out again after a crash: the sooner this
-        # is written, the less can happen before.
-        self._changed()
-        self._due.set()
 
     def _changed(self) -> None:
         self._changes += 1
@@ -272,6 +246,7 @@ class SqliteStore(Sessions):
     async def _write(self) -> bool:
         """Writes the batch that waits; whether it is done with."""
         batch = self._writing
+        changes = batch.changes = self._fleet.unsaved()
         alive_at, age = round(self._wall() * 1000), self.clock.now()
         try:
             await self._in_thread(self._database.write, batch, alive_at, age)
@@ -280,12 +255,15 @@ class SqliteStore(Sessions):
                 self._fail(error)
                 return False
             # Tried again it would fail again, and hold up everything behind it for ever.
-            _log.exception("store_batch_lost", changes=len(batch))
-            self._lost_total += len(batch)
+            count = len(batch) + self._fleet.unsaved_total()
+            _log.exception("store_batch_lost", changes=count)
+            self._lost_total += count
+            self._fleet.saved(changes.version)
             self._refuse(error)
         else:
             self._recover()
-            self._written_total += len(batch)
+            self._written_total += len(batch) + _count(changes)
+            self._fleet.saved(changes.version)
         self._lost_total += batch.lost
         self._writing = Batch()
         _settle(self._written_for, None)
@@ -299,7 +277,7 @@ class SqliteStore(Sessions):
         self._refuse(error)
 
     def _refuse(self, error: Exception) -> None:
-        """Fails every `queue_kept` that waits: its batch is not written soon, or ever."""
+        """Fails every `written` that waits: its batch is not written soon, or ever."""
         _settle(self._written_for, error)
         _settle(self._waiters, error)
 
@@ -311,6 +289,11 @@ class SqliteStore(Sessions):
 
     def _in_thread(self, call: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
         return self._loop.run_in_executor(self._thread, call, *arguments)
+
+
+def _count(changes: "Changes") -> int:
+    rows = len(changes.sessions) + len(changes.ended)
+    return rows + len(changes.messages) + len(changes.delivered)
 
 
 def _is_disk_trouble(error: Exception) -> bool:

@@ -6,6 +6,7 @@ use dscore_traffic::ConnId;
 use dscore_wheel::Key;
 
 use crate::labels::Labels;
+use crate::session::Session;
 use crate::words::{Dialect, Reason, State};
 
 /// Names an agent in its table, for as long as something refers to it.
@@ -59,6 +60,8 @@ pub struct Agent {
     pub rtt_us: u32,
     /// Whether watchers were told `client_reconnected` for this connection.
     pub reported_back: bool,
+    /// What outlives its connection.
+    pub session: Option<Session>,
     pub(crate) grace: GraceOf,
     config: Option<Box<[u8]>>,
     labels: Option<Box<[Arc<str>]>>,
@@ -70,6 +73,8 @@ pub struct Agent {
     pub(crate) is_absent: bool,
     /// Whether it is found by its id.
     pub(crate) is_known: bool,
+    /// The version of what of it is not saved; 0: nothing is.
+    pub(crate) changed: u64,
     /// Connections and handles that name it. One that is forgotten stays until there is none.
     pub(crate) refs: u32,
 }
@@ -89,6 +94,7 @@ impl Agent {
             connected_at: 0,
             rtt_us: 0,
             reported_back: false,
+            session: None,
             grace: GraceOf::None,
             config: None,
             labels: None,
@@ -97,6 +103,7 @@ impl Agent {
             newer: None,
             is_absent: false,
             is_known: true,
+            changed: 0,
             refs: 0,
         }
     }

@@ -107,8 +107,8 @@ impl Fleet {
             return false;
         };
         let had_connection = agent.conn.is_some();
-        self.notes.ended.push(agent.id.clone());
         self.release(key, now);
+        self.drop_session(key);
         let rest = Rest { key, input };
         if self.wants.disconnects && had_connection {
             self.note_disconnect(key, code, reason);
@@ -138,13 +138,10 @@ impl Fleet {
     /// A connection has ended. Returns whether the notes are to be taken before anything else happens.
     pub fn closed(&mut self, closed: Closed, now: i64) -> bool {
         let conn = closed.conn;
-        let named = self.named_by(conn);
-        let agent_id = named
-            .and_then(|key| self.agents.get(key))
-            .map(|agent| agent.id.clone());
-        self.notes.closed.push((conn, agent_id));
+        self.notes.closed.push(conn);
         let mut stops = false;
-        if let Some(key) = named {
+        if let Some(key) = self.named_by(conn) {
+            self.give_back(key, conn);
             self.note_closed(key, &closed, now);
             stops = match self.owner(conn) {
                 Some(_) => self.lose(key, closed, now),
@@ -198,6 +195,7 @@ impl Fleet {
         }
         let agent_id = agent.id.clone();
         self.release(key, now);
+        self.leave_session(key, closed.code, self.wants.age);
         let is_timeout = closed.cause == "heartbeat_timeout";
         let input = if is_timeout {
             Input::TimedOut

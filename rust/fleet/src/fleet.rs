@@ -12,7 +12,9 @@ use crate::connections::{Connections, Who};
 use crate::disconnects::Disconnects;
 use crate::grace::{Graces, Monitoring};
 use crate::notes::{Notes, Wants};
+use crate::sessions::Sessions;
 use crate::tables::{MissingCell, Tables};
+use crate::unsaved::Unsaved;
 use crate::words::{Dialect, Grace, Input, Reason, State};
 
 /// What introduces an agent.
@@ -64,9 +66,12 @@ pub struct Fleet {
     pub connections: Connections,
     /// Their clock.
     pub graces: Graces,
+    /// What outlives connections.
+    pub sessions: Sessions,
     missing_cells: u64,
     pub(crate) disconnects: Disconnects,
     pub(crate) notes: Notes,
+    pub(crate) unsaved: Unsaved,
     pub(crate) rest: Option<Rest>,
     pub(crate) drain: Option<DrainAccount>,
 }
@@ -82,9 +87,11 @@ impl Fleet {
             agents: Agents::default(),
             connections: Connections::default(),
             graces: Graces::new(now),
+            sessions: Sessions::default(),
             missing_cells: 0,
             disconnects: Disconnects::new(),
             notes: Notes::default(),
+            unsaved: Unsaved::default(),
             rest: None,
             drain: None,
         }
@@ -279,8 +286,9 @@ impl Fleet {
         Ok(Some(key))
     }
 
-    /// The agent is known no longer.
+    /// The agent is known no longer, and its session is over.
     pub fn forget(&mut self, key: AgentKey) {
+        self.drop_session(key);
         let monitoring = &self.monitoring;
         if let Some(agent) = self.agents.get_mut(key) {
             self.graces

@@ -22,6 +22,8 @@ pub struct Wants {
     pub rows: bool,
     /// For timelines.
     pub times: Times,
+    /// Where the age clock stands, in milliseconds.
+    pub age: i64,
 }
 
 /// How a terminate_app ended.
@@ -113,11 +115,9 @@ pub struct Lost {
 pub struct Notes {
     /// For timelines.
     pub entries: Vec<Entry>,
-    /// Connections that have closed, each with the agent that it named.
-    pub closed: Vec<(ConnId, Option<Arc<str>>)>,
-    /// Agents whose sessions are over.
-    pub ended: Vec<Arc<str>>,
-    /// Agents that have lost their connection, whose sessions wait for them.
+    /// Connections that have closed.
+    pub closed: Vec<ConnId>,
+    /// Agents that have lost their connection.
     pub lost: Vec<Lost>,
     /// Agents whose connection has ended, with close code and reason; only if that is wanted.
     pub disconnected: Vec<(AgentKey, u16, String)>,
@@ -141,7 +141,6 @@ impl Notes {
         let Self {
             entries,
             closed,
-            ended,
             lost,
             disconnected,
             kept,
@@ -153,7 +152,6 @@ impl Notes {
         } = self;
         entries.is_empty()
             && closed.is_empty()
-            && ended.is_empty()
             && lost.is_empty()
             && disconnected.is_empty()
             && kept.is_empty()

@@ -11,7 +11,7 @@ use crate::words::word;
 
 #[pymethods]
 impl Fleet {
-    #[pyo3(signature = (*, disconnects, statuses, changes, rows, times))]
+    #[pyo3(signature = (*, disconnects, statuses, changes, rows, times, age))]
     fn want(
         &self,
         disconnects: bool,
@@ -19,6 +19,7 @@ impl Fleet {
         changes: bool,
         rows: bool,
         times: (i64, i64, i64),
+        age: i64,
     ) {
         self.lock().wants = Wants {
             disconnects,
@@ -26,6 +27,7 @@ impl Fleet {
             changes,
             rows,
             times: step::times(times),
+            age,
         };
     }
 

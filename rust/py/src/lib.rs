@@ -13,6 +13,7 @@ mod fleet;
 mod fleet_connections;
 mod fleet_drain;
 mod fleet_events;
+mod fleet_sessions;
 mod origins;
 mod outgoing;
 mod pool;
@@ -37,6 +38,8 @@ mod _core {
     use crate::fleet::{Fleet, Introduced};
     #[pymodule_export]
     use crate::fleet_connections::Unauthenticated;
+    #[pymodule_export]
+    use crate::fleet_sessions::Changes;
     #[pymodule_export]
     use crate::origins::OriginRules;
     #[pymodule_export]

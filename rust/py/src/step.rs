@@ -15,7 +15,6 @@ use crate::words::word;
 pub(crate) struct Notes {
     entries: Py<PyList>,
     closed: Py<PyList>,
-    ended: Py<PyList>,
     lost: Py<PyList>,
     disconnected: Py<PyList>,
     kept: Py<PyList>,
@@ -82,14 +81,9 @@ pub(crate) fn notes(table: &Table, py: Python<'_>) -> PyResult<Option<Notes>> {
         (notes, disconnected, kept, changed)
     };
     let entries = notes.entries.iter().map(|entry| entry_row(py, entry));
-    let closed = notes
-        .closed
-        .iter()
-        .map(|(conn, id)| (conn.to_u64(), id.as_deref()));
     Ok(Some(Notes {
         entries: list(py, entries)?,
-        closed: list(py, closed)?,
-        ended: list(py, notes.ended.iter().map(|id| &**id))?,
+        closed: list(py, notes.closed.iter().map(|conn| conn.to_u64()))?,
         lost: list(py, notes.lost.iter().map(lost_row))?,
         disconnected: list(py, disconnected.into_iter())?,
         kept: list(py, kept.into_iter())?,
