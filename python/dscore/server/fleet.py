@@ -37,7 +37,7 @@ class Fleet:
         """
         Args:
             table: of the agents.
-            store: their sessions and timelines.
+            store: their timelines.
         """
         self._table = table
         self._store = store
@@ -230,8 +230,8 @@ class Fleet:
 
     def outbox(self, agent_id: str) -> Outbox:
         """What waits for an agent."""
-        record = self._fleet.agent(trimmed(agent_id))
-        return Outbox(0, 0) if record is None else Outbox(*self._fleet.outbox(record))
+        record = self._table.agent(trimmed(agent_id))
+        return Outbox(0, 0) if record is None else Outbox(*self._table.outbox(record))
 
     def close_connection(self, conn: int, code: int, reason: str) -> None:
         """Begins the closing handshake of a connection, if it is still there."""
