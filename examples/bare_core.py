@@ -65,7 +65,7 @@ async def main() -> None:
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
 
-    pool.set_gate("draining")
+    pool.set_serving_state("draining")
     pool.close_all(1001, "going away")
     if echo.connections:
         echo.alone.clear()

@@ -390,8 +390,8 @@ class ReactorPool:
     ) -> None:
         self.commands.append(("terminate_all", timeout_ms, notice_ms, max_extension_ms))
 
-    def set_gate(self, gate: str) -> None:
-        self.commands.append(("set_gate", gate))
+    def set_serving_state(self, serving: str) -> None:
+        self.commands.append(("set_serving_state", serving))
 
     def respond(
         self,

@@ -118,8 +118,8 @@ def test_what_may_not_go_over_the_wire_is_a_value_error(pool: _core.ReactorPool)
         pool.send(1, b"\xff")
     with pytest.raises(ValueError, match="no error code of the protocol"):
         pool.refuse(1, "nonsense", "")
-    with pytest.raises(ValueError, match="gate"):
-        pool.set_gate("ajar")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="serving"):
+        pool.set_serving_state("ajar")  # type: ignore[arg-type]
 
 
 def test_commands_for_a_connection_that_has_gone_are_dropped(pool: _core.ReactorPool) -> None:

@@ -95,7 +95,7 @@ async def test_maintenance_closes_all_and_turns_new_connections_away_until_it_is
         assert server.maintenance
         assert not server.is_ready
         assert not server.is_draining
-        assert server.pool.named("set_gate") == [("maintenance",)]
+        assert server.pool.named("set_serving_state") == [("maintenance",)]
         assert server.pool.named("close_all") == [(1013, "Server temporarily unavailable", "", 0)]
         assert server.fleet.counts().total == 0
         server.set_maintenance(enabled=False)

@@ -25,7 +25,7 @@ async def test_drain_1_shuts_health_and_readiness_before_anything_else() -> None
         drain = await begin(server)
         assert server.is_draining
         assert not server.is_ready
-        first = server.pool.commands.index(("set_gate", "draining"))
+        first = server.pool.commands.index(("set_serving_state", "draining"))
         assert server.pool.commands[first + 1][0] == "terminate_all"
         await server.happen(Outcome(1, "r", "acked"))
         await drain

@@ -37,7 +37,7 @@ class ForkedError(CoreError):
 
 Endpoint: TypeAlias = Literal["raw", "plain", "socketio", "plain-engineio", "plain-socketio"]
 Transport: TypeAlias = Literal["websocket", "polling"]
-Gate: TypeAlias = Literal["open", "draining", "maintenance"]
+ServingState: TypeAlias = Literal["open", "draining", "maintenance"]
 Initiator: TypeAlias = Literal["peer", "server", "network"]
 Settled: TypeAlias = tuple[int, str | None, str, OutcomeName, float, str, bool, bool]
 """How a terminate_app ended: connection, agent id, request id, outcome, latency in ms, the agent's
@@ -624,7 +624,7 @@ class ReactorPool:
         timeout` (`notice_only` agents: 1001 `Server shutting down gracefully`, outcome `notified`).
         One `Outcome` (drain=True) for each agent told."""
 
-    def set_gate(self, gate: Gate) -> None:
+    def set_serving_state(self, serving: ServingState) -> None:
         """What new connections get: in; upgraded and closed 1013 `Server shutting down`; the same
         with `Server temporarily unavailable`, unless they ask to watch first, for which they have
         3 s. A session that would begin with polling gets 503 with Retry-After, but in maintenance

@@ -1,4 +1,4 @@
-"""Abandoned sessions, too many of them, and none at all: gates, limits, leaks."""
+"""Abandoned sessions, too many of them, and none at all: serving states, limits, leaks."""
 
 import asyncio
 from typing import Any
@@ -119,12 +119,12 @@ async def test_sessions_over_polling_count_as_connections() -> None:
             await works(await here.open())
 
 
-@pytest.mark.parametrize("gate", ["draining", "maintenance"])
-async def test_new_sessions_are_turned_away_and_live_sessions_go_on(gate: Any) -> None:
+@pytest.mark.parametrize("serving", ["draining", "maintenance"])
+async def test_new_sessions_are_turned_away_and_live_sessions_go_on(serving: Any) -> None:
     async with engineio() as here:
         session = await here.open()
         staying = await here.open()
-        here.pool.set_gate(gate)
+        here.pool.set_serving_state(serving)
 
         async def refuses_new_sessions() -> bool:
             answer = await fetch(here.port, "GET", f"{here.path}?{POLLING}")
@@ -136,7 +136,7 @@ async def test_new_sessions_are_turned_away_and_live_sessions_go_on(gate: Any) -
         async with here.upgraded(session) as one:
             await one.send("4hello")
             assert await one.recv() == "4hello"
-        here.pool.set_gate("open")
+        here.pool.set_serving_state("open")
 
         async def open_again() -> bool:
             return not await refuses_new_sessions()
@@ -144,10 +144,12 @@ async def test_new_sessions_are_turned_away_and_live_sessions_go_on(gate: Any) -
         await eventually(open_again)
 
 
-@pytest.mark.parametrize(("gate", "words"), [("draining", DRAINING), ("maintenance", MAINTENANCE)])
-async def test_a_new_websocket_is_upgraded_and_closed(gate: Any, words: tuple[int, str]) -> None:
+@pytest.mark.parametrize(
+    ("serving", "words"), [("draining", DRAINING), ("maintenance", MAINTENANCE)]
+)
+async def test_a_new_websocket_is_upgraded_and_closed(serving: Any, words: tuple[int, str]) -> None:
     async with engineio() as here:
-        here.pool.set_gate(gate)
+        here.pool.set_serving_state(serving)
 
         async def told() -> bool:
             query = "EIO=4&transport=websocket"
@@ -161,7 +163,7 @@ async def test_a_new_websocket_is_upgraded_and_closed(gate: Any, words: tuple[in
 
 async def test_a_page_that_is_turned_away_may_read_why() -> None:
     async with engineio() as here:
-        here.pool.set_gate("draining")
+        here.pool.set_serving_state("draining")
         target = f"{here.path}?{POLLING}"
 
         async def readable() -> bool:

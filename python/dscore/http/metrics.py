@@ -38,7 +38,7 @@ _HELP = {
     "upgrades_waiting": "Upgrades and Engine.IO openings that wait for limits.accept_rate.",
     "upgrades_delayed_total": "Upgrades and Engine.IO openings that had to wait.",
     "accepted_total": "Connections accepted.",
-    "refused_total": "Connections refused: over a limit, or at a closed gate.",
+    "refused_total": "Connections refused: over a limit, while draining or in maintenance.",
     "handshake_failures_total": "WebSocket upgrades that were not valid.",
     "missed_heartbeats_total": "Intervals in which a heartbeat was due and none came.",
     "sessions_restored_total": "Introductions that took up an earlier session.",

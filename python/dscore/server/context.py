@@ -20,14 +20,14 @@ from dscore.server.recorder import Recorder
 from dscore.server.wrong_tokens import WrongTokens
 
 if TYPE_CHECKING:
-    from dscore._core import AgentRow, Fleet, Gate, ReactorPool
+    from dscore._core import AgentRow, Fleet, ReactorPool, ServingState
     from dscore.auth import Tokens
     from dscore.config import Config
     from dscore.server.hooks import Hooks
     from dscore.server.tasks import Tasks
     from dscore.store import Store
 
-GATE_REASONS: dict[Literal["draining", "maintenance"], str] = {
+REFUSAL_REASONS: dict[Literal["draining", "maintenance"], str] = {
     "draining": "Server shutting down",
     "maintenance": "Server temporarily unavailable",
 }
@@ -63,7 +63,7 @@ class Context:
     reactors: int
     wall: Seconds = wall
     """Unix seconds: asked by the clock alone."""
-    gate: "Gate" = "open"
+    serving: "ServingState" = "open"
     started_at: float | None = None
     """When the start was complete, in seconds of the monotonic clock."""
     stopping_since: float | None = None
@@ -139,9 +139,9 @@ class Context:
 
     def stop_taking(self) -> None:
         """Turns everything new away: the first thing that a drain, or a close, does."""
-        self.gate = "draining"
+        self.serving = "draining"
         self.stopping_since = self.clock.read()
-        self.pool.set_gate("draining")
+        self.pool.set_serving_state("draining")
 
     def seconds_since_stopping(self) -> float:
         since = self.stopping_since

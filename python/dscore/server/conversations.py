@@ -156,7 +156,7 @@ class Conversations:
             sentence = text(language, "unknown_client", client=agent_id)
             answer = ServerStatusResponse("error", moment, sentence)
         else:
-            draining = context.gate == "draining"
+            draining = context.serving == "draining"
             answer = ServerStatusResponse(
                 "shutting_down" if draining else "online",
                 moment,

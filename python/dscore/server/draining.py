@@ -41,8 +41,8 @@ class Draining:
         self.drain = Drain(intent, self._began, context.times.now(), context.fleet)
 
     def begin(self) -> None:
-        """Shuts the gate and sends terminate_app: before anything that takes time or a turn of the
-        loop. `run` comes next."""
+        """Turns new connections away and sends terminate_app: before anything that takes time or a
+        turn of the loop. `run` comes next."""
         context, intent, now = self._context, self.drain.intent, self._began
         settings = context.config.shutdown
         context.stop_taking()

@@ -17,7 +17,7 @@ from dscore.messages import (
 )
 from dscore.policy import Candidate
 from dscore.server.authenticator import Authenticator
-from dscore.server.context import GATE_REASONS, Context
+from dscore.server.context import REFUSAL_REASONS, Context
 from dscore.server.hooks import TooLateError
 from dscore.server.onlookers import read_auth
 from dscore.server.welcome import Welcome
@@ -39,7 +39,7 @@ _log = get_logger("dscore.admission")
 
 
 class Introductions:
-    """Everything until a connection is introduced: the gate, tokens, the policy's authenticate."""
+    """Everything until a connection is introduced: the serving state, tokens, `authenticate`."""
 
     def __init__(self, context: Context, authenticator: Authenticator, welcome: Welcome) -> None:
         self._context = context
@@ -52,7 +52,7 @@ class Introductions:
     def introduction(self, event: "Introduction", now: int) -> None:
         """The first message of a connection: the core reads no further until it is answered."""
         shown = self._context.fleet.unauthenticated(event.conn)
-        if shown is None or self._is_gate_shut(event.conn, watches=event.kind == "watch"):
+        if shown is None or self._is_refused(event.conn, watches=event.kind == "watch"):
             return
         try:
             message = parse(event.kind, event.text)
@@ -110,9 +110,7 @@ class Introductions:
         if not may_introduce and not context.fleet.is_introduced(conn):
             return
         watches = candidate.role == "operator"
-        if conn in context.sent_away or (
-            may_introduce and self._is_gate_shut(conn, watches=watches)
-        ):
+        if conn in context.sent_away or (may_introduce and self._is_refused(conn, watches=watches)):
             return
         now = context.pool.now_ms()
         if isinstance(error, TooLateError):
@@ -177,16 +175,16 @@ class Introductions:
     def _refuse(self, conn: int, refusal: Refusal) -> None:
         self._context.pool.refuse(conn, refusal.code, refusal.message, refusal.request_type)
 
-    def _is_gate_shut(self, conn: int, *, watches: bool) -> bool:
+    def _is_refused(self, conn: int, *, watches: bool) -> bool:
         """Turns an unauthenticated connection away: during a drain, and in maintenance unless it
         only wants to watch."""
-        gate = self._context.gate
-        if gate == "open" or (
-            gate == "maintenance" and watches and conn not in self._context.sent_away
+        serving = self._context.serving
+        if serving == "open" or (
+            serving == "maintenance" and watches and conn not in self._context.sent_away
         ):
             return False
-        cause = "shutdown" if gate == "draining" else ""
-        self._context.pool.close_connection(conn, 1013, GATE_REASONS[gate], cause)
+        cause = "shutdown" if serving == "draining" else ""
+        self._context.pool.close_connection(conn, 1013, REFUSAL_REASONS[serving], cause)
         return True
 
 

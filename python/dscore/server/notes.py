@@ -144,7 +144,7 @@ class Notes:
         if agent is None or self._terminations.is_waiting(conn):
             return
         # A drain lets no agent go: its own request has begun to wait by then.
-        if self._context.gate != "draining":
+        if self._context.serving != "draining":
             fleet.feed(agent, "spared", now)
 
     def _look_at_drain(self, notes: "_core.Notes", now: int) -> None:

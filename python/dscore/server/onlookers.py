@@ -89,8 +89,8 @@ class Onlookers:
             self._watch(conn)
 
     def _may_watch(self, conn: int) -> bool:
-        """Whether the gate lets watchers in; in maintenance, those that came since it began."""
-        return self._context.gate != "draining" and conn not in self._context.sent_away
+        """Whether watchers are let in; in maintenance, those that came since it began."""
+        return self._context.serving != "draining" and conn not in self._context.sent_away
 
     def _watch(self, conn: int) -> None:
         self._context.pool.lift_deadline(conn)

@@ -16,7 +16,7 @@ from dscore.messages import Intent
 from dscore.policy import Policy
 from dscore.policy.drain import DrainReport, DrainStatus
 from dscore.policy.liveness import configure, new_fleet
-from dscore.server.context import GATE_REASONS, Context
+from dscore.server.context import REFUSAL_REASONS, Context
 from dscore.server.core_settings import core_settings
 from dscore.server.draining import Draining
 from dscore.server.fleet import Fleet
@@ -32,7 +32,7 @@ from dscore.server.tasks import Tasks
 from dscore.store import MemoryStore, Store, StoreHealth
 
 if TYPE_CHECKING:
-    from dscore._core import CoreConfig, Gate, ReactorPool
+    from dscore._core import CoreConfig, ReactorPool, ServingState
     from dscore.http.asgi import App
 
 _log = get_logger("dscore.server")
@@ -185,7 +185,7 @@ class Server:
             self._drain_task.cancel()
             self._exit_code = 1
         try:
-            if context.gate != "draining":
+            if context.serving != "draining":
                 context.stop_taking()
                 context.fleet.stop_clock(context.pool.now_ms())
             if not self._table.is_empty():
@@ -238,12 +238,12 @@ class Server:
 
     @property
     def is_draining(self) -> bool:
-        return self._gate == "draining"
+        return self._serving == "draining"
 
     @property
     def is_ready(self) -> bool:
         """Whether agents are let in."""
-        return self._gate == "open"
+        return self._serving == "open"
 
     def why_full(self) -> str | None:
         """Why no agent more can be let in; None while one can."""
@@ -251,7 +251,7 @@ class Server:
 
     @property
     def maintenance(self) -> bool:
-        return self._gate == "maintenance"
+        return self._serving == "maintenance"
 
     def set_maintenance(self, *, enabled: bool) -> None:
         """Closes agents and unauthenticated connections 1013 and lets none in until it is switched
@@ -264,19 +264,19 @@ class Server:
         flag("enabled", enabled)
         parts = self._running
         context, now = parts.context, parts.context.pool.now_ms()
-        if context.gate == "draining":
+        if context.serving == "draining":
             raise DrainingError("the server is draining")
-        if enabled == (context.gate == "maintenance"):
+        if enabled == (context.serving == "maintenance"):
             return
         # What was not looked at until now must not count as maintenance.
         context.clock.read()
-        context.gate = "maintenance" if enabled else "open"
-        context.pool.set_gate(context.gate)
+        context.serving = "maintenance" if enabled else "open"
+        context.pool.set_serving_state(context.serving)
         if enabled:
             staying = context.fleet.only_watching()
             context.sent_away = frozenset(context.fleet.conns()).difference(staying)
             context.fleet.stop_clock(now)
-            context.pool.close_all(1013, GATE_REASONS["maintenance"], spare_watchers=True)
+            context.pool.close_all(1013, REFUSAL_REASONS["maintenance"], spare_watchers=True)
         else:
             context.fleet.start_clock(now)
             parts.timers.rearm(now)
@@ -371,8 +371,8 @@ class Server:
         return wall()
 
     @property
-    def _gate(self) -> "Gate | None":
-        return None if self._parts is None else self._parts.context.gate
+    def _serving(self) -> "ServingState | None":
+        return None if self._parts is None else self._parts.context.serving
 
     def _core_config(self, config: Config) -> "CoreConfig":
         settings = core_settings(config, self._policy.namespaces)

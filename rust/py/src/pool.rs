@@ -266,18 +266,18 @@ impl ReactorPool {
         self.give_all(py, || ReactorCommand::TerminateAll(Box::new(order.clone())))
     }
 
-    fn set_gate(&self, py: Python<'_>, gate: &str) -> PyResult<()> {
-        let gate = match gate {
+    fn set_serving_state(&self, py: Python<'_>, serving: &str) -> PyResult<()> {
+        let serving = match serving {
             "open" => ServingState::Open,
             "draining" => ServingState::Draining,
             "maintenance" => ServingState::Maintenance,
             _ => {
                 return Err(PyValueError::new_err(format!(
-                    "gate: {gate:?} is not open, draining or maintenance"
+                    "serving: {serving:?} is not open, draining or maintenance"
                 )));
             }
         };
-        self.give_all(py, || ReactorCommand::SetServingState(gate))
+        self.give_all(py, || ReactorCommand::SetServingState(serving))
     }
 
     #[pyo3(signature = (conn, status, headers, body, *, more = false, notify = false))]

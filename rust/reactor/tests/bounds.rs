@@ -84,18 +84,18 @@ fn one_that_was_told_to_go_costs_nothing_more() {
 
 #[test]
 fn those_turned_away_at_the_door_cost_nothing() {
-    for gate in [
+    for serving in [
         ServingState::Draining,
         ServingState::Maintenance,
         ServingState::Open,
     ] {
-        let most = if gate == ServingState::Open { 0 } else { 100 };
+        let most = if serving == ServingState::Open { 0 } else { 100 };
         let server = Server::start(Settings {
             max_connections: most,
             ..patient()
         });
-        let set_gate = || ReactorCommand::SetServingState(gate);
-        server.pool.command_all(set_gate).unwrap();
+        let set_serving_state = || ReactorCommand::SetServingState(serving);
+        server.pool.command_all(set_serving_state).unwrap();
         for _ in 0..3 {
             let mut client = Client::open(server.address(), "/ws");
             assert_eq!(client.close_code(), 1013);

@@ -34,13 +34,13 @@ fn accepted_sockets_are_shared_out_evenly() {
 #[test]
 fn drain_2_new_connections_are_upgraded_and_closed_1013() {
     let mut server = Server::with(settings(), 2, 1_024);
-    for (gate, reason) in [
+    for (serving, reason) in [
         (ServingState::Draining, "Server shutting down"),
         (ServingState::Maintenance, "Server temporarily unavailable"),
     ] {
         server
             .pool
-            .command_all(|| ReactorCommand::SetServingState(gate))
+            .command_all(|| ReactorCommand::SetServingState(serving))
             .unwrap();
         for _ in 0..2 {
             let mut client = Client::open(server.address(), "/ws");

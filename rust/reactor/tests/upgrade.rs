@@ -214,7 +214,7 @@ fn a_session_that_has_moved_is_none_of_those_that_poll() {
 
 #[test]
 fn new_connections_find_the_door_shut_and_those_inside_go_on() {
-    for (gate, reason) in [
+    for (serving, reason) in [
         (ServingState::Draining, "Server shutting down"),
         (ServingState::Maintenance, "Server temporarily unavailable"),
     ] {
@@ -223,9 +223,9 @@ fn new_connections_find_the_door_shut_and_those_inside_go_on() {
         let (conn, _) = server.opened();
         server
             .pool
-            .command_all(|| ReactorCommand::SetServingState(gate))
+            .command_all(|| ReactorCommand::SetServingState(serving))
             .unwrap();
-        // Commands keep their order: when this was sent the gate is shut.
+        // Commands keep their order: when this was sent new connections are refused.
         server.send(conn, "shut");
         assert_eq!(session.hear(), "4shut");
         let answer = Http::open(server.address()).get(HANDSHAKE);

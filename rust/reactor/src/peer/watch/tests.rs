@@ -85,7 +85,7 @@ impl Watched {
         self.hears(&frame);
     }
 
-    /// The introduction that waits is answered: refused, which opens the gate as well as any answer.
+    /// The introduction that waits is answered: refused, which lets it be read again as well as any answer.
     fn is_answered(&mut self) {
         let Stage::Conversation(conversation) = &mut self.peer.stage else {
             panic!("no conversation");
