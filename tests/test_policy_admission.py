@@ -24,13 +24,13 @@ def test_every_cell_of_the_table(sender: Sender, kind: Kind) -> None:
 
 
 def test_types_of_others_are_the_policys() -> None:
-    assert react("agent", "detections") == "hand_over"
+    assert react("agent", "detections") == "deliver"
     assert react("unauthenticated", "detections") == "not_introduced"
-    assert react("agent", "app_terminated_") == "hand_over"
+    assert react("agent", "app_terminated_") == "deliver"
 
 
 def test_in_another_namespace_our_types_are_the_program_s() -> None:
-    assert react("agent", "heartbeat", "/x") == "hand_over"
+    assert react("agent", "heartbeat", "/x") == "deliver"
     assert react("unauthenticated", "app_ready", "/x") == "not_introduced"
     assert react("watcher", "watch", "/x") == "not_introduced"
     assert react("unauthenticated", "watch", "/") == "watch"

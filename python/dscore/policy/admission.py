@@ -12,14 +12,14 @@ The table, a cell is what to do. Heartbeats of agents never get here: the core a
 | client_status_request | answer          | answer       | answer         |
 | app_terminated        | not_introduced  | ignore       | not_introduced |
 | termination_progress  | not_introduced  | ignore       | not_introduced |
-| other                 | not_introduced  | hand_over    | not_introduced |
+| other                 | not_introduced  | deliver      | not_introduced |
 
 In Socket.IO's other namespaces every message is "other". To the core a connection that only watches
 until it introduces itself (`socketio.watch_on_connect`) is unauthenticated.
 
 introduce: find out whether it may, then it is this agent's connection; acknowledge: the ack again,
     if the id is the same; welcome_back: watchers hear of it, once; ignore: no request of its
-    connection waits for this answer (§10), it is only logged; hand_over: the policy's
+    connection waits for this answer (§10), it is only logged; deliver: the policy's
     on_message; the rest are `error` codes.
 """
 
@@ -49,7 +49,7 @@ Reaction: TypeAlias = Literal[
     "unwatch",
     "answer",
     "ignore",
-    "hand_over",
+    "deliver",
     "not_introduced",
     "wrong_id",
 ]
@@ -73,7 +73,7 @@ TABLE: Final[dict[tuple[Sender, Kind], Reaction]] = {
     ("agent", "client_status_request"): "answer",
     ("agent", "app_terminated"): "ignore",
     ("agent", "termination_progress"): "ignore",
-    ("agent", "other"): "hand_over",
+    ("agent", "other"): "deliver",
 
     ("watcher", "app_ready"): "wrong_id",
     ("watcher", "heartbeat"): "wrong_id",

@@ -54,9 +54,9 @@ class Conversations:
         else:
             reaction = react("watcher", kind, namespace)
         try:
-            if reaction == "hand_over":
+            if reaction == "deliver":
                 assert record is not None
-                self._hand_over(event, record)
+                self._deliver(event, record)
                 return
             self._obey(reaction, event, record, now)
         except Refusal as refusal:
@@ -98,7 +98,7 @@ class Conversations:
                 raise Refusal("not_introduced", "introduce an agent first", kind)
             case "wrong_id":
                 raise Refusal("wrong_id", "this connection is a watcher", kind)
-            case "introduce" | "hand_over":
+            case "introduce" | "deliver":
                 raise RuntimeError(f"{kind} is no message of a conversation: {reaction}")
 
     def _unmatched(self, record: "AgentRow", kind: str, data: bytes, now: int) -> None:
@@ -114,7 +114,7 @@ class Conversations:
             request_id=str(message.get("request_id"))[:36],
         )
 
-    def _hand_over(self, event: "Message", record: "AgentRow") -> None:
+    def _deliver(self, event: "Message", record: "AgentRow") -> None:
         """To the policy, whose answer is the ack if one was asked for."""
         context, hooks = self._context, self._context.hooks
         kind, namespace = event.kind, event.namespace
