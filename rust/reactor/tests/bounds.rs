@@ -89,7 +89,11 @@ fn those_turned_away_at_the_door_cost_nothing() {
         ServingState::Maintenance,
         ServingState::Open,
     ] {
-        let most = if serving == ServingState::Open { 0 } else { 100 };
+        let most = if serving == ServingState::Open {
+            0
+        } else {
+            100
+        };
         let server = Server::start(Settings {
             max_connections: most,
             ..patient()

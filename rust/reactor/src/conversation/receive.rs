@@ -91,22 +91,22 @@ impl Conversation {
             return false;
         };
         let is_open = polling.is_open();
-        let Some(mut push) = polling.push.take() else {
+        let Some(mut post) = polling.post.take() else {
             return false;
         };
-        let result = match engineio::next_packet(&push.body, &mut push.at, push.format) {
+        let result = match engineio::next_packet(&post.body, &mut post.at, post.format) {
             _ if !is_open => None,
             Ok(None) => None,
             Ok(Some(packet)) => Some(self.hearing(conn).on_packet(packet, cx)),
             Err(error) => Some(Err(CloseFrame::violation(&error).into())),
         };
-        push.is_bad |= matches!(&result, Some(Err(stop)) if stop.is_violation());
-        if result.is_none() || push.is_bad {
-            push.at = push.body.len();
+        post.is_bad |= matches!(&result, Some(Err(stop)) if stop.is_violation());
+        if result.is_none() || post.is_bad {
+            post.at = post.body.len();
         }
         let goes_on = result.is_some();
         if let Transport::Polling(polling) = &mut self.transport {
-            polling.push = Some(push);
+            polling.post = Some(post);
         }
         self.obey(result.unwrap_or(Ok(())), cx);
         goes_on

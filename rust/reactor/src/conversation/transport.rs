@@ -34,7 +34,7 @@ pub(crate) struct Polling {
     /// The session ended before it was there: its body is not kept.
     pub(crate) is_late: bool,
     /// The request whose packets are not all dealt with.
-    pub(crate) push: Option<Push>,
+    pub(crate) post: Option<PostBody>,
     /// The WebSocket that wants to take over.
     pub(crate) probe: Option<ConnId>,
     /// It is about to: polls are not kept waiting meanwhile.
@@ -46,7 +46,7 @@ pub(crate) struct Polling {
 /// A request with packets. It waits for its answer until all of them were dealt with, so that no client is ahead of us by
 /// more than one.
 #[derive(Debug)]
-pub(crate) struct Push {
+pub(crate) struct PostBody {
     pub(crate) waiting: Waiting,
     pub(crate) body: Vec<u8>,
     /// How packets lie in it.
@@ -57,7 +57,7 @@ pub(crate) struct Push {
     pub(crate) is_bad: bool,
 }
 
-impl Push {
+impl PostBody {
     pub(crate) fn is_done(&self) -> bool {
         self.at >= self.body.len()
     }
@@ -114,8 +114,8 @@ impl Transport {
     pub(crate) fn buffered(&self) -> usize {
         match self {
             Self::WebSocket(connection) => connection.buffered(),
-            Self::Polling(polling) => match &polling.push {
-                Some(push) => push.body.capacity(),
+            Self::Polling(polling) => match &polling.post {
+                Some(post) => post.body.capacity(),
                 None => 0,
             },
         }
@@ -133,7 +133,7 @@ impl Transport {
     pub(crate) fn has_unread(&self) -> bool {
         match self {
             Self::WebSocket(_) => false,
-            Self::Polling(polling) => polling.push.as_ref().is_some_and(|push| !push.is_done()),
+            Self::Polling(polling) => polling.post.as_ref().is_some_and(|post| !post.is_done()),
         }
     }
 
@@ -163,7 +163,7 @@ impl Polling {
             poll: Some(poll),
             coming: None,
             is_late: false,
-            push: None,
+            post: None,
             probe: None,
             is_upgrading: false,
             answer_at: None,

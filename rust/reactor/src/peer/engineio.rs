@@ -5,7 +5,7 @@ use dscore_traffic::event::Event;
 
 use super::{Peer, Stage};
 use crate::context::Context;
-use crate::conversation::transport::{Polling, Push, Transport, fit_one_poll};
+use crate::conversation::transport::{Polling, PostBody, Transport, fit_one_poll};
 use crate::dialect::Dialect;
 use crate::dialect::engine_io::EngineSession;
 use crate::probe::Probe;
@@ -66,7 +66,7 @@ impl Peer {
                 return is_news.then_some(now_ms + MOMENT_MS);
             }
         };
-        let is_urgent = polling.push.as_ref().is_some_and(Push::is_done)
+        let is_urgent = polling.post.as_ref().is_some_and(PostBody::is_done)
             || (polling.poll.is_some() && (polling.is_upgrading || !polling.is_open()));
         let answer_at = if is_urgent {
             now_ms

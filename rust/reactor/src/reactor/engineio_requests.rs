@@ -164,7 +164,7 @@ impl Reactor {
                 let session = self.find(Sid::parse(sid), endpoint, revision)?;
                 match method {
                     "GET" => self.poll(session, waiting),
-                    "POST" => self.push(session, waiting, request),
+                    "POST" => self.post(session, waiting, request),
                     _ => Err(HandshakeError::BadRequest),
                 }
             }

@@ -14,7 +14,7 @@ use super::Reactor;
 use super::commands::after_response;
 use crate::context::Context;
 use crate::conversation::Conversation;
-use crate::conversation::transport::{Polling, Push, Transport, Waiting, payload};
+use crate::conversation::transport::{Polling, PostBody, Transport, Waiting, payload};
 use crate::dialect::Dialect;
 use crate::engineio_request::{answer, refusal};
 use crate::http::bearer;
@@ -113,7 +113,7 @@ impl Reactor {
     }
 
     /// A POST: its packets are dealt with, and then it is answered.
-    pub(super) fn push(
+    pub(super) fn post(
         &mut self,
         session: ConnId,
         waiting: Waiting,
@@ -122,7 +122,7 @@ impl Reactor {
         self.set_session_of(waiting.http, session);
         let refused = self.with_peer(session, |peer, cx| {
             let polling = peer.as_polling().ok_or(HandshakeError::BadRequest)?;
-            if let Err(reason) = begin_push(polling, waiting, request) {
+            if let Err(reason) = begin_post(polling, waiting, request) {
                 return Ok(Some(reason));
             }
             peer.last_seen = cx.now_ms;
@@ -141,7 +141,7 @@ impl Reactor {
             let Some(polling) = peer.as_polling() else {
                 return false;
             };
-            let is_second = polling.push.is_some() || polling.coming.is_some();
+            let is_second = polling.post.is_some() || polling.coming.is_some();
             if !is_second {
                 polling.coming = Some(http);
             }
@@ -180,23 +180,23 @@ impl Reactor {
             let has_packets = !peer.has_sent_all();
             let polling = peer.as_polling()?;
             polling.answer_at = None;
-            let push = polling.push.take_if(|push| push.is_done());
+            let post = polling.post.take_if(|post| post.is_done());
             let has_news = has_packets || polling.is_upgrading || !polling.is_open();
             let poll = if has_news { polling.poll.take() } else { None };
             // A client that broke the rules hears of it as the answer to that, and once.
-            peer.finished |= push.as_ref().is_some_and(|push| push.is_bad);
+            peer.finished |= post.as_ref().is_some_and(|post| post.is_bad);
             let fetched = poll.map(|poll| (poll, fetch(session, peer, cx)));
-            Some((fetched, push))
+            Some((fetched, post))
         });
         match answers {
             None => {}
             Some(None) => self.greet(session),
-            Some(Some((fetched, push))) => {
+            Some(Some((fetched, post))) => {
                 if let Some((poll, packets)) = fetched {
                     self.answer_poll(poll, packets);
                 }
-                if let Some(push) = push {
-                    self.answer_push(push);
+                if let Some(post) = post {
+                    self.answer_post(post);
                 }
             }
         }
@@ -208,8 +208,8 @@ impl Reactor {
         if let Some(poll) = polling.poll {
             self.answer_poll(poll, noop);
         }
-        if let Some(push) = polling.push {
-            self.answer_push(push);
+        if let Some(post) = polling.post {
+            self.answer_post(post);
         }
         if let Some(probe) = polling.probe {
             self.refuse_probe(probe);
@@ -221,9 +221,9 @@ impl Reactor {
         self.respond(waiting.http, &response);
     }
 
-    fn answer_push(&mut self, push: Push) {
-        let Waiting { http, headers } = push.waiting;
-        let response = if push.is_bad {
+    fn answer_post(&mut self, post: PostBody) {
+        let Waiting { http, headers } = post.waiting;
+        let response = if post.is_bad {
             refusal(HandshakeError::BadRequest, headers, &mut self.cx.stats)
         } else {
             answer(200, "text/html", headers, b"ok".to_vec())
@@ -333,13 +333,13 @@ fn fetch(session: ConnId, peer: &mut Peer, cx: &mut Context) -> Packets {
 ///
 /// # Errors
 /// Why the session ends for it.
-fn begin_push(
+fn begin_post(
     polling: &mut Polling,
     waiting: Waiting,
     request: &mut HttpRequest,
 ) -> Result<(), &'static str> {
     let is_other = |coming: ConnId| coming != waiting.http;
-    if polling.push.is_some() || polling.coming.take().is_some_and(is_other) {
+    if polling.post.is_some() || polling.coming.take().is_some_and(is_other) {
         return Err(TWO_AT_ONCE);
     }
     let mut headers = request.headers.iter();
@@ -348,7 +348,7 @@ fn begin_push(
     let Some(format) = PayloadFormat::of(polling.revision, content_type) else {
         return Err("a body in a form that is not spoken here");
     };
-    polling.push = Some(Push {
+    polling.post = Some(PostBody {
         waiting,
         body: std::mem::take(&mut request.body),
         format,
