@@ -26,7 +26,7 @@ class Desk:
             loop,
             self.deal_with,  # type: ignore[arg-type]
             URGENT,
-            most_bytes=100_000,
+            max_bytes=100_000,
         )
 
     def deal_with(self, events: list[object]) -> None:

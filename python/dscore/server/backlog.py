@@ -34,20 +34,20 @@ class Backlog:
         deal_with: "Callable[[list[Event]], None]",
         urgent: frozenset[type],
         *,
-        most_bytes: int,
+        max_bytes: int,
     ) -> None:
         """Begins to take events.
 
         Args:
             deal_with: must not raise.
             urgent: types of events that overtake all others.
-            most_bytes: of what peers said that may wait here; one batch more at most.
+            max_bytes: of what peers said that may wait here; one batch more at most.
         """
         self._pool = pool
         self._loop = loop
         self._deal_with = deal_with
         self._urgent = urgent
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._waiting: deque[Event] = deque()
         self._bytes = 0  # taken since nothing waited
         self._next_slice: asyncio.Handle | None = None
@@ -90,4 +90,4 @@ class Backlog:
             self._attachment.resume()
 
     def _is_full(self) -> bool:
-        return len(self._waiting) >= HIGH_WATER or self._bytes >= self._most_bytes
+        return len(self._waiting) >= HIGH_WATER or self._bytes >= self._max_bytes

@@ -135,8 +135,8 @@ def _backlog(
 ) -> Backlog:
     urgent = frozenset({core.HttpRequest, core.HttpGone, core.Drained})
     # As much as may be ahead of it in the core.
-    most_bytes = context.config.limits.input_bytes // 4
-    return Backlog(context.pool, loop, dispatch.batch, urgent, most_bytes=most_bytes)
+    max_bytes = context.config.limits.input_bytes // 4
+    return Backlog(context.pool, loop, dispatch.batch, urgent, max_bytes=max_bytes)
 
 
 def _pages(context: Context, server: "PagesServer", app: "App | None") -> "Gate":

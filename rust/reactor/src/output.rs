@@ -236,7 +236,7 @@ impl Output {
     }
 
     /// Forgets all that waits: its peer has gone.
-    pub(crate) fn bury(self, cx: &mut Context) {
+    pub(crate) fn release(self, cx: &mut Context) {
         if let Some(waiting) = self.waiting {
             cx.stats.outbox_bytes -= waiting.outbox.bytes() as u64;
             cx.stats.output_bytes -= waiting.outbox.cost() as u64;

@@ -234,7 +234,7 @@ impl Peer {
 
     /// The last of its output and what carried it.
     pub(crate) fn into_stage(self, cx: &mut Context) -> Stage {
-        self.output.bury(cx);
+        self.output.release(cx);
         self.stage
     }
 }

@@ -172,7 +172,7 @@ impl Reactor {
         self.shed_output();
         self.serve_turns();
         self.serve_claims();
-        self.hand_over();
+        self.end_turn();
     }
 
     fn serve_sockets(&mut self, ready: &ReadyList, buffer: &mut [u8], paused: bool) {
@@ -263,7 +263,7 @@ impl Reactor {
         self.walks.push_front(walk);
     }
 
-    fn hand_over(&mut self) {
+    fn end_turn(&mut self) {
         self.shrink_queues();
         self.cx.events.hold_outcomes(!self.walks.is_empty());
         self.cx.events.flush();

@@ -79,7 +79,7 @@ fn one_that_was_told_to_go_costs_nothing_more() {
     // Its own close frame is found all the same.
     client.stream.write_all(b"x\x80\x80mask").unwrap();
     client.close(1000, "");
-    assert_eq!(server.buried().1.answer, 1000);
+    assert_eq!(server.next_closed().1.answer, 1000);
 }
 
 #[test]

@@ -384,7 +384,7 @@ fn the_end_tells_the_last_heartbeat_and_the_round_trip() {
     while client.hear() != Heard::Ping {}
     // The pong goes out before the close frame, and is read before it.
     client.close(1000, "");
-    let (_, closed) = server.buried();
+    let (_, closed) = server.next_closed();
     assert_eq!((closed.info.code, closed.answer), (1000, 1000));
     assert!(closed.heartbeat_ms > 0);
     assert!((1..10_000_000).contains(&closed.rtt_us), "{closed:?}");
@@ -399,7 +399,7 @@ fn a_pong_that_was_made_up_is_no_round_trip() {
         client.send_pong(payload);
     }
     client.close(1000, "");
-    let (_, closed) = server.buried();
+    let (_, closed) = server.next_closed();
     assert_eq!((closed.heartbeat_ms, closed.rtt_us), (0, 0));
 }
 
@@ -424,7 +424,7 @@ fn the_end_tells_what_the_other_side_said_to_it() {
     }
     assert_eq!(obedient.close_frame().0, 1001);
     for _ in 0..2 {
-        let (who, closed) = server.buried();
+        let (who, closed) = server.next_closed();
         let answer = if who == conn { 1001 } else { 0 };
         assert_eq!((closed.info.code, closed.answer), (1001, answer));
     }

@@ -132,8 +132,8 @@ impl SocketIo {
             return Err(CloseFrame::text_only());
         };
         partial.bytes += data.len() + ATTACHMENT_COST;
-        let most_attachments = ATTACHMENT_COST * socketio::MAX_ATTACHMENTS;
-        if partial.bytes > settings.messages.max_message_size + most_attachments {
+        let max_attachments = ATTACHMENT_COST * socketio::MAX_ATTACHMENTS;
+        if partial.bytes > settings.messages.max_message_size + max_attachments {
             return Err(CloseFrame::new(
                 CloseCode::TOO_BIG,
                 "an event with its attachments is too big",

@@ -63,7 +63,7 @@ impl HttpPeer {
     }
 
     /// The connection has gone: so has a session whose POST it was in the middle of.
-    pub(crate) fn bury(&mut self, conn: ConnId, cx: &mut Context) {
+    pub(crate) fn release(&mut self, conn: ConnId, cx: &mut Context) {
         cx.stats.http_connections -= 1;
         if self.is_asked() {
             cx.tell(Event::HttpGone(conn));

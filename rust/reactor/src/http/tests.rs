@@ -211,7 +211,7 @@ fn a_session_hears_of_a_request_that_comes_and_of_its_breaking_off() {
         secret: [7; 16],
     };
     let target = format!("{}&sid={sid}", TARGETS[1]);
-    for way in ["buried", "too late", "nonsense"] {
+    for way in ["gone", "too late", "nonsense"] {
         let mut bench = Bench::new();
         let mut peer = in_state("reading", &target, &mut bench);
         peer.input.clear();
@@ -224,7 +224,7 @@ fn a_session_hears_of_a_request_that_comes_and_of_its_breaking_off() {
             "{coming:?}"
         );
         match way {
-            "buried" => peer.bury(CONN, &mut bench.cx),
+            "gone" => peer.release(CONN, &mut bench.cx),
             "too late" => {
                 bench.pass(peer.deadline() - bench.cx.now_ms);
                 assert!(!peer.on_timer(&mut bench.cx));

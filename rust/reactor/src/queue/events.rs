@@ -48,7 +48,7 @@ pub(crate) struct EventSender {
     pushed_bytes: u64,
     taken_bytes: Arc<AtomicU64>,
     /// How many may wait.
-    most_bytes: u64,
+    max_bytes: u64,
 }
 
 impl EventSender {
@@ -66,13 +66,13 @@ impl EventSender {
             holds_outcomes: false,
             pushed_bytes: 0,
             taken_bytes,
-            most_bytes: u64::MAX,
+            max_bytes: u64::MAX,
         }
     }
 
     /// How many bytes of peers may wait for the owner, of all connections together.
     pub(crate) fn bound_bytes(&mut self, most: u64) {
-        self.most_bytes = most;
+        self.max_bytes = most;
     }
 
     /// While a fleet is being told to end, the owner need not be woken for what becomes of it: it would take the time
@@ -105,12 +105,12 @@ impl EventSender {
 
     /// Whether the owner is so far behind that nothing more should be read.
     pub(crate) fn is_full(&self) -> bool {
-        !self.kept_back.is_empty() || self.bytes() > self.most_bytes
+        !self.kept_back.is_empty() || self.bytes() > self.max_bytes
     }
 
     /// Whether peers should be ahead of the owner by one message at most.
     pub(crate) fn is_crowded(&self) -> bool {
-        self.bytes() > self.most_bytes / 2
+        self.bytes() > self.max_bytes / 2
     }
 
     /// Bytes that wait.

@@ -136,7 +136,7 @@ impl Reactor {
                 }
             }
             Stage::Http(mut http) => {
-                http.bury(conn, &mut self.cx);
+                http.release(conn, &mut self.cx);
                 if let Some(session) = http.session {
                     self.abandon(session, conn);
                 }

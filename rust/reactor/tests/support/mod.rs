@@ -204,7 +204,7 @@ impl Server {
         })
     }
 
-    pub fn buried(&mut self) -> (ConnId, Closed) {
+    pub fn next_closed(&mut self) -> (ConnId, Closed) {
         let at = |event: &Event| matches!(event, Event::Closed(..));
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -224,7 +224,7 @@ impl Server {
     }
 
     pub fn closed(&mut self) -> (ConnId, CloseInfo) {
-        let (conn, closed) = self.buried();
+        let (conn, closed) = self.next_closed();
         (conn, closed.info)
     }
 
