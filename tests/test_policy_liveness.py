@@ -74,7 +74,7 @@ def put_into(fleet: Fleet, state: State, agent_id: str = "a") -> AgentRow:
             fleet.missed(agent, 3, 0)
             fleet.expire(60 * S, ALL)
         case "terminating":
-            fleet.feed(agent, "asked", 0)
+            fleet.feed(agent, "terminate_sent", 0)
         case "terminated":
             fleet.feed(agent, "terminated", 0)
         case "reconnecting":
@@ -103,7 +103,7 @@ def feed(fleet: Fleet, agent: AgentRow, what: Input) -> bool:
             return introduce(fleet, agent.agent_id, now)[1]
         case "missed":
             return fleet.missed(agent, 1, now)
-        case "overdue":
+        case "missed_limit":
             return fleet.missed(agent, 3, now)
         case "grace_over":
             return agent in fleet.expire(200 * S, ALL)
@@ -135,10 +135,10 @@ def test_every_cell_of_the_table(fleet: Fleet, state: State, what: Input) -> Non
         assert agent.reason_code is not None, "what is offline is so for a reason"
 
 
-@pytest.mark.parametrize("state", [one for one, what in TABLE if what == "asked"])
+@pytest.mark.parametrize("state", [one for one, what in TABLE if what == "terminate_sent"])
 def test_a_whole_fleet_is_asked_as_one_agent_is(fleet: Fleet, state: State) -> None:
     alone, *others = (put_into(fleet, state, name) for name in "abc")
-    fleet.feed(alone, "asked", 60 * S)
+    fleet.feed(alone, "terminate_sent", 60 * S)
     fleet.begin_drain(60 * S, asked=True, spared=[])
     for agent in others:
         assert (agent.state, agent.reason_code) == (alone.state, alone.reason_code)
@@ -285,7 +285,7 @@ def test_liveness_8_no_grace_ends_before_its_deadline(accuracy: int) -> None:
 
 def test_a_termination_that_failed_leaves_an_agent_like_all_others(fleet: Fleet) -> None:
     agent = put_into(fleet, "terminating")
-    fleet.feed(agent, "spared", 0)
+    fleet.feed(agent, "terminate_over", 0)
     assert agent.state == "connected"
 
 

@@ -251,9 +251,9 @@ class Week:
                 self.world.lose(agent.conn)
                 self.model.lose(name)
             case "ask":
-                self.world.fleet.feed(agent, "asked", self.world.ms)
+                self.world.fleet.feed(agent, "terminate_sent", self.world.ms)
             case "spare":
-                self.world.fleet.feed(agent, "spared", self.world.ms)
+                self.world.fleet.feed(agent, "terminate_over", self.world.ms)
             case "terminate":
                 self._both("end", name, "terminated")
 

@@ -1048,7 +1048,7 @@ class Fleet:
         left: int,
         now: int,
     ) -> None:
-        """Takes up an agent of an earlier process, with the input "booted"; oldest first.
+        """Takes up an agent of an earlier process, with the input "restored"; oldest first.
 
         Raises:
             ValueError: a word of it is none.
@@ -1058,14 +1058,14 @@ class Fleet:
         """Walks the table; whether its status has changed by it."""
 
     def missed(self, agent: AgentRow, misses: int, now: int) -> bool:
-        """The input "overdue" with enough misses in a row, else "missed"."""
+        """The input "missed_limit" with enough misses in a row, else "missed"."""
 
     def begin_drain(self, now: int, *, asked: bool, spared: list[int]) -> None:
         """A drain begins: one outcome is counted for each agent that is connected now, and for an
         agent whose connection ends without one, that it vanished.
 
         Args:
-            asked: each was sent terminate_app, the input "asked"; else no agent is named in the
+            asked: each was sent terminate_app, the input "terminate_sent"; else no agent is named in the
                 report for want of an answer.
             spared: connections of agents that are not waited for.
         """

@@ -12,15 +12,15 @@ Input: TypeAlias = Literal[
     "introduced",
     "beat",
     "missed",
-    "overdue",
+    "missed_limit",
     "lost",
     "timed_out",
     "grace_over",
-    "asked",
-    "spared",
+    "terminate_sent",
+    "terminate_over",
     "terminated",
     "removed",
-    "booted",
+    "restored",
 ]
 Grace: TypeAlias = Literal["keep", "cancel", "heartbeat", "reconnection", "boot"]
 OutcomeName: TypeAlias = Literal["acked", "failed", "timed_out", "vanished", "notified"]

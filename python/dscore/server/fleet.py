@@ -208,7 +208,7 @@ class Fleet:
         seconds = parts.context.termination_timeout(timeout)
         now = pool.now_ms()
         parts.context.recorder.asked(record, now)
-        parts.context.fleet.feed(record, "asked", now)
+        parts.context.fleet.feed(record, "terminate_sent", now)
         extension = parts.context.config.shutdown.max_extension
         return await parts.terminations.terminate(pool, record.conn, seconds, extension)
 

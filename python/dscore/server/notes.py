@@ -135,9 +135,9 @@ class Notes:
             words = message[:MAX_TEXT]
             termination = Termination(outcome, request_id, latency_ms, complete, words)
             self._terminations.outcome(conn, termination)
-            self._spare(conn, now)
+            self._terminate_over(conn, now)
 
-    def _spare(self, conn: int, now: int) -> None:
+    def _terminate_over(self, conn: int, now: int) -> None:
         """A request is over. Unless another one waits, the agent is one like all others again."""
         fleet = self._context.fleet
         agent = fleet.owner(conn)
@@ -145,7 +145,7 @@ class Notes:
             return
         # A drain lets no agent go: its own request has begun to wait by then.
         if self._context.serving != "draining":
-            fleet.feed(agent, "spared", now)
+            fleet.feed(agent, "terminate_over", now)
 
     def _look_at_drain(self, notes: "_core.Notes", now: int) -> None:
         if self.draining is not None:

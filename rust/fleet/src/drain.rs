@@ -27,7 +27,7 @@ impl Fleet {
         for (key, conn) in connected {
             if is_terminate {
                 // A missing cell is counted; the drain goes on.
-                let _missing = self.feed(key, Input::Asked, now);
+                let _missing = self.feed(key, Input::TerminateSent, now);
             }
             if self.connections.await_outcome(conn) {
                 account.expect();

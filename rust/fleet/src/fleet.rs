@@ -218,7 +218,7 @@ impl Fleet {
     pub fn missed(&mut self, key: AgentKey, misses: u32, now: i64) -> Result<bool, MissingCell> {
         let is_enough = misses >= self.monitoring.max_missed;
         let input = if is_enough {
-            Input::Overdue
+            Input::MissedLimit
         } else {
             Input::Missed
         };
@@ -282,7 +282,7 @@ impl Fleet {
         let Some(key) = self.agents.restore(stored, left_at) else {
             return Ok(None);
         };
-        self.feed(key, Input::Booted, now)?;
+        self.feed(key, Input::Restored, now)?;
         Ok(Some(key))
     }
 

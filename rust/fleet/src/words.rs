@@ -76,7 +76,7 @@ words!(
         /// Silent for an interval, and not yet for too many.
         Missed = "missed",
         /// Silent for that many.
-        Overdue = "overdue",
+        MissedLimit = "missed_limit",
         /// Its connection has ended.
         Lost = "lost",
         /// Its connection was closed at `offline_timeout`.
@@ -84,15 +84,15 @@ words!(
         /// Its grace period has run out.
         GraceOver = "grace_over",
         /// It was sent terminate_app.
-        Asked = "asked",
+        TerminateSent = "terminate_sent",
         /// It did not stop, and is not waited for any more.
-        Spared = "spared",
+        TerminateOver = "terminate_over",
         /// It stopped.
         Terminated = "terminated",
         /// An operator has removed it.
         Removed = "removed",
         /// The server has started, and an earlier process knew it.
-        Booted = "booted",
+        Restored = "restored",
     }
 );
 
