@@ -12,8 +12,8 @@ from dscore.store import MemoryStore
 from fake_fleet import paged, sort_value
 
 
-def fleet_with(*agents: str, max_absent: int = 100) -> Fleet:
-    fleet = new_fleet(max_absent=max_absent)
+def fleet_with(*agents: str, max_disconnected: int = 100) -> Fleet:
+    fleet = new_fleet(max_disconnected=max_disconnected)
     fleet.configure(
         max_missed=3,
         heartbeat_grace_ms=60_000,
@@ -152,7 +152,7 @@ def test_does_not_forget_an_agent_that_came_back() -> None:
 
 
 def test_bounds_how_many_absent_agents_are_remembered() -> None:
-    fleet = fleet_with("a", "b", "c", max_absent=1)
+    fleet = fleet_with("a", "b", "c", max_disconnected=1)
     for agent_id in "abc":
         leave(fleet, agent_id, 10)
     assert fleet.forget_absent(0) == ["a", "b"]
@@ -253,13 +253,13 @@ def test_a_table_with_an_unknown_word_is_refused(place: int) -> None:
     cell: list[object] = ["connected", "beat", "connected", "keep", "operator"]
     cell[place] = "nonsense"
     with pytest.raises(ValueError, match="nonsense"):
-        Fleet([tuple(cell)], max_absent=1)  # type: ignore[list-item]
+        Fleet([tuple(cell)], max_disconnected=1)  # type: ignore[list-item]
 
 
 def test_a_table_with_a_cell_twice_is_refused() -> None:
     (state, what), step = next(iter(TABLE.items()))
     with pytest.raises(ValueError, match="two cells"):
-        Fleet([(state, what, *step), (state, what, *step)], max_absent=1)
+        Fleet([(state, what, *step), (state, what, *step)], max_disconnected=1)
 
 
 IDS = st.text(alphabet="abAB-1ßẞ\u017f", min_size=1, max_size=4)

@@ -312,11 +312,11 @@ def test_thousands_of_graces_that_end_at_once_are_ended_in_slices(fleet: Fleet) 
 
 
 def test_a_grace_can_be_cut_short(fleet: Fleet, agent: AgentRow) -> None:
-    assert not fleet.cut_short(agent, 0), "it is connected"
+    assert not fleet.expire_now(agent, 0), "it is connected"
     fleet.feed(agent, "lost", 0)
-    assert fleet.cut_short(agent, 1)
+    assert fleet.expire_now(agent, 1)
     assert (agent.state, agent.reason_code) == ("offline", "reconnect_timeout")
-    assert not fleet.cut_short(agent, 2)
+    assert not fleet.expire_now(agent, 2)
     assert fleet.next_deadline() is None
 
 

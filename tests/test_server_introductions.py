@@ -369,7 +369,7 @@ async def test_liveness_7_takeover_across_dialects() -> None:
 
 
 async def test_new_ids_crowd_out_the_longest_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = partial(liveness.new_fleet, max_absent=2)
+    small = partial(liveness.new_fleet, max_disconnected=2)
     monkeypatch.setattr("dscore.server.server.new_fleet", small)
     async with running() as server:
         await server.watch(99)
@@ -385,7 +385,7 @@ async def test_new_ids_crowd_out_the_longest_absent(monkeypatch: pytest.MonkeyPa
             if one["status"] == "offline"
         ]
         assert offline == [(f"a{conn}", "reconnect_timeout") for conn in range(1, 6)]
-        assert server.core_stats()["agents_crowded_out_total"] == 5
+        assert server.core_stats()["agents_evicted_total"] == 5
         await server.introduce(8, "a6")
         assert sorted(agent.id for agent in server.fleet.agents()) == known, (
             "it is known: none has to go"

@@ -868,14 +868,14 @@ class Fleet:
         cls,
         table: Sequence[tuple[State, Input, State, Grace, ReasonCode | None]],
         *,
-        max_absent: int,
+        max_disconnected: int,
         now_ms: int = 0,
     ) -> Fleet:
         """
         Args:
             table: state, input, next state, what happens to the grace period, reason of going
                 offline (`dscore.policy.liveness`).
-            max_absent: agents that are remembered without a connection.
+            max_disconnected: agents that are remembered without a connection.
 
         Raises:
             ValueError: a word of the table is none, or a cell is there twice.
@@ -1019,8 +1019,8 @@ class Fleet:
 
     def forget(self, agent: AgentRow) -> None: ...
     def forget_absent(self, left_before: int) -> list[str]:
-        """Forgets offline agents that left before a time, and the longest gone past `max_absent`;
-        returns their ids."""
+        """Forgets offline agents that left before a time, and the longest gone past
+        `max_disconnected`; returns their ids."""
 
     def drop_configs(self, max_bytes: int) -> list[AgentRow]:
         """Takes the configs of those that have been away longest, until all that those without a
@@ -1065,8 +1065,8 @@ class Fleet:
         agent whose connection ends without one, that it vanished.
 
         Args:
-            asked: each was sent terminate_app, the input "terminate_sent"; else no agent is named in the
-                report for want of an answer.
+            asked: each was sent terminate_app, the input "terminate_sent"; else no agent is named
+                in the report for want of an answer.
             spared: connections of agents that are not waited for.
         """
 
@@ -1087,7 +1087,7 @@ class Fleet:
         """The counts, besides latency_ms: p50, p99 and max of the acks, and not_acked: ids of
         those that were asked and did not say OK."""
 
-    def cut_short(self, agent: AgentRow, now: int) -> bool:
+    def expire_now(self, agent: AgentRow, now: int) -> bool:
         """Ends its grace period before its time, if it has one; whether its status has changed."""
 
     def expire(self, now: int, limit: int) -> list[AgentRow]:

@@ -42,7 +42,7 @@ _HELP = {
     "handshake_failures_total": "WebSocket upgrades that were not valid.",
     "missed_heartbeats_total": "Intervals in which a heartbeat was due and none came.",
     "sessions_restored_total": "Introductions that took up an earlier session.",
-    "agents_crowded_out_total": "Absent agents forgotten early because there were too many.",
+    "agents_evicted_total": "Absent agents forgotten early because there were too many.",
     "requests_waiting": "Requests to agents that wait for an ack.",
     "stray_replies_total": "Acks of requests that are unknown, or over.",
     "authentication_failures_total": "Introductions and watches refused for want of a token.",

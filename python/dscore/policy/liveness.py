@@ -57,7 +57,7 @@ ONLINE_STATES: Final[frozenset[State]] = frozenset(
     {"connected", "late", "terminating", "reconnecting", "unknown"}
 )
 """What watchers are told is "online"."""
-MAX_ABSENT: Final = 100_000
+MAX_DISCONNECTED: Final = 100_000
 """Agents remembered without a connection. Ids come from the network: something must bound what they
 cost."""
 
@@ -137,10 +137,10 @@ TABLE: Final[dict[tuple[State, Input], Step]] = {
 # fmt: on
 
 
-def new_fleet(*, max_absent: int = MAX_ABSENT) -> Fleet:
+def new_fleet(*, max_disconnected: int = MAX_DISCONNECTED) -> Fleet:
     """An empty fleet that walks this table."""
     cells = [(state, what, *step) for (state, what), step in TABLE.items()]
-    return Fleet(cells, max_absent=max_absent)
+    return Fleet(cells, max_disconnected=max_disconnected)
 
 
 def configure(fleet: Fleet, monitoring: "MonitoringConfig") -> None:

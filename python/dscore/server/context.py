@@ -41,7 +41,7 @@ class Counters:
     sessions_restored_total: int = 0
     authentication_failures_total: int = 0
     outbox_dropped_total: int = 0
-    agents_crowded_out_total: int = 0
+    agents_evicted_total: int = 0
     configs_dropped_total: int = 0
     clock_steps_total: int = 0
 
@@ -151,7 +151,7 @@ class Context:
         """The handle that a program's hooks are given."""
         return Agent(self.handles, record)
 
-    def everybody(self) -> list[int]:
+    def all_connections(self) -> list[int]:
         """Connections that hear what is meant for all, but not before an expected token."""
         return self.fleet.audience(unauthenticated=not self.config.auth.required)
 

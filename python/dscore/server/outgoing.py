@@ -112,7 +112,7 @@ class Outgoing:
         if to == "agents":
             conns = [record.conn for record in context.fleet.connected()]
         else:
-            conns = list(self._watchers.by_conn) if to == "watchers" else context.everybody()
+            conns = list(self._watchers.by_conn) if to == "watchers" else context.all_connections()
         context.pool.send_many(conns, text)
         return len(conns)
 

@@ -113,7 +113,7 @@ class Watchers:
             self._moved.set()
 
     async def catch_up(self, seconds: float) -> None:
-        """Waits until everybody has been told everything, or for so long."""
+        """Waits until every watcher has been told everything, or for so long."""
         with suppress(asyncio.TimeoutError):
             await self._context.clock.wait_for(self._until_all_have_caught_up(), seconds)
 
@@ -149,8 +149,8 @@ class Watchers:
             pending=status.pending,
         )
         context = self._context
-        everybody = context.config.monitoring.broadcast_to_agents
-        conns = context.everybody() if everybody else list(self.by_conn)
+        to_all = context.config.monitoring.broadcast_to_agents
+        conns = context.all_connections() if to_all else list(self.by_conn)
         context.pool.send_many(conns, message.dump())
 
     def maintenance(self, *, enabled: bool) -> None:
@@ -188,7 +188,7 @@ class Watchers:
                 if watcher.credit and not watcher.wants_snapshot:
                     self._catch_up(conn, watcher)
         if context.config.monitoring.broadcast_to_agents:
-            conns += [conn for conn in context.everybody() if conn not in self.by_conn]
+            conns += [conn for conn in context.all_connections() if conn not in self.by_conn]
         if conns:
             for message in self._messages(change):
                 context.pool.send_many(conns, message)

@@ -83,11 +83,11 @@ class Welcome:
         record = context.fleet.longest_absent()
         if record is None:
             return
-        if context.fleet.cut_short(record, now):
+        if context.fleet.expire_now(record, now):
             self._watchers.announce(record)
         context.fleet.forget(record)
         context.store.forget([record.agent_id])
-        context.counters.agents_crowded_out_total += 1
+        context.counters.agents_evicted_total += 1
 
     def again(self, record: "AgentRow", message: AppReady, now: int) -> None:
         context = self._context

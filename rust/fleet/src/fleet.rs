@@ -55,7 +55,7 @@ pub(crate) struct Rest {
 pub struct Fleet {
     tables: Tables,
     /// Agents remembered without a connection, at most.
-    max_absent: usize,
+    max_disconnected: usize,
     /// Changes on a reload.
     pub monitoring: Monitoring,
     /// What the owner wants to hear of. Changes with it.
@@ -78,10 +78,10 @@ pub struct Fleet {
 
 impl Fleet {
     /// An empty one, which walks these tables.
-    pub fn new(tables: Tables, max_absent: usize, now: i64) -> Self {
+    pub fn new(tables: Tables, max_disconnected: usize, now: i64) -> Self {
         Self {
             tables,
-            max_absent,
+            max_disconnected,
             monitoring: Monitoring::default(),
             wants: Wants::default(),
             agents: Agents::default(),
@@ -229,7 +229,7 @@ impl Fleet {
     ///
     /// # Errors
     /// As [`Self::feed`].
-    pub fn cut_short(&mut self, key: AgentKey, now: i64) -> Result<bool, MissingCell> {
+    pub fn expire_now(&mut self, key: AgentKey, now: i64) -> Result<bool, MissingCell> {
         let Some(agent) = self.agents.get_mut(key).filter(|agent| agent.has_grace()) else {
             return Ok(false);
         };
@@ -299,7 +299,7 @@ impl Fleet {
 
     /// Whether an agent of this id is one too many, unless another one is forgotten for it.
     pub fn is_full(&self, agent_id: &str) -> bool {
-        self.agents.absent() >= self.max_absent && self.agents.find(agent_id).is_none()
+        self.agents.absent() >= self.max_disconnected && self.agents.find(agent_id).is_none()
     }
 
     /// The one that lost its connection first, of those that have none.
@@ -310,7 +310,7 @@ impl Fleet {
     /// Forgets offline agents that left before a time, and the longest gone past the most that are remembered. Returns
     /// their ids.
     pub fn forget_absent(&mut self, left_before: i64) -> Vec<Arc<str>> {
-        let excess = self.agents.absent().saturating_sub(self.max_absent);
+        let excess = self.agents.absent().saturating_sub(self.max_disconnected);
         let mut forgotten = Vec::new();
         for (key, agent) in self.agents.absent_from_oldest() {
             if agent.left_at >= left_before && forgotten.len() >= excess {

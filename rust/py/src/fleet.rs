@@ -54,15 +54,15 @@ type Cell = (String, String, String, String, Option<String>);
 #[pymethods]
 impl Fleet {
     #[new]
-    #[pyo3(signature = (table, *, max_absent, now_ms = 0))]
-    fn new(table: Vec<Cell>, max_absent: usize, now_ms: i64) -> PyResult<Self> {
+    #[pyo3(signature = (table, *, max_disconnected, now_ms = 0))]
+    fn new(table: Vec<Cell>, max_disconnected: usize, now_ms: i64) -> PyResult<Self> {
         let mut tables = Tables::default();
         for (state, input, next, grace, reason) in &table {
             tables
                 .put((state, input), (next, grace, reason.as_deref()))
                 .map_err(|error| PyValueError::new_err(error.to_string()))?;
         }
-        let fleet = dscore_fleet::Fleet::new(tables, max_absent, now_ms);
+        let fleet = dscore_fleet::Fleet::new(tables, max_disconnected, now_ms);
         Ok(Self {
             shared: Shared::new(fleet),
         })

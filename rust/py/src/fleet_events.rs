@@ -79,8 +79,8 @@ impl Fleet {
         fed.map_err(|missing| impossible(&agent.id, missing))
     }
 
-    fn cut_short(&self, agent: &AgentRow, now: i64) -> PyResult<bool> {
-        let cut = self.lock().cut_short(agent.key, now);
+    fn expire_now(&self, agent: &AgentRow, now: i64) -> PyResult<bool> {
+        let cut = self.lock().expire_now(agent.key, now);
         cut.map_err(|missing| impossible(&agent.id, missing))
     }
 

@@ -176,7 +176,7 @@ impl Reactor {
     }
 
     fn serve_sockets(&mut self, ready: &ReadyList, buffer: &mut [u8], paused: bool) {
-        // In a drain everybody goes, and the sooner the better.
+        // In a drain every connection ends, and the sooner the better.
         let most = match self.cx.serving {
             ServingState::Draining => MAX_READY,
             ServingState::Open | ServingState::Maintenance => MAX_ENDED,

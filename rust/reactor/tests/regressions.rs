@@ -51,7 +51,7 @@ fn read_large(stream: &mut std::net::TcpStream) {
     }
 }
 
-/// One connection filled the queue of events with its messages, and everybody else waited behind them.
+/// One connection filled the queue of events with its messages, and all others waited behind them.
 #[test]
 fn a_flood_of_messages_does_not_get_far_ahead_of_the_owner() {
     const MESSAGES: usize = 20_000;
