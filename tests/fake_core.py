@@ -109,7 +109,7 @@ class Missed:
 
 
 @dataclass
-class Answer:
+class TerminationRefused:
     conn: int
     request_id: str
     status: str

@@ -6,7 +6,7 @@ import pytest
 import fake_core
 from dscore.policy import Policy
 from dscore.policy.agent import Agent
-from fake_core import Answer, Beat, Closed, LastSeen, Missed, Opened, Outcome, Progress
+from fake_core import Beat, Closed, LastSeen, Missed, Opened, Outcome, Progress, TerminationRefused
 from faked import FakeServer, eventually, running
 
 QUICK = {"monitoring": {"reconnection_grace_period": 0.02, "heartbeat_grace_period": 0.02}}
@@ -185,7 +185,9 @@ async def test_a_refused_or_extended_termination_is_logged(
     caplog.set_level(logging.INFO)
     async with running() as server:
         await server.introduce(1, "a")
-        await server.happen(Answer(1, "r", "BUSY", "recording"), Progress(1, "r", "flush", 500))
+        await server.happen(
+            TerminationRefused(1, "r", "BUSY", "recording"), Progress(1, "r", "flush", 500)
+        )
     lines = [record.getMessage() for record in caplog.records]
     assert any("termination_refused" in one and "BUSY" in one for one in lines)
     assert any("termination_progress" in one and "flush" in one for one in lines)

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from dscore.server.recorder import Disconnect
-from fake_core import Answer, Beat, Closed, Missed, Opened, Outcome, Progress
+from fake_core import Beat, Closed, Missed, Opened, Outcome, Progress, TerminationRefused
 from faked import FakeServer, eventually, running
 
 QUICK = {"monitoring": {"reconnection_grace_period": 0.02, "heartbeat_grace_period": 0.02}}
@@ -88,7 +88,7 @@ async def test_a_termination_is_one_entry_with_its_end() -> None:
     async with running() as server:
         await server.introduce(1, "a")
         await server.happen(
-            Answer(1, "r", "ERROR", "x" * 1000),
+            TerminationRefused(1, "r", "ERROR", "x" * 1000),
             Progress(1, "r", "flushing", 4000),
             Outcome(1, "r", "acked", 35.0, drain=False),
             Closed(1, 1000, "Client terminated", "server"),

@@ -284,7 +284,7 @@ class Missed:
     silent_ms: int
 
 @final
-class Answer:
+class TerminationRefused:
     """An `app_terminated` that was not `OK`: the agent is still waited for."""
 
     conn: int
@@ -444,7 +444,7 @@ Event: TypeAlias = (
     | Reply
     | Beat
     | Missed
-    | Answer
+    | TerminationRefused
     | Progress
     | Outcome
     | Closed

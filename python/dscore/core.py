@@ -19,7 +19,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Literal
 
 from dscore._core import (
-    Answer,
     Beat,
     BindError,
     Closed,
@@ -44,6 +43,7 @@ from dscore._core import (
     ReactorPool,
     Reply,
     Stats,
+    TerminationRefused,
     Wheel,
 )
 
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from dscore._core import Event
 
 __all__ = [
-    "Answer",
     "Attachment",
     "Beat",
     "BindError",
@@ -77,6 +76,7 @@ __all__ = [
     "ReactorPool",
     "Reply",
     "Stats",
+    "TerminationRefused",
     "Wheel",
     "attach",
     "events",

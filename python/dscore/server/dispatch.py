@@ -20,7 +20,6 @@ from dscore.server.watchers import Watchers
 if TYPE_CHECKING:
     from dscore._core import (
         AgentRow,
-        Answer,
         Beat,
         Drained,
         Event,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
         LastSeen,
         Missed,
         Progress,
+        TerminationRefused,
     )
     from dscore.http.asgi import Bridge
 
@@ -65,7 +65,7 @@ class Dispatch:
             core.Reply: requests.reply,
             core.Beat: self._beat,
             core.Missed: self._missed,
-            core.Answer: self._answer,
+            core.TerminationRefused: self._termination_refused,
             core.Progress: self._progress,
             core.Drained: self._drained,
             core.HttpRequest: self._http_request,
@@ -147,7 +147,7 @@ class Dispatch:
             keep(self._context, record, now)
             self._watchers.announce(record)
 
-    def _answer(self, event: "Answer", now: int) -> None:
+    def _termination_refused(self, event: "TerminationRefused", now: int) -> None:
         if not self._context.chatter.allows(event.conn, now):
             return
         agent_id = self._agent_id(event.conn)

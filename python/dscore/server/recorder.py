@@ -38,7 +38,7 @@ import orjson
 from dscore.store import SERVER, Entry, Store
 
 if TYPE_CHECKING:
-    from dscore._core import AgentRow, Answer, Beat, Missed, Progress
+    from dscore._core import AgentRow, Beat, Missed, Progress, TerminationRefused
 
 MAX_TEXT = 200
 """Characters kept of what an agent says about itself."""
@@ -98,7 +98,7 @@ class Recorder:
     def asked(self, record: "AgentRow", now: int) -> None:
         self._write(record.agent_id, now, "asked", {})
 
-    def refused(self, agent_id: str, event: "Answer", now: int) -> None:
+    def refused(self, agent_id: str, event: "TerminationRefused", now: int) -> None:
         status, message = event.status[:MAX_TEXT], event.message[:MAX_TEXT]
         self._write(agent_id, now, "refused", {"status": status, "message": message})
 

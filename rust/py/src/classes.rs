@@ -93,7 +93,7 @@ event_class!(Missed {
     misses: u32,
     silent_ms: u64
 });
-event_class!(Answer {
+event_class!(TerminationRefused {
     conn: u64,
     request_id: String,
     status: String,

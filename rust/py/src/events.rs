@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::classes::{
-    Answer, Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction, LastSeen,
-    Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply,
+    Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction, LastSeen, Left,
+    Looked, Message, Missed, Opened, Outcome, Progress, Reply, TerminationRefused,
 };
 
 /// Turns a whole batch.
@@ -51,7 +51,7 @@ fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
                 },
             )
         }
-        Event::TerminationRefused(answer) => any(py, convert_answer(*answer)),
+        Event::TerminationRefused(refused) => any(py, convert_refused(*refused)),
         Event::Progress(progress) => any(py, convert_progress(*progress)),
         Event::Outcome(outcome) => any(py, convert_outcome(py, *outcome)),
         Event::Closed(conn, closed) => any(py, convert_closed(py, conn, *closed)),
@@ -148,12 +148,12 @@ fn attachments(py: Python<'_>, parts: &EventParts) -> PyResult<Py<PyList>> {
     Ok(PyList::new(py, attachments.map(|data| PyBytes::new(py, data)))?.unbind())
 }
 
-fn convert_answer(answer: event::TerminationRefused) -> Answer {
-    Answer {
-        conn: answer.conn.to_u64(),
-        request_id: answer.request.to_string(),
-        status: answer.status,
-        message: answer.message,
+fn convert_refused(refused: event::TerminationRefused) -> TerminationRefused {
+    TerminationRefused {
+        conn: refused.conn.to_u64(),
+        request_id: refused.request.to_string(),
+        status: refused.status,
+        message: refused.message,
     }
 }
 

@@ -29,8 +29,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::classes::{
-        Answer, Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction,
-        LastSeen, Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply,
+        Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction, LastSeen, Left,
+        Looked, Message, Missed, Opened, Outcome, Progress, Reply, TerminationRefused,
     };
     #[pymodule_export]
     use crate::config::CoreConfig;
