@@ -151,7 +151,7 @@ compliance-socketio: setup ## a public Engine.IO or Socket.IO protocol suite you
 lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
 	uv pip compile --quiet --universal --python-version 3.10 --no-python-downloads --group dev pyproject.toml --upgrade \
-	    --no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command 'make lock' \
+	    --no-emit-package dscore-agent --no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command 'make lock' \
 	    --output-file requirements.lock
 
 clean: ## remove the environment and everything that was built
@@ -163,9 +163,12 @@ $(PY):
 	@echo 'Making the virtual environment $(VENV)'
 	@$(PYTHON) -m venv --clear $(VENV)
 
-$(INSTALLED): $(PY) requirements.lock
+# The distribution that was called `dscore` leaves an older environment: its files are those of the two of today.
+$(INSTALLED): $(PY) requirements.lock python/pyproject.toml
 	@echo 'Installing the locked Python packages'
 	@$(PY) -m pip install --quiet --no-deps --requirement requirements.lock
+	@$(PY) -m pip uninstall --quiet --yes dscore 2>/dev/null
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable python
 	@touch $@
 
 # An environment of its own: it needs a newer Python than dscore, and brings much that dscore does not.

@@ -71,7 +71,7 @@ def programs(server: Serving) -> dict[str, list[str]]:
         "example": [sys.executable, EXAMPLE],
     }
     if HAS_GSTREAMER:
-        command = block("pip install 'dscore[agent]'\ndscore agent").partition("\n")[2]
+        command = block("pip install dscore-agent\ndscore-agent ").partition("\n")[2]
         command = command.replace("ws://server:8765", server.ws)
         camera = block("from dscore_agent import Agent, load\nfrom dscore_agent.pipeline")
         lines = block("from dscore_agent import embed  ").replace("…", "")
@@ -96,10 +96,10 @@ NO_PIPELINE = ("asyncio", "example")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     """All of them, started beside one server, which is drained once it knows them all."""
     root = tmp_path_factory.mktemp("docs")
-    (root / "dscore").write_text(
-        f'#!/bin/sh\nexec {quote(sys.executable)} -W error -m dscore "$@"\n'
+    (root / "dscore-agent").write_text(
+        f'#!/bin/sh\nexec {quote(sys.executable)} -W error -m dscore_agent "$@"\n'
     )
-    (root / "dscore").chmod(0o755)
+    (root / "dscore-agent").chmod(0o755)
     with Serving(directory=root) as server, ExitStack() as running:
         server.wait_until_ready()
         started = {

@@ -60,7 +60,7 @@ class AgentConfig:
         max_message_size: Bytes; the server's limit, past which it would close the connection.
         metrics_port: Where Prometheus may ask on this machine; None: nowhere.
         pipeline_reports: What is told to the server when it happens in the pipeline.
-        pipeline_restart: Of `dscore agent`: a pipeline that fails, or a live one that ends unasked,
+        pipeline_restart: Of `dscore-agent`: a pipeline that fails, or a live one that ends unasked,
             is built anew, where otherwise the process ends.
 
     Raises:

@@ -59,12 +59,16 @@ def serve_metrics(agent: Agent, port: int | None) -> Iterator[None]:
     """Answers at http://127.0.0.1:port/metrics meanwhile; None: nowhere.
 
     Raises:
-        ConfigError: The port cannot be had.
+        ConfigError: The port cannot be had, or prometheus-client is not installed.
     """
     if port is None:
         yield
         return
-    from prometheus_client import CollectorRegistry, start_http_server
+    try:
+        from prometheus_client import CollectorRegistry, start_http_server
+    except ImportError:
+        sentence = "metrics_port needs prometheus-client: pip install 'dscore-agent[metrics]'"
+        raise ConfigError(sentence) from None
 
     registry = CollectorRegistry()
     registry.register(AgentCollector(agent))

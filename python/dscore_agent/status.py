@@ -20,7 +20,7 @@ class State(IntEnum):
 
 
 class Exit(IntEnum):
-    """What `Agent.run` returns; the exit code of `dscore agent`."""
+    """What `Agent.run` returns; the exit code of `dscore-agent`."""
 
     STOPPED = 0
     """Told to stop, and everything stopped cleanly and came to its end."""

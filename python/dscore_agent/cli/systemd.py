@@ -49,7 +49,7 @@ class Notifier:
 
 
 def _datagram_socket() -> socket.socket:
-    sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)  # no child inherits it: PEP 446
     sender.setblocking(False)
     return sender
 
