@@ -193,6 +193,12 @@ class Looked:
 
 
 @dataclass
+class AddressRefused:
+    limit: str
+    address: str
+
+
+@dataclass
 class Gap:
     reactor: int
     began_ms: int

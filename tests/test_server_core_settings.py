@@ -27,6 +27,8 @@ def test_the_core_takes_the_defaults() -> None:
         ("socket", "subprotocols", [], ["a", "!#$%&'*+-.^_`|~0Z"]),
         ("limits", "connections", 1, 10_000_000),
         ("limits", "accept_rate", 0.1, 10_000_000),
+        ("limits", "connections_per_address", 1, 10_000_000),
+        ("limits", "introductions_per_address", 1, 1_000_000),
         ("limits", "handshake_timeout", "10ms", "1d"),
         ("limits", "max_errors", 1, 255),
         ("limits", "header_size", 256, 1 << 20),

@@ -70,6 +70,8 @@ class CoreConfig:
         max_body_size: int = 1_000_000,
         max_connections: int = 0,
         accept_rate: float = 0.0,
+        connections_per_address: int = 0,
+        introductions_per_address: int = 0,
         max_errors: int = 10,
         outbox_bytes: int = 1_048_576,
         output_bytes: int = 268_435_456,
@@ -123,6 +125,11 @@ class CoreConfig:
             accept_rate: upgrades and Engine.IO openings a second; 0 means no limit. Those past it
                 wait in the order they came, up to a minute; where it would be longer: 503 with
                 Retry-After.
+            connections_per_address: WebSockets and sessions that poll, of one address (of IPv6: one
+                /64) at once; 0 means no limit. Past it 1013 or 429, and an `AddressRefused`.
+                Loopback and `trusted_proxies` have no limit.
+            introductions_per_address: introductions of one address in a minute; 0 means no limit.
+                Past it 1013, and an `AddressRefused`.
             output_bytes: memory that all that waits for peers may cost together; past it those who
                 have kept most waiting for longest are closed 1013 `slow consumer`.
             input_bytes: messages that have not come whole, and requests that are not answered, of
@@ -427,6 +434,15 @@ class Looked:
     number: int
 
 @final
+class AddressRefused:
+    """An address has as much as one may have, and was refused more. Of many within a second only
+    some are told of; the counters have all."""
+
+    limit: Literal["connections_per_address", "introductions_per_address"]
+    """Which setting it has reached."""
+    address: str
+
+@final
 class Gap:
     """A reactor did not look at anything: the process was stopped, or the machine. This time counts
     for none of its deadlines."""
@@ -453,6 +469,7 @@ Event: TypeAlias = (
     | HttpGone
     | LastSeen
     | Looked
+    | AddressRefused
     | Gap
 )
 

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Literal
 
 from dscore._core import (
+    AddressRefused,
     Beat,
     BindError,
     Closed,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from dscore._core import Event
 
 __all__ = [
+    "AddressRefused",
     "Attachment",
     "Beat",
     "BindError",

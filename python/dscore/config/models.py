@@ -208,6 +208,11 @@ class LimitsConfig(_Section):
     accept_rate: Annotated[float | None, rate_or_none(0.1, 10_000_000)] = None
     """Upgrades and Engine.IO openings a second; those past it wait in order, up to a minute; other
     HTTP never does. None: no limit."""
+    connections_per_address: Annotated[int | None, whole_or_none(1, 10_000_000)] = None
+    """WebSockets and sessions that poll, of one address at once; past it 1013 or 429. An address of
+    IPv6 is its /64; loopback and trusted proxies have no limit. None: no limit."""
+    introductions_per_address: Annotated[int | None, whole_or_none(1, 1_000_000)] = None
+    """Introductions of one address in a minute, those that are refused included; past it 1013."""
     handshake_timeout: Interval = 10.0
     """How long a request head may take."""
     max_errors: Annotated[int, whole(1, 255)] = 10

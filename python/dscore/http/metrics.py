@@ -38,6 +38,12 @@ _HELP = {
     "upgrades_waiting": "Upgrades and Engine.IO openings that wait for limits.accept_rate.",
     "upgrades_delayed_total": "Upgrades and Engine.IO openings that had to wait.",
     "accepted_total": "Connections accepted.",
+    "address_connections_refused_total": (
+        "Connections refused because their address has as many as one may have."
+    ),
+    "address_introductions_refused_total": (
+        "Introductions refused because their address has made as many as one may in a minute."
+    ),
     "refused_total": "Connections refused: over a limit, while draining or in maintenance.",
     "handshake_failures_total": "WebSocket upgrades that were not valid.",
     "missed_heartbeats_total": "Intervals in which a heartbeat was due and none came.",

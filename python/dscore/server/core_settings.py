@@ -56,6 +56,8 @@ def _bounds(config: Config) -> dict[str, Any]:
         "max_body_size": limits.body_size,
         "max_connections": limits.connections or 0,
         "accept_rate": limits.accept_rate or 0.0,
+        "connections_per_address": limits.connections_per_address or 0,
+        "introductions_per_address": limits.introductions_per_address or 0,
         "max_errors": limits.max_errors,
         "outbox_bytes": limits.outbox_bytes,
         "output_bytes": limits.output_bytes,

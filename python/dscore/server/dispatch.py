@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from dscore.log import get_logger
+from dscore.server.address_limits import AddressLimits
 from dscore.server.context import Context
 from dscore.server.conversations import Conversations
 from dscore.server.hooks import raise_later
@@ -73,6 +74,7 @@ class Dispatch:
             core.LastSeen: self._last_seen,
             core.Looked: context.clock.looked,
             core.Gap: context.gaps.noticed,
+            core.AddressRefused: AddressLimits().refused,
         }
 
     def batch(self, events: "list[Event]") -> None:

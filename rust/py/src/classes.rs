@@ -188,6 +188,10 @@ event_class!(HttpRequest {
 });
 event_class!(HttpGone { conn: u64 });
 event_class!(Looked { number: u64 });
+event_class!(AddressRefused {
+    limit: Py<PyString>,
+    address: String,
+});
 event_class!(Gap {
     reactor: u8,
     began_ms: u64,

@@ -85,6 +85,8 @@ fn settings(
         max_body_size: given.max_body_size as usize,
         max_connections,
         accept_rate: rate("accept_rate", given.accept_rate)?,
+        connections_per_address: given.connections_per_address,
+        introductions_per_address: given.introductions_per_address,
         max_errors: given.max_errors as u8,
         outbox_bytes: given.outbox_bytes as usize,
         output_bytes: given.output_bytes / reactors,

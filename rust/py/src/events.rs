@@ -3,13 +3,13 @@
 use dscore_proto::agent::Kind;
 use dscore_traffic::ConnId;
 use dscore_traffic::close::{CloseInfo, Initiator};
-use dscore_traffic::event::{self, Event, EventParts, TransportKind};
+use dscore_traffic::event::{self, AddressLimit, Event, EventParts, TransportKind};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::classes::{
-    Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction, LastSeen, Left,
-    Looked, Message, Missed, Opened, Outcome, Progress, Reply, TerminationRefused,
+    AddressRefused, Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction,
+    LastSeen, Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply, TerminationRefused,
 };
 
 /// Turns a whole batch.
@@ -66,21 +66,8 @@ fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
         }
         Event::LastSeen(seen) => any(py, convert_last_seen(*seen)),
         Event::Looked(number) => any(py, Looked { number }),
-        Event::Gap(gap) => {
-            let event::Gap {
-                reactor,
-                began_ms,
-                length_ms,
-            } = *gap;
-            any(
-                py,
-                Gap {
-                    reactor,
-                    began_ms,
-                    length_ms,
-                },
-            )
-        }
+        Event::AddressRefused(refused) => any(py, convert_address_refused(py, *refused)),
+        Event::Gap(gap) => any(py, convert_gap(*gap)),
     }
 }
 
@@ -96,6 +83,25 @@ fn convert_opened(py: Python<'_>, opened: event::Opened) -> Opened {
         path: opened.path,
         peer: opened.peer.ip().to_string(),
         bearer: opened.bearer,
+    }
+}
+
+fn convert_address_refused(py: Python<'_>, refused: event::AddressRefused) -> AddressRefused {
+    let limit = match refused.limit {
+        AddressLimit::Connections => pyo3::intern!(py, "connections_per_address"),
+        AddressLimit::Introductions => pyo3::intern!(py, "introductions_per_address"),
+    };
+    AddressRefused {
+        limit: limit.clone().unbind(),
+        address: refused.address.to_canonical().to_string(),
+    }
+}
+
+fn convert_gap(gap: event::Gap) -> Gap {
+    Gap {
+        reactor: gap.reactor,
+        began_ms: gap.began_ms,
+        length_ms: gap.length_ms,
     }
 }
 

@@ -29,8 +29,9 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::classes::{
-        Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction, LastSeen, Left,
-        Looked, Message, Missed, Opened, Outcome, Progress, Reply, TerminationRefused,
+        AddressRefused, Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction,
+        LastSeen, Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply,
+        TerminationRefused,
     };
     #[pymodule_export]
     use crate::config::CoreConfig;

@@ -1,14 +1,16 @@
 //! What every handler of one turn shares: the time, the settings, the way out.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dscore_proto::agent;
 use dscore_traffic::ConnId;
 use dscore_traffic::command::ServingState;
-use dscore_traffic::event::Event;
+use dscore_traffic::event::{AddressLimit, Event};
 
+use crate::addresses::{AddressCounts, Addresses};
 use crate::engineio_request::EngineIoRequest;
 use crate::form::Form;
 use crate::pace::Pace;
@@ -52,6 +54,8 @@ pub(crate) struct Context {
     pub(crate) places: Places,
     /// Upgrades and openings that wait for their turn.
     pub(crate) pacer: Pacer,
+    /// What each address has, where that is limited.
+    addresses: Addresses,
     /// What sockets ask of sessions that are not their own.
     pub(crate) requests: VecDeque<EngineIoRequest>,
     /// Bytes for the peer at hand; `with_peer` settles that peer before the next.
@@ -85,6 +89,7 @@ impl Context {
             events,
             places: Places::default(),
             pacer: Pacer::new(0, Arc::new(Pace::new(1))),
+            addresses: Addresses::new(Arc::default()),
             requests: VecDeque::new(),
             out: Vec::new(),
             text: Vec::new(),
@@ -189,6 +194,48 @@ impl Context {
         match self.serving {
             ServingState::Draining => 0.0,
             ServingState::Open | ServingState::Maintenance => self.settings.accept_rate,
+        }
+    }
+
+    /// What each address has is counted together with the other reactors.
+    pub(crate) fn count_addresses_in(&mut self, counts: Arc<AddressCounts>) {
+        self.addresses = Addresses::new(counts);
+    }
+
+    /// Whether an address may have one more conversation, which [`Self::hold_address`] names.
+    pub(crate) fn take_address(&mut self, address: IpAddr) -> bool {
+        let may = self.addresses.take(address, &self.settings);
+        if !may {
+            self.stats.address_connections_refused_total += 1;
+            self.stats.refused_total += 1;
+            self.tell_of_address(AddressLimit::Connections, address);
+        }
+        may
+    }
+
+    /// The conversation that an address was given last.
+    pub(crate) fn hold_address(&mut self, conn: ConnId, address: IpAddr) {
+        self.addresses.hold(conn, address, &self.settings);
+    }
+
+    /// A conversation has ended.
+    pub(crate) fn release_address(&mut self, conn: ConnId) {
+        self.addresses.release(conn);
+    }
+
+    /// Whether the address of a conversation may introduce itself once more.
+    pub(crate) fn may_introduce(&mut self, conn: ConnId) -> bool {
+        let introduced = self.addresses.introduce(conn, self.pool_ms, &self.settings);
+        if let Err(address) = introduced {
+            self.stats.address_introductions_refused_total += 1;
+            self.tell_of_address(AddressLimit::Introductions, address);
+        }
+        introduced.is_ok()
+    }
+
+    fn tell_of_address(&mut self, limit: AddressLimit, address: IpAddr) {
+        if let Some(refused) = self.addresses.refused(limit, address, self.pool_ms) {
+            self.tell(Event::AddressRefused(Box::new(refused)));
         }
     }
 

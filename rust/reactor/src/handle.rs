@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::addresses::AddressCounts;
 use crate::pace::Pace;
 use crate::queue::CommandQueue;
 use crate::stats::Stats;
@@ -15,6 +16,8 @@ pub(crate) struct Shared {
     pub(crate) handles: Vec<Arc<Handle>>,
     /// Of upgrades and Engine.IO openings, in all reactors together.
     pub(crate) pace: Arc<Pace>,
+    /// What each address has, in all reactors together.
+    pub(crate) addresses: Arc<AddressCounts>,
     /// The zero of the pool's clock, on that of the machine.
     pub(crate) start: Duration,
 }

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
+mod addresses;
 mod agent;
 pub mod broadcast;
 mod claim;

@@ -71,6 +71,7 @@ impl ReactorPool {
         let shared = Arc::new(Shared {
             handles,
             pace: Arc::new(Pace::new(count.into())),
+            addresses: Arc::default(),
             start: boot_time(),
         });
         let settings = Arc::new(settings);

@@ -112,6 +112,7 @@ impl Reactor {
         }
         (cx.reactor, cx.reactors) = (number, shared.handles.len() as u8);
         cx.pacer = Pacer::new(number.into(), shared.pace.clone());
+        cx.count_addresses_in(shared.addresses.clone());
         cx.places = Places::new(number.into(), shared.handles.clone());
         Ok(Self {
             own,

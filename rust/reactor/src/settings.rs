@@ -46,6 +46,10 @@ pub struct Settings {
     pub max_connections: usize,
     /// Upgrades and Engine.IO openings let go on in a second; 0 is no limit.
     pub accept_rate: f64,
+    /// WebSockets and sessions that poll, of one address; 0 is no limit.
+    pub connections_per_address: u64,
+    /// Introductions of one address within a minute; 0 is no limit.
+    pub introductions_per_address: u64,
     /// Refused messages within a minute before a connection is closed.
     pub max_errors: u8,
     /// Bytes that may wait for a socket.

@@ -58,6 +58,10 @@ stats! {
     accepted_total,
     /// Connections turned away: over the limit, draining, maintenance, no descriptor.
     refused_total,
+    /// WebSockets and sessions turned away because their address has as many as one may have.
+    address_connections_refused_total,
+    /// Introductions turned away because their address has introduced itself as often as one may.
+    address_introductions_refused_total,
     /// Connections that gave up their place, or their descriptor, to others.
     yielded_total,
     /// Accepts that failed, and pauses for want of descriptors or memory.

@@ -94,6 +94,8 @@ fn settings() -> Settings {
         max_body_size: 1_000,
         max_connections: 10,
         accept_rate: 0.0,
+        connections_per_address: 0,
+        introductions_per_address: 0,
         max_errors: 100,
         outbox_bytes: 1_000,
         output_bytes: 64 << 20,

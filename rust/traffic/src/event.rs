@@ -308,6 +308,26 @@ pub enum Event {
     Looked(u64),
     /// A reactor did not look.
     Gap(Box<Gap>),
+    /// An address was refused something.
+    AddressRefused(Box<AddressRefused>),
+}
+
+/// A limit on what one address may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressLimit {
+    /// `limits.connections_per_address`.
+    Connections,
+    /// `limits.introductions_per_address`.
+    Introductions,
+}
+
+/// An address was refused something, for it has as much as one may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressRefused {
+    /// Which limit it has reached.
+    pub limit: AddressLimit,
+    /// Whose.
+    pub address: IpAddr,
 }
 
 /// A time in which a reactor did not look: the process was stopped, or the machine. It counts for no deadline.
@@ -346,6 +366,7 @@ impl Event {
             | Self::HttpGone(_)
             | Self::Looked(_)
             | Self::Gap(_)
+            | Self::AddressRefused(_)
             | Self::LastSeen(_) => 0,
         }
     }

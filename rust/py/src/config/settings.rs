@@ -60,6 +60,8 @@ settings! {
     max_body_size: u64 = 1_000_000 in 0..=1 << 30;
     max_connections: u64 = 0 in 0..=MAX_CONNECTIONS;
     accept_rate: f64 = 0.0;
+    connections_per_address: u64 = 0 in 0..=MAX_CONNECTIONS;
+    introductions_per_address: u64 = 0 in 0..=1_000_000;
     max_errors: u64 = 10 in 1..=255;
     outbox_bytes: u64 = 1_048_576 in 1_024..=1 << 30;
     output_bytes: u64 = 268_435_456 in 1 << 20..=1 << 40;

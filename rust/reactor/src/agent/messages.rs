@@ -118,6 +118,10 @@ fn on_unauthenticated(
     if scanned.kind == Kind::ClientStatusRequest {
         return Ok(false);
     }
+    if !cx.may_introduce(line.conn) {
+        let reason = "Too many introductions from this address";
+        return Err(CloseFrame::new(CloseCode::TRY_AGAIN_LATER, reason, ""));
+    }
     identity.role = Role::Authenticating(scanned.kind, since);
     cx.tell(Event::Introduction(Box::new(event::Introduction {
         conn: line.conn,

@@ -43,6 +43,8 @@ pub(crate) struct HttpPeer {
     pub(super) input: Vec<u8>,
     /// Its first request is not complete yet.
     pub(super) fresh: bool,
+    /// The address of the client whose upgrade is at hand has as many conversations as one may have.
+    pub(super) is_address_full: bool,
     /// The turn of the upgrade or opening in the input has come.
     pub(super) has_turn: bool,
     pub(super) deadline: u64,
@@ -144,6 +146,7 @@ impl HttpPeer {
             state: State::Reading,
             input: Vec::new(),
             fresh: true,
+            is_address_full: false,
             has_turn: false,
             deadline,
             input_ended: false,

@@ -18,6 +18,9 @@ use crate::dialect::sid::Sid;
 use crate::engineio_request::{self, EngineIoRequest};
 use crate::settings::Settings;
 
+/// The close reason where `limits.connections_per_address` is reached.
+const ADDRESS_FULL: &str = "Too many connections from this address";
+
 impl HttpPeer {
     /// The answer to a WebSocket's handshake; one that is bad is refused.
     pub(super) fn accept(&mut self, head: &Head<'_>, cx: &mut Context) -> Option<Vec<u8>> {
@@ -62,13 +65,18 @@ impl HttpPeer {
 
     /// A conversation on the WebSocket that this becomes.
     pub(super) fn open(
-        &self,
+        &mut self,
         conn: ConnId,
         head: &Head<'_>,
         endpoint: Endpoint,
         dialect: Dialect,
         cx: &mut Context,
     ) -> Conversation {
+        let peer = self.ends_of(head, cx).peer;
+        self.is_address_full = !cx.take_address(peer.ip());
+        if !self.is_address_full {
+            cx.hold_address(conn, peer.ip());
+        }
         let transport = Transport::WebSocket(Connection::new(Role::Server));
         let websocket = Conversation::new(endpoint, transport, dialect, cx);
         cx.tell(Event::Opened(Box::new(Opened {
@@ -76,7 +84,7 @@ impl HttpPeer {
             endpoint,
             transport: TransportKind::WebSocket,
             path: head.path().into(),
-            peer: self.ends_of(head, cx).peer,
+            peer,
             bearer: head.header("authorization").and_then(bearer),
         })));
         websocket
@@ -138,6 +146,9 @@ impl HttpPeer {
                 return Some("Server temporarily unavailable");
             }
             ServingState::Open | ServingState::Maintenance => {}
+        }
+        if self.is_address_full {
+            return Some(ADDRESS_FULL);
         }
         let has_place = !self.over_limit || cx.take_place();
         (!has_place).then_some("Server connection limit reached")

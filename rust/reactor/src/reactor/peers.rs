@@ -131,6 +131,7 @@ impl Reactor {
         peer.uncount_input(&mut self.cx);
         match peer.into_stage(&mut self.cx) {
             Stage::Conversation(conversation) => {
+                self.cx.release_address(conn);
                 if let Some(polling) = conversation.conclude(conn, &mut self.cx) {
                     self.answer_last(*polling);
                 }

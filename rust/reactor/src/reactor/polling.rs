@@ -43,6 +43,14 @@ impl Reactor {
             self.respond(request.conn, &answer(503, "text/plain", headers, body));
             return;
         }
+        let address = request.ends.peer.ip();
+        if !self.cx.take_address(address) {
+            let mut headers = waiting.headers;
+            headers.push((b"retry-after".into(), RETRY_AFTER.into()));
+            let body = b"too many connections from this address".to_vec();
+            self.respond(request.conn, &answer(429, "text/plain", headers, body));
+            return;
+        }
         if endpoint.has_agents() {
             self.make_room_for_polling();
         }
@@ -54,6 +62,7 @@ impl Reactor {
         let transport = Transport::Polling(polling);
         let conversation = Conversation::new(endpoint, transport, dialect, &mut self.cx);
         let conn = self.insert(Peer::polling(conversation, self.cx.now_ms));
+        self.cx.hold_address(conn, address);
         let mut headers = request.headers.iter();
         let authorization = headers.find(|(name, _)| name == b"authorization");
         self.cx.tell(Event::Opened(Box::new(Opened {

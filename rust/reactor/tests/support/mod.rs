@@ -59,6 +59,8 @@ pub fn settings() -> Settings {
         max_body_size: 10_000,
         max_connections: 10_000,
         accept_rate: 0.0,
+        connections_per_address: 0,
+        introductions_per_address: 0,
         max_errors: 3,
         outbox_bytes: 64 * 1024,
         output_bytes: 64 << 20,
