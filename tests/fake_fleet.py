@@ -1,12 +1,15 @@
 """A server and its fleet for the pages: what `dscore.http.ports` asks of both, set by hand."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dscore.errors import NotConnectedError, UnknownAgentError
+from dscore.facets import Facets, LabelFacet
+from dscore.history import Sample
 from dscore.server.recorder import Disconnect
 from dscore.store import Entry, StoreHealth
 
@@ -21,6 +24,7 @@ class FakeAgent:
     dialect: str = "raw"
     connected: bool = True
     connected_at: float | None = 1_700_000_000.0
+    since: float = 1_700_000_000.0
     last_heartbeat: float | None = None
     config: dict[str, Any] | None = None
     undelivered: int = 0
@@ -117,6 +121,7 @@ class FakeFleet:
         self.entries: dict[str, list[Entry]] = {}
         self.ended: Counter[Disconnect] = Counter()
         self.loop_lag = FakeLag()
+        self.samples: dict[str, list[Sample]] = {"hour": [], "day": []}
         self.stats = {
             "connections": 4,
             "heartbeats_total": 7,
@@ -144,8 +149,27 @@ class FakeFleet:
     def states(self) -> Counter[str]:
         return Counter(agent.state for agent in self.by_id.values())
 
-    def page(self, **query: Any) -> tuple[list[FakeAgent], bool]:
+    def page(self, **query: Any) -> tuple[list[FakeAgent], bool, int]:
         return paged(list(self.by_id.values()), **query)
+
+    def facets(self, **query: Any) -> Facets:
+        found = fitting(list(self.by_id.values()), **query)
+        by_label: dict[str, dict[str, Counter[str]]] = {}
+        for agent in found:
+            for name, value in agent.labels.items():
+                by_label.setdefault(name, {}).setdefault(value, Counter())[agent.state] += 1
+        reasons = Counter(agent.reason_code for agent in found if agent.reason_code)
+        return Facets(
+            dict(Counter(agent.state for agent in found)),
+            dict(reasons.most_common()),
+            [
+                LabelFacet(name, [(v, dict(c)) for v, c in values.items()], 0)
+                for name, values in sorted(by_label.items())
+            ],
+        )
+
+    def history(self, span: str, after: int = 0) -> list[Sample]:
+        return [each for each in self.samples[span] if each.at > after]
 
     def agent(self, agent_id: str) -> FakeAgent | None:
         return self.by_id.get(agent_id)
@@ -222,19 +246,35 @@ class FakeFleet:
         return agent
 
 
-def sort_value(agent: Any, sort: str) -> tuple[Any, str]:
+RANKS = {"offline": 0, "late": 1, "reconnecting": 2, "unknown": 2, "terminating": 3, "connected": 4}
+
+
+def sort_value(agent: Any, sort: str) -> tuple[Any, ...]:
     """What an agent is sorted by."""
     name = sort.removeprefix("-")
     if name == "id":
         return "", agent.id
+    if name in ("natural", "problem"):
+        rank = RANKS.get(agent.state, 5) if name == "problem" else ""
+        return rank, natural(agent.id), agent.id
     return getattr(agent, name) or 0.0, agent.id
+
+
+def natural(agent_id: str) -> list[tuple[bytes, int]]:
+    """An id as it is read: characters without the case of ASCII, and numbers by their value."""
+    key = []
+    for piece in re.findall(r"[0-9]+|[^0-9]", agent_id):
+        is_number = "0" <= piece[0] <= "9"
+        char = piece.lower() if piece.isascii() else piece
+        key.append((b"0", int(piece)) if is_number else (char.encode(), 0))
+    return key
 
 
 def paged(
     agents: list[Any],
     *,
     status: str | None = None,
-    state: str | None = None,
+    states: Sequence[str] = (),
     reason: str | None = None,
     dialect: str | None = None,
     labels: Sequence[tuple[str, str | None]] = (),
@@ -242,14 +282,56 @@ def paged(
     sort: str = "id",
     limit: int = 100,
     after: tuple[Any, str] | None = None,
-) -> tuple[list[Any], bool]:
+    offset: int = 0,
+) -> tuple[list[Any], bool, int]:
     """A page as it could not be simpler: what the fleet's own is compared with."""
+    found = fitting(
+        agents,
+        status=status,
+        states=states,
+        reason=reason,
+        dialect=dialect,
+        labels=labels,
+        text=text,
+    )
+    total = len(found)
+    descending = sort.startswith("-")
+    found.sort(key=lambda agent: sort_value(agent, sort), reverse=descending)
+    if after is not None:
+        mark = sort_value(FakeAgent(after[1], **_valued(sort, after[0])), sort)
+        found = [
+            agent
+            for agent in found
+            if (sort_value(agent, sort) < mark if descending else sort_value(agent, sort) > mark)
+        ]
+    found = found[offset:]
+    return found[:limit], len(found) > limit, total
+
+
+def _valued(sort: str, value: Any) -> dict[str, Any]:
+    name = sort.removeprefix("-")
+    if name in ("id", "natural"):
+        return {}
+    return {"state" if name == "problem" else name: value}
+
+
+def fitting(
+    agents: list[Any],
+    *,
+    status: str | None = None,
+    states: Sequence[str] = (),
+    reason: str | None = None,
+    dialect: str | None = None,
+    labels: Sequence[tuple[str, str | None]] = (),
+    text: str | None = None,
+) -> list[Any]:
+    """The agents that fit."""
     needle = (text or "").casefold()
-    found = [
+    return [
         agent
         for agent in agents
         if status in (None, agent.status)
-        and state in (None, agent.state)
+        and (not states or agent.state in states)
         and reason in (None, agent.reason_code)
         and dialect in (None, agent.dialect)
         and all(
@@ -258,12 +340,3 @@ def paged(
         )
         and (needle in agent.id.casefold() or needle in (agent.ip or ""))
     ]
-    descending = sort.startswith("-")
-    found.sort(key=lambda agent: sort_value(agent, sort), reverse=descending)
-    if after is not None:
-        found = [
-            agent
-            for agent in found
-            if (sort_value(agent, sort) < after if descending else sort_value(agent, sort) > after)
-        ]
-    return found[:limit], len(found) > limit

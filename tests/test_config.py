@@ -93,6 +93,7 @@ OTHERS: dict[str, tuple[object, object]] = {
     "log.level": ("debug", "debug"),
     "log.format": ("json", "json"),
     "log.language": ("ko", "ko"),
+    "log.redact": (["site_code", "pin"], ("site_code", "pin")),
     "compat.app_ready_ack": (False, False),
     "socketio.watch_on_connect": (True, True),
 }
@@ -197,6 +198,7 @@ def test_defaults_are_those_of_the_protocol() -> None:
         "log.level": "info",
         "log.format": "auto",
         "log.language": "en",
+        "log.redact": [],
         "compat.app_ready_ack": True,
         "socketio.watch_on_connect": False,
     }
@@ -524,6 +526,7 @@ def test_compare_parts_what_is_live_from_what_needs_a_restart() -> None:
         "store.path",
         "health.status_code_when_draining",
         "log.format",
+        "log.redact",
     }
     assert not compare(new, new)
 

@@ -9,7 +9,7 @@ from dscore._core import AgentRow, Fleet
 from dscore.policy.liveness import TABLE, new_fleet
 from dscore.server.fleet import Fleet as ServerFleet
 from dscore.store import MemoryStore
-from fake_fleet import paged, sort_value
+from fake_fleet import paged
 
 
 def fleet_with(*agents: str, max_disconnected: int = 100) -> Fleet:
@@ -265,7 +265,17 @@ def test_a_table_with_a_cell_twice_is_refused() -> None:
 IDS = st.text(alphabet="abAB-1ßẞ\u017f", min_size=1, max_size=4)
 STATES_THERE = st.sampled_from(["connected", "offline", "terminated"])
 TIMES = st.none() | st.integers(-5_000, 5_000)
-SORTS = ("id", "status", "state", "connected_at", "last_heartbeat")
+SORTS = (
+    "id",
+    "natural",
+    "problem",
+    "status",
+    "state",
+    "connected_at",
+    "last_heartbeat",
+    "since",
+    "rtt",
+)
 
 
 def boot(rows: dict[str, tuple[str, int, int | None, bytes | None]]) -> ServerFleet:
@@ -292,7 +302,9 @@ def boot(rows: dict[str, tuple[str, int, int | None, bytes | None]]) -> ServerFl
     ),
     st.sampled_from([*SORTS, *(f"-{sort}" for sort in SORTS)]),
     st.integers(1, 4),
-    st.sampled_from([{}, {"status": "online"}, {"state": "terminated"}, {"reason": "operator"}]),
+    st.sampled_from(
+        [{}, {"status": "online"}, {"states": ["terminated", "late"]}, {"reason": "operator"}]
+    ),
     st.sampled_from([(), (("site", None),), (("site", "x"),), (("site", "y"), ("n", "1"))]),
     st.none() | IDS | st.sampled_from(["0.0.2", "SS", ""]),
 )
@@ -300,7 +312,7 @@ def test_pages_hold_every_agent_that_fits_once_and_in_order(
     rows: dict[str, tuple[str, int, int | None, bytes | None]],
     sort: str,
     limit: int,
-    fits: dict[str, str],
+    fits: dict[str, Any],
     labels: tuple[tuple[str, str | None], ...],
     text: str | None,
 ) -> None:
@@ -313,10 +325,57 @@ def test_pages_hold_every_agent_that_fits_once_and_in_order(
     wanted: dict[str, Any] = {**fits, "labels": labels, "text": text, "sort": sort}
     after, more = None, True
     while more:
-        page, more = fleet.page(**wanted, limit=limit, after=after)
+        page, more, total = fleet.page(**wanted, limit=limit, after=after)
         simple = paged(list(fleet.agents()), **wanted, limit=limit, after=after)
-        assert ([agent.id for agent in page], more) == ([a.id for a in simple[0]], simple[1])
-        after = sort_value(page[-1], sort) if page else None
+        found = [agent.id for agent in page], more, total
+        assert found == ([agent.id for agent in simple[0]], *simple[1:])
+        after = mark_of(page[-1], sort) if page else None
+    for offset in range(len(rows) + 2):
+        page, more, total = fleet.page(**wanted, limit=limit, offset=offset)
+        simple = paged(list(fleet.agents()), **wanted, limit=limit, offset=offset)
+        found = [agent.id for agent in page], more, total
+        assert found == ([agent.id for agent in simple[0]], *simple[1:])
+
+
+def mark_of(agent: Any, sort: str) -> tuple[Any, str]:
+    """What names an agent to the page behind it."""
+    name = sort.removeprefix("-")
+    if name in ("id", "natural"):
+        return "", agent.id
+    if name == "problem":
+        return agent.state, agent.id
+    return getattr(agent, name) or 0.0, agent.id
+
+
+def test_facets_count_states_reasons_and_labels() -> None:
+    rows: dict[str, tuple[str, int, int | None, bytes | None]] = {
+        "a": ("offline", -1000, None, b'{"labels":{"site":"x","n":"1"}}'),
+        "b": ("terminated", -1000, None, b'{"labels":{"site":"x"}}'),
+        "c": ("terminated", -1000, None, b'{"labels":{"site":"y"}}'),
+        "d": ("terminated", -1000, None, None),
+    }
+    fleet = boot(rows)
+    found = fleet.facets()
+    assert found.states == {"offline": 1, "terminated": 3}
+    assert sum(found.reasons.values()) == sum(
+        agent.reason_code is not None for agent in fleet.agents()
+    )
+    assert [(label.name, label.values, label.more) for label in found.labels] == [
+        ("n", [("1", {"offline": 1})], 0),
+        ("site", [("x", {"offline": 1, "terminated": 1}), ("y", {"terminated": 1})], 0),
+    ]
+    some = fleet.facets(labels=[("site", "x")], states=["terminated"])
+    assert (some.states, some.labels[0].values) == ({"terminated": 1}, [("x", {"terminated": 1})])
+
+
+def test_facets_tell_so_many_values_of_a_label_and_count_the_rest() -> None:
+    rows: dict[str, tuple[str, int, int | None, bytes | None]] = {
+        f"a{n}": ("offline", -1000, None, b'{"labels":{"serial":"%d","site":"x"}}' % (n % 60))
+        for n in range(61)
+    }
+    serial, site = boot(rows).facets().labels
+    assert (len(serial.values), serial.more, serial.values[0]) == (50, 10, ("0", {"offline": 2}))
+    assert site.values == [("x", {"offline": 61})]
 
 
 def test_states_are_counted_zeros_included() -> None:

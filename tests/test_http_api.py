@@ -4,9 +4,11 @@ import asyncio
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 import pytest
 
 from dscore.errors import NotConnectedError, NotKeptError
+from dscore.history import Sample
 from fake_fleet import FakeAgent, FakeFleet
 from test_http_app import assert_problem, client_of
 
@@ -47,6 +49,7 @@ async def test_agents_are_listed_with_items_and_next_cursor() -> None:
         "dialect": "raw",
         "ip": "10.0.0.1",
         "connected_at": "2023-11-14T22:13:20.000Z",
+        "since": "2023-11-14T22:13:20.000Z",
         "last_heartbeat": "2023-11-14T22:13:20.500Z",
         "rtt_ms": 1.25,
         "labels": {"site": "busan"},
@@ -353,3 +356,86 @@ async def test_a_filter_that_can_never_fit_is_refused_with_those_that_can() -> N
             answer = await client.get("/api/v1/agents", params={name: "no-such"})
             assert answer.status_code == 422
             assert f"'{one}'" in answer.json()["detail"]
+
+
+async def test_a_window_of_agents_begins_at_an_offset_and_tells_how_many_fit() -> None:
+    fleet = FakeFleet(*(f"cam-{n}" for n in range(12)))
+    fleet.by_id["cam-7"].state = "offline"
+    async with client_of(fleet) as client:
+        document = (await client.get("/api/v1/agents?sort=problem&offset=9&limit=2")).json()
+        first = (await client.get("/api/v1/agents?sort=problem&limit=3")).json()
+        rest = await client.get(f"/api/v1/agents?sort=problem&cursor={first['next_cursor']}")
+        both = await client.get(f"/api/v1/agents?cursor={first['next_cursor']}&offset=1")
+    assert [item["id"] for item in document["items"]] == ["cam-9", "cam-10"]
+    assert document["total"] == 12
+    assert [item["id"] for item in first["items"]] == ["cam-7", "cam-0", "cam-1"]
+    assert [item["id"] for item in rest.json()["items"]][:2] == ["cam-2", "cam-3"]
+    assert both.status_code == 400
+
+
+async def test_several_states_fit_any_of_them() -> None:
+    fleet = FakeFleet("a", "b", "c")
+    fleet.by_id["a"].state, fleet.by_id["b"].state = "late", "offline"
+    async with client_of(fleet) as client:
+        document = (await client.get("/api/v1/agents?state=late&state=offline")).json()
+        wrong = await client.get("/api/v1/agents?state=late&state=lost")
+    assert [item["id"] for item in document["items"]] == ["a", "b"]
+    assert wrong.status_code == 422
+
+
+async def test_history_comes_in_columns() -> None:
+    fleet = FakeFleet()
+    fleet.samples["hour"] = [
+        Sample(1_000, (3, 0, 0, 0, 0, 1, 0), 3, 0),
+        Sample(6_000, (2, 0, 0, 1, 0, 1, 0), 0, 1),
+    ]
+    async with client_of(fleet) as client:
+        document = (await client.get("/api/v1/history")).json()
+        later = (await client.get("/api/v1/history?span=hour&after=1000")).json()
+        day = (await client.get("/api/v1/history?span=day")).json()
+    assert document["at"] == [1_000, 6_000]
+    assert (document["states"]["connected"], document["states"]["late"]) == ([3, 2], [0, 0])
+    assert (document["connects"], document["disconnects"]) == ([3, 0], [0, 1])
+    assert later["at"] == [6_000]
+    assert day["at"] == day["states"]["connected"] == []
+
+
+async def test_facets_are_of_those_that_fit() -> None:
+    fleet = FakeFleet("a", "b", "c")
+    fleet.by_id["a"].labels = {"site": "busan", "api_token": "x"}
+    fleet.by_id["b"].labels = {"site": "seoul"}
+    fleet.by_id["b"].state, fleet.by_id["b"].reason_code = "offline", "operator"
+    async with client_of(fleet) as client:
+        document = (await client.get("/api/v1/facets")).json()
+        busan = (await client.get("/api/v1/facets?label=site=busan")).json()
+        wrong = await client.get("/api/v1/facets?lable=site")
+    assert document == {
+        "total": 3,
+        "states": {"connected": 2, "offline": 1},
+        "reasons": {"operator": 1},
+        "labels": [
+            {
+                "name": "site",
+                "values": [
+                    {"value": "busan", "states": {"connected": 1}},
+                    {"value": "seoul", "states": {"offline": 1}},
+                ],
+                "more": 0,
+            }
+        ],
+    }
+    assert (busan["total"], busan["states"]) == (1, {"connected": 1})
+    assert "did you mean" in wrong.text
+
+
+async def test_secrets_of_a_config_are_not_shown() -> None:
+    fleet = FakeFleet("a")
+    fleet.by_id["a"].config = {"uri": "rtsp://admin:pa55@10.0.0.9/1", "db": {"password": "x"}}
+    fleet.by_id["a"].labels = {"site": "busan", "join-token": "abc"}
+    async with client_of(fleet) as client:
+        text = (await client.get("/api/v1/agents/a")).text
+        listed = (await client.get("/api/v1/agents")).json()
+    document = orjson.loads(text)
+    assert document["config"] == {"uri": "rtsp://•••@10.0.0.9/1", "db": {"password": "•••"}}
+    assert listed["items"][0]["labels"] == {"site": "busan", "join-token": "•••"}
+    assert "pa55" not in text

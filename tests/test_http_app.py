@@ -349,6 +349,8 @@ async def test_openapi_lists_every_operation_with_its_answers() -> None:
         ("get", "/metrics"),
         ("get", "/api/v1/agents"),
         ("get", "/api/v1/agents/{agent_id}"),
+        ("get", "/api/v1/history"),
+        ("get", "/api/v1/facets"),
         ("get", "/api/v1/agents/{agent_id}/events"),
         ("delete", "/api/v1/agents/{agent_id}"),
         ("post", "/api/v1/agents/{agent_id}/terminate"),

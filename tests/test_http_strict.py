@@ -151,4 +151,4 @@ async def test_a_parameter_that_is_not_known_is_named(method: str, target: str, 
 async def test_what_may_be_given_several_times_may() -> None:
     async with client_of(FakeFleet("a")) as client:
         answer = await client.get("/api/v1/agents?label=a&label=b=c")
-        assert answer.json() == {"items": [], "next_cursor": None}
+        assert answer.json() == {"items": [], "next_cursor": None, "total": 0}

@@ -113,7 +113,7 @@ async def break_down(store: SqliteStore) -> None:
 
 
 async def test_a_new_file_holds_nothing(path: Path) -> None:
-    assert await kept_in(path) == Kept([], [], [], None)
+    assert await kept_in(path) == Kept([], [], [], None, [])
 
 
 async def test_an_agent_comes_back_as_it_was_last(path: Path) -> None:

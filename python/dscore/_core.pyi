@@ -39,6 +39,11 @@ Endpoint: TypeAlias = Literal["raw", "plain", "socketio", "plain-engineio", "pla
 Transport: TypeAlias = Literal["websocket", "polling"]
 ServingState: TypeAlias = Literal["open", "draining", "maintenance"]
 Initiator: TypeAlias = Literal["peer", "server", "network"]
+CountedFacets: TypeAlias = tuple[
+    list[tuple[State, int]],
+    list[tuple[ReasonCode, int]],
+    list[tuple[str, list[tuple[str, list[int]]], int]],
+]
 Settled: TypeAlias = tuple[int, str | None, str, OutcomeName, float, str, bool, bool]
 """How a terminate_app ended: connection, agent id, request id, outcome, latency in ms, the agent's
 last word, whether a stream did not reach its end, whether a drain had asked."""
@@ -750,6 +755,10 @@ class AgentRow:
     @property
     def connected_at(self) -> int: ...
     @property
+    def changed_at(self) -> int:
+        """When its state became what it is."""
+
+    @property
     def rtt_us(self) -> int:
         """The round trip of the last ping that was answered, as last read in bulk; 0: none yet."""
 
@@ -985,7 +994,7 @@ class Fleet:
         self,
         *,
         status: Status | None,
-        state: State | None,
+        states: list[State],
         reason: ReasonCode | None,
         dialect: Dialect | None,
         labels: list[tuple[str, str | None]],
@@ -993,12 +1002,31 @@ class Fleet:
         sort: str,
         limit: int,
         after: tuple[str | float, str] | None,
+        offset: int,
         times: tuple[int, int, int],
-    ) -> tuple[list[AgentRow], bool]:
-        """Agents that fit, in order, and whether there are more: see `dscore.Server.page`.
+    ) -> tuple[list[AgentRow], bool, int]:
+        """Agents that fit, in order; whether there are more; how many fit in all: see
+        `dscore.Server.page`.
 
         Args:
             times: `dscore.clock.WallClock.offsets`.
+        """
+
+    def facets(
+        self,
+        *,
+        status: Status | None,
+        states: list[State],
+        reason: ReasonCode | None,
+        dialect: Dialect | None,
+        labels: list[tuple[str, str | None]],
+        text: str | None,
+    ) -> CountedFacets:
+        """How many agents there are of each kind: see `dscore.Server.facets`.
+
+        Returns:
+            By state; by reason, the most frequent first; by label: its name, its values with their
+            counts in the order of the states, how many values are not told.
         """
 
     def owner(self, conn: int) -> AgentRow | None:

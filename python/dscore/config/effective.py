@@ -19,6 +19,7 @@ _AT_START_ONLY = frozenset(
     {
         "health.status_code_when_draining",
         "log.format",
+        "log.redact",
         "socket.allow_eio3",
         "socket.cors_origins",
         "socket.transports",

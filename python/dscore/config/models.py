@@ -265,6 +265,9 @@ class LogConfig(_Section):
     """auto: text on a terminal, JSON lines otherwise."""
     language: Annotated[Literal["en", "ko"], choice("en", "ko")] = "en"
     """Of the messages sent to agents and watchers; log lines are always English."""
+    redact: Words = ()
+    """Parts of keys whose values in agents' configs the API and the page show as •••, besides the
+    usual ones (password, token, secret, …)."""
 
 
 class CompatConfig(_Section):

@@ -15,12 +15,14 @@ from starlette.responses import Response
 
 from dscore._core import __version__
 from dscore.errors import NotConnectedError, NotKeptError, UnknownAgentError
-from dscore.http import events, models
+from dscore.http import events, models, overview
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.audit import MAX_TEXT, AuditOf
+from dscore.http.filters import FilterOf
 from dscore.http.gate import API
-from dscore.http.pagination import MAX_LIMIT, CursorError, Query, Sort, page, parse_labels
+from dscore.http.pagination import MAX_LIMIT, CursorError, Query, Sort, page
 from dscore.http.ports import AgentView, Fleet, Server
+from dscore.http.redact import Redactor
 from dscore.http.serialize import (
     agent_document,
     count_agents,
@@ -28,12 +30,11 @@ from dscore.http.serialize import (
     store_document,
 )
 from dscore.http.strict import Plain, StrictRoute
-from dscore.messages import Dialect, ReasonCode, Status
 from dscore.policy.drain import DrainReport
-from dscore.states import State
 
 MAX_WAIT = 300.0
 """Seconds that a call may be held open until the drain has ended."""
+MAX_OFFSET = 10_000_000
 
 
 Wait: TypeAlias = Annotated[
@@ -47,60 +48,49 @@ Wait: TypeAlias = Annotated[
 ]
 
 
-def router(server: Server, *, page_at: str = "/") -> APIRouter:
+def router(server: Server, redactor: Redactor, *, page_at: str = "/") -> APIRouter:
     """The operator API of a server; `page_at` is the path of its page."""
     routes = APIRouter(prefix=API)
-    routes.include_router(_agents(server))
+    routes.include_router(_agents(server, redactor))
     routes.include_router(_one_agent(server))
-    routes.include_router(events.router(server))
+    routes.include_router(events.router(server, redactor))
+    routes.include_router(overview.router(server, redactor))
     routes.include_router(_server(server, page_at))
     routes.include_router(_drain(server))
     return routes
 
 
-def _agents(server: Server) -> APIRouter:
+def _agents(server: Server, redactor: Redactor) -> APIRouter:
     routes = APIRouter(tags=["agents"], route_class=StrictRoute)
 
     @routes.get("/agents", summary="Agents, page by page", response_model=models.AgentPage)
     async def list_agents(
-        status: Status | None = None,
-        state: State | None = None,
-        reason: Annotated[ReasonCode | None, QueryParam(description="The reason_code.")] = None,
-        dialect: Dialect | None = None,
-        label: Annotated[
-            list[str],
+        wanted: FilterOf,
+        sort: Annotated[
+            Sort,
             QueryParam(
-                max_length=16,
-                description="`name=value`, or `name` for any value; all that are given must fit.",
+                description="natural: by id, numbers in it by their value; problem: what needs a "
+                "look first. A leading - turns the order round."
             ),
-        ] = [],  # noqa: B006 -- FastAPI copies it
-        q: Annotated[
-            str | None, QueryParam(max_length=128, description="Part of the id or the address.")
-        ] = None,
-        sort: Annotated[Sort, QueryParam(description="A leading - turns the order round.")] = "id",
+        ] = "id",
         limit: Annotated[int, QueryParam(ge=1, le=MAX_LIMIT), Plain] = 100,
         cursor: Annotated[
             str | None, QueryParam(max_length=4096, description="next_cursor of the page before.")
         ] = None,
+        offset: Annotated[
+            int,
+            QueryParam(ge=0, le=MAX_OFFSET, description="So many are left out; not with a cursor."),
+            Plain,
+        ] = 0,
     ) -> Response:
-        query = Query(
-            status=status,
-            state=state,
-            reason=reason,
-            dialect=dialect,
-            labels=parse_labels(label),
-            q=q,
-            sort=sort,
-            limit=limit,
-            cursor=cursor,
-        )
+        query = Query(filter=wanted, sort=sort, limit=limit, cursor=cursor, offset=offset)
         await server.fleet.refresh()
         try:
-            agents, next_cursor = page(server.fleet, query)
+            found = page(server.fleet, query)
         except CursorError as error:
             raise HTTPException(400, str(error)) from None
-        items = [agent_document(agent) for agent in agents]
-        return _json({"items": items, "next_cursor": next_cursor})
+        items = [agent_document(agent, redactor) for agent in found.items]
+        return _json({"items": items, "next_cursor": found.next_cursor, "total": found.total})
 
     @routes.get("/agents/{agent_id}", summary="One agent", response_model=models.AgentDetail)
     async def show_agent(agent_id: AgentId) -> Response:
@@ -108,8 +98,8 @@ def _agents(server: Server) -> APIRouter:
         agent = _known(server.fleet, agent_id)
         return _json(
             {
-                **agent_document(agent),
-                "config": agent.config,
+                **agent_document(agent, redactor),
+                "config": redactor.config(agent.config),
                 "undelivered": agent.undelivered,
                 "dropped": agent.dropped,
             }

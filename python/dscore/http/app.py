@@ -13,6 +13,7 @@ from dscore.http.access import Rules
 from dscore.http.gate import API, DRAIN, METRICS, OPENAPI, Gate, WrongTokens
 from dscore.http.origins import Origins
 from dscore.http.ports import Server
+from dscore.http.redact import Redactor
 from dscore.http.types import App
 
 _DESCRIPTION = (
@@ -54,6 +55,7 @@ def build_app(
     cors_origins: Sequence[str] = ("self",),
     cors_methods: Sequence[str] = ("GET", "POST"),
     names: Sequence[str] = (),
+    redact: Sequence[str] = (),
 ) -> Gate:
     """The whole HTTP side of a server as one ASGI app.
 
@@ -68,6 +70,7 @@ def build_app(
         cors_origins: Origins whose pages may reach the operator API: "*" means all, "self" our own.
         cors_methods: Methods that they may use.
         names: Host names of the server, for "self".
+        redact: Parts of keys whose values in configs are not shown, besides the usual ones.
 
     Raises:
         ValueError: an origin or a name cannot be one.
@@ -88,7 +91,7 @@ def build_app(
     problems.install(app)
     app.include_router(health.router(server, draining_status=draining_status))
     app.include_router(metrics.router(server))
-    app.include_router(api.router(server, page_at=page_at))
+    app.include_router(api.router(server, Redactor(redact), page_at=page_at))
     app.include_router(page.router(page_at))
     gate = Gate(
         app,

@@ -15,6 +15,7 @@ from dscore.http import models
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.pagination import FOREIGN_CURSOR, MAX_LIMIT
 from dscore.http.ports import Server
+from dscore.http.redact import Redactor
 from dscore.http.serialize import agent_document, entry_document
 from dscore.http.strict import Plain, StrictRoute
 from dscore.log import get_logger
@@ -26,7 +27,7 @@ MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, Overflow
 _log = get_logger("dscore.store")
 
 
-def router(server: Server) -> APIRouter:
+def router(server: Server, redactor: Redactor) -> APIRouter:
     """`/agents/{agent_id}/events` of a server."""
     routes = APIRouter(tags=["agents"], route_class=StrictRoute)
 
@@ -56,7 +57,7 @@ def router(server: Server) -> APIRouter:
         agent = server.fleet.agent(agent_id)
         if agent is None:
             raise unknown_agent(agent_id)
-        shown, items = agent_document(agent), list(_told(entries))
+        shown, items = agent_document(agent, redactor), list(_told(entries))
         if len(items) > limit:
             next_before = items[limit - 1]["number"]
         document = {

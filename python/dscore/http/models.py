@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dscore.http.health import StorageHealth
 from dscore.http.strict import Wish
-from dscore.messages import Intent, Status
+from dscore.messages import Intent, ReasonCode, Status
 from dscore.policy.drain import MAX_TIMEOUT
-from dscore.states import OutcomeName
+from dscore.states import OutcomeName, State
 
 
 class AgentSummary(BaseModel):
@@ -22,6 +22,7 @@ class AgentSummary(BaseModel):
     dialect: str
     ip: str | None
     connected_at: str | None
+    since: str = Field(description="When its state became what it is.")
     last_heartbeat: str | None
     rtt_ms: float | None = Field(description="The last ping and its pong.")
     labels: dict[str, str] = Field(description="`labels` in the config of its app_ready.")
@@ -30,7 +31,7 @@ class AgentSummary(BaseModel):
 class AgentDetail(AgentSummary):
     """One agent, with the `config` of its app_ready and its outbox."""
 
-    config: dict[str, Any] | None
+    config: dict[str, Any] | None = Field(description="Without what is secret: see log.redact.")
     undelivered: int = Field(description="Messages that wait for it.")
     dropped: int = Field(description="Messages that had to be dropped in this session.")
 
@@ -40,6 +41,40 @@ class AgentPage(BaseModel):
 
     items: list[AgentSummary]
     next_cursor: str | None = Field(description="Gets the next page; null on the last one.")
+    total: int = Field(description="All agents that fit.")
+
+
+class History(BaseModel):
+    """The fleet over time: columns of equal length, oldest first."""
+
+    at: list[int] = Field(description="Unix milliseconds.")
+    states: dict[State, list[int]] = Field(description="Agents in each state.")
+    connects: list[int] = Field(description="Introductions since the one before.")
+    disconnects: list[int] = Field(description="Connections of agents that ended since.")
+
+
+class LabelValue(BaseModel):
+    """A value of a label, and its agents by state."""
+
+    value: str
+    states: dict[State, int]
+
+
+class LabelFacet(BaseModel):
+    """A label: its values, those of most agents first."""
+
+    name: str
+    values: list[LabelValue]
+    more: int = Field(description="Values that are not told.")
+
+
+class FacetsDocument(BaseModel):
+    """How many agents there are of each kind; what there is none of is left out."""
+
+    total: int
+    states: dict[State, int]
+    reasons: dict[ReasonCode, int] = Field(description="Of those offline.")
+    labels: list[LabelFacet]
 
 
 class TimelineEntry(BaseModel):

@@ -5,15 +5,14 @@ go between two pages neither repeat nor hide others.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 import orjson
 
+from dscore.http.filters import ANY, Filter
 from dscore.http.ports import AgentView, Fleet
-from dscore.messages import Dialect, ReasonCode, Status
-from dscore.states import State
 
 Sort: TypeAlias = Literal[
     "id",
@@ -26,10 +25,20 @@ Sort: TypeAlias = Literal[
     "-connected_at",
     "last_heartbeat",
     "-last_heartbeat",
+    "natural",
+    "-natural",
+    "problem",
+    "-problem",
+    "since",
+    "-since",
+    "rtt",
+    "-rtt",
 ]
 
 MAX_LIMIT = 1000
 """Items of a page."""
+_NUMBERS = ("connected_at", "last_heartbeat", "since", "rtt")
+"""Orders whose values are numbers."""
 
 Key: TypeAlias = tuple[str | float, str]
 
@@ -46,61 +55,60 @@ class Query:
     """Which agents, in which order, how many.
 
     Attributes:
-        reason: The reason_code.
-        labels: Each with its value, or with None where any value fits.
-        q: Part of the id or of the address, in any case.
+        offset: so many are left out at first.
     """
 
-    status: Status | None = None
-    state: State | None = None
-    reason: ReasonCode | None = None
-    dialect: Dialect | None = None
-    labels: tuple[tuple[str, str | None], ...] = ()
-    q: str | None = None
+    filter: Filter = ANY
     sort: str = "id"
     limit: int = 100
     cursor: str | None = None
+    offset: int = 0
 
 
-def parse_labels(wanted: Iterable[str]) -> tuple[tuple[str, str | None], ...]:
-    """Labels as they are asked for: `name=value`, or `name`."""
-    parts = (each.partition("=") for each in wanted)
-    return tuple((name, value if sign else None) for name, sign, value in parts)
+class Page(NamedTuple):
+    """Agents, in order."""
+
+    items: Sequence[AgentView]
+    next_cursor: str | None
+    total: int
+    """All that fit."""
 
 
-def page(fleet: Fleet, query: Query) -> tuple[Sequence[AgentView], str | None]:
-    """One page of the agents that fit, and the cursor of the next.
+def page(fleet: Fleet, query: Query) -> Page:
+    """One page of the agents that fit.
 
     Raises:
-        CursorError: The cursor does not fit.
+        CursorError: The cursor does not fit, or stands beside an offset.
     """
-    items, has_more = fleet.page(
-        status=query.status,
-        state=query.state,
-        reason=query.reason,
-        dialect=query.dialect,
-        labels=query.labels,
-        text=query.q,
+    if query.cursor is not None and query.offset:
+        raise CursorError("A page begins at a cursor or at an offset, not at both.")
+    items, has_more, total = fleet.page(
+        **query.filter.arguments(),
         sort=query.sort,
         limit=query.limit,
         after=None if query.cursor is None else _read_cursor(query.cursor, query.sort),
+        offset=query.offset,
     )
     if not has_more:
-        return items, None
-    return items, _write_cursor(query.sort, _key_of(items[-1], query.sort))
+        return Page(items, None, total)
+    return Page(items, _write_cursor(query.sort, _key_of(items[-1], query.sort)), total)
 
 
 def _key_of(agent: AgentView, sort: str) -> Key:
     """What an agent was sorted by."""
     match sort.removeprefix("-"):
-        case "id":
+        case "id" | "natural":
             return "", agent.id
         case "status":
             return agent.status, agent.id
-        case "state":
+        case "state" | "problem":
             return agent.state, agent.id
         case "connected_at":
             return agent.connected_at or 0.0, agent.id
+        case "since":
+            return agent.since, agent.id
+        case "rtt":
+            return agent.rtt or 0.0, agent.id
     return agent.last_heartbeat or 0.0, agent.id
 
 
@@ -114,7 +122,7 @@ def _read_cursor(cursor: str, sort: str) -> Key:
         parts = orjson.loads(urlsafe_b64decode(padded))
     except ValueError:
         raise CursorError(FOREIGN_CURSOR) from None
-    value_type = (int, float) if sort.endswith(("connected_at", "last_heartbeat")) else str
+    value_type = (int, float) if sort.endswith(_NUMBERS) else str
     match parts:
         case [str(its_sort), value, str(agent_id)] if isinstance(value, value_type):
             if its_sort != sort:

@@ -7,6 +7,8 @@ durations seconds, unless a name says otherwise.
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from dscore.facets import Facets
+from dscore.history import Sample, Span
 from dscore.messages import Dialect, Intent, ReasonCode, Status
 from dscore.policy.agent import Termination
 from dscore.policy.drain import DrainReport, DrainStatus
@@ -33,6 +35,8 @@ class AgentView(Protocol):
     def connected(self) -> bool: ...
     @property
     def connected_at(self) -> float | None: ...
+    @property
+    def since(self) -> float: ...
     @property
     def last_heartbeat(self) -> float | None: ...
     @property
@@ -89,7 +93,7 @@ class Fleet(Protocol):
         self,
         *,
         status: Status | None,
-        state: State | None,
+        states: Sequence[State],
         reason: ReasonCode | None,
         dialect: Dialect | None,
         labels: Sequence[tuple[str, str | None]],
@@ -97,15 +101,30 @@ class Fleet(Protocol):
         sort: str,
         limit: int,
         after: tuple[str | float, str] | None,
-    ) -> tuple[Sequence[AgentView], bool]:
-        """Agents that fit, in order, and whether there are more. None fits any.
+        offset: int,
+    ) -> tuple[Sequence[AgentView], bool, int]:
+        """Agents that fit, in order; whether there are more; how many fit in all. None fits any.
 
         Args:
+            states: any of these.
             labels: each with its value, or with None where any value fits.
             text: part of the id or of the address, in any case.
             sort: a leading - turns the order round.
             after: only agents behind this one: what it was sorted by, and its id.
+            offset: so many are left out at first.
         """
+
+    def facets(
+        self,
+        *,
+        status: Status | None,
+        states: Sequence[State],
+        reason: ReasonCode | None,
+        dialect: Dialect | None,
+        labels: Sequence[tuple[str, str | None]],
+        text: str | None,
+    ) -> Facets: ...
+    def history(self, span: Span, after: int = 0, /) -> Sequence[Sample]: ...
 
     def states(self) -> Mapping[State, int]:
         """How many agents are known in each state."""

@@ -6,6 +6,7 @@ import orjson
 
 from dscore.explain import describe
 from dscore.http.ports import AgentView, Fleet
+from dscore.http.redact import Redactor
 from dscore.messages import timestamp
 from dscore.policy.drain import DrainStatus
 from dscore.policy.liveness import ONLINE_STATES
@@ -17,7 +18,7 @@ COUNTS: Final = (*OUTCOMES, "incomplete")
 """Not an outcome of its own: it counts among the acked."""
 
 
-def agent_document(agent: AgentView) -> dict[str, Any]:
+def agent_document(agent: AgentView, redactor: Redactor) -> dict[str, Any]:
     """An agent in a list."""
     return {
         "id": agent.id,
@@ -28,9 +29,10 @@ def agent_document(agent: AgentView) -> dict[str, Any]:
         "dialect": agent.dialect,
         "ip": agent.ip,
         "connected_at": _time(agent.connected_at),
+        "since": timestamp(agent.since),
         "last_heartbeat": _time(agent.last_heartbeat),
         "rtt_ms": None if agent.rtt is None else round(agent.rtt * 1000, 3),
-        "labels": agent.labels,
+        "labels": redactor.labels(agent.labels),
     }
 
 

@@ -7,11 +7,13 @@ another way than was asked for.
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from typing import Any, get_origin
 
 import orjson
 from fastapi import HTTPException, Request
+from fastapi._compat import ModelField
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
@@ -41,8 +43,7 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
-        # What a route depends on has none of its own.
-        parameters = {each.alias: each.field_info for each in self.dependant.query_params}
+        parameters = {each.alias: each.field_info for each in _query_params(self.dependant)}
         lists = {name for name, info in parameters.items() if get_origin(info.annotation) is list}
 
         async def strict(request: Request) -> Response:
@@ -57,6 +58,13 @@ class StrictRoute(APIRoute):
             return await handler(await _StrictRequest.read(request))
 
         return strict
+
+
+def _query_params(dependant: Dependant) -> Iterator[ModelField]:
+    """Of a route, and of what it depends on."""
+    yield from dependant.query_params
+    for each in dependant.dependencies:
+        yield from _query_params(each)
 
 
 class _StrictRequest(Request):

@@ -109,6 +109,11 @@ class Agent:
         return None if last is None else self._fleet.unix_time(last)
 
     @property
+    def since(self) -> float:
+        """When its state became what it is, in Unix seconds."""
+        return self._server.unix_time(self._record.changed_at)
+
+    @property
     def rtt(self) -> float | None:
         """Seconds that a ping and its pong took, as last read; None before the first pong."""
         return self._record.rtt_us / 1_000_000 or None

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dscore.agent_ids import trimmed
 from dscore.errors import NotConnectedError, UnknownAgentError
+from dscore.facets import Facets
+from dscore.history import Sample, Span
 from dscore.log import get_logger
 from dscore.messages import Dialect, ReasonCode, Status
 from dscore.policy.agent import Agent, Outbox, Termination
@@ -76,7 +78,7 @@ class Fleet:
         self,
         *,
         status: Status | None = None,
-        state: State | None = None,
+        states: Sequence[State] = (),
         reason: ReasonCode | None = None,
         dialect: Dialect | None = None,
         labels: Sequence[tuple[str, str | None]] = (),
@@ -84,25 +86,29 @@ class Fleet:
         sort: str = "id",
         limit: int = 100,
         after: tuple[str | float, str] | None = None,
-    ) -> tuple[list[Agent], bool]:
-        """Agents that fit, in order, and whether there are more. None fits any.
+        offset: int = 0,
+    ) -> tuple[list[Agent], bool, int]:
+        """Agents that fit, in order; whether there are more; how many fit in all. None fits any.
 
         Args:
+            states: any of these.
             reason: the reason_code.
             labels: each with its value, or with None where any value fits.
             text: part of the id or of the address, in any case.
-            sort: "id", "status", "state", "connected_at" or "last_heartbeat"; a leading - turns the
-                order round.
+            sort: "id"; "natural": by id, the numbers in it by their value; "problem": what needs a
+                look first, then "natural"; "status", "state", "connected_at", "last_heartbeat",
+                "since" (the state is what it is), "rtt". A leading - turns the order round.
             limit: at most so many.
             after: only agents behind this one: what it was sorted by ("" for the id, Unix seconds
-                for a time, 0 for never), and its id.
+                for a time, 0 for never; its state for "problem"), and its id.
+            offset: so many are left out at first.
 
         Raises:
             ValueError: a word is none.
         """
-        rows, has_more = self._table.page(
+        rows, has_more, total = self._table.page(
             status=status,
-            state=state,
+            states=list(states),
             reason=reason,
             dialect=dialect,
             labels=list(labels),
@@ -110,9 +116,45 @@ class Fleet:
             sort=sort,
             limit=limit,
             after=after,
+            offset=offset,
             times=self._running.context.times.offsets(),
         )
-        return [Agent(self, row) for row in rows], has_more
+        return [Agent(self, row) for row in rows], has_more, total
+
+    def facets(
+        self,
+        *,
+        status: Status | None = None,
+        states: Sequence[State] = (),
+        reason: ReasonCode | None = None,
+        dialect: Dialect | None = None,
+        labels: Sequence[tuple[str, str | None]] = (),
+        text: str | None = None,
+    ) -> Facets:
+        """How many agents there are of each kind, of those that fit as in `page`.
+
+        Raises:
+            ValueError: a word is none.
+        """
+        return Facets.of(
+            self._table.facets(
+                status=status,
+                states=list(states),
+                reason=reason,
+                dialect=dialect,
+                labels=list(labels),
+                text=text,
+            )
+        )
+
+    def history(self, span: Span, after: int = 0) -> list[Sample]:
+        """What the fleet was like lately, oldest first.
+
+        Args:
+            span: "hour": a sample each 5 s; "day": one a minute.
+            after: only what is later, in Unix milliseconds.
+        """
+        return self._running.sampler.rings.read(span, after)
 
     def agent(self, agent_id: str) -> Agent | None:
         record = self._table.agent(trimmed(agent_id))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dscore.log import get_logger
 from dscore.server.context import Context
-from dscore.store import Kept, StoredAgent
+from dscore.store import Kept, Minute, StoredAgent
 
 if TYPE_CHECKING:
     from dscore._core import AgentRow
@@ -45,9 +45,12 @@ def keep(context: Context, record: "AgentRow", now: int, *, is_heard: bool = Fal
     )
 
 
-async def boot(context: Context) -> None:
+async def boot(context: Context) -> tuple[Minute, ...]:
     """Takes up what an earlier process has left: agents that were online are given time to come
     back, and sessions are theirs when they do (PROTOCOL.md §5.5, §7).
+
+    Returns:
+        The fleet's history.
 
     Raises:
         StoreError: it cannot be read.
@@ -69,6 +72,7 @@ async def boot(context: Context) -> None:
             sessions=context.fleet.sessions()[0],
             seconds=round(time.monotonic() - began, 3),
         )
+    return tuple(kept.history)
 
 
 @contextmanager

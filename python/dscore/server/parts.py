@@ -17,6 +17,7 @@ from dscore.server.loop_lag import LoopLag
 from dscore.server.onlookers import Onlookers
 from dscore.server.outgoing import Outgoing
 from dscore.server.requests import Requests
+from dscore.server.sampler import Sampler
 from dscore.server.terminations import Terminations
 from dscore.server.timers import Timers
 from dscore.server.watchers import Watchers
@@ -49,6 +50,7 @@ class Parts:
     watchers: Watchers
     backlog: Backlog
     loop_lag: LoopLag
+    sampler: Sampler
 
     async def stop(self) -> None:
         """Lets what is in progress end, and closes everything, the pool last."""
@@ -60,8 +62,10 @@ class Parts:
             await self.bridge.shutdown(settings.lifespan_timeout)
             grace = settings.request_timeout - context.seconds_since_stopping()
             await context.tasks.close(max(GRACE, grace), context.clock.wait)
+            self.sampler.close()
             await context.store.close()
         finally:
+            self.sampler.close()
             self.loop_lag.close()
             context.clock.close()
             self.timers.close()
@@ -127,6 +131,7 @@ def assemble(context: Context, core: ModuleType, server: "PagesServer", app: "Ap
         watchers=watchers,
         backlog=_backlog(context, core, dispatch, loop),
         loop_lag=LoopLag(loop),
+        sampler=Sampler(context, loop),
     )
 
 
@@ -154,6 +159,7 @@ def _pages(context: Context, server: "PagesServer", app: "App | None") -> "Gate"
         cors_origins=context.config.socket.cors_origins,
         cors_methods=context.config.socket.cors_methods,
         names=context.config.listen.names,
+        redact=context.config.log.redact,
     )
 
 

@@ -117,8 +117,9 @@ class Server:
         try:
             await parts.bridge.startup()
             # Last, so that no agent's time to come back has begun before it could connect.
-            await boot(parts.context)
+            history = await boot(parts.context)
             parts.timers.start(pool.now_ms())
+            parts.sampler.start(history)
             parts.context.clock.start()
             pool.start()
         except BaseException:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dscore.clock import AgeClock
 from dscore.store.memory import MemoryStore
-from dscore.store.rows import SERVER, Entry, Kept, Seen, SessionRow, StoredAgent, StoreHealth
+from dscore.store.rows import SERVER, Entry, Kept, Minute, Seen, SessionRow, StoredAgent, StoreHealth
 
 if TYPE_CHECKING:
     from dscore._core import Fleet
@@ -19,6 +19,7 @@ __all__ = [
     "Entry",
     "Kept",
     "MemoryStore",
+    "Minute",
     "Seen",
     "SessionRow",
     "Store",
@@ -103,6 +104,9 @@ class Store(Protocol):
     def prune(self, before: int) -> None:
         """Drops timeline entries older than a time in milliseconds of the age clock, and notes that
         the server is alive. Called now and then."""
+
+    def keep_history(self, minute: Minute, oldest: int) -> None:
+        """Keeps a minute of the fleet's history, and none before the minute `oldest`."""
 
     def health(self) -> StoreHealth: ...
 

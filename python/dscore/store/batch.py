@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dscore.store.marks import Mark
 from dscore.store.news import News
-from dscore.store.rows import StoredAgent
+from dscore.store.rows import Minute, StoredAgent
 
 if TYPE_CHECKING:
     from dscore._core import Changes
@@ -36,6 +36,8 @@ class Batch:
         "changes",
         "entries",
         "forgotten",
+        "history",
+        "history_from",
         "lost",
         "pruning",
         "seen",
@@ -52,6 +54,10 @@ class Batch:
         self.forgotten: dict[str, int] = {}
         """Agents whose timeline ends with the entry of this number."""
         self.pruning: Pruning | None = None
+        self.history: dict[int, bytes] = {}
+        """Minutes of the fleet's history."""
+        self.history_from = 0
+        """What is older is dropped."""
         self.lost = 0
         """Entries that gave way to newer ones."""
 
@@ -65,6 +71,13 @@ class Batch:
         self.seen.forget(agent_id)
         self.forgotten[agent_id] = last_entry
 
+    def keep_history(self, minute: Minute, oldest: int) -> None:
+        self.history[minute.number] = minute.samples
+        self.history_from = oldest
+        # While a disk takes none: no more than the file would hold.
+        for number in [each for each in self.history if each < oldest]:
+            del self.history[number]
+
     def absorb(self, newer: "Batch") -> None:
         """Adds what has changed after this batch was cut off."""
         self.agents.update(newer.agents)
@@ -75,7 +88,9 @@ class Batch:
         self.forgotten.update(newer.forgotten)
         if newer.pruning is not None:
             self.pruning = newer.pruning
+        for number, samples in newer.history.items():
+            self.keep_history(Minute(number, samples), newer.history_from)
 
     def __len__(self) -> int:
-        rows = len(self.agents) + len(self.seen) + len(self.entries)
+        rows = len(self.agents) + len(self.seen) + len(self.entries) + len(self.history)
         return rows + (self.pruning is not None)

@@ -20,7 +20,7 @@ from dscore.store.marks import Mark
 from dscore.store.place import Place
 from dscore.store.reading import Damage, checked
 from dscore.store.remedies import why_not
-from dscore.store.rows import Entry, MessageRow, SessionRow, StoredAgent
+from dscore.store.rows import Entry, MessageRow, Minute, SessionRow, StoredAgent
 from dscore.store.schema import TooNewError, migrate
 from dscore.store.timeline import TIMELINE_LENGTH
 
@@ -67,10 +67,20 @@ _CONFLICTS = {
     # Written before, and it was not told: the file was gone at once.
     "outbox": "ON CONFLICT DO NOTHING",
     "events": "ON CONFLICT DO NOTHING",
+    "history": "ON CONFLICT DO UPDATE SET samples = excluded.samples",
 }
 _log = get_logger("dscore.store")
 
-_COLUMNS = {"agents": 11, "last_seen": 3, "sessions": 4, "outbox": 3, "events": 5}
+_COLUMNS = {
+    "agents": 11,
+    "last_seen": 3,
+    "sessions": 4,
+    "outbox": 3,
+    "events": 5,
+    "history": 2,
+}
+_NUMBERED = frozenset(("outbox", "events", "marks", "history"))
+"""Tables whose rows have a number; the others, an agent id."""
 
 
 T = TypeVar("T")
@@ -87,6 +97,7 @@ class Loaded(NamedTuple):
     """Where the age clock stood; None: in a new file."""
     last_entry: int
     marks: list[Mark]
+    history: list[Minute]
     damages: list[Damage]
 
 
@@ -222,7 +233,7 @@ class Database:
         """Takes damaged rows out of the file, so that they are named once."""
         _name(damages)
         for table, key, _ in damages:
-            column = "number" if table in ("outbox", "events", "marks") else "agent_id"
+            column = "number" if table in _NUMBERED else "agent_id"
             # Undecoded, a text is bytes here, and no text is equal to bytes.
             self._connection().execute(
                 f"DELETE FROM {table} WHERE {column} IS ? OR {column} = CAST(? AS TEXT)", (key, key)
@@ -290,10 +301,14 @@ def _load(db: sqlite3.Connection) -> Loaded:
     messages = list(checked("outbox", rows, partial(reading.message, known), damages))
     rows = db.execute("SELECT number, age FROM marks")
     marks = list(checked("marks", rows, reading.mark, damages))
+    rows = db.execute("SELECT number, samples FROM history ORDER BY number")
+    history = list(checked("history", rows, reading.minute, damages))
     process = db.execute("SELECT alive_at, age FROM process").fetchone()
     alive_at, age = (None, None) if process is None else reading.process(process, agents)
     (last_entry,) = db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()
-    return Loaded(agents, sessions, messages, alive_at, age, last_entry, marks, damages)
+    return Loaded(
+        agents, sessions, messages, alive_at, age, last_entry, marks, history, damages
+    )
 
 
 def _name(damages: Sequence[Damage]) -> None:
@@ -312,6 +327,9 @@ def _write(db: sqlite3.Connection, batch: Batch) -> None:
     _delete(db, "sessions", batch.forgotten)
     if batch.changes is not None:
         _write_sessions(db, batch.changes)
+    if batch.history:
+        _insert(db, "history", batch.history.items())
+        db.execute("DELETE FROM history WHERE number < ?", (batch.history_from,))
 
 
 def _write_sessions(db: sqlite3.Connection, changes: "Changes") -> None:

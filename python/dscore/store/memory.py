@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dscore.clock import AgeClock
 from dscore.store.marks import Marks
-from dscore.store.rows import SERVER, Entry, Kept, Seen, StoredAgent, StoreHealth
+from dscore.store.rows import SERVER, Entry, Kept, Minute, Seen, StoredAgent, StoreHealth
 from dscore.store.timeline import TIMELINE_LENGTH, packed_entry, unpacked_entry
 
 if TYPE_CHECKING:
@@ -94,6 +94,9 @@ class MemoryStore:
         # Their bytes are bounded: they need only not be seen any more.
         cut = self._marks.cut(self._last_entry, before, self.clock.now())
         self._forgotten_to = max(cut, self._forgotten_to)
+
+    def keep_history(self, minute: Minute, oldest: int) -> None:
+        pass
 
     def health(self) -> StoreHealth:
         return StoreHealth(is_ok=True, lost_total=self._lost_total)

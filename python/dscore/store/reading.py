@@ -13,7 +13,7 @@ import orjson
 from dscore.agent_ids import MAX_AGENT_ID
 from dscore.messages import ReasonCode, Status
 from dscore.store.marks import Mark
-from dscore.store.rows import Entry, MessageRow, SessionRow, StoredAgent
+from dscore.store.rows import SAMPLE, Entry, MessageRow, Minute, SessionRow, StoredAgent
 
 LATEST: Final = 253_402_300_799_999
 """Unix milliseconds of the last moment that can be written down, in the year 9999."""
@@ -162,6 +162,19 @@ def mark(row: Row) -> Mark:
     number, age = row
     _demand(_is_whole(age, LATEST), "age")
     return number, age
+
+
+def minute(row: Row) -> Minute:
+    """Of `history`.
+
+    Raises:
+        DamagedError: it is damaged.
+    """
+    number, samples = row
+    _demand(_is_whole(number, LATEST), "number")
+    _demand(type(samples) is bytes and bool(samples), "samples")
+    _demand(len(samples) % SAMPLE.size == 0, "samples")
+    return Minute(number, samples)
 
 
 def process(row: Row, agents: Sequence[StoredAgent]) -> tuple[int | None, int | None]:

@@ -1,6 +1,8 @@
 """What is kept, as plain data. Times that people are shown are Unix milliseconds; those that only
 tell an age are of the store's age clock (`dscore.clock`), which no step of the wall clock moves."""
 
+from collections.abc import Sequence
+from struct import Struct
 from typing import Final, NamedTuple, TypeAlias
 
 from dscore.messages import ReasonCode, Status
@@ -38,6 +40,19 @@ Seen: TypeAlias = tuple[str, int, int | None]
 heartbeat_at."""
 
 
+SAMPLE: Final = Struct("<q9I")
+"""A sample of the fleet's history: `dscore.history.Sample`."""
+
+
+class Minute(NamedTuple):
+    """A minute of the fleet's history."""
+
+    number: int
+    """The Unix time of its beginning, in minutes."""
+    samples: bytes
+    """Each packed as `SAMPLE`, oldest first."""
+
+
 class Kept(NamedTuple):
     """What an earlier process left behind."""
 
@@ -48,6 +63,8 @@ class Kept(NamedTuple):
     """In the order of their numbers, each of a session that is there."""
     alive_at: int | None
     """When that process is last known to have run, in Unix milliseconds; None: there was none."""
+    history: Sequence[Minute] = ()
+    """Oldest first."""
 
 
 class Entry(NamedTuple):

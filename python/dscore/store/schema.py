@@ -74,6 +74,13 @@ MIGRATIONS: Final = (
         age INTEGER NOT NULL
     );
     """,
+    """
+    -- A minute of the fleet's history, by the Unix time of its beginning in minutes.
+    CREATE TABLE history (
+        number INTEGER PRIMARY KEY,
+        samples BLOB NOT NULL
+    );
+    """,
 )
 
 

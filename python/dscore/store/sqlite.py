@@ -21,7 +21,7 @@ from dscore.packed import compact
 from dscore.store.batch import Batch, Pruning
 from dscore.store.database import Database
 from dscore.store.marks import Marks
-from dscore.store.rows import Entry, Kept, Seen, StoredAgent, StoreHealth
+from dscore.store.rows import Entry, Kept, Minute, Seen, StoredAgent, StoreHealth
 
 if TYPE_CHECKING:
     from dscore._core import Changes, Fleet
@@ -92,7 +92,9 @@ class SqliteStore:
         if loaded.age is not None:
             self.clock.resume(loaded.age)
         self._writer = self._loop.create_task(self._write_behind(), name="store")
-        return Kept(loaded.agents, loaded.sessions, loaded.messages, loaded.alive_at)
+        return Kept(
+            loaded.agents, loaded.sessions, loaded.messages, loaded.alive_at, loaded.history
+        )
 
     async def close(self) -> None:
         if self._writer is None:
@@ -183,6 +185,10 @@ class SqliteStore:
     def prune(self, before: int) -> None:
         cut = self._marks.cut(self._last_entry, before, self.clock.now())
         self._batch.pruning = Pruning(cut, self._max_history, tuple(self._marks))
+        self._changed()
+
+    def keep_history(self, minute: Minute, oldest: int) -> None:
+        self._batch.keep_history(minute, oldest)
         self._changed()
 
     def health(self) -> StoreHealth:

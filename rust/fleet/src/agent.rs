@@ -65,6 +65,8 @@ pub struct Agent {
     pub(crate) grace: GraceOf,
     config: Option<Box<[u8]>>,
     labels: Option<Box<[Arc<str>]>>,
+    /// When its state became what it is.
+    pub changed_at: i64,
     /// When it lost its connection.
     pub(crate) left_at: i64,
     /// Its neighbours in the list of those without a connection.
@@ -98,6 +100,7 @@ impl Agent {
             grace: GraceOf::None,
             config: None,
             labels: None,
+            changed_at: 0,
             left_at: 0,
             older: None,
             newer: None,
@@ -131,6 +134,11 @@ impl Agent {
     /// What its config calls it: `name=value`, sorted.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.labels.iter().flatten().map(|label| &**label)
+    }
+
+    /// The same, as they are shared with other agents.
+    pub(crate) fn shared_labels(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.labels.iter().flatten()
     }
 
     /// Whether it has a label of this name, with this value if one is given.

@@ -133,6 +133,7 @@ impl Agents {
         );
         let agent = self.get_mut(key)?;
         agent.state = stored.state;
+        agent.changed_at = left_at;
         agent.reason = stored.reason;
         agent.ip = ip;
         agent.dialect = stored.dialect;

@@ -359,7 +359,10 @@ impl Fleet {
             }
         };
         let was_online = agent.state.is_online();
-        agent.state = step.state;
+        if agent.state != step.state {
+            agent.state = step.state;
+            agent.changed_at = now;
+        }
         self.graces
             .change((key, agent), step.grace, &self.monitoring, now);
         let is_online = step.state.is_online();

@@ -1,7 +1,8 @@
 //! Pages of agents: filter, sort, cut.
 //!
 //! A page begins behind the last agent of the one before, which is named by what it was sorted by and its id, not by its
-//! position: agents that come and go between two pages neither repeat nor hide others.
+//! position: agents that come and go between two pages neither repeat nor hide others. A window is named by its position:
+//! what a screen shows that scrolls through all of them.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -10,6 +11,7 @@ use caseless::default_case_fold_str;
 
 use crate::agent::{Agent, AgentKey};
 use crate::agents::Agents;
+use crate::natural;
 use crate::words::{Dialect, Reason, State};
 
 /// How times of the pool's clock are shown, in Unix milliseconds.
@@ -45,6 +47,10 @@ impl Times {
 pub enum Sort {
     /// The id alone.
     Id,
+    /// The id alone, numbers in it by their value.
+    Natural,
+    /// What needs a look first, then by id as people read it.
+    Problem,
     /// online or offline.
     Status,
     /// The name of the state.
@@ -53,6 +59,10 @@ pub enum Sort {
     ConnectedAt,
     /// When it last sent a heartbeat; never comes first.
     LastHeartbeat,
+    /// When its state became what it is.
+    Since,
+    /// The round trip of its last ping; none comes first.
+    RoundTrip,
 }
 
 impl Sort {
@@ -60,12 +70,21 @@ impl Sort {
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "id" => Self::Id,
+            "natural" => Self::Natural,
+            "problem" => Self::Problem,
             "status" => Self::Status,
             "state" => Self::State,
             "connected_at" => Self::ConnectedAt,
             "last_heartbeat" => Self::LastHeartbeat,
+            "since" => Self::Since,
+            "rtt" => Self::RoundTrip,
             _ => return None,
         })
+    }
+
+    /// Whether numbers in ids count by their value.
+    fn is_natural(self) -> bool {
+        matches!(self, Self::Natural | Self::Problem)
     }
 }
 
@@ -74,6 +93,8 @@ impl Sort {
 pub enum Value<'a> {
     /// A word, "" where the id alone counts.
     Text(&'a str),
+    /// How soon a state needs a look.
+    Rank(u8),
     /// Unix seconds; 0 for never.
     Seconds(f64),
 }
@@ -83,8 +104,8 @@ pub enum Value<'a> {
 pub struct Query<'a> {
     /// online (true) or offline.
     pub is_online: Option<bool>,
-    /// The state.
-    pub state: Option<State>,
+    /// One of these states; none: any.
+    pub states: &'a [State],
     /// The reason of being offline.
     pub reason: Option<Reason>,
     /// Of its connection.
@@ -97,6 +118,8 @@ pub struct Query<'a> {
     pub sort: Sort,
     /// Whether it is turned round.
     pub is_descending: bool,
+    /// So many are left out at first.
+    pub offset: usize,
     /// At most so many.
     pub limit: usize,
     /// Only agents behind this one.
@@ -105,70 +128,109 @@ pub struct Query<'a> {
     pub times: Times,
 }
 
-/// A page: the agents, and whether there are more.
-pub type Page = (Vec<AgentKey>, bool);
+/// A page.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The agents.
+    pub agents: Vec<AgentKey>,
+    /// Whether there are more behind them.
+    pub has_more: bool,
+    /// All agents that fit, those before the page too.
+    pub total: usize,
+}
 
 impl Agents {
     /// One page of those that are known.
     pub fn page(&self, query: &Query<'_>) -> Page {
-        let needle = query
-            .text
-            .filter(|text| !text.is_empty())
-            .map(default_case_fold_str);
-        // The largest on top: what does not belong among the first ones goes.
-        let mut heap: BinaryHeap<Candidate<'_>> = BinaryHeap::new();
-        for (key, agent) in self.iter() {
-            if !query.fits(agent, needle.as_deref()) {
-                continue;
-            }
-            let candidate = Candidate {
+        let mut total = 0;
+        let needle = query.needle();
+        let behind = self
+            .iter()
+            .filter(|(_, agent)| query.fits(agent, needle.as_deref()))
+            .inspect(|_| total += 1)
+            .map(|(key, agent)| Candidate {
                 value: query.value(agent),
                 id: &agent.id,
                 key,
                 is_descending: query.is_descending,
-            };
-            if query
-                .after
-                .is_some_and(|(value, id)| !candidate.is_behind(value, id))
-            {
-                continue;
-            }
-            if heap.len() <= query.limit {
-                heap.push(candidate);
-            } else if let Some(mut last) = heap.peek_mut().filter(|last| candidate < **last) {
-                *last = candidate;
-            }
-        }
-        let mut found: Vec<AgentKey> = heap
-            .into_sorted_vec()
-            .into_iter()
-            .map(|candidate| candidate.key)
-            .collect();
+                is_natural: query.sort.is_natural(),
+            })
+            .filter(|candidate| {
+                let after = query.after;
+                after.is_none_or(|(value, id)| candidate.is_behind(value, id))
+            });
+        let found = match query.offset {
+            0 => first(behind, query.limit),
+            offset => window(behind.collect(), offset, query.limit),
+        };
         let has_more = found.len() > query.limit;
-        found.truncate(query.limit);
-        (found, has_more)
+        let found = found.into_iter().take(query.limit);
+        Page {
+            agents: found.map(|candidate| candidate.key).collect(),
+            has_more,
+            total,
+        }
     }
 }
 
+/// The first ones in order, one more than asked for if there is one: mostly far fewer than there are.
+fn first<'a>(candidates: impl Iterator<Item = Candidate<'a>>, limit: usize) -> Vec<Candidate<'a>> {
+    // The largest on top: what does not belong among the first ones goes.
+    let mut heap: BinaryHeap<Candidate<'a>> = BinaryHeap::new();
+    for candidate in candidates {
+        if heap.len() <= limit {
+            heap.push(candidate);
+        } else if let Some(mut last) = heap.peek_mut().filter(|last| candidate < **last) {
+            *last = candidate;
+        }
+    }
+    heap.into_sorted_vec()
+}
+
+/// The same from an offset on. Nothing is sorted but what is shown: it takes as long as there are candidates, wherever
+/// it begins.
+fn window(mut all: Vec<Candidate<'_>>, offset: usize, limit: usize) -> Vec<Candidate<'_>> {
+    if offset >= all.len() {
+        return Vec::new();
+    }
+    all.select_nth_unstable(offset);
+    let mut shown = all.split_off(offset);
+    if shown.len() > limit + 1 {
+        shown.select_nth_unstable(limit + 1);
+        shown.truncate(limit + 1);
+    }
+    shown.sort_unstable();
+    shown
+}
+
 impl Query<'_> {
+    /// The text that is looked for, as ids are compared with it.
+    pub(crate) fn needle(&self) -> Option<String> {
+        let text = self.text.filter(|text| !text.is_empty());
+        text.map(default_case_fold_str)
+    }
+
     /// What an agent is sorted by.
     pub fn value<'b>(&self, agent: &'b Agent) -> Value<'b> {
         let seconds = |ms: Option<i64>| ms.map_or(0.0, |ms| self.times.unix_seconds(ms));
         match self.sort {
-            Sort::Id => Value::Text(""),
+            Sort::Id | Sort::Natural => Value::Text(""),
+            Sort::Problem => Value::Rank(rank(agent.state)),
             Sort::Status => Value::Text(agent.state.status()),
             Sort::State => Value::Text(agent.state.name()),
             Sort::ConnectedAt => Value::Seconds(seconds(
                 (agent.generation > 0).then_some(agent.connected_at),
             )),
             Sort::LastHeartbeat => Value::Seconds(seconds(agent.last_heartbeat)),
+            Sort::Since => Value::Seconds(seconds(Some(agent.changed_at))),
+            Sort::RoundTrip => Value::Seconds(f64::from(agent.rtt_us) / 1_000_000.0),
         }
     }
 
-    fn fits(&self, agent: &Agent, needle: Option<&str>) -> bool {
+    pub(crate) fn fits(&self, agent: &Agent, needle: Option<&str>) -> bool {
         self.is_online
             .is_none_or(|is_online| agent.state.is_online() == is_online)
-            && self.state.is_none_or(|state| agent.state == state)
+            && (self.states.is_empty() || self.states.contains(&agent.state))
             && self
                 .reason
                 .is_none_or(|reason| agent.reason == Some(reason))
@@ -196,21 +258,29 @@ struct Candidate<'a> {
     id: &'a str,
     key: AgentKey,
     is_descending: bool,
+    is_natural: bool,
 }
 
 impl Candidate<'_> {
     fn is_behind(&self, value: Value<'_>, id: &str) -> bool {
-        let ordering = compare(self.value, value).then_with(|| self.id.cmp(id));
+        let ordering = self.compare(value, id);
         match self.is_descending {
             true => ordering.is_lt(),
             false => ordering.is_gt(),
         }
     }
+
+    fn compare(&self, value: Value<'_>, id: &str) -> Ordering {
+        compare(self.value, value).then_with(|| match self.is_natural {
+            true => natural::compare(self.id, id),
+            false => self.id.cmp(id),
+        })
+    }
 }
 
 impl Ord for Candidate<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        let ordering = compare(self.value, other.value).then_with(|| self.id.cmp(other.id));
+        let ordering = self.compare(other.value, other.id);
         match self.is_descending {
             true => ordering.reverse(),
             false => ordering,
@@ -231,6 +301,18 @@ impl PartialEq for Candidate<'_> {
 }
 
 impl Eq for Candidate<'_> {}
+
+/// The lost first, then those that may become so, then the rest; what was stopped as asked needs no look.
+pub fn rank(state: State) -> u8 {
+    match state {
+        State::Offline => 0,
+        State::Late => 1,
+        State::Reconnecting | State::Unknown => 2,
+        State::Terminating => 3,
+        State::Connected => 4,
+        State::Terminated => 5,
+    }
+}
 
 /// Values of one order are of one kind; there is no time that is no number.
 fn compare(one: Value<'_>, other: Value<'_>) -> Ordering {

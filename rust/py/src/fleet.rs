@@ -10,6 +10,7 @@ use dscore_traffic::ConnId;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::facets::{self, Filter};
 use crate::row::{AgentRow, Shared, Table};
 use crate::step;
 use crate::words::word;
@@ -39,12 +40,16 @@ impl SortValue {
     /// One that is of another order names an agent before all others.
     fn of(&self, sort: Sort) -> Value<'_> {
         match (self, sort) {
-            (Self::Text(text), Sort::Id | Sort::Status | Sort::State) => Value::Text(text),
-            (Self::Seconds(seconds), Sort::ConnectedAt | Sort::LastHeartbeat) => {
-                Value::Seconds(*seconds)
+            (Self::Text(text), Sort::Id | Sort::Natural | Sort::Status | Sort::State) => {
+                Value::Text(text)
             }
-            (_, Sort::Id | Sort::Status | Sort::State) => Value::Text(""),
-            (_, Sort::ConnectedAt | Sort::LastHeartbeat) => Value::Seconds(0.0),
+            (Self::Text(state), Sort::Problem) => {
+                Value::Rank(State::from_name(state).map_or(0, dscore_fleet::rank))
+            }
+            (_, Sort::Problem) => Value::Rank(0),
+            (_, Sort::Id | Sort::Natural | Sort::Status | Sort::State) => Value::Text(""),
+            (Self::Seconds(seconds), _) => Value::Seconds(*seconds),
+            (Self::Text(_), _) => Value::Seconds(0.0),
         }
     }
 }
@@ -110,13 +115,13 @@ impl Fleet {
     }
 
     #[pyo3(signature = (
-        *, status, state, reason, dialect, labels, text, sort, limit, after, times
+        *, status, states, reason, dialect, labels, text, sort, limit, after, offset, times
     ))]
     #[expect(clippy::too_many_arguments, reason = "the parts of a query")]
     fn page(
         &self,
         status: Option<&str>,
-        state: Option<&str>,
+        states: Vec<String>,
         reason: Option<&str>,
         dialect: Option<&str>,
         labels: Vec<(String, Option<String>)>,
@@ -124,36 +129,41 @@ impl Fleet {
         sort: &str,
         limit: usize,
         after: Option<(SortValue, String)>,
+        offset: usize,
         times: (i64, i64, i64),
-    ) -> PyResult<(Vec<AgentRow>, bool)> {
+    ) -> PyResult<(Vec<AgentRow>, bool, usize)> {
         let order = word(Sort::from_name, sort.trim_start_matches('-'), "sort")?;
         let after = after.as_ref().map(|(value, id)| (value.of(order), &**id));
+        let filter = Filter::new(status, &states, reason, dialect, &labels, text)?;
         let query = Query {
-            is_online: status.map(|status| status == "online"),
-            state: state
-                .map(|state| word(State::from_name, state, "state"))
-                .transpose()?,
-            reason: reason
-                .map(|reason| word(Reason::from_name, reason, "reason"))
-                .transpose()?,
-            dialect: dialect
-                .map(|one| word(Dialect::from_name, one, "dialect"))
-                .transpose()?,
-            labels: &labels,
-            text,
             sort: order,
             is_descending: sort.starts_with('-'),
+            offset,
             limit,
             after,
             times: step::times(times),
+            ..filter.query()
         };
         let mut fleet = self.settle();
-        let (found, has_more) = fleet.agents.page(&query);
-        let found = found
-            .into_iter()
-            .map(|key| self.row(&mut fleet, key))
-            .collect();
-        Ok((found, has_more))
+        let page = fleet.agents.page(&query);
+        let found = page.agents.into_iter();
+        let rows = found.map(|key| self.row(&mut fleet, key)).collect();
+        Ok((rows, page.has_more, page.total))
+    }
+
+    #[pyo3(signature = (*, status, states, reason, dialect, labels, text))]
+    fn facets(
+        &self,
+        status: Option<&str>,
+        states: Vec<String>,
+        reason: Option<&str>,
+        dialect: Option<&str>,
+        labels: Vec<(String, Option<String>)>,
+        text: Option<&str>,
+    ) -> PyResult<facets::Facets> {
+        let filter = Filter::new(status, &states, reason, dialect, &labels, text)?;
+        let counted = self.settle().agents.facets(&filter.query());
+        Ok(facets::convert(counted))
     }
 
     fn owner(&self, conn: u64) -> Option<AgentRow> {

@@ -9,6 +9,7 @@ mod classes;
 mod config;
 mod errors;
 mod events;
+mod facets;
 mod fleet;
 mod fleet_connections;
 mod fleet_drain;

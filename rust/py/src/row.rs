@@ -145,6 +145,11 @@ impl AgentRow {
     }
 
     #[getter]
+    fn changed_at(&self) -> i64 {
+        self.read(|agent| agent.changed_at).unwrap_or(0)
+    }
+
+    #[getter]
     fn rtt_us(&self) -> u32 {
         self.read(|agent| agent.rtt_us).unwrap_or(0)
     }
