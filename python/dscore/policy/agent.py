@@ -111,7 +111,7 @@ class Agent:
     @property
     def since(self) -> float:
         """When its state became what it is, in Unix seconds."""
-        return self._server.unix_time(self._record.changed_at)
+        return self._fleet.unix_time(self._record.changed_at)
 
     @property
     def rtt(self) -> float | None:
