@@ -83,13 +83,13 @@ def test_introductions_follow_from_who_is_there_and_who_has_gone() -> None:
 async def test_a_store_keeps_it_over_restarts(tmp_path: Path) -> None:
     path = str(tmp_path / "dscore.db")
     async with Server(store=open_store(path)) as server:
-        (first,) = server.history("hour")
-        assert server.history("day") == []
+        (first,) = server.fleet.history("hour")
+        assert server.fleet.history("day") == []
     async with Server(store=open_store(path)) as server:
-        one, two = server.history("hour")
+        one, two = server.fleet.history("hour")
         assert one == first
         assert two.at > one.at
-        assert [each.at for each in server.history("day")] == [first.at]
+        assert [each.at for each in server.fleet.history("day")] == [first.at]
         host, port = server.address
         async with httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False) as client:
             document = (await client.get("/api/v1/history")).json()
@@ -131,4 +131,4 @@ async def test_no_more_waits_for_a_disk_than_a_day() -> None:
 async def test_samples_are_taken_as_time_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dscore.server.sampler.INTERVAL", 0.01)
     async with Server(store=MemoryStore()) as server:
-        await eventually(lambda: len(server.history("hour")) >= 3, 20)
+        await eventually(lambda: len(server.fleet.history("hour")) >= 3, 20)
