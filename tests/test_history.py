@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from dscore.history import STATES, Counter, Rings, Sample
+from dscore.policy.liveness import new_fleet
 from dscore.server.server import Server
 from dscore.store import MemoryStore, Minute, open_store
 from dscore.store.rows import SAMPLE
@@ -99,20 +100,20 @@ async def test_a_store_keeps_it_over_restarts(tmp_path: Path) -> None:
 async def test_damaged_minutes_are_left_out(tmp_path: Path) -> None:
     path = str(tmp_path / "dscore.db")
     store = open_store(path)
-    await store.start()
+    await store.start(new_fleet())
     whole = Minute(7, SAMPLE.pack(NOW, *range(9)))
     store.keep_history(whole, 0)
     store.keep_history(Minute(8, b"odd"), 0)
     store.keep_history(Minute(9, b""), 0)
     await store.close()
     store = open_store(path)
-    kept = await store.start()
+    kept = await store.start(new_fleet())
     assert kept.history == [whole]
     assert store.damaged_total == 2
     store.keep_history(Minute(2000, whole.samples), 8)
     await store.close()
     store = open_store(path)
-    assert [each.number for each in (await store.start()).history] == [2000]
+    assert [each.number for each in (await store.start(new_fleet())).history] == [2000]
     await store.close()
 
 
