@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from dscore.clock import AgeClock
 from dscore.store.memory import MemoryStore
-from dscore.store.rows import SERVER, Entry, Kept, Minute, Seen, SessionRow, StoredAgent, StoreHealth
+from dscore.store.rows import (
+    SERVER,
+    Entry,
+    Kept,
+    Minute,
+    Seen,
+    SessionRow,
+    StoredAgent,
+    StoreHealth,
+)
 
 if TYPE_CHECKING:
     from dscore._core import Fleet

@@ -306,9 +306,7 @@ def _load(db: sqlite3.Connection) -> Loaded:
     process = db.execute("SELECT alive_at, age FROM process").fetchone()
     alive_at, age = (None, None) if process is None else reading.process(process, agents)
     (last_entry,) = db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()
-    return Loaded(
-        agents, sessions, messages, alive_at, age, last_entry, marks, history, damages
-    )
+    return Loaded(agents, sessions, messages, alive_at, age, last_entry, marks, history, damages)
 
 
 def _name(damages: Sequence[Damage]) -> None:
