@@ -229,8 +229,9 @@ class Connected:
 
 @final
 class Left:
-    """A Socket.IO client has left a namespace (`plain-socketio` endpoints only; on an agents'
-    endpoint it keeps its other namespaces, and leaving the last one ends the connection)."""
+    """A Socket.IO client has left a namespace, and keeps its other ones: on an agents' endpoint
+    leaving the last one ends the connection. One that has left "/" cannot be told to terminate:
+    what waits for its answer has the outcome `vanished`, what comes later `failed`."""
 
     conn: int
     namespace: str
@@ -934,6 +935,15 @@ class Fleet:
     def may_introduce(self, conn: int) -> bool:
         """Whether it may: it is unauthenticated, or watches only until it is introduced."""
 
+    def leave_main(self, conn: int) -> None:
+        """Its Socket.IO client has left "/": what is on its way to its agent waits again."""
+
+    def join_main(self, conn: int) -> AgentRow | None:
+        """Its Socket.IO client has joined "/"; the agent if it had left, whom `deliver` is for."""
+
+    def is_deaf(self, agent: AgentRow) -> bool:
+        """Whether it is connected by a client that has left "/"."""
+
     def is_open(self, conn: int) -> bool: ...
     def is_introduced(self, conn: int) -> bool:
         """Whether it is an agent's or a watcher's."""
@@ -1006,7 +1016,7 @@ class Fleet:
         times: tuple[int, int, int],
     ) -> tuple[list[AgentRow], bool, int]:
         """Agents that fit, in order; whether there are more; how many fit in all: see
-        `dscore.Server.page`.
+        `dscore.Server.fleet`.
 
         Args:
             times: `dscore.clock.WallClock.offsets`.
@@ -1252,8 +1262,8 @@ class Fleet:
         """A connection has taken what it was sent: the next portion."""
 
     def is_behind(self, agent: AgentRow) -> bool:
-        """Whether something waits while more is on its way, so that what is sent now must wait
-        behind it."""
+        """Whether what is sent now must wait: something waits while more is on its way, or its
+        client has left "/"."""
 
     def take_drops(self) -> list[tuple[str, int]]:
         """Messages that outboxes had no room for since this was asked last, by agent."""

@@ -14,6 +14,7 @@ import dscore
 from protocol.support import eventually, running, settled
 from socketio_wire.agents import PATH, SocketioWire, agent, each_carrier
 from socketio_wire.support import Here, Session
+from wire import DEADLINE_SECONDS
 from wire import agent as raw_agent
 
 PLACEHOLDER = '{"_placeholder":true,"num":0}'
@@ -44,6 +45,12 @@ class Listening(dscore.Policy):
 
 def notes(count: int, first: int = 0) -> list[str]:
     return [f'42["note",{{"n":{n}}}]' for n in range(first, first + count)]
+
+
+async def join_chat(one: SocketioWire) -> None:
+    await one.packet("40/chat,")
+    while not str(await one._packet(DEADLINE_SECONDS)).startswith("40/chat,"):
+        pass
 
 
 @asynccontextmanager
@@ -268,6 +275,61 @@ async def test_6_a_client_that_leaves_the_main_namespace_keeps_the_others(carrie
         await one.beat()
         await one.packet("41/chat,")
         await one.beat()
+
+
+@each_carrier
+async def test_6_what_is_sent_to_a_client_that_has_left_waits_for_it_to_join_again(
+    carrier: str,
+) -> None:
+    policy = Listening()
+    async with running(policy=policy) as here, agent(here, carrier) as one:
+        await join_chat(one)
+        await one.packet("41", '42/chat,["note",{"n":1}]')
+        known = here.server.fleet.agent("b-1")
+        assert known is not None
+
+        async def has_left() -> bool:
+            return policy.numbers == [1]
+
+        await eventually(has_left)
+        assert known.send({"type": "news", "n": 1}) is False
+        assert await known.send_kept({"type": "news", "n": 2}) is False
+        assert known.undelivered == 2
+        with pytest.raises(dscore.NotConnectedError):
+            known.send({"type": "news", "data": b"1"})
+        with pytest.raises(dscore.NotConnectedError):
+            await known.request("ask")
+        ended = await asyncio.wait_for(known.terminate(timeout=600), DEADLINE_SECONDS)
+        assert (ended.outcome, ended.message) == ("failed", "the agent has left its namespace")
+        await one.join()
+        assert [(await one.recv_type("news"))["n"] for _ in range(2)] == [1, 2]
+
+        async def has_it_all() -> bool:
+            return known.undelivered == 0 and known.send({"type": "news", "n": 3})
+
+        await eventually(has_it_all)
+        await one.recv_type("news")
+        await one.beat()
+
+
+@each_carrier
+async def test_6_leaving_ends_what_waits_for_an_answer_there(carrier: str) -> None:
+    policy = Listening()
+    async with running(policy=policy) as here, agent(here, carrier) as one:
+        await join_chat(one)
+        known = here.server.fleet.agent("b-1")
+        assert known is not None
+        termination = asyncio.ensure_future(known.terminate(timeout=600))
+        request = asyncio.ensure_future(known.request("ask", timeout=600))
+        elsewhere = asyncio.ensure_future(known.request("ask", namespace="/chat", timeout=600))
+        await one.recv_type("terminate_app")
+        await one.packet("41")
+        assert (await asyncio.wait_for(termination, DEADLINE_SECONDS)).outcome == "vanished"
+        with pytest.raises(dscore.NotConnectedError):
+            await asyncio.wait_for(request, DEADLINE_SECONDS)
+        assert not elsewhere.done()
+        elsewhere.cancel()
+        assert here.server.fleet.connected_ids() == ["b-1"]
 
 
 @each_carrier

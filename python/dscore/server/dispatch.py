@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from dscore._core import (
         AgentRow,
         Beat,
+        Connected,
         Drained,
         Event,
         HttpGone,
         HttpRequest,
         LastSeen,
+        Left,
         Missed,
         Progress,
         TerminationRefused,
@@ -58,9 +60,12 @@ class Dispatch:
         self._watchers = watchers
         self._timers = timers
         self._bridge = bridge
+        self._onlookers = onlookers
+        self._requests = requests
         self.notes = Notes(context, watchers, terminations, requests)
         self._handlers: dict[type, Callable[[Any, int], None]] = {
-            core.Connected: onlookers.connected,
+            core.Connected: self._connected,
+            core.Left: self._left,
             core.Introduction: introductions.introduction,
             core.Message: conversations.message,
             core.Reply: requests.reply,
@@ -121,6 +126,19 @@ class Dispatch:
         self._want()
         self._context.fleet.end(record, "removed", 1008, reason, now)
         self.notes.write_down(now)
+
+    def _connected(self, event: "Connected", now: int) -> None:
+        context = self._context
+        self._onlookers.connected(event, now)
+        if event.namespace == "/" and (record := context.fleet.join_main(event.conn)) is not None:
+            context.deliveries.begin(record, context.portion_bytes)
+
+    def _left(self, event: "Left", now: int) -> None:
+        """A client has left a namespace, and is in another one still."""
+        self._requests.left(event.conn, event.namespace)
+        if event.namespace == "/":
+            self._context.fleet.leave_main(event.conn)
+            self._watchers.end(event.conn)
 
     def _beat(self, event: "Beat", now: int) -> None:
         context = self._context

@@ -229,8 +229,11 @@ class Fleet:
             UnknownAgentError: no such agent.
         """
         requests, pool = self._running.requests, self._running.context.pool
+        record = self._record(agent_id)
+        if namespace == "/" and self._table.is_deaf(record):
+            raise NotConnectedError(agent_id)
         return await requests.request(
-            pool, self._record(agent_id), event, data, namespace=namespace, timeout=timeout
+            pool, record, event, data, namespace=namespace, timeout=timeout
         )
 
     async def terminate(self, agent_id: str, *, timeout: float | None = None) -> Termination:

@@ -118,7 +118,7 @@ class Outgoing:
 
     def _send_event(self, record: "AgentRow", message: Message, namespace: str) -> None:
         """What only a Socket.IO connection can take."""
-        if not record.conn:
+        if not record.conn or (namespace == "/" and self._context.fleet.is_deaf(record)):
             raise NotConnectedError(record.agent_id)
         if record.dialect != "socketio":
             raise ValueError(

@@ -99,14 +99,22 @@ class Requests:
 
     def closed(self, conn: int) -> None:
         """A connection has ended."""
-        if conn not in self._waiting:
-            return
-        for agent_id, _, answer in self._waiting[conn].values():
-            if not answer.done():
-                answer.set_exception(ConnectionLostError(agent_id))
+        for agent_id, _, answer in self._waiting.get(conn, {}).values():
+            _lose(agent_id, answer)
+
+    def left(self, conn: int, namespace: str) -> None:
+        """A client has left a namespace: no ack comes from there."""
+        for agent_id, asked_in, answer in self._waiting.get(conn, {}).values():
+            if asked_in == namespace:
+                _lose(agent_id, answer)
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
+
+
+def _lose(agent_id: str, answer: "asyncio.Future[Any]") -> None:
+    if not answer.done():
+        answer.set_exception(ConnectionLostError(agent_id))
 
 
 def _argument(arguments: list[Any]) -> Any:

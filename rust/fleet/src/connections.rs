@@ -44,6 +44,8 @@ pub struct Connection {
     pub ip: Arc<str>,
     /// What it speaks.
     pub dialect: Dialect,
+    /// Whether its Socket.IO client has left "/", where agents are told things.
+    pub is_deaf: bool,
     /// Whether a drain waits for the outcome of its agent.
     pub(crate) is_awaited: bool,
     /// What it has shown, as long as it may still introduce itself.
@@ -83,6 +85,7 @@ impl Connections {
             watches: false,
             ip,
             dialect,
+            is_deaf: false,
             is_awaited: false,
             shown: Some(Box::new(Unauthenticated {
                 token: bearer.map(Into::into),
@@ -132,6 +135,12 @@ impl Connections {
         if !until_introduced {
             connection.shown = None;
         }
+    }
+
+    /// Its client has left "/", or joined it. Returns whether that is news.
+    pub(crate) fn set_deaf(&mut self, conn: ConnId, is_deaf: bool) -> bool {
+        let connection = self.by_number.get_mut(&conn);
+        connection.is_some_and(|one| std::mem::replace(&mut one.is_deaf, is_deaf) != is_deaf)
     }
 
     /// It is told of changes no longer.

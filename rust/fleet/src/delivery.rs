@@ -57,6 +57,9 @@ impl Fleet {
         let Some(conn) = self.agents.get(key).and_then(|agent| agent.conn) else {
             return Vec::new();
         };
+        if self.is_deaf(key) {
+            return Vec::new(); // `join_main` brings it
+        }
         let Some(outbox) = self.outbox_mut(key) else {
             return Vec::new();
         };
@@ -86,8 +89,33 @@ impl Fleet {
         Some((key, self.deliver(key, max_bytes)))
     }
 
-    /// Whether something waits while more is on its way, so that what is sent now must wait behind it.
+    /// The client of a connection has left "/", where agents are told things: what was on its way there may not have come,
+    /// and waits for it to come back.
+    pub fn leave_main(&mut self, conn: ConnId) {
+        self.connections.set_deaf(conn, true);
+        if let Some(key) = self.owner(conn) {
+            self.give_back(key, conn);
+        }
+    }
+
+    /// The client of a connection has joined "/". Returns its agent if it had left: what waits comes next.
+    pub fn join_main(&mut self, conn: ConnId) -> Option<AgentKey> {
+        self.connections.set_deaf(conn, false).then_some(())?;
+        self.owner(conn)
+    }
+
+    /// Whether the agent is connected by a client that has left "/".
+    pub fn is_deaf(&self, key: AgentKey) -> bool {
+        let conn = self.agents.get(key).and_then(|agent| agent.conn);
+        let connection = conn.and_then(|conn| self.connections.get(conn));
+        connection.is_some_and(|connection| connection.is_deaf)
+    }
+
+    /// Whether what is sent now must wait: something waits while more is on its way, or nothing gets to it.
     pub fn is_behind(&self, key: AgentKey) -> bool {
+        if self.is_deaf(key) {
+            return true;
+        }
         let session = self
             .agents
             .get(key)

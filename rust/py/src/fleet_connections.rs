@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::fleet::Fleet;
+use crate::row::AgentRow;
 use crate::words::word;
 
 /// What a connection has shown before it is introduced.
@@ -62,6 +63,20 @@ impl Fleet {
         let fleet = self.lock();
         let connection = fleet.connections.get(ConnId::from_u64(conn));
         connection.is_some_and(|connection| connection.shown.is_some())
+    }
+
+    fn leave_main(&self, conn: u64) {
+        self.lock().leave_main(ConnId::from_u64(conn));
+    }
+
+    fn join_main(&self, conn: u64) -> Option<AgentRow> {
+        let mut fleet = self.settle();
+        let key = fleet.join_main(ConnId::from_u64(conn))?;
+        Some(self.row(&mut fleet, key))
+    }
+
+    fn is_deaf(&self, agent: &AgentRow) -> bool {
+        self.lock().is_deaf(agent.key)
     }
 
     fn is_open(&self, conn: u64) -> bool {

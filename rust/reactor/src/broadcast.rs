@@ -12,7 +12,7 @@ use dscore_traffic::command::TerminateAll;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use crate::agent::termination::Termination;
+use crate::agent::termination::{Termination, cannot_send};
 use crate::context::Context;
 use crate::conversation::Conversation;
 use crate::form::Form;
@@ -134,6 +134,9 @@ pub(crate) fn send_terminate(
     frame: &mut TerminateFrame,
     cx: &mut Context,
 ) {
+    if !conversation.dialect.is_ready() {
+        return cannot_send(conn, termination, "the agent has left its namespace", cx);
+    }
     let request = termination.request;
     let terminations = conversation.identity.terminations.get_or_insert_default();
     if terminations.add(conn, termination, cx) {

@@ -263,7 +263,7 @@ pub enum Event {
     Opened(Box<Opened>),
     /// A Socket.IO client has joined a namespace, and was told so.
     Connected(Box<Connected>),
-    /// A Socket.IO client has left a namespace of a plain endpoint.
+    /// A Socket.IO client has left a namespace, and is in another one. Of a plain endpoint: any.
     Left(Box<Left>),
     /// A Socket.IO client has acknowledged an event.
     Reply(Box<Reply>),

@@ -5,7 +5,8 @@
 //! | waiting | acked | refused | timed out | notified | vanished |
 //! | refused | acked | refused | failed | failed | failed |
 //!
-//! What could not be sent, because its receiver does not read, counts as refused.
+//! What could not be sent, because its receiver does not read, counts as refused. A Socket.IO client that leaves "/" is
+//! where terminate_app and its answer do not get: for what waits its connection has ended, and a later one fails at once.
 //!
 //! An `OK` settles every request of its connection: the application has ended, whichever request it was. Each request ends in
 //! exactly one [`Outcome`].
@@ -184,7 +185,7 @@ impl Terminations {
         close_frame
     }
 
-    /// The connection has ended.
+    /// The connection has ended, or its client has left the namespace of agents.
     pub(crate) fn vanish(&mut self, conn: ConnId, cx: &mut Context) {
         for termination in self.waiting.drain(..) {
             finish(conn, termination, OutcomeKind::Vanished, "", cx);
@@ -215,6 +216,11 @@ fn shortened(words: &str) -> &str {
         end -= 1;
     }
     words.get(..end).unwrap_or_default()
+}
+
+/// Ends a request that cannot be sent.
+pub(crate) fn cannot_send(conn: ConnId, termination: Termination, why: &str, cx: &mut Context) {
+    finish(conn, termination, OutcomeKind::Failed, why, cx);
 }
 
 fn finish(

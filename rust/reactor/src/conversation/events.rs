@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | CONNECT | answered, told | answered, told |
 //! | CONNECT to a namespace that is not taken | answered with an error | answered with an error |
-//! | DISCONNECT from a namespace | nothing | told |
+//! | DISCONNECT from a namespace | told | told |
 //! | DISCONNECT from the last namespace | the end | told |
 //! | EVENT | a message of that `type` | delivered |
 //! | EVENT in another namespace | delivered, once introduced | delivered |
@@ -171,24 +171,28 @@ impl Hearing<'_> {
         Ok(result?)
     }
 
-    /// A client that leaves "/" keeps its other namespaces, and what it is in them (PROTOCOL.md §6). One that has left its
-    /// last is done.
+    /// A client that leaves "/" keeps its other namespaces, and what it is in them (PROTOCOL.md §6); of what it was asked in
+    /// "/" it hears no more. One that has left its last is done.
     pub(super) fn on_left(
         &mut self,
         namespace: &str,
         is_last: bool,
         cx: &mut Context,
     ) -> Result<(), Stop> {
-        if self.identity.is_plain() {
-            cx.tell(Event::Left(Box::new(event::Left {
-                conn: self.conn,
-                namespace: namespace.into(),
-            })));
-            self.delivery.count(self.conn, namespace.len(), cx);
-        } else if is_last {
+        if is_last && !self.identity.is_plain() {
             encode_close_packet(&mut cx.out);
             return Err(Stop::Left);
         }
+        if namespace == MAIN_NAMESPACE
+            && let Some(terminations) = &mut self.identity.terminations
+        {
+            terminations.vanish(self.conn, cx);
+        }
+        cx.tell(Event::Left(Box::new(event::Left {
+            conn: self.conn,
+            namespace: namespace.into(),
+        })));
+        self.delivery.count(self.conn, namespace.len(), cx);
         Ok(())
     }
 

@@ -8,9 +8,13 @@ use dscore_proto::engineio::Revision;
 use dscore_proto::socketio::{Kind, MAX_ATTACHMENTS};
 use dscore_traffic::Endpoint;
 use dscore_traffic::command::OutgoingPacket;
+use dscore_traffic::event::OutcomeKind;
+use uuid::Uuid;
 
 use super::*;
 use crate::agent::identity::Role;
+use crate::agent::termination::Termination;
+use crate::broadcast::{TerminateFrame, send_terminate};
 use crate::conversation::Conversation;
 use crate::conversation::transport::Transport;
 use crate::dialect::Dialect;
@@ -542,6 +546,7 @@ fn what_waits_is_forgotten_with_its_connection_and_keeps_no_ack_of_what_was_left
         Ok(())
     );
     assert_eq!(hears(&mut session, "1/custom,", &mut bench), Ok(()));
+    assert!(matches!(&*bench.told(), [Event::Left(_)]));
     introduced(&mut session, &mut bench);
     let told = bench.told();
     let [Event::Message(message)] = &*told else {
@@ -601,7 +606,11 @@ fn a_client_that_leaves_the_main_namespace_keeps_the_others_and_may_come_back() 
         hears(&mut session, r#"2/custom,["x",{}]"#, &mut bench),
         Ok(())
     );
-    assert_eq!(bench.told().len(), 1, "it is the same agent there");
+    let told = bench.told();
+    assert!(
+        matches!(&*told, [Event::Left(_), Event::Message(_)]),
+        "it is the same agent there: {told:?}"
+    );
     assert_eq!(hears(&mut session, "0", &mut bench), Ok(()));
     assert!(session.dialect.is_ready());
     assert_eq!(
@@ -618,4 +627,52 @@ fn a_client_that_leaves_the_main_namespace_keeps_the_others_and_may_come_back() 
             .iter()
             .any(|said| said.contains("heartbeat_response"))
     );
+}
+
+#[test]
+fn one_that_has_left_the_main_namespace_owes_no_answer_there() {
+    let mut bench = Bench::new();
+    let mut session = joined(Endpoint::SocketIo, Some("a"), &mut bench);
+    terminate(&mut session, &mut bench);
+    assert_eq!((bench.told().len(), bench.said().len()), (0, 1));
+    assert_eq!(hears(&mut session, "1/custom,", &mut bench), Ok(()));
+    assert!(matches!(&*bench.told(), [Event::Left(_)]), "it still waits");
+    assert_eq!(hears(&mut session, "0/custom,", &mut bench), Ok(()));
+    bench.told();
+    assert_eq!(hears(&mut session, "1", &mut bench), Ok(()));
+    match &*bench.told() {
+        [Event::Outcome(outcome), Event::Left(_)] => {
+            assert_eq!(outcome.kind, OutcomeKind::Vanished);
+        }
+        other => panic!("{other:?}"),
+    }
+    bench.said();
+    terminate(&mut session, &mut bench);
+    assert!(bench.said().is_empty(), "nothing gets to it");
+    match &*bench.told() {
+        [Event::Outcome(outcome)] => {
+            assert_eq!(outcome.kind, OutcomeKind::Failed);
+            assert_eq!(outcome.message, "the agent has left its namespace");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(hears(&mut session, "0", &mut bench), Ok(()));
+    bench.told();
+    bench.said();
+    terminate(&mut session, &mut bench);
+    assert_eq!((bench.told().len(), bench.said().len()), (0, 1));
+}
+
+fn terminate(conversation: &mut Conversation, bench: &mut Bench) {
+    let termination = Termination {
+        request: Uuid::from_u128(7),
+        deadline: 10_000,
+        latest: 10_000,
+        drain: false,
+        notice: false,
+        sent_us: 0,
+        refused: None,
+    };
+    let frame = &mut TerminateFrame::new("enough");
+    send_terminate(CONN, conversation, termination, frame, &mut bench.cx);
 }
