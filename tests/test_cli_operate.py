@@ -218,7 +218,7 @@ def test_status_of_a_draining_server_is_its_drain(
 def test_a_token_is_asked_for_and_taken_from_flag_or_environment(
     invoke: Invoke, serving: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serving(FakeFleet(), Tokens(["secret"]))
+    serving(FakeFleet(), Tokens(["secret"], role="operator"))
     code, _, err = invoke("status")
     assert code == 1
     assert "--token or DSCORE_TOKEN" in err

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from dscore.auth import Tokens
+from dscore.auth import Keyring, Tokens
 from dscore.http.access import Rules
 from dscore.http.app import build_app
 from dscore.http.gate import Gate
@@ -48,7 +48,7 @@ def app_of(
 ) -> Gate:
     """The pages of a fleet; without `tokens` the server has made its own, `OWN`."""
     rules = Rules(
-        operators=tokens or Tokens.generated(OWN),
+        keyring=Keyring(Tokens(), tokens or Tokens.generated(OWN)),
         is_configured=bool(tokens),
         is_required=required,
         is_open=is_open,
@@ -209,7 +209,7 @@ async def test_drain_2_all_but_health_probes_metrics_and_drain_get_503() -> None
 
 
 class TestOperatorToken:
-    TOKENS = Tokens(["secret"])
+    TOKENS = Tokens(["secret"], role="operator")
 
     @pytest.mark.parametrize("loopback", [True, False])
     async def test_lets_the_right_token_in(self, loopback: bool) -> None:
@@ -250,7 +250,9 @@ class TestOperatorToken:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             assert (await client.get("/api/v1/agents")).status_code == 200
-            app.rules = replace(app.rules, operators=self.TOKENS, is_configured=True)
+            app.rules = replace(
+                app.rules, keyring=Keyring(Tokens(), self.TOKENS), is_configured=True
+            )
             assert_problem(await client.get("/api/v1/agents"), 401)
 
     async def test_is_checked_before_the_body(self) -> None:
@@ -389,7 +391,7 @@ async def test_openapi_has_no_dangling_reference_and_no_foreign_error_shape() ->
     [
         ({}, False),
         ({"loopback": False}, True),
-        ({"tokens": Tokens(["x"])}, True),
+        ({"tokens": Tokens(["x"], role="operator")}, True),
         ({"required": True}, True),
         ({"is_open": True}, False),
     ],

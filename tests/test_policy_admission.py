@@ -3,14 +3,14 @@ from typing import get_args
 
 import pytest
 
-from dscore.auth import Tokens
+from dscore.auth import Keyring, Tokens
 from dscore.policy import Candidate
 from dscore.policy.admission import (
     TABLE,
     Kind,
     Sender,
-    has_token,
     react,
+    with_grant,
 )
 
 
@@ -52,5 +52,8 @@ def test_each_role_has_tokens_of_its_own(
     role: str, token: str | None, required: bool, allowed: bool
 ) -> None:
     candidate = Candidate(role, "a", "10.0.0.1", token, "app_ready", False)  # type: ignore[arg-type]
-    agents, operators = Tokens(["agents"]), Tokens(["operators"])
-    assert has_token(candidate, required=required, agents=agents, operators=operators) == allowed
+    keyring = Keyring(Tokens(["agents"]), Tokens(["operators"], role="operator"))
+    granted = with_grant(candidate, required=required, keyring=keyring)
+    assert (granted is not None) == allowed
+    if granted is not None:
+        assert granted.token_name == ("tokens:1" if token else None)

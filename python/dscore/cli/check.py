@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from shlex import quote
 
-from dscore.auth import read_tokens, readable_token_files
+from dscore.auth import read_keyring, readable_token_files
 from dscore.cli import output
 from dscore.cli.errors import OK
 from dscore.config import load, rows
@@ -17,7 +17,7 @@ def check(path: Path | None, *, as_json: bool) -> int:
         ConfigError: Something is wrong with it.
     """
     loaded = load(path, environ=os.environ)
-    read_tokens(loaded.config.auth)
+    read_keyring(loaded.config.auth)
     for setting, file in readable_token_files(loaded.config.auth):
         output.complain(
             f"warning: {setting} = {file}: others can read it: chmod 600 {quote(str(file))}"

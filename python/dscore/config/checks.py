@@ -119,13 +119,17 @@ def choice(*allowed: str) -> PlainValidator:
 
 def line() -> PlainValidator:
     """A text that is not empty and has no control characters."""
+    return PlainValidator(_line)
 
-    def validate(value: object) -> str:
-        if isinstance(value, str) and value.strip() and value.isprintable():
-            return value.strip()
-        raise ValueError("must be a text in one line that is not empty")
 
-    return PlainValidator(validate)
+def line_or_none() -> PlainValidator:
+    return PlainValidator(_or_none(_line))
+
+
+def _line(value: object) -> str:
+    if isinstance(value, str) and value.strip() and value.isprintable():
+        return value.strip()
+    raise ValueError("must be a text in one line that is not empty")
 
 
 def page_path() -> PlainValidator:

@@ -19,6 +19,7 @@ from dscore.config.checks import (
     flag,
     host_names,
     line,
+    line_or_none,
     networks,
     origins,
     page_path,
@@ -40,6 +41,7 @@ Age = Annotated[float, duration("0s", "3650d")]
 """How long to keep something."""
 Flag = Annotated[bool, flag()]
 Words = Annotated[tuple[str, ...], words()]
+OptionalLine = Annotated[str | None, line_or_none()]
 OptionalPath = Annotated[Path | None, path_or_none()]
 
 SECRETS = frozenset({"auth.tokens", "auth.operator_tokens"})
@@ -189,6 +191,21 @@ class AuthConfig(_Section):
     """Tokens of agents, one a line; blank lines and lines that begin with # are skipped."""
     operator_token_file: OptionalPath = None
     """Tokens of operators and watchers, in the same form."""
+    jwt_keys: OptionalPath = None
+    """Public keys of an issuer of JSON Web Tokens, as PEM or as a JWK Set; a token says its role
+    (agent, watcher, operator) and its agent."""
+    jwt_issuer: OptionalLine = None
+    """The `iss` that they must have."""
+    jwt_audience: OptionalLine = None
+    """What must be in their `aud`."""
+    jwt_role_claim: Annotated[str, line()] = "role"
+    """The claim that names the role, or a list of them; where it is missing: agent. With dots, a
+    path: realm_access.roles."""
+    jwt_agent_claim: OptionalLine = "sub"
+    """The claim with the agent id, or a list of ids and patterns with `*`, that an agent may use.
+    None: any id."""
+    jwt_leeway: Annotated[float, duration("0s", "5m")] = 30.0
+    """By how much the issuer's clock may differ from ours."""
     tokens: Words = Field(default=(), repr=False)
     """More tokens of agents; meant for the environment. Never shown."""
     operator_tokens: Words = Field(default=(), repr=False)

@@ -3,9 +3,10 @@
 | what                                | needs                                                     |
 |-------------------------------------|-----------------------------------------------------------|
 | POST, DELETE, … of the operator API | power: an operator's token, always                        |
-| GET of the operator API             | reading: a token where operators have one configured, or  |
-|                                     | `auth.required` is on, or the request is not of loopback  |
-| metrics, the OpenAPI document       | a token where `auth.required` is on                       |
+| GET of the operator API             | reading: an operator's or a watcher's token, where they   |
+|                                     | have one configured, or `auth.required` is on, or the     |
+|                                     | request is not of loopback                                |
+| metrics, the OpenAPI document       | the same where `auth.required` is on                      |
 | health, probes, the page            | nothing; but see `may_see_ids`                            |
 
 `auth.local_operators = "open"` makes power of a request of loopback as open as reading. A request
@@ -31,10 +32,19 @@ _PROXY_FIELDS = frozenset((b"forwarded", b"via", b"x-real-ip"))
 _PROXY_PREFIX = b"x-forwarded-"
 
 
-class TokenNames(Protocol):
-    """What the gate needs of `dscore.auth.Tokens`."""
+class Caller(Protocol):
+    """What the gate needs of `dscore.auth.Grant`."""
 
-    def name_of(self, candidate: str | None, /) -> str | None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def may_operate(self) -> bool: ...
+
+
+class Callers(Protocol):
+    """What the gate needs of `dscore.auth.Keyring`."""
+
+    def reader(self, token: str | None, /) -> Caller | None: ...
 
 
 LOCAL = "local"
@@ -46,14 +56,14 @@ class Rules:
     """The settings that decide; a reload makes new ones.
 
     Attributes:
-        operators: The operators' tokens, the one that the server has made included.
+        keyring: The tokens of operators and watchers, the one that the server has made included.
         is_configured: Whether one of them comes from the settings.
         is_required: `auth.required`.
         is_open: `auth.local_operators` is "open".
         is_loopback: Whether only this machine can reach the listener.
     """
 
-    operators: TokenNames
+    keyring: Callers
     is_configured: bool = False
     is_required: bool = False
     is_open: bool = False
@@ -73,17 +83,19 @@ class Rules:
             return "reading" if is_closed else "nothing"
         return "power" if is_closed or not self.is_open else "nothing"
 
-    def caller(self, token: str | None) -> str | None:
-        """The name of an operator's token; None: it is none, or an agent's, or wrong."""
-        return self.operators.name_of(token)
+    def caller(self, token: str | None) -> Caller | None:
+        """The operator or watcher of a token; None: it is none, or an agent's, or wrong."""
+        return self.keyring.reader(token)
 
     def may_see_ids(self, headers: Iterable[Header]) -> bool:
         """Whether the health document names agents to the sender of a request."""
         return not self.is_required or self.caller(bearer(authorizations(headers))) is not None
 
 
-def allows(caller: str | None, need: Need) -> bool:
-    """Whether a request may come in with the token of this name, or with none."""
+def allows(caller: Caller | None, need: Need) -> bool:
+    """Whether a request may come in from this caller, or from one that is not known."""
+    if need == "power":
+        return caller is not None and caller.may_operate
     return need == "nothing" or caller is not None
 
 
@@ -107,6 +119,11 @@ def bearer(fields: list[bytes]) -> str | None:
     scheme, _, token = fields[0].decode("utf-8", "replace").partition(" ")
     # RFC 9110 §11.1: the scheme's name has no case.
     return token.strip() if scheme.lower() == "bearer" else None
+
+
+def forbidden(caller: Caller) -> Response:
+    """The answer to a watcher that wants to change something."""
+    return problem(403, f"This changes something; the token {caller.name} is a watcher's.")
 
 
 def refusal(need: Need, *, is_shown: bool) -> Response:

@@ -24,7 +24,8 @@ _DESCRIPTION = (
 # Which refusals an operator call can meet, besides those that each may.
 _REFUSALS = {
     "401": "The operator's token is missing or wrong.",
-    "403": "A browser sent this for a page of another origin, or under a foreign host name.",
+    "403": "The token is a watcher's, or a browser sent this for a page of another origin, or "
+    "under a foreign host name.",
     "503": "The server is shutting down.",
     "default": "Any other error.",
 }

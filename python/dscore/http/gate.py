@@ -206,13 +206,15 @@ class Gate:
         shown = access.authorizations(headers)
         caller = rules.caller(access.bearer(shown))
         if audit is not None:
-            audit.caller = access.LOCAL if caller is None and need == "nothing" else caller
+            audit.caller = _name(caller, need)
         if self._is_draining() and path not in _OPEN_IN_A_DRAIN:
             return _draining()
         if judged.answer is not None:
             return judged.answer
         if access.allows(caller, need):
             return self._our(scope, path)
+        if caller is not None:
+            return access.forbidden(caller)
         if shown:
             peer, _ = scope.get("client") or ("", 0)
             self._wrong_tokens.note("http", peer, method=method, path=path[:MAX_PATH])
@@ -237,6 +239,13 @@ class Gate:
 def _sent(scope: Scope) -> str:
     path: str = scope["raw_path"].decode("ascii", "replace")
     return path
+
+
+def _name(caller: access.Caller | None, need: access.Need) -> str | None:
+    """What the audit calls a caller; None: it is not known."""
+    if caller is None:
+        return access.LOCAL if need == "nothing" else None
+    return caller.name
 
 
 def _draining() -> Response:

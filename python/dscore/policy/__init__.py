@@ -36,6 +36,11 @@ class Candidate(NamedTuple):
     reconnection: bool
     auth: Mapping[str, Any] = _NOTHING
     """The whole `auth` of a Socket.IO CONNECT; empty in the raw dialect."""
+    token_name: str | None = None
+    """What logs call the token, if the configuration knows it: its file and line, or "jwt:SUBJECT".
+    None: it was not asked for one."""
+    claims: Mapping[str, Any] = _NOTHING
+    """What a JSON Web Token says, once its signature is known to be right; else empty."""
 
 
 class Policy:

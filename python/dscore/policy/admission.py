@@ -26,7 +26,7 @@ introduce: find out whether it may, then it is this agent's connection; acknowle
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from dscore.auth import Tokens
+    from dscore.auth import Keyring
     from dscore.policy import Candidate
 
 Sender: TypeAlias = Literal["unauthenticated", "agent", "watcher"]
@@ -106,11 +106,12 @@ def react(sender: Sender, kind: str, namespace: str = "") -> Reaction:
     return reaction
 
 
-def has_token(
-    candidate: "Candidate", *, required: bool, agents: "Tokens", operators: "Tokens"
-) -> bool:
-    """Whether the configuration's tokens let a candidate in."""
-    if not required:
-        return True
-    tokens = operators if candidate.role == "operator" else agents
-    return tokens.allows(candidate.token)
+def with_grant(candidate: "Candidate", *, required: bool, keyring: "Keyring") -> "Candidate | None":
+    """A candidate with what its token says; None: the configuration does not let it in."""
+    if candidate.role == "operator":
+        grant = keyring.reader(candidate.token)
+    else:
+        grant = keyring.agent(candidate.token, candidate.agent_id)
+    if grant is None:
+        return None if required else candidate
+    return candidate._replace(token_name=grant.name, claims=grant.claims)

@@ -5,7 +5,7 @@ Introductions ask it, and Socket.IO connections that watch from their CONNECT on
 
 from typing import TYPE_CHECKING
 
-from dscore.policy.admission import has_token
+from dscore.policy.admission import with_grant
 from dscore.server.context import Context
 
 if TYPE_CHECKING:
@@ -27,15 +27,11 @@ class Authenticator:
         """Whether a candidate may be refused at all."""
         return self.asks or self._context.config.auth.required
 
-    def has_token(self, candidate: "Candidate") -> bool:
-        """Whether the configuration's tokens accept a candidate."""
+    def with_grant(self, candidate: "Candidate") -> "Candidate | None":
+        """A candidate with what its token says; None: the configuration does not let it in."""
         context = self._context
-        return has_token(
-            candidate,
-            required=context.config.auth.required,
-            agents=context.agent_tokens,
-            operators=context.operator_tokens,
-        )
+        required = context.config.auth.required
+        return with_grant(candidate, required=required, keyring=context.keyring)
 
     def ask(self, candidate: "Candidate", then: "Then") -> bool:
         """Asks the policy's `authenticate`: `Hooks.ask`, for as long as `auth.timeout`. The core's

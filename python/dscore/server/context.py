@@ -21,7 +21,7 @@ from dscore.server.wrong_tokens import WrongTokens
 
 if TYPE_CHECKING:
     from dscore._core import AgentRow, Fleet, ReactorPool, ServingState
-    from dscore.auth import Tokens
+    from dscore.auth import Keyring
     from dscore.config import Config
     from dscore.server.hooks import Hooks
     from dscore.server.tasks import Tasks
@@ -58,8 +58,7 @@ class Context:
     store: "Store"
     hooks: "Hooks"
     tasks: "Tasks"
-    agent_tokens: "Tokens"
-    operator_tokens: "Tokens"
+    keyring: "Keyring"
     reactors: int
     wall: Seconds = wall
     """Unix seconds: asked by the clock alone."""

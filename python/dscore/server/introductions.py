@@ -87,12 +87,13 @@ class Introductions:
             self._refuse(conn, Refusal("forbidden", "an earlier watch is still looked at", kind))
             return
         candidate = _candidate(message, kind, ip, shown)
-        if not authenticator.has_token(candidate):
+        granted = authenticator.with_grant(candidate)
+        if granted is None:
             cause = NO_TOKEN if candidate.token is None else ""
             self._turn_away(conn, candidate, cause=cause)
         elif not authenticator.asks:
             self._let_in(conn, message, kind, now)
-        elif authenticator.ask(candidate, partial(self._answered, conn, message, candidate)):
+        elif authenticator.ask(granted, partial(self._answered, conn, message, granted)):
             self._judged.add(conn)
 
     def _answered(

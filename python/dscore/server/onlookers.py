@@ -62,7 +62,7 @@ class Onlookers:
         context = self._context
         if not context.config.auth.required:
             return True
-        return context.agent_tokens.allows(token) or context.operator_tokens.allows(token)
+        return context.keyring.find(token) is not None
 
     def _judge(self, conn: int, shown: "Unauthenticated") -> None:
         """Makes it a watcher if it may be one. If not, it has not asked: nothing is said."""
@@ -75,10 +75,11 @@ class Onlookers:
             reconnection=False,
             auth=read_auth(shown.auth),
         )
-        if not self._authenticator.has_token(candidate):
+        granted = self._authenticator.with_grant(candidate)
+        if granted is None:
             return
         if self._authenticator.asks:
-            self._authenticator.ask(candidate, partial(self._answered, conn))
+            self._authenticator.ask(granted, partial(self._answered, conn))
         else:
             self._watch(conn)
 

@@ -2,11 +2,12 @@
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
 from dscore import operator_token
-from dscore.auth import Tokens, readable_token_files
+from dscore.auth import Keyring, Tokens, readable_token_files
 from dscore.config import AuthConfig
 from dscore.log import get_logger
 
@@ -23,15 +24,16 @@ class OwnToken:
         self._is_new = False
         """Whether the file is this server's, not one that lay there."""
 
-    def unless(self, configured: Tokens, address: tuple[str, int]) -> Tokens:
-        """The operators' tokens: those configured, or else this one, left in its file."""
-        if configured:
+    def unless(self, configured: Keyring, address: tuple[str, int]) -> Keyring:
+        """All tokens, those of operators as they are configured, or else this one, left in its
+        file. Signed tokens change nothing of that: who is on the machine can always operate."""
+        if configured.operators:
             if self._leaves_file:
                 operator_token.withdraw(*address, os.environ)
             return configured
         if self._leaves_file:
             self._leave(address)
-        return Tokens.generated(self.value)
+        return replace(configured, operators=Tokens.generated(self.value))
 
     def take_back(self) -> None:
         """Removes the file: of a port that the kernel chose, which no later server will have."""

@@ -170,7 +170,7 @@ def access_rules(context: Context) -> "Rules":
 
     auth = context.config.auth
     return Rules(
-        operators=context.operator_tokens,
+        keyring=context.keyring,
         is_configured=has_operators(auth),
         is_required=auth.required,
         is_open=auth.local_operators == "open",

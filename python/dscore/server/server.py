@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, get_args
 
 from dscore import _core
 from dscore.arguments import flag, one_of
-from dscore.auth import has_operators, read_tokens
+from dscore.auth import has_operator_tokens, read_keyring
 from dscore.clock import wall
 from dscore.config import Changes, Config, compare, merge_live
 from dscore.errors import DrainingError
@@ -86,7 +86,7 @@ class Server:
         self._config = config or Config()
         self._policy = policy or Policy()
         self._app = app
-        self._tokens = read_tokens(self._config.auth)
+        self._keyring = read_keyring(self._config.auth)
         self._own_token = OwnToken(leaves_file=leaves_token)
         self._tasks = Tasks()
         self._begun = False
@@ -137,7 +137,6 @@ class Server:
         """The parts around a pool; where they cannot be put together, it is closed."""
         context: Context | None = None
         try:
-            agent_tokens, operator_tokens = self._tokens
             warn_of_readable_files(self._config.auth)
             warn_of_every_origin(self._config)
             configure(self._table, self._config.monitoring)
@@ -149,8 +148,7 @@ class Server:
                 store=self._store,
                 hooks=Hooks(self._policy, self._tasks),
                 tasks=self._tasks,
-                agent_tokens=agent_tokens,
-                operator_tokens=self._own_token.unless(operator_tokens, pool.address()),
+                keyring=self._own_token.unless(self._keyring, pool.address()),
                 reactors=reactors,
                 wall=self._wall,
             )
@@ -226,7 +224,7 @@ class Server:
     def operator_token(self) -> str | None:
         """The token that POST and DELETE of the operator API take where none is configured, and
         that is made for this; None where one is. No file holds it but with `leaves_token`."""
-        return None if has_operators(self._config.auth) else self._own_token.value
+        return None if has_operator_tokens(self._config.auth) else self._own_token.value
 
     @property
     def uptime(self) -> float:
@@ -334,7 +332,7 @@ class Server:
         changes = compare(self._config, config)
         # What needs a restart stays as it is everywhere: none of it may be in force by half.
         config = merge_live(self._config, config)
-        agent_tokens, operator_tokens = read_tokens(config.auth)
+        keyring = read_keyring(config.auth)
         warn_of_readable_files(config.auth)
         core_config = self._core_config(config)
         context.pool.configure(core_config)
@@ -342,8 +340,7 @@ class Server:
         context.config = self._config = config
         context.bound_store()
         configure(context.fleet, config.monitoring)
-        context.agent_tokens = agent_tokens
-        context.operator_tokens = self._own_token.unless(operator_tokens, self.address)
+        context.keyring = self._own_token.unless(keyring, self.address)
         parts.pages.rules = access_rules(context)
         _log.info(
             "config_reloaded", applied=list(changes.live), needs_restart=list(changes.needs_restart)

@@ -1,13 +1,14 @@
-"""Tokens: where they come from, and that only they are allowed."""
+"""Tokens of files and lists: where they come from, and what they are good for."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dscore.auth import MAX_TOKEN_BYTES, Tokens
+from dscore.auth import GENERATED, MAX_TOKEN_BYTES, Grant, Tokens
 from dscore.errors import ConfigError
 
 
@@ -26,7 +27,10 @@ def test_without_tokens_every_token_is_wrong() -> None:
     assert not tokens.allows(None)
 
 
-@given(st.sets(st.text(min_size=1, max_size=40)), st.text(max_size=40))
+TEXTS = st.text(max_size=40).filter(lambda text: not text.startswith("sha256:"))
+
+
+@given(st.sets(TEXTS.filter(bool)), TEXTS)
 def test_allows_exactly_what_is_in_the_set(given_tokens: set[str], candidate: str) -> None:
     tokens = Tokens(given_tokens)
     assert len(tokens) == len(given_tokens)
@@ -89,3 +93,73 @@ def test_tokens_are_never_shown() -> None:
     assert repr(tokens) == "Tokens(1)"
     assert not hasattr(tokens, "__dict__")
     assert not any("alpha" in repr(getattr(tokens, slot)) for slot in Tokens.__slots__)
+
+
+def tokens_of(path: Path, *lines: str, role: str = "agent") -> Tokens:
+    path.write_text("\n".join(lines))
+    return Tokens.from_settings(path, role=role)  # type: ignore[arg-type]
+
+
+def found(tokens: Tokens, token: str) -> Grant:
+    grant = tokens.find(token)
+    assert grant is not None
+    return grant
+
+
+def test_a_token_is_named_by_its_place_and_has_the_role_of_its_file(tmp_path: Path) -> None:
+    tokens = Tokens.from_settings(None, ["a"], setting="auth.token_file")
+    assert found(tokens, "a") == Grant("auth.tokens:1", frozenset({"agent"}))
+    operators = tokens_of(
+        tmp_path / "op", "# shift", "b", "c name=anna role=watcher", role="operator"
+    )
+    assert found(operators, "b") == Grant("op:2", frozenset({"operator"}))
+    assert found(operators, "c") == Grant("op:3(anna)", frozenset({"watcher"}))
+    assert found(operators, "b").may_operate
+    assert found(operators, "c").may_read
+    assert not found(operators, "c").may_operate
+    assert found(Tokens.generated("d"), "d").name == GENERATED
+
+
+def test_a_token_is_bound_to_agents(tmp_path: Path) -> None:
+    tokens = tokens_of(tmp_path / "t", "a agent=cam-1,cam-2", "b\tagent=north-*  agent=*", "c")
+    assert [found(tokens, token).agents for token in "abc"] == [
+        ("cam-1", "cam-2"),
+        ("north-*", "*"),
+        None,
+    ]
+
+
+def test_a_token_may_be_kept_as_its_digest(tmp_path: Path) -> None:
+    lower, upper = (sha256(token).hexdigest() for token in (b"one", b"two"))
+    tokens = tokens_of(tmp_path / "t", f"sha256:{lower} agent=a", f"sha256:{upper.upper()}")
+    assert found(tokens, "one").agents == ("a",)
+    assert tokens.allows("two")
+    assert not tokens.allows(f"sha256:{lower}")
+    assert not tokens.allows(lower)
+
+
+@pytest.mark.parametrize(
+    ("role", "line", "sentence"),
+    [
+        ("agent", "secret role=operator", "agent=ID and name=NAME, not that role="),
+        ("agent", "secret agent=", "not that agent="),
+        ("agent", "secret agent=a,,b", "not that agent="),
+        ("agent", "secret name=a/b", "not that name="),
+        ("agent", "secret of-two words=here", "not another word"),
+        (
+            "operator",
+            "secret role=agent",
+            "role=operator, role=watcher and name=NAME, not that role=",
+        ),
+        ("operator", "secret agent=a", "not that agent="),
+        ("agent", "sha256:abc", "64 hexadecimal digits"),
+        ("agent", f"sha256:{'g' * 64}", "64 hexadecimal digits"),
+    ],
+)
+def test_a_line_that_is_wrong_names_its_place_and_never_the_secret(
+    tmp_path: Path, role: str, line: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match="tokens, line 2: ") as caught:
+        tokens_of(tmp_path / "tokens", "fine", line, role=role)
+    assert sentence in str(caught.value)
+    assert not any(word in str(caught.value) for word in ("secret", "of-two", "here"))
