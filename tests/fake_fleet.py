@@ -112,6 +112,9 @@ class FakeFleet:
         self.terminated: list[tuple[str, float | None]] = []
         self.drains: list[tuple[str | None, float | None]] = []
         self.drain_may_end = asyncio.Event()
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.fails: set[str] = set()
+        """Agents that do not stop."""
         self.status: FakeStatus | None = None
         self.outcome = "acked"
         self.mute = 0
@@ -204,6 +207,8 @@ class FakeFleet:
         if not self._known(agent_id).connected:
             raise NotConnectedError(agent_id)
         self.terminated.append((agent_id, timeout))
+        if agent_id in self.fails:
+            return FakeTermination(outcome="timed_out", complete=None, message=self.last_word)
         complete = not self.incomplete if self.outcome == "acked" else None
         return FakeTermination(outcome=self.outcome, complete=complete, message=self.last_word)
 
@@ -235,6 +240,9 @@ class FakeFleet:
             incomplete=self.incomplete,
             not_acked=self.connected_ids()[: self.mute],
         )
+
+    def spawn(self, work: Any, name: str) -> None:
+        self.tasks.append(asyncio.get_running_loop().create_task(work, name=name))
 
     def drain_status(self) -> FakeStatus | None:
         return self.status

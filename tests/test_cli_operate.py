@@ -458,11 +458,91 @@ def test_terminate_all_of_an_empty_fleet_is_a_failure(invoke: Invoke, serving: S
     assert invoke("terminate", "--all", "--yes") == (1, "", "dscore: no agent is connected\n")
 
 
-@pytest.mark.parametrize("arguments", [[], ["a", "--all"], ["a", "--timeout", "soon"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["a", "--all"], ["a", "--timeout", "soon"], ["--all", "--q", "a"], ["a", "--pause", "x"]],
+)
 def test_terminate_used_wrongly(invoke: Invoke, arguments: list[str]) -> None:
     code, _, err = invoke("terminate", *arguments)
     assert code == 2
     assert err.count("\n") == 1
+
+
+def busan(count: int, *, failing: set[int] = frozenset()) -> FakeFleet:  # type: ignore[assignment]
+    fleet = FakeFleet(*(f"cam-{n}" for n in range(count)), "other")
+    fleet.fails = {f"cam-{n}" for n in failing}
+    for n in range(count):
+        fleet.by_id[f"cam-{n}"].labels = {"site": "busan"}
+    return fleet
+
+
+WAVES = [
+    "terminate",
+    "--label",
+    "site=busan",
+    "--wave",
+    "5",
+    "--pause",
+    "0.01",
+    "--max-failed",
+    "2",
+    "--yes",
+]
+
+
+def test_terminate_in_waves_stops_at_the_third_failure_and_says_who_is_left(
+    invoke: Invoke, serving: Serve
+) -> None:
+    fleet = busan(30, failing={1, 2, 6, 7, 8, 9})
+    serving(fleet)
+    code, out, err = invoke(*WAVES)
+    assert code == 3
+    assert out.splitlines()[:3] == ["cam-1: timed out", "cam-2: timed out", "cam-6: timed out"]
+    assert "of 30 agents stopped, 3 timed out" in out
+    assert "3 failed, 2 are borne; " in err
+    assert "left that were not asked: cam-" in err
+    assert ("other", None) not in fleet.terminated
+    assert 4 <= len(fleet.terminated) <= 7
+
+
+def test_terminate_in_waves_goes_through_where_enough_stop(invoke: Invoke, serving: Serve) -> None:
+    fleet = busan(12, failing={1, 2})
+    serving(fleet)
+    code, out, err = invoke(*WAVES)
+    assert (code, err) == (3, "")
+    assert out.splitlines()[-1] == "10 of 12 agents stopped, 2 timed out"
+    code, out, _ = invoke(*WAVES, "--json")
+    assert orjson.loads(out)["state"] == "done"
+
+
+def test_terminate_counts_first(invoke: Invoke, serving: Serve) -> None:
+    fleet = busan(12)
+    serving(fleet)
+    code, out, _ = invoke("terminate", "--label", "site=busan", "--dry-run")
+    assert (code, fleet.terminated) == (0, [])
+    assert out.startswith("12 agents would be asked to stop: cam-0, cam-1, ")
+    assert out.endswith("cam-9 and 2 more\n")
+    code, out, _ = invoke("terminate", "cam-3", "other", "--dry-run", "--json")
+    assert orjson.loads(out)["left"] == ["cam-3", "other"]
+
+
+def test_terminate_of_a_filter_asks_on_a_terminal(
+    invoke: Invoke, serving: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = busan(2)
+    serving(fleet)
+    code, _, err = invoke("terminate", "-l", "site=busan")
+    assert (code, "--yes" in err) == (2, True)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("dscore.cli.bulk.typer.confirm", lambda *_, **__: _abort())
+    assert invoke("terminate", "-l", "site=busan") == (1, "", "dscore: nothing was done\n")
+    assert fleet.terminated == []
+
+
+def test_terminate_of_a_filter_that_fits_none_is_a_failure(invoke: Invoke, serving: Serve) -> None:
+    serving(busan(2))
+    code, _, err = invoke("terminate", "--q", "nothing", "--yes")
+    assert (code, err) == (1, "dscore: no agent that fits is connected\n")
 
 
 LOST = {

@@ -171,7 +171,7 @@ async def test_openapi_lets_no_body_be_null() -> None:
         for each in operations(await openapi()).values()
         if "requestBody" in each
     ]
-    assert len(bodies) == 4
+    assert len(bodies) == 7
     for body in bodies:
         assert "null" not in str(body["content"]["application/json"]["schema"])
 
@@ -353,6 +353,11 @@ async def test_openapi_lists_every_operation_with_its_answers() -> None:
         ("get", "/api/v1/agents/{agent_id}"),
         ("get", "/api/v1/history"),
         ("get", "/api/v1/facets"),
+        ("post", "/api/v1/terminate"),
+        ("post", "/api/v1/message"),
+        ("post", "/api/v1/remove"),
+        ("get", "/api/v1/operations/{operation_id}"),
+        ("delete", "/api/v1/operations/{operation_id}"),
         ("get", "/api/v1/agents/{agent_id}/events"),
         ("delete", "/api/v1/agents/{agent_id}"),
         ("post", "/api/v1/agents/{agent_id}/terminate"),

@@ -262,8 +262,45 @@ def terminate(
     everyone: Annotated[
         bool, typer.Option("--all", help="Every agent that is connected.", show_default=False)
     ] = False,
+    state: Annotated[
+        AgentState | None, typer.Option(metavar="STATE", help="Agents in this state.")
+    ] = None,
+    dialect: Annotated[
+        Dialect | None,
+        typer.Option(metavar="raw|socketio", help="Agents that speak this dialect."),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            "-l",
+            metavar="NAME[=VALUE]",
+            help="Agents with this label in their config; may be given several times.",
+        ),
+    ] = None,
+    q: Annotated[
+        str | None,
+        typer.Option("--q", "-q", metavar="TEXT", help="Agents with this in id or address."),
+    ] = None,
+    wave: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="So many at a time. [default: all]"),
+    ] = None,
+    pause: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Between two waves: 10s, 2m, or seconds.")
+    ] = None,
+    max_failed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="Stop at one more failure than these. [default: never]"
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count them.", show_default=False)
+    ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask before --all.", show_default=False)
+        bool,
+        typer.Option("--yes", "-y", help="Do not ask before many.", show_default=False),
     ] = False,
     timeout: Timeout = None,
     url: Url = DEFAULT_URL,
@@ -272,17 +309,41 @@ def terminate(
 ) -> int:
     """Ask agents to stop their application, and wait for their answers. The server goes on.
 
-    Exits with 0 if all of them stopped, 3 if some did, 1 if none did.
+    Name them, or say what they have in common: `--label site=busan --wave 50 --pause 10s
+    --max-failed 2` asks fifty at a time, stops at the third that fails, and says who is left. Exits
+    with 0 if all of them stopped, 3 if some did, 1 if none did.
     """
-    from dscore.cli import shutdown
+    from dscore.cli import bulk, shutdown
     from dscore.cli.client import Client
 
-    if bool(agent) == everyone:
-        raise CliError("name the agents, or give --all; see dscore terminate --help", USAGE)
+    common = {
+        "state": [state.value] if state else None,
+        "dialect": dialect.value if dialect else None,
+        "label": labels(label),
+        "q": q,
+    }
+    chosen: dict[str, object] = {name: value for name, value in common.items() if value is not None}
+    pace = {"wave": wave, "pause": seconds(pause, "--pause"), "max_failed": max_failed}
+    wanted: dict[str, object] = {name: value for name, value in pace.items() if value is not None}
+    if (bool(agent) or bool(chosen)) == everyone:
+        raise CliError(
+            "name the agents, say what they have in common, or give --all; see "
+            "dscore terminate --help",
+            USAGE,
+        )
     patience = seconds(timeout)
     with Client(url, token) as client:
-        ids = agent or shutdown.everyone(client, ask=not yes)
-        return shutdown.terminate(client, ids, timeout=patience, as_json=json)
+        if not (chosen or wanted or dry_run):
+            ids = agent or shutdown.everyone(client, ask=not yes)
+            return shutdown.terminate(client, ids, timeout=patience, as_json=json)
+        which = {**chosen, **({"ids": agent} if agent else {})} or {"all": True}
+        wish = {"filter": which, **wanted}
+        if patience is not None:
+            wish["timeout"] = patience
+        is_named = bool(agent) and not chosen
+        return bulk.terminate(
+            client, wish, dry_run=dry_run, ask=not (yes or is_named), as_json=json
+        )
 
 
 @app.command()

@@ -125,8 +125,8 @@ def labels(texts: list[str] | None) -> list[str] | None:
     return texts or None
 
 
-def seconds(text: str | None) -> float | None:
-    """What was typed for `Timeout`.
+def seconds(text: str | None, option: str = "--timeout") -> float | None:
+    """What was typed for an option that takes a duration.
 
     Raises:
         CliError: it is no duration.
@@ -138,4 +138,4 @@ def seconds(text: str | None) -> float | None:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise CliError(f"--timeout {text}: {error}", USAGE) from None
+        raise CliError(f"{option} {text}: {error}", USAGE) from None

@@ -46,4 +46,16 @@ _COUNTS: Final[dict[str, Shape]] = {
 _REPORT: Final[Shape] = {**_COUNTS, "duration_ms": NUMBER, "not_acked": [str]}
 DRAIN: Final[Shape] = {**_COUNTS, "state": str, "pending": int, "report": (_REPORT, type(None))}
 MAINTENANCE: Final[Shape] = {"enabled": bool}
+OPERATION: Final[Shape] = {
+    "id": MAYBE_TEXT,
+    "state": str,
+    "why": str,
+    "total": int,
+    "asked": int,
+    "answered": int,
+    "outcomes": dict,
+    "failures": [{"id": str, "outcome": str, "message": str}],
+    "left": [str],
+    "left_total": int,
+}
 TERMINATION: Final[Shape] = {"outcome": str, "latency_ms": NUMBER}

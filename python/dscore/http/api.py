@@ -6,7 +6,7 @@ thousand agents is made in a millisecond; the models only describe them.
 
 import asyncio
 import os
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, HTTPException, Request
@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from dscore._core import __version__
 from dscore.errors import NotConnectedError, NotKeptError, UnknownAgentError
-from dscore.http import events, models, overview
+from dscore.http import bulk, events, models, overview
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.audit import MAX_TEXT, AuditOf
 from dscore.http.filters import FilterOf
@@ -30,22 +30,10 @@ from dscore.http.serialize import (
     store_document,
 )
 from dscore.http.strict import Plain, StrictRoute
+from dscore.http.waits import Wait
 from dscore.policy.drain import DrainReport
 
-MAX_WAIT = 300.0
-"""Seconds that a call may be held open until the drain has ended."""
 MAX_OFFSET = 10_000_000
-
-
-Wait: TypeAlias = Annotated[
-    float,
-    QueryParam(
-        ge=0,
-        le=MAX_WAIT,
-        description="Seconds to wait for the drain to end, then answer.",
-    ),
-    Plain,
-]
 
 
 def router(server: Server, redactor: Redactor, *, page_at: str = "/") -> APIRouter:
@@ -55,6 +43,7 @@ def router(server: Server, redactor: Redactor, *, page_at: str = "/") -> APIRout
     routes.include_router(_one_agent(server))
     routes.include_router(events.router(server, redactor))
     routes.include_router(overview.router(server, redactor))
+    routes.include_router(bulk.router(server))
     routes.include_router(_server(server, page_at))
     routes.include_router(_drain(server))
     return routes

@@ -38,6 +38,14 @@ _PARTICULAR = {
         "404": "Unknown agent.",
         "409": "The agent is away, and has no session that could keep the message.",
     },
+    **{
+        ("post", f"{API}/{action}"): {"409": "Too many operations run."}
+        for action in ("terminate", "message", "remove")
+    },
+    **{
+        (method, f"{API}/operations/{{operation_id}}"): {"404": "There is no such operation."}
+        for method in ("get", "delete")
+    },
     ("post", f"{API}/agents/{{agent_id}}/terminate"): {
         "404": "Unknown agent.",
         "409": "The agent is not connected.",

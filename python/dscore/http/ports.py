@@ -4,7 +4,7 @@
 durations seconds, unless a name says otherwise.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from dscore.facets import Facets
@@ -167,3 +167,5 @@ class Server(Protocol):
         self, *, intent: Intent | None = None, timeout: float | None = None
     ) -> DrainReport: ...
     def drain_status(self) -> DrainStatus | None: ...
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str, /) -> None:
+        """Runs it to its end; it is cut when the server is closed."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, ClassVar, Final, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, get_args
 
 from dscore import _core
 from dscore.arguments import flag, one_of
@@ -317,6 +318,10 @@ class Server:
         """How far the drain is; None before one has begun."""
         draining = None if self._parts is None else self._parts.dispatch.notes.draining
         return None if draining is None else draining.drain.status()
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        """Runs it to its end; what still runs when the server has closed all else is cut."""
+        self._tasks.spawn(work, name)
 
     def reload(self, config: Config) -> Changes:
         """Takes over what can be changed while running.
