@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from dscore import _core
 
@@ -135,7 +136,16 @@ def Outcome(
     incomplete: bool = False,
 ) -> _core.Outcome:
     rest = {"latency_ms": latency_ms, "message": message, "drain": drain, "incomplete": incomplete}
+    request_id = str(request_named(request_id))
     return _core.Outcome(conn, request_id, outcome, **rest)  # type: ignore[arg-type]
+
+
+def request_named(name: str) -> UUID:
+    """The id of a request that a test calls by a name; an id is its own name."""
+    try:
+        return UUID(name)
+    except ValueError:
+        return uuid5(NAMESPACE_OID, name)
 
 
 def Closed(
@@ -383,7 +393,7 @@ class ReactorPool:
         *,
         max_extension_ms: int = 0,
     ) -> str:
-        request_id = f"request-{next(self._requests)}"
+        request_id = str(request_named(f"request-{next(self._requests)}"))
         self.commands.append(("terminate", conn, timeout_ms, max_extension_ms, request_id))
         return request_id
 

@@ -24,7 +24,7 @@ class FakeServer(Server):
     async def happen(self, *events: object) -> None:
         """Lets things happen, until the server has dealt with them and with what they set off."""
         self.pool.push(*events)
-        await eventually(lambda: self.pool.is_idle and not self._running.backlog)
+        await eventually(lambda: self.pool.is_idle and not self._running.loop)
         for _ in range(5):
             await asyncio.sleep(0)
 

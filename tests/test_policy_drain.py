@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 
 import fake_core
-from dscore._core import Fleet
+from dscore._core import Fleet, Inbox
 from dscore.messages import Intent
 from dscore.policy.drain import TABLE, Drain, DrainState, Input, reconnect_window_ms
 from dscore.policy.liveness import new_fleet
@@ -25,7 +25,12 @@ def settle(
     fleet: Fleet, conn: int, outcome: OutcomeName, latency_ms: float = 0.0, words: str = ""
 ) -> None:
     event = fake_core.Outcome(conn, "r", outcome, latency_ms, words, incomplete=bool(words))
-    fleet.step([event], 0, 0)
+    pool = fake_core.ReactorPool(fake_core.CoreConfig())
+    pool.push(event)
+    inbox = Inbox(pool, [])
+    inbox.take(1)
+    fleet.step(inbox, 1, 0)
+    pool.close()
 
 
 @pytest.mark.parametrize(("state", "what"), [*product(get_args(DrainState), get_args(Input))])

@@ -11,7 +11,7 @@ otherwise.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, final
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, final
 
 from dscore.labels import Labels
 from dscore.messages import Dialect, ReasonCode, Status
@@ -860,6 +860,45 @@ class Notes:
     def faults(self) -> list[str]:
         """What the table has no cell for."""
 
+class EventSource(Protocol):
+    """What an inbox takes from where that is no pool: a test's."""
+
+    def take(self, limit: int, /) -> Sequence[object]:
+        """Events, at most so many, in order."""
+
+    def taken_bytes(self) -> int:
+        """Of what peers said in the last batch."""
+
+@final
+class Inbox:
+    """Events that were taken from the reactors and wait for their turn, in order. What the fleet
+    applies by itself never becomes an object of Python's."""
+
+    def __new__(cls, source: ReactorPool | EventSource, urgent: list[type]) -> Inbox:
+        """
+        Args:
+            urgent: types of events that overtake all others.
+        """
+
+    def take(self, limit: int) -> tuple[int, list[Event]]:
+        """Takes as `ReactorPool.take` does.
+
+        Returns:
+            How many it has taken, and those of them that are urgent and do not wait.
+
+        Raises:
+            CoreError: as `ReactorPool.take`.
+            ValueError: a word or an address in an event that a test has made is none.
+        """
+
+    def clear(self) -> None: ...
+    @property
+    def bytes(self) -> int:
+        """Of what peers said, in what was taken since nothing waited."""
+
+    def __len__(self) -> int:
+        """Events that wait."""
+
 @final
 class Changes:
     """What is to be written: the last word on each thing, however often it changed."""
@@ -1170,13 +1209,13 @@ class Fleet:
             age: where the age clock stands, in milliseconds.
         """
 
-    def step(self, events: list[Event], start: int, now: int) -> tuple[int, bool]:
-        """Applies events in order, from the one of number `start` on, as far as they need no
-        decision: `Opened`, `Outcome`, `Closed`.
+    def step(self, inbox: Inbox, limit: int, now: int) -> tuple[int, Event | None]:
+        """Takes events of an inbox, at most `limit`, and applies them in order as far as they need
+        no decision: `Opened`, `Outcome`, `Closed`.
 
         Returns:
-            The number of the next event, and whether that one is for Python. Either way the notes
-            are to be taken first.
+            How many it has taken, and the last of them if it is for Python. The notes of the others
+            are to be taken before anything else happens.
         """
 
     def end(

@@ -92,16 +92,17 @@ class Attachment:
     """A pool wired to a loop, until `detach` or the end of the pool."""
 
     def __init__(
-        self,
-        pool: ReactorPool,
-        loop: asyncio.AbstractEventLoop,
-        on_batch: "Callable[[list[Event]], None]",
-        limit: int,
+        self, pool: ReactorPool, loop: asyncio.AbstractEventLoop, take: Callable[[], bool]
     ) -> None:
+        """
+        Args:
+            take: called while events wait; takes some, and says whether it found any. Once for each
+                turn of the loop: the descriptor stays readable until nothing was found, so the rest
+                follows after everything else that is ready.
+        """
         self._pool = pool
         self._loop = loop
-        self._on_batch = on_batch
-        self._limit = limit
+        self._take = take
         # One of our own: the pool's is closed with the pool, and its number may be another's then.
         self._fileno = os.dup(pool.fileno())
         self._state: Literal["running", "paused", "detached"] = "paused"
@@ -118,7 +119,7 @@ class Attachment:
         """Batches come again. Idempotent."""
         if self._state == "paused":
             self._state = "running"
-            self._loop.add_reader(self._fileno, self._take)
+            self._loop.add_reader(self._fileno, self._readable)
 
     def detach(self) -> None:
         """No batch comes after this, ever. Idempotent."""
@@ -127,13 +128,8 @@ class Attachment:
             self._state = "detached"
             os.close(self._fileno)
 
-    def _take(self) -> None:
-        # One batch for each turn of the loop: the descriptor stays readable until `take` has come
-        # up empty, so the rest follows after everything else that is ready.
-        batch = self._pool.take(self._limit)
-        if batch:
-            self._on_batch(batch)
-        elif _is_over(self._pool):
+    def _readable(self) -> None:
+        if not self._take() and _is_over(self._pool):
             self.detach()
 
 
@@ -149,7 +145,14 @@ def attach(
 
     If `on_batch` raises, the loop's exception handler is told and the rest of that batch is lost.
     """
-    return Attachment(pool, loop, on_batch, limit)
+
+    def take() -> bool:
+        batch = pool.take(limit)
+        if batch:
+            on_batch(batch)
+        return bool(batch)
+
+    return Attachment(pool, loop, take)
 
 
 async def events(pool: ReactorPool) -> "AsyncIterator[Event]":

@@ -1,4 +1,4 @@
-"""From a batch of the core's events to what decides: one look-up in a table for each."""
+"""From an event of the core's to what decides: one look-up in a table."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -15,7 +15,6 @@ from dscore.server.notes import Notes
 from dscore.server.onlookers import Onlookers
 from dscore.server.requests import Requests
 from dscore.server.terminations import Terminations
-from dscore.server.timers import Timers
 from dscore.server.watchers import Watchers
 
 if TYPE_CHECKING:
@@ -39,8 +38,8 @@ _log = get_logger("dscore.server")
 
 
 class Dispatch:
-    """Takes batches: the fleet applies what needs no decision, the rest is looked up here, in their
-    order. What an event raises is logged and goes no further."""
+    """Takes the events that the fleet does not apply by itself. What one raises is logged and goes
+    no further."""
 
     def __init__(
         self,
@@ -53,12 +52,10 @@ class Dispatch:
         terminations: Terminations,
         requests: Requests,
         watchers: Watchers,
-        timers: Timers,
         bridge: "Bridge",
     ) -> None:
         self._context = context
         self._watchers = watchers
-        self._timers = timers
         self._bridge = bridge
         self._onlookers = onlookers
         self._requests = requests
@@ -82,24 +79,7 @@ class Dispatch:
             core.AddressRefused: AddressLimits().refused,
         }
 
-    def batch(self, events: "list[Event]") -> None:
-        # Before anything begins to wait: what was not looked at until now must not count for it.
-        self._context.clock.read()
-        now = self._context.pool.now_ms()
-        self._want()
-        fleet, notes = self._context.fleet, self.notes
-        number, count = 0, len(events)
-        while number < count:
-            first = number
-            number, is_ours = fleet.step(events, first, now)
-            if number != first:
-                notes.write_down(now)
-            if is_ours:
-                self._handle(events[number], now)
-                number += 1
-        self._timers.rearm(now)
-
-    def _handle(self, event: "Event", now: int) -> None:
+    def handle(self, event: "Event", now: int) -> None:
         try:
             self._handlers[type(event)](event, now)
         # One bad event must not lose the rest, and no task is cancelled here: the loop calls.
@@ -108,7 +88,7 @@ class Dispatch:
             if isinstance(error, SystemExit | KeyboardInterrupt):
                 raise_later(error)
 
-    def _want(self) -> None:
+    def want(self) -> None:
         """Says what is to be heard of: hooks and settings are those of now."""
         context, hooks = self._context, self._context.hooks
         tells_statuses = hooks.on_status_change is not None
@@ -123,7 +103,7 @@ class Dispatch:
 
     def remove(self, record: "AgentRow", reason: str, now: int) -> None:
         """The agent was removed: offline at once, its session over, its connection let go."""
-        self._want()
+        self.want()
         self._context.fleet.end(record, "removed", 1008, reason, now)
         self.notes.write_down(now)
 

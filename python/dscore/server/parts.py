@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from dscore.auth import has_operators
 from dscore.server.authenticator import Authenticator
-from dscore.server.backlog import Backlog
 from dscore.server.context import Context
 from dscore.server.conversations import Conversations
 from dscore.server.dispatch import Dispatch
 from dscore.server.introductions import Introductions
+from dscore.server.loop import Loop
 from dscore.server.loop_lag import LoopLag
 from dscore.server.onlookers import Onlookers
 from dscore.server.outgoing import Outgoing
@@ -48,7 +48,7 @@ class Parts:
     outgoing: Outgoing
     timers: Timers
     watchers: Watchers
-    backlog: Backlog
+    loop: Loop
     loop_lag: LoopLag
     sampler: Sampler
 
@@ -69,7 +69,7 @@ class Parts:
             self.loop_lag.close()
             context.clock.close()
             self.timers.close()
-            self.backlog.close()
+            self.loop.close()
             self.requests.close()
             context.wrong_tokens.close()
             context.pool.close()
@@ -116,9 +116,9 @@ def assemble(context: Context, core: ModuleType, server: "PagesServer", app: "Ap
         terminations=terminations,
         requests=requests,
         watchers=watchers,
-        timers=timers,
         bridge=bridge,
     )
+    urgent = (core.HttpRequest, core.HttpGone, core.Drained)
     return Parts(
         context=context,
         pages=pages,
@@ -129,19 +129,10 @@ def assemble(context: Context, core: ModuleType, server: "PagesServer", app: "Ap
         outgoing=Outgoing(context, watchers),
         timers=timers,
         watchers=watchers,
-        backlog=_backlog(context, core, dispatch, loop),
+        loop=Loop(context, dispatch, timers, urgent),
         loop_lag=LoopLag(loop),
         sampler=Sampler(context, loop),
     )
-
-
-def _backlog(
-    context: Context, core: ModuleType, dispatch: Dispatch, loop: asyncio.AbstractEventLoop
-) -> Backlog:
-    urgent = frozenset({core.HttpRequest, core.HttpGone, core.Drained})
-    # As much as may be ahead of it in the core.
-    max_bytes = context.config.limits.input_bytes // 4
-    return Backlog(context.pool, loop, dispatch.batch, urgent, max_bytes=max_bytes)
 
 
 def _pages(context: Context, server: "PagesServer", app: "App | None") -> "Gate":

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dscore_traffic::event::OutcomeKind;
+use dscore_traffic::event::{Outcome, OutcomeKind};
 
 /// How many agents have which outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +95,16 @@ pub(crate) struct Settlement {
     pub(crate) kind: OutcomeKind,
     pub(crate) latency_us: u64,
     pub(crate) is_incomplete: bool,
+}
+
+impl From<&Outcome> for Settlement {
+    fn from(outcome: &Outcome) -> Self {
+        Self {
+            kind: outcome.kind,
+            latency_us: outcome.latency_us,
+            is_incomplete: outcome.incomplete,
+        }
+    }
 }
 
 impl Settlement {

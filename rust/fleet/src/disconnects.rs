@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 
-use crate::notes::Closed;
+use dscore_traffic::event::Closed;
 
 /// How often connections of agents have ended, by reason, close code and initiator: none of it can be chosen by a peer.
 pub type Disconnects = HashMap<(&'static str, &'static str, &'static str), u64>;
 
 /// As what an end is counted.
 pub(crate) fn kind_of(closed: &Closed) -> (&'static str, &'static str, &'static str) {
-    let initiator = initiator_name(&closed.initiator);
+    let info = &closed.info;
     (
-        reason_name(&closed.cause),
-        code_name(closed.code),
-        initiator,
+        reason_name(&info.cause),
+        code_name(info.code),
+        info.initiator.name(),
     )
 }
 
@@ -48,13 +48,5 @@ fn code_name(code: u16) -> &'static str {
         1013 => "1013",
         4409 => "4409",
         _ => "other",
-    }
-}
-
-fn initiator_name(initiator: &str) -> &'static str {
-    match initiator {
-        "peer" => "peer",
-        "server" => "server",
-        _ => "network",
     }
 }

@@ -3,13 +3,15 @@
 //! The table is changed at once; what is to be written down, passed on and told is gathered in [`Notes`], which the owner
 //! takes in batches. Where a hook wants to see an agent in the middle of its end, [`Fleet::resume`] does the rest.
 
-use dscore_traffic::event::OutcomeKind;
+use dscore_traffic::ConnId;
+use dscore_traffic::close::Initiator;
+use dscore_traffic::event::{Closed, Outcome, OutcomeKind};
 use serde::Serialize;
 
 use crate::agent::AgentKey;
 use crate::disconnects::{self, Disconnects};
 use crate::fleet::{Fleet, Rest};
-use crate::notes::{Closed, Entry, Lost, Notes, Outcome, Settled};
+use crate::notes::{Entry, Lost, Notes, Settled};
 use crate::words::{Input, State};
 
 /// Characters kept of what an agent says about itself.
@@ -56,7 +58,7 @@ impl Fleet {
     }
 
     /// A terminate_app has ended. Returns whether the notes are to be taken before anything else happens.
-    pub fn outcome(&mut self, outcome: Outcome, now: i64) -> bool {
+    pub fn outcome(&mut self, outcome: Box<Outcome>, now: i64) -> bool {
         let conn = outcome.conn;
         let owner = self.owner(conn);
         let named = self.named_by(conn).and_then(|key| self.agents.get(key));
@@ -86,7 +88,7 @@ impl Fleet {
             _ => {}
         }
         if outcome.drain {
-            self.settle(conn, outcome.settlement());
+            self.settle(conn, (&*outcome).into());
         }
         self.notes.settled.push(Settled { outcome, agent_id });
         stops
@@ -136,17 +138,16 @@ impl Fleet {
     }
 
     /// A connection has ended. Returns whether the notes are to be taken before anything else happens.
-    pub fn closed(&mut self, closed: Closed, now: i64) -> bool {
-        let conn = closed.conn;
+    pub fn closed(&mut self, conn: ConnId, closed: Box<Closed>, now: i64) -> bool {
         self.notes.closed.push(conn);
         let mut stops = false;
         if let Some(key) = self.named_by(conn) {
             self.give_back(key, conn);
-            self.note_closed(key, &closed, now);
+            self.note_closed(key, conn, &closed, now);
             stops = match self.owner(conn) {
-                Some(_) => self.lose(key, closed, now),
+                Some(_) => self.lose(key, conn, closed, now),
                 // A stale connection's end never touches its successor.
-                None => self.heard_before_it_went(key, closed.heartbeat_ms),
+                None => self.heard_before_it_went(key, heartbeat_of(&closed)),
             };
         }
         if self.close(conn) {
@@ -155,7 +156,7 @@ impl Fleet {
         stops
     }
 
-    fn note_closed(&mut self, key: AgentKey, closed: &Closed, now: i64) {
+    fn note_closed(&mut self, key: AgentKey, conn: ConnId, closed: &Closed, now: i64) {
         *self
             .disconnects
             .entry(disconnects::kind_of(closed))
@@ -163,19 +164,20 @@ impl Fleet {
         let Some(agent) = self.agents.get(key) else {
             return;
         };
-        let stale = agent.conn != Some(closed.conn);
+        let stale = agent.conn != Some(conn);
         if stale && (agent.state == State::Terminated || !agent.is_known()) {
             return; // its own entry has told it, or there is no timeline any more
         }
-        let heartbeat_at =
-            (closed.heartbeat_ms != 0).then(|| self.wants.times.unix_ms(closed.heartbeat_ms));
+        let times = &self.wants.times;
+        let heartbeat_at = heartbeat_of(closed).map(|heartbeat| times.unix_ms(heartbeat));
+        let info = &closed.info;
         let ip = agent.ip.clone();
         let disconnected = Disconnected {
-            code: closed.code,
+            code: info.code,
             answer: closed.answer,
-            reason: &closed.reason,
-            initiator: &closed.initiator,
-            cause: &closed.cause,
+            reason: &info.reason,
+            initiator: info.initiator.name(),
+            cause: &info.cause,
             ip: &ip,
             lasted_ms: (!stale).then(|| now - agent.connected_at),
             heartbeat_at,
@@ -185,30 +187,34 @@ impl Fleet {
         self.write(key, "disconnected", &disconnected);
     }
 
-    fn lose(&mut self, key: AgentKey, closed: Closed, now: i64) -> bool {
+    fn lose(&mut self, key: AgentKey, conn: ConnId, closed: Box<Closed>, now: i64) -> bool {
         let Some(agent) = self.agents.get_mut(key) else {
             return false;
         };
         // The grace of a young heartbeat counts from it, and not from the last bulk reading.
-        if closed.heartbeat_ms != 0 {
-            agent.last_heartbeat = Some(closed.heartbeat_ms);
+        if let Some(heartbeat) = heartbeat_of(&closed) {
+            agent.last_heartbeat = Some(heartbeat);
         }
         let agent_id = agent.id.clone();
         self.release(key, now);
-        self.leave_session(key, closed.code, self.wants.age);
-        let is_timeout = closed.cause == "heartbeat_timeout";
+        self.leave_session(key, closed.info.code, self.wants.age);
+        let is_timeout = closed.info.cause == "heartbeat_timeout";
         let input = if is_timeout {
             Input::TimedOut
         } else {
             Input::Lost
         };
         let changed = self.noted(key, input, now);
-        self.keep(key, closed.initiator == "peer");
+        self.keep(key, closed.info.initiator == Initiator::Peer);
         self.note_config(key);
         if self.wants.disconnects {
-            self.note_disconnect(key, closed.code, &closed.reason);
+            self.note_disconnect(key, closed.info.code, &closed.info.reason);
         }
-        self.notes.lost.push(Lost { agent_id, closed });
+        self.notes.lost.push(Lost {
+            agent_id,
+            conn,
+            closed,
+        });
         if changed {
             let reason = self.agents.get(key).and_then(|agent| agent.reason);
             let reason_code = reason.map(|reason| reason.name());
@@ -219,12 +225,13 @@ impl Fleet {
 
     /// The last heartbeat over a connection that is not the agent's any more: it was terminated, or has another one by
     /// now.
-    fn heard_before_it_went(&mut self, key: AgentKey, heartbeat_ms: i64) -> bool {
+    fn heard_before_it_went(&mut self, key: AgentKey, heartbeat: Option<i64>) -> bool {
         let Some(agent) = self.agents.get_mut(key).filter(|agent| agent.is_known()) else {
             return false;
         };
-        if heartbeat_ms != 0 && agent.last_heartbeat.is_none_or(|last| last < heartbeat_ms) {
-            agent.last_heartbeat = Some(heartbeat_ms);
+        // None is earlier than any.
+        if agent.last_heartbeat < heartbeat {
+            agent.last_heartbeat = heartbeat;
             self.keep(key, false);
         }
         false
@@ -282,6 +289,12 @@ impl Fleet {
         }
         changed && self.wants.statuses
     }
+}
+
+/// The last heartbeat of a connection, if it sent one.
+fn heartbeat_of(closed: &Closed) -> Option<i64> {
+    let heartbeat = i64::try_from(closed.heartbeat_ms).unwrap_or(i64::MAX);
+    (heartbeat != 0).then_some(heartbeat)
 }
 
 fn cut(text: &str) -> &str {

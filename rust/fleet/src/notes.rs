@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use dscore_traffic::ConnId;
-use dscore_traffic::event::OutcomeKind;
+use dscore_traffic::event::{Closed, Outcome};
 
-use crate::account::Settlement;
 use crate::agent::AgentKey;
 use crate::page::Times;
 
@@ -26,61 +25,6 @@ pub struct Wants {
     pub age: i64,
 }
 
-/// How a terminate_app ended.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The agent's connection.
-    pub conn: ConnId,
-    /// As it is called outside.
-    pub request: String,
-    /// How it ended.
-    pub kind: OutcomeKind,
-    /// Until then.
-    pub latency_us: u64,
-    /// The agent's last word.
-    pub message: String,
-    /// Answered `OK`, but a stream did not reach its end.
-    pub incomplete: bool,
-    /// Whether a drain has asked, else a single request.
-    pub drain: bool,
-}
-
-impl Outcome {
-    /// Until then, ms.
-    pub fn latency_ms(&self) -> f64 {
-        self.latency_us as f64 / 1_000.0
-    }
-
-    pub(crate) fn settlement(&self) -> Settlement {
-        Settlement {
-            kind: self.kind,
-            latency_us: self.latency_us,
-            is_incomplete: self.incomplete,
-        }
-    }
-}
-
-/// How a connection ended, in words.
-#[derive(Clone, Debug)]
-pub struct Closed {
-    /// Which.
-    pub conn: ConnId,
-    /// What the side that began said.
-    pub code: u16,
-    /// Its reason.
-    pub reason: String,
-    /// peer, server or network.
-    pub initiator: String,
-    /// A `reason_code`, or "".
-    pub cause: String,
-    /// The other side's word; 0: none.
-    pub answer: u16,
-    /// Its last heartbeat; 0: none.
-    pub heartbeat_ms: i64,
-    /// The round trip of its last ping; 0: none.
-    pub rtt_us: u32,
-}
-
 /// A line of a timeline.
 #[derive(Debug)]
 pub struct Entry {
@@ -96,7 +40,7 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Settled {
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: Box<Outcome>,
     /// The agent that the connection names.
     pub agent_id: Option<Arc<str>>,
 }
@@ -106,8 +50,10 @@ pub struct Settled {
 pub struct Lost {
     /// Whose.
     pub agent_id: Arc<str>,
+    /// The connection.
+    pub conn: ConnId,
     /// How.
-    pub closed: Closed,
+    pub closed: Box<Closed>,
 }
 
 /// What is to be done about a batch, in this order.

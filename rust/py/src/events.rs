@@ -2,7 +2,7 @@
 
 use dscore_proto::agent::Kind;
 use dscore_traffic::ConnId;
-use dscore_traffic::close::{CloseInfo, Initiator};
+use dscore_traffic::close::CloseInfo;
 use dscore_traffic::event::{self, AddressLimit, Event, EventParts, TransportKind};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
@@ -21,7 +21,7 @@ pub(crate) fn to_python<'py>(py: Python<'py>, batch: Vec<Event>) -> PyResult<Bou
     Ok(list)
 }
 
-fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
+pub(crate) fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
     match event {
         Event::Opened(opened) => any(py, convert_opened(py, *opened)),
         Event::Introduction(introduction) => any(py, convert_introduction(py, &introduction)),
@@ -192,7 +192,7 @@ fn convert_closed(py: Python<'_>, conn: ConnId, closed: event::Closed) -> Closed
         conn: conn.to_u64(),
         code,
         reason,
-        initiator: initiator_name(py, initiator),
+        initiator: PyString::intern(py, initiator.name()).unbind(),
         cause,
         answer: closed.answer,
         heartbeat_ms: closed.heartbeat_ms,
@@ -206,7 +206,7 @@ fn convert_outcome(py: Python<'_>, outcome: event::Outcome) -> Outcome {
         request_id: outcome.request.to_string(),
         outcome: PyString::intern(py, outcome.kind.name()).unbind(),
         incomplete: outcome.incomplete,
-        latency_ms: outcome.latency_us as f64 / 1_000.0,
+        latency_ms: outcome.latency_ms(),
         message: outcome.message,
         drain: outcome.drain,
     }
@@ -261,15 +261,6 @@ fn kind_name(py: Python<'_>, kind: Kind) -> Py<PyString> {
         Kind::Watch => pyo3::intern!(py, "watch"),
         // The core takes no other introduction.
         _ => pyo3::intern!(py, ""),
-    };
-    name.clone().unbind()
-}
-
-fn initiator_name(py: Python<'_>, initiator: Initiator) -> Py<PyString> {
-    let name = match initiator {
-        Initiator::Peer => pyo3::intern!(py, "peer"),
-        Initiator::Server => pyo3::intern!(py, "server"),
-        Initiator::Network => pyo3::intern!(py, "network"),
     };
     name.clone().unbind()
 }

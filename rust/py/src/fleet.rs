@@ -11,8 +11,8 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::facets::{self, Filter};
+use crate::notes;
 use crate::row::{AgentRow, Shared, Table};
-use crate::step;
 use crate::words::word;
 
 #[pyclass(frozen, module = "dscore._core")]
@@ -141,7 +141,7 @@ impl Fleet {
             offset,
             limit,
             after,
-            times: step::times(times),
+            times: notes::times(times),
             ..filter.query()
         };
         let mut fleet = self.settle();

@@ -2,11 +2,13 @@
 
 use dscore_fleet::{Input, Wants};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
 
+use crate::events;
 use crate::fleet::{Fleet, impossible};
+use crate::inbox::Inbox;
+use crate::made::Waiting;
+use crate::notes;
 use crate::row::AgentRow;
-use crate::step;
 use crate::words::word;
 
 #[pymethods]
@@ -26,7 +28,7 @@ impl Fleet {
             statuses,
             changes,
             rows,
-            times: step::times(times),
+            times: notes::times(times),
             age,
         };
     }
@@ -34,11 +36,17 @@ impl Fleet {
     fn step(
         &self,
         py: Python<'_>,
-        events: &Bound<'_, PyList>,
-        start: usize,
+        inbox: &Inbox,
+        limit: usize,
         now: i64,
-    ) -> PyResult<(usize, bool)> {
-        step::step(&self.shared, py, events, start, now)
+    ) -> PyResult<(usize, Option<Py<PyAny>>)> {
+        let (taken, asked) = inbox.step(&mut self.settle(), limit, now);
+        let asked = match asked {
+            Some(Waiting::Own(event)) => Some(events::convert(py, event)?.unbind()),
+            Some(Waiting::Python(event)) => Some(event),
+            None => None,
+        };
+        Ok((taken, asked))
     }
 
     fn end(
@@ -58,8 +66,8 @@ impl Fleet {
         self.lock().resume(now)
     }
 
-    fn notes(&self, py: Python<'_>) -> PyResult<Option<step::Notes>> {
-        step::notes(&self.shared, py)
+    fn notes(&self, py: Python<'_>) -> PyResult<Option<notes::Notes>> {
+        notes::notes(&self.shared, py)
     }
 
     fn disconnects(&self) -> Vec<((&'static str, &'static str, &'static str), u64)> {

@@ -15,12 +15,14 @@ mod fleet_connections;
 mod fleet_drain;
 mod fleet_events;
 mod fleet_sessions;
+mod inbox;
+mod made;
+mod notes;
 mod origins;
 mod outgoing;
 mod pool;
 mod row;
 mod stats;
-mod step;
 mod wheel;
 mod words;
 
@@ -43,6 +45,10 @@ mod _core {
     #[pymodule_export]
     use crate::fleet_sessions::Changes;
     #[pymodule_export]
+    use crate::inbox::Inbox;
+    #[pymodule_export]
+    use crate::notes::Notes;
+    #[pymodule_export]
     use crate::origins::OriginRules;
     #[pymodule_export]
     use crate::pool::ReactorPool;
@@ -50,8 +56,6 @@ mod _core {
     use crate::row::AgentRow;
     #[pymodule_export]
     use crate::stats::Stats;
-    #[pymodule_export]
-    use crate::step::Notes;
     #[pymodule_export]
     use crate::wheel::Wheel;
 

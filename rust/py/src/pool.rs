@@ -9,6 +9,7 @@ use dscore_traffic::ConnId;
 use dscore_traffic::command::{
     Command, Notify, Outgoing, ReactorCommand, Response, ResponsePart, ServingState, TerminateAll,
 };
+use dscore_traffic::event::Event;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -57,17 +58,10 @@ impl ReactorPool {
 
     #[pyo3(signature = (limit = 1024))]
     fn take<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyList>> {
-        let mut batch = Vec::new();
-        self.own()?.take(limit, &mut batch);
-        if batch.is_empty() && self.pool.has_failed() {
-            return Err(CoreError::new_err(
-                "a reactor thread has ended by itself; its last words are on stderr",
-            ));
-        }
-        events::to_python(py, batch)
+        events::to_python(py, self.batch(limit)?)
     }
 
-    fn taken_bytes(&self) -> u64 {
+    pub(crate) fn taken_bytes(&self) -> u64 {
         self.pool.taken_bytes()
     }
 
@@ -349,6 +343,18 @@ impl ReactorPool {
 }
 
 impl ReactorPool {
+    /// The next events, `limit` at most.
+    pub(crate) fn batch(&self, limit: usize) -> PyResult<Vec<Event>> {
+        let mut batch = Vec::new();
+        self.own()?.take(limit, &mut batch);
+        if batch.is_empty() && self.pool.has_failed() {
+            return Err(CoreError::new_err(
+                "a reactor thread has ended by itself; its last words are on stderr",
+            ));
+        }
+        Ok(batch)
+    }
+
     /// The pool, in the process that made it.
     fn own(&self) -> PyResult<&dscore_reactor::ReactorPool> {
         if self.owner == std::process::id() {

@@ -16,6 +16,25 @@ pub enum Initiator {
     Network,
 }
 
+impl Initiator {
+    /// Every one of them.
+    pub const ALL: [Self; 3] = [Self::Peer, Self::Server, Self::Network];
+
+    /// The one of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
+    /// Its name outside.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Server => "server",
+            Self::Network => "network",
+        }
+    }
+}
+
 /// A close frame to send, and the cause to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {

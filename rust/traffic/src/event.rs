@@ -122,6 +122,13 @@ pub struct Outcome {
     pub drain: bool,
 }
 
+impl Outcome {
+    /// From the sending to the answer or the giving up.
+    pub fn latency_ms(&self) -> f64 {
+        self.latency_us as f64 / 1_000.0
+    }
+}
+
 /// The last that is heard of a WebSocket.
 #[derive(Debug)]
 pub struct Closed {

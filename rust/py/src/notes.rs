@@ -1,14 +1,10 @@
-//! A batch of events into the table, as far as nothing is to be decided, and what is to be done about it.
+//! What is to be done about a batch, as Python's objects.
 
-use dscore_fleet::{Dialect, Entry, Lost, Settled, Times};
-use dscore_traffic::ConnId;
-use dscore_traffic::event::OutcomeKind;
+use dscore_fleet::{Entry, Lost, Settled, Times};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use crate::classes::{Closed, Opened, Outcome};
 use crate::row::{AgentRow, Table};
-use crate::words::word;
 
 /// What is to be done about a batch. Documented in `_core.pyi`.
 #[pyclass(frozen, get_all, module = "dscore._core")]
@@ -23,43 +19,6 @@ pub(crate) struct Notes {
     watchers: Py<PyList>,
     has_configs: bool,
     faults: Py<PyList>,
-}
-
-/// Applies events from `start` on, in order. Returns the number of the next one, and whether it is Python's: if not, the
-/// notes are to be taken first.
-pub(crate) fn step(
-    table: &Table,
-    py: Python<'_>,
-    events: &Bound<'_, PyList>,
-    start: usize,
-    now: i64,
-) -> PyResult<(usize, bool)> {
-    let mut fleet = table.settle();
-    for index in start..events.len() {
-        let event = events.get_item(index)?;
-        let stops = if let Ok(event) = event.cast::<Outcome>() {
-            fleet.outcome(outcome(event.get(), py)?, now)
-        } else if let Ok(event) = event.cast::<Closed>() {
-            fleet.closed(closed(event.get(), py)?, now)
-        } else if let Ok(event) = event.cast::<Opened>() {
-            let event = event.get();
-            let is_socketio = event.endpoint.bind(py).to_str()? == "socketio";
-            let dialect = if is_socketio {
-                Dialect::Socketio
-            } else {
-                Dialect::Raw
-            };
-            let conn = ConnId::from_u64(event.conn);
-            fleet.open(conn, &event.peer, event.bearer.as_deref(), dialect);
-            false
-        } else {
-            return Ok((index, true));
-        };
-        if stops {
-            return Ok((index + 1, false));
-        }
-    }
-    Ok((events.len(), false))
 }
 
 /// What was gathered since they were taken last; `None`: nothing.
@@ -111,59 +70,29 @@ fn entry_row<'a>(py: Python<'_>, entry: &'a Entry) -> (&'a str, &'static str, Py
 }
 
 fn lost_row(lost: &Lost) -> (&str, u64, u16, &str, &str, &str) {
-    let closed = &lost.closed;
-    let conn = closed.conn.to_u64();
+    let info = &lost.closed.info;
     (
         &lost.agent_id,
-        conn,
-        closed.code,
-        &closed.reason,
-        &closed.initiator,
-        &closed.cause,
+        lost.conn.to_u64(),
+        info.code,
+        &info.reason,
+        info.initiator.name(),
+        &info.cause,
     )
 }
 
-fn settled_row(settled: &Settled) -> (u64, Option<&str>, &str, &str, f64, &str, bool, bool) {
+fn settled_row(settled: &Settled) -> (u64, Option<&str>, String, &str, f64, &str, bool, bool) {
     let outcome = &settled.outcome;
     (
         outcome.conn.to_u64(),
         settled.agent_id.as_deref(),
-        &outcome.request,
+        outcome.request.to_string(),
         outcome.kind.name(),
         outcome.latency_ms(),
         &outcome.message,
         outcome.incomplete,
         outcome.drain,
     )
-}
-
-fn outcome(event: &Outcome, py: Python<'_>) -> PyResult<dscore_fleet::Outcome> {
-    Ok(dscore_fleet::Outcome {
-        conn: ConnId::from_u64(event.conn),
-        request: event.request_id.clone(),
-        kind: word(
-            OutcomeKind::from_name,
-            event.outcome.bind(py).to_str()?,
-            "outcome",
-        )?,
-        latency_us: (event.latency_ms * 1_000.0).round() as u64,
-        message: event.message.clone(),
-        incomplete: event.incomplete,
-        drain: event.drain,
-    })
-}
-
-fn closed(event: &Closed, py: Python<'_>) -> PyResult<dscore_fleet::Closed> {
-    Ok(dscore_fleet::Closed {
-        conn: ConnId::from_u64(event.conn),
-        code: event.code,
-        reason: event.reason.to_string(),
-        initiator: event.initiator.bind(py).to_str()?.to_owned(),
-        cause: event.cause.to_string(),
-        answer: event.answer,
-        heartbeat_ms: i64::try_from(event.heartbeat_ms).unwrap_or(i64::MAX),
-        rtt_us: event.rtt_us,
-    })
 }
 
 /// How times are shown: see `WallClock.offsets`.

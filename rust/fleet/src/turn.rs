@@ -1,0 +1,47 @@
+//! One event into the table, as far as nothing is to be decided.
+
+use dscore_traffic::Endpoint;
+use dscore_traffic::event::Event;
+
+use crate::fleet::Fleet;
+use crate::words::Dialect;
+
+/// What has become of an event.
+#[derive(Debug)]
+pub enum Applied {
+    /// It is in the table. What is to be done about it is in the notes, which may wait for others.
+    Done,
+    /// The same, but the notes are to be taken before anything else happens.
+    Noted,
+    /// Its owner is to decide, after it has taken the notes.
+    Asked(Event),
+}
+
+impl Fleet {
+    /// Whether [`Self::apply`] does something with an event, and does not just give it back.
+    pub fn applies(event: &Event) -> bool {
+        matches!(
+            event,
+            Event::Opened(_) | Event::Outcome(_) | Event::Closed(..)
+        )
+    }
+
+    /// Applies the next event.
+    pub fn apply(&mut self, event: Event, now: i64) -> Applied {
+        let stops = match event {
+            Event::Outcome(outcome) => self.outcome(outcome, now),
+            Event::Closed(conn, closed) => self.closed(conn, closed, now),
+            Event::Opened(opened) => {
+                let dialect = match opened.endpoint {
+                    Endpoint::SocketIo => Dialect::Socketio,
+                    _ => Dialect::Raw,
+                };
+                let ip = opened.peer.ip().to_string();
+                self.open(opened.conn, &ip, opened.bearer.as_deref(), dialect);
+                false
+            }
+            event => return Applied::Asked(event),
+        };
+        if stops { Applied::Noted } else { Applied::Done }
+    }
+}
