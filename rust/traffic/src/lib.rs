@@ -9,6 +9,7 @@ pub mod command;
 mod conn_id;
 mod endpoint;
 pub mod event;
+mod outcome;
 
 pub use conn_id::ConnId;
 pub use endpoint::Endpoint;
