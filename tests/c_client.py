@@ -29,7 +29,7 @@ BUILD = Path(os.environ.get("DSCORE_C_BUILD", ROOT / "build" / "c"))
 """Another one has sanitizers in it: scripts/check-c."""
 WRAPPER = os.environ.get("DSCORE_C_WRAPPER", "").split()
 """What the processes run under: valgrind."""
-SECONDS = 90.0 if WRAPPER else 15.0
+SECONDS = 90.0 if WRAPPER else 30.0
 if WRAPPER:
     fake_server.SECONDS = SECONDS
 FINDINGS = ("Sanitizer:", "runtime error:", "ERROR SUMMARY: ", "CRITICAL **")
@@ -102,6 +102,14 @@ class Running:
             return 0
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * 4096
 
+    def until_error(self, words: str, seconds: float = SECONDS) -> str:
+        """The first line of its standard error with these words."""
+        return wait_until(
+            lambda: next((line for line in list(self.errors) if words in line), None),
+            words,
+            seconds,
+        )
+
     def wait(self, seconds: float = SECONDS) -> int:
         """Its exit code."""
         code = self.process.wait(seconds)
@@ -163,6 +171,17 @@ class Driver(Running):
         assert self.process.stdin is not None
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
+
+    def do(self, line: str) -> None:
+        """A line in, and it is done."""
+        self.tell(line)
+        self.status()
+
+    def block(self) -> None:
+        """Its main loop stands still, until the next line."""
+        since = len(self.lines)
+        self.tell("block")
+        self.until_event("blocked", since=since)
 
     def until(
         self, what: str, fits: Callable[[Event], object], seconds: float = SECONDS, since: int = 0

@@ -39,7 +39,7 @@ def test_the_program_of_the_readme_lives_and_ends(
     }
     with Running(tmp_path / "work", env=env) as work:
         path = "/api/v1/agents/box-2"
-        wait_until(lambda: json.loads(lasting.get(path)[1]).get("status") == "online", "agent", 15)
+        wait_until(lambda: json.loads(lasting.get(path)[1]).get("status") == "online", "agent", 30)
         lasting.request("POST", f"{path}/message", {"type": "hello"})
         wait_until(lambda: work.lines == ["the server says hello"], "message")
         body = json.loads(lasting.request("POST", f"{path}/terminate", {})[1])

@@ -64,3 +64,10 @@ dscore_alarm_cancel (DscoreAlarm *self)
 {
   g_source_set_ready_time (self->source, -1);
 }
+
+gboolean
+dscore_alarm_is_near (const DscoreAlarm *self, gint64 within_us)
+{
+  gint64 ready = g_source_get_ready_time (self->source);
+  return ready >= 0 && ready - g_get_monotonic_time () <= within_us;
+}

@@ -15,5 +15,7 @@ void dscore_alarm_free (DscoreAlarm *self);
 /* Fires after so long, and not at the time that was set before. */
 void dscore_alarm_arm (DscoreAlarm *self, gint64 after_us);
 void dscore_alarm_cancel (DscoreAlarm *self);
+/* It is armed, and fires within so long. */
+gboolean dscore_alarm_is_near (const DscoreAlarm *self, gint64 within_us);
 
 G_END_DECLS

@@ -14,6 +14,7 @@
 #define MAX_UNANSWERED 3                   /* heartbeats, on a connection that was never acknowledged */
 #define SHORTEST_HEARTBEAT 0.05
 #define LONGEST_HEARTBEAT 3600.0
+#define NEAR_US G_USEC_PER_SEC
 #define MAX_REQUEST_ID 256 /* bytes; a UUID has 36, and each is kept until it is answered */
 
 struct _DscoreConversation {
@@ -26,6 +27,7 @@ struct _DscoreConversation {
   guint unanswered;
   gint64 interval;
   gboolean is_acknowledged;
+  gboolean is_joined; /* heartbeats and looks at the server's health fall due together */
 };
 
 gboolean
@@ -117,6 +119,7 @@ dscore_conversation_begin (DscoreConversation *self, DscoreSocket *socket, const
   self->socket = socket;
   self->unanswered = 0;
   self->is_acknowledged = FALSE;
+  self->is_joined = FALSE;
   JsonObject *message = dscore_message_new ("app_ready");
   json_object_set_string_member (message, "instance_id", self->config->instance_id);
   json_object_set_boolean_member (message, "reconnection", reconnection);
@@ -142,6 +145,16 @@ dscore_conversation_is_acknowledged (const DscoreConversation *self)
   return self->is_acknowledged;
 }
 
+void
+dscore_conversation_join (DscoreConversation *self)
+{
+  if (!self->is_acknowledged)
+    return;
+  if (!self->is_joined || dscore_alarm_is_near (self->alarm, NEAR_US))
+    dscore_alarm_arm (self->alarm, 0);
+  self->is_joined = TRUE;
+}
+
 gboolean
 dscore_conversation_send (DscoreConversation *self, JsonObject *message)
 {
@@ -160,6 +173,8 @@ acked (DscoreConversation *self, JsonObject *message)
   if (seconds >= 0)
     self->interval = (gint64) (CLAMP (seconds, SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT) * G_USEC_PER_SEC);
   arm (self, self->interval);
+  if (self->socket != NULL)
+    dscore_socket_expect (self->socket, self->interval);
   if (self->is_acknowledged || self->socket == NULL)
     return;
   self->is_acknowledged = TRUE;

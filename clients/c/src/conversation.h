@@ -25,6 +25,9 @@ void dscore_conversation_begin (DscoreConversation *self, DscoreSocket *socket, 
 void dscore_conversation_end (DscoreConversation *self);
 void dscore_conversation_hear (DscoreConversation *self, const char *text, gsize size);
 gboolean dscore_conversation_is_acknowledged (const DscoreConversation *self);
+/* The server is being asked for something else: a heartbeat that is due about now goes along, so that the machine is woken once. So
+ * does the first one of a connection: from then on both are due together. */
+void dscore_conversation_join (DscoreConversation *self);
 /* Sends a message of the protocol; FALSE: there is no connection, and it is lost. */
 gboolean dscore_conversation_send (DscoreConversation *self, JsonObject *message);
 

@@ -180,6 +180,13 @@ take_look (gpointer owner, const DscoreLook *look)
 }
 
 static void
+on_looks (gpointer owner)
+{
+  DscoreLink *self = owner;
+  dscore_conversation_join (self->conversation);
+}
+
+static void
 judge_look (DscoreLink *self, const DscoreLook *look)
 {
   if (self->is_contested && look->is_connected == TRUE)
@@ -307,6 +314,7 @@ DscoreLink *
 dscore_link_new (DscoreConfig *config, DscoreCredentials *credentials, GMainContext *context, DscoreConversation *conversation,
                  const DscoreLinkSink *sink, gpointer owner)
 {
+  static const DscoreWatchSink looking = { on_looks, take_look };
   DscoreLink *self = g_new0 (DscoreLink, 1);
   self->refs = 1;
   self->config = g_object_ref (config);
@@ -317,7 +325,7 @@ dscore_link_new (DscoreConfig *config, DscoreCredentials *credentials, GMainCont
   self->renewal = dscore_renewal_new (config, credentials, context, self);
   self->cancellable = g_cancellable_new ();
   self->rest = dscore_alarm_new (context, on_rested, self);
-  self->watch = dscore_watch_new (config, context, self->renewal, take_look, self);
+  self->watch = dscore_watch_new (config, context, self->renewal, &looking, self);
   self->retry_in = -1;
   self->last_reason = g_strdup ("");
   dscore_reconnector_init (&self->reconnector, &config->reconnect, dscore_draw, NULL);

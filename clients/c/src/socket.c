@@ -5,7 +5,8 @@
  *     CLOSING     the end of the stream      ENDED      within DSCORE_CLOSE_US
  *     any         error, silence, abort      ENDED
  *
- * A connection that brings no byte for ping_interval + ping_timeout is cut. */
+ * A connection that brings no byte for ping_interval + ping_timeout is cut. A ping goes out after ping_interval of silence, unless a
+ * heartbeat is about to ask the same. */
 #include "socket.h"
 
 #include "alarm.h"
@@ -323,6 +324,15 @@ dscore_socket_send (DscoreSocket *self, gconstpointer data, gsize size, gboolean
       return;
     }
   write_frame (self, is_text ? DSCORE_OPCODE_TEXT : DSCORE_OPCODE_BINARY, data, size);
+}
+
+void
+dscore_socket_expect (DscoreSocket *self, gint64 question_us)
+{
+  gint64 interval = self->config->ping_interval, timeout = self->config->ping_timeout;
+  /* A ping goes out all the same where the answer is late: there are servers that take heartbeats and say nothing. */
+  if (self->stage == OPEN && question_us <= interval + timeout / 2)
+    dscore_alarm_arm (self->silence, interval + timeout / 4 * 3);
 }
 
 void

@@ -27,6 +27,8 @@ gboolean dscore_socket_is_open (const DscoreSocket *self);
 /* A message sent now would not wait behind many others. */
 gboolean dscore_socket_is_writable (const DscoreSocket *self);
 void dscore_socket_send (DscoreSocket *self, gconstpointer data, gsize size, gboolean is_text);
+/* The server will be asked something in so long that it answers: no ping needs to go out before, where that is soon enough. */
+void dscore_socket_expect (DscoreSocket *self, gint64 question_us);
 /* Begins the closing handshake; `ended` comes within DSCORE_CLOSE_US. */
 void dscore_socket_close (DscoreSocket *self, guint code, const char *reason);
 /* Ends it at once. */

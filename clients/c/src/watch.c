@@ -7,9 +7,10 @@ struct _DscoreWatch {
   guint refs; /* the owner's, and that of a look */
   DscoreConfig *config;
   DscoreRenewal *renewal; /* the owner's */
-  DscoreLooked looked;
+  const DscoreWatchSink *sink;
   gpointer owner;
   DscoreAlarm *alarm;
+  gint64 due; /* of the next look */
   GCancellable *cancellable; /* NULL: not started */
 };
 
@@ -35,8 +36,8 @@ on_looked (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (DscoreLook) look = dscore_health_look_finish (result);
   if (look != NULL && self->cancellable == one->cancellable)
     {
-      dscore_alarm_arm (self->alarm, self->config->health_check_interval);
-      self->looked (self->owner, look);
+      dscore_alarm_arm (self->alarm, MAX (self->due - g_get_monotonic_time (), 0));
+      self->sink->looked (self->owner, look);
     }
   g_object_unref (one->cancellable);
   unref (self);
@@ -50,17 +51,19 @@ on_due (gpointer owner, gint64 gap)
   one->watch = self;
   one->cancellable = g_object_ref (self->cancellable);
   self->refs++;
+  self->due = g_get_monotonic_time () + self->config->health_check_interval;
+  self->sink->looks (self->owner);
   dscore_health_look_async (self->config, dscore_renewal_credentials (self->renewal), NULL, self->cancellable, on_looked, one);
 }
 
 DscoreWatch *
-dscore_watch_new (DscoreConfig *config, GMainContext *context, DscoreRenewal *renewal, DscoreLooked looked, gpointer owner)
+dscore_watch_new (DscoreConfig *config, GMainContext *context, DscoreRenewal *renewal, const DscoreWatchSink *sink, gpointer owner)
 {
   DscoreWatch *self = g_new0 (DscoreWatch, 1);
   self->refs = 1;
   self->config = g_object_ref (config);
   self->renewal = renewal;
-  self->looked = looked;
+  self->sink = sink;
   self->owner = owner;
   self->alarm = dscore_alarm_new (context, on_due, self);
   return self;

@@ -7,7 +7,7 @@
  *     handle                  ::terminate has a handler from now on, which answers nothing by itself
  *     func                    dscore_agent_set_stop_func() has one
  *     finish OK WORDS, incomplete WORDS, progress STAGE MS
- *     block MS                the main loop sleeps
+ *     block                   the main loop stands still until the next line
  *     flood N                 N messages from each of eight threads */
 #include <dscore.h>
 
@@ -18,6 +18,7 @@
 
 typedef struct {
   GMainLoop *loop;
+  GIOChannel *input;
   DscoreAgent *agent;
   DscoreTermination *termination;
   GMutex lock;
@@ -172,6 +173,14 @@ answer (Driver *self, const char *command, const char *rest)
 }
 
 static void
+block (Driver *self)
+{
+  g_autofree char *line = NULL;
+  say (event ("blocked"));
+  g_io_channel_read_line (self->input, &line, NULL, NULL, NULL);
+}
+
+static void
 obey (Driver *self, const char *command, const char *rest)
 {
   if (strcmp (command, "send") == 0)
@@ -197,7 +206,7 @@ obey (Driver *self, const char *command, const char *rest)
   else if (strcmp (command, "func") == 0)
     dscore_agent_set_stop_func (self->agent, stop_func, self, NULL);
   else if (strcmp (command, "block") == 0)
-    g_usleep ((gulong) atoi (rest) * 1000);
+    block (self);
   else if (strcmp (command, "flood") == 0)
     flood_all (self, atoi (rest));
   else if (strcmp (command, "quit") == 0)
@@ -238,8 +247,8 @@ main (int argc, char **argv)
   g_signal_connect (self.agent, "notify::state", G_CALLBACK (on_state), &self);
   g_signal_connect (self.agent, "message", G_CALLBACK (on_message), &self);
   g_signal_connect (self.agent, "exited", G_CALLBACK (on_exited), &self);
-  GIOChannel *input = g_io_channel_unix_new (0);
-  g_io_add_watch (input, G_IO_IN | G_IO_HUP, on_line, &self);
+  self.input = g_io_channel_unix_new (0);
+  g_io_add_watch (self.input, G_IO_IN | G_IO_HUP, on_line, &self);
   if (!dscore_agent_start (self.agent, &error))
     {
       JsonObject *object = event ("failed");
@@ -250,7 +259,7 @@ main (int argc, char **argv)
   dscore_agent_close (self.agent, -1);
   g_clear_object (&self.termination);
   g_object_unref (self.agent);
-  g_io_channel_unref (input);
+  g_io_channel_unref (self.input);
   g_main_loop_unref (self.loop);
   return 0;
 }
