@@ -597,6 +597,16 @@ async def test_wss_a_whole_life_with_a_token_and_a_client_certificate(
             assert (await aside(agent.until_event, "exited"))["code"] == 0
 
 
+async def test_wss_with_an_authority_of_its_own_does_not_read_all_the_others(
+    c_build: Path, certificates: Path
+) -> None:
+    """Those of the distribution take 8 MB of memory."""
+    async with FakeServer(tls_of(certificates)) as server:
+        agent, _ = await acquainted(c_build, server, *trusting(certificates))
+        with agent:
+            assert agent.resident_bytes < 15e6
+
+
 @pytest.mark.parametrize("case", ["untrusted", "no client certificate", "another name"])
 async def test_wss_that_is_not_to_be_trusted_is_an_attempt_that_failed(
     c_build: Path, certificates: Path, case: str

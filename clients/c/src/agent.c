@@ -304,6 +304,8 @@ dscore_agent_watch_signals (DscoreAgent *self)
  * dscore_agent_get_config:
  * @self: An agent.
  *
+ * The settings that it was made with.
+ *
  * Returns: (transfer none): Its settings.
  */
 DscoreConfig *
@@ -316,6 +318,8 @@ dscore_agent_get_config (DscoreAgent *self)
 /**
  * dscore_agent_get_state:
  * @self: An agent.
+ *
+ * Like the property, from any thread.
  *
  * Returns: Where it is in its life.
  */
@@ -330,6 +334,8 @@ dscore_agent_get_state (DscoreAgent *self)
 /**
  * dscore_agent_dup_status:
  * @self: An agent.
+ *
+ * Takes a snapshot: what belongs together is of one moment.
  *
  * Returns: (transfer full): All that can be known of it now.
  */

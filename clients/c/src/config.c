@@ -279,6 +279,8 @@ dscore_config_load_full (const char *path, const char *const *settings, const ch
  * dscore_config_get_url:
  * @self: Settings.
  *
+ * `url`.
+ *
  * Returns: (transfer none): Where the server listens for agents.
  */
 const char *
@@ -291,6 +293,8 @@ dscore_config_get_url (DscoreConfig *self)
 /**
  * dscore_config_get_instance_id:
  * @self: Settings.
+ *
+ * `instance_id`; without it, what stands for the machine: host name and digits of the hashed machine id.
  *
  * Returns: (transfer none): The agent's name, alone in the fleet.
  */
@@ -305,6 +309,8 @@ dscore_config_get_instance_id (DscoreConfig *self)
  * dscore_config_get_graceful_shutdown_timeout:
  * @self: Settings.
  *
+ * `graceful_shutdown_timeout_sec`.
+ *
  * Returns: Microseconds that the application has to stop.
  */
 gint64
@@ -317,6 +323,8 @@ dscore_config_get_graceful_shutdown_timeout (DscoreConfig *self)
 /**
  * dscore_config_get_pipeline_stop_timeout:
  * @self: Settings.
+ *
+ * `pipeline_stop_timeout_sec`.
  *
  * Returns: Microseconds of it in which a pipeline has to reach its end of stream.
  */
@@ -331,6 +339,8 @@ dscore_config_get_pipeline_stop_timeout (DscoreConfig *self)
  * dscore_config_get_pipeline_reports:
  * @self: Settings.
  *
+ * `pipeline_reports`.
+ *
  * Returns: (transfer none) (array zero-terminated=1): What is told to the server when it happens in the pipeline.
  */
 const char *const *
@@ -343,6 +353,8 @@ dscore_config_get_pipeline_reports (DscoreConfig *self)
 /**
  * dscore_config_get_pipeline_restart:
  * @self: Settings.
+ *
+ * `pipeline_restart`.
  *
  * Returns: Whether a pipeline that fails is built anew.
  */

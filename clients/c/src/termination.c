@@ -84,6 +84,8 @@ dscore_termination_new (const char *request_id, const char *reason, gint64 deadl
  * dscore_termination_get_request_id:
  * @self: A termination.
  *
+ * Which of the server's requests it is; further ones of the same server are answered along with it.
+ *
  * Returns: (nullable): The server's number of the request; %NULL when it was not the server that asked.
  */
 const char *
@@ -96,6 +98,8 @@ dscore_termination_get_request_id (DscoreTermination *self)
 /**
  * dscore_termination_get_reason:
  * @self: A termination.
+ *
+ * Why it is asked.
  *
  * Returns: The server's words, or whose wish it was.
  */
@@ -110,6 +114,8 @@ dscore_termination_get_reason (DscoreTermination *self)
  * dscore_termination_get_intent:
  * @self: A termination.
  *
+ * Whose wish it is.
+ *
  * Returns: Whether the server asked, or this machine did.
  */
 DscoreIntent
@@ -123,6 +129,8 @@ dscore_termination_get_intent (DscoreTermination *self)
  * dscore_termination_get_deadline:
  * @self: A termination.
  *
+ * Until when the application has to stop.
+ *
  * Returns: The moment of g_get_monotonic_time() at which the agent answers ERROR by itself and leaves.
  */
 gint64
@@ -135,6 +143,8 @@ dscore_termination_get_deadline (DscoreTermination *self)
 /**
  * dscore_termination_is_finished:
  * @self: A termination.
+ *
+ * Whether it is over.
  *
  * Returns: Whether there is an answer: the application's, or the agent's own at the deadline.
  */

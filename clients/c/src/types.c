@@ -1,6 +1,13 @@
 /* What every part of the library names: errors, words for numbers, the snapshot of an agent. */
 #include "dscore-types.h"
 
+/**
+ * dscore_error_quark:
+ *
+ * The domain of this library's errors, #DscoreError.
+ *
+ * Returns: Its quark.
+ */
 G_DEFINE_QUARK (dscore-error-quark, dscore_error)
 
 G_DEFINE_BOXED_TYPE (DscoreStatus, dscore_status, dscore_status_copy, dscore_status_free)
@@ -8,6 +15,8 @@ G_DEFINE_BOXED_TYPE (DscoreStatus, dscore_status, dscore_status_copy, dscore_sta
 /**
  * dscore_status_copy:
  * @self: A snapshot.
+ *
+ * Copies it and its words.
  *
  * Returns: (transfer full): Another one like it.
  */
@@ -40,6 +49,8 @@ dscore_status_free (DscoreStatus *self)
  * dscore_state_to_string:
  * @state: A state.
  *
+ * A state in a word, for logs.
+ *
  * Returns: (transfer none): Its name, as the Python agent writes it.
  */
 const char *
@@ -53,6 +64,8 @@ dscore_state_to_string (DscoreState state)
  * dscore_health_to_string:
  * @health: An answer of the health page.
  *
+ * An answer of the health page in a word, for logs.
+ *
  * Returns: (transfer none): Its word.
  */
 const char *
@@ -65,6 +78,8 @@ dscore_health_to_string (DscoreHealth health)
 /**
  * dscore_close_code_to_string:
  * @code: A close code (PROTOCOL §9), 0 or one of RFC 6455 §7.4.1.
+ *
+ * A close code in words, for logs.
  *
  * Returns: (transfer none): What it says, in words.
  */
