@@ -16,6 +16,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from c_client import SECONDS, Driver, Event, Program, needs_c
+from dscore_agent.labels import faults
 from fake_server import FakeServer, Peer, until
 from serving import Serving
 from test_agent_dial import proxy
@@ -106,6 +107,29 @@ async def test_introduces_itself_truthfully(c_build: Path) -> None:
             usual = {"type": "app_ready", "reconnection": True, "last_close_code": 1006}
             assert again.introduction == {**usual, **said}
             assert server.looks >= 2
+
+
+LABELS: list[object] = [
+    "site",
+    {"site": 7, "a=b": "", "": "x", "n" * 64: "", "n" * 63: "é" * 128, "long": "é" * 129, "ok": ""},
+    {str(n): "" for n in range(17)},
+    {**{str(n): "" for n in range(17)}, "site": None},
+    {str(n): "" for n in range(16)},
+    None,
+]
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_labels_that_the_server_would_leave_out_are_named_at_start(
+    c_build: Path, labels: object
+) -> None:
+    """The same words as the Python agent's."""
+    config = {"labels": labels}
+    with Driver(c_build, f"app_config={json.dumps(config, ensure_ascii=False)}") as agent:
+        agent.status()
+        assert agent.close() == 0
+    said = [line.split("reason=")[1] for line in agent.errors if "label_left_out" in line]
+    assert [line.strip("'").removeprefix("app_config: ") for line in said] == faults(config)
 
 
 async def test_a_server_with_its_own_heartbeat_time_is_obeyed(c_build: Path) -> None:

@@ -275,6 +275,21 @@ def test_a_pipeline_that_ends_unasked_ends_the_program(
         program.process.wait()
 
 
+@pytest.mark.slow
+def test_a_pipeline_that_waits_for_its_first_frame_in_vain_is_told_of(
+    c_gst_build: Path, lasting: Serving, run: Run
+) -> None:
+    """The sink that waits is named, the pipeline that plays is not."""
+    program = run(
+        shape(c_gst_build, "appsrc ! fakesink name=patient", f"{CAMERA} ! fakesink"), lasting
+    )
+    program.prints("pipeline_not_playing")
+    program.prints("waiting=patient")
+    assert terminated(lasting)["outcome"] == "acked"
+    assert program.wait() in (Exit.STOPPED, Exit.INCOMPLETE), program.output
+    assert program.output.count("pipeline_not_playing") == 1
+
+
 def test_a_description_that_makes_no_pipeline_is_a_usage_error(
     c_gst_build: Path, lasting: Serving, tmp_path: Path
 ) -> None:

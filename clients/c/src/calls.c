@@ -1,10 +1,23 @@
 /* The agent's calls from any thread. What they ask for happens in the worker (life.c). */
+#include "labels.h"
 #include "life.h"
+#include "log.h"
 
 static void
 post (DscoreCore *self, GSourceFunc func)
 {
   dscore_worker_post (&self->worker, func, dscore_core_ref (self), dscore_core_unref_data);
+}
+
+static void
+warn_of_labels (DscoreConfig *config)
+{
+  g_autoptr (GPtrArray) faults = dscore_labels_faults (config->app_config);
+  for (guint i = 0; i < faults->len; i++)
+    {
+      g_autofree char *reason = g_strconcat ("app_config: ", faults->pdata[i], NULL);
+      dscore_log (G_LOG_LEVEL_WARNING, "label_left_out", "reason", reason, NULL);
+    }
 }
 
 static gboolean
@@ -19,6 +32,7 @@ begin (DscoreCore *self, GError **error)
   self->credentials = dscore_credentials_read (self->config, error);
   if (self->credentials == NULL)
     return FALSE;
+  warn_of_labels (self->config);
   if (dscore_worker_start (&self->worker, dscore_life_begin, dscore_life_end, dscore_core_ref (self), error))
     return TRUE;
   (void) g_atomic_ref_count_dec (&self->refs); /* never the last one: the caller has its own */
