@@ -10,15 +10,17 @@ from dscore.cli.options import (
     AgentState,
     AgentStatus,
     ConfigPath,
-    Dialect,
     Intent,
     Json,
+    Labels,
+    OfDialect,
     Reason,
     Sort,
     Switch,
     Timeout,
     Token,
     Url,
+    WithText,
     labels,
     seconds,
 )
@@ -132,23 +134,9 @@ def agents(
     reason: Annotated[
         Reason | None, typer.Option(metavar="CODE", help="Only agents offline for this reason.")
     ] = None,
-    dialect: Annotated[
-        Dialect | None,
-        typer.Option(metavar="raw|socketio", help="Only agents that speak this dialect."),
-    ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--label",
-            "-l",
-            metavar="NAME[=VALUE]",
-            help="Only agents with this label in their config; may be given several times.",
-        ),
-    ] = None,
-    q: Annotated[
-        str | None,
-        typer.Option("--q", "-q", metavar="TEXT", help="Only agents with this in id or address."),
-    ] = None,
+    dialect: OfDialect = None,
+    label: Labels = None,
+    q: WithText = None,
     sort: Annotated[
         Sort,
         typer.Option(
@@ -265,23 +253,9 @@ def terminate(
     state: Annotated[
         AgentState | None, typer.Option(metavar="STATE", help="Agents in this state.")
     ] = None,
-    dialect: Annotated[
-        Dialect | None,
-        typer.Option(metavar="raw|socketio", help="Agents that speak this dialect."),
-    ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--label",
-            "-l",
-            metavar="NAME[=VALUE]",
-            help="Agents with this label in their config; may be given several times.",
-        ),
-    ] = None,
-    q: Annotated[
-        str | None,
-        typer.Option("--q", "-q", metavar="TEXT", help="Agents with this in id or address."),
-    ] = None,
+    dialect: OfDialect = None,
+    label: Labels = None,
+    q: WithText = None,
     wave: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="So many at a time. [default: all]"),

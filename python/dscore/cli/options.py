@@ -113,6 +113,25 @@ class Dialect(str, Enum):
     socketio = "socketio"
 
 
+Labels: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        "-l",
+        metavar="NAME[=VALUE]",
+        help="Only agents with this label in their config; may be given several times.",
+    ),
+]
+OfDialect: TypeAlias = Annotated[
+    Dialect | None,
+    typer.Option("--dialect", metavar="raw|socketio", help="Only agents that speak this dialect."),
+]
+WithText: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--q", "-q", metavar="TEXT", help="Only agents with this in id or address."),
+]
+
+
 def labels(texts: list[str] | None) -> list[str] | None:
     """What was typed for `--label`; None: nothing was.
 
