@@ -247,6 +247,12 @@ def test_a_dialect_that_does_not_fit_is_said(flags: dict[str, str], sentence: st
         load(flags=flags)
 
 
+@pytest.mark.parametrize("url", ["ws://me:secret@a", "wss://me@a/deepstream/ws", "ws://@a"])
+def test_a_user_and_a_password_are_refused(path: Path, url: str) -> None:
+    refused = wrong(path, f"[websocket]\nurl={url}\n")
+    assert refused == ("FILE:2: url: must hold no user and password: use token or token_file",)
+
+
 def test_a_token_is_not_shown() -> None:
     assert "s3cret" not in repr(AgentConfig(token="s3cret"))
 

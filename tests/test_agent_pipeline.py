@@ -197,6 +197,31 @@ async def test_a_pipeline_that_has_ended_is_stopped_at_once(bind: Bind) -> None:
     assert report.eos_seconds < 0.5
 
 
+def play_up_to(pipeline: Gst.Pipeline, end: int) -> None:
+    """Plays from the start to a time, whatever was played before."""
+    ways = (Gst.SeekFlags.FLUSH, Gst.SeekType.SET, 0, Gst.SeekType.SET, end)
+    assert pipeline.seek(1.0, Gst.Format.TIME, *ways)
+
+
+async def test_the_end_of_an_earlier_round_does_not_count(bind: Bind) -> None:
+    """A program that plays a file in a loop seeks back at its end."""
+    binding = bind("videotestsrc ! queue max-size-buffers=2 ! identity name=slow ! fakesink")
+    pipeline, slow = binding.pipeline, binding.pipeline.get_by_name("slow")
+    pipeline.set_state(Gst.State.PAUSED)
+    pipeline.get_state(Gst.CLOCK_TIME_NONE)
+    play_up_to(pipeline, Gst.SECOND // 10)
+    await binding.start()
+    assert await asyncio.wait_for(binding.wait(), 30) is None
+    frames = count_frames(pipeline, "slow")
+    slow.set_property("sleep-time", 300_000)
+    play_up_to(pipeline, 3600 * Gst.SECOND)
+    await until(grown(frames, 2), "frames")
+    report = await binding.stop()
+    assert report.complete
+    # What waited for the slow element was played to its end, which is not the one of before.
+    assert report.eos_seconds > 0.3
+
+
 @pytest.mark.alone
 async def test_a_failed_pipeline_stops_and_says_so(bind: Bind) -> None:
     binding = bind("videotestsrc is-live=true ! identity error-after=3 name=broken ! fakesink")
@@ -240,6 +265,23 @@ async def test_a_stream_without_an_end_is_named_and_given_up(bind: Bind) -> None
     assert not report.complete
     assert "no end of stream in time at late" in report.message
     assert report.message.startswith(GRACEFUL)
+
+
+async def test_an_answer_names_so_many_elements_and_no_more(bind: Bind) -> None:
+    long = "x" * 1000
+    sinks = " ".join(f"t. ! queue ! fakesink name={long}{n} sync=true" for n in range(30))
+    binding = bind(
+        f"videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! tee name=t {sinks}",
+        stop_timeout=0.3,
+    )
+    await binding.start()
+    late = binding.pipeline.get_by_name(f"{long}0")
+    await until(lambda: late.current_state == Gst.State.PLAYING, "state")
+    report = await binding.stop()
+    assert not report.complete
+    assert f"no end of stream in time at {'x' * 200}, " in report.message
+    assert " and 10 more" in report.message
+    assert len(report.message) < 3 * 20 * 210 + 200, "three kinds of places"
 
 
 @pytest.mark.alone

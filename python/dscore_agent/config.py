@@ -324,6 +324,8 @@ def _url(text: str) -> str:
         fits = False
     if not fits:
         raise ValueError(f"must be an address such as {DEFAULT_URL}, not {text!r}")
+    if "@" in parts.netloc:
+        raise ValueError("must hold no user and password: use token or token_file")
     return text
 
 

@@ -18,6 +18,8 @@ MESSAGES_PER_TURN = 100
 """So that an element that floods its bus cannot keep the loop from its other work."""
 MAX_CAUSE = 200
 """Characters; elements put what they like into their debug text."""
+MAX_TEXT = 4096
+"""Characters of anything else that an element says."""
 
 _STREAM_KINDS: dict[str, Kind] = {
     # DeepStream's messages: nvmultiurisrcbin posts the first two, nvstreammux the third.
@@ -100,7 +102,7 @@ class BusReader:
         return None if event is None else partial(self._on_event, event)
 
     def _event(self, message: Gst.Message) -> PipelineEvent | None:
-        source = message.src.get_name() if message.src is not None else "pipeline"
+        source = message.src.get_name()[:MAX_TEXT] if message.src is not None else "pipeline"
         if message.type == Gst.MessageType.EOS:
             # Bins inside the pipeline may forward those of their own sinks.
             ours = message.src == self._pipeline
@@ -132,10 +134,12 @@ def call_on(
 
 
 def _fault(kind: Kind, source: str, error: GLib.Error, debug: str | None) -> PipelineEvent:
-    details = {"domain": error.domain, "code": error.code, "debug": debug or ""}
+    debug = (debug or "")[:MAX_TEXT]
+    details = {"domain": error.domain, "code": error.code, "debug": debug}
     # The first line of GStreamer's own is a place in its source code; behind it is the cause.
-    cause = " ".join((debug or "").partition("\n")[2].split())[:MAX_CAUSE]
-    message = f"{error.message} ({cause})" if cause else error.message
+    cause = " ".join(debug.partition("\n")[2].split())[:MAX_CAUSE]
+    said = error.message[:MAX_TEXT]
+    message = f"{said} ({cause})" if cause else said
     return PipelineEvent(kind=kind, source=source, message=message, details=details)
 
 
@@ -144,8 +148,12 @@ def _stream_event(source: str, structure: Gst.Structure | None) -> PipelineEvent
     if structure is None or kind is None:
         return None
     details: dict[str, Any] = {
-        field.replace("-", "_"): structure.get_value(field)
+        field.replace("-", "_"): _short(structure.get_value(field))
         for field in _STREAM_FIELDS
         if structure.has_field(field)
     }
     return PipelineEvent(kind=kind, source=source, details=details)
+
+
+def _short(value: Any) -> Any:
+    return value[:MAX_TEXT] if isinstance(value, str) else value

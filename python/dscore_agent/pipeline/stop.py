@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dscore_agent.events import PipelineEvent, StopReport
 from dscore_agent.hooks import call, within
 from dscore_agent.log import Log
-from dscore_agent.pipeline import walk
+from dscore_agent.pipeline import stuck, walk
 from dscore_agent.pipeline.eos import end_source, flush_pad, flush_source
 from dscore_agent.pipeline.flow import Flow
 from dscore_agent.pipeline.gst import Gst
@@ -41,6 +41,8 @@ BUS_SECONDS = 0.5
 """For a program to take its messages, before the change to NULL drops them."""
 MAX_ERRORS = 16
 """An element in trouble may tell of it a thousand times a second."""
+STORE_SECONDS = 0.2
+"""A sink tells of the end while it takes it; its pad shows it only when it has."""
 SWALLOWED_SECONDS = 2.0
 """Without a frame from a source bin that was told to end: then it has kept the end to itself."""
 SWALLOWED_SHARE = 0.4
@@ -56,12 +58,15 @@ class Ending:
         self.errors: list[PipelineEvent] = []
         """The first ones; what comes after the very first often follows from it."""
         self.eos = asyncio.Event()
+        self.ends = 0
+        """How often the whole pipeline has come to its end."""
         self.failed = asyncio.Event()
         self.stopped = asyncio.Event()
 
     def see(self, event: PipelineEvent) -> None:
         """Takes note of one of the pipeline's events."""
         if event.kind == "eos":
+            self.ends += 1
             self.eos.set()
         elif event.kind == "error":
             known = any(str(error) == str(event) for error in self.errors)
@@ -118,9 +123,9 @@ class Stopping:
             failure = self._ending.error
             if flowing:
                 await self._end_streams()
-            notes = [*self._lost, *map(str, self._faults())]
+            notes = [*stuck.first(self._lost), *map(str, self._faults())]
             if flowing and not self._have_ended():
-                notes.append(_unended(self._pipeline))
+                notes.append(stuck.unended(self._pipeline))
             ended = time.monotonic()
             self._stage = "null"
             if flowing:
@@ -151,6 +156,7 @@ class Stopping:
 
     async def _end_streams(self) -> None:
         """Lets every stream run to its end, as far as it can."""
+        await self._forget_old_end()
         timeout = streams_seconds(self._eos_timeout, self._left())
         until = time.monotonic() + timeout
         complete_mute_tracks(self._pipeline)
@@ -168,6 +174,17 @@ class Stopping:
         finally:
             flow.close()
             playing.cancel()
+
+    async def _forget_old_end(self) -> None:
+        """A program may have sought back, or played it anew, after an end that the bus told: its
+        sinks then have one to come."""
+        ends, until = self._ending.ends, time.monotonic() + STORE_SECONDS
+        while self._ending.eos.is_set() and walk.unended_sinks(self._pipeline):
+            if time.monotonic() >= until:
+                if self._ending.ends == ends:
+                    self._ending.eos.clear()
+                return
+            await asyncio.sleep(STORE_SECONDS / 20)
 
     async def _end_idle_pads(self, flow: Flow, timeout: float, until: float) -> None:
         """Waits for the end, and ends what no end comes to."""
@@ -191,10 +208,10 @@ class Stopping:
         return walk.has_private_sinks(self._pipeline) and not walk.unended_sinks(self._pipeline)
 
     def _force(self, pad: Gst.Pad, *, hung: bool) -> None:
-        name = f"{pad.get_parent_element().get_name()}.{pad.get_name()}"
+        name = stuck.short(f"{pad.get_parent_element().get_name()}.{pad.get_name()}")
         _log.info("eos_into_idle_pad", pad=name)
         if hung and (feeder := walk.upstream(pad)) is not None and not walk.is_source(feeder):
-            self._lost.append(f"{feeder.get_name()} hangs with data for {name}")
+            self._lost.append(stuck.short(feeder.get_name()) + f" hangs with data for {name}")
         self._forced[pad] = asyncio.create_task(call(pad.send_event, Gst.Event.new_eos()))
 
     async def _halt(self) -> list[str]:
@@ -253,24 +270,11 @@ def streams_seconds(wanted: float, available: float) -> float:
     return min(wanted, available - min(NULL_SECONDS, NULL_SHARE * available))
 
 
-def _unended(pipeline: Gst.Pipeline) -> str:
-    """Which streams did not end, and why."""
-    sinks = ", ".join(walk.unended_sinks(pipeline)) or pipeline.get_name()
-    words = f"no end of stream in time at {sinks}"
-    for why, places in (
-        ("held up by", walk.blocking(pipeline)),
-        ("stuck at", walk.stuck_ends(pipeline)),
-        ("not linked:", walk.unlinked(pipeline)),
-    ):
-        words += f", {why} {', '.join(places)}" if places else ""
-    return words
-
-
 def _message(
     hanging: list[str], failure: PipelineEvent | None, notes: list[str], *, flowed: bool
 ) -> str:
     if hanging:
-        return f"the pipeline hangs: {', '.join(hanging)} did not reach the state NULL"
+        return f"the pipeline hangs: {stuck.joined(hanging)} did not reach the state NULL"
     if failure is not None and not flowed:
         return f"the pipeline failed before it played: {failure}"
     if failure is not None:
