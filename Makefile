@@ -3,6 +3,8 @@
 # Other interpreter: make PYTHON=python3.13. Words after the command: make serve ARGS="--port 9000".
 PYTHON ?= python3
 ARGS ?=
+# Of `make release-notes`.
+VERSION ?=
 # Of pytest, for `make test`: most tests wait most of the time. 0 is none but itself, which -s and --pdb need.
 WORKERS ?= 3
 # How long `make fuzz` spends on each target, in seconds.
@@ -32,7 +34,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions check-slow soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients setup-c setup-dist c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions check-slow dist release-notes soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +57,9 @@ setup-clients: ## what the JavaScript client and real Socket.IO clients need fro
 
 setup-c: ## what the C client is built and checked with, from the distribution
 	@scripts/setup-c
+
+setup-dist: $(INSTALLED) ## what wheels for other machines are built and tried with: zig, a Rust and a Python for aarch64, qemu
+	@scripts/setup-dist $(PY)
 
 c: ## the C client (clients/c), built in build/c
 	@[ -f build/c/build.ninja ] || meson setup build/c clients/c
@@ -99,10 +104,17 @@ check: setup ## what CI runs: formatting (check only), lint, test
 	$(PY) -m ruff format --check .
 	$(MAKE) --no-print-directory lint test
 
-check-slow: setup setup-gst setup-browser setup-clients setup-c ## what takes too long for every change: tests marked slow, then check-c and debian-c
+check-slow: setup setup-gst setup-browser setup-clients setup-c dist ## what takes too long for every change: dist, tests marked slow, check-c, debian-c
 	cargo build --release --locked --quiet -p dscore-load
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "slow and not soak" $(ARGS)
 	$(MAKE) --no-print-directory check-c debian-c ARGS=
+
+# What a release is: dist/dscore_server-… and dist/dscore_agent-…
+dist: $(INSTALLED) setup-dist ## wheels for x86-64 and aarch64, the agent's wheel and both source distributions, in dist/
+	@scripts/dist $(PY)
+
+release-notes: ## print what is unreleased; VERSION=1.2.3 makes it that version's, in the changelog and in both distributions
+	@scripts/release-notes $(VERSION)
 
 bench: setup ## all benches: micro benches, then the servers side by side (benches/README.md); half an hour
 	cargo bench -p dscore-benches --locked
@@ -155,7 +167,7 @@ lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (needs uv)
 	    --output-file requirements.lock
 
 clean: ## remove the environment and everything that was built
-	rm -rf $(VENV) build target tests/clients/node_modules clients/js/node_modules clients/js/types rust/fuzz/target python/dscore/_core*.so
+	rm -rf $(VENV) build dist target tests/clients/node_modules clients/js/node_modules clients/js/types rust/fuzz/target python/dscore/_core*.so
 
 # An interpreter that has gone away (a dangling link) counts as missing, and what hung on it is made again.
 $(PY):
