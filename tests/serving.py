@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from waiting import wait_until
 
 # A machine with two busy cores takes its time to import FastAPI; nothing else waits this long.
 READY_SECONDS = 30.0
+PASSING = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&{}'
+"""The number of the process is known in it only (sd_listen_fds(3))."""
 
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -42,6 +45,7 @@ class Serving:
         port: int = 0,
         descriptors: tuple[int, int] | None = None,
         program: Sequence[str] = ("-m", "dscore"),
+        passed: socket.socket | None = None,
     ) -> None:
         """Starts the program; `wait_until_ready` comes next.
 
@@ -51,12 +55,15 @@ class Serving:
             env: added to the environment, which has nothing of dscore's but JSON logs.
             descriptors: its soft and its hard limit, where they are not this process's.
             program: what Python is to run, with `serve` as its first argument.
+            passed: a socket that is given to it as a service manager does.
         """
         self.host = host
         self.port = port
         self.log_path = directory / "serve.log"
         where = ["--host", host, "--port", str(port)]
         command = [sys.executable, "-W", "error", *program, "serve", *where, *args]
+        if passed is not None:
+            command = ["sh", "-c", PASSING.format(passed.fileno()), "sh", *command]
         with self.log_path.open("wb") as log:
             # A session of its own: what it leaves behind can be found, and a ctrl-C at the tests
             # does not reach it.
@@ -67,6 +74,7 @@ class Serving:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=() if passed is None else (passed.fileno(),),
             )
         if descriptors is not None:
             # Long before the program looks: it imports for a second first.

@@ -197,6 +197,11 @@ def test_systemd_hears_ready_watchdog_and_stopping(serve: Serve, tmp_path: Path)
         beats = 0
         while beats < 3:
             beats += manager.recv(100) == b"WATCHDOG=1"
+        serving.process.send_signal(signal.SIGHUP)
+        while not (said := manager.recv(100)).startswith(b"RELOADING=1\nMONOTONIC_USEC="):
+            assert said.startswith((b"WATCHDOG=1", b"STATUS="))
+        while manager.recv(100) != b"READY=1":
+            pass
         serving.process.send_signal(signal.SIGTERM)
         while manager.recv(100) != b"STOPPING=1":
             pass

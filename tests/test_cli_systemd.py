@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,20 @@ def test_each_state_is_one_datagram(manager: socket.socket) -> None:
     notifier.stopping()
     got = [manager.recv(100) for _ in range(4)]
     assert got == [b"READY=1", b"STATUS=Serving", b"WATCHDOG=1", b"STOPPING=1"]
+
+
+def test_a_reload_has_its_moment_and_an_end(manager: socket.socket) -> None:
+    notifier = Notifier(environ(manager))
+    before = time.monotonic_ns() // 1000
+    notifier.reloading()
+    first, second = manager.recv(100).decode().splitlines()
+    assert first == "RELOADING=1"
+    assert before <= int(second.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+
+
+def test_more_time_is_asked_for_in_microseconds(manager: socket.socket) -> None:
+    Notifier(environ(manager)).extend_timeout(1.5)
+    assert manager.recv(100) == b"EXTEND_TIMEOUT_USEC=1500000"
 
 
 def test_the_watchdog_is_fed_twice_in_its_time(manager: socket.socket) -> None:

@@ -61,6 +61,7 @@ class CoreConfig:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        passed_socket: bool = False,
         backlog: int = 4096,
         reactors: int = 0,
         endpoints: Mapping[str, Endpoint] | None = None,
@@ -102,6 +103,8 @@ class CoreConfig:
         """Checks and keeps the settings.
 
         Args:
+            passed_socket: take the listening socket that the service manager has passed on
+                (sd_listen_fds(3)) instead of binding one; `host` and `port` are then its own.
             reactors: threads; 0 means one for each two processors, at least one.
             endpoints: exact path -> what speaks there. "raw": agents (PROTOCOL.md, dialect raw).
                 "plain": bare WebSocket messages, each handed over as a `Message` event. Default:

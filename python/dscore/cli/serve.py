@@ -14,7 +14,7 @@ import orjson
 import uvloop
 
 from dscore import log
-from dscore.cli import descriptors, reaper, startup
+from dscore.cli import activation, descriptors, reaper, startup
 from dscore.cli.allocator import give_memory_back
 from dscore.cli.errors import INTERRUPTED, OK, USAGE, CliError
 from dscore.config import Config, load
@@ -49,11 +49,15 @@ def serve(path: Path | None, flags: Flags, *, insecure: bool) -> NoReturn:
         ConfigError: A setting or a token file is wrong.
         CliError: The server cannot start.
     """
+    passed = activation.passed_address(os.environ)
+    if passed is not None:
+        # The socket is there already: what the configuration says of an address comes too late.
+        flags = {**flags, "listen.host": passed[0], "listen.port": passed[1]}
     loaded = load(path, flags=flags, environ=os.environ)
     _check_exposure(loaded.config, insecure=insecure)
     descriptors.raise_limit()
     give_memory_back()
-    service = Service(loaded.config, path, flags)
+    service = Service(loaded.config, path, flags, passed_socket=passed is not None)
     log.configure(loaded.config.log)
     for warning in loaded.warnings:
         _log.warning("config_warning", warning=warning)
@@ -74,7 +78,9 @@ async def _live(service: "Service") -> NoReturn:
 class Service:
     """One server and the process around it."""
 
-    def __init__(self, config: Config, path: Path | None, flags: Flags) -> None:
+    def __init__(
+        self, config: Config, path: Path | None, flags: Flags, *, passed_socket: bool
+    ) -> None:
         """Reads the token files, binds nothing yet."""
         self._path = path
         self._flags = flags
@@ -84,6 +90,7 @@ class Service:
             policy=_Announcing(self._notifier),
             store=open_store(config.store.path),
             leaves_token=True,
+            passed_socket=passed_socket,
         )
         self._starting: asyncio.Task[None] | None = None
         self._drains: set[asyncio.Task[None]] = set()
@@ -193,6 +200,11 @@ class Service:
         if not self._server.is_started:
             self._reload_is_due = True
             return
+        self._notifier.reloading()
+        self._take_over_settings()
+        self._notifier.ready()
+
+    def _take_over_settings(self) -> None:
         try:
             loaded = load(self._path, flags=self._flags, environ=os.environ)
             changes = self._server.reload(loaded.config)

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 ENDPOINTS: "dict[str, Endpoint]" = {"/deepstream/ws": "raw", "/socket.io/": "socketio"}
 
 
-def core_settings(config: Config, namespaces: Sequence[str] = ()) -> dict[str, Any]:
+def core_settings(
+    config: Config, namespaces: Sequence[str] = (), *, passed_socket: bool = False
+) -> dict[str, Any]:
     """The keyword arguments of `CoreConfig`.
 
     Args:
+        config: the settings.
         namespaces: of Socket.IO, beside "/".
+        passed_socket: take the service manager's listening socket.
 
     Raises:
         ValueError: it is one text: what was meant as one namespace would be many of a letter each.
@@ -27,6 +31,7 @@ def core_settings(config: Config, namespaces: Sequence[str] = ()) -> dict[str, A
     return {
         "host": listen.host,
         "port": listen.port,
+        "passed_socket": passed_socket,
         "backlog": listen.backlog,
         "reactors": 0 if listen.reactors == "auto" else listen.reactors,
         "endpoints": ENDPOINTS,

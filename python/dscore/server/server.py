@@ -62,6 +62,7 @@ class Server:
         app: "App | None" = None,
         store: Store | None = None,
         leaves_token: bool = False,
+        passed_socket: bool = False,
     ) -> None:
         """Reads the token files, and binds nothing yet.
 
@@ -73,6 +74,8 @@ class Server:
                 `serve` uses; in memory if left out.
             leaves_token: leave `operator_token`, where the server makes one, in the file in which
                 the command line finds it, as `serve` does.
+            passed_socket: listen on the socket that the service manager has passed on
+                (sd_listen_fds(3)), whose address `listen.host` and `listen.port` are then.
 
         Raises:
             ConfigError: a token file cannot be read.
@@ -89,6 +92,7 @@ class Server:
         self._app = app
         self._keyring = read_keyring(self._config.auth)
         self._own_token = OwnToken(leaves_file=leaves_token)
+        self._passed_socket = passed_socket
         self._tasks = Tasks()
         self._begun = False
         self._closing = False
@@ -378,7 +382,7 @@ class Server:
         return None if self._parts is None else self._parts.context.serving
 
     def _core_config(self, config: Config) -> "CoreConfig":
-        settings = core_settings(config, self._policy.namespaces)
+        settings = core_settings(config, self._policy.namespaces, passed_socket=self._passed_socket)
         core_config: CoreConfig = self._core.CoreConfig(**settings)
         return core_config
 

@@ -3,6 +3,7 @@ of `dscore serve`."""
 
 import os
 import socket
+import time
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,6 +30,15 @@ class Notifier:
     def ready(self) -> None:
         """The service is up: the server takes agents, the agent has begun to connect."""
         self._send("READY=1")
+
+    def reloading(self) -> None:
+        """The configuration is read again; `ready` ends it (sd_notify(3), "RELOADING=1")."""
+        now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={now_us}")
+
+    def extend_timeout(self, seconds: float) -> None:
+        """Asks for more time to start or to stop, counted from now."""
+        self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
 
     def stopping(self) -> None:
         """The service ends: the server drains, the agent stops."""

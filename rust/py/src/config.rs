@@ -22,6 +22,7 @@ use settings::{Given, MAX_CONNECTIONS};
 #[pyclass(frozen, module = "dscore._core")]
 pub(crate) struct CoreConfig {
     pub(crate) address: SocketAddr,
+    pub(crate) passed_socket: bool,
     pub(crate) backlog: u32,
     pub(crate) event_queue: usize,
     pub(crate) settings: Settings,
@@ -35,6 +36,7 @@ impl CoreConfig {
     pub(crate) fn listen(&self) -> ListenSettings {
         ListenSettings {
             address: self.address,
+            passed_socket: self.passed_socket,
             backlog: self.backlog,
             reactors: self.reactors,
             event_queue: self.event_queue,
@@ -56,6 +58,7 @@ impl CoreConfig {
         let address = resolve(given.host, given.port as u16)?;
         Ok(Self {
             address,
+            passed_socket: given.passed_socket,
             backlog: given.backlog as u32,
             event_queue: given.event_queue as usize,
             reactors,

@@ -54,12 +54,16 @@ impl std::fmt::Debug for Life {
 }
 
 impl ReactorPool {
-    /// Binds and listens; nothing is accepted yet.
+    /// Binds and listens, or takes the socket that was passed on; nothing is accepted yet.
     ///
     /// # Errors
-    /// The address cannot be had, or descriptors have run out.
+    /// The address cannot be had, no socket was passed, or descriptors have run out.
     pub fn new(listen: &ListenSettings, settings: Settings) -> io::Result<Self> {
-        let listener = Listener::bind(listen.address, listen.backlog)?;
+        let listener = if listen.passed_socket {
+            Listener::passed(listen.backlog)?
+        } else {
+            Listener::bind(listen.address, listen.backlog)?
+        };
         let address = listener.address();
         let reader = Arc::new(Sleeper::new(true)?);
         // A connection's number has eight bits for its reactor.

@@ -15,6 +15,8 @@ use dscore_traffic::Endpoint;
 pub struct ListenSettings {
     /// The address to bind.
     pub address: SocketAddr,
+    /// Takes the listening socket that the service manager has passed on instead of binding one.
+    pub passed_socket: bool,
     /// Connections the kernel may hold that were not accepted yet.
     pub backlog: u32,
     /// Reactor threads, at least one.

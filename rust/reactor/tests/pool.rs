@@ -174,6 +174,7 @@ fn each_opened_has_its_closed_also_when_the_pool_ends() {
 fn a_pool_that_was_never_started_ends_too() {
     let listen = dscore_reactor::settings::ListenSettings {
         address: "127.0.0.1:0".parse().unwrap(),
+        passed_socket: false,
         backlog: 8,
         reactors: 2,
         event_queue: 16,
@@ -196,6 +197,7 @@ fn the_same_port_can_be_had_again_at_once() {
     drop(server);
     let listen = dscore_reactor::settings::ListenSettings {
         address,
+        passed_socket: false,
         backlog: 8,
         reactors: 1,
         event_queue: 16,

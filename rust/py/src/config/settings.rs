@@ -46,6 +46,7 @@ macro_rules! settings {
 settings! {
     host: &'a str = "127.0.0.1";
     port: u64 = 0 in 0..=65_535;
+    passed_socket: bool = false;
     backlog: u64 = 4096 in 1..=65_535;
     reactors: u64 = 0 in 0..=255;
     endpoints: Option<HashMap<String, String>> = None;

@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::{io, net};
 
+use listenfd::ListenFd;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::Socket;
 
@@ -51,12 +52,27 @@ impl Listener {
             Some(Protocol::TCP),
         )?;
         socket.set_reuse_address(true)?;
-        socket.set_tcp_nodelay(true)?;
-        socket.set_tcp_notsent_lowat(UNSENT)?;
-        socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        let socket = net::TcpListener::from(socket);
+        Self::listen(socket.into(), backlog)
+    }
+
+    /// Takes the socket that the service manager has bound and passed on (sd_listen_fds(3)). It is there once: what the
+    /// environment said of it is removed.
+    ///
+    /// # Errors
+    /// None was passed, or it is no TCP socket.
+    pub(crate) fn passed(backlog: u32) -> io::Result<Self> {
+        let socket = ListenFd::from_env().take_tcp_listener(0)?;
+        let none = || io::Error::new(io::ErrorKind::NotFound, "no listening socket was passed");
+        Self::listen(socket.ok_or_else(none)?, backlog)
+    }
+
+    fn listen(socket: net::TcpListener, backlog: u32) -> io::Result<Self> {
+        let options = SockRef::from(&socket);
+        options.set_tcp_nodelay(true)?;
+        options.set_tcp_notsent_lowat(UNSENT)?;
+        options.set_nonblocking(true)?;
+        options.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }

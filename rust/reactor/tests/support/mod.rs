@@ -102,6 +102,7 @@ impl Server {
         let address = "127.0.0.1:0".parse().unwrap();
         let listen = ListenSettings {
             address,
+            passed_socket: false,
             backlog: 1_024,
             reactors,
             event_queue,
