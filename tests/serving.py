@@ -63,7 +63,7 @@ class Serving:
         where = ["--host", host, "--port", str(port)]
         command = [sys.executable, "-W", "error", *program, "serve", *where, *args]
         if passed is not None:
-            command = ["sh", "-c", PASSING.format(passed.fileno()), "sh", *command]
+            command = ["bash", "-c", PASSING.format(passed.fileno()), "bash", *command]
         with self.log_path.open("wb") as log:
             # A session of its own: what it leaves behind can be found, and a ctrl-C at the tests
             # does not reach it.

@@ -10,7 +10,9 @@ from unittest.mock import Mock
 
 import pytest
 
+from dscore.config import Config
 from dscore.http.api import _drain_ended
+from dscore.policy.deadline import Deadline
 from dscore.policy.liveness import new_fleet
 from dscore.server.draining import Draining
 from dscore.server.readings import Readings
@@ -86,7 +88,8 @@ async def test_of_a_drain() -> None:
         pool=SimpleNamespace(now_ms=lambda: 0),
         times=SimpleNamespace(now=lambda: 0.0),
         clock=SimpleNamespace(read=lambda: 0.0),
-        config=SimpleNamespace(shutdown=SimpleNamespace(notice=0.0, max_extension=0.0)),
+        config=Config(),
+        deadline=Deadline(0, None),
     )
     watchers: Any = SimpleNamespace(progress=lambda status: None)
     draining = Draining(context, watchers, "terminate", 60.0)

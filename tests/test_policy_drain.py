@@ -77,6 +77,7 @@ def test_drain_6_report_adds_up() -> None:
         "latency_ms": {"p50": 10.0, "p99": 30.0, "max": 30.0},
         "not_acked": ["c", "d", "e", "f"],
         "duration_ms": 2_500.0,
+        "cut": [],
     }
     assert report.exit_code == 3
 

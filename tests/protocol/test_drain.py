@@ -375,6 +375,7 @@ async def test_drain_6_report_exit_code_and_file(serve: Serve, tmp_path: Path) -
     assert 0 <= latency["p50"] <= latency["p99"] <= latency["max"] < 500
     assert 500 <= duration < 3_000
     assert sorted(report.pop("not_acked")) == ["bad", "gone", "mute"]
+    assert report.pop("cut") == []
     assert report == {
         "intent": "terminate",
         "total": 4,

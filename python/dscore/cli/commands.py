@@ -72,6 +72,14 @@ def serve(
         str | None,
         typer.Option(metavar="N", help="Threads that own the sockets. [default: auto]"),
     ] = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            "--shutdown-deadline",
+            metavar="TIME",
+            help="How long its end may take, as its supervisor allows: 45s. [default: none]",
+        ),
+    ] = None,
     insecure: Annotated[
         bool,
         typer.Option(
@@ -93,6 +101,7 @@ def serve(
         "listen.port": port,
         "listen.reactors": reactors,
         "store.path": store,
+        "shutdown.deadline": deadline,
     }
     return run(config, flags, insecure=insecure)
 

@@ -151,6 +151,10 @@ class ShutdownConfig(_Section):
 
     intent: Annotated[Literal["terminate", "restart"], choice("terminate", "restart")] = "terminate"
     """What SIGTERM and SIGINT mean: stop the agents' applications, or let them come back."""
+    deadline: Annotated[float | None, duration_or_none("0s", "1d")] = None
+    """How long the whole shutdown may take, the end of the process included: what stops the server
+    gives as much before SIGKILL. What does not fit is cut, answers last; none: it takes its time.
+    """
     timeout: Wait = 10.0
     """How long an agent has to answer `terminate_app`."""
     max_extension: Wait = 20.0

@@ -18,6 +18,7 @@ told: every agent has its terminate_app (or server_shutdown) on the way; settled
     WebSocket is left; cut: the closing handshakes took longer than they may.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from dscore.messages import Intent
@@ -57,6 +58,8 @@ class DrainReport(NamedTuple):
     not_acked: list[str]
     """Agents that were asked to terminate and did not say OK."""
     duration_ms: float
+    cut: list[str]
+    """Settings of `shutdown` that `shutdown.deadline` left less time than they ask for."""
 
     @property
     def exit_code(self) -> int:
@@ -123,11 +126,16 @@ class Drain:
         self.advance("overdue")
         self._fleet.give_up_drain()
 
-    def finish(self, now: int) -> DrainReport:
-        """The report. Every agent has its outcome."""
+    def finish(self, now: int, cut: Sequence[str] = ()) -> DrainReport:
+        """The report. Every agent has its outcome.
+
+        Args:
+            now: the pool's clock.
+            cut: settings that had less time than they ask for.
+        """
         duration_ms = float(now - self._started)
         self.report = DrainReport(
-            self.intent, **self._fleet.drain_report(), duration_ms=duration_ms
+            self.intent, **self._fleet.drain_report(), duration_ms=duration_ms, cut=list(cut)
         )
         return self.report
 

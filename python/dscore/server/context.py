@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from dscore.arguments import number
 from dscore.clock import Seconds, WallClock, wall
 from dscore.policy.agent import Agent, AgentFleet
+from dscore.policy.deadline import Deadline
 from dscore.policy.drain import MAX_TIMEOUT
 from dscore.server.chatter import Chatter
 from dscore.server.clock import Clock
@@ -67,6 +68,8 @@ class Context:
     """When the start was complete, in seconds of the monotonic clock."""
     stopping_since: float | None = None
     """When the drain, or the close, began: seconds of `clock`."""
+    deadline: Deadline = field(default_factory=lambda: Deadline(0, None))
+    """By when it is to be over; made when it begins."""
     sent_away: frozenset[int] = frozenset()
     """Connections that maintenance has begun to close; numbers are never used again."""
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
@@ -140,6 +143,7 @@ class Context:
         """Turns everything new away: the first thing that a drain, or a close, does."""
         self.serving = "draining"
         self.stopping_since = self.clock.read()
+        self.deadline = Deadline(self.pool.now_ms(), self.config.shutdown.deadline)
         self.pool.set_serving_state("draining")
 
     def seconds_since_stopping(self) -> float:

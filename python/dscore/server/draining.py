@@ -1,24 +1,44 @@
 """Carrying out a drain: the asyncio side of `policy.drain`, in the order of PROTOCOL.md §6."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
+from dscore.policy.deadline import SLACK, needed, short_of, wanted
 from dscore.policy.drain import Drain, DrainReport, reconnect_window_ms
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 from dscore.translations import text
+
+if TYPE_CHECKING:
+    from dscore.config import ShutdownConfig
 
 SLICE = 500
 """Connections told one by one before the loop gets a turn."""
 PROGRESS_INTERVAL = 0.125
 """Seconds between two drain_progress: with the last one, which does not wait, fewer than 10 in any
 second."""
-SLACK = 0.5
-"""Seconds the core may be late with what it promised, before the drain goes on without it."""
 MIN_RECONNECT_AFTER_MS = 5000
+REMEDY = (
+    "give the shutdown more time: TimeoutStopSec= of a unit, terminationGracePeriodSeconds of a "
+    "pod, --stop-timeout of a container, and the same in shutdown.deadline"
+)
 
 _log = get_logger("dscore.drain")
+
+
+def warn_of_deadline(shutdown: "ShutdownConfig") -> None:
+    """Says at the start what would be cut at the end."""
+    settings = short_of(shutdown)
+    if settings:
+        _log.warning(
+            "shutdown_deadline_short",
+            deadline=shutdown.deadline,
+            needed=needed(shutdown),
+            settings=settings,
+            remedy=REMEDY,
+        )
 
 
 class Draining:
@@ -34,7 +54,9 @@ class Draining:
         """
         self._context = context
         self._watchers = watchers
-        self._timeout = timeout
+        self._wanted = wanted(context.config.shutdown, timeout)
+        self._times = self._wanted
+        """What the deadline leaves of that."""
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when every agent has its outcome."""
         self._began = context.pool.now_ms()
@@ -44,14 +66,14 @@ class Draining:
         """Turns new connections away and sends terminate_app: before anything that takes time or a
         turn of the loop. `run` comes next."""
         context, intent, now = self._context, self.drain.intent, self._began
-        settings = context.config.shutdown
         context.stop_taking()
+        self._times = times = context.deadline.plan(intent, self._wanted, now)
         if intent == "terminate":
             # What was accepted before this command is told: the core keeps their order.
             context.pool.terminate_all(
-                round(self._timeout * 1000),
-                round(settings.notice * 1000),
-                round(settings.max_extension * 1000),
+                round(times.timeout * 1000),
+                round(times.notice * 1000),
+                round(times.max_extension * 1000),
             )
         context.fleet.stop_clock(now)
         # Whom maintenance is sending away just now is told nothing, and is not missed.
@@ -72,7 +94,7 @@ class Draining:
         await self._announce()
         drain.advance("told")
         if drain.intent == "restart":
-            await context.clock.sleep(context.config.shutdown.notice)
+            await context.clock.sleep(min(self._times.notice, self._left()))
             drain.advance("settled")
         else:
             await self._wait_for_outcomes()
@@ -82,12 +104,12 @@ class Draining:
                 drain.advance("settled")
         self._watchers.progress(drain.status())
         # What became of the last agents is news for longer than their connections last.
-        await self._watchers.catch_up(context.config.shutdown.close_timeout)
+        await self._watchers.catch_up(min(self._times.close_timeout, self._left()))
         # Those that are left may not say before the end how their connections ended.
         if not context.fleet.is_empty():
             await context.readings.take(to_store=True)
         drain.advance("emptied" if await self._close_rest() else "cut")
-        report = drain.finish(context.pool.now_ms())
+        report = drain.finish(context.pool.now_ms(), self._cut())
         _log.info("drain_finished", **report.as_dict())
         context.hooks.fire(context.hooks.on_drained, report)
         return report
@@ -116,12 +138,11 @@ class Draining:
     async def _wait_for_outcomes(self) -> None:
         """Until every agent has its outcome. The core sees to the deadlines; this is in case it
         does not."""
-        drain, clock = self.drain, self._context.clock
-        patience = max(self._timeout, self._context.config.shutdown.notice)
-        patience += self._context.config.shutdown.max_extension + SLACK
+        drain, clock, times = self.drain, self._context.clock, self._times
+        patience = max(times.timeout, times.notice) + times.max_extension + SLACK
         give_up_at = clock.read() + patience
         reported = -1
-        while drain.pending and clock.read() < give_up_at:
+        while drain.pending and clock.read() < give_up_at and not self._is_over():
             pending = drain.pending
             if pending != reported:
                 reported = pending
@@ -133,9 +154,41 @@ class Draining:
 
     async def _close_rest(self) -> bool:
         """Closes the connections that are left, and waits for the closing handshakes."""
-        context = self._context
-        settings = context.config.shutdown
-        spread = settings.spread if self.drain.intent == "restart" else 0.0
+        context, spread = self._context, self._times.spread
+        spread = spread if self.drain.intent == "restart" else 0.0
         reason = "Server shutting down gracefully"
         context.pool.close_all(1001, reason, "shutdown", spread_ms=round(spread * 1000))
-        return await context.wait_until_empty(spread + settings.close_timeout + SLACK)
+        patience = spread + self._times.close_timeout + SLACK
+        if await context.wait_until_empty(min(patience, left := self._left())):
+            return True
+        if left < patience:
+            context.deadline.mark("close_timeout")
+        return False
+
+    def _left(self) -> float:
+        """Seconds until the end must begin."""
+        return self._context.deadline.left(self._context.pool.now_ms())
+
+    def _is_over(self) -> bool:
+        return self._context.deadline.is_over(self._context.pool.now_ms())
+
+    def _cut(self) -> list[str]:
+        """What the deadline has cut short of what made a difference; the log tells of it."""
+        deadline, status = self._context.deadline, self.drain.status()
+        mattered = {
+            "timeout": status.timed_out,
+            "max_extension": status.timed_out,
+            "notice": status.notified,
+            "spread": status.notified,
+        }
+        for setting, agents in mattered.items():
+            if agents and getattr(self._times, setting) < getattr(self._wanted, setting):
+                deadline.mark(setting)
+        if deadline.cut:
+            _log.warning(
+                "shutdown_cut",
+                settings=deadline.cut,
+                deadline=self._context.config.shutdown.deadline,
+                remedy=REMEDY,
+            )
+        return deadline.cut

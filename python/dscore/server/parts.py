@@ -55,13 +55,12 @@ class Parts:
     async def stop(self) -> None:
         """Lets what is in progress end, and closes everything, the pool last."""
         context = self.context
-        settings = context.config.shutdown
+        now, last = context.pool.now_ms, context.deadline.last
         try:
-            grace = settings.request_timeout - context.seconds_since_stopping()
-            await self.bridge.drain_requests(max(GRACE, grace))
-            await self.bridge.shutdown(settings.lifespan_timeout)
-            grace = settings.request_timeout - context.seconds_since_stopping()
-            await context.tasks.close(max(GRACE, grace), context.clock.wait)
+            await self.bridge.drain_requests(last(self._grace(), now()))
+            lifespan = context.config.shutdown.lifespan_timeout
+            await self.bridge.shutdown(last(lifespan, now()))
+            await context.tasks.close(last(self._grace(), now()), context.clock.wait)
             self.sampler.close()
             await context.store.close()
         finally:
@@ -76,6 +75,12 @@ class Parts:
             # A closed pool keeps a descriptor for what was not taken of it.
             while context.pool.take():
                 pass
+
+    def _grace(self) -> float:
+        """Seconds that what is in progress still has."""
+        context = self.context
+        left = context.config.shutdown.request_timeout - context.seconds_since_stopping()
+        return max(GRACE, left)
 
 
 def running(parts: Parts | None) -> Parts:

@@ -19,7 +19,7 @@ from dscore.policy.drain import DrainReport, DrainStatus
 from dscore.policy.liveness import configure, new_fleet
 from dscore.server.context import REFUSAL_REASONS, Context
 from dscore.server.core_settings import core_settings
-from dscore.server.draining import Draining
+from dscore.server.draining import Draining, warn_of_deadline
 from dscore.server.fleet import Fleet
 from dscore.server.hooks import Hooks
 from dscore.server.keeping import boot
@@ -137,6 +137,7 @@ class Server:
         parts.context.recorder.server("started", pool.now_ms(), version=_core.__version__)
         host, port = pool.address()
         _log.info("server_started", host=host, port=port)
+        warn_of_deadline(self._config.shutdown)
 
     def _assemble(self, pool: "ReactorPool", reactors: int) -> Parts:
         """The parts around a pool; where they cannot be put together, it is closed."""
@@ -195,7 +196,9 @@ class Server:
             if not self._table.is_empty():
                 await context.readings.take(to_store=True)
                 context.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
-                await context.wait_until_empty(self._config.shutdown.close_timeout)
+                close_timeout = self._config.shutdown.close_timeout
+                left = context.deadline.left(context.pool.now_ms())
+                await context.wait_until_empty(min(close_timeout, left))
             context.recorder.server("stopped", context.pool.now_ms())
         finally:
             await self._parts.stop()
