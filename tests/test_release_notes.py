@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FILES = ("CHANGELOG.md", "Cargo.toml", "Cargo.lock", "pyproject.toml", "python/pyproject.toml")
+CHART = "packaging/helm/dscore/Chart.yaml"
+FILES = (
+    *("CHANGELOG.md", "Cargo.toml", "Cargo.lock", "pyproject.toml", "python/pyproject.toml"),
+    CHART,
+)
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     for name in FILES:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     log = tmp_path / "CHANGELOG.md"
     head = log.read_text().partition("## [Unreleased]")[0]
@@ -48,6 +52,7 @@ def test_a_version_is_written_wherever_it_stands(copy: Path, version: str, shown
     assert {one.split('"')[2] for one in ours} == {version}
     assert f'\nversion = "{shown}"\n' in after["python/pyproject.toml"]
     assert f'"dscore-agent=={shown}"' in after["pyproject.toml"]
+    assert f'\nversion: {version}\nappVersion: "{version}"\n' in after[CHART]
     assert after["CHANGELOG.md"].endswith(
         f"## [Unreleased]\n\n## [{version}] - 2027-01-02\n\n### Added\n\n- A thing.\n"
     )
