@@ -301,6 +301,41 @@ def test_drain_waits_for_the_report(invoke: Invoke, serving: Serve, loop: Loop) 
     assert fleet.drains == [("terminate", 90.0)]
 
 
+@pytest.mark.parametrize(
+    ("words", "question"),
+    [
+        ((), "do with its 2 agents what its shutdown.intent says?"),
+        (("--intent", "terminate"), "stop the applications of its 2 agents?"),
+        (("--intent", "restart", "--no-wait"), "let go of its 2 agents?"),
+    ],
+)
+def test_a_drain_asks_on_a_terminal(
+    invoke: Invoke,
+    serving: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    question: str,
+) -> None:
+    fleet = FakeFleet("a", "b")
+    serving(fleet)
+    asked: list[str] = []
+
+    def confirm(text: str, **_: object) -> None:
+        asked.append(text)
+        raise shutdown.typer.Abort
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(shutdown.typer, "confirm", confirm)
+    assert invoke("drain", *words) == (1, "", "dscore: nothing was done\n")
+    assert fleet.drains == []
+    [said] = asked
+    assert said.startswith("Shut http://127.0.0.1:")
+    assert said.endswith(question)
+    fleet.drain_may_end.set()
+    assert invoke("drain", *words, "--yes")[0] == 0
+    assert len(fleet.drains) == 1
+
+
 def test_a_drain_that_lost_some_exits_with_3_and_names_them(
     invoke: Invoke, serving: Serve, loop: Loop
 ) -> None:

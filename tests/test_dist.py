@@ -150,7 +150,7 @@ def serves_and_drains(home: Path) -> None:
 
             wait_until(is_in, "an agent in the list", 60)
             drained = run(
-                *(program, "drain", "--json", "--url", url),
+                *(program, "drain", "--yes", "--json", "--url", url),
                 cwd=home,
                 XDG_RUNTIME_DIR=str(home),
             )

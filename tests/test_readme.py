@@ -44,7 +44,7 @@ def shell(serving: Serving, script: str) -> "subprocess.CompletedProcess[str]":
 def test_the_first_five_minutes(serving: Serving) -> None:
     agent = block("sh", ". .venv/bin/activate\npython -m dscore agent ").partition("\n")[2].strip()
     look = block("sh", ". .venv/bin/activate\npython -m dscore agents").partition("\n")[2]
-    drain = block("sh", "python -m dscore drain")
+    drain = block("sh", "python -m dscore drain --yes")
     # Three terminals in one. The agent ends with the fleet, and with 0.
     there = "until python -m dscore why cam-17; do sleep 0.1; done 2>/dev/null"
     said = shell(serving, f"{agent} &\nagent=$!\n{there}\n{look}{drain}wait $agent")

@@ -237,20 +237,23 @@ def drain(
         bool,
         typer.Option("--wait/--no-wait", help="Wait for the end, or return once it has begun."),
     ] = True,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask on a terminal.", show_default=False)
+    ] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     json: Json = False,
 ) -> int:
     """Shut a server down gracefully, and wait for its report.
 
-    Exits with 3 if an agent failed, timed out or vanished.
+    On a terminal it asks first, with the number of agents. Exits with 3 if an agent failed, timed out or vanished.
     """
     from dscore.cli import shutdown
     from dscore.cli.client import Client
 
     wish = {"intent": intent.value if intent else None, "timeout": seconds(timeout)}
     with Client(url, token) as client:
-        return shutdown.drain(client, wish, wait=wait, as_json=json)
+        return shutdown.drain(client, wish, ask=not yes, wait=wait, as_json=json)
 
 
 @app.command()

@@ -23,8 +23,18 @@ AT_ONCE = 32
 """Agents that are terminated side by side."""
 
 
-def drain(client: Client, wish: dict[str, Any], *, wait: bool, as_json: bool) -> int:
+MEANINGS = {
+    "terminate": "stop the applications of its",
+    "restart": "let go of its",
+    None: "do with its",
+}
+"""What each intent does to a fleet, in a question."""
+
+
+def drain(client: Client, wish: dict[str, Any], *, ask: bool, wait: bool, as_json: bool) -> int:
     """Starts a drain and follows it to its report."""
+    if ask and sys.stdin.isatty():
+        _confirm_drain(client, wish["intent"])
     if not wait:
         begun = client.call("POST", "/api/v1/drain", shapes.DRAIN, wish)
         if as_json:
@@ -51,6 +61,15 @@ def drain(client: Client, wish: dict[str, Any], *, wait: bool, as_json: bool) ->
         if report["not_acked"]:
             output.complain(f"did not stop: {_named(report['not_acked'])}")
     return PARTIAL if report["failed"] or report["timed_out"] or report["vanished"] else OK
+
+
+def _confirm_drain(client: Client, intent: str | None) -> None:
+    """Asks before a whole fleet is told to stop: a program that types, or pipes, is not asked."""
+    online = client.get("/api/v1/status", shapes.STATUS)["agents"]["online"]
+    agents = f"{online:,} agent{'' if online == 1 else 's'}"
+    rest = " what its shutdown.intent says" if intent is None else ""
+    question = f"Shut {client.url} down and {MEANINGS[intent]} {agents}{rest}?"
+    typer.confirm(question, abort=True, err=True)
 
 
 def _named(ids: Sequence[str]) -> str:
