@@ -246,7 +246,8 @@ def drain(
 ) -> int:
     """Shut a server down gracefully, and wait for its report.
 
-    On a terminal it asks first, with the number of agents. Exits with 3 if an agent failed, timed out or vanished.
+    On a terminal it asks first, with the number of agents. Exits with 3 if an agent failed, timed
+    out or vanished.
     """
     from dscore.cli import shutdown
     from dscore.cli.client import Client

@@ -14,7 +14,7 @@ import orjson
 import uvloop
 
 from dscore import log
-from dscore.cli import activation, descriptors, reaper, startup
+from dscore.cli import activation, deadline, descriptors, reaper, startup
 from dscore.cli.allocator import give_memory_back
 from dscore.cli.errors import INTERRUPTED, OK, USAGE, CliError
 from dscore.config import Config, load
@@ -22,16 +22,12 @@ from dscore.errors import BindError, DscoreError, StoreError
 from dscore.http.loopback import is_loopback
 from dscore.messages import Intent
 from dscore.policy import Policy
-from dscore.policy.deadline import needed
 from dscore.server import Server
 from dscore.store import open_store
 from dscore_agent.cli.ctrl_c import CtrlC
 from dscore_agent.cli.systemd import Notifier
 
 Flags = Mapping[str, object]
-
-CONTAINER_SECONDS = 10
-"""What `docker stop` gives."""
 
 GC_THRESHOLD = 20_000
 """Objects that have come, less those that went, before the young ones are searched for garbage. A
@@ -159,7 +155,7 @@ class Service:
         )
         # Now that all is open which is no connection.
         descriptors.warn_if_few(server.config)
-        _warn_of_container(server.config)
+        deadline.warn(server.config.shutdown)
         self._notifier.ready()
         self._notifier.status(f"Serving agents on {where}")
         if self._notifier.watchdog_interval is not None:
@@ -190,10 +186,7 @@ class Service:
                 self._is_given_up = True
                 self._starting.cancel()
             return
-        shutdown = self._server.config.shutdown
-        seconds = needed(shutdown)
-        given = seconds if shutdown.deadline is None else shutdown.deadline
-        self._notifier.extend_timeout(min(seconds, given))
+        self._notifier.extend_timeout(deadline.seconds(self._server.config.shutdown))
         task = asyncio.get_running_loop().create_task(self._join_drain(intent))
         self._drains.add(task)
         task.add_done_callback(self._drains.discard)
@@ -267,17 +260,6 @@ def _check_exposure(config: Config, *, insecure: bool) -> None:
         "auth.required and auth.token_file, or add --insecure",
         USAGE,
     )
-
-
-def _warn_of_container(config: Config) -> None:
-    """A container's first process is given ten seconds by `docker stop`, and is not told of it."""
-    shutdown = config.shutdown
-    if os.getpid() == 1 and shutdown.deadline is None and needed(shutdown) > CONTAINER_SECONDS:
-        _log.warning(
-            "shutdown_deadline_unknown",
-            needed=needed(shutdown),
-            remedy="set shutdown.deadline to what stops the container allows before SIGKILL",
-        )
 
 
 def _audit(source: str, action: str) -> None:

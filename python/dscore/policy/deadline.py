@@ -29,6 +29,11 @@ docs/operations.md."""
 SLACK: Final = 0.5
 """Seconds the core may be late with what it promised, before the drain goes on without it."""
 
+REMEDY: Final = (
+    "give the shutdown more time: TimeoutStopSec= of a unit, terminationGracePeriodSeconds of a "
+    "pod, --stop-timeout of a container, and the same in shutdown.deadline"
+)
+
 
 class Times(NamedTuple):
     """Seconds that the parts of a drain may take."""

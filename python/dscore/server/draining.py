@@ -1,18 +1,14 @@
 """Carrying out a drain: the asyncio side of `policy.drain`, in the order of PROTOCOL.md §6."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
-from dscore.policy.deadline import SLACK, needed, short_of, wanted
+from dscore.policy.deadline import REMEDY, SLACK, wanted
 from dscore.policy.drain import Drain, DrainReport, reconnect_window_ms
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 from dscore.translations import text
-
-if TYPE_CHECKING:
-    from dscore.config import ShutdownConfig
 
 SLICE = 500
 """Connections told one by one before the loop gets a turn."""
@@ -20,25 +16,8 @@ PROGRESS_INTERVAL = 0.125
 """Seconds between two drain_progress: with the last one, which does not wait, fewer than 10 in any
 second."""
 MIN_RECONNECT_AFTER_MS = 5000
-REMEDY = (
-    "give the shutdown more time: TimeoutStopSec= of a unit, terminationGracePeriodSeconds of a "
-    "pod, --stop-timeout of a container, and the same in shutdown.deadline"
-)
 
 _log = get_logger("dscore.drain")
-
-
-def warn_of_deadline(shutdown: "ShutdownConfig") -> None:
-    """Says at the start what would be cut at the end."""
-    settings = short_of(shutdown)
-    if settings:
-        _log.warning(
-            "shutdown_deadline_short",
-            deadline=shutdown.deadline,
-            needed=needed(shutdown),
-            settings=settings,
-            remedy=REMEDY,
-        )
 
 
 class Draining:

@@ -19,7 +19,7 @@ from dscore.policy.drain import DrainReport, DrainStatus
 from dscore.policy.liveness import configure, new_fleet
 from dscore.server.context import REFUSAL_REASONS, Context
 from dscore.server.core_settings import core_settings
-from dscore.server.draining import Draining, warn_of_deadline
+from dscore.server.draining import Draining
 from dscore.server.fleet import Fleet
 from dscore.server.hooks import Hooks
 from dscore.server.keeping import boot
@@ -74,8 +74,7 @@ class Server:
                 `serve` uses; in memory if left out.
             leaves_token: leave `operator_token`, where the server makes one, in the file in which
                 the command line finds it, as `serve` does.
-            passed_socket: listen on the socket that the service manager has passed on
-                (sd_listen_fds(3)), whose address `listen.host` and `listen.port` are then.
+            passed_socket: listen on what the service manager passes on (sd_listen_fds(3)).
 
         Raises:
             ConfigError: a token file cannot be read.
@@ -137,7 +136,6 @@ class Server:
         parts.context.recorder.server("started", pool.now_ms(), version=_core.__version__)
         host, port = pool.address()
         _log.info("server_started", host=host, port=port)
-        warn_of_deadline(self._config.shutdown)
 
     def _assemble(self, pool: "ReactorPool", reactors: int) -> Parts:
         """The parts around a pool; where they cannot be put together, it is closed."""
@@ -386,8 +384,7 @@ class Server:
 
     def _core_config(self, config: Config) -> "CoreConfig":
         settings = core_settings(config, self._policy.namespaces, passed_socket=self._passed_socket)
-        core_config: CoreConfig = self._core.CoreConfig(**settings)
-        return core_config
+        return cast("CoreConfig", self._core.CoreConfig(**settings))
 
     async def _run_drain(self, draining: Draining) -> DrainReport:
         try:
