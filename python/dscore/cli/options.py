@@ -99,11 +99,19 @@ class Sort(str, Enum):
     state = "state"
     connected_at = "connected_at"
     last_heartbeat = "last_heartbeat"
+    natural = "natural"
+    problem = "problem"
+    since = "since"
+    rtt = "rtt"
     id_down = "-id"
     status_down = "-status"
     state_down = "-state"
     connected_at_down = "-connected_at"
     last_heartbeat_down = "-last_heartbeat"
+    natural_down = "-natural"
+    problem_down = "-problem"
+    since_down = "-since"
+    rtt_down = "-rtt"
 
 
 class Dialect(str, Enum):

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast, get_args
 
 from dscore import _core
 from dscore.arguments import flag, one_of
