@@ -95,7 +95,6 @@ def test_an_agent_that_watches_stays_an_agent() -> None:
     assert fleet.owner(1) == fleet.agent("a")
     assert fleet.only_watching() == []
     assert fleet.close(1), "it watched"
-    assert not fleet.is_watched()
     assert fleet.is_empty()
 
 

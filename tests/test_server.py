@@ -294,5 +294,4 @@ async def test_nothing_is_left_of_agents_that_come_and_go() -> None:
         await server.happen()
         assert len(server._table) == 10
         assert server.fleet.counts().total == 0
-        assert not server._table.is_watched()
         assert not server._tasks

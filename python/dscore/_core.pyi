@@ -20,6 +20,8 @@ from dscore.states import Grace, Input, OutcomeName, State
 T = TypeVar("T")
 
 __version__: str
+MAX_TEXT: int
+"""Characters kept of what an agent says about itself."""
 build_profile: Literal["debug", "release"]
 
 class CoreError(Exception):
@@ -856,10 +858,6 @@ class Notes:
         """Those of the closed that were told of changes."""
 
     @property
-    def has_configs(self) -> bool:
-        """Whether an agent with a config has lost its connection."""
-
-    @property
     def faults(self) -> list[str]:
         """What the table has no cell for."""
 
@@ -1009,9 +1007,6 @@ class Fleet:
 
     def is_empty(self) -> bool:
         """Whether no connection is open."""
-
-    def is_watched(self) -> bool:
-        """Whether a connection is told of changes."""
 
     def conns(self) -> list[int]:
         """Every open connection, like all lists of them in the order of their numbers."""

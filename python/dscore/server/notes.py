@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from dscore._core import MAX_TEXT
 from dscore.log import get_logger
 from dscore.policy.agent import Termination
 from dscore.server.context import Context
 from dscore.server.draining import Draining
 from dscore.server.hooks import raise_later
 from dscore.server.keeping import drop_configs, keep
-from dscore.server.recorder import MAX_TEXT
 from dscore.server.requests import Requests
 from dscore.server.terminations import Terminations
 from dscore.server.watchers import Watchers
@@ -79,9 +79,8 @@ class Notes:
         context = self._context
         for agent, is_heard in notes.kept:
             keep(context, agent, now, is_heard=is_heard)
-        if notes.has_configs:
-            drop_configs(context)
         if notes.kept or notes.closed:
+            drop_configs(context)
             context.store.changed()
 
     def _tell(self, notes: "_core.Notes", now: int) -> None:

@@ -35,13 +35,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from dscore._core import MAX_TEXT
 from dscore.store import SERVER, Entry, Store
 
 if TYPE_CHECKING:
     from dscore._core import AgentRow, Beat, Missed, Progress, TerminationRefused
-
-MAX_TEXT = 200
-"""Characters kept of what an agent says about itself."""
 
 
 class Disconnect(NamedTuple):

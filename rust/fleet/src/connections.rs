@@ -194,7 +194,7 @@ impl Connections {
     }
 
     /// Whether one of them is told of changes.
-    pub fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         self.watching > 0
     }
 

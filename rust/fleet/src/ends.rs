@@ -15,7 +15,7 @@ use crate::notes::{Entry, Lost, Notes, Settled};
 use crate::words::{Input, State};
 
 /// Characters kept of what an agent says about itself.
-const MAX_TEXT: usize = 200;
+pub const MAX_TEXT: usize = 200;
 
 #[derive(Serialize)]
 struct Terminated<'a> {
@@ -133,7 +133,6 @@ impl Fleet {
         let changed = self.noted(rest.key, rest.input, now);
         let state = self.agents.get(rest.key).map(|agent| agent.state);
         self.keep(rest.key, state == Some(State::Terminated));
-        self.note_config(rest.key);
         self.tell(rest.key, changed)
     }
 
@@ -144,10 +143,14 @@ impl Fleet {
         if let Some(key) = self.named_by(conn) {
             self.give_back(key, conn);
             self.note_closed(key, conn, &closed, now);
-            stops = match self.owner(conn) {
-                Some(_) => self.lose(key, conn, closed, now),
+            let is_owner = self
+                .agents
+                .get(key)
+                .is_some_and(|one| one.conn == Some(conn));
+            stops = match is_owner {
+                true => self.lose(key, conn, closed, now),
                 // A stale connection's end never touches its successor.
-                None => self.heard_before_it_went(key, heartbeat_of(&closed)),
+                false => self.heard_before_it_went(key, heartbeat_of(&closed)),
             };
         }
         if self.close(conn) {
@@ -206,7 +209,6 @@ impl Fleet {
         };
         let changed = self.noted(key, input, now);
         self.keep(key, closed.info.initiator == Initiator::Peer);
-        self.note_config(key);
         if self.wants.disconnects {
             self.note_disconnect(key, closed.info.code, &closed.info.reason);
         }
@@ -275,11 +277,6 @@ impl Fleet {
             self.agents.retain(key);
             self.notes.kept.push((key, is_heard));
         }
-    }
-
-    fn note_config(&mut self, key: AgentKey) {
-        let agent = self.agents.get(key);
-        self.notes.has_configs |= agent.is_some_and(|agent| agent.config().is_some());
     }
 
     fn tell(&mut self, key: AgentKey, changed: bool) -> bool {

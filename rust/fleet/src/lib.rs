@@ -40,6 +40,7 @@ pub use agent::{Agent, AgentKey};
 pub use agents::{Agents, Restored};
 pub use connections::{Connection, Connections, Counts, Unauthenticated, Who};
 pub use disconnects::Disconnects;
+pub use ends::MAX_TEXT;
 pub use facets::{Facets, Label, States};
 pub use fleet::{Fleet, Introduced, Introduction};
 pub use grace::{Graces, Monitoring};

@@ -75,8 +75,6 @@ pub struct Notes {
     pub settled: Vec<Settled>,
     /// Connections of those that have closed which were told of changes.
     pub watchers: Vec<ConnId>,
-    /// Whether an agent with a config has lost its connection.
-    pub has_configs: bool,
     /// What the table has no cell for, one sentence each.
     pub faults: Vec<String>,
 }
@@ -93,7 +91,6 @@ impl Notes {
             changed,
             settled,
             watchers: _,
-            has_configs: _,
             faults,
         } = self;
         entries.is_empty()

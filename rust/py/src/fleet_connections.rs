@@ -124,10 +124,6 @@ impl Fleet {
         self.lock().connections.is_empty()
     }
 
-    fn is_watched(&self) -> bool {
-        self.lock().connections.is_watched()
-    }
-
     fn conns(&self) -> Vec<u64> {
         self.conns_where(|_| true)
     }

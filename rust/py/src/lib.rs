@@ -64,6 +64,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("MAX_TEXT", dscore_fleet::MAX_TEXT)?;
         let profile = if cfg!(debug_assertions) {
             "debug"
         } else {

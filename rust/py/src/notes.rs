@@ -17,7 +17,6 @@ pub(crate) struct Notes {
     changed: Py<PyList>,
     settled: Py<PyList>,
     watchers: Py<PyList>,
-    has_configs: bool,
     faults: Py<PyList>,
 }
 
@@ -49,7 +48,6 @@ pub(crate) fn notes(table: &Table, py: Python<'_>) -> PyResult<Option<Notes>> {
         changed: list(py, changed.into_iter())?,
         settled: list(py, notes.settled.iter().map(settled_row))?,
         watchers: list(py, notes.watchers.iter().map(|conn| conn.to_u64()))?,
-        has_configs: notes.has_configs,
         faults: list(py, notes.faults.iter())?,
     }))
 }

@@ -10,7 +10,7 @@ mod input;
 mod sending;
 mod watch;
 
-pub(crate) use watch::{Watch, WatchedBy};
+pub(crate) use watch::{Watch, WatchChange, WatchedBy};
 
 use std::num::NonZeroU8;
 

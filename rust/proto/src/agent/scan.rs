@@ -183,14 +183,9 @@ pub fn scan(text: &str) -> Result<Scanned<'_>, Refusal> {
     {
         return Err(Refusal::new(RefusalCode::BadJson));
     }
-    // serde_json refuses a lone surrogate in a name. It is rare, so only what was refused is read with care.
-    let fields = match serde_json::from_str::<ByName<'_, Name>>(text) {
-        Ok(read) => read.fields,
-        Err(_) => {
-            serde_json::from_str::<ByName<'_, LenientName>>(text)
-                .map_err(|error| Refusal::syntax(error.column()))?
-                .fields
-        }
+    let fields = match read::<Name>(text) {
+        Ok(fields) => fields,
+        Err(_) => read_leniently(text)?,
     };
     let type_name = fields
         .string(Field::Type)
@@ -274,20 +269,21 @@ fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// The fields of an object whose names are read as `N`.
-struct ByName<'a, N> {
-    fields: Fields<'a>,
-    name: PhantomData<N>,
+/// The fields of an object whose names are read as `N`, and nothing behind it.
+fn read<'a, N>(text: &'a str) -> serde_json::Result<Fields<'a>>
+where
+    N: Deserialize<'a> + Into<Option<Field>>,
+{
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let fields = deserializer.deserialize_map(FieldsVisitor::<N>(PhantomData))?;
+    deserializer.end()?;
+    Ok(fields)
 }
 
-impl<'de: 'a, 'a, N: Deserialize<'de> + Into<Option<Field>>> Deserialize<'de> for ByName<'a, N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = deserializer.deserialize_map(FieldsVisitor::<N>(PhantomData))?;
-        Ok(Self {
-            fields,
-            name: PhantomData,
-        })
-    }
+/// serde_json refuses a lone surrogate in a name. It is rare, so only what was refused is read with care.
+#[cold]
+fn read_leniently(text: &str) -> Result<Fields<'_>, Refusal> {
+    read::<LenientName>(text).map_err(|error| Refusal::syntax(error.column()))
 }
 
 struct FieldsVisitor<N>(PhantomData<N>);

@@ -23,6 +23,29 @@ pub(crate) struct Watch {
     pub(crate) interest: Interest,
 }
 
+/// What epoll is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WatchChange {
+    /// One call: a socket that no poller watches.
+    Add,
+    /// One call.
+    Modify,
+    /// Two: it leaves this watcher.
+    Move(WatchedBy),
+}
+
+impl Watch {
+    /// What epoll is to be told for this; `None`: it knows.
+    pub(crate) fn change_from(self, now: Option<Self>) -> Option<WatchChange> {
+        match now {
+            Some(now) if now == self => None,
+            Some(now) if now.by == self.by => Some(WatchChange::Modify),
+            Some(now) => Some(WatchChange::Move(now.by)),
+            None => Some(WatchChange::Add),
+        }
+    }
+}
+
 impl Peer {
     /// Whether input is wanted now.
     pub(crate) fn wants_read(&self) -> bool {

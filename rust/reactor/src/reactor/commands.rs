@@ -39,10 +39,15 @@ impl Reactor {
     }
 
     fn serve_command(&mut self, conn: ConnId, command: Command) {
-        if self.peers.get(conn).is_none() {
+        let mut command = Some(command);
+        self.with_peer(conn, |peer, cx| {
+            if let Some(command) = command.take() {
+                apply(command, conn, peer, cx);
+            }
+        });
+        if let Some(command) = command {
             miss(&command, conn, &mut self.cx);
         }
-        self.with_peer(conn, |peer, cx| apply(command, conn, peer, cx));
     }
 
     fn serve_reactor_command(&mut self, command: ReactorCommand) {

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::{Reactor, TICK_MS};
 use crate::context::Context;
-use crate::peer::{Peer, Stage, Watch, WatchedBy};
+use crate::peer::{Peer, Stage, Watch, WatchChange, WatchedBy};
 use crate::places::Standing;
 use crate::stream::Stream;
 use crate::sys::Poller;
@@ -109,7 +109,7 @@ impl Reactor {
         };
         let plan = peer.plan_watch(begin);
         let pollers = (&self.peer_poller, &self.control_poller);
-        if Some(plan) != peer.watch && watch(peer, conn, plan, pollers).is_err() {
+        if watch(peer, conn, plan, pollers).is_err() {
             // The kernel is out of memory for it. A peer that is not watched would never be heard again.
             peer.finished = true;
             self.remove(conn);
@@ -186,6 +186,9 @@ fn watch(
     plan: Watch,
     (peer_poller, control_poller): (&Poller, &Poller),
 ) -> Result<(), Errno> {
+    let Some(change) = plan.change_from(peer.watch) else {
+        return Ok(());
+    };
     let Some(stream) = &peer.stream else {
         return Ok(());
     };
@@ -194,13 +197,14 @@ fn watch(
         WatchedBy::Peers => peer_poller,
         WatchedBy::Control => control_poller,
     };
-    match peer.watch {
-        Some(now) if now.by == plan.by => poller(now.by).modify(stream, token, plan.interest)?,
-        Some(now) => {
-            poller(now.by).delete(stream)?;
-            poller(plan.by).add(stream, token, plan.interest)?;
+    let watcher = poller(plan.by);
+    match change {
+        WatchChange::Add => watcher.add(stream, token, plan.interest)?,
+        WatchChange::Modify => watcher.modify(stream, token, plan.interest)?,
+        WatchChange::Move(from) => {
+            poller(from).delete(stream)?;
+            watcher.add(stream, token, plan.interest)?;
         }
-        None => poller(plan.by).add(stream, token, plan.interest)?,
     }
     peer.watch = Some(plan);
     Ok(())

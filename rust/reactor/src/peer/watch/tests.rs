@@ -59,10 +59,10 @@ impl Watched {
     fn settle(&mut self) {
         self.peer.transmit(&mut self.bench.cx);
         let plan = self.peer.plan_watch(self.begin);
-        self.calls += match self.peer.watch {
-            Some(now) if now == plan => 0,
-            Some(now) if now.by != plan.by => 2,
-            _ => 1,
+        self.calls += match plan.change_from(self.peer.watch) {
+            None => 0,
+            Some(WatchChange::Add | WatchChange::Modify) => 1,
+            Some(WatchChange::Move(_)) => 2,
         };
         self.peer.watch = Some(plan);
     }
