@@ -93,7 +93,7 @@ mod tests {
         let mut tables = Tables::default();
         for (state, input, next) in [
             ("offline", "introduced", "connected"),
-            ("connected", "asked", "terminating"),
+            ("connected", "terminate_sent", "terminating"),
         ] {
             let cell = (next, "keep", None);
             assert_eq!(tables.put((state, input), cell), Ok(()));
