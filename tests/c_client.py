@@ -5,6 +5,7 @@ with Driver(build, "url=ws://…", "instance_id=c-1") as agent:
     agent.tell('send {"type": "work"}')
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,7 +13,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from typing import IO, Any
 import pytest
 
 import fake_server
+from fake_server import FakeServer, Peer
 from serving import clean_environment
 from waiting import wait_until
 
@@ -249,3 +251,42 @@ class Program(Running):
     @property
     def log(self) -> str:
         return "\n".join(self.errors)
+
+
+aside = asyncio.to_thread
+"""What waits for a process, beside a server that answers on the loop."""
+QUICK = ("max_reconnect_delay_sec=0.01", "server_shutdown_retry_delay_sec=0.01")
+EXACT = ("reconnect_jitter_enabled=false",)
+
+
+def scripted(build: Path, server: FakeServer, *settings: str) -> Driver:
+    """An agent of a scripted server."""
+    return Driver(build, f"url={server.url}", "instance_id=a-1", *settings)
+
+
+async def acquainted(
+    build: Path, server: FakeServer, *settings: str, **ack: object
+) -> tuple[Driver, Peer]:
+    """The same, acknowledged."""
+    agent = scripted(build, server, *settings)
+    peer = await server.acquaint(**ack)
+    await aside(agent.until_state, "ready")
+    return agent, peer
+
+
+@contextlib.asynccontextmanager
+async def raw_server(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """A TCP server that says bytes; its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await handle(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()

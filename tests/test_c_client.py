@@ -1,97 +1,17 @@
-"""The C client against a server that does what the test wants: the contract's table, and worse."""
+"""The C client against a server that does what the test wants: what is said, and how it ends."""
 
-import asyncio
-import contextlib
-import fcntl
 import json
-import signal
 import socket
-import ssl
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from websockets.frames import Frame, Opcode
 
-from c_client import SECONDS, Driver, Event, Program, needs_c
+from c_client import EXACT, QUICK, SECONDS, Driver, acquainted, aside, needs_c, scripted
 from dscore_agent.labels import faults
 from fake_server import FakeServer, Peer, until
-from serving import Serving
-from test_agent_dial import proxy
-from waiting import wait_until
 
 pytestmark = needs_c
-
-aside = asyncio.to_thread
-QUICK = ("max_reconnect_delay_sec=0.01", "server_shutdown_retry_delay_sec=0.01")
-EXACT = ("reconnect_jitter_enabled=false",)
-
-
-def driver(build: Path, server: FakeServer, *settings: str) -> Driver:
-    return Driver(build, f"url={server.url}", "instance_id=a-1", *settings)
-
-
-async def acquainted(
-    build: Path, server: FakeServer, *settings: str, **ack: object
-) -> tuple[Driver, Peer]:
-    agent = driver(build, server, *settings)
-    peer = await server.acquaint(**ack)
-    await aside(agent.until_state, "ready")
-    return agent, peer
-
-
-@pytest.mark.parametrize(
-    ("code", "reason", "seconds"),
-    [
-        (1001, "Server shutting down gracefully", 5),
-        (1013, "Server shutting down", 10),
-        (1000, "", 1),
-        (1002, "", 1),
-        (1008, "authentication timeout", 1),
-        (1011, "heartbeat timeout", 1),
-        (4000, "", 1),
-        (4409, "taken over", 300),
-        (1008, "authentication failed", 300),
-    ],
-)
-async def test_reconnect_7_the_delay_for_each_close_code(
-    c_build: Path, code: int, reason: str, seconds: float
-) -> None:
-    async with FakeServer() as server:
-        agent, peer = await acquainted(c_build, server, *EXACT)
-        with agent:
-            await peer.close(code, reason)
-            # RFC 6455 §5.5.1: 1013 is echoed as 1013, 4409 as 4409.
-            assert peer.socket.protocol.close_rcvd is not None
-            assert peer.socket.protocol.close_rcvd.code == code
-            waiting = await aside(agent.until_state, "waiting")
-            assert waiting["retry_in"] == seconds
-            assert (waiting["last_close_code"], waiting["last_close_reason"]) == (code, reason)
-            assert waiting["server_shutting_down"] == (code in (1001, 1013))
-
-
-async def test_reconnect_7_does_not_come_back_after_a_final_close(c_build: Path) -> None:
-    async with FakeServer() as server:
-        agent, peer = await acquainted(c_build, server)
-        with agent:
-            await peer.close(1000, "Client terminated")
-            assert (await aside(agent.until_event, "exited"))["code"] == 0
-
-
-@pytest.mark.parametrize(
-    ("hint", "seconds"), [(7250, 7.25), (0, 1), (1e300, 3600), ("5000", 5), (None, 5), (True, 5)]
-)
-async def test_reconnect_7_the_server_s_hint_wins(
-    c_build: Path, hint: object, seconds: float
-) -> None:
-    async with FakeServer() as server:
-        agent, peer = await acquainted(c_build, server, *EXACT)
-        with agent:
-            await peer.send("server_shutdown", message="", reconnectAfter=hint)
-            await peer.close(1001)
-            assert (await aside(agent.until_state, "waiting"))["retry_in"] == seconds
 
 
 async def test_introduces_itself_truthfully(c_build: Path) -> None:
@@ -130,6 +50,38 @@ def test_labels_that_the_server_would_leave_out_are_named_at_start(
         assert agent.close() == 0
     said = [line.split("reason=")[1] for line in agent.errors if "label_left_out" in line]
     assert [line.strip("'").removeprefix("app_config: ") for line in said] == faults(config)
+
+
+async def test_a_heartbeat_response_is_an_ack_too(c_build: Path) -> None:
+    async with FakeServer() as server:
+        agent = scripted(c_build, server)
+        with agent:
+            peer = await server.accept()
+            await peer.send("heartbeat_response", status="ok", nextHeartbeatIn=30_000)
+            await aside(agent.until_state, "ready")
+
+
+@pytest.mark.slow
+async def test_never_acknowledged_it_asks_and_leaves_after_three_heartbeats(c_build: Path) -> None:
+    async with FakeServer() as server:
+        agent = scripted(c_build, server, *QUICK)
+        with agent:
+            peer = await server.accept()
+            for _ in range(3):
+                await peer.recv_type("heartbeat")
+            assert await peer.closed() == (1000, "no answer to 3 heartbeats")
+            await server.acquaint()
+            await aside(agent.until_state, "ready")
+
+
+async def test_without_health_checks_none_is_sent(c_build: Path) -> None:
+    async with FakeServer() as server:
+        settings = ("health_check_enabled=false", "health_check_interval_sec=0.01")
+        agent, peer = await acquainted(c_build, server, *settings, nextHeartbeatIn=50)
+        with agent:
+            for _ in range(3):
+                await peer.recv_type("heartbeat")
+            assert server.looks == 0
 
 
 async def test_a_server_with_its_own_heartbeat_time_is_obeyed(c_build: Path) -> None:
@@ -201,31 +153,6 @@ async def test_answers_a_connection_check(c_build: Path) -> None:
             assert await peer.recv() == answer
 
 
-NONSENSE = [
-    *("", "[]", "null", "{", "{'type':'a'}", '{"type": 1}', "[" * 100_000, '{"type":"a"} x'),
-    *('{"type":"terminate_app"}', '{"type":"terminate_app","request_id":7}'),
-    '{"type":"terminate_app","request_id":"' + "r" * 257 + '"}',
-    *('{"type":"server_shutdown","reconnectAfter":[]}', '{"type":"app_ready_ack"}'),
-    *('{"type":"heartbeat_response"}', '{"type":"heartbeat_response","status":"error"}'),
-    *('{"type":"error","code":5}', '{"type":"connection_check","client_name":{}}'),
-    *('{"type":"app_ready_ack","nextHeartbeatIn":-1}', '{"type":"x","a":"\\u0000"}'),
-]
-
-
-async def test_nonsense_from_the_server_leaves_no_trace(c_build: Path) -> None:
-    async with FakeServer() as server:
-        agent, peer = await acquainted(c_build, server)
-        with agent:
-            for text in NONSENSE:
-                await peer.socket.send(text)
-            await peer.send("work", n=1)
-            got = await aside(
-                agent.until, "message", lambda one: one.get("message", {}).get("type") == "work"
-            )
-            assert got["message"]["n"] == 1
-            assert (await aside(agent.status))["last_close_code"] == 0
-
-
 async def test_a_message_that_was_kept_twice_is_heard_once(c_build: Path) -> None:
     async with FakeServer() as server:
         agent, peer = await acquainted(c_build, server)
@@ -293,7 +220,7 @@ async def test_an_answer_on_which_no_server_hangs_up_ends_the_agent_all_the_same
 
 async def test_what_was_accepted_goes_out_before_the_answer(c_build: Path) -> None:
     async with FakeServer() as server:
-        agent = driver(c_build, server)
+        agent = scripted(c_build, server)
         with agent:
             peer = await server.accept()
             for n in range(300):
@@ -308,7 +235,7 @@ async def test_what_was_accepted_goes_out_before_the_answer(c_build: Path) -> No
 
 async def test_past_the_limit_the_oldest_is_dropped_and_counted(c_build: Path) -> None:
     async with FakeServer() as server:
-        agent = driver(c_build, server, "outbox_limit=2")
+        agent = scripted(c_build, server, "outbox_limit=2")
         with agent:
             peer = await server.accept()
             for n in range(5):
@@ -351,42 +278,16 @@ async def test_eight_threads_may_send_at_once(c_build: Path) -> None:
             assert len(seen) == 8
 
 
-async def test_a_server_that_does_not_read_is_bounded(c_build: Path) -> None:
-    async with FakeServer() as server:
-        agent, peer = await acquainted(c_build, server, "outbox_limit=100")
-        with agent:
-            peer.socket.transport.pause_reading()
-            text = json.dumps({"type": "work", "text": "a" * 100_000})
-
-            def until_dropped() -> Event:
-                for _ in range(300):
-                    agent.tell("send " + text)
-                return agent.until_status(lambda one: one["dropped"] > 0, "drop")
-
-            status = await aside(until_dropped)
-            assert status["queued"] == 100
-            assert agent.resident_bytes < 40e6
-            assert status["state"] == "ready"
-
-
-async def test_health_shutting_down_keeps_an_agent_away(c_build: Path) -> None:
-    async with FakeServer() as server:
-        server.health = {"status": "ok", "websocket": {"is_shutting_down": True}}
-        agent = driver(c_build, server, *EXACT)
-        with agent:
-            waiting = await aside(agent.until_state, "waiting")
-            assert (waiting["retry_in"], waiting["health"]) == (10, "shutting_down")
-            assert waiting["server_shutting_down"]
-
-
-async def test_health_that_does_not_answer_in_time_is_server_not_ready(c_build: Path) -> None:
-    async with FakeServer() as server:
-        server.health = None
-        agent = driver(c_build, server, *EXACT, "health_check_timeout_sec=0.2")
-        with agent:
-            waiting = await aside(agent.until_state, "waiting")
-            assert (waiting["retry_in"], waiting["health"]) == (1, "unreachable")
-            await aside(agent.until_error, "no answer within 0.2 s")
+async def test_stopped_on_its_machine_while_away_it_still_stops_the_application(
+    c_build: Path,
+) -> None:
+    with Driver(c_build, "url=ws://127.0.0.1:1", *EXACT) as agent:
+        await aside(agent.until_state, "waiting")
+        await aside(agent.do, "handle")
+        await aside(agent.tell, "stop SIGTERM")
+        assert (await aside(agent.until_event, "terminate"))["local"]
+        await aside(agent.tell, "finish true done")
+        assert (await aside(agent.until_event, "exited"))["code"] == 0
 
 
 async def test_a_connected_agent_hears_of_a_shutdown_from_the_health_page(c_build: Path) -> None:
@@ -405,137 +306,6 @@ async def test_a_connected_agent_hears_of_a_shutdown_from_the_health_page(c_buil
                 SECONDS,
                 since,
             )
-
-
-@contextlib.asynccontextmanager
-async def raw_server(
-    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-) -> AsyncIterator[int]:
-    """A TCP server that says bytes; its port."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await handle(reader, writer)
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-
-
-HUGE = b"HTTP/1.1 101 Switching Protocols\r\nx: " + b"a" * 200_000
-REFUSALS = [
-    (b"", "closed the connection during the upgrade"),
-    (b"SSH-2.0-dropbear\r\n\r\n", "no HTTP"),
-    (b"HTTP/1.1 404 Not Found\r\n\r\n", "is this the address for agents"),
-    (b"HTTP/1.1 200 OK\r\n\r\n", "HTTP 200 instead of a WebSocket"),
-    (b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n", "Accept"),
-    (b"HTTP/1.1 101 x\r\n\r\n", "does not upgrade"),
-    (HUGE, "too long"),
-    (b"HTTP/1.1 101 x\r\n" + b"a\0b: c\r\n\r\n", "cannot be read"),
-]
-
-
-@pytest.mark.parametrize(("answer", "words"), REFUSALS)
-async def test_a_hostile_upgrade_is_an_attempt_that_failed(
-    c_build: Path, answer: bytes, words: str
-) -> None:
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-
-    async with raw_server(refuse) as port:
-        settings = (f"url=ws://127.0.0.1:{port}", "health_check_enabled=false", *EXACT)
-        with Driver(c_build, *settings) as agent:
-            waiting = await aside(agent.until_state, "waiting")
-            assert waiting["retry_in"] == 1
-            await aside(agent.until_error, words)
-
-
-@pytest.mark.parametrize("field", ["Retry-After: 42", "retry-after:42"])
-async def test_reconnect_7_retry_after_is_a_hint(c_build: Path, field: str) -> None:
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(f"HTTP/1.1 503 Busy\r\n{field}\r\nContent-Length: 0\r\n\r\n".encode())
-        await writer.drain()
-
-    async with raw_server(refuse) as port:
-        for checks in ("false", "true"):
-            settings = (f"url=ws://127.0.0.1:{port}", f"health_check_enabled={checks}", *EXACT)
-            with Driver(c_build, *settings) as agent:
-                assert (await aside(agent.until_state, "waiting"))["retry_in"] == 42
-
-
-CHUNKED = (
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b'9;x=y\r\n{"status"\r\n5\r\n:"ok"\r\n1\r\n}\r\n0\r\n\r\n'
-)
-PAGES = [
-    (b"", "unreachable"),
-    (b"nonsense\r\n\r\n", "unreachable"),
-    (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nnot json!", "unreachable"),
-    (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "unreachable"),
-    (b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * (17 * 1024 * 1024), "unreachable"),
-    (b'HTTP/1.1 503 x\r\n\r\n{"status":"shutting_down"}', "shutting_down"),
-    (CHUNKED, "ok"),
-]
-
-
-@pytest.mark.parametrize(("answer", "health"), PAGES)
-async def test_a_hostile_health_page(c_build: Path, answer: bytes, health: str) -> None:
-    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-
-    async with raw_server(page) as port:
-        with Driver(c_build, f"url=ws://127.0.0.1:{port}", *EXACT) as agent:
-            waiting = await aside(agent.until_state, "waiting")
-            assert waiting["health"] == health
-
-
-@pytest.mark.parametrize(
-    ("frame", "code"),
-    [
-        (b"\x82\x01a", 1003),
-        (b"\xc1\x00", 1002),
-        (b"\x81\x81\0\0\0\0a", 1002),
-        (b"\x81\x01\xff", 1007),
-        (b"\x81\x7f\0\0\0\0\x7f\xff\xff\xff", 1009),
-        (b"\x01\x00" + b"\x00\x00" * 5000, 1008),
-        (b"\x88\x02\x03\xee", 1002),
-    ],
-)
-async def test_frames_that_break_the_rules_end_it_with_the_code_that_says_so(
-    c_build: Path, frame: bytes, code: int
-) -> None:
-    async with FakeServer() as server:
-        agent, peer = await acquainted(c_build, server, *EXACT)
-        with agent:
-            peer.socket.transport.write(frame)
-            assert (await peer.closed())[0] == code
-            waiting = await aside(agent.until_state, "waiting")
-            assert waiting["last_close_code"] in (1006, code)
-
-
-async def test_pings_are_answered_and_a_flood_of_them_is_bounded(c_build: Path) -> None:
-    async with FakeServer() as server:
-        agent, peer = await acquainted(c_build, server)
-        with agent:
-            await asyncio.wait_for(await peer.socket.ping(b"one"), SECONDS)
-            peer.socket.transport.pause_reading()
-            for n in range(40_000):
-                peer.socket.transport.write(b"\x89\x7d" + n.to_bytes(4, "big") + b"p" * 121)
-                if n % 500 == 0:
-                    await asyncio.sleep(0)
-            await peer.send("work", n=1)
-            await aside(agent.until_event, "message")
-            assert agent.resident_bytes < 30e6
-            peer.socket.transport.resume_reading()
-            assert (await aside(agent.status))["last_close_code"] == 0
 
 
 @pytest.mark.parametrize("moment", ["dialling", "upgrade", "introduced", "waiting"])
@@ -564,97 +334,6 @@ async def test_closing_at_any_moment_is_quick(c_build: Path, moment: str) -> Non
             one.close()
 
 
-async def test_a_proxy_connects_health_page_and_websocket(c_build: Path) -> None:
-    async with proxy() as one, FakeServer() as server:
-        settings = (f"url=ws://fleet.test:{server.port}", f"proxy=http://me:p%40ss@{one.address}")
-        with Driver(c_build, *settings) as agent:
-            await server.acquaint()
-            await aside(agent.until_state, "ready")
-            assert await aside(agent.close) == 0
-    assert [head.split()[1] for head in one.heads] == [f"fleet.test:{server.port}"] * 2
-    assert "Basic bWU6cEBzcw==" in one.heads[0]
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of localhost that signs itself, and its key."""
-    directory = tmp_path_factory.mktemp("certificates")
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 "
-        "-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem"
-    )
-    subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
-    return directory
-
-
-def tls_of(certificates: Path, *, wants_client: bool = False) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
-    if wants_client:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(certificates / "cert.pem")
-    return context
-
-
-def trusting(certificates: Path) -> tuple[str, ...]:
-    return (f"ca_file={certificates / 'cert.pem'}",)
-
-
-async def test_wss_a_whole_life_with_a_token_and_a_client_certificate(
-    c_build: Path, certificates: Path
-) -> None:
-    async with FakeServer(tls_of(certificates, wants_client=True)) as server:
-        own = (f"cert_file={certificates / 'cert.pem'}", f"key_file={certificates / 'key.pem'}")
-        agent, peer = await acquainted(
-            c_build, server, *trusting(certificates), *own, "token=s3cret"
-        )
-        with agent:
-            assert peer.introduction["token"] == "s3cret"
-            await peer.send("work", text="a" * 300_000)
-            got = await aside(agent.until_event, "message")
-            assert len(got["message"]["text"]) == 300_000
-            assert await aside(agent.send, {"type": "work", "text": "b" * 300_000})
-            assert len((await peer.recv())["text"]) == 300_000
-            await peer.send("terminate_app", request_id="r-1", reason="")
-            assert (await peer.recv())["status"] == "OK"
-            await peer.close(1000, "Client terminated")
-            assert (await aside(agent.until_event, "exited"))["code"] == 0
-
-
-async def test_wss_with_an_authority_of_its_own_does_not_read_all_the_others(
-    c_build: Path, certificates: Path
-) -> None:
-    """Those of the distribution take 8 MB of memory."""
-    async with FakeServer(tls_of(certificates)) as server:
-        agent, _ = await acquainted(c_build, server, *trusting(certificates))
-        with agent:
-            assert agent.resident_bytes < 15e6
-
-
-@pytest.mark.parametrize("case", ["untrusted", "no client certificate", "another name"])
-async def test_wss_that_is_not_to_be_trusted_is_an_attempt_that_failed(
-    c_build: Path, certificates: Path, case: str
-) -> None:
-    tls = tls_of(certificates, wants_client=case == "no client certificate")
-    async with FakeServer(tls) as server:
-        url = server.url.replace(
-            "localhost", "127.0.0.1" if case == "another name" else "localhost"
-        )
-        settings = () if case == "untrusted" else trusting(certificates)
-        with Driver(c_build, f"url={url}", *EXACT, *settings) as agent:
-            waiting = await aside(agent.until_state, "waiting")
-            assert waiting["retry_in"] == 1
-            assert waiting["health"] == "unreachable"
-
-
-async def test_wss_at_a_plain_port_says_what_to_use(c_build: Path) -> None:
-    async with FakeServer() as server:
-        url = server.url.replace("ws:", "wss:")
-        with Driver(c_build, f"url={url}", "health_check_enabled=false", *EXACT) as agent:
-            await aside(agent.until_state, "waiting")
-            await aside(agent.until_error, "does not speak TLS; use ws://")
-
-
 async def test_the_block_of_the_contract(c_build: Path) -> None:
     async with FakeServer() as server:
         agent, _ = await acquainted(c_build, server)
@@ -670,78 +349,3 @@ async def test_the_block_of_the_contract(c_build: Path) -> None:
                 "======================",
             ):
                 await aside(agent.until_error, line)
-
-
-# The program.
-
-
-def until_online(serving: Serving, name: str) -> None:
-    path = f"/api/v1/agents/{name}"
-    wait_until(lambda: json.loads(serving.get(path)[1]).get("status") == "online", name, SECONDS)
-
-
-def test_a_wrong_setting_is_2_and_says_where_it_stands(c_build: Path, tmp_path: Path) -> None:
-    file = tmp_path / "agent.ini"
-    file.write_text("[websocket]\nping_interval_sec=never\n")
-    cases: list[tuple[tuple[str, ...], str]] = [
-        (("--config", str(file)), f"{file}:2: ping_interval_sec: must be a number of seconds"),
-        (("--config", "/nowhere"), "cannot read /nowhere"),
-        (("--set", "url"), "write key=value"),
-        (("--log-level", "loud"), "--log-level: must be debug"),
-        (("--nonsense",), "Unknown option"),
-        (("word",), "what is word?"),
-    ]
-    for words, said in cases:
-        with Program(c_build, *words) as program:
-            assert program.wait() == 2
-            assert said in program.log
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_program_with_0(
-    c_build: Path, lasting: Serving, number: signal.Signals
-) -> None:
-    url = f"ws://127.0.0.1:{lasting.port}"
-    with Program(c_build, "--url", url, "--instance-id", "c-9") as program:
-        program.until_said("connected")
-        program.process.send_signal(signal.SIGUSR1)
-        program.until_said("State: 3")
-        program.process.send_signal(number)
-        assert program.wait() == 0
-
-
-def test_flags_win_over_variables_and_these_over_the_file(
-    c_build: Path, lasting: Serving, tmp_path: Path
-) -> None:
-    file = tmp_path / "agent.ini"
-    file.write_text("[websocket]\nurl=ws://127.0.0.1:1\ninstance_id=of-file\n")
-    env = {
-        "DSCORE_AGENT_CONFIG": str(file),
-        "DSCORE_AGENT_URL": "ws://127.0.0.1:2",
-        "DSCORE_AGENT_INSTANCE_ID": "of-variable",
-    }
-    with Program(c_build, "--url", f"ws://127.0.0.1:{lasting.port}", env=env) as program:
-        program.until_said("connected")
-        assert "agent_id=of-variable" in program.until_said("agent_started")
-        until_online(lasting, "of-variable")
-
-
-def test_a_log_that_no_process_reads_holds_nothing_up(c_build: Path, lasting: Serving) -> None:
-    command: list[Any] = [c_build / "programs" / "dscore-agent-c", "--log-level", "debug"]
-    settings = ["--url", f"ws://127.0.0.1:{lasting.port}", "--instance-id", "c-8"]
-    quick = ["--set", "health_check_interval_sec=0.001"]
-    process = subprocess.Popen([*command, *settings, *quick], stderr=subprocess.PIPE)
-    try:
-        assert process.stderr is not None
-        # A pipe of one page is full after a few lines.
-        fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
-        until_online(lasting, "c-8")
-        status, body = lasting.request("POST", "/api/v1/agents/c-8/terminate", {})
-        assert (status, json.loads(body)["outcome"]) == (200, "acked")
-        assert process.wait(SECONDS) == 0
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        if process.stderr is not None:
-            process.stderr.close()

@@ -1,0 +1,88 @@
+"""`dscore-agent-c` as a program: its words, its exit codes, its log."""
+
+import fcntl
+import json
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from c_client import SECONDS, Program, needs_c
+from serving import Serving
+from waiting import wait_until
+
+pytestmark = needs_c
+
+
+def until_online(serving: Serving, name: str) -> None:
+    path = f"/api/v1/agents/{name}"
+    wait_until(lambda: json.loads(serving.get(path)[1]).get("status") == "online", name, SECONDS)
+
+
+def test_a_wrong_setting_is_2_and_says_where_it_stands(c_build: Path, tmp_path: Path) -> None:
+    file = tmp_path / "agent.ini"
+    file.write_text("[websocket]\nping_interval_sec=never\n")
+    cases: list[tuple[tuple[str, ...], str]] = [
+        (("--config", str(file)), f"{file}:2: ping_interval_sec: must be a number of seconds"),
+        (("--config", "/nowhere"), "cannot read /nowhere"),
+        (("--set", "url"), "write key=value"),
+        (("--log-level", "loud"), "--log-level: must be debug"),
+        (("--nonsense",), "Unknown option"),
+        (("word",), "what is word?"),
+    ]
+    for words, said in cases:
+        with Program(c_build, *words) as program:
+            assert program.wait() == 2
+            assert said in program.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_program_with_0(
+    c_build: Path, lasting: Serving, number: signal.Signals
+) -> None:
+    url = f"ws://127.0.0.1:{lasting.port}"
+    with Program(c_build, "--url", url, "--instance-id", "c-9") as program:
+        program.until_said("connected")
+        program.process.send_signal(signal.SIGUSR1)
+        program.until_said("State: 3")
+        program.process.send_signal(number)
+        assert program.wait() == 0
+
+
+def test_flags_win_over_variables_and_these_over_the_file(
+    c_build: Path, lasting: Serving, tmp_path: Path
+) -> None:
+    file = tmp_path / "agent.ini"
+    file.write_text("[websocket]\nurl=ws://127.0.0.1:1\ninstance_id=of-file\n")
+    env = {
+        "DSCORE_AGENT_CONFIG": str(file),
+        "DSCORE_AGENT_URL": "ws://127.0.0.1:2",
+        "DSCORE_AGENT_INSTANCE_ID": "of-variable",
+    }
+    with Program(c_build, "--url", f"ws://127.0.0.1:{lasting.port}", env=env) as program:
+        program.until_said("connected")
+        assert "agent_id=of-variable" in program.until_said("agent_started")
+        until_online(lasting, "of-variable")
+
+
+def test_a_log_that_no_process_reads_holds_nothing_up(c_build: Path, lasting: Serving) -> None:
+    command: list[Any] = [c_build / "programs" / "dscore-agent-c", "--log-level", "debug"]
+    settings = ["--url", f"ws://127.0.0.1:{lasting.port}", "--instance-id", "c-8"]
+    quick = ["--set", "health_check_interval_sec=0.001"]
+    process = subprocess.Popen([*command, *settings, *quick], stderr=subprocess.PIPE)
+    try:
+        assert process.stderr is not None
+        # A pipe of one page is full after a few lines.
+        fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+        until_online(lasting, "c-8")
+        status, body = lasting.request("POST", "/api/v1/agents/c-8/terminate", {})
+        assert (status, json.loads(body)["outcome"]) == (200, "acked")
+        assert process.wait(SECONDS) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
