@@ -29,7 +29,7 @@ from dscore_agent import AgentConfig, ReconnectPolicy
 from dscore_agent.config import PATHS, Dialect
 
 # Every wait of a test ends; nothing on loopback takes this long.
-SECONDS = 10.0
+SECONDS = 30.0
 
 Message = dict[str, Any]
 

@@ -134,7 +134,7 @@ async def test_who_was_never_acknowledged_is_no_reconnection(c_build: Path) -> N
         agent = scripted(c_build, server, *QUICK)
         with agent:
             (await server.accept()).cut()
-            again = await server.accept()
+            again = await server.acquaint()
             assert again.introduction["reconnection"] is False
             assert again.introduction["last_close_code"] == 1006
 

@@ -117,6 +117,27 @@ dscore_dial_finish (GAsyncResult *result, GError **error)
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
+/* GIO says only that it is unacceptable. */
+static char *
+fault_of_certificate (GTlsCertificateFlags errors)
+{
+  static const struct { GTlsCertificateFlags flag; const char *words; } faults[] = {
+    { G_TLS_CERTIFICATE_UNKNOWN_CA, "no authority that is trusted here has signed it; ca_file names others" },
+    { G_TLS_CERTIFICATE_BAD_IDENTITY, "it is of another name" },
+    { G_TLS_CERTIFICATE_NOT_ACTIVATED, "it is not valid yet, if the clock here is right" },
+    { G_TLS_CERTIFICATE_EXPIRED, "it has expired, if the clock here is right" },
+    { G_TLS_CERTIFICATE_REVOKED, "it was revoked" },
+    { G_TLS_CERTIFICATE_INSECURE, "its algorithm is not secure" },
+  };
+  g_autoptr (GPtrArray) found = g_ptr_array_new ();
+  for (gsize i = 0; i < G_N_ELEMENTS (faults); i++)
+    if (errors & faults[i].flag)
+      g_ptr_array_add (found, (gpointer) faults[i].words);
+  g_ptr_array_add (found, NULL);
+  g_autofree char *words = g_strjoinv ("; ", (char **) found->pdata);
+  return g_strconcat ("the server's certificate is refused: ", *words != '\0' ? words : "it cannot be verified", NULL);
+}
+
 static void
 on_handshake (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -128,6 +149,12 @@ on_handshake (GObject *source, GAsyncResult *result, gpointer data)
     {
       g_error_free (error);
       g_task_return_new_error (task, G_TLS_ERROR, G_TLS_ERROR_NOT_TLS, "it does not speak TLS; use ws://");
+    }
+  else if (g_error_matches (error, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE))
+    {
+      g_autofree char *words = fault_of_certificate (g_tls_connection_get_peer_certificate_errors (G_TLS_CONNECTION (source)));
+      g_error_free (error);
+      g_task_return_new_error (task, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE, "%s", words);
     }
   else
     g_task_return_error (task, error);

@@ -14,10 +14,10 @@ G_BEGIN_DECLS
 /* Polls a condition; fails the test where it does not come about. */
 #define wait_for(condition) \
   G_STMT_START { \
-    gint64 wait_until_us = g_get_monotonic_time () + 20 * G_TIME_SPAN_SECOND; \
+    gint64 wait_until_us = g_get_monotonic_time () + 60 * G_TIME_SPAN_SECOND; \
     while (!(condition)) { \
       if (g_get_monotonic_time () > wait_until_us) \
-        g_error ("%s:%d: not within 20 s: %s", __FILE__, __LINE__, #condition); \
+        g_error ("%s:%d: not within 60 s: %s", __FILE__, __LINE__, #condition); \
       g_usleep (10000); \
     } \
   } G_STMT_END
