@@ -14,7 +14,7 @@ from dscore.config import Config
 from dscore.http.api import _drain_ended
 from dscore.policy.deadline import Deadline
 from dscore.policy.liveness import new_fleet
-from dscore.server.draining import Draining
+from dscore.server.drain import Draining
 from dscore.server.readings import Readings
 
 

@@ -10,7 +10,7 @@ from dscore.http.health import SAMPLE_SECONDS, SystemSampler
 from dscore.messages import Refusal, parse
 from dscore.messages.inbound import MAX_CONFIG
 from dscore.policy import Candidate, Policy
-from dscore.server.chatter import LINES_A_SECOND
+from dscore.server.log_limit import LINES_A_SECOND
 from dscore.server.watchers import WINDOW
 from fake_core import introduction, message
 from faked import FakeServer, eventually, running

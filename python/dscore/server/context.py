@@ -11,11 +11,11 @@ from dscore.clock import Seconds, WallClock, wall
 from dscore.policy.agent import Agent, AgentFleet
 from dscore.policy.deadline import Deadline
 from dscore.policy.drain import MAX_TIMEOUT
-from dscore.server.chatter import Chatter
 from dscore.server.clock import Clock
 from dscore.server.deliveries import Deliveries
 from dscore.server.drops import Drops
 from dscore.server.gaps import Gaps
+from dscore.server.log_limit import LogLimit
 from dscore.server.readings import Readings
 from dscore.server.recorder import Recorder
 from dscore.server.wrong_tokens import WrongTokens
@@ -77,7 +77,7 @@ class Context:
     counters: Counters = field(default_factory=Counters)
     wrong_tokens: WrongTokens = field(default_factory=WrongTokens)
     gaps: Gaps = field(default_factory=Gaps)
-    chatter: Chatter = field(default_factory=Chatter)
+    log_limit: LogLimit = field(default_factory=LogLimit)
     clock: Clock = field(init=False)
     times: WallClock = field(init=False)
     recorder: Recorder = field(init=False)

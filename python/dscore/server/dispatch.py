@@ -5,15 +5,15 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from dscore.log import get_logger
+from dscore.server.acks import Acks
 from dscore.server.address_limits import AddressLimits
 from dscore.server.context import Context
-from dscore.server.conversations import Conversations
 from dscore.server.hooks import raise_later
 from dscore.server.introductions import Introductions
 from dscore.server.keeping import keep
+from dscore.server.messages import Messages
 from dscore.server.notes import Notes
 from dscore.server.onlookers import Onlookers
-from dscore.server.requests import Requests
 from dscore.server.terminations import Terminations
 from dscore.server.watchers import Watchers
 
@@ -47,10 +47,10 @@ class Dispatch:
         core: ModuleType,
         *,
         introductions: Introductions,
-        conversations: Conversations,
+        messages: Messages,
         onlookers: Onlookers,
         terminations: Terminations,
-        requests: Requests,
+        acks: Acks,
         watchers: Watchers,
         bridge: "Bridge",
     ) -> None:
@@ -58,14 +58,14 @@ class Dispatch:
         self._watchers = watchers
         self._bridge = bridge
         self._onlookers = onlookers
-        self._requests = requests
-        self.notes = Notes(context, watchers, terminations, requests)
+        self._acks = acks
+        self.notes = Notes(context, watchers, terminations, acks)
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             core.Connected: self._connected,
             core.Left: self._left,
             core.Introduction: introductions.introduction,
-            core.Message: conversations.message,
-            core.Reply: requests.reply,
+            core.Message: messages.message,
+            core.Reply: acks.reply,
             core.Beat: self._beat,
             core.Missed: self._missed,
             core.TerminationRefused: self._termination_refused,
@@ -115,7 +115,7 @@ class Dispatch:
 
     def _left(self, event: "Left", now: int) -> None:
         """A client has left a namespace, and is in another one still."""
-        self._requests.left(event.conn, event.namespace)
+        self._acks.left(event.conn, event.namespace)
         if event.namespace == "/":
             self._context.fleet.leave_main(event.conn)
             self._watchers.end(event.conn)
@@ -148,7 +148,7 @@ class Dispatch:
             self._watchers.announce(record)
 
     def _termination_refused(self, event: "TerminationRefused", now: int) -> None:
-        if not self._context.chatter.allows(event.conn, now):
+        if not self._context.log_limit.allows(event.conn, now):
             return
         agent_id = self._agent_id(event.conn)
         if agent_id is not None:
@@ -162,7 +162,7 @@ class Dispatch:
         )
 
     def _progress(self, event: "Progress", now: int) -> None:
-        if not self._context.chatter.allows(event.conn, now):
+        if not self._context.log_limit.allows(event.conn, now):
             return
         agent_id = self._agent_id(event.conn)
         if agent_id is not None:

@@ -11,8 +11,8 @@ from dscore.log import get_logger
 from dscore.messages import Dialect, ReasonCode, Status
 from dscore.policy.agent import Agent, Outbox, Termination
 from dscore.server.outgoing import Audience, Message
-from dscore.server.parts import Parts, running
 from dscore.server.recorder import Disconnect, read_timeline
+from dscore.server.wiring import Parts, running
 from dscore.states import State
 from dscore.store import Entry, Store
 
@@ -228,13 +228,11 @@ class Fleet:
         Raises:
             UnknownAgentError: no such agent.
         """
-        requests, pool = self._running.requests, self._running.context.pool
+        acks, pool = self._running.acks, self._running.context.pool
         record = self._record(agent_id)
         if namespace == "/" and self._table.is_deaf(record):
             raise NotConnectedError(agent_id)
-        return await requests.request(
-            pool, record, event, data, namespace=namespace, timeout=timeout
-        )
+        return await acks.request(pool, record, event, data, namespace=namespace, timeout=timeout)
 
     async def terminate(self, agent_id: str, *, timeout: float | None = None) -> Termination:
         """Asks one agent to stop its application, and waits for the outcome; `shutdown.timeout` at

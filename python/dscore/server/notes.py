@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from dscore._core import MAX_TEXT
 from dscore.log import get_logger
 from dscore.policy.agent import Termination
+from dscore.server.acks import Acks
 from dscore.server.context import Context
-from dscore.server.draining import Draining
+from dscore.server.drain import Draining
 from dscore.server.hooks import raise_later
 from dscore.server.keeping import drop_configs, keep
-from dscore.server.requests import Requests
 from dscore.server.terminations import Terminations
 from dscore.server.watchers import Watchers
 
@@ -30,12 +30,12 @@ class Notes:
         context: Context,
         watchers: Watchers,
         terminations: Terminations,
-        requests: Requests,
+        acks: Acks,
     ) -> None:
         self._context = context
         self._watchers = watchers
         self._terminations = terminations
-        self._requests = requests
+        self._acks = acks
         self.draining: Draining | None = None
         """The drain, which waits for its account to be settled; None before one has begun."""
         self._parts: tuple[Part, ...] = (
@@ -155,9 +155,9 @@ class Notes:
             return
         for conn in notes.watchers:
             self._watchers.end(conn)
-        terminations, requests = self._terminations, self._requests
+        terminations, acks = self._terminations, self._acks
         for conn in notes.closed:
             terminations.closed(conn)
-            requests.closed(conn)
+            acks.closed(conn)
         if self._context.fleet.is_empty():
             self._context.emptied.set()

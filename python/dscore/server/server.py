@@ -19,17 +19,17 @@ from dscore.policy.drain import DrainReport, DrainStatus
 from dscore.policy.liveness import configure, new_fleet
 from dscore.server.context import REFUSAL_REASONS, Context
 from dscore.server.core_settings import core_settings
-from dscore.server.draining import Draining
+from dscore.server.drain import Draining
 from dscore.server.fleet import Fleet
 from dscore.server.hooks import Hooks
 from dscore.server.keeping import boot
 from dscore.server.loop_lag import LoopLag
 from dscore.server.origin_warning import warn_of_every_origin
 from dscore.server.own_token import OwnToken, warn_of_readable_files
-from dscore.server.parts import Parts, access_rules, assemble, running
 from dscore.server.readiness import why_full
 from dscore.server.stats import stats
 from dscore.server.tasks import Tasks
+from dscore.server.wiring import Parts, access_rules, assemble, running
 from dscore.store import MemoryStore, Store, StoreHealth
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from dscore.server.parts import Parts
+from dscore.server.wiring import Parts
 from dscore.store import Store
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def stats(parts: Parts) -> dict[str, int]:
         "gap_ms_total": context.gaps.ms_total,
         "missing_cells_total": context.fleet.missing_cells_total,
         "hook_errors_total": context.hooks.errors_total,
-        "requests_waiting": len(parts.requests),
-        "stray_replies_total": parts.requests.unmatched_total,
+        "requests_waiting": len(parts.acks),
+        "stray_replies_total": parts.acks.unmatched_total,
         **_session_stats(context.fleet),
         **_store_stats(context.store),
     }

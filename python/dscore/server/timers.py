@@ -107,7 +107,7 @@ class Timers:
         self._next_sweep = self._schedule_sweep()
         # Time in which nothing was looked at makes nothing old.
         context.clock.read()
-        context.chatter.settle(context.pool.now_ms())
+        context.log_limit.settle(context.pool.now_ms())
         context.readings.begin()
         context.fleet.expire_sessions(context.age() - round(context.config.session.ttl * 1000))
         context.store.changed()

@@ -27,7 +27,7 @@ MAX_WAITING = 1000
 """Requests of one connection that may wait for their acks."""
 
 
-class Requests:
+class Acks:
     """Matches each ack to its caller. Every request ends: with the ack, in time, or with its
     connection."""
 

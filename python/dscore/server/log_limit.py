@@ -8,7 +8,7 @@ LINES_A_SECOND = 20
 _log = get_logger("dscore.server")
 
 
-class Chatter:
+class LogLimit:
     """Counts what each connection has caused to be logged or recorded within a second."""
 
     def __init__(self) -> None:

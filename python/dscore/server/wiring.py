@@ -7,16 +7,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from dscore.auth import has_operators
+from dscore.server.acks import Acks
 from dscore.server.authenticator import Authenticator
 from dscore.server.context import Context
-from dscore.server.conversations import Conversations
 from dscore.server.dispatch import Dispatch
 from dscore.server.introductions import Introductions
 from dscore.server.loop import Loop
 from dscore.server.loop_lag import LoopLag
+from dscore.server.messages import Messages
 from dscore.server.onlookers import Onlookers
 from dscore.server.outgoing import Outgoing
-from dscore.server.requests import Requests
 from dscore.server.sampler import Sampler
 from dscore.server.terminations import Terminations
 from dscore.server.timers import Timers
@@ -44,7 +44,7 @@ class Parts:
     bridge: "Bridge"
     dispatch: Dispatch
     terminations: Terminations
-    requests: Requests
+    acks: Acks
     outgoing: Outgoing
     timers: Timers
     watchers: Watchers
@@ -69,7 +69,7 @@ class Parts:
             context.clock.close()
             self.timers.close()
             self.loop.close()
-            self.requests.close()
+            self.acks.close()
             context.wrong_tokens.close()
             context.pool.close()
             # A closed pool keeps a descriptor for what was not taken of it.
@@ -106,7 +106,7 @@ def assemble(context: Context, core: ModuleType, server: "PagesServer", app: "Ap
     pages = _pages(context, server, app)
     bridge = Bridge(context.pool, pages, context.clock.wait, pages.is_ours)
     watchers = Watchers(context)
-    terminations, requests = Terminations(), Requests(context.clock)
+    terminations, acks = Terminations(), Acks(context.clock)
     loop = asyncio.get_running_loop()
     timers = Timers(context, watchers, loop)
     welcome = Welcome(context, watchers)
@@ -116,10 +116,10 @@ def assemble(context: Context, core: ModuleType, server: "PagesServer", app: "Ap
         context,
         core,
         introductions=introductions,
-        conversations=Conversations(context, introductions, welcome, watchers),
+        messages=Messages(context, introductions, welcome, watchers),
         onlookers=Onlookers(context, authenticator, watchers),
         terminations=terminations,
-        requests=requests,
+        acks=acks,
         watchers=watchers,
         bridge=bridge,
     )
@@ -130,7 +130,7 @@ def assemble(context: Context, core: ModuleType, server: "PagesServer", app: "Ap
         bridge=bridge,
         dispatch=dispatch,
         terminations=terminations,
-        requests=requests,
+        acks=acks,
         outgoing=Outgoing(context, watchers),
         timers=timers,
         watchers=watchers,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _log = get_logger("dscore.server")
 
 
-class Conversations:
+class Messages:
     """Does what `policy.admission` says a message asks for."""
 
     def __init__(
@@ -103,7 +103,7 @@ class Conversations:
 
     def _unmatched(self, record: "AgentRow", kind: str, data: bytes, now: int) -> None:
         message = parse_object(data, kind)
-        if not self._context.chatter.allows(record.conn, now):
+        if not self._context.log_limit.allows(record.conn, now):
             return
         # Counted by the core. A request id of ours has 36 characters; a peer's may have a million.
         _log.warning(

@@ -205,7 +205,7 @@ async def test_drain_goes_on_when_its_caller_is_cancelled() -> None:
 async def test_drain_goes_on_when_the_core_does_not_report(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dscore.server.draining.SLACK", 0.01)
+    monkeypatch.setattr("dscore.server.drain.SLACK", 0.01)
     settings = {"shutdown": {"timeout": 0.01, "notice": 0.01, "max_extension": 0.01}}
     async with running(settings) as server:
         await server.introduce(1, "a")
@@ -333,7 +333,7 @@ async def test_hooks_hear_of_a_drain_and_of_its_end() -> None:
 
 async def test_a_drain_that_fails_is_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running() as server:
-        monkeypatch.setattr("dscore.server.draining.Draining.run", lambda self: _fail())
+        monkeypatch.setattr("dscore.server.drain.Draining.run", lambda self: _fail())
         with pytest.raises(LookupError):
             await server.drain()
         assert await server.wait() == 1

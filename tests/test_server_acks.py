@@ -14,7 +14,7 @@ from dscore.errors import (
     TooManyRequestsError,
     UnknownAgentError,
 )
-from dscore.server import requests
+from dscore.server import acks
 from fake_core import Closed, Opened, Reply, introduction
 from faked import FakeServer, running
 
@@ -184,7 +184,7 @@ async def test_an_ack_that_cannot_be_read_is_an_error(
 
 
 async def test_waiting_requests_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "MAX_WAITING", 2)
+    monkeypatch.setattr(acks, "MAX_WAITING", 2)
     async with running() as server:
         await introduce(server)
         waiting = [await ask(server, "x") for _ in range(2)]
