@@ -8,7 +8,7 @@ import pytest
 from dscore_agent import AgentConfig, ConfigError, ReconnectPolicy, load
 from dscore_agent.identity import default_instance_id
 
-DOCUMENT_A = """\
+DEEPSTREAM_FILE = """\
 # websocket_config.txt에 추가할 설정
 [application]
 enable-perf-measurement=1
@@ -45,12 +45,12 @@ def wrong(path: Path, text: str) -> tuple[str, ...]:
     return tuple(problem.replace(f"{path}", "FILE") for problem in caught.value.problems)
 
 
-def test_document_a_s_file_is_read_unchanged_and_says_the_defaults(path: Path) -> None:
-    path.write_text(DOCUMENT_A, encoding="utf-8")
+def test_the_deepstream_contract_s_file_is_read_unchanged_and_says_the_defaults(path: Path) -> None:
+    path.write_text(DEEPSTREAM_FILE, encoding="utf-8")
     assert load(path) == AgentConfig()
 
 
-def test_every_key_of_document_a_is_obeyed(path: Path) -> None:
+def test_every_key_of_the_deepstream_contract_is_obeyed(path: Path) -> None:
     path.write_text(
         "[websocket]\n"
         "health_check_interval_sec=1.5\nhealth_check_timeout_sec = 2\nhealth_check_enabled=0\n"

@@ -8,7 +8,7 @@ from dscore_agent import Agent, AgentConfig, State, Status
 from dscore_agent.statelog import close_code_text, lines
 
 
-def test_the_block_has_document_a_s_lines() -> None:
+def test_the_block_has_the_deepstream_contract_s_lines() -> None:
     status = Status(
         state=State.WAITING,
         reconnect_attempts=2,

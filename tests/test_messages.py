@@ -103,7 +103,7 @@ def refusal(kind: str, **fields: object) -> tuple[str, str]:
     return caught.value.code, caught.value.message
 
 
-def test_app_ready_of_document_a() -> None:
+def test_app_ready_of_the_deepstream_contract() -> None:
     text = b"""{
         "type": "app_ready", "instance_id": "unique_client_id", "reconnection": true,
         "last_close_code": 1001, "config": {"a": [1, "\xed\x95\x98"]}, "token": "t"

@@ -30,7 +30,7 @@ async def unauthenticated(one: Any) -> int:
     return int(document["websocket"]["unauthenticated_connections"])
 
 
-async def test_app_ready_of_document_a_word_for_word() -> None:
+async def test_app_ready_of_the_deepstream_contract_word_for_word() -> None:
     async with running() as here, agent(here.ws, "unique_client_id", introduce=False) as one:
         await one.send_text(
             '{"type": "app_ready", "instance_id": "unique_client_id", "reconnection": true, '

@@ -92,7 +92,7 @@ async def check_server_health(here: Any) -> bool:
     return bool(health["status"] == "ok")
 
 
-async def test_document_a_a_client_is_terminated_and_closed_1000() -> None:
+async def test_deepstream_contract_a_client_is_terminated_and_closed_1000() -> None:
     async with running() as here:
         client = DocumentAClient(here.ws)
         run = asyncio.create_task(client.run())
@@ -109,7 +109,9 @@ async def is_connected(here: Any) -> bool:
     return here.server.fleet.connected_ids() == ["unique_client_id"]
 
 
-async def test_document_a_a_restart_is_1001_and_the_client_comes_back_to_its_session() -> None:
+async def test_deepstream_contract_a_restart_is_1001_and_the_client_comes_back_to_its_session() -> (
+    None
+):
     async with running({"shutdown": {"notice": 0}}) as here:
         client = DocumentAClient(here.ws)
         run = asyncio.create_task(client.run())
@@ -135,7 +137,7 @@ async def test_document_a_a_restart_is_1001_and_the_client_comes_back_to_its_ses
         assert (client.last_close_code, client.reconnect_in) == (1013, 10000)
 
 
-async def test_document_a_a_client_that_connects_in_a_drain_is_1013() -> None:
+async def test_deepstream_contract_a_client_that_connects_in_a_drain_is_1013() -> None:
     async with running() as here, agents(here.ws, "slow") as [slow]:
         drain = asyncio.create_task(here.server.drain())
         order = await slow.recv_type("terminate_app")
@@ -147,7 +149,9 @@ async def test_document_a_a_client_that_connects_in_a_drain_is_1013() -> None:
         await drain
 
 
-async def test_document_a_the_fields_it_calls_required_are_in_the_health_document() -> None:
+async def test_deepstream_contract_the_fields_it_calls_required_are_in_the_health_document() -> (
+    None
+):
     async with running() as here:
         _, health = await here.health()
         assert {"status", "timestamp", "connected_instances", "websocket", "system"} <= set(health)
@@ -156,7 +160,7 @@ async def test_document_a_the_fields_it_calls_required_are_in_the_health_documen
 
 
 @pytest.mark.parametrize("status", ["ok", "Error"])
-async def test_document_a_status_is_upper_case_ok(status: str) -> None:
+async def test_deepstream_contract_status_is_upper_case_ok(status: str) -> None:
     async with running({"shutdown": {"timeout": 0.2}}) as here, agents(here.ws, "a-1") as [one]:
         drain = asyncio.create_task(here.server.drain())
         order = await one.recv_type("terminate_app")
