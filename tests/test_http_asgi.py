@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.responses import StreamingResponse
 
-from dscore.errors import PoolClosedError
-from dscore.http.asgi import HIGH_WATER, Bridge, LifespanError
+from dscore.errors import LifespanError, PoolClosedError
+from dscore.http.asgi import HIGH_WATER, Bridge
 
 DEADLINE = 30.0
 

@@ -14,7 +14,7 @@ import uvloop
 
 import dscore
 from dscore.config import Config
-from dscore.http.asgi import LifespanError
+from dscore.errors import LifespanError
 from wire import agent
 
 WARM = 10

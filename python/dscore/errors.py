@@ -2,6 +2,8 @@
 
     DscoreError
     ├── ConfigError (also ValueError)       a setting is wrong; says which, and the remedy
+    ├── PolicyError (also TypeError)        a hook of the policy is none, or cannot be called so
+    ├── LifespanError                       the app said that it cannot start
     ├── DrainingError                       the server is stopping and takes no new work
     ├── StoreError                          what was kept cannot be read; says why, and the remedy
     │   └── NotKeptError                    the store takes nothing now: a message was not kept
@@ -41,9 +43,11 @@ __all__ = [
     "DrainingError",
     "DscoreError",
     "ForkedError",
+    "LifespanError",
     "NoAcksError",
     "NotConnectedError",
     "NotKeptError",
+    "PolicyError",
     "PoolClosedError",
     "RequestError",
     "RequestTimeoutError",
@@ -71,6 +75,14 @@ class ConfigError(DscoreError, ValueError):
         plural = "s" if more > 1 else ""
         super().__init__(problems[0] + (f" (and {more} more problem{plural})" if more else ""))
         self.problems = problems
+
+
+class PolicyError(DscoreError, TypeError):
+    """A method of the policy looks like a hook and is none, or takes other arguments."""
+
+
+class LifespanError(DscoreError):
+    """The app said that it cannot start."""
 
 
 class DrainingError(DscoreError):

@@ -20,7 +20,7 @@ import websockets
 
 import dscore
 from dscore import operator_token
-from dscore.http.lifespan import LifespanError
+from dscore.errors import LifespanError
 from serving import Serving, clean_environment
 from waiting import wait_until
 from wire import agent

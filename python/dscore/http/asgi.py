@@ -18,11 +18,11 @@ from ipaddress import ip_address
 from dscore.errors import PoolClosedError
 from dscore.http.exchange import HIGH_WATER, Exchange, refuse_busy, scope_of
 from dscore.http.lanes import Counts, Lanes
-from dscore.http.lifespan import Lifespan, LifespanError
+from dscore.http.lifespan import Lifespan
 from dscore.http.types import STEPS_ASIDE, App, OfConnection, Request, Responder
 from dscore.patience import DEAF_AFTER, Wait, wait
 
-__all__ = ["HIGH_WATER", "App", "Bridge", "LifespanError"]
+__all__ = ["HIGH_WATER", "App", "Bridge"]
 
 
 class Bridge:

@@ -3,15 +3,12 @@
 import asyncio
 from typing import Any
 
+from dscore.errors import LifespanError
 from dscore.http.types import ASGI, App, Message
 from dscore.log import get_logger
 from dscore.patience import DEAF_AFTER, Wait
 
 _log = get_logger("dscore.http")
-
-
-class LifespanError(Exception):
-    """The app said that it cannot start."""
 
 
 class Lifespan:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 from dscore.log import get_logger
 from dscore.policy import Policy
 from dscore.server.clock import Clock
+from dscore.server.policy_check import check_policy
 from dscore.server.tasks import Tasks
 
 MAX_WAITING = 1000
@@ -56,6 +57,7 @@ class Hooks:
     """The overridden hooks of one policy."""
 
     def __init__(self, policy: Policy, tasks: Tasks) -> None:
+        check_policy(policy)
         self._tasks = tasks
         self._waiting: dict[int, deque[Call]] = {}
         self.errors_total = 0
