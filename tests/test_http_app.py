@@ -15,6 +15,7 @@ from dscore.http.access import Rules
 from dscore.http.app import build_app
 from dscore.http.gate import Gate
 from fake_fleet import FakeFleet
+from fake_trail import FakeTrail
 
 OPENAPI = ["/api/v1/openapi.json", "/openapi.json"]
 PROBES = ["/livez", "/readyz", "/startupz"]
@@ -54,7 +55,7 @@ def app_of(
         is_open=is_open,
         is_loopback=loopback,
     )
-    options = {"wrong_tokens": WrongTokens(), **options}
+    options = {"wrong_tokens": WrongTokens(), "trail": FakeTrail(), **options}
     return build_app(fleet, rules=rules, **options)
 
 

@@ -15,9 +15,10 @@ from starlette.responses import Response
 
 from dscore._core import __version__
 from dscore.errors import NotConnectedError, NotKeptError, UnknownAgentError
-from dscore.http import bulk, events, models, overview
+from dscore.http import audit_page, bulk, events, models, overview
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.audit import MAX_TEXT, AuditOf
+from dscore.http.audit_page import AuditReader
 from dscore.http.filters import FilterOf
 from dscore.http.gate import API
 from dscore.http.pagination import MAX_LIMIT, CursorError, Query, Sort, page
@@ -36,7 +37,9 @@ from dscore.policy.drain import DrainReport
 MAX_OFFSET = 10_000_000
 
 
-def router(server: Server, redactor: Redactor, *, page_at: str = "/") -> APIRouter:
+def router(
+    server: Server, redactor: Redactor, trail: AuditReader, *, page_at: str = "/"
+) -> APIRouter:
     """The operator API of a server; `page_at` is the path of its page."""
     routes = APIRouter(prefix=API)
     routes.include_router(_agents(server, redactor))
@@ -46,6 +49,7 @@ def router(server: Server, redactor: Redactor, *, page_at: str = "/") -> APIRout
     routes.include_router(bulk.router(server))
     routes.include_router(_server(server, page_at))
     routes.include_router(_drain(server))
+    routes.include_router(audit_page.router(trail))
     return routes
 
 

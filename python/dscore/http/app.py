@@ -1,8 +1,9 @@
 """Puts the pages together: a FastAPI app for ours, the user's beside it, the gate before both."""
 
+import weakref
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -10,6 +11,8 @@ from fastapi.openapi.utils import get_openapi
 from dscore._core import __version__
 from dscore.http import api, health, methods, metrics, page, problems
 from dscore.http.access import Rules
+from dscore.http.audit import Keep, Ledger
+from dscore.http.audit_page import AuditReader
 from dscore.http.gate import API, DRAIN, METRICS, OPENAPI, Gate, WrongTokens
 from dscore.http.origins import Origins
 from dscore.http.ports import Server
@@ -31,6 +34,7 @@ _REFUSALS = {
 }
 _PARTICULAR = {
     ("get", f"{API}/agents"): {"400": "The cursor does not fit."},
+    ("get", f"{API}/audit"): {"400": "The cursor does not fit."},
     ("get", f"{API}/agents/{{agent_id}}"): {"404": "Unknown agent."},
     ("get", f"{API}/agents/{{agent_id}}/events"): {"404": "Unknown agent."},
     ("delete", f"{API}/agents/{{agent_id}}"): {"404": "Unknown agent."},
@@ -53,11 +57,19 @@ _PARTICULAR = {
 }
 
 
+class Trail(AuditReader, Protocol):
+    """What keeps the audit, and reads it."""
+
+    @property
+    def keep(self) -> Keep: ...
+
+
 def build_app(
     server: Server,
     *,
     rules: Rules,
     wrong_tokens: WrongTokens,
+    trail: Trail,
     user_app: App | None = None,
     page_at: str = "/",
     draining_status: int = 503,
@@ -72,6 +84,8 @@ def build_app(
         server: What the pages show and change.
         rules: Who may do what. A reload sets `rules` of what is returned.
         wrong_tokens: Hears of tokens that are none.
+        trail: Keeps the lines of the audit. FastAPI's cache of handlers holds it no more than the
+            server.
         user_app: Gets every path that is not exactly one of ours, "/openapi.json" if it has that,
             and the lifespan.
         page_at: Path of the fleet page; "/" is the user's app's own, and means "/dscore/" then.
@@ -100,7 +114,7 @@ def build_app(
     problems.install(app)
     app.include_router(health.router(server, draining_status=draining_status))
     app.include_router(metrics.router(server))
-    app.include_router(api.router(server, Redactor(redact), page_at=page_at))
+    app.include_router(api.router(server, Redactor(redact), weakref.proxy(trail), page_at=page_at))
     app.include_router(page.router(page_at))
     gate = Gate(
         app,
@@ -112,6 +126,7 @@ def build_app(
         rules=rules,
         origins=Origins(cors_origins, names, cors_methods),
         wrong_tokens=wrong_tokens,
+        ledger=Ledger(trail.keep),
     )
     app.openapi = lambda: _openapi(app, gate)  # type: ignore[method-assign]
     return gate

@@ -1,11 +1,11 @@
 """One line of log for each use of power: who, from where, what, and what came of it.
 
 Those that are refused are written too; because they cost their sender nothing, only so many of them
-within a second.
+within a second. What is written is kept as well, for `GET /api/v1/audit`.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Protocol, TypeAlias
 from urllib.parse import unquote
 
 from fastapi import Depends, Request
@@ -26,22 +26,40 @@ _AGENTS = "/api/v1/agents/"
 _log = get_logger("dscore.audit")
 
 
-class Refused:
-    """The line limit that all refused requests share."""
+class Keep(Protocol):
+    """What keeps a line for as long as `store.retention`."""
 
-    def __init__(self) -> None:
+    def __call__(self, fields: Mapping[str, object], *, refused: bool) -> None: ...
+
+
+class Ledger:
+    """Where the lines go: to the log, and to what keeps them.
+
+    Args:
+        keep: Takes the fields of a line, and whether its sender was refused for want of a token.
+    """
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
         self._limit = LineLimit(_log, LINES_A_SECOND)
 
-    def write(self, fields: Mapping[str, object]) -> None:
-        self._limit.warning(EVENT, **fields)
+    def done(self, fields: Mapping[str, object]) -> None:
+        """A line of a sender that is known."""
+        _log.info(EVENT, **fields)
+        self._keep(fields, refused=False)
+
+    def refused(self, fields: Mapping[str, object]) -> None:
+        """A line of one that is not."""
+        if self._limit.warning(EVENT, **fields):
+            self._keep(fields, refused=True)
 
 
 class Audit:
     """One request that uses power, from the gate to its answer."""
 
-    def __init__(self, scope: Scope, refused: Refused) -> None:
+    def __init__(self, scope: Scope, ledger: Ledger) -> None:
         self._fields = _describe(scope)
-        self._refused = refused
+        self._ledger = ledger
         self._is_written = False
         self.caller: str | None = None
         """None: unknown, so it is refused."""
@@ -70,10 +88,11 @@ class Audit:
         if self._is_written:
             return
         self._is_written = True
+        fields = {"who": self.caller, **self._fields, "status": status}
         if self.caller is None:
-            self._refused.write({"who": None, **self._fields, "status": status})
+            self._ledger.refused(fields)
         else:
-            _log.info(EVENT, who=self.caller, **self._fields, status=status)
+            self._ledger.done(fields)
 
 
 def _audit(request: Request) -> Audit:

@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 from fastapi import Query as QueryParam
 from starlette.responses import Response
 
@@ -13,7 +13,7 @@ from dscore.errors import UnknownAgentError
 from dscore.explain import CONTEXT, clock, sentence
 from dscore.http import models
 from dscore.http.agent_id import AgentId, unknown_agent
-from dscore.http.pagination import FOREIGN_CURSOR, MAX_LIMIT
+from dscore.http.pagination import MAX_LIMIT, number_of
 from dscore.http.ports import Server
 from dscore.http.redact import Redactor
 from dscore.http.serialize import agent_document, entry_document
@@ -43,7 +43,7 @@ def router(server: Server, redactor: Redactor) -> APIRouter:
             str | None, QueryParam(max_length=32, description="next_cursor of the page before.")
         ] = None,
     ) -> Response:
-        before = None if cursor is None else _number(cursor)
+        before = None if cursor is None else number_of(cursor)
         # The sentence is the same however short the page is.
         wanted = limit if before is not None else max(limit, CONTEXT)
         await server.fleet.refresh()
@@ -89,9 +89,3 @@ def _sentence(agent: dict[str, Any], items: list[dict[str, Any]]) -> str | None:
     except MALFORMED as error:
         _log.warning("timeline_untold", agent_id=agent["id"], reason=repr(error))
         return None
-
-
-def _number(cursor: str) -> int:
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        raise HTTPException(400, FOREIGN_CURSOR)
-    return int(cursor)

@@ -17,11 +17,18 @@ from dscore.log import get_logger
 HIGH_WATER = 65_536
 """Bytes of one answer that may wait in the core's outbox before the app is held back."""
 
-_PROBLEM = [(b"content-type", b"application/problem+json")]
+_PROBLEM = [
+    (b"content-type", b"application/problem+json"),
+    (b"cache-control", b"no-store"),
+]
 _DETAIL = {
     500: ("Internal Server Error", "The server failed to answer this request; its log says why."),
     503: ("Service Unavailable", "The server stopped before this request was answered."),
 }
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+"""What is no script is not taken for one (Fetch standard, "X-Content-Type-Options")."""
+_STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+"""RFC 6797: where the TLS is ours, for a year. Behind a proxy it is the proxy's to say."""
 _BUSY = ("Service Unavailable", "Too many requests at once; try again in a moment.")
 _BUSY_RETRY_AFTER = b"2"
 
@@ -150,7 +157,7 @@ class Exchange:
         kind = message["type"]
         if kind == "http.response.start" and self._state == "waiting":
             self._status = message["status"]
-            self._headers = _response_headers(message.get("headers", ()))
+            self._headers = _response_headers(message.get("headers", ()), self.request)
             self._state = "started"
         elif kind == "http.response.body" and self._state in ("started", "streaming"):
             try:
@@ -195,7 +202,7 @@ class Exchange:
         """Ends what the app left unfinished: with a problem if nothing was sent, else a cut."""
         try:
             if self._state in ("waiting", "started"):
-                headers = _response_headers(_PROBLEM)
+                headers = _response_headers(_PROBLEM, self.request)
                 document = b"" if self._is_head else _problem(status)
                 self._pool.respond(self.conn, status, headers, document)
             elif self._state == "streaming":
@@ -227,7 +234,7 @@ def refuse_busy(pool: Responder, request: Request) -> None:
     Raises:
         PoolClosedError: there is none to answer any more.
     """
-    headers = _response_headers([*_PROBLEM, (b"retry-after", _BUSY_RETRY_AFTER)])
+    headers = _response_headers([*_PROBLEM, (b"retry-after", _BUSY_RETRY_AFTER)], request)
     document = b"" if request.method == "HEAD" else _document(503, *_BUSY)
     pool.respond(request.conn, 503, headers, document)
 
@@ -253,8 +260,9 @@ def scope_of(request: Request, server: tuple[str, int], state: dict[str, Any]) -
     }
 
 
-def _response_headers(headers: Iterable[Iterable[bytes]]) -> list[Header]:
-    """The app's headers less those that are the connection's own business, plus Server and Date."""
+def _response_headers(headers: Iterable[Iterable[bytes]], request: Request) -> list[Header]:
+    """The app's headers less those that are the connection's own business, plus those that every
+    answer has unless the app has set them."""
     kept: list[Header] = []
     names = set()
     for name, value in headers:
@@ -262,10 +270,10 @@ def _response_headers(headers: Iterable[Iterable[bytes]]) -> list[Header]:
         if name not in (b"transfer-encoding", b"connection", b"keep-alive"):
             kept.append((name, bytes(value)))
             names.add(name)
-    if b"server" not in names:
-        kept.append((b"server", b"dscore"))
-    if b"date" not in names:
-        kept.append((b"date", _date()))
+    always = [(b"server", b"dscore"), (b"date", _date()), _NO_SNIFFING]
+    if request.secure and request.proxy is None:
+        always.append(_STRICT_TRANSPORT)
+    kept.extend(header for header in always if header[0] not in names)
     return kept
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from starlette.responses import Response
 
 from dscore.http import access, methods
-from dscore.http.audit import Audit, Refused
+from dscore.http.audit import Audit, Ledger
 from dscore.http.origins import Judged, Origins
 from dscore.http.problems import NOTHING_HERE, problem
 from dscore.http.types import STEPS_ASIDE, App, Message, Receive, Scope, Send
@@ -60,6 +60,7 @@ class Gate:
         rules: Who may do what.
         origins: Which pages may reach us.
         wrong_tokens: Hears of tokens that are none.
+        ledger: Takes the lines of the audit.
 
     Attributes:
         rules: May be replaced at any time.
@@ -77,6 +78,7 @@ class Gate:
         rules: access.Rules,
         origins: Origins,
         wrong_tokens: WrongTokens,
+        ledger: Ledger,
     ) -> None:
         self._ours = ours
         self._has_route = has_route
@@ -88,7 +90,7 @@ class Gate:
         self._page_at = page
         self._origins = origins
         self._wrong_tokens = wrong_tokens
-        self._refused = Refused()
+        self._ledger = ledger
         self.rules = rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,7 +143,7 @@ class Gate:
         """Answers a request for one of our own paths."""
         is_api = path.startswith(API) and path not in _ABOUT_ALL
         judged = self._judge(scope, path)
-        send = judged.sending(send)
+        send = judged.sending(_uncached(send))
         if scope["method"] == "OPTIONS":
             sent = OPENAPI if path == OPENAPI_ALIAS else _sent(scope)
             app = judged.answer or self._options(self._allow(sent), path)
@@ -151,7 +153,7 @@ class Gate:
             app = await self._app(scope, path, is_api, judged, None)
             await app(scope, receive, send)
             return
-        audit = Audit(scope, self._refused)
+        audit = Audit(scope, self._ledger)
         try:
             app = await self._app(scope, path, is_api, judged, audit)
             await app(scope, receive, audit.sending(send))
@@ -239,6 +241,20 @@ class Gate:
 def _sent(scope: Scope) -> str:
     path: str = scope["raw_path"].decode("ascii", "replace")
     return path
+
+
+def _uncached(send: Send) -> Send:
+    """The same `send`: what our pages say is of the moment, and depends on the token that was shown
+    (RFC 9111 §5.2.2.5)."""
+
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ())]
+            if not any(name.lower() == b"cache-control" for name, _ in headers):
+                message = {**message, "headers": [*headers, (b"cache-control", b"no-store")]}
+        await send(message)
+
+    return wrapped
 
 
 def _name(caller: access.Caller | None, need: access.Need) -> str | None:

@@ -98,6 +98,35 @@ class Timeline(BaseModel):
     next_cursor: str | None
 
 
+class AuditLine(BaseModel):
+    """One use of the API's power."""
+
+    number: int
+    at: str
+    who: str | None = Field(
+        description="What the log calls the token: its file and line, or jwt:SUBJECT. Null: it was "
+        "none, so the request was refused."
+    )
+    ip: str
+    port: int
+    proxy: str | None = Field(None, description="The trusted proxy that named the address.")
+    forwarded: str | None = Field(None, description="What a proxy said that is not trusted.")
+    method: str
+    path: str
+    agent_id: str | None = None
+    parameters: dict[str, Any] | None = None
+    status: int | None = Field(
+        description="HTTP's; null: the request was given up before it was answered."
+    )
+
+
+class AuditPage(BaseModel):
+    """Lines of the audit, newest first."""
+
+    items: list[AuditLine]
+    next_cursor: str | None
+
+
 class TerminateRequest(Wish):
     """How to terminate one agent."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, cast
 
 import orjson
+from fastapi import HTTPException
 
 from dscore.http.filters import ANY, Filter
 from dscore.http.ports import AgentView, Fleet
@@ -129,3 +130,14 @@ def _read_cursor(cursor: str, sort: str) -> Key:
                 raise CursorError(f"The cursor belongs to sort={its_sort}, not to sort={sort}.")
             return cast(Key, (value, agent_id))
     raise CursorError(FOREIGN_CURSOR)
+
+
+def number_of(cursor: str) -> int:
+    """The number that a cursor of entries is.
+
+    Raises:
+        HTTPException: it is none of ours.
+    """
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise HTTPException(400, FOREIGN_CURSOR)
+    return int(cursor)

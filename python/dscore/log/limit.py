@@ -19,14 +19,16 @@ class LineLimit:
         self._written = 0
         self._second: asyncio.TimerHandle | None = None
 
-    def warning(self, event: str, **fields: object) -> None:
-        """Writes a line, or counts it."""
+    def warning(self, event: str, **fields: object) -> bool:
+        """Writes a line, or counts it; whether it was written."""
         if self._second is None:
             loop = asyncio.get_running_loop()
             self._second = loop.call_later(1.0, self._over, event)
         self._written += 1
-        if self._written <= self._most:
-            self._log.warning(event, **fields)
+        if self._written > self._most:
+            return False
+        self._log.warning(event, **fields)
+        return True
 
     def _over(self, event: str) -> None:
         left_out = self._written - self._most

@@ -11,6 +11,7 @@ from dscore.clock import Seconds, WallClock, wall
 from dscore.policy.agent import Agent, AgentFleet
 from dscore.policy.deadline import Deadline
 from dscore.policy.drain import MAX_TIMEOUT
+from dscore.server.audit_trail import AuditTrail
 from dscore.server.clock import Clock
 from dscore.server.deliveries import Deliveries
 from dscore.server.drops import Drops
@@ -81,6 +82,7 @@ class Context:
     clock: Clock = field(init=False)
     times: WallClock = field(init=False)
     recorder: Recorder = field(init=False)
+    audit_trail: AuditTrail = field(init=False)
     deliveries: Deliveries = field(init=False)
     drops: Drops = field(init=False)
     readings: Readings = field(init=False)
@@ -90,6 +92,7 @@ class Context:
         self.clock = Clock(pool, asyncio.get_running_loop(), self.skip)
         self.times = WallClock(pool.now_ms, self.wall)
         self.recorder = Recorder(store, self.times.unix_ms)
+        self.audit_trail = AuditTrail(store, pool.now_ms, self.times.unix_ms)
         self.deliveries = Deliveries(pool, fleet, store)
         self.drops = Drops(fleet)
         self.readings = Readings(pool, fleet, store, self.times, self.reactors)

@@ -149,6 +149,7 @@ def _pages(context: Context, server: "PagesServer", app: "App | None") -> "Gate"
         weakref.proxy(server),
         rules=access_rules(context),
         wrong_tokens=context.wrong_tokens,
+        trail=context.audit_trail,
         user_app=app,
         page_at=context.config.listen.page,
         draining_status=context.config.health.status_code_when_draining,

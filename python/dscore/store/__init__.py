@@ -11,6 +11,7 @@ from dscore.clock import AgeClock
 from dscore.store.memory import MemoryStore
 from dscore.store.rows import (
     SERVER,
+    AuditRow,
     Entry,
     Kept,
     Minute,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SERVER",
+    "AuditRow",
     "Entry",
     "Kept",
     "MemoryStore",
@@ -110,9 +112,25 @@ class Store(Protocol):
             before: only entries with a lower number: the last one of the page before.
         """
 
+    def audit(self, at: int, data: bytes, *, refused: bool) -> None:
+        """Adds a line to the audit; the oldest of its kind goes past a bound.
+
+        Args:
+            at: Unix milliseconds, for people.
+            data: JSON.
+            refused: its sender was not known.
+        """
+
+    async def read_audit(self, *, limit: int, before: int | None = None) -> list[AuditRow]:
+        """The newest lines of the audit, newest first.
+
+        Args:
+            before: only lines with a lower number.
+        """
+
     def prune(self, before: int) -> None:
-        """Drops timeline entries older than a time in milliseconds of the age clock, and notes that
-        the server is alive. Called now and then."""
+        """Drops timeline entries and lines of the audit older than a time in milliseconds of the
+        age clock, and notes that the server is alive. Called now and then."""
 
     def keep_history(self, minute: Minute, oldest: int) -> None:
         """Keeps a minute of the fleet's history, and none before the minute `oldest`."""

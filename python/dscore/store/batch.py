@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dscore.store.marks import Mark
 from dscore.store.news import News
-from dscore.store.rows import Minute, StoredAgent
+from dscore.store.rows import AuditRow, Minute, StoredAgent
 
 if TYPE_CHECKING:
     from dscore._core import Changes
@@ -18,6 +18,10 @@ EntryRow = tuple[int, str, int, str, bytes]
 """The fields of an `Entry`: most are written and never read, so none is made before."""
 
 
+MAX_AUDIT = 10_000
+"""Lines of the audit that wait for a disk that takes none."""
+
+
 class Pruning(NamedTuple):
     """What timelines are to be cut back to."""
 
@@ -26,6 +30,8 @@ class Pruning(NamedTuple):
     max_bytes: int
     """Of all timelines together."""
     marks: tuple[Mark, ...]
+    before: int
+    """What else is older than this, in milliseconds of the age clock, is too old."""
 
 
 class Batch:
@@ -33,6 +39,7 @@ class Batch:
 
     __slots__ = (
         "agents",
+        "audit",
         "changes",
         "entries",
         "forgotten",
@@ -51,6 +58,7 @@ class Batch:
         """Apart from the agents: the last word on one may have no news of this. Several of one
         agent are written in their order, and the last one counts."""
         self.entries: deque[EntryRow] = deque(maxlen=MAX_ENTRIES)
+        self.audit: deque[AuditRow] = deque(maxlen=MAX_AUDIT)
         self.forgotten: dict[str, int] = {}
         """Agents whose timeline ends with the entry of this number."""
         self.pruning: Pruning | None = None
@@ -85,6 +93,7 @@ class Batch:
         self.lost += newer.lost
         for entry in newer.entries:
             self.append(entry)
+        self.audit.extend(newer.audit)
         self.forgotten.update(newer.forgotten)
         if newer.pruning is not None:
             self.pruning = newer.pruning
@@ -93,4 +102,4 @@ class Batch:
 
     def __len__(self) -> int:
         rows = len(self.agents) + len(self.seen) + len(self.entries) + len(self.history)
-        return rows + (self.pruning is not None)
+        return rows + len(self.audit) + (self.pruning is not None)

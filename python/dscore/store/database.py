@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from dscore.errors import StoreError
 from dscore.log import get_logger
-from dscore.store import reading
+from dscore.store import audit, reading
 from dscore.store.batch import Batch, Pruning
 from dscore.store.marks import Mark
 from dscore.store.place import Place
 from dscore.store.reading import Damage, checked
 from dscore.store.remedies import why_not
-from dscore.store.rows import Entry, MessageRow, Minute, SessionRow, StoredAgent
+from dscore.store.rows import AuditRow, Entry, MessageRow, Minute, SessionRow, StoredAgent
 from dscore.store.schema import TooNewError, migrate
 from dscore.store.timeline import TIMELINE_LENGTH
 
@@ -67,6 +67,7 @@ _CONFLICTS = {
     # Written before, and it was not told: the file was gone at once.
     "outbox": "ON CONFLICT DO NOTHING",
     "events": "ON CONFLICT DO NOTHING",
+    "audit": "ON CONFLICT DO NOTHING",
     "history": "ON CONFLICT DO UPDATE SET samples = excluded.samples",
 }
 _log = get_logger("dscore.store")
@@ -77,9 +78,10 @@ _COLUMNS = {
     "sessions": 4,
     "outbox": 3,
     "events": 5,
+    "audit": 5,
     "history": 2,
 }
-_NUMBERED = frozenset(("outbox", "events", "marks", "history"))
+_NUMBERED = frozenset(("outbox", "events", "marks", "history", "audit"))
 """Tables whose rows have a number; the others, an agent id."""
 
 
@@ -96,6 +98,7 @@ class Loaded(NamedTuple):
     age: int | None
     """Where the age clock stood; None: in a new file."""
     last_entry: int
+    last_audit: int
     marks: list[Mark]
     history: list[Minute]
     damages: list[Damage]
@@ -204,6 +207,17 @@ class Database:
             self._take_out(damages)
         return entries, len(damages)
 
+    def audit(self, limit: int, before: int | None) -> tuple[list[AuditRow], int]:
+        """The newest lines of the audit, newest first, and how many were damaged.
+
+        Raises:
+            sqlite3.Error: they cannot be read.
+        """
+        lines, damages = audit.read(self._connection(), limit, before)
+        with suppress(sqlite3.Error):
+            self._take_out(damages)
+        return lines, len(damages)
+
     def close(self) -> None:
         """Lets go of the file."""
         self._disconnect()
@@ -255,6 +269,7 @@ class Database:
             "ORDER BY number DESC LIMIT 1 OFFSET ?))",
             (self._trimmed, TIMELINE_LENGTH),
         )
+        audit.prune(db, pruning.before)
         db.execute("DELETE FROM marks")
         db.executemany("INSERT INTO marks VALUES (?, ?)", pruning.marks)
         self._trimmed = last
@@ -306,7 +321,8 @@ def _load(db: sqlite3.Connection) -> Loaded:
     process = db.execute("SELECT alive_at, age FROM process").fetchone()
     alive_at, age = (None, None) if process is None else reading.process(process, agents)
     (last_entry,) = db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()
-    return Loaded(agents, sessions, messages, alive_at, age, last_entry, marks, history, damages)
+    last = last_entry, audit.last_number(db)
+    return Loaded(agents, sessions, messages, alive_at, age, *last, marks, history, damages)
 
 
 def _name(damages: Sequence[Damage]) -> None:
@@ -319,6 +335,7 @@ def _write(db: sqlite3.Connection, batch: Batch) -> None:
     db.executemany(
         "DELETE FROM events WHERE agent_id = ? AND number <= ?", list(batch.forgotten.items())
     )
+    _insert(db, "audit", batch.audit)
     _replace(db, "agents", batch.agents)
     _delete(db, "last_seen", batch.forgotten)
     _insert(db, "last_seen", batch.seen)

@@ -1,12 +1,23 @@
 """The store that ends with the process."""
 
+from collections import deque
 from collections.abc import Iterable
+from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from dscore.clock import AgeClock
 from dscore.store.marks import Marks
-from dscore.store.rows import SERVER, Entry, Kept, Minute, Seen, StoredAgent, StoreHealth
+from dscore.store.rows import (
+    SERVER,
+    AuditRow,
+    Entry,
+    Kept,
+    Minute,
+    Seen,
+    StoredAgent,
+    StoreHealth,
+)
 from dscore.store.timeline import TIMELINE_LENGTH, packed_entry, unpacked_entry
 
 if TYPE_CHECKING:
@@ -14,6 +25,10 @@ if TYPE_CHECKING:
 
 OVERHEAD = 64
 """Bytes that an entry takes beside its own."""
+
+
+AUDIT_LENGTH = 10_000
+"""Lines of each kind: some 5 MB."""
 
 
 class MemoryStore:
@@ -33,6 +48,12 @@ class MemoryStore:
         self._last_entry = 0
         self._marks = Marks()
         self._forgotten_to = 0
+        self._last_audit = 0
+        self._audit: tuple[deque[AuditRow], ...] = (
+            deque(maxlen=AUDIT_LENGTH),
+            deque(maxlen=AUDIT_LENGTH),
+        )
+        """What was done, and what was refused: it pushes nothing out of the other."""
 
     async def start(self, fleet: "Fleet") -> Kept:
         return Kept([], [], [], None)
@@ -90,10 +111,23 @@ class MemoryStore:
         )
         return list(islice(fitting, limit))
 
+    def audit(self, at: int, data: bytes, *, refused: bool) -> None:
+        self._last_audit += 1
+        line = AuditRow(self._last_audit, at, self.clock.now(), int(refused), data)
+        self._audit[line.refused].append(line)
+
+    async def read_audit(self, *, limit: int, before: int | None = None) -> list[AuditRow]:
+        both = merge(*map(reversed, self._audit), key=lambda line: line.number, reverse=True)
+        fitting = (line for line in both if before is None or line.number < before)
+        return list(islice(fitting, limit))
+
     def prune(self, before: int) -> None:
         # Their bytes are bounded: they need only not be seen any more.
         cut = self._marks.cut(self._last_entry, before, self.clock.now())
         self._forgotten_to = max(cut, self._forgotten_to)
+        for lines in self._audit:
+            while lines and lines[0].age < before:
+                lines.popleft()
 
     def keep_history(self, minute: Minute, oldest: int) -> None:
         pass

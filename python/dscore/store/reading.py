@@ -13,7 +13,15 @@ import orjson
 from dscore.agent_ids import MAX_AGENT_ID
 from dscore.messages import ReasonCode, Status
 from dscore.store.marks import Mark
-from dscore.store.rows import SAMPLE, Entry, MessageRow, Minute, SessionRow, StoredAgent
+from dscore.store.rows import (
+    SAMPLE,
+    AuditRow,
+    Entry,
+    MessageRow,
+    Minute,
+    SessionRow,
+    StoredAgent,
+)
 
 LATEST: Final = 253_402_300_799_999
 """Unix milliseconds of the last moment that can be written down, in the year 9999."""
@@ -162,6 +170,20 @@ def mark(row: Row) -> Mark:
     number, age = row
     _demand(_is_whole(age, LATEST), "age")
     return number, age
+
+
+def audit(row: Row) -> AuditRow:
+    """Of `audit`.
+
+    Raises:
+        DamagedError: it is not what was written.
+    """
+    number, at, age, refused, data = row
+    for column, value in (("at", at), ("age", age)):
+        _demand(_is_whole(value, LATEST), column)
+    _demand(refused in (0, 1), "refused")
+    _demand(_is_object(data), "data")
+    return AuditRow(number, at, age, refused, data)
 
 
 def minute(row: Row) -> Minute:

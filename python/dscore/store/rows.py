@@ -44,6 +44,20 @@ SAMPLE: Final = Struct("<q9I")
 """A sample of the fleet's history: `dscore.history.Sample`."""
 
 
+class AuditRow(NamedTuple):
+    """One use of the operator API's power, or one that was refused."""
+
+    number: int
+    at: int
+    """Unix milliseconds, for people."""
+    age: int
+    """Milliseconds of the age clock."""
+    refused: int
+    """1: its sender is not known, so it costs nothing to make many of them."""
+    data: bytes
+    """A JSON object."""
+
+
 class Minute(NamedTuple):
     """A minute of the fleet's history."""
 

@@ -81,6 +81,17 @@ MIGRATIONS: Final = (
         samples BLOB NOT NULL
     );
     """,
+    """
+    -- What was done by means of the operator API, and what was refused of it; age: the age clock's.
+    CREATE TABLE audit (
+        number INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        age INTEGER NOT NULL,
+        refused INTEGER NOT NULL,
+        data BLOB NOT NULL
+    );
+    CREATE INDEX audit_by_kind ON audit (refused, number);
+    """,
 )
 
 

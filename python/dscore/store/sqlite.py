@@ -21,7 +21,7 @@ from dscore.packed import compact
 from dscore.store.batch import Batch, Pruning
 from dscore.store.database import Database
 from dscore.store.marks import Marks
-from dscore.store.rows import Entry, Kept, Minute, Seen, StoredAgent, StoreHealth
+from dscore.store.rows import AuditRow, Entry, Kept, Minute, Seen, StoredAgent, StoreHealth
 
 if TYPE_CHECKING:
     from dscore._core import Changes, Fleet
@@ -73,6 +73,7 @@ class SqliteStore:
         self._written_total = 0
         self.damaged_total = 0
         self._last_entry = 0
+        self._last_audit = 0
         self._writer: asyncio.Task[None] | None = None
 
     async def start(self, fleet: "Fleet") -> Kept:
@@ -87,6 +88,7 @@ class SqliteStore:
             self._thread.shutdown(wait=False)
             raise
         self._last_entry = loaded.last_entry
+        self._last_audit = loaded.last_audit
         self._marks = Marks(loaded.marks)
         self.damaged_total += len(loaded.damages)
         if loaded.age is not None:
@@ -182,9 +184,31 @@ class SqliteStore:
             _log.warning("timeline_unread", agent_id=agent_id, reason=str(error))
         return [entries[number] for number in islice(sorted(entries, reverse=True), limit)]
 
+    def audit(self, at: int, data: bytes, *, refused: bool) -> None:
+        self._last_audit += 1
+        self._batch.audit.append(
+            AuditRow(self._last_audit, at, self.clock.now(), int(refused), data)
+        )
+        self._changed()
+
+    async def read_audit(self, *, limit: int, before: int | None = None) -> list[AuditRow]:
+        lines = {
+            line.number: line
+            for batch in (self._writing, self._batch)
+            for line in batch.audit
+            if before is None or line.number < before
+        }
+        try:
+            written, damaged = await self._in_thread(self._database.audit, limit, before)
+            self.damaged_total += damaged
+            lines.update((line.number, line) for line in written)
+        except sqlite3.Error as error:
+            _log.warning("audit_unread", reason=str(error))
+        return [lines[number] for number in islice(sorted(lines, reverse=True), limit)]
+
     def prune(self, before: int) -> None:
         cut = self._marks.cut(self._last_entry, before, self.clock.now())
-        self._batch.pruning = Pruning(cut, self._max_history, tuple(self._marks))
+        self._batch.pruning = Pruning(cut, self._max_history, tuple(self._marks), before)
         self._changed()
 
     def keep_history(self, minute: Minute, oldest: int) -> None:

@@ -16,8 +16,8 @@ pub use body::{BodyKind, BodyReader, MAX_CHUNK_EXTENSIONS, MAX_TRAILERS};
 pub(crate) use head::find_end;
 pub use head::{Head, MAX_HEADERS, parse_head, path};
 pub use response::{
-    CONTINUE, Framing, Particulars, WEBSOCKET_METHODS, encode_chunk, encode_last_chunk,
-    encode_response_head, error_response,
+    CONTINUE, Framing, NO_SNIFFING, Particulars, WEBSOCKET_METHODS, encode_chunk,
+    encode_last_chunk, encode_response_head, error_response,
 };
 pub(crate) use token::is_token;
 pub use token::is_token_text;

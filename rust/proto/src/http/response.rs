@@ -10,6 +10,9 @@ use crate::error::UsageError;
 /// The interim answer to a client that expects it (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// What is no script is not taken for one (Fetch standard, "X-Content-Type-Options").
+pub const NO_SNIFFING: (&[u8], &[u8]) = (b"x-content-type-options", b"nosniff");
+
 /// What the address of a WebSocket takes beside upgrades.
 pub const WEBSOCKET_METHODS: &[u8] = b"GET, HEAD, OPTIONS";
 
@@ -102,6 +105,8 @@ pub fn error_response(status: u16, detail: &str, beside: Particulars<'_>, out: &
         push_field(b"Date", date.as_bytes(), out);
     }
     push_field(b"Content-Type", b"application/problem+json", out);
+    push_field(b"Cache-Control", b"no-store", out);
+    push_field(NO_SNIFFING.0, NO_SNIFFING.1, out);
     push_field(b"Content-Length", content.len().to_string().as_bytes(), out);
     if let Some(seconds) = beside.retry_after {
         push_field(b"Retry-After", seconds.to_string().as_bytes(), out);

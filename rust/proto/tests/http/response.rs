@@ -142,7 +142,7 @@ fn writes_a_problem_document_for_an_error() {
     error_response(503, "come \"back\" later\n", beside, &mut out);
     assert_eq!(
         String::from_utf8(out).unwrap(),
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n\
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\nx-content-type-options: nosniff\r\n\
          Content-Length: 98\r\nRetry-After: 5\r\nConnection: close\r\n\r\n\
          {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\
          \"detail\":\"come \\\"back\\\" later\\n\"}"

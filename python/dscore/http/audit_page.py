@@ -1,0 +1,54 @@
+"""`/audit`: what was done by means of this API, and what was refused of it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Protocol
+
+import orjson
+from fastapi import APIRouter
+from fastapi import Query as QueryParam
+from starlette.responses import Response
+
+from dscore.http import models
+from dscore.http.pagination import MAX_LIMIT, number_of
+from dscore.http.strict import Plain, StrictRoute
+from dscore.messages import timestamp
+from dscore.store import AuditRow
+
+
+class AuditReader(Protocol):
+    """What the page needs of `dscore.server.audit_trail`."""
+
+    async def read(
+        self, *, limit: int, before: int | None
+    ) -> tuple[Sequence[AuditRow], int | None]: ...
+
+
+def router(trail: AuditReader) -> APIRouter:
+    """`/audit` of a server."""
+    routes = APIRouter(tags=["server"], route_class=StrictRoute)
+
+    @routes.get(
+        "/audit",
+        summary="Who used this API's power, from where, and what came of it; newest first",
+        response_model=models.AuditPage,
+    )
+    async def list_audit(
+        limit: Annotated[int, QueryParam(ge=1, le=MAX_LIMIT), Plain] = 100,
+        cursor: Annotated[
+            str | None, QueryParam(max_length=32, description="next_cursor of the page before.")
+        ] = None,
+    ) -> Response:
+        before = None if cursor is None else number_of(cursor)
+        lines, next_before = await trail.read(limit=limit, before=before)
+        document = {
+            "items": [_document(line) for line in lines],
+            "next_cursor": None if next_before is None else str(next_before),
+        }
+        return Response(orjson.dumps(document), media_type="application/json")
+
+    return routes
+
+
+def _document(line: AuditRow) -> dict[str, Any]:
+    fields: dict[str, Any] = orjson.loads(line.data)
+    return {"number": line.number, "at": timestamp(line.at / 1000), **fields}

@@ -1,0 +1,33 @@
+"""The audit, kept in the store for as long as `store.retention`."""
+
+from collections.abc import Callable, Mapping
+
+import orjson
+
+from dscore.store import AuditRow, Store
+
+
+class AuditTrail:
+    """Writes and reads it."""
+
+    def __init__(
+        self, store: Store, now_ms: Callable[[], int], unix_ms: Callable[[int], int]
+    ) -> None:
+        """
+        Args:
+            now_ms: the pool's clock.
+            unix_ms: makes Unix milliseconds of a time on it.
+        """
+        self._store = store
+        self._now_ms = now_ms
+        self._unix_ms = unix_ms
+
+    def keep(self, fields: Mapping[str, object], *, refused: bool) -> None:
+        """Keeps a line of the log."""
+        self._store.audit(self._unix_ms(self._now_ms()), orjson.dumps(fields), refused=refused)
+
+    async def read(self, *, limit: int, before: int | None) -> tuple[list[AuditRow], int | None]:
+        """A page, newest first, and the `before` of the next one if there is one."""
+        lines = await self._store.read_audit(limit=limit + 1, before=before)
+        page = lines[:limit]
+        return page, page[-1].number if len(lines) > limit else None
