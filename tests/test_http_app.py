@@ -363,6 +363,7 @@ async def test_openapi_lists_every_operation_with_its_answers() -> None:
         ("delete", "/api/v1/agents/{agent_id}"),
         ("post", "/api/v1/agents/{agent_id}/terminate"),
         ("post", "/api/v1/agents/{agent_id}/message"),
+        ("get", "/api/v1/audit"),
         ("get", "/api/v1/status"),
         ("get", "/api/v1/maintenance"),
         ("post", "/api/v1/maintenance"),
