@@ -1,8 +1,6 @@
 """The server's health page: one request, and the part of its document that an agent needs."""
 
 import asyncio
-import errno
-import os
 import ssl
 from collections.abc import Mapping
 from enum import Enum
@@ -11,10 +9,10 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from dscore_agent import cause
 from dscore_agent.dial import Dialer
 from dscore_agent.exchange import Exchange, Response, retry_after
 from dscore_agent.timeout import timeout
-from dscore_agent.tls import is_plain_answer
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes; the page lists every instance of the fleet, and 100,000 long names fit."""
@@ -68,7 +66,7 @@ async def check(
     except asyncio.TimeoutError:
         return HealthCheck(Health.UNREACHABLE, f"no answer within {seconds:g} s")
     except (OSError, ValueError) as error:
-        return HealthCheck(Health.UNREACHABLE, _cause(error))
+        return HealthCheck(Health.UNREACHABLE, await cause.of(error, url, dialer))
     document = _document(response.body)
     health = judge(document)
     if health is Health.UNREACHABLE:
@@ -104,17 +102,6 @@ async def _page(url: str, tls: ssl.SSLContext | None, dialer: Dialer) -> Respons
     finally:
         # Not closed in good form: TLS would wait for the server's half of it.
         writer.transport.abort()
-
-
-def _cause(error: BaseException) -> str:
-    if is_plain_answer(error):
-        return "it does not speak TLS; use ws://"
-    # TLS has numbers of its own.
-    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-        if error.errno is not None and error.errno in errno.errorcode:
-            return os.strerror(error.errno)
-        return error.strerror or str(error)
-    return str(error) or type(error).__name__
 
 
 def _document(body: bytes) -> Any:

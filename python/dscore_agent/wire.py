@@ -24,11 +24,11 @@ from picows import (
     ws_connect,
 )
 
+from dscore_agent import cause
 from dscore_agent.alarm import Alarm
 from dscore_agent.config import AgentConfig
 from dscore_agent.dial import Dialer
 from dscore_agent.exchange import retry_after
-from dscore_agent.tls import is_plain_answer
 
 UPGRADE_SECONDS = 60.0
 """A server that has just started paces the upgrades of a fleet."""
@@ -273,21 +273,21 @@ async def open_connection(
         raise
     # UnicodeError: a name that no name server could know, such as `a..b`.
     except (OSError, asyncio.TimeoutError, WSError, WSInvalidURL, UnicodeError) as error:
-        raise _connect_error(error) from None
+        raise await _connect_error(error, config.url, dialer) from None
     if connection is None:
         raise ConnectError("the server closed the connection during the upgrade")
     assert isinstance(connection, Connection)
     return connection
 
 
-def _connect_error(error: Exception) -> ConnectError:
+async def _connect_error(error: Exception, url: str, dialer: Dialer) -> ConnectError:
     """What this means for the attempt."""
     if isinstance(error, WSInvalidStatusError):
         return ConnectError(_refusal(error), _retry_after(error))
     if isinstance(error, asyncio.TimeoutError):
         return ConnectError("no answer in time")
-    if is_plain_answer(error):
-        return ConnectError("it does not speak TLS; use ws://")
+    if isinstance(error, ssl.SSLError):
+        return ConnectError(await cause.of(error, url, dialer))
     return ConnectError(str(error) or type(error).__name__)
 
 
