@@ -38,8 +38,10 @@ def is_plain_answer(error: BaseException) -> bool:
 
 def is_about_dates(error: BaseException) -> bool:
     """The server's certificate is not valid now, or this machine's clock is wrong."""
-    verified = isinstance(error, ssl.SSLCertVerificationError)
-    return verified and error.verify_code in (NOT_YET_VALID, EXPIRED)
+    return isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in (
+        NOT_YET_VALID,
+        EXPIRED,
+    )
 
 
 def sentence(error: BaseException, host: str) -> str | None:

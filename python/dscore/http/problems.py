@@ -62,7 +62,9 @@ def problem(
     }
     if errors:
         document["errors"] = errors
-    return Response(orjson.dumps(document), status, headers, MEDIA_TYPE)
+    # A 404 may be kept by caches that are told nothing (RFC 9110 §15.1).
+    told = {"cache-control": "no-store", **(headers or {})}
+    return Response(orjson.dumps(document), status, told, MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:

@@ -7,6 +7,10 @@ import orjson
 from dscore.store import AuditRow, Store
 
 
+MAX_LINE = 8192
+"""Bytes of a line; a longer one is kept without its parameters."""
+
+
 class AuditTrail:
     """Writes and reads it."""
 
@@ -24,10 +28,22 @@ class AuditTrail:
 
     def keep(self, fields: Mapping[str, object], *, refused: bool) -> None:
         """Keeps a line of the log."""
-        self._store.audit(self._unix_ms(self._now_ms()), orjson.dumps(fields), refused=refused)
+        data = _written(fields)
+        if len(data) > MAX_LINE:
+            data = _written({name: fields[name] for name in fields if name != "parameters"})
+        self._store.audit(self._unix_ms(self._now_ms()), data, refused=refused)
 
     async def read(self, *, limit: int, before: int | None) -> tuple[list[AuditRow], int | None]:
         """A page, newest first, and the `before` of the next one if there is one."""
         lines = await self._store.read_audit(limit=limit + 1, before=before)
         page = lines[:limit]
         return page, page[-1].number if len(lines) > limit else None
+
+
+def _written(fields: Mapping[str, object]) -> bytes:
+    try:
+        return orjson.dumps(fields, default=str)
+    except TypeError:
+        # A lone surrogate, which is no UTF-8: the line must not be lost for it.
+        shown = {name: ascii(value) for name, value in fields.items()}
+        return orjson.dumps(shown)
