@@ -6,7 +6,6 @@ import orjson
 
 from dscore.store import AuditRow, Store
 
-
 MAX_LINE = 8192
 """Bytes of a line; a longer one is kept without its parameters."""
 
