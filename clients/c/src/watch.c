@@ -36,7 +36,9 @@ on_looked (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (DscoreLook) look = dscore_health_look_finish (result);
   if (look != NULL && self->cancellable == one->cancellable)
     {
-      dscore_alarm_arm (self->alarm, MAX (self->due - g_get_monotonic_time (), 0));
+      gint64 left = self->due - g_get_monotonic_time ();
+      /* A server that took longer than that is not asked again at once. */
+      dscore_alarm_arm (self->alarm, left > 0 ? left : self->config->health_check_interval);
       self->sink->looked (self->owner, look);
     }
   g_object_unref (one->cancellable);
