@@ -68,8 +68,8 @@ c: ## the C client (clients/c), built in build/c
 	@[ -f build/c/build.ninja ] || meson setup build/c clients/c
 	@meson compile -C build/c
 
-page: setup-clients ## bundle what the fleet page needs of the JavaScript client, into one committed file
-	@scripts/page "$(CURDIR)/python/dscore/http/page/client.js"
+page: setup-clients ## bundle the fleet page, clients/page, into the committed files that are served
+	@scripts/page "$(CURDIR)/python/dscore/http/page"
 
 check-c: setup ## the C client under sanitizers, valgrind and analyzers; one of them: ARGS=asan
 	@scripts/check-c $(PY) $(ARGS)
@@ -170,7 +170,7 @@ lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (needs uv)
 	    --output-file requirements.lock
 
 clean: ## remove the environment and everything that was built
-	rm -rf $(VENV) build dist target tests/clients/node_modules clients/js/node_modules clients/js/types rust/fuzz/target python/dscore/_core*.so
+	rm -rf $(VENV) build dist target tests/clients/node_modules clients/js/node_modules clients/page/node_modules clients/js/types rust/fuzz/target python/dscore/_core*.so
 
 # An interpreter that has gone away (a dangling link) counts as missing, and what hung on it is made again.
 $(PY):

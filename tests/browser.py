@@ -68,8 +68,8 @@ class Browser:
         return self._call("POST", f"{self._session}/execute/sync", call)
 
     def text(self, selector: str) -> str:
-        """What a person reads there: nothing, if it is not shown."""
-        script = "return document.querySelector(arguments[0]).innerText"
+        """What a person reads there: nothing, if it is not shown, or not there."""
+        script = "return document.querySelector(arguments[0])?.innerText ?? ''"
         return str(self.run(script, selector))
 
     def is_shown(self, selector: str) -> bool:
@@ -109,6 +109,20 @@ class Browser:
         """What the console has said since it was last asked: a broken policy, for instance."""
         entries = self._call("POST", f"{self._session}/se/log", {"type": "browser"})
         return [entry["message"] for entry in entries]
+
+    def cdp(self, command: str, **parameters: object) -> Any:
+        """A command of the DevTools protocol."""
+        call = {"cmd": command, "params": parameters}
+        return self._call("POST", f"{self._session}/goog/cdp/execute", call)
+
+    def violations(self, axe: str) -> list[str]:
+        """What axe-core has to say against the page as it is."""
+        self.run(f"if (!window.axe) {{ {axe} }}")
+        found = self.run(
+            "return axe.run().then(({ violations }) => violations.map(({ id, nodes }) =>"
+            " `${id}: ${nodes.map((node) => node.html).join(' | ')}`))"
+        )
+        return [str(each) for each in found]
 
     def picture(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._call("GET", f"{self._session}/screenshot")))

@@ -10,6 +10,7 @@ from typing import Any
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.facets import Facets, LabelFacet
 from dscore.history import Sample
+from dscore.policy.drain import DrainDetail, DrainLeft
 from dscore.server.recorder import Disconnect
 from dscore.store import Entry, StoreHealth
 
@@ -113,6 +114,9 @@ class FakeFleet:
         self.drains: list[tuple[str | None, float | None]] = []
         self.drain_may_end = asyncio.Event()
         self.tasks: list[asyncio.Task[Any]] = []
+        self.left: list[DrainLeft] = []
+        self.status_latency: dict[str, float | None] = {"p50": None, "p99": None, "max": None}
+        self.not_acked: list[str] = []
         self.fails: set[str] = set()
         """Agents that do not stop."""
         self.status: FakeStatus | None = None
@@ -240,6 +244,11 @@ class FakeFleet:
             incomplete=self.incomplete,
             not_acked=self.connected_ids()[: self.mute],
         )
+
+    def drain_detail(self, limit: int) -> DrainDetail | None:
+        if self.status is None:
+            return None
+        return DrainDetail(self.left[:limit], self.status_latency, self.not_acked)
 
     def spawn(self, work: Any, name: str) -> None:
         self.tasks.append(asyncio.get_running_loop().create_task(work, name=name))

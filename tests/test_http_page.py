@@ -18,7 +18,6 @@ from websockets.sync.client import ClientConnection, connect
 
 from browser import CHROMIUM, DRIVER, Browser
 from fake_fleet import FakeFleet
-from fleet import Fleet
 from js_stage import MISSING
 from serving import Serving
 from test_http_app import client_of, user_app
@@ -66,6 +65,22 @@ async def test_a_users_app_has_its_own_page_there() -> None:
         assert (lead.status_code, lead.headers["location"]) == (308, "dscore/")
 
 
+async def test_it_is_served_compressed_to_those_that_take_it() -> None:
+    async with client_of(FakeFleet()) as client:
+        packed = await client.get("/", headers={"accept-encoding": "br;q=1, GZIP; q=0.5"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert int(packed.headers["content-length"]) < len(packed.content) / 2
+        for encodings in ("identity", "gzip;q=0", "gzip;q=0.000, br", "deflate", ""):
+            plain = await client.get("/", headers={"accept-encoding": encodings})
+            assert "content-encoding" not in plain.headers, encodings
+            assert plain.content == packed.content
+        every = await client.get("/", headers={"accept-encoding": "*"})
+        assert every.headers["content-encoding"] == "gzip"
+        assert "accept-encoding" in packed.headers["vary"]
+        again = await client.get("/", headers={"if-none-match": packed.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
 async def test_the_page_is_open_where_the_operator_api_needs_a_token() -> None:
     async with client_of(FakeFleet(), loopback=False) as client:
         assert (await client.get("/")).status_code == 200
@@ -90,48 +105,85 @@ def introduce(serving: Serving, agent_id: str, **fields: Any) -> Iterator[Client
 
 
 def rows(browser: Browser) -> list[str]:
-    """Each row of the table, its cells apart by tabs."""
-    return str(browser.text("#agents")).splitlines()
+    """The ids and states of the rows that are drawn."""
+    script = """
+        const rows = [...document.querySelectorAll(".rows .row:not(.blank)")];
+        rows.sort((one, other) => one.ariaRowIndex - other.ariaRowIndex);
+        return rows.map((row) => `${row.dataset.id} ${row.querySelector(".state").textContent}`);
+    """
+    return [str(each) for each in browser.run(script)]
+
+
+def wait_for_rows(browser: Browser, *expected: str) -> None:
+    wait_until(lambda: rows(browser) == list(expected), f"rows {expected}", 60)
+
+
+def wait_for_tile(browser: Browser, name: str, count: str) -> None:
+    script = "return document.querySelector(arguments[0]).textContent"
+    tile = f".tile[data-condition={name}] b"
+    wait_until(lambda: browser.run(script, tile) == count, f"{count} {name}", 60)
+
+
+def go(browser: Browser, serving: Serving, query: str = "", *, with_token: bool = False) -> None:
+    token = f"#token={serving.token_path.read_text().strip()}" if with_token else ""
+    browser.open(f"{serving.url}/{query}{token}")
+    browser.wait_for_text("#connection", "live", 60)
+
+
+def wait_for_end(browser: Browser, element: str) -> None:
+    script = "return !document.getElementById(arguments[0])"
+    wait_until(lambda: browser.run(script, element), f"end of {element}", 60)
+
+
+QUICK = {
+    "DSCORE_MONITORING__RECONNECTION_GRACE_PERIOD": "1s",
+    "DSCORE_MONITORING__HEARTBEAT_GRACE_PERIOD": "0s",
+}
 
 
 @in_a_browser
 def test_it_shows_agents_as_they_come_and_go(
     serve: Callable[..., Serving], browser: Browser
 ) -> None:
-    serving = serve(env={"DSCORE_MONITORING__PROCESS_CHECK_INTERVAL": "1s"})
-    with introduce(serving, "cam-1"), introduce(serving, "<b>cam-2</b>") as second:
-        browser.open(serving.url)
-        browser.wait_for_text("#connection", "live")
-        browser.wait_for_text("#count-online", "2")
-        assert browser.text("#shown") == "2 agents"
+    serving = serve(env=QUICK)
+    with (
+        introduce(serving, "cam-10"),
+        introduce(serving, "<b>cam-2</b>"),
+        introduce(serving, "cam-9"),
+    ):
+        go(browser, serving)
+        wait_for_tile(browser, "connected", "3")
+        wait_for_rows(browser, "<b>cam-2</b> ●Connected", "cam-9 ●Connected", "cam-10 ●Connected")
+        browser.hover("h1")
         with introduce(serving, "door"):
-            browser.wait_for_text("#changes", "door online")
-            browser.type("#search", "CAM")
-            browser.wait_for_text("#shown", "2 agents")
-            assert "<b>cam-2</b>" in rows(browser)[0]
-            assert "127.0.0.1" in rows(browser)[0]
-
-            assert serving.request("DELETE", "/api/v1/agents/cam-1")[0] == 204
-            browser.wait_for_text("#count-offline", "1")
-            browser.click("[data-status=offline]")
-            browser.wait_for_text("#shown", "1 agent")
-            assert rows(browser)[0].split()[:2] == ["cam-1", "offline"]
-        second.send(json.dumps({"type": "heartbeat", "clientName": "<b>cam-2</b>"}))
-        browser.click("[data-status='']")
-        browser.wait_for_text("#agents", " s ago")
+            browser.wait_for_text("#changes", "door online", 60)
+            wait_for_tile(browser, "connected", "4")
+            browser.type("#search", "CAM-")
+            browser.wait_for_text("#shown", "3 agents", 60)
+            assert browser.run("return location.search") == "?q=CAM-"
+        browser.wait_for_text("#changes", "door offline: did not come back", 60)
+        wait_for_tile(browser, "offline", "1")
+        browser.click(".tile[data-condition=offline]")
+        browser.wait_for_text("#shown", "No agent fits", 60)
+        go(browser, serving, "?show=offline&reason=reconnect_timeout")
+        wait_for_rows(browser, "door ✕Offline")
     assert browser.complaints() == []
 
 
 @in_a_browser
 def test_it_tells_why_an_agent_is_what_it_is(serving: Serving, browser: Browser) -> None:
     with introduce(serving, "a/b ü"):
-        browser.open(serving.url)
-        browser.wait_for_text("#agents", "a/b ü")
-        browser.click("#agents button")
-        browser.wait_for_text("#story", "a/b ü is online: connected from 127.0.0.1")
-        browser.wait_for_text("#story-entries", "connected from 127.0.0.1")
-        browser.click("#story button")
-        assert not browser.is_shown("#story")
+        go(browser, serving)
+        wait_for_rows(browser, "a/b ü ●Connected")
+        browser.click(".rows .agent")
+        browser.wait_for_text("#story", "a/b ü is online: connected from 127.0.0.1", 60)
+        browser.wait_for_text("#story-entries", "connected from 127.0.0.1", 60)
+        assert browser.run("return new URLSearchParams(location.search).get('agent')") == "a/b ü"
+        browser.click("#story .close")
+        wait_for_end(browser, "story")
+        # It has an address of its own, and the way back leads to it.
+        browser.run("history.back()")
+        browser.wait_for_text("#story", "a/b ü is online", 60)
     assert browser.complaints() == []
 
 
@@ -150,16 +202,15 @@ def test_it_asks_for_a_token_and_keeps_it(
     )
     with introduce(serving, "cam-1", token="agent"):
         browser.open(serving.url)
-        browser.wait_for_text("#login", "operators only")
+        browser.wait_for_text("#login", "operators only", 60)
         browser.type("#token", "guess\n")
-        browser.wait_for_text("#login", "no operator's here")
+        browser.wait_for_text("#login", "no operator's here", 60)
         assert rows(browser) == []
         browser.type("#token", "operator\n")
-        browser.wait_for_text("#agents", "cam-1")
-        browser.wait_for_text("#server", "dscore")
-        assert not browser.is_shown("#login")
+        wait_for_rows(browser, "cam-1 ●Connected")
+        assert not browser.run("return document.getElementById('login')")
         browser.open(serving.url)
-        browser.wait_for_text("#agents", "cam-1")
+        wait_for_rows(browser, "cam-1 ●Connected")
 
 
 @in_a_browser
@@ -176,15 +227,36 @@ def test_power_page_keeps_the_token_of_its_address_and_clears_the_fragment(
     )
     with introduce(serving, "cam-1", token="agent"):
         browser.open(f"{serving.url}/fleet/#token=guess")
-        browser.wait_for_text("#login", "no operator's here")
+        browser.wait_for_text("#login", "no operator's here", 60)
         # The same page with another token behind the #: it is not loaded anew.
         browser.open(f"{serving.url}/fleet/#token=an%20operator")
-        browser.wait_for_text("#agents", "cam-1")
-        browser.wait_for_text("#server", "dscore")
+        wait_for_rows(browser, "cam-1 ●Connected")
         assert browser.run("return location.href") == f"{serving.url}/fleet/"
         assert browser.run("return sessionStorage.getItem('dscore-token')") == "an operator"
-        browser.click("#agents button")
-        browser.wait_for_text("#story", "cam-1 is online")
+        browser.click(".rows .agent")
+        browser.wait_for_text("#story", "cam-1 is online", 60)
+
+
+@in_a_browser
+def test_an_action_asks_for_the_token_that_it_needs(serving: Serving, browser: Browser) -> None:
+    """Without a token the page reads."""
+    with introduce(serving, "cam-1"), introduce(serving, "cam-2"):
+        go(browser, serving)
+        wait_for_rows(browser, "cam-1 ●Connected", "cam-2 ●Connected")
+        browser.click(".headings input")
+        browser.click("#chosen button:nth-of-type(3)")
+        browser.wait_for_text("dialog", "takes an operator's token", 60)
+        browser.type("#token", f"{serving.token_path.read_text().strip()}\n")
+        browser.wait_for_text("#counted", "2 agents are chosen, 2 of them connected", 60)
+        # Another number than the one that was counted confirms nothing.
+        browser.type(".confirm", "3")
+        assert browser.run("return document.querySelector('dialog .danger').disabled")
+        browser.run("document.querySelector('.confirm').select()")
+        browser.type(".confirm", "2")
+        browser.click("dialog .danger")
+        browser.wait_for_text("#operation", "Done: 2 of 2 asked, 0 failed", 60)
+        browser.click("dialog .close")
+        browser.wait_for_text("#empty", "No agent has connected yet", 60)
 
 
 @pytest.mark.alone
@@ -194,55 +266,46 @@ def test_it_shows_a_drain_and_comes_back_afterwards(
 ) -> None:
     directory = tmp_path / "server"
     directory.mkdir()
-    first = serve(directory=directory)
+    first = serve(directory=directory, env={"DSCORE_SHUTDOWN__TIMEOUT": "60s"})
     with introduce(first, "slow") as slow, introduce(first, "quick") as quick:
-        browser.open(first.url)
-        browser.wait_for_text("#count-online", "2")
+        go(browser, first)
+        wait_for_tile(browser, "connected", "2")
         first.process.send_signal(signal.SIGTERM)
-        browser.wait_for_text("#warning", "shutting down")
+        browser.wait_for_text("#phase", "draining", 60)
         for agent in (quick, slow):
-            request = json.loads(agent.recv(timeout=10))
+            request = json.loads(agent.recv(timeout=30))
             answer = {"type": "app_terminated", "request_id": request["request_id"], "status": "OK"}
             agent.send(json.dumps({**answer, "message": ""}))
-            done = "1 acked · 1 pending" if agent is quick else "2 acked"
-            browser.wait_for_text("#drain-counts", done)
+            if agent is quick:
+                browser.wait_for_text("#drain-counts", "1 acked", 60)
+                browser.wait_for_text("#drain-left", "slow", 60)
+        browser.wait_for_text("#drain-counts", "2 acked", 60)
     assert first.wait() == 0
-    browser.wait_for_text("#connection", "back in")
-    assert "attempt 1" in browser.text("#connection")
-    # As it was, under what happened since.
-    browser.wait_for_text("#count-offline", "2")
-    assert browser.is_shown("#now")
+    browser.wait_for_text("#connection", "back in", 60)
+    assert browser.run("return document.getElementById('now') !== null")
 
     second = serve(directory=directory, port=first.port)
     with introduce(second, "quick"):
-        # On a busy machine it has come back by itself, and the button is not shown any more.
-        browser.run("document.getElementById('now').click()")
-        browser.wait_for_text("#connection", "live")
-        browser.wait_for_text("#count-online", "1")
-        assert not browser.is_shown("#warning")
-        assert not browser.is_shown("#drain")
-
-
-@in_a_browser
-def test_it_says_when_the_server_is_in_maintenance(serving: Serving, browser: Browser) -> None:
-    browser.open(serving.url)
-    browser.wait_for_text("#connection", "live")
-    serving.request("POST", "/api/v1/maintenance", {"enabled": True})
-    browser.wait_for_text("#warning", "maintenance")
-    serving.request("POST", "/api/v1/maintenance", {"enabled": False})
-    wait_until(lambda: not browser.is_shown("#warning"), "page without a warning")
-    browser.wait_for_text("#connection", "live")
+        # On a busy machine it has come back by itself, and the button is not there any more.
+        browser.run("document.getElementById('now')?.click()")
+        browser.wait_for_text("#connection", "live", 60)
+        wait_for_tile(browser, "connected", "1")
+        for gone in ("warning", "drain"):
+            wait_until(
+                lambda gone=gone: browser.run(f"return !document.getElementById('{gone}')"),
+                gone,
+                60,
+            )
 
 
 @in_a_browser
 @pytest.mark.slow
 def test_it_notices_a_server_that_hangs(serving: Serving, browser: Browser) -> None:
-    browser.open(serving.url)
-    browser.wait_for_text("#connection", "live")
+    go(browser, serving)
     serving.process.send_signal(signal.SIGSTOP)
-    browser.wait_for_text("#connection", "does not answer", 60)
+    browser.wait_for_text("#connection", "does not answer", 120)
     serving.process.send_signal(signal.SIGCONT)
-    browser.wait_for_text("#connection", "live", 60)
+    browser.wait_for_text("#connection", "live", 120)
 
 
 @in_a_browser
@@ -270,50 +333,42 @@ def test_it_waits_by_the_table_that_all_clients_share(serving: Serving, browser:
 @in_a_browser
 def test_it_comes_back_for_ever(serving: Serving, browser: Browser) -> None:
     """A wall display was found with "gave up after 10 attempts" on it, a week after a restart."""
-    browser.open(serving.url)
-    browser.wait_for_text("#connection", "live")
+    go(browser, serving)
     browser.run(
         """
         window.real = window.fetch;
         window.fetch = () => Promise.reject(new TypeError("no network"));
         Math.random = () => 0;
-        watcher.close();
-        watcher.retry();
+        dscore.watcher.close();
+        dscore.watcher.retry();
         """
     )
-    browser.wait_for_text("#connection", "attempt 12")
+    browser.wait_for_text("#connection", "attempt 12", 60)
     browser.run("window.fetch = window.real")
-    browser.wait_for_text("#connection", "live")
+    browser.wait_for_text("#connection", "live", 60)
 
 
 @in_a_browser
 def test_maintenance_leaves_it_there_and_says_how_it_is(serving: Serving, browser: Browser) -> None:
     """It threw its operator out, and showed every agent as online and green while none was."""
     with introduce(serving, "cam-1"):
-        browser.open(serving.url)
-        browser.wait_for_text("#agents", "cam-1")
+        go(browser, serving)
+        wait_for_rows(browser, "cam-1 ●Connected")
         browser.run("window.states = []")
-        browser.run("watcher.addEventListener('state', (e) => states.push(e.detail.state))")
+        browser.run("dscore.watcher.addEventListener('state', (e) => states.push(e.detail.state))")
         serving.request("POST", "/api/v1/maintenance", {"enabled": True})
-        browser.wait_for_text("#warning", "maintenance")
-        browser.wait_for_text("#server", "1 reconnecting")
-        browser.wait_for_text("#warning", "0 of 1 agents connected")
-        browser.wait_for_text("#agents", "reconnecting")
-        color = (
-            "return getComputedStyle(document.querySelector('td[data-status]'), '::before').color"
-        )
-        late = browser.run(color)
+        browser.wait_for_text("#phase", "maintenance", 60)
+        browser.wait_for_text("#warning", "0 of 1 agents connected", 60)
+        wait_for_rows(browser, "cam-1 ▲Reconnecting")
         assert browser.run("return states") == []
         # A page that is opened now finds the same.
-        browser.open(serving.url)
-        browser.wait_for_text("#connection", "live")
-        browser.wait_for_text("#warning", "maintenance")
-        browser.wait_for_text("#agents", "reconnecting")
+        go(browser, serving)
+        browser.wait_for_text("#warning", "maintenance", 60)
+        wait_for_rows(browser, "cam-1 ▲Reconnecting")
         serving.request("POST", "/api/v1/maintenance", {"enabled": False})
-        wait_until(lambda: not browser.is_shown("#warning"), "page without a warning")
+        wait_for_end(browser, "warning")
         with introduce(serving, "cam-1", reconnection=True):
-            wait_until(lambda: "online" in browser.text("#agents"), "agent that is back")
-            assert browser.run(color) != late
+            wait_for_rows(browser, "cam-1 ●Connected")
     assert browser.complaints() == []
 
 
@@ -323,133 +378,130 @@ def test_one_that_was_stopped_as_asked_is_not_shown_as_lost(
 ) -> None:
     """It was as red as a lost one, and counted in the title."""
     with introduce(serving, "cam-1") as one:
-        browser.open(serving.url)
-        browser.wait_for_text("#agents", "cam-1")
+        go(browser, serving)
+        wait_for_rows(browser, "cam-1 ●Connected")
         asked = threading.Thread(
             target=serving.request,
             args=("POST", "/api/v1/agents/cam-1/terminate"),
-            kwargs={"seconds": 10},
+            kwargs={"seconds": 30},
         )
         asked.start()
-        request = json.loads(one.recv(timeout=10))
+        request = json.loads(one.recv(timeout=30))
         answer = {"type": "app_terminated", "request_id": request["request_id"], "status": "OK"}
         one.send(json.dumps({**answer, "message": ""}))
         asked.join()
-    browser.wait_for_text("#agents", "stopped")
-    wait_until(lambda: browser.run("return document.title") == "dscore fleet", "quiet title")
-    # As a page that is opened later finds it.
-    browser.open(serving.url)
-    browser.wait_for_text("#agents", "stopped")
-    assert serving.request("DELETE", "/api/v1/agents/cam-1")[0] == 204
+    wait_for_rows(browser, "cam-1 ■Stopped")
+    wait_for_tile(browser, "stopped", "1")
+    wait_until(lambda: browser.run("return document.title") == "dscore Fleet", "quiet title", 60)
+    colors = browser.run(
+        "return ['stopped', 'offline'].map((name) => getComputedStyle("
+        "document.querySelector(`.tile .shape[data-condition=${name}]`)).color)"
+    )
+    assert colors[0] != colors[1]
 
 
 @in_a_browser
 def test_no_press_is_lost_and_no_selection_while_the_fleet_changes(
-    serving: Serving, browser: Browser
+    serve: Callable[..., Serving], browser: Browser
 ) -> None:
     """All rows were replaced on each change: 8 to 19 of 20 presses opened the story."""
+    serving = serve(env=QUICK)
     ids = [f"cam-{n:02}" for n in range(20)]
     with ExitStack() as fleet:
         for each in ids:
             fleet.enter_context(introduce(serving, each))
-        browser.open(serving.url)
-        browser.wait_for_text("#shown", "20 agents")
-        row = "document.querySelector('#agents tr:nth-child(10)')"
-        browser.run(f"window.row = {row}; getSelection().selectAllChildren(row.cells[3])")
+        go(browser, serving)
+        browser.wait_for_text("#shown", "20 agents", 60)
+        # Everything is asked for again and again, in another order each time.
         browser.run(
             """
+            const real = window.fetch;
             let n = 0;
+            window.fetch = async (path, options) => {
+              const answer = await real(path, options);
+              if (!path.includes("agents?")) return answer;
+              const document = await answer.json();
+              n += 1;
+              const { items } = document;
+              document.items = [...items.slice(n % 20), ...items.slice(0, n % 20)];
+              for (const item of document.items) item.state = n % 2 ? "late" : "connected";
+              return new Response(JSON.stringify(document));
+            };
             window.storm = setInterval(() => {
-              for (const id of arguments[0]) {
-                n += 1;
-                const status = n % 3 ? "online" : "offline";
-                note({ id, status, reason: `reason ${n}`, reasonCode: null, lastHeartbeat: null });
-              }
-              render();
+              const detail = { agent: { id: `x-${n}`, status: "online" }, isSnapshot: false };
+              dscore.watcher.dispatchEvent(new CustomEvent("change", { detail }));
             }, 5);
-            """,
-            ids,
+            """
         )
+        browser.run("getSelection().selectAllChildren(document.querySelector('.rows .agent'))")
+        selected = browser.run("return String(getSelection())")
         for at, each in enumerate(ids):
             # A reader's pointer comes to the table before it presses: from then on nothing moves.
-            browser.hover("#agents")
-            browser.press(f"#agents tr[data-id={each}] button", 60 + 7 * at)
-            browser.wait_for_text("#story-of", each, 5)
-            browser.run("document.getElementById('story').close()")
-        assert browser.run("return row.isConnected")
-        browser.hover("#agents")
-        browser.wait_for_text("#held", "wait")
-        browser.run("clearInterval(window.storm)")
+            browser.hover(".headings")
+            browser.press(f".rows .row[data-id={each}] .agent", 60 + 7 * at)
+            browser.wait_for_text("#story-of", each, 60)
+            browser.run("history.back()")
+            wait_for_end(browser, "story")
+        assert selected.startswith("cam-")
+        browser.hover(".headings")
+        browser.wait_for_text("#held", "wait", 60)
         # Away from the table it takes its new order.
+        browser.run("document.activeElement.blur()")
         browser.press("h1", 10)
-        wait_until(lambda: browser.text("#held") == "", "order of its own")
+        wait_until(lambda: browser.text("#held") == "", "order of its own", 60)
+        browser.run("clearInterval(window.storm)")
 
 
 @in_a_browser
-def test_selected_text_stays_selected(serving: Serving, browser: Browser) -> None:
-    with introduce(serving, "cam-1"):
-        browser.open(serving.url)
-        browser.wait_for_text("#agents", "cam-1")
-        select = "getSelection().selectAllChildren(document.querySelector('#agents button'))"
-        browser.run(select)
-        browser.run("for (let n = 0; n < 10; n += 1) render()")
-        assert browser.run("return String(getSelection())") == "cam-1"
+def test_it_is_used_by_keys(serving: Serving, browser: Browser) -> None:
+    with introduce(serving, "cam-1"), introduce(serving, "cam-2"):
+        go(browser, serving)
+        wait_for_rows(browser, "cam-1 ●Connected", "cam-2 ●Connected")
 
+        def press(*keys: str) -> None:
+            script = """
+                for (const key of arguments[0]) {
+                  const options = { key, bubbles: true, cancelable: true };
+                  document.activeElement.dispatchEvent(new KeyboardEvent("keydown", options));
+                }
+            """
+            browser.run(script, list(keys))
 
-@in_a_browser
-def test_a_drain_s_bar_tells_the_outcomes_apart_and_who_is_left(
-    serve: Callable[..., Serving], browser: Browser
-) -> None:
-    """It ended all green with agents that had not stopped."""
-    serving = serve(env={"DSCORE_SHUTDOWN__TIMEOUT": "8s"})
-    with (
-        introduce(serving, "good") as good,
-        introduce(serving, "bad") as bad,
-        introduce(serving, "mute") as mute,
-    ):
-        browser.open(serving.url)
-        browser.wait_for_text("#count-online", "3")
-        serving.process.send_signal(signal.SIGTERM)
-        for agent, status in ((good, "OK"), (bad, "ERROR")):
-            request = json.loads(agent.recv(timeout=10))
-            answer = {"type": "app_terminated", "request_id": request["request_id"]}
-            agent.send(json.dumps({**answer, "status": status, "message": ""}))
-        mute.recv(timeout=10)
-        browser.wait_for_text("#drain-counts", "1 acked")
-        browser.wait_for_text("#agents", "stopped")
-        browser.click("#drain-left")
-        wait_until(lambda: len(rows(browser)) == 2, "those that are left")
-        assert [row.split()[0] for row in rows(browser)] == ["bad", "mute"]
-        assert serving.wait() == 3
-    every = "return [...document.querySelectorAll('#drain-bar span')]"
-    segments = f"{every}.map((each) => each.dataset.outcome)"
-    wait_until(lambda: "acked" in browser.run(segments), "segments")
-    found = browser.run(segments)
-    assert found[0] == "acked"
-    assert set(found) & {"failed", "timed_out"}
-    colors = browser.run(f"{every}.map((each) => getComputedStyle(each).backgroundColor)")
-    assert len(set(colors)) > 1
+        press("j", "j", "k", "j")
+        wait_until(
+            lambda: (
+                browser.run("return document.querySelector('[data-cursor]')?.dataset.id") == "cam-2"
+            ),
+            "cursor",
+            60,
+        )
+        press("x")
+        browser.wait_for_text("#chosen", "1 selected", 60)
+        press("Enter")
+        browser.wait_for_text("#story-of", "cam-2", 60)
+        press("Escape")
+        wait_for_end(browser, "story")
+        press("/")
+        browser.type("#search", "nothing")
+        browser.wait_for_text("#shown", "No agent fits", 60)
+        press("Escape")
+        browser.wait_for_text("#shown", "2 agents", 60)
+        press("?")
+        browser.wait_for_text("dialog", "next, previous agent", 60)
 
 
 @pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
-def test_the_client_in_it_is_the_one_of_clients_js(tmp_path: Path) -> None:
+def test_what_is_served_is_what_its_sources_make(tmp_path: Path) -> None:
     root = Path(__file__).parent.parent
-    subprocess.run([root / "scripts" / "page", tmp_path / "client.js"], check=True, timeout=60)
-    kept = root / "python" / "dscore" / "http" / "page" / "client.js"
-    assert kept.read_bytes() == (tmp_path / "client.js").read_bytes(), "make page writes it anew"
+    subprocess.run([root / "scripts" / "page", tmp_path], check=True, timeout=60)
+    for name in ("page.js", "style.css", "index.html"):
+        kept = root / "python" / "dscore" / "http" / "page" / name
+        assert kept.read_bytes() == (tmp_path / name).read_bytes(), "make page writes it anew"
 
 
-@pytest.mark.alone
-@in_a_browser
-@pytest.mark.slow
-def test_a_large_fleet_is_drawn_in_no_time(
-    serving: Serving, start_fleet: Callable[..., Fleet], browser: Browser
-) -> None:
-    start_fleet(serving.ws, agents=5000).wait_until_introduced()
-    browser.open(serving.url)
-    browser.wait_for_text("#count-online", "5,000")
-    assert len(rows(browser)) == 200
-    took = browser.run(
-        "const begun = performance.now(); render(); return performance.now() - begun"
-    )
-    assert took < 250
+def test_what_it_stands_on_is_named_with_its_licences() -> None:
+    root = Path(__file__).parent.parent / "clients" / "page"
+    notice = (root / "THIRD-PARTY.md").read_text()
+    package = json.loads((root / "package.json").read_text())["devDependencies"]
+    for name in ("preact", "htm", "uplot"):
+        assert f"{name} {package[name]}" in notice

@@ -1175,6 +1175,9 @@ class Fleet:
         """How many agents were there at its start, how many have each outcome, and of how many
         acked a stream did not reach its end: total, acked, …, incomplete."""
 
+    def drain_left(self, limit: int) -> list[tuple[int, AgentRow]]:
+        """Agents without an outcome, at most so many, with their connections."""
+
     def drain_report(self) -> dict[str, Any]:
         """The counts, besides latency_ms: p50, p99 and max of the acks, and not_acked: ids of
         those that were asked and did not say OK."""

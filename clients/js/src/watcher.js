@@ -17,6 +17,7 @@ import { makeLink } from "./link.js";
 /**
  * @typedef {object} WatcherOptions
  * @property {{ status?: "online" | "offline", q?: string }} [filter] the agents to be told of; none: all
+ * @property {boolean} [snapshot] false: it is told what changes, and not how all of them are
  */
 
 /**
@@ -97,8 +98,8 @@ export class Watcher extends Target {
 
   #introduce() {
     this.#isGranted = false;
-    const { filter } = this.#options;
-    this.#link.send({ type: "watch", snapshot: true, ...(filter && { filter }), ...this.#link.credentials() });
+    const { filter, snapshot = true } = this.#options;
+    this.#link.send({ type: "watch", snapshot, ...(filter && { filter }), ...this.#link.credentials() });
     // An empty fleet has nothing to tell. What is answered behind the watch says that it was granted.
     this.#probe();
     this.#link.pulse.start(SILENCE, AGAIN);

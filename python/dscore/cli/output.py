@@ -12,7 +12,7 @@ from json import dumps
 from typing import Any
 
 import orjson
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -78,8 +78,16 @@ def ago(timestamp: str | None, now: datetime) -> str:
     """How long ago a timestamp of the server was."""
     if timestamp is None:
         return "-"
-    moment = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
-    return f"{span((now - moment).total_seconds())} ago"
+    return f"{span((now - _moment(timestamp)).total_seconds())} ago"
+
+
+def until(timestamp: str, now: datetime) -> str:
+    """How long it is until a timestamp of the server."""
+    return span((_moment(timestamp) - now).total_seconds())
+
+
+def _moment(timestamp: str) -> datetime:
+    return datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
 
 
 def span(seconds: float) -> str:
@@ -93,10 +101,20 @@ def span(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
+class _Progress(Progress):
+    """A bar with lines under it."""
+
+    lines: Sequence[str] = ()
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from super().get_renderables()
+        yield from (Text(line, no_wrap=True, overflow="ellipsis") for line in self.lines)
+
+
 class Bar:
     """A progress bar that may be no bar at all."""
 
-    def __init__(self, progress: Progress | None, task: Any) -> None:
+    def __init__(self, progress: _Progress | None, task: Any) -> None:
         self._progress = progress
         self._task = task
 
@@ -104,6 +122,11 @@ class Bar:
         """So many of so many."""
         if self._progress is not None:
             self._progress.update(self._task, completed=done, total=total)
+
+    def below(self, lines: Sequence[str]) -> None:
+        """Lines under the bar, in the place of those before."""
+        if self._progress is not None:
+            self._progress.lines = lines
 
     def __bool__(self) -> bool:
         return self._progress is not None
@@ -121,5 +144,5 @@ def bar(what: str, *, quiet: bool) -> Iterator[Bar]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with _Progress(*columns, console=Console(stderr=True)) as progress:
         yield Bar(progress, progress.add_task(what, total=None))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import Any
 
 import typer
@@ -115,6 +116,28 @@ def _follow(client: Client, ended: "Future[Any]", bar: output.Bar) -> None:
         except CliError:
             continue  # the one that is waited for will say what is wrong
         bar.update(status["total"] - status["pending"], status["total"])
+        bar.below(drain_lines(status))
+
+
+def drain_lines(status: dict[str, Any]) -> list[str]:
+    """A drain as it stands, under its bar: its counts, how fast the acks came, and who is left."""
+    lines = [progress_of(status)]
+    latency = status.get("latency_ms") or {}
+    if latency.get("p50") is not None:
+        lines.append("acks: " + ", ".join(f"{name} {latency[name]:.0f} ms" for name in latency))
+    now = datetime.now(timezone.utc)
+    for agent in status.get("left", [])[:NAMED]:
+        deadline, stage = agent["deadline"], agent["stage"]
+        parts = [output.printable(agent["id"])]
+        if deadline is not None:
+            parts.append(f"{output.until(deadline, now)} left")
+        if stage is not None:
+            parts.append(output.printable(stage))
+        lines.append("  " + ", ".join(parts))
+    more = status.get("left_total", 0) - NAMED
+    if more > 0:
+        lines.append(f"  and {more:,} more")
+    return lines
 
 
 def everyone(client: Client, *, ask: bool) -> list[str]:

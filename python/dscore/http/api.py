@@ -246,12 +246,12 @@ def _drain(server: Server) -> APIRouter:
             await asyncio.sleep(0)  # its first step makes the status
         audit.write(202)  # not after the wait: the process ends with the drain
         await _drain_ended(server, wait)
-        return _json(drain_document(server.drain_status()), 202)
+        return _json(drain_document(server), 202)
 
     @routes.get("/drain", summary="How the drain goes", response_model=models.DrainDocument)
     async def show(wait: Wait = 0.0) -> Response:
         await _drain_ended(server, wait)
-        return _json(drain_document(server.drain_status()))
+        return _json(drain_document(server))
 
     return routes
 

@@ -172,6 +172,14 @@ class DrainRequest(Wish):
     )
 
 
+class DrainLeft(BaseModel):
+    """An agent that a drain waits for."""
+
+    id: str
+    deadline: str | None = Field(description="Null: it is not asked to stop.")
+    stage: str | None = Field(description="What it says that it is at (termination_progress).")
+
+
 class DrainDocument(BaseModel):
     """A drain, running or done; state "idle" and zeros while there is none."""
 
@@ -186,6 +194,12 @@ class DrainDocument(BaseModel):
     notified: int
     incomplete: int = Field(description="Of the acked: a stream did not reach its end.")
     pending: int
+    latency_ms: dict[str, float | None] = Field(description="p50, p99 and max of the acks so far.")
+    left: list[DrainLeft] = Field(description="Agents that are waited for; the first 1,000.")
+    left_total: int
+    not_acked: list[str] = Field(
+        description="Agents that were asked and did not say OK, so far; the first 1,000."
+    )
     report: dict[str, Any] | None = Field(description="The drain report, once it has ended.")
 
 

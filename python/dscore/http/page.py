@@ -1,21 +1,24 @@
 """The fleet page: one document with its styles and scripts inside, and nothing from elsewhere.
 
-Made once, from the files in `page/`, so that a browser that could get it has all of it: a page that
-was opened during a drain does not lack its half. It holds no data; what it shows it asks for as
-every other watcher and operator does.
+Made once, from the files in `page/`, which `make page` has bundled (`clients/page`), so that a
+browser that could get it has all of it: a page that was opened during a drain does not lack its
+half. It holds no data; what it shows it asks for as every other watcher and operator does.
 """
 
+import gzip
 import re
 from base64 import b64encode
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 _LINK = re.compile(r'<link rel="stylesheet" href="([\w.]+)">')
 _ROOT = '<html lang="en" data-root="">'
+_REFUSED = re.compile(r"q=0(?:\.0{0,3})?")
 _SCRIPT = re.compile(r'<script src="([\w.]+)"></script>')
 
 
@@ -25,16 +28,24 @@ def router(path: str) -> APIRouter:
     routes = APIRouter()
     root = "../" * (path.count("/") - 1)
     document, policy = _assemble(Path(__file__).with_name("page"), root)
+    packed = _compressed(document)
+    tag = f'"{sha256(document).hexdigest()[:32]}"'
     headers = {
         "cache-control": "no-cache",
         "content-security-policy": policy,
+        "etag": tag,
+        "vary": "accept-encoding",
         "referrer-policy": "no-referrer",
         "x-content-type-options": "nosniff",
     }
 
     @routes.get(path, include_in_schema=False)
-    async def page() -> Response:
-        return Response(document, 200, headers, "text/html")
+    async def page(request: Request) -> Response:
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        if not _takes_gzip(request.headers.getlist("accept-encoding")):
+            return Response(document, 200, headers, "text/html")
+        return Response(packed, 200, {**headers, "content-encoding": "gzip"}, "text/html")
 
     if len(path) > 1 and path.endswith("/"):
         # Relative, for the same reason.
@@ -45,6 +56,20 @@ def router(path: str) -> APIRouter:
             return Response(status_code=308, headers=to_page)
 
     return routes
+
+
+def _takes_gzip(fields: Sequence[str]) -> bool:
+    """Whether an answer may be compressed (RFC 9110 §12.5.3)."""
+    weights = {}
+    for each in ",".join(fields).lower().split(","):
+        coding, _, weight = each.partition(";")
+        weights[coding.strip()] = _REFUSED.fullmatch(weight.strip()) is None
+    return weights.get("gzip", weights.get("*", False))
+
+
+@lru_cache(maxsize=4)
+def _compressed(document: bytes) -> bytes:
+    return gzip.compress(document, 9, mtime=0)
 
 
 # Made once for all servers of a process: FastAPI's cache of handlers holds what they answer with.

@@ -11,7 +11,7 @@ from dscore.facets import Facets
 from dscore.history import Sample, Span
 from dscore.messages import Dialect, Intent, ReasonCode, Status
 from dscore.policy.agent import Termination
-from dscore.policy.drain import DrainReport, DrainStatus
+from dscore.policy.drain import DrainDetail, DrainReport, DrainStatus
 from dscore.states import State
 from dscore.store import Entry, StoreHealth
 
@@ -167,5 +167,8 @@ class Server(Protocol):
         self, *, intent: Intent | None = None, timeout: float | None = None
     ) -> DrainReport: ...
     def drain_status(self) -> DrainStatus | None: ...
+    def drain_detail(self, limit: int, /) -> DrainDetail | None:
+        """Who is left of the drain, at most so many; None while there is none."""
+
     def spawn(self, work: Coroutine[Any, Any, Any], name: str, /) -> None:
         """Runs it to its end; it is cut when the server is closed."""

@@ -5,10 +5,10 @@ from typing import Any, Final, get_args
 import orjson
 
 from dscore.explain import describe
-from dscore.http.ports import AgentView, Fleet
+from dscore.http.ports import AgentView, Fleet, Server
 from dscore.http.redact import Redactor
 from dscore.messages import timestamp
-from dscore.policy.drain import DrainStatus
+from dscore.policy.drain import DrainLeft, DrainStatus
 from dscore.policy.liveness import ONLINE_STATES
 from dscore.states import OutcomeName
 from dscore.store import Entry, StoreHealth
@@ -36,8 +36,28 @@ def agent_document(agent: AgentView, redactor: Redactor) -> dict[str, Any]:
     }
 
 
-def drain_document(status: DrainStatus | None) -> dict[str, Any]:
+MAX_LEFT: Final = 1000
+"""Agents that are named as left."""
+_NO_LATENCY: Final = {"p50": None, "p99": None, "max": None}
+
+
+def drain_document(server: Server) -> dict[str, Any]:
     """A drain; without one, state "idle" and zeros."""
+    status, detail = server.drain_status(), server.drain_detail(MAX_LEFT)
+    return {
+        **_counted(status),
+        "latency_ms": _NO_LATENCY if detail is None else detail.latency_ms,
+        "left": [] if detail is None else [_left_document(agent) for agent in detail.left],
+        "left_total": 0 if status is None else status.pending,
+        "not_acked": [] if detail is None else detail.not_acked[:MAX_LEFT],
+    }
+
+
+def _left_document(agent: DrainLeft) -> dict[str, Any]:
+    return {"id": agent.id, "deadline": _time(agent.deadline), "stage": agent.stage}
+
+
+def _counted(status: DrainStatus | None) -> dict[str, Any]:
     if status is None:
         document: dict[str, Any] = {"state": "idle", "intent": None, "started_at": None, "total": 0}
         document |= dict.fromkeys(COUNTS, 0)

@@ -90,6 +90,27 @@ class DrainStatus(NamedTuple):
     """Once it is done."""
 
 
+class DrainLeft(NamedTuple):
+    """An agent that a drain waits for."""
+
+    id: str
+    deadline: float | None
+    """Unix seconds; None: it is not asked to stop, or it has no more time."""
+    stage: str | None
+    """What it says that it is at (termination_progress)."""
+
+
+class DrainDetail(NamedTuple):
+    """More of a drain as it stands."""
+
+    left: list[DrainLeft]
+    """As many as were asked for."""
+    latency_ms: dict[str, float | None]
+    """As in the report, of the acks so far."""
+    not_acked: list[str]
+    """As in the report, so far."""
+
+
 class Drain:
     """One drain: its state, and what its account says.
 

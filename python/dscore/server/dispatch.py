@@ -162,6 +162,8 @@ class Dispatch:
         )
 
     def _progress(self, event: "Progress", now: int) -> None:
+        if self.notes.draining is not None:
+            self.notes.draining.progressed(event.conn, event.stage, event.granted_ms, now)
         if not self._context.log_limit.allows(event.conn, now):
             return
         agent_id = self._agent_id(event.conn)

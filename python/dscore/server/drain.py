@@ -5,11 +5,13 @@ import asyncio
 from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
 from dscore.policy.deadline import REMEDY, SLACK, wanted
-from dscore.policy.drain import Drain, DrainReport, reconnect_window_ms
+from dscore.policy.drain import Drain, DrainDetail, DrainLeft, DrainReport, reconnect_window_ms
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 from dscore.translations import text
 
+MAX_STAGE = 200
+"""Characters kept of what an agent says that it is at."""
 SLICE = 500
 """Connections told one by one before the loop gets a turn."""
 PROGRESS_INTERVAL = 0.125
@@ -40,6 +42,8 @@ class Draining:
         """Done when every agent has its outcome."""
         self._began = context.pool.now_ms()
         self.drain = Drain(intent, self._began, context.times.now(), context.fleet)
+        self._stages: dict[int, tuple[str, int]] = {}
+        """Connection -> what its agent says that it is at, and until when it has time."""
 
     def begin(self) -> None:
         """Turns new connections away and sends terminate_app: before anything that takes time or a
@@ -65,6 +69,29 @@ class Draining:
         """Something has ended: perhaps the last agent has its outcome."""
         if not self._settled.done() and not self.drain.pending:
             self._settled.set_result(None)
+
+    def progressed(self, conn: int, stage: str, granted_ms: int, now: int) -> None:
+        """An agent has asked for more time (termination_progress)."""
+        self._stages[conn] = stage[:MAX_STAGE], now + granted_ms
+
+    def detail(self, limit: int) -> DrainDetail:
+        """Who is left, at most so many, and what the others said."""
+        account = self._context.fleet.drain_report()
+        return DrainDetail(self._left(limit), account["latency_ms"], account["not_acked"])
+
+    def _left(self, limit: int) -> list[DrainLeft]:
+        context = self._context
+        settings = context.config.shutdown
+        found = []
+        for conn, record in context.fleet.drain_left(limit):
+            # Software of the Socket.IO contract does not know terminate_app (PROTOCOL.md §6).
+            seconds = self._timeout if record.introduced_by == "app_ready" else settings.notice
+            first = self._began + round(seconds * 1000)
+            stage, deadline = self._stages.get(conn, (None, first))
+            is_asked = self.drain.intent == "terminate"
+            until = context.times.unix_ms(deadline) / 1000 if is_asked else None
+            found.append(DrainLeft(record.agent_id, until, stage))
+        return found
 
     async def run(self) -> DrainReport:
         """All the rest; the report says what came of it."""

@@ -15,7 +15,7 @@ from dscore.errors import DrainingError
 from dscore.log import get_logger
 from dscore.messages import Intent
 from dscore.policy import Policy
-from dscore.policy.drain import DrainReport, DrainStatus
+from dscore.policy.drain import DrainDetail, DrainReport, DrainStatus
 from dscore.policy.liveness import configure, new_fleet
 from dscore.server.context import REFUSAL_REASONS, Context
 from dscore.server.core_settings import core_settings
@@ -323,6 +323,12 @@ class Server:
         """How far the drain is; None before one has begun."""
         draining = None if self._parts is None else self._parts.dispatch.notes.draining
         return None if draining is None else draining.drain.status()
+
+    def drain_detail(self, limit: int) -> DrainDetail | None:
+        """Who is left of the drain, at most so many, and how fast the others answered; None before
+        one has begun."""
+        draining = None if self._parts is None else self._parts.dispatch.notes.draining
+        return None if draining is None else draining.detail(limit)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         """Runs it to its end; what still runs when the server has closed all else is cut."""

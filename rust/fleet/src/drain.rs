@@ -9,6 +9,7 @@ use dscore_traffic::ConnId;
 use dscore_traffic::event::OutcomeKind;
 
 use crate::account::{DrainAccount, Settlement};
+use crate::agent::AgentKey;
 use crate::connections::Who;
 use crate::fleet::Fleet;
 use crate::words::Input;
@@ -53,6 +54,16 @@ impl Fleet {
         for conn in self.connections.awaited() {
             self.settle(conn, Settlement::of(OutcomeKind::TimedOut));
         }
+    }
+
+    /// Agents without an outcome, at most so many, in the order in which they connected.
+    pub fn drain_left(&self, limit: usize) -> Vec<(ConnId, AgentKey)> {
+        let awaited = self.connections.awaited().into_iter();
+        let left = awaited.filter_map(|conn| match self.connections.get(conn)?.who {
+            Who::Agent(key) => Some((conn, key)),
+            Who::Unauthenticated | Who::Watcher => None,
+        });
+        left.take(limit).collect()
     }
 
     /// Counts an outcome, unless its connection was not there at the start or has one already.
@@ -166,7 +177,11 @@ mod tests {
     fn those_without_an_outcome_time_out_when_the_core_is_late() {
         let mut fleet = draining(3, true);
         fleet.settle(conn(1), acked(1));
+        let left = |limit| fleet.drain_left(limit).into_iter().map(|(conn, _)| conn);
+        assert_eq!(left(9).collect::<Vec<_>>(), [conn(0), conn(2)]);
+        assert_eq!(left(1).collect::<Vec<_>>(), [conn(0)]);
         fleet.give_up_drain();
+        assert!(fleet.drain_left(9).is_empty());
         let counts = counts(&fleet);
         assert_eq!((counts.pending, counts.of(OutcomeKind::TimedOut)), (0, 2));
         let names: Vec<String> = fleet.drain().map_or_else(Vec::new, |account| {

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::fleet::Fleet;
+use crate::row::AgentRow;
 
 #[pymethods]
 impl Fleet {
@@ -29,6 +30,13 @@ impl Fleet {
         self.lock()
             .drain()
             .map_or(0, |account| account.counts.pending)
+    }
+
+    fn drain_left(&self, limit: usize) -> Vec<(u64, AgentRow)> {
+        let mut fleet = self.lock();
+        let left = fleet.drain_left(limit).into_iter();
+        left.map(|(conn, key)| (conn.to_u64(), self.row(&mut fleet, key)))
+            .collect()
     }
 
     fn drain_counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

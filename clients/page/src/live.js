@@ -1,0 +1,71 @@
+// The connection: it watches (PROTOCOL.md §4). What it is told is what the feed shows, and says that the figures are old.
+
+import { Watcher } from "../../js/src/watcher.js";
+import { currentToken, ROOT, setToken } from "./api.js";
+import { note } from "./feed.js";
+import { refresh, stale } from "./poll.js";
+import { set, setSoon, state } from "./state.js";
+import { say } from "./words.js";
+
+// A wall display is left alone for weeks: it comes back for ever. The agents themselves are asked for as they are shown:
+// what a page costs does not grow with the fleet.
+/** @type {Watcher} */
+let watcher;
+
+export function watch() {
+  watcher = new Watcher(new URL(`./${ROOT}`, location.href), { attempts: Infinity, token: currentToken, snapshot: false });
+  for (const [type, listener] of Object.entries(LISTENERS)) {
+    watcher.addEventListener(/** @type {any} */ (type), (/** @type {any} */ { detail }) => listener(detail));
+  }
+  return watcher;
+}
+
+/** @type {Record<string, (detail: any) => void>} */
+const LISTENERS = {
+  state(link) {
+    const isBack = link.state === "ready" && state.link.state !== "ready";
+    set({ link, announced: link.state === "ready" ? say("ready") : state.announced });
+    if (isBack) back();
+  },
+  change({ agent }) {
+    note(agent.id, agent.status === "online" ? "online" : agent.reasonCode ?? "offline", agent.reason);
+    stale(agent.id);
+  },
+  reconnected({ id }) {
+    note(id, "back", "");
+    stale(id);
+  },
+  shutdown({ message }) {
+    set({ warning: message });
+  },
+  drain(progress) {
+    const isRunning = true;
+    setSoon({ drain: { ...state.drain, ...progress, isRunning } });
+    refresh();
+  },
+  maintenance({ enabled }) {
+    set({ isMaintenance: enabled });
+    refresh();
+  },
+  forbidden() {
+    set({ login: currentToken() ? "wrong" : "reading" });
+  },
+};
+
+/** The old picture goes as the new one begins. */
+function back() {
+  set({ warning: "", drain: null, login: null });
+  refresh();
+}
+
+/** Tries now. */
+export const retry = () => watcher.retry();
+
+/** @param {string} token */
+export function useToken(token) {
+  setToken(token);
+  set({ login: null });
+  watcher.close();
+  watcher.retry();
+  refresh();
+}

@@ -1,0 +1,198 @@
+// The figures: asked for as they are shown, no more often than is cheap for the server. What takes it long is asked for
+// less often, so that a page never takes more than a hundredth of its time.
+
+import { agentPath, ask, isOpen, Refused } from "./api.js";
+import { isAny, parameters } from "./query.js";
+import { set, setSoon, state } from "./state.js";
+
+const OVERVIEW = 2_000;
+const TABLE = 1_000;
+const QUIET = 5_000;
+const DRAIN = 500;
+/** Of its time, that a page takes of a server at most. */
+const SHARE = 100;
+/** Rows asked for at once: a screen, and some more above and below. */
+export const WINDOW = 90;
+
+/** Whether something has changed since the rows were read. */
+let isStale = true;
+let isDrawerStale = false;
+
+/** Something changed. @param {string} id */
+export function stale(id) {
+  isStale = true;
+  if (id === state.query.agent) isDrawerStale = true;
+}
+
+class Poll {
+  /**
+   * @param {number} interval milliseconds
+   * @param {() => Promise<unknown>} read
+   */
+  constructor(interval, read) {
+    this.interval = interval;
+    this.read = read;
+    this.timer = 0;
+    this.isRunning = this.isAgain = false;
+  }
+
+  /** Now, or as soon as what runs has come back. */
+  async now() {
+    if (this.isRunning) {
+      this.isAgain = true;
+      return;
+    }
+    clearTimeout(this.timer);
+    this.isRunning = true;
+    const began = performance.now();
+    try {
+      await this.read();
+    } catch (error) {
+      // Whether the server is gone is the watcher's to find out; why it refuses, `ask` has noted.
+      if (!(error instanceof Refused || error instanceof TypeError || error instanceof DOMException)) throw error;
+    } finally {
+      this.isRunning = false;
+      const took = performance.now() - began;
+      this.timer = setTimeout(() => this.now(), this.isAgain ? 0 : Math.max(this.interval, SHARE * Math.max(0, took - NETWORK)));
+      this.isAgain = false;
+    }
+  }
+}
+
+/** Milliseconds of an answer that are not the server's work. */
+const NETWORK = 15;
+
+const overview = new Poll(OVERVIEW, async () => {
+  if (!isLive()) return;
+  const [facets, server] = await Promise.all([ask("facets"), ask("status")]);
+  set({ facets, server, login: null, isMaintenance: server.status === "maintenance" });
+});
+
+const history = new Poll(QUIET, async () => {
+  if (!isLive()) return;
+  const { span } = state.query;
+  const known = state.history?.span === span ? state.history : null;
+  const after = known?.at.at(-1) ?? 0;
+  const found = await ask(`history?span=${span}&after=${after}`);
+  if (span !== state.query.span || (known && !found.at.length)) return;
+  set({ history: { span, ...(known ? joined(known, found) : found) } });
+});
+
+const table = new Poll(TABLE, async () => {
+  if (!isLive()) return;
+  const now = Date.now();
+  if (!isStale && now - readAt < QUIET) return;
+  isStale = false;
+  readAt = now;
+  await readRows();
+});
+let readAt = 0;
+
+const drawer = new Poll(QUIET, async () => {
+  const id = state.query.agent;
+  if (!id || !isLive()) return;
+  isDrawerStale = false;
+  try {
+    const [detail, story] = await Promise.all([ask(agentPath(id)), ask(`${agentPath(id)}/events?limit=100`)]);
+    if (id === state.query.agent) set({ agent: { id, detail, story } });
+  } catch (error) {
+    if (error instanceof Refused && id === state.query.agent) set({ agent: { id, error: error.status } });
+    throw error;
+  }
+});
+
+const drain = new Poll(DRAIN, async () => {
+  if (!state.drain?.isRunning || document.hidden) return;
+  const found = await ask("drain");
+  if (found.state === "idle") set({ drain: null });
+  else setSoon({ drain: { ...found, isRunning: found.state !== "done" || state.link.state === "ready" } });
+});
+
+const isLive = () => isOpen() && !document.hidden;
+
+/** @type {{ query: string, offset: number }} what the rows were read for */
+let wanted = { query: "", offset: 0 };
+
+async function readRows() {
+  const given = parameters(state.query);
+  const query = given.toString();
+  const { offset } = wanted;
+  wanted.query = query;
+  given.set("offset", String(offset));
+  given.set("limit", String(WINDOW));
+  const found = await ask(`agents?${given}`);
+  // Another filter, or another place, was chosen meanwhile.
+  if (wanted.query !== query || wanted.offset !== offset) return;
+  const { rows } = state;
+  const isSame = rows.isHeld && rows.query === query && rows.offset === offset;
+  if (!isSame) {
+    set({ rows: { ...rows, query, offset, total: found.total, items: found.items, isLoaded: true, waiting: 0 } });
+    return;
+  }
+  // Under the pointer nothing moves: what is known of the rows is renewed where they are.
+  const fresh = new Map(found.items.map((/** @type {any} */ item) => [item.id, item]));
+  const items = rows.items.map((item) => fresh.get(item.id) ?? item);
+  const waiting = rows.items.filter((item, at) => found.items[at]?.id !== item.id).length;
+  set({ rows: { ...rows, total: found.total, items, waiting } });
+}
+
+/** Shows the rows from another place on. @param {number} offset */
+export function scrolledTo(offset) {
+  if (offset === wanted.offset) return;
+  wanted.offset = offset;
+  isStale = true;
+  table.now();
+}
+
+/** Another filter or order: from the top. */
+export function rowsAnew() {
+  wanted.offset = 0;
+  isStale = true;
+  table.now();
+}
+
+/** The pointer or the focus is in the table, or has left it. @param {boolean} isHeld */
+export function hold(isHeld) {
+  if (state.rows.isHeld === isHeld) return;
+  set({ rows: { ...state.rows, isHeld, waiting: 0 } });
+  if (!isHeld) rowsAgain();
+}
+
+export function rowsAgain() {
+  isStale = true;
+  table.now();
+}
+
+/** All of it, now. */
+export function refresh() {
+  overview.now();
+  history.now();
+  rowsAgain();
+  drain.now();
+  if (state.query.agent) drawer.now();
+}
+
+export const historyAnew = () => history.now();
+export const drawerAnew = () => drawer.now();
+
+/**
+ * @param {any} known
+ * @param {any} found
+ */
+function joined(known, found) {
+  const first = Date.now() - (known.span === "hour" ? 3_600_000 : 86_400_000);
+  const from = Math.max(0, known.at.findIndex((/** @type {number} */ at) => at > first));
+  const join = (/** @type {number[]} */ one, /** @type {number[]} */ other) => [...one.slice(from), ...other];
+  const states = Object.fromEntries(Object.entries(known.states).map(([name, counts]) => [name, join(/** @type {any} */ (counts), found.states[name])]));
+  return { at: join(known.at, found.at), states, connects: join(known.connects, found.connects), disconnects: join(known.disconnects, found.disconnects) };
+}
+
+/** Begins. */
+export function poll() {
+  for (const one of [overview, history, table, drawer, drain]) one.now();
+  setInterval(() => isDrawerStale && drawer.now(), 1_000);
+  document.addEventListener("visibilitychange", () => document.hidden || refresh());
+}
+
+/** Whether there is no agent at all. */
+export const isEmptyFleet = () => state.facets?.total === 0 && isAny(state.query);
