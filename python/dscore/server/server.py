@@ -325,8 +325,7 @@ class Server:
         return None if draining is None else draining.drain.status()
 
     def drain_detail(self, limit: int) -> DrainDetail | None:
-        """Who is left of the drain, at most so many, and how fast the others answered; None before
-        one has begun."""
+        """Who is left of the drain, at most so many, and how the others answered."""
         draining = None if self._parts is None else self._parts.dispatch.notes.draining
         return None if draining is None else draining.detail(limit)
 
