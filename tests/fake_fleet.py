@@ -113,7 +113,6 @@ class FakeFleet:
         self.terminated: list[tuple[str, float | None]] = []
         self.drains: list[tuple[str | None, float | None]] = []
         self.drain_may_end = asyncio.Event()
-        self.tasks: list[asyncio.Task[Any]] = []
         self.left: list[DrainLeft] = []
         self.status_latency: dict[str, float | None] = {"p50": None, "p99": None, "max": None}
         self.not_acked: list[str] = []
@@ -249,9 +248,6 @@ class FakeFleet:
         if self.status is None:
             return None
         return DrainDetail(self.left[:limit], self.status_latency, self.not_acked)
-
-    def spawn(self, work: Any, name: str) -> None:
-        self.tasks.append(asyncio.get_running_loop().create_task(work, name=name))
 
     def drain_status(self) -> FakeStatus | None:
         return self.status

@@ -149,10 +149,11 @@ async def test_a_drain_ends_it_even_in_a_pause() -> None:
     fleet = fleet_of(4)
     async with client_of(fleet) as client:
         wish = {"filter": {"all": True}, "wave": 2, "pause": 600}
-        await post(client, "terminate", **wish)
+        begun = (await post(client, "terminate", **wish)).json()
         await eventually(lambda: len(fleet.terminated) == 2, 20)
         fleet.is_draining = True
-        await asyncio.wait_for(fleet.tasks[0], 30)
+        ended = (await client.get(f"/api/v1/operations/{begun['id']}?wait=30")).json()
+        assert (ended["state"], ended["left"]) == ("stopped", ["cam-2", "cam-3"])
     assert len(fleet.terminated) == 2
 
 
@@ -168,7 +169,7 @@ async def test_only_so_many_run_and_are_remembered(monkeypatch: pytest.MonkeyPat
         counted = await post(client, "terminate", **slow, dry_run=True)
         assert counted.status_code == 202
         await client.delete(f"/api/v1/operations/{running[0]}", headers=POWER)
-        await asyncio.wait_for(fleet.tasks[0], 30)
+        await client.get(f"/api/v1/operations/{running[0]}?wait=30")
         over = []
         for _ in range(4):
             wish = {"filter": {"ids": []}}

@@ -1,5 +1,6 @@
 """Many agents at once: terminate, message, remove those that a filter chooses, in waves."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -124,8 +125,8 @@ class OperationDocument(BaseModel):
 class Operations:
     """Those that run, and the last that have ended."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
         self._known: dict[str, Operation] = {}
 
     def start(self, operation: Operation) -> None:
@@ -140,7 +141,10 @@ class Operations:
         for each in over[: max(0, len(self._known) - KEPT + 1)]:
             del self._known[each]
         self._known[operation.id] = operation
-        self._server.spawn(operation.run(), f"operation {operation.action}")
+        # Held, else it may be collected. It ends by itself soon after the server begins to stop.
+        task = asyncio.get_running_loop().create_task(operation.run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def find(self, operation_id: str) -> Operation:
         operation = self._known.get(operation_id)
@@ -155,7 +159,7 @@ OperationId = Annotated[str, PathParam(max_length=64)]
 def router(server: Server) -> APIRouter:
     """`/terminate`, `/message`, `/remove` and `/operations/{id}` of a server."""
     routes = APIRouter(tags=["operations"], route_class=StrictRoute)
-    operations = Operations(server)
+    operations = Operations()
 
     async def begin(
         action: ActionName, wish: BulkWish, ask: Ask, audit: AuditOf, wait: float

@@ -4,7 +4,7 @@
 durations seconds, unless a name says otherwise.
 """
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from dscore.facets import Facets
@@ -169,6 +169,3 @@ class Server(Protocol):
     def drain_status(self) -> DrainStatus | None: ...
     def drain_detail(self, limit: int, /) -> DrainDetail | None:
         """Who is left of the drain, at most so many; None while there is none."""
-
-    def spawn(self, work: Coroutine[Any, Any, Any], name: str, /) -> None:
-        """Runs it to its end; it is cut when the server is closed."""

@@ -77,9 +77,9 @@ class Draining:
     def detail(self, limit: int) -> DrainDetail:
         """Who is left, at most so many, and what the others said."""
         account = self._context.fleet.drain_report()
-        return DrainDetail(self._left(limit), account["latency_ms"], account["not_acked"])
+        return DrainDetail(self._waited_for(limit), account["latency_ms"], account["not_acked"])
 
-    def _left(self, limit: int) -> list[DrainLeft]:
+    def _waited_for(self, limit: int) -> list[DrainLeft]:
         context = self._context
         settings = context.config.shutdown
         found = []

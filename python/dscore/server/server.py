@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, cast, get_args
 
 from dscore import _core
 from dscore.arguments import flag, one_of
@@ -328,10 +327,6 @@ class Server:
         """Who is left of the drain, at most so many, and how the others answered."""
         draining = None if self._parts is None else self._parts.dispatch.notes.draining
         return None if draining is None else draining.detail(limit)
-
-    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
-        """Runs it to its end; what still runs when the server has closed all else is cut."""
-        self._tasks.spawn(work, name)
 
     def reload(self, config: Config) -> Changes:
         """Takes over what can be changed while running.
