@@ -80,12 +80,11 @@ class Draining:
         return DrainDetail(self._waited_for(limit), account["latency_ms"], account["not_acked"])
 
     def _waited_for(self, limit: int) -> list[DrainLeft]:
-        context = self._context
-        settings = context.config.shutdown
+        context, times = self._context, self._times
         found = []
         for conn, record in context.fleet.drain_left(limit):
             # Software of the Socket.IO contract does not know terminate_app (PROTOCOL.md §6).
-            seconds = self._timeout if record.introduced_by == "app_ready" else settings.notice
+            seconds = times.timeout if record.introduced_by == "app_ready" else times.notice
             first = self._began + round(seconds * 1000)
             stage, deadline = self._stages.get(conn, (None, first))
             is_asked = self.drain.intent == "terminate"
