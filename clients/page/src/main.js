@@ -27,18 +27,22 @@ function Page() {
   return html`
     <${Bar} />
     <${Warning} />
-    ${state.login && html`<${TokenForm} why=${say(state.login === "wrong" ? "tokenWrong" : "tokenWhy")} />`}
     <${Drain} />
-    <main data-stale=${isStale} hidden=${state.login !== null}>
-      <${Tiles} />
-      ${isEmptyFleet() ? html`<${Empty} />` : html`
-        <${Charts} />
-        <${Why} />
-        <div class="below"><${Table} /><${Changes} /></div>`}
+    <main data-stale=${isStale}>
+      ${state.login ? html`<${TokenForm} why=${say(state.login === "wrong" ? "tokenWrong" : "tokenWhy")} />` : html`<${Fleet} />`}
     </main>
     <${Drawer} />
     <${Dialogs} />
     <p class="said" aria-live="polite" role="status">${state.announced}</p>`;
+}
+
+function Fleet() {
+  return html`
+      <${Tiles} />
+      ${isEmptyFleet() ? html`<${Empty} />` : html`
+        <${Charts} />
+        <${Why} />
+        <div class="below"><${Table} /><${Changes} /></div>`}`;
 }
 
 function draw() {

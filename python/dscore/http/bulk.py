@@ -1,7 +1,6 @@
 """Many agents at once: terminate, message, remove those that a filter chooses, in waves."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -29,8 +28,8 @@ MAX_IDS = 100_000
 KEPT = 32
 """Operations that can be looked at after their end."""
 MAX_RUNNING = 8
-CHUNK = 10_000
-"""Agents of a fleet that are listed at once."""
+MAX_CHOSEN = 10_000_000
+"""More agents than there are."""
 
 
 class Choice(Wish):
@@ -278,7 +277,7 @@ def _chosen(fleet: Fleet, choice: Choice, *, is_online: bool) -> tuple[list[str]
         pairs = [(a.id, a.connected) for a in found if fits is None or (a.id, a.connected) in fits]
         pairs.sort()
     else:
-        pairs = list(_fitting(fleet, choice))
+        pairs = _fitting(fleet, choice)
     connected = sum(is_connected for _, is_connected in pairs)
     return [each for each, is_connected in pairs if is_connected or not is_online], connected
 
@@ -287,16 +286,12 @@ def _narrows(choice: Choice) -> bool:
     return choice.filter() != Filter()
 
 
-def _fitting(fleet: Fleet, choice: Choice) -> Iterator[tuple[str, bool]]:
-    after: tuple[str, str] | None = None
-    more = True
-    while more:
-        items, more, _ = fleet.page(
-            **choice.filter().arguments(), sort="natural", limit=CHUNK, after=after, offset=0
-        )
-        yield from ((agent.id, agent.connected) for agent in items)
-        if items:
-            after = "", items[-1].id
+def _fitting(fleet: Fleet, choice: Choice) -> list[tuple[str, bool]]:
+    # In one go: page by page each would look at all agents anew.
+    items, _, _ = fleet.page(
+        **choice.filter().arguments(), sort="natural", limit=MAX_CHOSEN, after=None, offset=0
+    )
+    return [(agent.id, agent.connected) for agent in items]
 
 
 def _json(document: Any, status: int = 200) -> Response:

@@ -245,15 +245,15 @@
     </li>`}function Dd(){let e=v.link.state!=="ready";return T`
     <${Rr} />
     <${Nr} />
-    ${v.login&&T`<${fi} why=${b(v.login==="wrong"?"tokenWrong":"tokenWhy")} />`}
     <${vc} />
-    <main data-stale=${e} hidden=${v.login!==null}>
+    <main data-stale=${e}>
+      ${v.login?T`<${fi} why=${b(v.login==="wrong"?"tokenWrong":"tokenWhy")} />`:T`<${Ld} />`}
+    </main>
+    <${$c} />
+    <${_c} />
+    <p class="said" aria-live="polite" role="status">${v.announced}</p>`}function Ld(){return T`
       <${bc} />
       ${Dr()?T`<${Sc} />`:T`
         <${mc} />
         <${Ec} />
-        <div class="below"><${Mc} /><${Wr} /></div>`}
-    </main>
-    <${$c} />
-    <${_c} />
-    <p class="said" aria-live="polite" role="status">${v.announced}</p>`}function Oc(){let e=document.getElementById("page");e&&ir(T`<${Dd} />`,e);let t=Xn(v.facets?.states??{}).offline,n=t?`(${t}) dscore ${b("fleet")}`:`dscore ${b("fleet")}`;document.title!==n&&(document.title=n)}ps(Nt());Y({lang:Nt()});dr(Oc);Oc();Hr();Cc();Or();v.query.agent&&Y({agent:{id:v.query.agent}});setInterval(()=>v.link.state==="waiting"&&Y({}),1e3);addEventListener("hashchange",()=>{let e=yl();e!==null&&ws(e)});Object.assign(globalThis,{dscore:{Reconnector:Qn,rowOf:Ut,watcher:Lr()}});})();
+        <div class="below"><${Mc} /><${Wr} /></div>`}`}function Oc(){let e=document.getElementById("page");e&&ir(T`<${Dd} />`,e);let t=Xn(v.facets?.states??{}).offline,n=t?`(${t}) dscore ${b("fleet")}`:`dscore ${b("fleet")}`;document.title!==n&&(document.title=n)}ps(Nt());Y({lang:Nt()});dr(Oc);Oc();Hr();Cc();Or();v.query.agent&&Y({agent:{id:v.query.agent}});setInterval(()=>v.link.state==="waiting"&&Y({}),1e3);addEventListener("hashchange",()=>{let e=yl();e!==null&&ws(e)});Object.assign(globalThis,{dscore:{Reconnector:Qn,rowOf:Ut,watcher:Lr()}});})();
