@@ -146,15 +146,20 @@ async def test_one_that_runs_is_looked_at_and_canceled() -> None:
 
 
 async def test_a_drain_ends_it_even_in_a_pause() -> None:
-    fleet = fleet_of(4)
-    async with client_of(fleet) as client:
-        wish = {"filter": {"all": True}, "wave": 2, "pause": 600}
-        begun = (await post(client, "terminate", **wish)).json()
-        await eventually(lambda: len(fleet.terminated) == 2, 20)
-        fleet.is_draining = True
-        ended = (await client.get(f"/api/v1/operations/{begun['id']}?wait=30")).json()
-        assert (ended["state"], ended["left"]) == ("stopped", ["cam-2", "cam-3"])
-    assert len(fleet.terminated) == 2
+    is_draining = False
+
+    async def ask(agent_id: str) -> tuple[str, str]:
+        return "acked", ""
+
+    pace = Pace(wave=2, pause=600)
+    operation = Operation("terminate", list("abcd"), pace, ask, lambda: is_draining)
+    task = asyncio.create_task(operation.run())
+    await eventually(lambda: operation.document()["answered"] == 2, 20)
+    is_draining = True
+    await asyncio.wait_for(task, 30)
+    document = operation.document()
+    assert (document["state"], document["left"]) == ("stopped", ["c", "d"])
+    assert "shuts down" in document["why"]
 
 
 async def test_only_so_many_run_and_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
