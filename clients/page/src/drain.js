@@ -33,7 +33,7 @@ export function Drain() {
 /** @param {{ left: any[] | undefined, total: number | undefined }} props */
 function Left({ left, total = 0 }) {
   if (!left) return null;
-  if (!left.length) return html`<p class="soft" id="drain-left">${say("nobodyLeft")}</p>`;
+  if (!left.length) return html`<p class="soft" id="drain-left">${say("noneLeft")}</p>`;
   return html`
     <h3>${say("left")} <small>${number(total)}</small></h3>
     <div class="left" tabindex="0" role="region" aria-label=${say("left")}>

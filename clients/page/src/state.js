@@ -1,4 +1,4 @@
-// All that the page knows, in one object. Whoever changes it says so with `set`; it is drawn once a frame at most, and
+// All that the page knows, in one object. It is changed with `set` alone, and drawn once a frame at most, and
 // what comes by itself (the stream of changes) a few times a second.
 
 import { readQuery } from "./query.js";
