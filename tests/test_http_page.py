@@ -18,11 +18,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from browser import CHROMIUM, DRIVER, Browser
 from fake_fleet import FakeFleet
-from js_stage import MISSING
 from serving import Serving
 from test_http_app import client_of, user_app
 from waiting import wait_until
 
+ESBUILD = Path(__file__).parent.parent / "clients" / "page" / "node_modules" / ".bin" / "esbuild"
 in_a_browser = pytest.mark.skipif(
     CHROMIUM is None or DRIVER is None,
     reason="no chromium with chromedriver: make setup-browser installs them",
@@ -490,7 +490,7 @@ def test_it_is_used_by_keys(serving: Serving, browser: Browser) -> None:
         browser.wait_for_text("dialog", "next, previous agent", 60)
 
 
-@pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+@pytest.mark.skipif(not ESBUILD.exists(), reason="nothing in clients/page: make setup-clients")
 def test_what_is_served_is_what_its_sources_make(tmp_path: Path) -> None:
     root = Path(__file__).parent.parent
     subprocess.run([root / "scripts" / "page", tmp_path], check=True, timeout=60)

@@ -13,7 +13,6 @@ import pytest
 from websockets.sync.client import ClientConnection
 
 from browser import Browser
-from js_stage import MISSING
 from serving import Serving
 from test_http_page import in_a_browser, introduce
 from waiting import wait_until
@@ -26,7 +25,7 @@ pytestmark = [
     in_a_browser,
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
+    pytest.mark.skipif(not AXE.exists(), reason="nothing in clients/page: make setup-clients"),
 ]
 
 
