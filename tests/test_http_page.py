@@ -244,6 +244,7 @@ def test_an_action_asks_for_the_token_that_it_needs(serving: Serving, browser: B
         go(browser, serving)
         wait_for_rows(browser, "cam-1 ●Connected", "cam-2 ●Connected")
         browser.click(".headings input")
+        browser.wait_for_text("#chosen", "All 2 that fit", 60)
         browser.click("#chosen button:nth-of-type(3)")
         browser.wait_for_text("dialog", "takes an operator's token", 60)
         browser.type("#token", f"{serving.token_path.read_text().strip()}\n")
@@ -253,6 +254,8 @@ def test_an_action_asks_for_the_token_that_it_needs(serving: Serving, browser: B
         assert browser.run("return document.querySelector('dialog .danger').disabled")
         browser.run("document.querySelector('.confirm').select()")
         browser.type(".confirm", "2")
+        ready = "return !document.querySelector('dialog .danger').disabled"
+        wait_until(lambda: browser.run(ready), "confirmation", 60)
         browser.click("dialog .danger")
         browser.wait_for_text("#operation", "Done: 2 of 2 asked, 0 failed", 60)
         browser.click("dialog .close")
