@@ -138,7 +138,8 @@ test_a_dead_first_address_is_passed (void)
     g_main_context_iteration (NULL, TRUE);
   g_autoptr (GSocketConnection) connection = dscore_dial_finish (result, &error);
   g_assert_no_error (error);
-  g_assert_cmpint (g_get_monotonic_time () - began, <, 5 * G_USEC_PER_SEC);
+  /* The kernel would try the dead one for two minutes. */
+  g_assert_cmpint (g_get_monotonic_time () - began, <, 60 * G_USEC_PER_SEC);
   for (int i = 0; i < count; i++)
     close (clients[i]);
   close (alive);
@@ -160,7 +161,8 @@ test_a_slow_resolver_holds_nothing_up (void)
       if (ask)
         dscore_agent_stop (agent, "test");
       g_assert_cmpint (dscore_agent_close (agent, -1), ==, DSCORE_EXIT_STOPPED);
-      g_assert_cmpint (g_get_monotonic_time () - began, <, 5 * G_USEC_PER_SEC);
+      /* An attempt gives up after ten. */
+      g_assert_cmpint (g_get_monotonic_time () - began, <, 9 * G_USEC_PER_SEC);
       g_assert_cmpint (dscore_agent_get_state (agent), ==, DSCORE_STATE_CLOSED);
     }
 }
