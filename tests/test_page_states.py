@@ -41,7 +41,9 @@ class Gallery:
         self._browser.picture(self._folder / f"{name}.png")
         found = self._browser.violations(AXE.read_text())
         assert not found, f"{name}: " + "\n".join(found)
-        assert self._browser.complaints() == [], name
+        # Of a server that is gone the browser says itself that it is.
+        said = [each for each in self._browser.complaints() if "ERR_CONNECTION" not in each]
+        assert said == [], name
 
 
 @pytest.fixture
