@@ -25,7 +25,7 @@ export function Drain() {
       </div>
       <ul id="drain-counts" class="outcomes">${present.map((name) => html`<li key=${name}><i data-outcome=${name} aria-hidden="true"></i>${title(name)}</li>`)}</ul>
       ${latency && latency.p50 !== null && html`<p class="soft">${say("percentiles", latency.p50, latency.p99, latency.max)}</p>`}
-      <${Left} left=${drain.left} total=${drain.left_total} />
+      <${Left} left=${drain.pending ? drain.left : drain.left && []} total=${drain.left_total} />
       ${drain.report && html`<${Report} report=${drain.report} />`}
     </section>`;
 }

@@ -130,7 +130,7 @@
       </div>
       <ul id="drain-counts" class="outcomes">${n.map(l=>T`<li key=${l}><i data-outcome=${l} aria-hidden="true"></i>${s(l)}</li>`)}</ul>
       ${o&&o.p50!==null&&T`<p class="soft">${b("percentiles",o.p50,o.p99,o.max)}</p>`}
-      <${dd} left=${e.left} total=${e.left_total} />
+      <${dd} left=${e.pending?e.left:e.left&&[]} total=${e.left_total} />
       ${e.report&&T`<${hd} report=${e.report} />`}
     </section>`}function dd({left:e,total:t=0}){return e?e.length?T`
     <h3>${b("left")} <small>${oe(t)}</small></h3>
