@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from dscore.config import ShutdownConfig
 
 MARGIN_MS: Final = 1000
-"""Kept for the end; of a short deadline half is kept. What is measured of it stands in
-docs/operations.md."""
+"""Kept for the end; of a short deadline half is kept."""
 SLACK: Final = 0.5
 """Seconds the core may be late with what it promised, before the drain goes on without it."""
 
