@@ -56,6 +56,9 @@ def Opened(
     return _core.Opened(conn, endpoint, path, peer, bearer, "websocket")
 
 
+Introduction = _core.Introduction
+
+
 @dataclass
 class Connected:
     conn: int
@@ -67,13 +70,6 @@ class Connected:
 class Left:
     conn: int
     namespace: str = "/"
-
-
-@dataclass
-class Introduction:
-    conn: int
-    kind: str
-    text: bytes
 
 
 @dataclass

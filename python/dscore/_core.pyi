@@ -251,6 +251,13 @@ class Introduction:
     text: bytes
     """The message, one JSON object (checked to be one, with a string `type`), in either dialect."""
 
+    def __new__(
+        cls,
+        conn: int,
+        kind: Literal["app_ready", "heartbeat", "reconnection_success", "watch"],
+        text: bytes,
+    ) -> Introduction: ...
+
 @final
 class Message:
     """A message of a type the core leaves to policy, or any message of a `plain…` endpoint."""
@@ -831,6 +838,16 @@ class Notes:
         """For timelines: agent id, kind, data."""
 
     @property
+    def arrivals(self) -> list[tuple[AgentRow, int, bool, bool, bool]]:
+        """Agents that were let in and are news to something, after all else: the connection that
+        was taken over or 0, whether its session goes on, whether its status has changed, whether it
+        has come back within its grace period."""
+
+    @property
+    def restored(self) -> int:
+        """How many that were let in go on with their session."""
+
+    @property
     def closed(self) -> list[int]:
         """Connections that have closed."""
 
@@ -1192,6 +1209,8 @@ class Fleet:
     def want(
         self,
         *,
+        connects: bool,
+        arrivals: bool,
         disconnects: bool,
         statuses: bool,
         changes: bool,
@@ -1202,6 +1221,8 @@ class Fleet:
         """Says what the notes are to hold from here on.
 
         Args:
+            connects: every arrival at once, for a hook.
+            arrivals: every arrival.
             disconnects: agents whose connection has ended, each at once, for a hook.
             statuses: `changed` at once, for a hook.
             changes: `changed`, though no connection is told of changes.
@@ -1210,9 +1231,27 @@ class Fleet:
             age: where the age clock stands, in milliseconds.
         """
 
+    def admit(
+        self,
+        *,
+        is_open: bool,
+        session_ttl_ms: int,
+        app_ready: bytes | None,
+        reconnection: tuple[bytes, bytes],
+    ) -> None:
+        """Says what `step` lets in by itself from here on.
+
+        Args:
+            is_open: an app_ready with nothing unusual in it. Nothing else ever is.
+            session_ttl_ms: how long a session that was left may be taken up again.
+            app_ready: the ack of one that is no reconnection; None: it has none.
+            reconnection: that of one that is: with a new session, with its former one.
+        """
+
     def step(self, inbox: Inbox, limit: int, now: int) -> tuple[int, Event | None]:
         """Takes events of an inbox, at most `limit`, and applies them in order as far as they need
-        no decision: `Opened`, `Outcome`, `Closed`.
+        no decision: `Opened`, `Outcome`, `Closed`, and what `admit` says of `Introduction`. The
+        reactors are told what follows for them.
 
         Returns:
             How many it has taken, and the last of them if it is for Python. The notes of the others

@@ -41,6 +41,11 @@ class Logger(BoundLoggerBase):
     """A structlog logger, to be bound like any other. Its level is asked before anything is built,
     and no processors are run."""
 
+    @property
+    def says_debug(self) -> bool:
+        """Whether `debug` writes anything: worth a question where its fields are to be gathered."""
+        return _output.level <= logging.DEBUG
+
     def debug(self, event: str, **fields: Any) -> None:
         if _output.level <= logging.DEBUG:
             self._say("debug", event, fields)

@@ -11,6 +11,7 @@ from dscore.clock import Seconds, WallClock, wall
 from dscore.policy.agent import Agent, AgentFleet
 from dscore.policy.deadline import Deadline
 from dscore.policy.drain import MAX_TIMEOUT
+from dscore.server.admission import admit
 from dscore.server.audit_trail import AuditTrail
 from dscore.server.clock import Clock
 from dscore.server.deliveries import Deliveries
@@ -98,6 +99,7 @@ class Context:
         self.readings = Readings(pool, fleet, store, self.times, self.reactors)
         fleet.keep_changes(store.keeps_agents)
         self.bound_store()
+        self.admit()
 
     def skip(self, seconds: float) -> None:
         """The loop did not turn for so long, until now."""
@@ -142,9 +144,16 @@ class Context:
     def count_drops(self) -> None:
         self.counters.outbox_dropped_total += self.drops.take()
 
+    def admit(self) -> None:
+        """Says what the fleet lets in by itself: whenever the settings change, or what is done with
+        new connections."""
+        is_judged = self.config.auth.required or self.hooks.authenticate is not None
+        admit(self.fleet, self.config, is_open=self.serving == "open" and not is_judged)
+
     def stop_taking(self) -> None:
         """Turns everything new away: the first thing that a drain, or a close, does."""
         self.serving = "draining"
+        self.admit()
         self.stopping_since = self.clock.read()
         self.deadline = Deadline(self.pool.now_ms(), self.config.shutdown.deadline)
         self.pool.set_serving_state("draining")

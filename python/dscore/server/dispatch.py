@@ -16,6 +16,7 @@ from dscore.server.notes import Notes
 from dscore.server.onlookers import Onlookers
 from dscore.server.terminations import Terminations
 from dscore.server.watchers import Watchers
+from dscore.server.welcome import Welcome
 
 if TYPE_CHECKING:
     from dscore._core import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from dscore.http.asgi import Bridge
 
 _log = get_logger("dscore.server")
+_admission_log = get_logger("dscore.admission")
 
 
 class Dispatch:
@@ -52,6 +54,7 @@ class Dispatch:
         terminations: Terminations,
         acks: Acks,
         watchers: Watchers,
+        welcome: Welcome,
         bridge: "Bridge",
     ) -> None:
         self._context = context
@@ -59,7 +62,7 @@ class Dispatch:
         self._bridge = bridge
         self._onlookers = onlookers
         self._acks = acks
-        self.notes = Notes(context, watchers, terminations, acks)
+        self.notes = Notes(context, watchers, terminations, acks, welcome)
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             core.Connected: self._connected,
             core.Left: self._left,
@@ -93,6 +96,8 @@ class Dispatch:
         context, hooks = self._context, self._context.hooks
         tells_statuses = hooks.on_status_change is not None
         context.fleet.want(
+            connects=hooks.on_connect is not None,
+            arrivals=_admission_log.says_debug,
             disconnects=hooks.on_disconnect is not None,
             statuses=tells_statuses,
             changes=tells_statuses or context.config.monitoring.broadcast_to_agents,

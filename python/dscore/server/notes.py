@@ -13,6 +13,7 @@ from dscore.server.hooks import raise_later
 from dscore.server.keeping import drop_configs, keep
 from dscore.server.terminations import Terminations
 from dscore.server.watchers import Watchers
+from dscore.server.welcome import Welcome
 
 if TYPE_CHECKING:
     from dscore import _core
@@ -31,11 +32,13 @@ class Notes:
         watchers: Watchers,
         terminations: Terminations,
         acks: Acks,
+        welcome: Welcome,
     ) -> None:
         self._context = context
         self._watchers = watchers
         self._terminations = terminations
         self._acks = acks
+        self._welcome = welcome
         self.draining: Draining | None = None
         """The drain, which waits for its account to be settled; None before one has begun."""
         self._parts: tuple[Part, ...] = (
@@ -46,6 +49,7 @@ class Notes:
             self._settle_all,
             self._close,
             self._look_at_drain,
+            self._arrive,
         )
 
     def write_down(self, now: int) -> None:
@@ -89,6 +93,23 @@ class Notes:
             hooks.fire(hooks.on_disconnect, context.agent(agent), code, reason)
         for agent in notes.changed:
             self._watchers.announce(agent)
+
+    def _arrive(self, notes: "_core.Notes", now: int) -> None:
+        """Agents that the fleet has let in. Each that is news to anything stands alone, at the end
+        of its notes."""
+        self._context.counters.sessions_restored_total += notes.restored
+        for agent, previous, is_restored, changed, came_back in notes.arrivals:
+            if previous:
+                self._context.counters.takeovers_total += 1
+                self._watchers.end(previous)
+            self._welcome.told(
+                agent,
+                "app_ready",
+                now,
+                has_outbox=is_restored or previous != 0,
+                changed=changed,
+                came_back=came_back,
+            )
 
     def _settle_all(self, notes: "_core.Notes", now: int) -> None:
         for settled in notes.settled:

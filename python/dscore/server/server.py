@@ -276,6 +276,7 @@ class Server:
         context.clock.read()
         context.serving = "maintenance" if enabled else "open"
         context.pool.set_serving_state(context.serving)
+        context.admit()
         if enabled:
             staying = context.fleet.only_watching()
             context.sent_away = frozenset(context.fleet.conns()).difference(staying)
@@ -349,6 +350,7 @@ class Server:
         self._max_connections = core_config.max_connections
         context.config = self._config = config
         context.bound_store()
+        context.admit()
         configure(context.fleet, config.monitoring)
         context.keyring = self._own_token.unless(keyring, self.address)
         parts.pages.rules = access_rules(context)

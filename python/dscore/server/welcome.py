@@ -1,12 +1,10 @@
 """Bringing in what may come in: the fleet, the session, the ack, and who is told."""
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 from dscore.log import get_logger
 from dscore.messages import (
     AppReady,
-    AppReadyAck,
     Heartbeat,
     HeartbeatResponse,
     ReconnectionAck,
@@ -14,6 +12,7 @@ from dscore.messages import (
     Watch,
     timestamp,
 )
+from dscore.server.admission import app_ready_ack
 from dscore.server.context import Context
 from dscore.server.keeping import keep
 from dscore.server.watchers import Watchers
@@ -60,13 +59,45 @@ class Welcome:
         context.recorder.connected(record, now, took_over=previous != 0, session_restored=restored)
         # One without a deadline (of the Socket.IO contract) counts as notified in a drain.
         context.pool.accept(conn, record.agent_id, replies, notice_only=kind != "app_ready")
-        if restored or previous:
+        self.told(
+            record,
+            kind,
+            now,
+            has_outbox=restored or previous != 0,
+            changed=introduced.changed,
+            came_back=came_back,
+        )
+
+    def told(
+        self,
+        record: "AgentRow",
+        kind: str,
+        now: int,
+        *,
+        has_outbox: bool,
+        changed: bool,
+        came_back: bool,
+    ) -> None:
+        """What follows when an agent has been let in and has its ack.
+
+        Args:
+            kind: the `type` of the message that introduced it.
+            has_outbox: something may have waited for it.
+            changed: its status is another one now.
+            came_back: within its grace period.
+        """
+        context, hooks = self._context, self._context.hooks
+        if has_outbox:
             context.deliveries.begin(record, context.portion_bytes)
-        _log.debug("agent_introduced", agent_id=record.agent_id, conn_id=conn, introduced_by=kind)
-        hooks = context.hooks
+        _log.debug(
+            "agent_introduced",
+            agent_id=record.agent_id,
+            conn_id=record.conn,
+            introduced_by=kind,
+        )
         if hooks.on_connect is not None:
             hooks.fire(hooks.on_connect, context.agent(record))
-        if introduced.changed:
+        if changed:
             self._watchers.announce(record)
         if came_back:
             self._watchers.reconnected(record, now)
@@ -144,15 +175,7 @@ class Welcome:
         return restored
 
     def _ack(self, reconnection: bool, restored: bool) -> list[bytes]:
-        config = self._context.config
         if reconnection:
             return [ReconnectionAck(restored).dump()]
-        if not config.compat.app_ready_ack:
-            return []
-        return [_app_ready_ack(restored, config.monitoring.health_check_interval)]
-
-
-@cache
-def _app_ready_ack(restored: bool, interval: float) -> bytes:
-    """A fleet that connects is told the same thousands of times."""
-    return AppReadyAck(restored, round(interval * 1000)).dump()
+        ack = app_ready_ack(self._context.config, restored=restored)
+        return [] if ack is None else [ack]

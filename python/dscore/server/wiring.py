@@ -121,6 +121,7 @@ def assemble(context: Context, core: ModuleType, server: "PagesServer", app: "Ap
         terminations=terminations,
         acks=acks,
         watchers=watchers,
+        welcome=welcome,
         bridge=bridge,
     )
     urgent = (core.HttpRequest, core.HttpGone, core.Drained)

@@ -125,6 +125,15 @@ impl Fleet {
             .is_some_and(|outbox| outbox.lent_to().is_some() && outbox.len() > 0)
     }
 
+    /// Whether something waits for it, or is on its way.
+    pub(crate) fn has_outbox(&self, key: AgentKey) -> bool {
+        let session = self
+            .agents
+            .get(key)
+            .and_then(|agent| agent.session.as_ref());
+        session.is_some_and(|session| session.outbox.is_some())
+    }
+
     /// A connection of an agent has ended: what was on its way over it waits for the next one.
     pub(crate) fn give_back(&mut self, key: AgentKey, conn: ConnId) {
         if let Some(outbox) = self.outbox_mut(key)

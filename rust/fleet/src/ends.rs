@@ -182,7 +182,7 @@ impl Fleet {
             initiator: info.initiator.name(),
             cause: &info.cause,
             ip: &ip,
-            lasted_ms: (!stale).then(|| now - agent.connected_at),
+            lasted_ms: (!stale).then(|| (now - agent.connected_at).max(0)),
             heartbeat_at,
             rtt_us: (closed.rtt_us != 0).then_some(closed.rtt_us),
             stale,
@@ -255,7 +255,7 @@ impl Fleet {
         }
     }
 
-    fn write(&mut self, key: AgentKey, kind: &'static str, data: &impl Serialize) {
+    pub(crate) fn write(&mut self, key: AgentKey, kind: &'static str, data: &impl Serialize) {
         // Plain structures have no way to fail.
         if let (Some(agent), Ok(data)) = (self.agents.get(key), serde_json::to_vec(data)) {
             let agent_id = agent.id.clone();
@@ -272,7 +272,7 @@ impl Fleet {
         self.notes.disconnected.push((key, code, reason.to_owned()));
     }
 
-    fn keep(&mut self, key: AgentKey, is_heard: bool) {
+    pub(crate) fn keep(&mut self, key: AgentKey, is_heard: bool) {
         if self.wants.rows {
             self.agents.retain(key);
             self.notes.kept.push((key, is_heard));

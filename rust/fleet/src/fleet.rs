@@ -6,6 +6,7 @@ use dscore_traffic::ConnId;
 use dscore_traffic::event::OutcomeKind;
 
 use crate::account::{DrainAccount, Settlement};
+use crate::admission::{Admission, Order};
 use crate::agent::{AgentKey, GraceOf};
 use crate::agents::{Agents, Restored};
 use crate::connections::{Connections, Who};
@@ -58,6 +59,8 @@ pub struct Fleet {
     max_disconnected: usize,
     /// Changes on a reload.
     pub monitoring: Monitoring,
+    /// What is let in without a question.
+    pub admission: Admission,
     /// What the owner wants to hear of. Changes with it.
     pub wants: Wants,
     /// Read only outside.
@@ -73,6 +76,7 @@ pub struct Fleet {
     pub(crate) notes: Notes,
     pub(crate) unsaved: Unsaved,
     pub(crate) rest: Option<Rest>,
+    pub(crate) orders: Vec<Order>,
     pub(crate) drain: Option<DrainAccount>,
 }
 
@@ -93,6 +97,8 @@ impl Fleet {
             notes: Notes::default(),
             unsaved: Unsaved::default(),
             rest: None,
+            orders: Vec::new(),
+            admission: Admission::default(),
             drain: None,
         }
     }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod admission;
 mod agent;
 mod agents;
 mod changes;
@@ -22,6 +23,7 @@ mod ends;
 mod facets;
 mod fleet;
 mod grace;
+mod introductions;
 mod labels;
 mod natural;
 mod notes;
@@ -36,6 +38,7 @@ mod unsaved;
 mod words;
 
 pub use account::{DrainAccount, DrainCounts, Latencies};
+pub use admission::{Admission, Order};
 pub use agent::{Agent, AgentKey};
 pub use agents::{Agents, Restored};
 pub use connections::{Connection, Connections, Counts, Unauthenticated, Who};
@@ -44,7 +47,7 @@ pub use ends::MAX_TEXT;
 pub use facets::{Facets, Label, States};
 pub use fleet::{Fleet, Introduced, Introduction};
 pub use grace::{Graces, Monitoring};
-pub use notes::{Entry, Lost, Notes, Settled, Wants};
+pub use notes::{Arrival, Entry, Lost, Notes, Settled, Wants};
 pub use outbox::Message;
 pub use page::{Page, Query, Sort, Times, Value, rank};
 pub use session::Session;

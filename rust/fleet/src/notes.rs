@@ -11,6 +11,10 @@ use crate::page::Times;
 /// Who wants to hear of what, and how times are shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wants {
+    /// A hook is called at each connect.
+    pub connects: bool,
+    /// Every arrival is to be noted.
+    pub arrivals: bool,
     /// A hook is called at each disconnect.
     pub disconnects: bool,
     /// A hook is called at each change of a status.
@@ -23,6 +27,21 @@ pub struct Wants {
     pub times: Times,
     /// Where the age clock stands, in milliseconds.
     pub age: i64,
+}
+
+/// An agent that was let in.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Which.
+    pub key: AgentKey,
+    /// The connection that was taken over.
+    pub previous: Option<ConnId>,
+    /// Whether its session goes on.
+    pub is_restored: bool,
+    /// Whether its status has changed.
+    pub changed: bool,
+    /// Whether it has come back within its grace period.
+    pub came_back: bool,
 }
 
 /// A line of a timeline.
@@ -61,6 +80,10 @@ pub struct Lost {
 pub struct Notes {
     /// For timelines.
     pub entries: Vec<Entry>,
+    /// Agents that were let in and have something to be done about it, after all else.
+    pub arrivals: Vec<Arrival>,
+    /// How many that were let in go on with their session.
+    pub restored: usize,
     /// Connections that have closed.
     pub closed: Vec<ConnId>,
     /// Agents that have lost their connection.
@@ -84,6 +107,8 @@ impl Notes {
     pub fn is_empty(&self) -> bool {
         let Self {
             entries,
+            arrivals,
+            restored,
             closed,
             lost,
             disconnected,
@@ -94,6 +119,8 @@ impl Notes {
             faults,
         } = self;
         entries.is_empty()
+            && arrivals.is_empty()
+            && *restored == 0
             && closed.is_empty()
             && lost.is_empty()
             && disconnected.is_empty()

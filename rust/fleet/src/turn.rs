@@ -18,12 +18,13 @@ pub enum Applied {
 }
 
 impl Fleet {
-    /// Whether [`Self::apply`] does something with an event, and does not just give it back.
+    /// Whether [`Self::apply`] may do something with an event, and does not just give it back.
     pub fn applies(event: &Event) -> bool {
-        matches!(
-            event,
-            Event::Opened(_) | Event::Outcome(_) | Event::Closed(..)
-        )
+        match event {
+            Event::Opened(_) | Event::Outcome(_) | Event::Closed(..) => true,
+            Event::Introduction(introduction) => introduction.plain.is_some(),
+            _ => false,
+        }
     }
 
     /// Applies the next event.
@@ -40,6 +41,10 @@ impl Fleet {
                 self.open(opened.conn, &ip, opened.bearer.as_deref(), dialect);
                 false
             }
+            Event::Introduction(introduction) => match self.let_in(&introduction, now) {
+                Some(stops) => stops,
+                None => return Applied::Asked(Event::Introduction(introduction)),
+            },
             event => return Applied::Asked(event),
         };
         if stops { Applied::Noted } else { Applied::Done }

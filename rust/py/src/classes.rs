@@ -70,7 +70,12 @@ event_class!(Left {
     conn: u64,
     namespace: String
 });
-event_class!(Introduction { conn: u64, kind: Py<PyString>, text: Py<PyBytes> });
+event_class!(Introduction { conn: u64, kind: Py<PyString>, text: Py<PyBytes> }
+    #[new]
+    fn new(conn: u64, kind: Py<PyString>, text: Py<PyBytes>) -> Self {
+        Self { conn, kind, text }
+    }
+);
 event_class!(Message {
     conn: u64,
     kind: Py<PyString>,

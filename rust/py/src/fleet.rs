@@ -1,6 +1,6 @@
 //! `Fleet` and `AgentRow`: convert, lock, call. Documented in `_core.pyi`.
 
-use std::sync::MutexGuard;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use dscore_fleet::{
     AgentKey, Connection, Dialect, Introduction, MissingCell, Monitoring, Query, Reason, Restored,
@@ -12,12 +12,14 @@ use pyo3::prelude::*;
 
 use crate::facets::{self, Filter};
 use crate::notes;
+use crate::orders::Acks;
 use crate::row::{AgentRow, Shared, Table};
 use crate::words::word;
 
 #[pyclass(frozen, module = "dscore._core")]
 pub(crate) struct Fleet {
     pub(crate) shared: Table,
+    pub(crate) acks: Mutex<Arc<Acks>>,
 }
 
 /// What an introduction has changed.
@@ -70,6 +72,7 @@ impl Fleet {
         let fleet = dscore_fleet::Fleet::new(tables, max_disconnected, now_ms);
         Ok(Self {
             shared: Shared::new(fleet),
+            acks: Mutex::default(),
         })
     }
 

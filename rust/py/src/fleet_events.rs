@@ -1,6 +1,8 @@
 //! `Fleet`: batches of events, liveness, grace periods.
 
-use dscore_fleet::{Input, Wants};
+use std::sync::{Arc, PoisonError};
+
+use dscore_fleet::{Admission, Input, Wants};
 use pyo3::prelude::*;
 
 use crate::events;
@@ -8,14 +10,21 @@ use crate::fleet::{Fleet, impossible};
 use crate::inbox::Inbox;
 use crate::made::Waiting;
 use crate::notes;
+use crate::orders::Acks;
 use crate::row::AgentRow;
 use crate::words::word;
 
 #[pymethods]
 impl Fleet {
-    #[pyo3(signature = (*, disconnects, statuses, changes, rows, times, age))]
+    #[pyo3(signature = (*, connects, arrivals, disconnects, statuses, changes, rows, times, age))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each thing that may be wanted"
+    )]
     fn want(
         &self,
+        connects: bool,
+        arrivals: bool,
         disconnects: bool,
         statuses: bool,
         changes: bool,
@@ -24,6 +33,8 @@ impl Fleet {
         age: i64,
     ) {
         self.lock().wants = Wants {
+            connects,
+            arrivals,
             disconnects,
             statuses,
             changes,
@@ -33,6 +44,22 @@ impl Fleet {
         };
     }
 
+    #[pyo3(signature = (*, is_open, session_ttl_ms, app_ready, reconnection))]
+    fn admit(
+        &self,
+        is_open: bool,
+        session_ttl_ms: i64,
+        app_ready: Option<&[u8]>,
+        reconnection: (Vec<u8>, Vec<u8>),
+    ) {
+        self.lock().admission = Admission {
+            is_open,
+            session_ttl: session_ttl_ms,
+        };
+        let acks = Acks::new(app_ready, &reconnection.0, &reconnection.1);
+        *self.acks.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(acks);
+    }
+
     fn step(
         &self,
         py: Python<'_>,
@@ -40,7 +67,19 @@ impl Fleet {
         limit: usize,
         now: i64,
     ) -> PyResult<(usize, Option<Py<PyAny>>)> {
-        let (taken, asked) = inbox.step(&mut self.settle(), limit, now);
+        let (taken, asked, orders) = {
+            let mut fleet = self.settle();
+            let (taken, asked) = inbox.step(&mut fleet, limit, now);
+            (taken, asked, fleet.take_orders())
+        };
+        if !orders.is_empty() {
+            let acks = self
+                .acks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            inbox.give(py, orders, &acks)?;
+        }
         let asked = match asked {
             Some(Waiting::Own(event)) => Some(events::convert(py, event)?.unbind()),
             Some(Waiting::Python(event)) => Some(event),

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dscore_fleet::{Applied, Fleet};
+use dscore_fleet::{Applied, Fleet, Order};
 use dscore_traffic::event::Event;
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 
 use crate::events;
 use crate::made::{self, Waiting};
+use crate::orders::{self, Acks};
 use crate::pool::ReactorPool;
 
 #[derive(Default)]
@@ -100,6 +101,16 @@ impl Inbox {
             }
         }
         (taken, None)
+    }
+
+    /// Gives the reactors what the fleet has to say to them.
+    pub(crate) fn give(&self, py: Python<'_>, orders: Vec<Order>, acks: &Acks) -> PyResult<()> {
+        let source = self.source.bind(py);
+        match source.cast::<ReactorPool>() {
+            Ok(pool) => orders::give(py, pool.get(), orders, acks),
+            Err(_) => orders::play(source, orders, acks)?,
+        }
+        Ok(())
     }
 
     /// The next events, and the bytes of what peers said in them.

@@ -18,6 +18,7 @@ mod fleet_sessions;
 mod inbox;
 mod made;
 mod notes;
+mod orders;
 mod origins;
 mod outgoing;
 mod pool;

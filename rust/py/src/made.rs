@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use dscore_proto::agent::{self, Kind};
 use dscore_traffic::close::{CloseInfo, Initiator};
 use dscore_traffic::event::{self, Event, OutcomeKind, TransportKind};
 use dscore_traffic::{ConnId, Endpoint};
@@ -9,7 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use uuid::Uuid;
 
-use crate::classes::{Closed, Opened, Outcome};
+use crate::classes::{Closed, Introduction, Opened, Outcome};
 use crate::words::word;
 
 /// An event that waits for its turn.
@@ -27,6 +28,12 @@ pub(crate) fn waiting(made: &Bound<'_, PyAny>) -> PyResult<Waiting> {
         Event::Opened(Box::new(opened_of(opened.get(), py)?))
     } else if let Ok(outcome) = made.cast::<Outcome>() {
         Event::Outcome(Box::new(outcome_of(outcome.get(), py)?))
+    } else if let Ok(introduction) = made.cast::<Introduction>() {
+        let introduction = introduction_of(introduction.get(), py)?;
+        if introduction.plain.is_none() {
+            return Ok(Waiting::Python(made.clone().unbind()));
+        }
+        Event::Introduction(Box::new(introduction))
     } else if let Ok(closed) = made.cast::<Closed>() {
         let closed = closed.get();
         Event::Closed(
@@ -59,6 +66,21 @@ fn opened_of(opened: &Opened, py: Python<'_>) -> PyResult<event::Opened> {
         path: opened.path.clone(),
         peer: SocketAddr::new(ip, 0),
         bearer: opened.bearer.clone(),
+    })
+}
+
+fn introduction_of(introduction: &Introduction, py: Python<'_>) -> PyResult<event::Introduction> {
+    let kind = Kind::of(introduction.kind.bind(py).to_str()?);
+    let text = introduction.text.bind(py).as_bytes();
+    let plain = match (kind, std::str::from_utf8(text)) {
+        (Kind::AppReady, Ok(text)) => agent::plain_app_ready(text).map(Box::new),
+        _ => None,
+    };
+    Ok(event::Introduction {
+        conn: ConnId::from_u64(introduction.conn),
+        kind,
+        text: text.into(),
+        plain,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What is to be done about a batch, as Python's objects.
 
-use dscore_fleet::{Entry, Lost, Settled, Times};
+use dscore_fleet::{Arrival, Entry, Lost, Settled, Times};
+use dscore_traffic::ConnId;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -10,6 +11,8 @@ use crate::row::{AgentRow, Table};
 #[pyclass(frozen, get_all, module = "dscore._core")]
 pub(crate) struct Notes {
     entries: Py<PyList>,
+    arrivals: Py<PyList>,
+    restored: usize,
     closed: Py<PyList>,
     lost: Py<PyList>,
     disconnected: Py<PyList>,
@@ -22,13 +25,17 @@ pub(crate) struct Notes {
 
 /// What was gathered since they were taken last; `None`: nothing.
 pub(crate) fn notes(table: &Table, py: Python<'_>) -> PyResult<Option<Notes>> {
-    let (notes, disconnected, kept, changed) = {
+    let (notes, arrivals, disconnected, kept, changed) = {
         let mut fleet = table.lock();
         let mut notes = fleet.take_notes();
         if notes.is_empty() {
             return Ok(None);
         }
         let row = |key| AgentRow::adopt(table, &fleet, key);
+        let arrivals = notes.arrivals.drain(..);
+        let arrivals: Vec<_> = arrivals
+            .map(|one| arrival_row(row(one.key), &one))
+            .collect();
         let disconnected = notes.disconnected.drain(..);
         let disconnected: Vec<_> = disconnected
             .map(|(key, code, reason)| (row(key), code, reason))
@@ -36,11 +43,13 @@ pub(crate) fn notes(table: &Table, py: Python<'_>) -> PyResult<Option<Notes>> {
         let kept = notes.kept.drain(..);
         let kept: Vec<_> = kept.map(|(key, is_heard)| (row(key), is_heard)).collect();
         let changed: Vec<_> = notes.changed.drain(..).map(row).collect();
-        (notes, disconnected, kept, changed)
+        (notes, arrivals, disconnected, kept, changed)
     };
     let entries = notes.entries.iter().map(|entry| entry_row(py, entry));
     Ok(Some(Notes {
         entries: list(py, entries)?,
+        arrivals: list(py, arrivals.into_iter())?,
+        restored: notes.restored,
         closed: list(py, notes.closed.iter().map(|conn| conn.to_u64()))?,
         lost: list(py, notes.lost.iter().map(lost_row))?,
         disconnected: list(py, disconnected.into_iter())?,
@@ -57,6 +66,17 @@ fn list<'py, T: IntoPyObject<'py>>(
     items: impl ExactSizeIterator<Item = T>,
 ) -> PyResult<Py<PyList>> {
     Ok(PyList::new(py, items)?.unbind())
+}
+
+fn arrival_row(agent: AgentRow, arrival: &Arrival) -> (AgentRow, u64, bool, bool, bool) {
+    let previous = arrival.previous.map_or(0, ConnId::to_u64);
+    let Arrival {
+        is_restored,
+        changed,
+        came_back,
+        ..
+    } = *arrival;
+    (agent, previous, is_restored, changed, came_back)
 }
 
 fn entry_row<'a>(py: Python<'_>, entry: &'a Entry) -> (&'a str, &'static str, Py<PyBytes>) {

@@ -343,6 +343,11 @@ impl ReactorPool {
 }
 
 impl ReactorPool {
+    /// Gives a command without a word of whether the reactors have stopped. The caller has let go of the interpreter.
+    pub(crate) fn order(&self, conn: ConnId, command: Command) {
+        let _stopped = self.pool.command(conn, command);
+    }
+
     /// The next events, `limit` at most.
     pub(crate) fn batch(&self, limit: usize) -> PyResult<Vec<Event>> {
         let mut batch = Vec::new();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use dscore_proto::agent::Kind;
+use dscore_proto::agent::{AppReady, Kind};
 use uuid::Uuid;
 
 use crate::close::CloseInfo;
@@ -104,6 +104,8 @@ pub struct Introduction {
     pub kind: Kind,
     /// The whole message.
     pub text: Box<[u8]>,
+    /// What it says, where it is an app_ready with nothing unusual in it.
+    pub plain: Option<Box<AppReady>>,
 }
 
 /// A message that the core does not act on.

@@ -6,10 +6,12 @@
 //! name given twice counts as its last value, as it does for the parser on the other side of the
 //! boundary.
 
+mod app_ready;
 mod encode;
 mod refusal;
 mod scan;
 
+pub use app_ready::{AppReady, plain_app_ready};
 pub use encode::{
     TERMINATE_HEAD, encode_connection_check, encode_error, encode_heartbeat_response,
     encode_string, encode_terminate_tail,

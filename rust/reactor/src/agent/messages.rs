@@ -127,6 +127,10 @@ fn on_unauthenticated(
         conn: line.conn,
         kind: scanned.kind,
         text: text.as_bytes().into(),
+        plain: match scanned.kind {
+            Kind::AppReady => agent::plain_app_ready(text).map(Box::new),
+            _ => None,
+        },
     })));
     Ok(true)
 }
