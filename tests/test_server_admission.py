@@ -139,3 +139,13 @@ async def test_a_server_that_stops_or_asks_for_tokens_lets_none_in(
         await server.happen(Opened(4), ready(4, "d"))
         assert len(met) == 3
         assert server.pool.closes(4) == [(1013, "Server shutting down")]
+
+
+@pytest.mark.parametrize("policy", [None, Judge()])
+async def test_a_return_without_an_audience_is_not_told_later(policy: Policy | None) -> None:
+    async with running(policy=policy) as server:
+        await server.happen(Opened(1), ready(1, "a"), Closed(1, 1006))
+        await server.happen(Opened(2), ready(2, "a", reconnection=True))
+        await server.watch(9)
+        await server.happen(fake_core.message(2, "reconnection_success", clientName="a"))
+        assert server.told(9, "client_reconnected") == []

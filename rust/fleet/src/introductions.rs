@@ -91,6 +91,11 @@ impl Fleet {
                 changed: introduced.changed,
                 came_back: introduced.was_away,
             });
+        } else if introduced.was_away
+            && let Some(agent) = self.agents.get_mut(key)
+        {
+            // Once for each connection, whether there was an audience or not.
+            agent.reported_back = true;
         }
         waits
     }
