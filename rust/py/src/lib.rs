@@ -23,6 +23,7 @@ mod outgoing;
 mod pool;
 mod row;
 mod stats;
+mod tls;
 mod wheel;
 mod words;
 
@@ -56,6 +57,8 @@ mod _core {
     use crate::row::AgentRow;
     #[pymodule_export]
     use crate::stats::Stats;
+    #[pymodule_export]
+    use crate::tls::TlsConfig;
     #[pymodule_export]
     use crate::wheel::Wheel;
 
