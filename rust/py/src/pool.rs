@@ -58,16 +58,6 @@ impl ReactorPool {
         (address.ip().to_string(), address.port())
     }
 
-    fn tls_address(&self) -> Option<(String, u16)> {
-        let address = self.pool.tls_address()?;
-        Some((address.ip().to_string(), address.port()))
-    }
-
-    fn certify(&self, tls: &TlsConfig) -> PyResult<()> {
-        self.own()?.certify(&tls.config);
-        Ok(())
-    }
-
     #[pyo3(signature = (limit = 1024))]
     fn take<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyList>> {
         events::to_python(py, self.batch(limit)?)
@@ -368,7 +358,7 @@ impl ReactorPool {
     }
 
     /// The pool, in the process that made it.
-    fn own(&self) -> PyResult<&dscore_reactor::ReactorPool> {
+    pub(crate) fn own(&self) -> PyResult<&dscore_reactor::ReactorPool> {
         if self.owner == std::process::id() {
             return Ok(&self.pool);
         }
