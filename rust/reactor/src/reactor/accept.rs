@@ -166,19 +166,19 @@ impl Reactor {
         let least = fewest.unwrap_or(&self.own);
         least.add_load();
         if Arc::ptr_eq(least, &self.own) {
-            self.adopt(accepted);
+            self.adopt(*accepted);
             return;
         }
         // Never wait for another reactor: two that waited for each other would wait for ever.
         if let Err(Order::Adopt(accepted)) = least.commands.try_push(Order::Adopt(accepted)) {
             least.drop_load();
             self.own.add_load();
-            self.adopt(accepted);
+            self.adopt(*accepted);
         }
     }
 
     /// Takes an accepted socket in; its place was counted when it was assigned.
-    pub(super) fn adopt(&mut self, mut accepted: Box<AcceptedSocket>) {
+    pub(super) fn adopt(&mut self, mut accepted: AcceptedSocket) {
         let mut http = HttpPeer::new(accepted.ends, accepted.is_extra, &mut self.cx);
         http.certificate_names = accepted.certificate_names;
         let is_secure = accepted.stream.is_secure();
