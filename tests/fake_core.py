@@ -226,7 +226,7 @@ class Stats:
 class ReactorPool:
     """Keeps commands as (name, *arguments) in `commands`."""
 
-    def __init__(self, config: CoreConfig) -> None:
+    def __init__(self, config: CoreConfig, tls: object = None) -> None:
         self.config = config
         self.commands: list[tuple[Any, ...]] = []
         self.open: set[int] = set()

@@ -127,6 +127,7 @@ class FakeFleet:
         self.entries: dict[str, list[Entry]] = {}
         self.ended: Counter[Disconnect] = Counter()
         self.loop_lag = FakeLag()
+        self.tls = self
         self.samples: dict[str, list[Sample]] = {"hour": [], "day": []}
         self.stats = {
             "connections": 4,
@@ -134,6 +135,9 @@ class FakeFleet:
             "bytes_sent_total": 99,
             "outbox_bytes": 3,
         }
+
+    def certificates(self) -> list[tuple[str, int]]:
+        return [("server.pem", 1_800_000_000)]
 
     def dialects(self) -> dict[str, int]:
         spoken = Counter(agent.dialect for agent in self.by_id.values() if agent.connected)

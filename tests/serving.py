@@ -150,8 +150,12 @@ class Serving:
         except psutil.Error:
             # It has just ended; the next poll sees that.
             return None
-        listening = (one for one in connections if one.status == psutil.CONN_LISTEN)
-        return next((int(one.laddr.port) for one in listening), None)
+        listening = [one for one in connections if one.status == psutil.CONN_LISTEN]
+        ports = [int(one.laddr.port) for one in listening]
+        if len(ports) > 1:  # One of them is for TLS alone: only the log tells them apart.
+            lines = (line for line in self.log_lines() if line.get("event") == "server_started")
+            ports = [int(line["port"]) for line in lines]
+        return next(iter(ports), None)
 
     def get(self, path: str, seconds: float = 30.0) -> tuple[int, bytes]:
         """Status and body; status 0 when no answer comes."""

@@ -19,10 +19,11 @@ RUST = ["benches/load", "benches/peers/rust", *(f"rust/{path.parent.name}" for p
 # What a crate may name of our own: the pure ones below it.
 GROUND = {"dscore-proto", "dscore-wheel"}
 ARROWS: dict[str, set[str]] = {
-    "dscore-py": {"dscore-fleet", "dscore-reactor", "dscore-traffic", *GROUND},
+    "dscore-py": {"dscore-fleet", "dscore-reactor", "dscore-tls", "dscore-traffic", *GROUND},
     "dscore-fleet": {"dscore-traffic", *GROUND},
-    "dscore-reactor": {"dscore-traffic", *GROUND},
+    "dscore-reactor": {"dscore-tls", "dscore-traffic", *GROUND},
     "dscore-traffic": {"dscore-proto"},
+    "dscore-tls": set(),
     "dscore-wheel": set(),
     "dscore-proto": set(),
 }

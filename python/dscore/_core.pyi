@@ -40,6 +40,7 @@ class ForkedError(CoreError):
 Endpoint: TypeAlias = Literal["raw", "plain", "socketio", "plain-engineio", "plain-socketio"]
 Transport: TypeAlias = Literal["websocket", "polling"]
 ServingState: TypeAlias = Literal["open", "draining", "maintenance"]
+ClientAuth: TypeAlias = Literal["none", "optional", "required"]
 Initiator: TypeAlias = Literal["peer", "server", "network"]
 CountedFacets: TypeAlias = tuple[
     list[tuple[State, int]],
@@ -64,6 +65,11 @@ class CoreConfig:
         host: str = "127.0.0.1",
         port: int = 0,
         passed_socket: bool = False,
+        tls_host: str = "",
+        tls_port: int = 0,
+        tls_handshakes: int = 1024,
+        is_plain_for_all: bool = True,
+        proxy_protocol: bool = False,
         backlog: int = 4096,
         reactors: int = 0,
         endpoints: Mapping[str, Endpoint] | None = None,
@@ -107,6 +113,13 @@ class CoreConfig:
         Args:
             passed_socket: take the listening socket that the service manager has passed on
                 (sd_listen_fds(3)) instead of binding one; `host` and `port` are then its own.
+            tls_host: with `tls_port`, a listener of its own for TLS; "": TLS is told by its first
+                byte on the same one. Without the pool's `tls` neither.
+            tls_handshakes: TLS handshakes and PROXY headers that may be under way.
+            is_plain_for_all: with TLS, take HTTP without it from any address; False: from loopback
+                and `trusted_proxies` alone.
+            proxy_protocol: connections of `trusted_proxies` begin with a header of the PROXY
+                protocol, version 1 or 2.
             reactors: threads; 0 means one for each two processors, at least one.
             endpoints: exact path -> what speaks there. "raw": agents (PROTOCOL.md, dialect raw).
                 "plain": bare WebSocket messages, each handed over as a `Message` event. Default:
@@ -162,6 +175,45 @@ class CoreConfig:
     max_connections: int
 
 @final
+class TlsConfig:
+    """What TLS handshakes are done by: TLS 1.3 alone, with certificates from PEM files."""
+
+    def __new__(
+        cls,
+        certificates: Sequence[tuple[str, str]],
+        *,
+        client_ca: str | None = None,
+        client_auth: ClientAuth = "none",
+        client_crl: Sequence[str] = ...,
+        ticket_keys: str | None = None,
+        previous: TlsConfig | None = None,
+    ) -> TlsConfig:
+        """Reads and checks every file: keys fit, chains are in order, all is in force.
+
+        Args:
+            certificates: files of a certificate with its chain, and of its key. A client gets the
+                first that is for the name it asks for, exactly or by a wildcard of one label; else
+                the first of all.
+            client_ca: who signs clients' certificates.
+            client_auth: whether clients are asked for one.
+            client_crl: revoked ones. A certificate whose authority has no list is refused then.
+            ticket_keys: where keys of tickets lie, one a line, 32 bytes as base64; the first seals,
+                all open. None: a key of this process.
+            previous: what this one replaces; tickets of it stay good.
+
+        Raises:
+            ValueError: a file is not fit; names it, and what would help.
+        """
+
+    @property
+    def certificates(self) -> list[tuple[str, int]]:
+        """The files, and when the first certificate in each ends, in Unix seconds."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is not wrong yet, in sentences."""
+
+@final
 class OriginRules:
     """Which pages may reach the server: the reactors' own rule (PROTOCOL.md §2, "Origins")."""
 
@@ -209,6 +261,7 @@ class Opened:
         peer: str,
         bearer: str | None,
         transport: Transport,
+        certificate_names: list[str] = ...,
     ) -> Opened:
         """For tests: events are the core's to make."""
 
@@ -221,6 +274,9 @@ class Opened:
     """The token of `Authorization: Bearer` on the upgrade, or on the first request of a session."""
     transport: Transport
     """What it began with."""
+    certificate_names: list[str]
+    """Names of the certificate that the client has shown for the connection: the alternative ones,
+    then the common name. Empty: it has shown none."""
 
 @final
 class Connected:
@@ -420,6 +476,8 @@ class HttpRequest:
     """The trusted proxy that says that the client is `peer`; None: it is the connection's."""
     secure: bool
     """The client speaks TLS, to us or to that proxy."""
+    certificate_names: list[str]
+    """As in `Opened`."""
 
 @final
 class HttpGone:
@@ -511,8 +569,8 @@ class Stats:
 class ReactorPool:
     """N reactor threads and one listening socket."""
 
-    def __new__(cls, config: CoreConfig) -> ReactorPool:
-        """Binds and listens, starts nothing.
+    def __new__(cls, config: CoreConfig, tls: TlsConfig | None = None) -> ReactorPool:
+        """Binds and listens, starts nothing. With `tls` it speaks TLS.
 
         Raises:
             BindError: the address cannot be had.
@@ -532,6 +590,12 @@ class ReactorPool:
 
     def address(self) -> tuple[str, int]:
         """The bound address."""
+
+    def tls_address(self) -> tuple[str, int] | None:
+        """That of the listener for TLS, where it has one of its own."""
+
+    def certify(self, tls: TlsConfig) -> None:
+        """Does handshakes by this from now on; connections that are there stay."""
 
     def take(self, limit: int = 1024) -> list[Event]:
         """The next events, in order for each connection, at most `limit`, and none after 4 MiB of
@@ -828,6 +892,10 @@ class Unauthenticated:
     @property
     def auth(self) -> bytes | None:
         """The JSON object of its Socket.IO CONNECT, if it was kept."""
+
+    @property
+    def certificate_names(self) -> list[str]:
+        """As in `Opened`."""
 
 @final
 class Notes:

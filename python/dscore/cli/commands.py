@@ -83,9 +83,17 @@ def serve(
     insecure: Annotated[
         bool,
         typer.Option(
-            "--insecure", help="Listen beyond this machine without tokens.", show_default=False
+            "--insecure", help="Listen beyond it without tokens and TLS.", show_default=False
         ),
     ] = False,
+    tls_cert: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Speak TLS, with this certificate and its chain (PEM)."),
+    ] = None,
+    tls_key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Its private key (PEM). [default: in the same file]"),
+    ] = None,
 ) -> int:
     """Run the server until it is told to stop.
 
@@ -102,6 +110,8 @@ def serve(
         "listen.reactors": reactors,
         "store.path": store,
         "shutdown.deadline": deadline,
+        "tls.certificates": tls_cert or None,
+        "tls.keys": tls_key or None,
     }
     return run(config, flags, insecure=insecure)
 

@@ -43,7 +43,7 @@ def serve(path: Path | None, flags: Flags, *, insecure: bool) -> NoReturn:
     Args:
         path: The configuration file.
         flags: Settings of the command line, by dotted name; None: not given.
-        insecure: Listen beyond loopback even without tokens.
+        insecure: Listen beyond loopback even without tokens and TLS.
 
     Raises:
         ConfigError: A setting or a token file is wrong.
@@ -53,6 +53,8 @@ def serve(path: Path | None, flags: Flags, *, insecure: bool) -> NoReturn:
     if passed is not None:
         # The socket is there already: what the configuration says of an address comes too late.
         flags = {**flags, "listen.host": passed[0], "listen.port": passed[1]}
+    if insecure:
+        flags = {**flags, "tls.required": False}
     loaded = load(path, flags=flags, environ=os.environ)
     _check_exposure(loaded.config, insecure=insecure)
     descriptors.raise_limit()
@@ -145,11 +147,13 @@ class Service:
         gc.set_threshold(GC_THRESHOLD)
         server = self._server
         host, port = server.address
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        where = _authority(host, port)
+        secure = {} if server.tls.address is None else _secure_urls(server.tls.address)
         _log.info(
             "serving",
             url=f"http://{where}",
             agents=f"ws://{where}/deepstream/ws",
+            **secure,
             pid=os.getpid(),
             reactors=server.config.listen.reactors,
         )
@@ -244,6 +248,15 @@ class _Announcing(Policy):
         self._notifier.stopping()
 
 
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _secure_urls(address: tuple[str, int]) -> dict[str, str]:
+    where = _authority(*address)
+    return {"tls_url": f"https://{where}", "tls_agents": f"wss://{where}/deepstream/ws"}
+
+
 def _check_exposure(config: Config, *, insecure: bool) -> None:
     auth = config.auth
     if auth.required and auth.token_file is None and not auth.tokens:
@@ -253,13 +266,25 @@ def _check_exposure(config: Config, *, insecure: bool) -> None:
             USAGE,
         )
     host = config.listen.host
-    if is_loopback(host) or config.auth.required or insecure:
+    if is_loopback(host) or insecure:
         return
-    raise CliError(
-        f"refusing to listen on {host} without tokens: other machines could reach it; set "
-        "auth.required and auth.token_file, or add --insecure",
-        USAGE,
-    )
+    tls = config.tls
+    lacks, remedies = [], []
+    if not auth.required:
+        lacks.append("tokens")
+        remedies.append("set auth.required and auth.token_file")
+    if not (tls.certificates or config.listen.trusted_proxies or not tls.required):
+        lacks.append("TLS")
+        remedies.append(
+            "give --tls-cert and --tls-key (or name the proxy that speaks it in "
+            "listen.trusted_proxies; tls.required = false goes without)"
+        )
+    if lacks:
+        raise CliError(
+            f"refusing to listen on {host} without {' and '.join(lacks)}: other machines could "
+            f"reach it; {' and '.join(remedies)}, or add --insecure",
+            USAGE,
+        )
 
 
 def _audit(source: str, action: str) -> None:
@@ -277,8 +302,10 @@ _REMEDIES = {
 def _bind_sentence(config: Config, error: BindError) -> str:
     cause = os.strerror(error.errno).lower() if error.errno else str(error)
     remedy = _REMEDIES.get(error.errno or 0, "choose another --host or --port")
-    listen = config.listen
-    return f"cannot listen on {listen.host}:{listen.port}: {cause}: {remedy}"
+    host, port = config.listen.host, config.listen.port
+    if config.tls.port and f":{config.tls.port}: " in str(error):
+        port, remedy = config.tls.port, remedy.replace("--port", "tls.port")
+    return f"cannot listen on {host}:{port}: {cause}: {remedy}"
 
 
 def _exit(code: int) -> NoReturn:

@@ -21,6 +21,7 @@ from dscore.config.models import (
     SocketConfig,
     SocketioConfig,
     StoreConfig,
+    TlsConfig,
 )
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "SocketConfig",
     "SocketioConfig",
     "StoreConfig",
+    "TlsConfig",
     "compare",
     "format_duration",
     "load",

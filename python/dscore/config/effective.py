@@ -24,6 +24,10 @@ _AT_START_ONLY = frozenset(
         "socket.cors_origins",
         "socket.transports",
         "store.path",
+        "tls.handshakes",
+        "tls.port",
+        "tls.required",
+        "tls.same_port",
     }
 )
 _RATE = "limits.accept_rate"  # the one float that is no duration

@@ -35,6 +35,9 @@ _FLAGS = {
     "listen.port": "--port",
     "listen.reactors": "--reactors",
     "store.path": "--store",
+    "tls.certificates": "--tls-cert",
+    "tls.keys": "--tls-key",
+    "tls.required": "--insecure",
 }
 _NONE_GIVEN: Mapping[str, Any] = MappingProxyType({})
 _LONGEST_SHOWN = 60

@@ -71,8 +71,57 @@ class ListenConfig(_Section):
     trusted_proxies: Annotated[tuple[str, ...], networks()] = ()
     """Proxies that are believed where their clients came from and how: addresses and ranges of
     them. What any other peer says of that counts for nothing."""
+    proxy_protocol: Flag = False
+    """Connections of `trusted_proxies` begin with a header of the PROXY protocol (1 or 2)."""
     page: Annotated[str, page_path()] = "/"
     """Path of the fleet page. A program's own app has "/": the page is then at "/dscore/"."""
+
+
+class TlsConfig(_Section):
+    """TLS 1.3 (wss and https). Off while there are no certificates."""
+
+    certificates: Words = ()
+    """PEM files, each of a certificate with its chain behind it. A client gets the first that is
+    for the name it asks for, exactly or by a wildcard of one label; else the first of all. SIGHUP
+    reads all files of this section again."""
+    keys: Words = ()
+    """PEM files of their private keys, in the same order; none: each lies with its certificate."""
+    port: Annotated[int | None, whole_or_none(0, 65535)] = None
+    """A listener for TLS alone; 0 takes any free port. `listen.port` is then plain HTTP for this
+    machine, as long as `required` is on and no proxy is trusted. None: as `same_port` says."""
+    same_port: Flag = True
+    """Speak TLS on `listen.port`, told from plain HTTP by the first byte. Off only with `port`."""
+    required: Flag = True
+    """Ask for TLS beyond loopback: of the server at its start, then of its clients. Trusted proxies
+    may speak plainly."""
+    client_ca: OptionalPath = None
+    """PEM file of the authorities that sign clients' certificates."""
+    client_auth: Annotated[
+        Literal["none", "optional", "required"], choice("none", "optional", "required")
+    ] = "none"
+    """Ask clients for certificates. required: an agent's id must be a name of its own."""
+    client_crl: Words = ()
+    """PEM files of certificates that are revoked."""
+    ticket_keys: OptionalPath = None
+    """File of keys for session tickets, one a line (`openssl rand -base64 32`): the first seals,
+    all open. With it a restart keeps resumption; none: a key of this process."""
+    handshakes: Annotated[int, whole(1, 65_536)] = 1024
+    """Handshakes under way at once; those past it wait to be accepted."""
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Each certificate's file with its key's.
+
+        Raises:
+            ValueError: there are more of the ones than of the others.
+        """
+        keys = self.keys or self.certificates
+        if len(keys) != len(self.certificates):
+            raise ValueError(
+                f"tls.keys names {len(keys)} files and tls.certificates {len(self.certificates)}: "
+                "give each certificate its key, in the same order"
+            )
+        return list(zip(self.certificates, keys, strict=True))
 
 
 class MonitoringConfig(_Section):
@@ -309,6 +358,7 @@ class Config(_Section):
     """All settings."""
 
     listen: ListenConfig = ListenConfig()
+    tls: TlsConfig = TlsConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
     socket: SocketConfig = SocketConfig()
     shutdown: ShutdownConfig = ShutdownConfig()

@@ -81,6 +81,16 @@ _HELP = {
     "store_written_total": "Changes written to the store.",
     "store_lost_total": "Timeline entries dropped because the store could not take them.",
     "store_damaged_total": "Rows of the store left out because they are damaged.",
+    "tls_connections": "Connections that speak TLS.",
+    "tls_handshakes_running": "TLS handshakes and PROXY headers under way.",
+    "tls_handshakes_waiting": "TLS handshakes that wait for limits.accept_rate.",
+    "tls_handshakes_total": "TLS handshakes that led to a connection.",
+    "tls_handshakes_resumed_total": "Those among them that resumed an earlier session.",
+    "tls_truncated_total": "TLS connections that ended without a close_notify.",
+    "tls_records_invalid_total": "TLS connections that ended with a record that was not valid.",
+    "tls_reload_failures_total": "Times that certificates were read again and were not fit.",
+    "proxy_headers_invalid_total": "Connections of trusted proxies without a good PROXY header.",
+    "plain_refused_total": "Connections without TLS from where it is required.",
     "turns_total": "Turns of the reactors' loops.",
     "gaps_total": "Times that the server did not look at anything for a second or longer.",
 }
@@ -92,6 +102,8 @@ _LATE = "heartbeats_late_"
 _REFUSED = "engineio_refused_"
 _WRONG = "wrong_tokens_"
 _REFUSED_HELP = "Requests to Engine.IO endpoints that were refused, by what the client was told."
+_TLS_REFUSED = "tls_refused_"
+_TLS_REFUSED_HELP = "TLS handshakes that led to no connection, by why."
 _WRONG_HELP = "Wrong tokens, by what they came with."
 LATENESS_BOUNDS_MS: Final = (10, 100, 1000, 5000, 15000, 60000)
 STATES: Final = get_args(State)
@@ -141,8 +153,12 @@ class FleetCollector(Collector):
         )
         yield _labelled(stats, _REFUSED, "reason", _REFUSED_HELP)
         yield _labelled(stats, _WRONG, "where", _WRONG_HELP)
+        yield _labelled(stats, _TLS_REFUSED, "reason", _TLS_REFUSED_HELP)
+        yield self._certificates()
         for name, value in stats.items():
-            if name not in _SKIPPED and not name.startswith((_LATE, _REFUSED, _WRONG)):
+            if name not in _SKIPPED and not name.startswith(
+                (_LATE, _REFUSED, _WRONG, _TLS_REFUSED)
+            ):
                 yield _core_metric(name, value)
 
     def _connections(self) -> Iterator[Metric]:
@@ -174,6 +190,16 @@ class FleetCollector(Collector):
         for dialect, count in self._server.fleet.dialects().items():
             agents.add_metric([dialect], count)
         return agents
+
+    def _certificates(self) -> Metric:
+        ends = GaugeMetricFamily(
+            "dscore_tls_certificate_expiry_timestamp_seconds",
+            "When a certificate of the server ends, or one of its chain.",
+            labels=["certificate"],
+        )
+        for path, not_after in self._server.tls.certificates():
+            ends.add_metric([path], not_after)
+        return ends
 
     def _disconnects(self) -> Metric:
         disconnects = CounterMetricFamily(

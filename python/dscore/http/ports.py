@@ -61,6 +61,12 @@ class LagView(Protocol):
     def buckets(self) -> Sequence[tuple[float, int]]: ...
 
 
+class TlsView(Protocol):
+    """The certificates of the server: where each lies, and when it ends."""
+
+    def certificates(self) -> Sequence[tuple[str, int]]: ...
+
+
 class DisconnectView(Protocol):
     """How a connection ended, in words that no peer can choose."""
 
@@ -163,6 +169,8 @@ class Server(Protocol):
     def store_health(self) -> StoreHealth: ...
     @property
     def loop_lag(self) -> LagView: ...
+    @property
+    def tls(self) -> TlsView: ...
     async def drain(
         self, *, intent: Intent | None = None, timeout: float | None = None
     ) -> DrainReport: ...

@@ -41,6 +41,9 @@ class Candidate(NamedTuple):
     None: it was not asked for one."""
     claims: Mapping[str, Any] = _NOTHING
     """What a JSON Web Token says, once its signature is known to be right; else empty."""
+    certificate_names: tuple[str, ...] = ()
+    """Of the certificate that it has shown for its connection, if it did: the alternative names,
+    then the common name. Where `tls.client_auth` is "required" an agent's id is one of them."""
 
 
 class Policy:

@@ -9,6 +9,7 @@ from dscore.policy.admission import with_grant
 from dscore.server.context import Context
 
 if TYPE_CHECKING:
+    from dscore.config import Config
     from dscore.policy import Candidate
     from dscore.server.hooks import Then
 
@@ -25,13 +26,19 @@ class Authenticator:
     @property
     def is_needed(self) -> bool:
         """Whether a candidate may be refused at all."""
-        return self.asks or self._context.config.auth.required
+        config = self._context.config
+        return self.asks or config.auth.required or _wants_certificates(config)
 
     def with_grant(self, candidate: "Candidate") -> "Candidate | None":
         """A candidate with what its token says; None: the configuration does not let it in."""
         context = self._context
         required = context.config.auth.required
         return with_grant(candidate, required=required, keyring=context.keyring)
+
+    def has_certificate(self, candidate: "Candidate") -> bool:
+        """Whether an agent's id is a name of its certificate, where clients must have one."""
+        wanted = candidate.role == "agent" and _wants_certificates(self._context.config)
+        return not wanted or candidate.agent_id in candidate.certificate_names
 
     def ask(self, candidate: "Candidate", then: "Then") -> bool:
         """Asks the policy's `authenticate`: `Hooks.ask`, for as long as `auth.timeout`. The core's
@@ -44,3 +51,7 @@ class Authenticator:
         context = self._context
         timeout = context.config.auth.timeout
         return context.hooks.ask(self._hook, (candidate,), then, context.clock, timeout)
+
+
+def _wants_certificates(config: "Config") -> bool:
+    return config.tls.client_auth == "required" and bool(config.tls.certificates)

@@ -47,6 +47,7 @@ class Counters:
     agents_evicted_total: int = 0
     configs_dropped_total: int = 0
     clock_steps_total: int = 0
+    tls_reload_failures_total: int = 0
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dscore.config import Config
+from dscore.http.loopback import is_loopback
 from dscore.translations import text
 
 if TYPE_CHECKING:
@@ -23,14 +24,14 @@ def core_settings(
         passed_socket: take the service manager's listening socket.
 
     Raises:
-        ValueError: it is one text: what was meant as one namespace would be many of a letter each.
+        ValueError: settings that do not go together; or `namespaces` is one text: what was meant as
+            one namespace would be many of a letter each.
     """
     if isinstance(namespaces, str):
         raise ValueError(f'namespaces must be a sequence of texts: write ("{namespaces}",)')
     listen, socket = config.listen, config.socket
     return {
-        "host": listen.host,
-        "port": listen.port,
+        **_listeners(config),
         "passed_socket": passed_socket,
         "backlog": listen.backlog,
         "reactors": 0 if listen.reactors == "auto" else listen.reactors,
@@ -50,6 +51,31 @@ def core_settings(
         **_bounds(config),
         **_times(config),
     }
+
+
+def _listeners(config: Config) -> dict[str, Any]:
+    listen, tls = config.listen, config.tls
+    if listen.proxy_protocol and not listen.trusted_proxies:
+        raise ValueError(
+            "listen.proxy_protocol is on: name the proxies that write its headers in "
+            "listen.trusted_proxies, or switch it off"
+        )
+    if tls.certificates and tls.port is None and not tls.same_port:
+        raise ValueError("tls.same_port is off: set tls.port")
+    settings = {
+        "host": listen.host,
+        "port": listen.port,
+        "proxy_protocol": listen.proxy_protocol,
+        "tls_handshakes": tls.handshakes,
+        "is_plain_for_all": not tls.required,
+    }
+    if not tls.certificates or tls.port is None:
+        return settings
+    # Where no other machine may speak plainly, none need reach that listener.
+    is_for_loopback = tls.required and not listen.trusted_proxies
+    if is_for_loopback and not is_loopback(listen.host):
+        settings["host"] = "::1" if ":" in listen.host else "127.0.0.1"
+    return {**settings, "tls_host": listen.host, "tls_port": tls.port}
 
 
 def _bounds(config: Config) -> dict[str, Any]:

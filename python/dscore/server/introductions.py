@@ -91,6 +91,10 @@ class Introductions:
         if granted is None:
             cause = NO_TOKEN if candidate.token is None else ""
             self._turn_away(conn, candidate, cause=cause)
+        elif not authenticator.has_certificate(candidate):
+            # Its token is right, and not to be counted as a wrong one.
+            cause = "its certificate does not name this agent"
+            self._turn_away(conn, candidate._replace(token=None), cause=cause)
         elif not authenticator.asks:
             self._let_in(conn, message, kind, now)
         elif authenticator.ask(granted, partial(self._answered, conn, message, granted)):
@@ -192,7 +196,11 @@ class Introductions:
 def _candidate(
     message: IntroductionMessage, kind: str, ip: str, shown: "Unauthenticated | None"
 ) -> Candidate:
-    token, auth = (None, None) if shown is None else (shown.token, shown.auth)
+    token, auth, names = (
+        (None, None, ())
+        if shown is None
+        else (shown.token, shown.auth, tuple(shown.certificate_names))
+    )
     return Candidate(
         role="operator" if isinstance(message, Watch) else "agent",
         agent_id="" if isinstance(message, Watch) else message.agent_id,
@@ -201,4 +209,5 @@ def _candidate(
         introduced_by=kind,
         reconnection=isinstance(message, AppReady) and message.reconnection,
         auth=read_auth(auth),
+        certificate_names=names,
     )

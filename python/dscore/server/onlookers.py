@@ -74,6 +74,7 @@ class Onlookers:
             introduced_by="connect",
             reconnection=False,
             auth=read_auth(shown.auth),
+            certificate_names=tuple(shown.certificate_names),
         )
         granted = self._authenticator.with_grant(candidate)
         if granted is None:

@@ -28,6 +28,7 @@ from dscore.server.own_token import OwnToken, warn_of_readable_files
 from dscore.server.readiness import why_full
 from dscore.server.stats import stats
 from dscore.server.tasks import Tasks
+from dscore.server.tls import Tls
 from dscore.server.wiring import Parts, access_rules, assemble, running
 from dscore.store import MemoryStore, Store, StoreHealth
 
@@ -92,8 +93,8 @@ class Server:
         self._own_token = OwnToken(leaves_file=leaves_token)
         self._passed_socket = passed_socket
         self._tasks = Tasks()
-        self._begun = False
-        self._closing = False
+        self.tls: Final = Tls(self._core)
+        self._begun = self._closing = False
         self._max_connections = 0
         self._exit_code = 0
         self._finished = asyncio.Event()
@@ -106,14 +107,15 @@ class Server:
             BindError: the address cannot be had.
             StoreError: what was kept cannot be read.
             LifespanError: the app said that it cannot start.
-            ValueError: the core does not take a setting, or a namespace of the policy.
+            ValueError: the core does not take a setting, a file of TLS, or a namespace of ours.
             RuntimeError: it was started before; a server is started once.
         """
         if self._begun:
             raise RuntimeError("this server was started before: make another one")
         core_config = self._core_config(self._config)
         self._max_connections = core_config.max_connections
-        pool: ReactorPool = self._core.ReactorPool(core_config)
+        self.tls.load(self._config)
+        pool: ReactorPool = self._core.ReactorPool(core_config, self.tls.handshakes)
         # Not before: an address that could not be had may be tried again.
         self._begun = True
         parts = self._assemble(pool, core_config.reactors)
@@ -133,8 +135,7 @@ class Server:
         self.fleet.started(parts)
         parts.context.started_at = time.monotonic()
         parts.context.recorder.server("started", pool.now_ms(), version=_core.__version__)
-        host, port = pool.address()
-        _log.info("server_started", host=host, port=port)
+        _log.info("server_started", **self.tls.started(pool))
 
     def _assemble(self, pool: "ReactorPool", reactors: int) -> Parts:
         """The parts around a pool; where they cannot be put together, it is closed."""
@@ -347,6 +348,7 @@ class Server:
         warn_of_readable_files(config.auth)
         core_config = self._core_config(config)
         context.pool.configure(core_config)
+        self.tls.reload(config, context)
         self._max_connections = core_config.max_connections
         context.config = self._config = config
         context.bound_store()
@@ -354,9 +356,8 @@ class Server:
         configure(context.fleet, config.monitoring)
         context.keyring = self._own_token.unless(keyring, self.address)
         parts.pages.rules = access_rules(context)
-        _log.info(
-            "config_reloaded", applied=list(changes.live), needs_restart=list(changes.needs_restart)
-        )
+        live, waiting = list(changes.live), list(changes.needs_restart)
+        _log.info("config_reloaded", applied=live, needs_restart=waiting)
         return changes
 
     def core_stats(self) -> dict[str, int]:
@@ -391,12 +392,11 @@ class Server:
     async def _run_drain(self, draining: Draining) -> DrainReport:
         try:
             report = await draining.run()
+            self._exit_code = report.exit_code
         except Exception:
             _log.exception("drain_failed")
             self._exit_code = 1
             raise
-        else:
-            self._exit_code = report.exit_code
-            return report
         finally:
             self._finished.set()
+        return report

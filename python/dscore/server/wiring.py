@@ -172,5 +172,6 @@ def access_rules(context: Context) -> "Rules":
         is_configured=has_operators(auth),
         is_required=auth.required,
         is_open=auth.local_operators == "open",
-        is_loopback=is_loopback(context.pool.address()[0]),
+        # As asked for: with a port for TLS alone the plain one may be this machine's only.
+        is_loopback=is_loopback(context.config.listen.host),
     )

@@ -31,6 +31,8 @@ pub struct Unauthenticated {
     pub is_token_wrong: bool,
     /// The JSON object of its Socket.IO CONNECT, if it will be asked for.
     pub auth: Option<Box<[u8]>>,
+    /// Names of the certificate that it has shown for its connection.
+    pub certificate_names: Option<Arc<[String]>>,
 }
 
 /// One connection.
@@ -91,6 +93,7 @@ impl Connections {
                 token: bearer.map(Into::into),
                 is_token_wrong: false,
                 auth: None,
+                certificate_names: None,
             })),
         };
         self.unauthenticated += 1;

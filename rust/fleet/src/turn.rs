@@ -39,6 +39,9 @@ impl Fleet {
                 };
                 let ip = opened.peer.ip().to_string();
                 self.open(opened.conn, &ip, opened.bearer.as_deref(), dialect);
+                if let Some(shown) = self.connections.shown_mut(opened.conn) {
+                    shown.certificate_names = opened.certificate_names;
+                }
                 false
             }
             Event::Introduction(introduction) => match self.let_in(&introduction, now) {

@@ -31,6 +31,7 @@ mod json;
 pub mod mask;
 pub mod message;
 pub mod origin;
+pub mod proxy;
 pub mod socketio;
 pub mod utf8;
 

@@ -41,8 +41,10 @@ event_class!(Opened {
     peer: String,
     bearer: Option<String>,
     transport: Py<PyString>,
+    certificate_names: Vec<String>,
 }
     #[new]
+    #[pyo3(signature = (conn, endpoint, path, peer, bearer, transport, certificate_names = vec![]))]
     fn new(
         conn: u64,
         endpoint: Py<PyString>,
@@ -50,6 +52,7 @@ event_class!(Opened {
         peer: String,
         bearer: Option<String>,
         transport: Py<PyString>,
+        certificate_names: Vec<String>,
     ) -> Self {
         Self {
             conn,
@@ -58,6 +61,7 @@ event_class!(Opened {
             peer,
             bearer,
             transport,
+            certificate_names,
         }
     }
 );
@@ -190,6 +194,7 @@ event_class!(HttpRequest {
     local_port: u16,
     proxy: Option<String>,
     secure: bool,
+    certificate_names: Vec<String>,
 });
 event_class!(HttpGone { conn: u64 });
 event_class!(Looked { number: u64 });

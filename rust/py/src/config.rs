@@ -4,14 +4,16 @@ mod settings;
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
 use dscore_proto::connection::Limits;
 use dscore_proto::forwarded::TrustedProxies;
 use dscore_proto::http;
 use dscore_proto::origin::OriginRules;
 use dscore_proto::socketio;
-use dscore_reactor::settings::{ListenSettings, Settings};
+use dscore_reactor::settings::{ListenSettings, Settings, TlsListen};
 use dscore_reactor::{connections_allowed, descriptor_limit};
+use dscore_tls::TlsConfig;
 use dscore_traffic::Endpoint;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -25,6 +27,10 @@ pub(crate) struct CoreConfig {
     pub(crate) passed_socket: bool,
     pub(crate) backlog: u32,
     pub(crate) event_queue: usize,
+    tls_address: Option<SocketAddr>,
+    tls_handshakes: usize,
+    is_plain_for_all: bool,
+    proxy_protocol: bool,
     pub(crate) settings: Settings,
     #[pyo3(get)]
     reactors: usize,
@@ -33,13 +39,20 @@ pub(crate) struct CoreConfig {
 }
 
 impl CoreConfig {
-    pub(crate) fn listen(&self) -> ListenSettings {
+    pub(crate) fn listen(&self, tls: Option<&Arc<TlsConfig>>) -> ListenSettings {
         ListenSettings {
             address: self.address,
             passed_socket: self.passed_socket,
             backlog: self.backlog,
             reactors: self.reactors,
             event_queue: self.event_queue,
+            tls: tls.map(|config| TlsListen {
+                address: self.tls_address,
+                config: config.clone(),
+                handshakes: self.tls_handshakes,
+                is_plain_for_all: self.is_plain_for_all,
+            }),
+            proxy_protocol: self.proxy_protocol,
         }
     }
 
@@ -56,21 +69,34 @@ impl CoreConfig {
             connections => connections,
         };
         let address = resolve(given.host, given.port as u16)?;
+        let tls_address = match given.tls_host {
+            "" => None,
+            host => Some(resolve(host, given.tls_port as u16)?),
+        };
         Ok(Self {
             address,
             passed_socket: given.passed_socket,
             backlog: given.backlog as u32,
             event_queue: given.event_queue as usize,
+            tls_address,
+            tls_handshakes: given.tls_handshakes as usize,
+            is_plain_for_all: given.is_plain_for_all,
+            proxy_protocol: given.proxy_protocol,
             reactors,
             max_connections: max_connections as usize,
-            settings: settings(given, address, max_connections as usize, reactors as u64)?,
+            settings: settings(
+                given,
+                &[Some(address), tls_address],
+                max_connections as usize,
+                reactors as u64,
+            )?,
         })
     }
 }
 
 fn settings(
     given: Given<'_>,
-    address: SocketAddr,
+    addresses: &[Option<SocketAddr>],
     max_connections: usize,
     reactors: u64,
 ) -> PyResult<Settings> {
@@ -78,7 +104,7 @@ fn settings(
         endpoints: parse_endpoints(given.endpoints)?,
         origins: origin_rules(&given.origins, &given.names)?,
         trusted_proxies: trusted_proxies(&given.trusted_proxies)?,
-        check_host: given.check_host && address.ip().is_loopback(),
+        check_host: given.check_host && are_loopback(addresses),
         subprotocols: checked("subprotocols", given.subprotocols, http::is_token_text)?,
         messages: Limits {
             max_message_size: given.max_message_size as usize,
@@ -118,6 +144,11 @@ fn settings(
 fn default_reactors() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     (processors / 2).clamp(1, 255)
+}
+
+fn are_loopback(addresses: &[Option<SocketAddr>]) -> bool {
+    let mut there = addresses.iter().flatten();
+    there.all(|address| address.ip().is_loopback())
 }
 
 fn rate(field: &str, value: f64) -> PyResult<f64> {

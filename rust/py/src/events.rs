@@ -83,6 +83,7 @@ fn convert_opened(py: Python<'_>, opened: event::Opened) -> Opened {
         path: opened.path,
         peer: opened.peer.ip().to_string(),
         bearer: opened.bearer,
+        certificate_names: names(opened.certificate_names.as_deref()),
     }
 }
 
@@ -238,7 +239,12 @@ fn convert_request(py: Python<'_>, request: event::HttpRequest) -> PyResult<Http
             .proxy
             .map(|proxy| proxy.to_canonical().to_string()),
         secure: request.ends.is_secure,
+        certificate_names: names(request.certificate_names.as_deref()),
     })
+}
+
+fn names(names: Option<&[String]>) -> Vec<String> {
+    names.unwrap_or_default().to_vec()
 }
 
 fn any<'py, T>(py: Python<'py>, value: T) -> PyResult<Bound<'py, PyAny>>

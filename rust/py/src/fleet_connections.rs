@@ -17,6 +17,7 @@ pub(crate) struct Unauthenticated {
     token: Option<String>,
     is_token_wrong: bool,
     auth: Option<Py<PyBytes>>,
+    certificate_names: Vec<String>,
 }
 
 #[pymethods]
@@ -56,6 +57,10 @@ impl Fleet {
             token: shown.token.map(Into::into),
             is_token_wrong: shown.is_token_wrong,
             auth: shown.auth.map(|auth| PyBytes::new(py, &auth).unbind()),
+            certificate_names: shown
+                .certificate_names
+                .map(|names| names.to_vec())
+                .unwrap_or_default(),
         })
     }
 

@@ -24,6 +24,7 @@ mod outgoing;
 mod pool;
 mod row;
 mod stats;
+mod tls;
 mod wheel;
 mod words;
 
@@ -57,6 +58,8 @@ mod _core {
     use crate::row::AgentRow;
     #[pymodule_export]
     use crate::stats::Stats;
+    #[pymodule_export]
+    use crate::tls::TlsConfig;
     #[pymodule_export]
     use crate::wheel::Wheel;
 

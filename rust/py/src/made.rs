@@ -66,6 +66,7 @@ fn opened_of(opened: &Opened, py: Python<'_>) -> PyResult<event::Opened> {
         path: opened.path.clone(),
         peer: SocketAddr::new(ip, 0),
         bearer: opened.bearer.clone(),
+        certificate_names: Some(opened.certificate_names.as_slice().into()),
     })
 }
 

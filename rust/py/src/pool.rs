@@ -19,6 +19,7 @@ use crate::errors::{self, CoreError, ForkedError};
 use crate::events;
 use crate::outgoing::{close_frame, framed, frames, low_water, packet, text_frame};
 use crate::stats::Stats;
+use crate::tls::TlsConfig;
 
 #[pyclass(frozen, module = "dscore._core")]
 pub(crate) struct ReactorPool {
@@ -29,10 +30,11 @@ pub(crate) struct ReactorPool {
 #[pymethods]
 impl ReactorPool {
     #[new]
-    fn new(py: Python<'_>, config: &CoreConfig) -> PyResult<Self> {
-        let listen = config.listen();
+    #[pyo3(signature = (config, tls = None))]
+    fn new(py: Python<'_>, config: &CoreConfig, tls: Option<&TlsConfig>) -> PyResult<Self> {
+        let listen = config.listen(tls.map(|tls| &tls.config));
         let pool = dscore_reactor::ReactorPool::new(&listen, config.settings.clone())
-            .map_err(|error| errors::bind_error(py, &listen.address.to_string(), &error))?;
+            .map_err(|failed| errors::bind_error(py, &failed.address.to_string(), &failed.error))?;
         Ok(Self {
             pool,
             owner: std::process::id(),
@@ -361,7 +363,7 @@ impl ReactorPool {
     }
 
     /// The pool, in the process that made it.
-    fn own(&self) -> PyResult<&dscore_reactor::ReactorPool> {
+    pub(crate) fn own(&self) -> PyResult<&dscore_reactor::ReactorPool> {
         if self.owner == std::process::id() {
             return Ok(&self.pool);
         }

@@ -14,6 +14,8 @@ const MAX_BATCH: usize = 64;
 const PAUSE_MS: u64 = 100;
 /// The same while connections that yield give theirs back: their reactor takes a turn for it.
 const YIELD_MS: u64 = 1;
+/// The same while as many handshakes are under way as may be.
+const HANDSHAKES_MS: u64 = 10;
 /// When those may come again for which no descriptor was left.
 const RETRY_AFTER_S: u32 = 10;
 
@@ -24,8 +26,23 @@ pub(crate) struct Acceptor {
     /// A descriptor kept free for the moment when there is none: it is given up to accept one connection, which can then
     /// be told, and taken again.
     reserve: Option<Socket>,
+    /// What comes first on what it accepts.
+    pub(crate) entrance: Entrance,
     /// Not before, after a pause.
     pub(crate) resume_ms: Option<u64>,
+    /// Whether it is watched; it is not while connections are to wait in the backlog.
+    pub(crate) is_watched: bool,
+}
+
+/// What is spoken on a listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// HTTP.
+    Plain,
+    /// TLS.
+    Tls,
+    /// As the first byte tells.
+    Either,
 }
 
 /// What a batch brought, beside the sockets.
@@ -38,12 +55,14 @@ pub(crate) struct Tally {
 }
 
 impl Acceptor {
-    pub(crate) fn new(listener: Listener) -> Self {
+    pub(crate) fn new(listener: Listener, entrance: Entrance) -> Self {
         let reserve = spare();
         Self {
             listener,
             reserve,
+            entrance,
             resume_ms: None,
+            is_watched: true,
         }
     }
 
@@ -98,6 +117,11 @@ impl Acceptor {
         self.resume_ms = Some(now_ms + YIELD_MS);
     }
 
+    /// The listener is left alone until there is room for handshakes.
+    pub(crate) fn wait_for_handshakes(&mut self, now_ms: u64) {
+        self.resume_ms = Some(now_ms + HANDSHAKES_MS);
+    }
+
     /// Tells those that wait, at most a batch, that there is no room, where no connection yields its descriptor. How many.
     pub(crate) fn turn_waiting_away(&mut self, now_ms: u64) -> u64 {
         for told in 0..MAX_BATCH {
@@ -115,7 +139,10 @@ impl Acceptor {
             return false;
         }
         let told = if let Accepted::Connection(socket, _) = self.listener.accept() {
-            turn_away(&socket);
+            // What speaks TLS would not understand it.
+            if self.entrance == Entrance::Plain {
+                turn_away(&socket);
+            }
             true
         } else {
             false
@@ -127,13 +154,22 @@ impl Acceptor {
 
 /// Tells a connection that there is no room for it.
 pub(crate) fn turn_away(socket: &Socket) {
+    refuse(socket, 503, "too many connections", Some(RETRY_AFTER_S));
+}
+
+/// Tells a connection that it must speak TLS here.
+pub(crate) fn ask_for_tls(socket: &Socket) {
+    let detail = "only TLS is spoken beyond this machine: use https:// or wss://";
+    refuse(socket, 403, detail, None);
+}
+
+fn refuse(socket: &Socket, status: u16, detail: &str, retry_after: Option<u32>) {
     let mut refusal = Vec::new();
-    let detail = "too many connections";
     let beside = Particulars {
-        retry_after: Some(RETRY_AFTER_S),
+        retry_after,
         ..Particulars::default()
     };
-    http::error_response(503, detail, beside, &mut refusal);
+    http::error_response(status, detail, beside, &mut refusal);
     socket.send(&refusal);
     socket.finish_sending();
 }

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::addresses::AddressCounts;
+use crate::admission::Admission;
+use crate::door::Door;
 use crate::pace::Pace;
 use crate::queue::CommandQueue;
 use crate::stats::Stats;
@@ -14,6 +16,10 @@ use crate::sys::boot_time;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) handles: Vec<Arc<Handle>>,
+    /// Where sockets go on which more comes first than HTTP; none where nothing can.
+    pub(crate) door: Option<Arc<Door>>,
+    /// What is to come first on which.
+    pub(crate) admission: Admission,
     /// Of upgrades and Engine.IO openings, in all reactors together.
     pub(crate) pace: Arc<Pace>,
     /// What each address has, in all reactors together.

@@ -13,6 +13,7 @@
 
 mod acceptor;
 mod addresses;
+mod admission;
 mod agent;
 pub mod broadcast;
 mod claim;
@@ -20,6 +21,7 @@ mod clock;
 mod context;
 mod conversation;
 mod dialect;
+mod door;
 mod engineio_request;
 pub mod form;
 mod handle;
@@ -31,6 +33,7 @@ mod pacer;
 mod peer;
 mod places;
 mod pool;
+mod porter;
 mod probe;
 mod queue;
 mod reactor;
@@ -44,6 +47,7 @@ mod testing;
 mod yielding;
 
 pub use pool::ReactorPool;
+pub use pool::opening::OpenError;
 pub use queue::Stopped;
 pub use stats::Stats;
 pub use sys::{connections_allowed, descriptor_limit};

@@ -110,13 +110,21 @@ impl Outbox {
         }
     }
 
-    /// Drops what need not be sent before a close frame: all but the rest of a chunk that is partly
-    /// sent, since the peer must get a frame it got the start of.
-    pub fn drop_all_but_front(&mut self) {
-        self.chunks.truncate(usize::from(self.sent > 0));
-        let front = self.chunks.front();
-        self.bytes = front.map_or(0, |front| front.bytes().len() - self.sent);
-        self.cost = front.map_or(0, Chunk::cost);
+    /// Drops what need not be sent before a close frame: all but the rest of the chunks that are partly
+    /// sent, or whose next `begun` bytes are on their way, since the peer must get a frame it got the start of.
+    pub fn drop_all_but_begun(&mut self, begun: usize) {
+        let (mut kept, mut bytes, mut cost) = (0, 0, 0);
+        for chunk in &self.chunks {
+            if bytes >= self.sent + begun {
+                break;
+            }
+            kept += 1;
+            bytes += chunk.bytes().len();
+            cost += chunk.cost();
+        }
+        self.chunks.truncate(kept);
+        self.bytes = bytes.saturating_sub(self.sent);
+        self.cost = cost;
         self.chunks.shrink_to(1);
     }
 

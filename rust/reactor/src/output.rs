@@ -156,7 +156,7 @@ impl Output {
         };
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let count = waiting.outbox.io_slices(&mut pieces);
-        let sent = match stream.send_pieces(&pieces[..count]) {
+        let sent = match stream.send_pieces(&mut pieces[..count]) {
             Sent::Bytes(sent) => sent,
             Sent::Broken(error) => return Err(error),
         };
@@ -222,14 +222,15 @@ impl Output {
         }
     }
 
-    /// Forgets what waits but for the frame on its way, and puts `last_words` behind that.
-    pub(crate) fn cut_short(&mut self, last_words: &[u8], cx: &mut Context) {
+    /// Forgets what waits but for the frames on their way, `begun` bytes of which the stream has taken in, and puts
+    /// `last_words` behind that.
+    pub(crate) fn cut_short(&mut self, last_words: &[u8], begun: usize, cx: &mut Context) {
         let Some(waiting) = &mut self.waiting else {
             return;
         };
         let before = waiting.outbox.cost();
         cx.stats.outbox_bytes -= waiting.outbox.bytes() as u64;
-        waiting.outbox.drop_all_but_front();
+        waiting.outbox.drop_all_but_begun(begun);
         waiting.outbox.push_slice(last_words);
         cx.stats.outbox_bytes += waiting.outbox.bytes() as u64;
         count_cost(before, &waiting.outbox, cx);
@@ -345,7 +346,7 @@ mod tests {
         let mut output = waiting(&mut bench, &["0123456789\n", "012345678"]);
         let over = output.send(None, b"x", MARKS, &mut bench.cx);
         assert_eq!(over, Sending::Over);
-        output.cut_short(b"bye\n", &mut bench.cx);
+        output.cut_short(b"bye\n", 0, &mut bench.cx);
         assert_eq!(output.take(lines(9), &mut bench.cx).0, b"bye\n");
         assert_eq!(bench.cx.stats.outbox_bytes, 0);
     }

@@ -135,10 +135,28 @@ impl Peer {
             cx.stats.bytes_received_total += input.len() as u64;
             self.on_data(conn, input, cx);
         }
+        if self.finished {
+            return;
+        }
         match read.then {
             Then::More | Then::Nothing => {}
             Then::End => self.on_end(conn, cx),
+            Then::Truncated => {
+                cx.stats.tls_truncated_total += 1;
+                self.on_end(conn, cx);
+            }
+            Then::Invalid => {
+                cx.stats.tls_records_invalid_total += 1;
+                self.hang_up();
+            }
             Then::Broken => self.hang_up(),
+        }
+    }
+
+    /// An end that the stream knew of already when it came here.
+    pub(crate) fn hear_end(&mut self, conn: ConnId, cx: &mut Context) {
+        if self.stream.as_ref().is_some_and(Stream::has_ended) && !self.finished {
+            self.on_end(conn, cx);
         }
     }
 

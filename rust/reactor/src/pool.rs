@@ -1,29 +1,36 @@
 //! The reactors of one server, seen from outside: start them, command them, take their events, stop them.
 
+pub(crate) mod opening;
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use dscore_tls::TlsConfig;
 use dscore_traffic::ConnId;
 use dscore_traffic::command::{Command, ReactorCommand};
 use dscore_traffic::event::Event;
 use uuid::Uuid;
 
-use crate::acceptor::Acceptor;
-use crate::context::Context;
+use crate::admission::Admission;
+use crate::door::{Door, Task};
 use crate::handle::{Handle, Shared};
 use crate::pace::Pace;
 use crate::places::taken;
-use crate::queue::{CommandQueue, EventReceiver, EventRing, EventSender, Order, Sleeper, Stopped};
+use crate::porter::Porter;
+use crate::queue::{CommandQueue, EventReceiver, Order, Sleeper, Stopped};
 use crate::reactor::Reactor;
 use crate::settings::{ListenSettings, Settings};
 use crate::stats::Stats;
-use crate::sys::{Descriptors, Listener, boot_time};
+use crate::sys::{Descriptors, boot_time};
+use opening::{Bound, OpenError, bind_all, make_porter, make_reactors, named};
 
 /// Commands that may wait for a reactor; past it their giver waits.
 const COMMAND_QUEUE: usize = 4_096;
+/// Sockets with the porter where there is no TLS: their PROXY headers come at once.
+const HANDSHAKES: usize = 1_024;
 /// Connections of one `SendMany`: a reactor does a command in one go.
 const SEND_MANY: usize = 256;
 
@@ -34,11 +41,12 @@ pub struct ReactorPool {
     receiver: Mutex<EventReceiver>,
     reader: Arc<Sleeper>,
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     life: Mutex<Life>,
 }
 
 enum Life {
-    Made(Vec<Reactor>),
+    Made(Vec<Reactor>, Option<Box<Porter>>),
     Running(Vec<JoinHandle<()>>),
     CloseInfo,
 }
@@ -46,7 +54,7 @@ enum Life {
 impl std::fmt::Debug for Life {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Made(_) => "Made",
+            Self::Made(..) => "Made",
             Self::Running(_) => "Running",
             Self::CloseInfo => "CloseInfo",
         })
@@ -58,13 +66,16 @@ impl ReactorPool {
     ///
     /// # Errors
     /// The address cannot be had, no socket was passed, or descriptors have run out.
-    pub fn new(listen: &ListenSettings, settings: Settings) -> io::Result<Self> {
-        let listener = if listen.passed_socket {
-            Listener::passed(listen.backlog)?
-        } else {
-            Listener::bind(listen.address, listen.backlog)?
-        };
-        let address = listener.address();
+    pub fn new(listen: &ListenSettings, settings: Settings) -> Result<Self, OpenError> {
+        let bound = bind_all(listen)?;
+        Self::with(bound, listen, settings).map_err(OpenError::at(listen.address))
+    }
+
+    fn with(
+        (acceptors, address, tls_address): Bound,
+        listen: &ListenSettings,
+        settings: Settings,
+    ) -> io::Result<Self> {
         let reader = Arc::new(Sleeper::new(true)?);
         // A connection's number has eight bits for its reactor.
         let count = u8::try_from(listen.reactors).unwrap_or(u8::MAX).max(1);
@@ -72,31 +83,32 @@ impl ReactorPool {
         for _ in 0..count {
             handles.push(Arc::new(Handle::new(CommandQueue::new(COMMAND_QUEUE)?)));
         }
+        let tls = listen.tls.as_ref();
+        let handshakes = tls.map_or(HANDSHAKES, |tls| tls.handshakes);
+        let needs_porter = tls.is_some() || listen.proxy_protocol;
+        let door = needs_porter.then(|| Door::new(handshakes)).transpose()?;
         let shared = Arc::new(Shared {
             handles,
+            door: door.map(Arc::new),
+            admission: Admission {
+                proxy_protocol: listen.proxy_protocol,
+                asks_for_tls: tls.is_some_and(|tls| !tls.is_plain_for_all),
+            },
             pace: Arc::new(Pace::new(count.into())),
             addresses: Arc::default(),
             start: boot_time(),
         });
         let settings = Arc::new(settings);
-        let mut acceptor = Some(Acceptor::new(listener));
-        let mut rings = Vec::with_capacity(count.into());
-        let mut reactors = Vec::with_capacity(count.into());
-        for (number, own) in (0..count).zip(&shared.handles) {
-            let (producer, consumer) = rtrb::RingBuffer::new(listen.event_queue.max(1));
-            let taken_bytes = Arc::default();
-            rings.push(EventRing::new(consumer, Arc::clone(&taken_bytes)));
-            let sender = EventSender::new(producer, reader.clone(), taken_bytes);
-            let cx = Context::new(settings.clone(), sender);
-            let (own, shared) = (own.clone(), shared.clone());
-            reactors.push(Reactor::new(number, own, shared, acceptor.take(), cx)?);
-        }
+        let (reactors, rings) =
+            make_reactors(&shared, &settings, &reader, acceptors, listen.event_queue)?;
+        let porter = make_porter(&shared, &settings, tls)?;
         Ok(Self {
             shared,
             receiver: Mutex::new(EventReceiver::new(rings)),
             reader,
             address,
-            life: Mutex::new(Life::Made(reactors)),
+            tls_address,
+            life: Mutex::new(Life::Made(reactors, porter)),
         })
     }
 
@@ -106,20 +118,16 @@ impl ReactorPool {
     /// The process may have no more threads; the pool is then closed.
     pub fn start(&self) -> io::Result<()> {
         let mut life = self.life();
-        let reactors = match std::mem::replace(&mut *life, Life::CloseInfo) {
-            Life::Made(reactors) => reactors,
+        let (reactors, porter) = match std::mem::replace(&mut *life, Life::CloseInfo) {
+            Life::Made(reactors, porter) => (reactors, porter),
             other => {
                 *life = other;
                 return Ok(());
             }
         };
         let mut threads = Vec::with_capacity(reactors.len());
-        for (number, mut reactor) in reactors.into_iter().enumerate() {
-            let name = format!("dscore-reactor-{number}");
-            match std::thread::Builder::new()
-                .name(name)
-                .spawn(move || reactor.run())
-            {
+        for (name, work) in named(reactors, porter) {
+            match std::thread::Builder::new().name(name).spawn(work) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
                     *life = Life::Running(threads);
@@ -131,6 +139,16 @@ impl ReactorPool {
         }
         *life = Life::Running(threads);
         Ok(())
+    }
+
+    /// The bound address of the listener for TLS, where there is one of its own.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_address
+    }
+
+    /// Takes other certificates: from now on handshakes are done by them.
+    pub fn certify(&self, tls: &Arc<TlsConfig>) {
+        self.tell_porter(|| Task::Certify(tls.clone()));
     }
 
     /// The bound address.
@@ -197,6 +215,9 @@ impl ReactorPool {
     /// # Errors
     /// The reactors have stopped.
     pub fn command_all(&self, command: impl Fn() -> ReactorCommand) -> Result<(), Stopped> {
+        if let ReactorCommand::SetServingState(serving) = command() {
+            self.tell_porter(|| Task::Serve(serving));
+        }
         self.order_all(|| Order::Reactor(command()))
     }
 
@@ -206,6 +227,7 @@ impl ReactorPool {
     /// The reactors have stopped.
     pub fn configure(&self, settings: Settings) -> Result<(), Stopped> {
         let settings = Arc::new(settings);
+        self.tell_porter(|| Task::Configure(settings.clone()));
         self.order_all(|| Order::Configure(settings.clone()))
     }
 
@@ -261,6 +283,9 @@ impl ReactorPool {
         for handle in &self.shared.handles {
             sum.add(&handle.stats());
         }
+        if let Some(door) = &self.shared.door {
+            sum.add(&door.stats());
+        }
         let handles = &self.shared.handles;
         sum.places_taken = taken(handles) as u64;
         let extra: isize = handles.iter().map(|handle| handle.extra.get()).sum();
@@ -275,7 +300,7 @@ impl ReactorPool {
     pub fn has_failed(&self) -> bool {
         match &*self.life() {
             Life::Running(threads) => threads.iter().any(JoinHandle::is_finished),
-            Life::Made(_) | Life::CloseInfo => false,
+            Life::Made(..) | Life::CloseInfo => false,
         }
     }
 
@@ -285,18 +310,23 @@ impl ReactorPool {
         let life = std::mem::replace(&mut *self.life(), Life::CloseInfo);
         match life {
             Life::Running(threads) => {
+                // First: it would go on to give connections to reactors.
+                self.tell_porter(|| Task::Stop);
                 let _some_stopped_already = self.order_all(|| Order::Stop);
                 for thread in threads {
                     // A thread that panicked has told so on stderr; here it has ended like any other.
                     let _panicked = thread.join();
                 }
             }
-            Life::Made(reactors) => drop(reactors),
+            Life::Made(reactors, porter) => drop((reactors, porter)),
             Life::CloseInfo => return,
         }
         // The owner may hold a closed pool for as long as it likes: no descriptor stays for that.
         for handle in &self.shared.handles {
             handle.commands.reactor.waker.close();
+        }
+        if let Some(door) = &self.shared.door {
+            door.sleeper.waker.close();
         }
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         self.reader.wake();
@@ -318,6 +348,12 @@ impl ReactorPool {
             .handles
             .iter()
             .try_for_each(|handle| handle.commands.push(order()))
+    }
+
+    fn tell_porter(&self, task: impl FnOnce() -> Task) {
+        if let Some(door) = &self.shared.door {
+            door.order(task());
+        }
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {

@@ -57,8 +57,9 @@ const MAX_ROOM: usize = 65_536;
 const TICK_MS: u64 = 8;
 
 const WAKER: u64 = u64::MAX;
-const LISTENER: u64 = u64::MAX - 1;
-const CONTROL_POLLER: u64 = u64::MAX - 2;
+const CONTROL_POLLER: u64 = u64::MAX - 1;
+/// Of a pool's listeners, in their order.
+const LISTENERS: [u64; 2] = [u64::MAX - 2, u64::MAX - 3];
 
 /// One thread's sockets and everything they need.
 pub(crate) struct Reactor {
@@ -69,10 +70,8 @@ pub(crate) struct Reactor {
     /// Watches everything else: waker, listener, HTTP. Epoll serves descriptors in turn, so that among ten thousand
     /// answers in a drain a health check would wait for all of them; here it waits for its likes only.
     control_poller: Poller,
-    /// The first reactor of a pool accepts for all.
-    acceptor: Option<Acceptor>,
-    /// Whether the listener is watched; it is not while connections are to wait in the backlog.
-    accepting: bool,
+    /// The first reactor of a pool accepts for all, on every listener.
+    acceptors: Vec<Acceptor>,
     peers: Peers,
     wheel: Wheel<ConnId>,
     walks: VecDeque<Walk>,
@@ -100,15 +99,15 @@ impl Reactor {
         number: u8,
         own: Arc<Handle>,
         shared: Arc<Shared>,
-        acceptor: Option<Acceptor>,
+        acceptors: Vec<Acceptor>,
         mut cx: Context,
     ) -> std::io::Result<Self> {
         let room = cx.settings.max_connections.min(MAX_ROOM);
         let (peer_poller, control_poller) = (Poller::new()?, Poller::new()?);
         peer_poller.add(&control_poller, CONTROL_POLLER, Interest::READ)?;
         control_poller.add_waker(&own.commands.reactor.waker, WAKER)?;
-        if let Some(acceptor) = &acceptor {
-            control_poller.add(acceptor.listener(), LISTENER, Interest::READ)?;
+        for (acceptor, token) in acceptors.iter().zip(LISTENERS) {
+            control_poller.add(acceptor.listener(), token, Interest::READ)?;
         }
         (cx.reactor, cx.reactors) = (number, shared.handles.len() as u8);
         cx.pacer = Pacer::new(number.into(), shared.pace.clone());
@@ -119,8 +118,7 @@ impl Reactor {
             shared,
             peer_poller,
             control_poller,
-            accepting: acceptor.is_some(),
-            acceptor,
+            acceptors,
             peers: Peers::with_capacity(number, room),
             wheel: Wheel::with_capacity(0, room),
             walks: VecDeque::new(),
@@ -187,9 +185,13 @@ impl Reactor {
             ended += usize::from(readiness.ended);
             match token {
                 WAKER => self.own.commands.reactor.waker.clear(),
-                LISTENER if !paused => self.accept(),
                 // Its own sockets were asked already.
-                LISTENER | CONTROL_POLLER => {}
+                CONTROL_POLLER => {}
+                token if let Some(which) = LISTENERS.iter().position(|one| *one == token) => {
+                    if !paused {
+                        self.accept(which);
+                    }
+                }
                 // It stays ready, and is reported again.
                 token if readiness.ended && ended > most => {
                     self.peers.leave_unread(ConnId::from_u64(token));

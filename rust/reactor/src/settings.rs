@@ -3,11 +3,13 @@
 //! Durations are milliseconds, sizes bytes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use dscore_proto::connection::Limits;
 use dscore_proto::engineio::{HandshakeError, Query, Revision};
 use dscore_proto::forwarded::TrustedProxies;
 use dscore_proto::origin::OriginRules;
+use dscore_tls::TlsConfig;
 use dscore_traffic::Endpoint;
 
 /// Where to listen, and with how many threads: what cannot change while the pool runs.
@@ -23,6 +25,23 @@ pub struct ListenSettings {
     pub reactors: usize,
     /// Events a reactor may be ahead of its reader before it stops reading from its sockets.
     pub event_queue: usize,
+    /// TLS, where it is spoken.
+    pub tls: Option<TlsListen>,
+    /// Whether connections of trusted proxies begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+}
+
+/// Where TLS is spoken, and how.
+#[derive(Clone, Debug)]
+pub struct TlsListen {
+    /// A listener of its own; none: on the same as all else, told by the first byte.
+    pub address: Option<SocketAddr>,
+    /// What handshakes are done by, until another one is given.
+    pub config: Arc<TlsConfig>,
+    /// Handshakes that may be under way.
+    pub handshakes: usize,
+    /// Whether HTTP without TLS is taken from all addresses, not only from loopback and trusted proxies.
+    pub is_plain_for_all: bool,
 }
 
 /// Limits and times; replaced as a whole when the configuration is reloaded.

@@ -132,6 +132,42 @@ stats! {
     slow_consumers_total,
     /// Times that reading stopped because Python was behind.
     reading_paused_total,
+    /// Peers that speak TLS.
+    tls_connections,
+    /// Sockets whose TLS handshake, or PROXY header, is under way.
+    tls_handshakes_running,
+    /// Those among them that wait for their turn.
+    tls_handshakes_waiting,
+    /// TLS handshakes that led to a connection.
+    tls_handshakes_total,
+    /// Those among them of clients that were known from before.
+    tls_handshakes_resumed_total,
+    /// TLS handshakes that led to none: the client speaks no TLS.
+    tls_refused_plaintext_total,
+    /// No TLS 1.3.
+    tls_refused_version_total,
+    /// No cipher, group, signature or protocol that is ours.
+    tls_refused_incompatible_total,
+    /// Its certificate is missing, or not good.
+    tls_refused_certificate_total,
+    /// It refused our certificate, or gave up.
+    tls_refused_by_client_total,
+    /// It broke the protocol.
+    tls_refused_invalid_total,
+    /// It was not done in time.
+    tls_refused_timeout_total,
+    /// It left in the middle.
+    tls_refused_gone_total,
+    /// It said nothing while others wanted its place.
+    tls_refused_crowded_total,
+    /// TLS connections that ended without a close_notify.
+    tls_truncated_total,
+    /// TLS connections that ended with a record which was touched on its way, or broke the protocol.
+    tls_records_invalid_total,
+    /// Connections of trusted proxies without a good PROXY header.
+    proxy_headers_invalid_total,
+    /// Connections without TLS from where it is asked for.
+    plain_refused_total,
     /// Turns of the loop.
     turns_total,
 }

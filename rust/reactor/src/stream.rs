@@ -1,10 +1,16 @@
 //! What lies between a socket and what speaks on it.
 //!
 //! The one place that a peer's bytes come in and go out by. A read says beside its bytes how the socket stands then:
-//! whatever the stream holds itself, epoll says nothing of, so all of it is given out with the read that brought it.
+//! epoll says nothing of what a stream holds itself, so all of it is given out with the read that brought it.
+//!
+//! With TLS the outbox stays plaintext. A record is sealed when the socket is to take it, and its plaintext counts as sent
+//! when the socket has it whole: what it does not take stays sealed here, and in front of the outbox.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+
+use dscore_tls::{MAX_OPENED_BEYOND, Tls};
+use rustix::io::Errno;
 
 use crate::sys::{Received, Sent, Socket};
 
@@ -12,6 +18,7 @@ use crate::sys::{Received, Sent, Socket};
 #[derive(Debug)]
 pub(crate) struct Stream {
     socket: Socket,
+    tls: Option<Box<Tls>>,
 }
 
 /// What a read brought.
@@ -32,6 +39,10 @@ pub(crate) enum Then {
     Nothing,
     /// The peer sends no more.
     End,
+    /// It ended without saying so in its dialect of TLS (RFC 8446 §6.1): what came may be cut short.
+    Truncated,
+    /// A record was touched on its way, or breaks the protocol.
+    Invalid,
     /// The connection is broken.
     Broken,
 }
@@ -39,11 +50,29 @@ pub(crate) enum Then {
 impl Stream {
     /// Bytes as they are.
     pub(crate) fn plain(socket: Socket) -> Self {
-        Self { socket }
+        Self { socket, tls: None }
+    }
+
+    /// Bytes of an established TLS connection.
+    pub(crate) fn secure(socket: Socket, tls: Tls) -> Self {
+        let tls = Some(Box::new(tls));
+        Self { socket, tls }
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The peer has said that it sends no more, and no read will tell.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_ended())
     }
 
     /// Reads once into `buffer`.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Read {
+        if let Some(tls) = &mut self.tls {
+            return receive_sealed(&self.socket, tls, buffer);
+        }
         let (count, then) = match self.socket.receive(buffer) {
             Received::Bytes(count) if count == buffer.len() => (count, Then::More),
             Received::Bytes(count) => (count, Then::Nothing),
@@ -56,22 +85,113 @@ impl Stream {
 
     /// Writes once.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Sent {
-        self.socket.send(bytes)
+        match &mut self.tls {
+            None => self.socket.send(bytes),
+            Some(tls) => send_sealed(&self.socket, tls, &mut [IoSlice::new(bytes)]),
+        }
     }
 
-    /// Writes many pieces with one call.
-    pub(crate) fn send_pieces(&mut self, pieces: &[IoSlice<'_>]) -> Sent {
-        self.socket.send_pieces(pieces)
+    /// Writes many pieces.
+    pub(crate) fn send_pieces(&mut self, pieces: &mut [IoSlice<'_>]) -> Sent {
+        match &mut self.tls {
+            None => self.socket.send_pieces(pieces),
+            Some(tls) => send_sealed(&self.socket, tls, pieces),
+        }
+    }
+
+    /// Of what is to be sent next, so much is sealed already: it cannot be taken back.
+    pub(crate) fn on_its_way(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.on_its_way())
+    }
+
+    /// Bytes that are held of a record that has not come whole.
+    pub(crate) fn held(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.held())
     }
 
     /// Says that nothing more will be sent; reading goes on.
     pub(crate) fn finish_sending(&mut self) {
+        self.say_goodbye();
         self.socket.finish_sending();
+    }
+
+    /// Says in TLS that the end which follows is ours (RFC 8446 §6.1), as far as the socket takes it.
+    pub(crate) fn say_goodbye(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            let _broken_already = tls.finish(&mut Writer(&self.socket));
+        }
     }
 }
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// Of the buffer, a half is for what comes, the other for what is in it.
+fn receive_sealed(socket: &Socket, tls: &mut Tls, buffer: &mut [u8]) -> Read {
+    let read = |count, then| Read { count, then };
+    if tls.has_ended() {
+        return read(0, Then::End);
+    }
+    let (plain, sealed) = buffer.split_at_mut(buffer.len().div_ceil(2));
+    let room = plain.len().saturating_sub(MAX_OPENED_BEYOND).max(1);
+    let room = room.min(sealed.len());
+    let Some(sealed) = sealed.get_mut(..room) else {
+        return read(0, Then::Broken);
+    };
+    let count = match socket.receive(sealed) {
+        Received::Bytes(count) => count,
+        Received::Nothing => return read(0, Then::Nothing),
+        Received::End if tls.has_finished() => return read(0, Then::End),
+        Received::End => return read(0, Then::Truncated),
+        Received::Broken(_) => return read(0, Then::Broken),
+    };
+    match tls.open(sealed.get(..count).unwrap_or_default(), plain) {
+        Ok(opened) if opened.has_ended => read(opened.count, Then::End),
+        Ok(opened) if count == room => read(opened.count, Then::More),
+        Ok(opened) => read(opened.count, Then::Nothing),
+        Err(_) => {
+            // The alert that says what is wrong.
+            let _broken_already = tls.send(&mut [], &mut Writer(socket));
+            read(0, Then::Invalid)
+        }
+    }
+}
+
+fn send_sealed(socket: &Socket, tls: &mut Tls, pieces: &mut [IoSlice<'_>]) -> Sent {
+    match tls.send(pieces, &mut Writer(socket)) {
+        Ok(count) => Sent::Bytes(count),
+        Err(error) => Sent::Broken(
+            error
+                .raw_os_error()
+                .map_or(Errno::IO, Errno::from_raw_os_error),
+        ),
+    }
+}
+
+/// A socket for what writes through `std::io`.
+pub(crate) struct Writer<'a>(pub(crate) &'a Socket);
+
+impl Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        taken(self.0.send(bytes))
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        taken(self.0.send_pieces(pieces))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn taken(sent: Sent) -> io::Result<usize> {
+    match sent {
+        Sent::Bytes(0) => Err(io::ErrorKind::WouldBlock.into()),
+        Sent::Bytes(count) => Ok(count),
+        Sent::Broken(error) => Err(error.into()),
     }
 }

@@ -105,7 +105,7 @@ fn slow_consumer_gets_the_frame_it_has_begun_then_the_close_frame() {
     outbox.push_shared(shared(b"[waiting]"));
     outbox.push_slice(b"[reply]");
     outbox.consume(3);
-    outbox.drop_all_but_front();
+    outbox.drop_all_but_begun(0);
     assert_eq!(outbox.bytes(), 4);
     outbox.push_slice(b"[close]");
     assert_eq!(rest(&outbox), b"gun][close]");
@@ -117,7 +117,7 @@ fn slow_consumer_on_a_frame_border_gets_the_close_frame_only() {
     outbox.push_shared(shared(b"[sent]"));
     outbox.push_shared(shared(b"[waiting]"));
     outbox.consume(6);
-    outbox.drop_all_but_front();
+    outbox.drop_all_but_begun(0);
     assert!(outbox.is_empty());
     outbox.push_slice(b"[close]");
     assert_eq!(rest(&outbox), b"[close]");
@@ -130,7 +130,7 @@ fn nothing_pushed_is_nothing_to_send() {
     outbox.push_shared(shared(b""));
     assert!(outbox.is_empty());
     assert_eq!(outbox.io_slices(&mut [IoSlice::new(&[]); 4]), 0);
-    outbox.drop_all_but_front();
+    outbox.drop_all_but_begun(0);
     assert!(outbox.is_empty());
 }
 

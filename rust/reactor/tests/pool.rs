@@ -178,6 +178,8 @@ fn a_pool_that_was_never_started_ends_too() {
         backlog: 8,
         reactors: 2,
         event_queue: 16,
+        tls: None,
+        proxy_protocol: false,
     };
     let pool = dscore_reactor::ReactorPool::new(&listen, settings()).unwrap();
     let address = pool.address();
@@ -201,6 +203,8 @@ fn the_same_port_can_be_had_again_at_once() {
         backlog: 8,
         reactors: 1,
         event_queue: 16,
+        tls: None,
+        proxy_protocol: false,
     };
     dscore_reactor::ReactorPool::new(&listen, settings()).unwrap();
     drop(client);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use dscore_proto::agent::{AppReady, Kind};
 use uuid::Uuid;
@@ -60,6 +61,8 @@ pub struct Opened {
     pub peer: SocketAddr,
     /// The token of its `Authorization: Bearer`, if it sent one.
     pub bearer: Option<String>,
+    /// Names in the certificate that its client has shown for the connection, if it showed one.
+    pub certificate_names: Option<Arc<[String]>>,
 }
 
 /// The last that is heard of a WebSocket.
@@ -171,6 +174,8 @@ pub struct HttpRequest {
     pub body: Vec<u8>,
     /// The connection's.
     pub ends: Ends,
+    /// Names in the certificate that was shown for the connection, if one was.
+    pub certificate_names: Option<Arc<[String]>>,
 }
 
 /// When the connections of one reactor were last heard of: one entry each, in the same order.

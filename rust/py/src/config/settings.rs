@@ -47,6 +47,11 @@ settings! {
     host: &'a str = "127.0.0.1";
     port: u64 = 0 in 0..=65_535;
     passed_socket: bool = false;
+    tls_host: &'a str = "";
+    tls_port: u64 = 0 in 0..=65_535;
+    tls_handshakes: u64 = 1_024 in 1..=65_536;
+    is_plain_for_all: bool = true;
+    proxy_protocol: bool = false;
     backlog: u64 = 4096 in 1..=65_535;
     reactors: u64 = 0 in 0..=255;
     endpoints: Option<HashMap<String, String>> = None;

@@ -83,6 +83,7 @@ mod tests {
                 SocketAddr::from(([127, 0, 0, 1], 1)),
                 SocketAddr::from(([127, 0, 0, 1], 80)),
             ),
+            certificate_names: None,
         }
     }
 

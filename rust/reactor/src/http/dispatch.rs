@@ -154,6 +154,7 @@ impl HttpPeer {
             headers: fields_of(head),
             body: Vec::new(),
             ends: self.ends_of(head, cx),
+            certificate_names: self.certificate_names.clone(),
         }
     }
 

@@ -24,6 +24,8 @@
 //! so an app that is silent for `keep_alive_timeout` hears that it has. A session is not to learn that late: a poll is
 //! answered at once, and the connection watched for `close_timeout` for the reset that a client answers which is gone.
 
+use std::sync::Arc;
+
 use dscore_proto::http::{self, BodyReader, HttpError};
 use dscore_traffic::event::{Ends, HttpRequest};
 use dscore_traffic::{ConnId, Endpoint};
@@ -65,6 +67,8 @@ pub(crate) struct HttpPeer {
     pub(crate) counted: u32,
     /// The Engine.IO session that has its request.
     pub(crate) session: Option<ConnId>,
+    /// Of the client's certificate, if it showed one.
+    pub(crate) certificate_names: Option<Arc<[String]>>,
 }
 
 #[derive(Debug)]
@@ -157,6 +161,7 @@ impl HttpPeer {
             asked_bytes: 0,
             counted: 0,
             session: None,
+            certificate_names: None,
         }
     }
 

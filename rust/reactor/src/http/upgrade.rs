@@ -85,6 +85,7 @@ impl HttpPeer {
             transport: TransportKind::WebSocket,
             path: head.path().into(),
             peer,
+            certificate_names: self.certificate_names.clone(),
             bearer: head.header("authorization").and_then(bearer),
         })));
         websocket

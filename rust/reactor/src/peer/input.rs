@@ -6,6 +6,7 @@ use super::{Peer, Stage};
 use crate::context::Context;
 use crate::engineio_request::EngineIoRequest;
 use crate::probe::Phase;
+use crate::stream::Stream;
 
 impl Peer {
     /// Input that is held until the rest of it comes, or its turn, as last counted.
@@ -29,6 +30,7 @@ impl Peer {
             Stage::Conversation(conversation) => (conversation.held_input(), 0),
             Stage::Probe(probe) => (probe.held_input(), 0),
         };
+        let held = held + self.stream.as_ref().map_or(0, Stream::held);
         self.set_input(held, asked, cx);
     }
 

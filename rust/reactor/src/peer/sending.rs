@@ -8,6 +8,7 @@ use super::{Peer, Stage};
 use crate::context::Context;
 use crate::form::SharedFrame;
 use crate::output::{Marks, Sending};
+use crate::stream::Stream;
 
 impl Peer {
     /// Brings `cx.out` to the socket, or as much of it as goes; the rest waits.
@@ -128,7 +129,8 @@ impl Peer {
             Stage::Conversation(conversation) => {
                 if conversation.close_slow_consumer(cx) {
                     let last_words = std::mem::take(&mut cx.out);
-                    self.output.cut_short(&last_words, cx);
+                    let begun = self.stream.as_ref().map_or(0, Stream::on_its_way);
+                    self.output.cut_short(&last_words, begun, cx);
                 }
             }
             // All that it could have been sent are pongs, and answers to probes: no client asks for so many.

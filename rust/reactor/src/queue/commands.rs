@@ -28,7 +28,7 @@ pub(crate) enum Order {
     /// The owner is done with all it was told before this fence.
     Settled(ConnId),
     /// Another reactor has a socket for this one.
-    Adopt(AcceptedSocket),
+    Adopt(Box<AcceptedSocket>),
     /// A connection that is idle is to give up its place, or its descriptor.
     Yield(Claim),
     /// End the thread.
@@ -40,6 +40,8 @@ pub(crate) enum Order {
 pub(crate) struct AcceptedSocket {
     pub(crate) stream: Stream,
     pub(crate) ends: Ends,
+    /// Of the client's certificate, if it showed one.
+    pub(crate) certificate_names: Option<Arc<[String]>>,
     /// It came when all places were taken: see [`crate::places`].
     pub(crate) is_extra: bool,
     /// What another reactor has read of it already.

@@ -31,7 +31,7 @@ impl Reactor {
                 Order::Configure(settings) => self.cx.configure(settings),
                 Order::SendMany(conns, frame) => self.send_many(conns, frame),
                 Order::Settled(conn) => self.release(conn),
-                Order::Adopt(accepted) => self.adopt(accepted),
+                Order::Adopt(accepted) => self.adopt(*accepted),
                 Order::Yield(claim) => self.yield_to(claim),
                 Order::Stop => self.stopping = true,
             }

@@ -105,9 +105,10 @@ impl Reactor {
         let now_us = self.clock.now_us();
         let timer = self.wheel.next_expiration().map(|tick| tick * TICK_MS);
         let accept = self
-            .acceptor
-            .as_ref()
-            .and_then(|acceptor| acceptor.resume_ms);
+            .acceptors
+            .iter()
+            .filter_map(|acceptor| acceptor.resume_ms)
+            .min();
         let answer = self.due_sessions.front().map(|&(at_ms, _)| at_ms);
         let upgrade = self.cx.next_turn_ms();
         let next_ms = [timer, accept, answer, upgrade]

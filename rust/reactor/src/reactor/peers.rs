@@ -124,8 +124,12 @@ impl Reactor {
         let Some(mut peer) = self.take(conn) else {
             return;
         };
-        match peer.stream {
-            Some(_) => self.own.drop_load(),
+        match &mut peer.stream {
+            Some(stream) => {
+                stream.say_goodbye();
+                self.cx.stats.tls_connections -= u64::from(stream.is_secure());
+                self.own.drop_load();
+            }
             None => self.own.drop_polling(),
         }
         peer.uncount_input(&mut self.cx);
@@ -155,6 +159,7 @@ impl Reactor {
         self.own.drop_load();
         peer.uncount_input(&mut self.cx);
         let stream = peer.stream?;
+        self.cx.stats.tls_connections -= u64::from(stream.is_secure());
         match peer.watch.map(|watch| watch.by) {
             Some(WatchedBy::Peers) => self.peer_poller.delete(&stream).ok()?,
             Some(WatchedBy::Control) => self.control_poller.delete(&stream).ok()?,

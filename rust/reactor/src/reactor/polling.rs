@@ -63,15 +63,14 @@ impl Reactor {
         let conversation = Conversation::new(endpoint, transport, dialect, &mut self.cx);
         let conn = self.insert(Peer::polling(conversation, self.cx.now_ms));
         self.cx.hold_address(conn, address);
-        let mut headers = request.headers.iter();
-        let authorization = headers.find(|(name, _)| name == b"authorization");
         self.cx.tell(Event::Opened(Box::new(Opened {
             conn,
             endpoint,
             transport: TransportKind::Polling,
             path: http::path(&request.target).into(),
             peer: request.ends.peer,
-            bearer: authorization.and_then(|(_, value)| bearer(value)),
+            certificate_names: request.certificate_names.clone(),
+            bearer: bearer_of(request),
         })));
         self.set_session_of(http, conn);
         self.greet(conn);
@@ -365,4 +364,10 @@ fn begin_post(
         is_bad: false,
     });
     Ok(())
+}
+
+fn bearer_of(request: &HttpRequest) -> Option<String> {
+    let mut headers = request.headers.iter();
+    let authorization = headers.find(|(name, _)| name == b"authorization");
+    authorization.and_then(|(_, value)| bearer(value))
 }

@@ -67,6 +67,7 @@ impl Reactor {
             return;
         };
         self.own.add_load();
+        self.cx.stats.tls_connections += u64::from(stream.is_secure());
         let polling = self.with_peer(session, |peer, cx| {
             peer.take_over(session, stream, *probe, cx)
         });
@@ -106,6 +107,7 @@ impl Reactor {
         let accepted = AcceptedSocket {
             stream,
             ends,
+            certificate_names: http.certificate_names.take(),
             is_extra,
             input: http.take_input(),
         };
@@ -114,7 +116,11 @@ impl Reactor {
         };
         handle.add_load();
         // Never wait for another reactor. A socket that finds its queue full is closed, and its client tries again.
-        if handle.commands.try_push(Order::Adopt(accepted)).is_err() {
+        if handle
+            .commands
+            .try_push(Order::Adopt(Box::new(accepted)))
+            .is_err()
+        {
             handle.drop_load();
         }
     }

@@ -106,6 +106,8 @@ impl Server {
             backlog: 1_024,
             reactors,
             event_queue,
+            tls: None,
+            proxy_protocol: false,
         };
         let pool = ReactorPool::new(&listen, settings).unwrap();
         pool.start().unwrap();

@@ -1,0 +1,320 @@
+//! One socket with the porter: its PROXY header, then its first byte, then its handshake.
+//!
+//! | phase | header is whole | a handshake begins | plain bytes | hello is whole | done | deadline, end |
+//! |---|---|---|---|---|---|---|
+//! | header | first | — | — | — | — | gone |
+//! | first | — | shaking | handed over, or refused | — | — | gone |
+//! | shaking | — | — | — | waits for its turn | handed over | gone |
+//! | refused | refused | refused | refused | refused | refused | gone |
+//!
+//! Refused means that the reason is on its way; input is only waited out, for closing at once would destroy it.
+
+use std::sync::Arc;
+
+use dscore_proto::http::{self, Particulars};
+use dscore_proto::proxy;
+use dscore_tls::{Failure, Handshake, Progress, Tls, TlsConfig, begins_handshake};
+use dscore_traffic::event::Ends;
+
+use crate::door::{Arrival, Speech};
+use crate::stats::Stats;
+use crate::sys::{Interest, Received, Sent, Socket};
+
+/// Words of a request, by which plain HTTP on a port of TLS shows.
+const METHODS: [&[u8]; 6] = [b"GET ", b"POST", b"HEAD", b"OPTI", b"PUT ", b"DELE"];
+
+/// A socket whose connection is not made yet.
+pub(super) struct Guest {
+    socket: Socket,
+    ends: Ends,
+    speech: Speech,
+    phase: Phase,
+    /// What is to be written.
+    out: Vec<u8>,
+    pub(super) is_short: bool,
+    /// When it must be done, or has refused long enough.
+    pub(super) deadline_ms: u64,
+    /// When it last said something.
+    pub(super) heard_ms: u64,
+    /// Since when it waits for its turn, on the pool's clock.
+    pub(super) waits_since_ms: Option<u64>,
+    pub(super) watched: Interest,
+}
+
+enum Phase {
+    /// With what came of it.
+    Header(Vec<u8>),
+    First,
+    Shaking(Box<Handshake>),
+    Refused,
+}
+
+/// What became of a guest.
+pub(super) enum Next {
+    /// It stays.
+    Stays,
+    /// Its hello is whole: it goes on when its turn has come.
+    Asks,
+    /// It is a connection, with what was said on it already.
+    Connected(Box<Connection>),
+    /// It has left, or was told why it must.
+    Gone,
+}
+
+/// What a guest has become.
+pub(super) struct Connection {
+    /// None for a plain one.
+    pub(super) tls: Option<Tls>,
+    /// What was said on it already.
+    pub(super) input: Vec<u8>,
+    pub(super) certificate_names: Vec<String>,
+}
+
+impl Guest {
+    pub(super) fn new(arrival: Arrival, now_ms: u64, timeout_ms: u64) -> Self {
+        let phase = if arrival.expects.header {
+            Phase::Header(Vec::new())
+        } else {
+            Phase::First
+        };
+        Self {
+            socket: arrival.socket,
+            ends: arrival.ends,
+            speech: arrival.expects.speech,
+            phase,
+            out: Vec::new(),
+            is_short: arrival.is_short,
+            deadline_ms: now_ms + timeout_ms,
+            heard_ms: now_ms,
+            waits_since_ms: None,
+            watched: Interest::READ,
+        }
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// With where it comes from and to, for its connection.
+    pub(super) fn into_socket(self) -> (Socket, Ends) {
+        (self.socket, self.ends)
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.phase, Phase::Refused)
+    }
+
+    /// What it is to be watched for.
+    pub(super) fn interest(&self) -> Interest {
+        Interest {
+            read: self.waits_since_ms.is_none(),
+            write: !self.out.is_empty(),
+        }
+    }
+
+    /// Reads once and acts on it.
+    pub(super) fn on_readable(
+        &mut self,
+        buffer: &mut [u8],
+        tls: Option<&Arc<TlsConfig>>,
+        now_ms: u64,
+        stats: &mut Stats,
+    ) -> Next {
+        let count = match self.socket.receive(buffer) {
+            Received::Bytes(count) => count,
+            Received::Nothing => return Next::Stays,
+            Received::End | Received::Broken(_) => {
+                stats.tls_refused_gone_total += u64::from(!self.is_refused());
+                return Next::Gone;
+            }
+        };
+        self.heard_ms = now_ms;
+        let input = buffer.get(..count).unwrap_or_default();
+        match &mut self.phase {
+            Phase::Header(kept) => {
+                kept.extend_from_slice(input);
+                self.on_header(tls, stats)
+            }
+            Phase::First => self.on_first(input.to_vec(), tls, stats),
+            Phase::Shaking(handshake) => {
+                let progress = handshake.on_data(input);
+                self.after(progress, stats)
+            }
+            Phase::Refused => Next::Stays,
+        }
+    }
+
+    /// Its turn has come. One that has left while it waited costs no handshake.
+    pub(super) fn go_on(&mut self, stats: &mut Stats) -> Next {
+        if self.waits_since_ms.take().is_some() {
+            match self.socket.receive(&mut [0]) {
+                Received::Nothing => {}
+                Received::Bytes(_) | Received::End | Received::Broken(_) => {
+                    stats.tls_refused_gone_total += 1;
+                    return Next::Gone;
+                }
+            }
+        }
+        let Phase::Shaking(handshake) = &mut self.phase else {
+            return Next::Stays;
+        };
+        let progress = handshake.go_on();
+        self.after(progress, stats)
+    }
+
+    /// Writes what waits; then it may be done.
+    pub(super) fn on_writable(&mut self, stats: &mut Stats) -> Next {
+        if !self.flush() {
+            return Next::Gone;
+        }
+        match &mut self.phase {
+            // It was done but for this.
+            Phase::Shaking(handshake) if self.out.is_empty() => {
+                let progress = handshake.on_data(&[]);
+                self.after(progress, stats)
+            }
+            _ => Next::Stays,
+        }
+    }
+
+    fn on_header(&mut self, tls: Option<&Arc<TlsConfig>>, stats: &mut Stats) -> Next {
+        let Phase::Header(kept) = &mut self.phase else {
+            return Next::Stays;
+        };
+        let (header, length) = match proxy::parse(kept) {
+            Ok(None) => return Next::Stays,
+            Ok(Some(read)) => read,
+            Err(_) => {
+                stats.proxy_headers_invalid_total += 1;
+                let detail = "this port expects the PROXY protocol from this address";
+                return self.refuse_plain(400, detail);
+            }
+        };
+        let rest = kept.split_off(length);
+        if let Some((client, local)) = header.addresses {
+            self.ends.proxy = Some(self.ends.peer.ip());
+            (self.ends.peer, self.ends.local) = (client, local);
+        }
+        self.ends.is_secure = header.is_secure;
+        self.phase = Phase::First;
+        if rest.is_empty() && self.speech != Speech::Plain {
+            return Next::Stays;
+        }
+        self.on_first(rest, tls, stats)
+    }
+
+    fn on_first(
+        &mut self,
+        input: Vec<u8>,
+        tls: Option<&Arc<TlsConfig>>,
+        stats: &mut Stats,
+    ) -> Next {
+        let is_tls = input.first().is_some_and(|first| begins_handshake(*first));
+        match (self.speech, tls) {
+            (Speech::Tls | Speech::Either { .. }, Some(tls)) if is_tls => {
+                self.ends.is_secure = true;
+                let mut handshake = Box::new(Handshake::new(tls.clone()));
+                let progress = handshake.on_data(&input);
+                self.phase = Phase::Shaking(handshake);
+                self.after(progress, stats)
+            }
+            (Speech::Plain | Speech::Either { may_be_plain: true }, _) => {
+                connected(None, input, Vec::new())
+            }
+            (Speech::Tls | Speech::Either { .. }, _) => {
+                stats.tls_refused_plaintext_total += 1;
+                if METHODS.iter().any(|method| input.starts_with(method)) {
+                    let detail = "this port speaks TLS: use https:// or wss://";
+                    return self.refuse_plain(400, detail);
+                }
+                Next::Gone
+            }
+        }
+    }
+
+    fn after(&mut self, progress: Result<Progress, Failure>, stats: &mut Stats) -> Next {
+        let Phase::Shaking(handshake) = &mut self.phase else {
+            return Next::Stays;
+        };
+        self.out.append(handshake.output());
+        let is_broken = !self.flush();
+        match progress {
+            Err(failure) => {
+                count(failure, stats);
+                self.phase = Phase::Refused;
+                self.leave_politely()
+            }
+            Ok(_) if is_broken => {
+                stats.tls_refused_gone_total += 1;
+                Next::Gone
+            }
+            Ok(Progress::Waits) => Next::Stays,
+            Ok(Progress::Ready) => Next::Asks,
+            Ok(Progress::Done) if !self.out.is_empty() => Next::Stays,
+            Ok(Progress::Done) => self.establish(stats),
+        }
+    }
+
+    fn establish(&mut self, stats: &mut Stats) -> Next {
+        let Phase::Shaking(handshake) = std::mem::replace(&mut self.phase, Phase::Refused) else {
+            return Next::Stays;
+        };
+        match handshake.establish() {
+            Ok(established) => {
+                stats.tls_handshakes_total += 1;
+                stats.tls_handshakes_resumed_total += u64::from(established.is_resumed);
+                let (input, names) = (established.input, established.certificate_names);
+                connected(Some(established.tls), input, names)
+            }
+            Err(failure) => {
+                count(failure, stats);
+                self.leave_politely()
+            }
+        }
+    }
+
+    fn refuse_plain(&mut self, status: u16, detail: &str) -> Next {
+        http::error_response(status, detail, Particulars::default(), &mut self.out);
+        self.phase = Phase::Refused;
+        self.flush();
+        self.leave_politely()
+    }
+
+    /// Nothing more is said; what was is to arrive.
+    fn leave_politely(&self) -> Next {
+        self.socket.finish_sending();
+        Next::Stays
+    }
+
+    /// False if the socket is broken.
+    fn flush(&mut self) -> bool {
+        if self.out.is_empty() {
+            return true;
+        }
+        match self.socket.send(&self.out) {
+            Sent::Bytes(sent) => {
+                self.out.drain(..sent);
+                true
+            }
+            Sent::Broken(_) => false,
+        }
+    }
+}
+
+fn connected(tls: Option<Tls>, input: Vec<u8>, certificate_names: Vec<String>) -> Next {
+    Next::Connected(Box::new(Connection {
+        tls,
+        input,
+        certificate_names,
+    }))
+}
+
+fn count(failure: Failure, stats: &mut Stats) {
+    *match failure {
+        Failure::Version => &mut stats.tls_refused_version_total,
+        Failure::Incompatible => &mut stats.tls_refused_incompatible_total,
+        Failure::Certificate => &mut stats.tls_refused_certificate_total,
+        Failure::Refused => &mut stats.tls_refused_by_client_total,
+        Failure::Invalid => &mut stats.tls_refused_invalid_total,
+    } += 1;
+}

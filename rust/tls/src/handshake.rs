@@ -1,0 +1,279 @@
+//! A handshake, from the first byte to an established connection. Bytes in, bytes out; the two dear steps (what the
+//! ClientHello is answered with) wait for [`Handshake::go_on`], so that they can be paced.
+//!
+//! | state | whole ClientHello | go on | last flight | anything else |
+//! |---|---|---|---|---|
+//! | hello | ready | hello | failed | failed |
+//! | ready | ready | running | failed | ready |
+//! | running | failed | running | established | failed |
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::pki_types::UnixTime;
+use rustls::server::{Accepted, Acceptor};
+use rustls::{Error, HandshakeKind, PeerIncompatible, ServerConnection};
+
+use crate::config::TlsConfig;
+use crate::connection::{Tls, open_records};
+use crate::names::client_names;
+use crate::records::Partial;
+
+/// The type of a record that a handshake begins with (RFC 8446 §5.1).
+const HANDSHAKE: u8 = 22;
+/// A ClientHello with everything in it that is known has 2 KB.
+const MAX_HELLO: usize = 16 * 1024;
+/// What a client sends after it: its certificates.
+const MAX_FLIGHT: usize = 64 * 1024;
+
+/// Whether a connection that begins with this byte wants TLS. No request of HTTP does.
+pub fn begins_handshake(first: u8) -> bool {
+    first == HANDSHAKE
+}
+
+/// A handshake under way.
+pub struct Handshake {
+    config: Arc<TlsConfig>,
+    state: State,
+    partial: Partial,
+    /// Bytes that came so far in this state.
+    bytes: usize,
+    /// What the client has said already behind its last flight.
+    plain: Vec<u8>,
+    has_ended: bool,
+    /// What is to be written.
+    out: Vec<u8>,
+}
+
+enum State {
+    Hello(Box<Acceptor>),
+    Ready(Box<Accepted>),
+    Running(Box<ServerConnection>),
+    Over,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// More is to come.
+    Waits,
+    /// The ClientHello is whole: [`Handshake::go_on`].
+    Ready,
+    /// Done, once what is to be written is: [`Handshake::establish`].
+    Done,
+}
+
+/// Why there is no connection. An alert may be among what is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The client does not speak TLS 1.3.
+    Version,
+    /// No cipher, group, signature or protocol in common.
+    Incompatible,
+    /// The client's certificate is missing, or not good.
+    Certificate,
+    /// The client refused our certificate, or gave up.
+    Refused,
+    /// It broke the protocol.
+    Invalid,
+}
+
+/// A connection, and what came with its handshake.
+#[derive(Debug)]
+pub struct Established {
+    /// The connection.
+    pub tls: Tls,
+    /// What the client has said already.
+    pub input: Vec<u8>,
+    /// Of its certificate, if it showed one.
+    pub certificate_names: Vec<String>,
+    /// It was known from before.
+    pub is_resumed: bool,
+}
+
+impl Handshake {
+    /// Begins one.
+    pub fn new(config: Arc<TlsConfig>) -> Self {
+        Self {
+            config,
+            state: State::Hello(Box::default()),
+            partial: Partial::default(),
+            bytes: 0,
+            plain: Vec::new(),
+            has_ended: false,
+            out: Vec::new(),
+        }
+    }
+
+    /// What is to be written before anything else happens; the rest stays.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// Acts on what came.
+    ///
+    /// # Errors
+    /// There will be no connection.
+    pub fn on_data(&mut self, input: &[u8]) -> Result<Progress, Failure> {
+        self.bytes += input.len();
+        let most = match self.state {
+            State::Hello(_) | State::Ready(_) => MAX_HELLO,
+            State::Running(_) | State::Over => MAX_FLIGHT,
+        };
+        if self.bytes > most {
+            return Err(Failure::Invalid);
+        }
+        let mut partial = std::mem::take(&mut self.partial);
+        let pushed = partial.push(input, |records| self.on_records(records));
+        self.partial = partial;
+        pushed?;
+        Ok(self.progress())
+    }
+
+    /// Answers the ClientHello.
+    ///
+    /// # Errors
+    /// There will be no connection.
+    pub fn go_on(&mut self) -> Result<Progress, Failure> {
+        let State::Ready(accepted) = std::mem::replace(&mut self.state, State::Over) else {
+            return Err(Failure::Invalid);
+        };
+        match accepted.into_connection(self.config.server.clone()) {
+            Ok(connection) => {
+                self.state = State::Running(Box::new(connection));
+                self.bytes = 0;
+                self.write();
+                Ok(self.progress())
+            }
+            Err((error, mut alert)) => {
+                let _never_fails = alert.write_all(&mut self.out);
+                Err(failure_of(&error))
+            }
+        }
+    }
+
+    /// The connection, when it is [`Progress::Done`].
+    ///
+    /// # Errors
+    /// The client's certificate is not good, or missing: a resumed session is judged anew, by the present lists.
+    pub fn establish(self) -> Result<Established, Failure> {
+        let State::Running(connection) = self.state else {
+            return Err(Failure::Invalid);
+        };
+        let is_resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        let certificates = connection.peer_certificates().unwrap_or_default();
+        match (&self.config.clients, certificates.split_first()) {
+            (Some(_), None) if self.config.requires_client => return Err(Failure::Certificate),
+            (Some(clients), Some((own, chain))) if is_resumed => {
+                clients
+                    .verify_client_cert(own, chain, now())
+                    .map_err(|_| Failure::Certificate)?;
+            }
+            _ => {}
+        }
+        let certificate_names = certificates.first().map(|own| client_names(own));
+        Ok(Established {
+            certificate_names: certificate_names.unwrap_or_default(),
+            tls: Tls::new(*connection, self.partial, self.has_ended),
+            input: self.plain,
+            is_resumed,
+        })
+    }
+
+    fn on_records(&mut self, records: &[u8]) -> Result<(), Failure> {
+        match &mut self.state {
+            State::Hello(_) => self.on_hello(records),
+            State::Running(connection) => {
+                let plain = &mut self.plain;
+                let opened = open_records(connection, records, |reader| {
+                    // The bytes of one flight bound it.
+                    let mut chunk = [0; 4096];
+                    loop {
+                        match reader.read(&mut chunk) {
+                            Ok(0) => return Ok(()),
+                            Ok(count) => plain.extend_from_slice(&chunk[..count]),
+                            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                                return Ok(());
+                            }
+                            Err(error) => return Err(error),
+                        }
+                    }
+                });
+                self.write();
+                self.has_ended |= opened.map_err(|error| failure_of(&error))?;
+                Ok(())
+            }
+            // RFC 8446 §4.1.2: a client waits for the answer to its hello; we offer no early data.
+            State::Ready(_) | State::Over => Err(Failure::Invalid),
+        }
+    }
+
+    fn on_hello(&mut self, mut records: &[u8]) -> Result<(), Failure> {
+        let State::Hello(acceptor) = &mut self.state else {
+            return Err(Failure::Invalid);
+        };
+        while !records.is_empty() {
+            if !matches!(acceptor.read_tls(&mut records), Ok(1..)) {
+                return Err(Failure::Invalid);
+            }
+            match acceptor.accept() {
+                Ok(None) => {}
+                Ok(Some(accepted)) => {
+                    self.state = State::Ready(Box::new(accepted));
+                    return if records.is_empty() {
+                        Ok(())
+                    } else {
+                        Err(Failure::Invalid)
+                    };
+                }
+                Err((error, mut alert)) => {
+                    let _never_fails = alert.write_all(&mut self.out);
+                    return Err(failure_of(&error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        match &self.state {
+            State::Ready(_) => Progress::Ready,
+            State::Running(connection) if !connection.is_handshaking() => Progress::Done,
+            State::Hello(_) | State::Running(_) | State::Over => Progress::Waits,
+        }
+    }
+
+    /// Takes what rustls has to say.
+    fn write(&mut self) {
+        if let State::Running(connection) = &mut self.state {
+            while connection.wants_write() {
+                // Into memory: it never fails.
+                let _written = connection.write_tls(&mut self.out);
+            }
+        }
+    }
+}
+
+fn failure_of(error: &Error) -> Failure {
+    match error {
+        Error::PeerIncompatible(
+            PeerIncompatible::SupportedVersionsExtensionRequired
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+            | PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::Tls12NotOfferedOrEnabled
+            | PeerIncompatible::Tls12NotOffered,
+        ) => Failure::Version,
+        Error::PeerIncompatible(_) | Error::NoApplicationProtocol => Failure::Incompatible,
+        Error::InvalidCertificate(_)
+        | Error::InvalidCertRevocationList(_)
+        | Error::NoCertificatesPresented => Failure::Certificate,
+        Error::AlertReceived(_) => Failure::Refused,
+        _ => Failure::Invalid,
+    }
+}
+
+fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    UnixTime::since_unix_epoch(since.unwrap_or_default())
+}

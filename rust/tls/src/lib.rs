@@ -1,0 +1,24 @@
+//! TLS for dscore: what a configuration's files hold, handshakes, and what a connection says afterwards. Bytes in, bytes
+//! out: no socket, no thread, no clock but the one that the certificates are checked by.
+//!
+//! TLS 1.3 alone, ALPN `http/1.1`, no early data. The protocol is rustls', the cryptography ring's; no other crate of ours
+//! names either.
+
+#![forbid(unsafe_code)]
+
+mod certificates;
+mod clients;
+mod config;
+mod connection;
+mod error;
+mod handshake;
+mod names;
+mod records;
+mod tickets;
+
+pub use certificates::CertificateFiles;
+pub use clients::ClientAuth;
+pub use config::{Certificate, TlsConfig, TlsFiles};
+pub use connection::{MAX_OPENED_BEYOND, Opened, Tls};
+pub use error::TlsError;
+pub use handshake::{Established, Failure, Handshake, Progress, begins_handshake};
