@@ -99,8 +99,7 @@ class Context:
         self.drops = Drops(fleet)
         self.readings = Readings(pool, fleet, store, self.times, self.reactors)
         fleet.keep_changes(store.keeps_agents)
-        self.bound_store()
-        self.admit()
+        self.take_over_settings()
 
     def skip(self, seconds: float) -> None:
         """The loop did not turn for so long, until now."""
@@ -109,10 +108,12 @@ class Context:
         self.store.clock.skip(seconds)
         self.gaps.count(now - length, now, "loop")
 
-    def bound_store(self) -> None:
+    def take_over_settings(self) -> None:
+        """Tells the fleet and the store what `config` has for them."""
         limits, most = self.config.limits, self.config.session.outbox_limit
         self.fleet.bound_outboxes(most, limits.outbox_bytes, limits.absent_bytes)
         self.store.bound(history=limits.history_bytes)
+        self._admit()
 
     @property
     def uptime(self) -> float:
@@ -145,19 +146,21 @@ class Context:
     def count_drops(self) -> None:
         self.counters.outbox_dropped_total += self.drops.take()
 
-    def admit(self) -> None:
-        """Says what the fleet lets in by itself: whenever the settings change, or what is done with
-        new connections."""
+    def serve(self, state: "ServingState") -> None:
+        """Says what is done with new connections from here on."""
+        self.serving = state
+        self._admit()
+        self.pool.set_serving_state(state)
+
+    def _admit(self) -> None:
         is_judged = self.config.auth.required or self.hooks.authenticate is not None
         admit(self.fleet, self.config, is_open=self.serving == "open" and not is_judged)
 
     def stop_taking(self) -> None:
         """Turns everything new away: the first thing that a drain, or a close, does."""
-        self.serving = "draining"
-        self.admit()
         self.stopping_since = self.clock.read()
         self.deadline = Deadline(self.pool.now_ms(), self.config.shutdown.deadline)
-        self.pool.set_serving_state("draining")
+        self.serve("draining")
 
     def seconds_since_stopping(self) -> float:
         since = self.stopping_since

@@ -275,9 +275,7 @@ class Server:
             return
         # What was not looked at until now must not count as maintenance.
         context.clock.read()
-        context.serving = "maintenance" if enabled else "open"
-        context.pool.set_serving_state(context.serving)
-        context.admit()
+        context.serve("maintenance" if enabled else "open")
         if enabled:
             staying = context.fleet.only_watching()
             context.sent_away = frozenset(context.fleet.conns()).difference(staying)
@@ -351,8 +349,7 @@ class Server:
         self.tls.reload(config, context)
         self._max_connections = core_config.max_connections
         context.config = self._config = config
-        context.bound_store()
-        context.admit()
+        context.take_over_settings()
         configure(context.fleet, config.monitoring)
         context.keyring = self._own_token.unless(keyring, self.address)
         parts.pages.rules = access_rules(context)
