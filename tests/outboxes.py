@@ -4,7 +4,7 @@ from itertools import count
 
 from dscore._core import AgentRow, Fleet
 from dscore.policy.liveness import new_fleet
-from dscore.store import Kept
+from dscore.store import Loaded
 
 PLENTY = 1 << 40
 TTL = 60_000
@@ -61,15 +61,9 @@ def outbox(fleet: Fleet, agent_id: str) -> tuple[int, int]:
     return fleet.outbox(known(fleet, agent_id))
 
 
-def restore(fleet: Fleet, kept: Kept) -> None:
+def restore(fleet: Fleet, loaded: Loaded, *, age: int = 0) -> None:
     """Takes up what an earlier process has left, as a server does."""
-    for stored in kept.agents:
-        columns = stored._asdict()
-        for name in ("status", "changed_at", "seen_at"):
-            del columns[name]
-        columns["last_heartbeat"] = columns.pop("heartbeat_at")
-        fleet.restore(**columns, left=0, now=0)
-    for session in kept.sessions:
-        assert fleet.restore_session(*session)
-    for message in kept.messages:
+    times = (1 << 50, 0, 0)
+    fleet.restore(loaded.agents, last_entry=loaded.last_entry, age=age, now=0, times=times)
+    for message in loaded.messages:
         assert fleet.restore_message(*message)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from dscore._core import AgentRow, Fleet
 from dscore.policy.liveness import TABLE, new_fleet
 from dscore.server.fleet import Fleet as ServerFleet
-from dscore.store import MemoryStore
+from dscore.store import MemoryStore, StoredAgent
+from dscore.store.behind import Behind
 from fake_fleet import paged
 
 
@@ -280,11 +281,15 @@ SORTS = (
 def boot(rows: dict[str, tuple[str, int, int | None, bytes | None]]) -> ServerFleet:
     """Agents of an earlier process."""
     table = new_fleet()
-    for agent_id, (state, connected_at, heartbeat, config) in rows.items():
+    stored = []
+    for number, (agent_id, row) in enumerate(rows.items(), 1):
+        state, connected_at, heartbeat, config = row
         reason = None if state == "connected" else "operator"
         words = (state, reason, f"10.0.0.{len(agent_id)}", "raw", 1, "app_ready")
-        table.restore(agent_id, *words, connected_at, heartbeat, config, left=0, now=0)
-    return ServerFleet(table, MemoryStore())
+        rest = (connected_at, 0, None, heartbeat, None, None, 0, config)
+        stored.append(StoredAgent(number, agent_id, *words, *rest))
+    table.restore(stored, last_entry=0, age=0, now=0, times=(1 << 50, 0, 0))
+    return ServerFleet(table, Behind(table, MemoryStore()))
 
 
 @settings(deadline=None)

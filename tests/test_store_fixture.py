@@ -129,9 +129,17 @@ def known(server: FakeServer) -> set[str]:
 
 async def test_an_agent_that_is_removed_leaves_nothing_in_it(path: str) -> None:
     async with running(store=open_store(path)) as server:
-        await server.fleet.remove("away")
+        away = server.agent("away")
+        assert away is not None
+        number = away._record.number
+        await server.remove("away")
         assert known(server) == set(AGENTS) - {"away"}
     with database(path) as db:
-        for table in ("agents", "last_seen", "sessions", "outbox", "events"):
-            count = f"SELECT count(*) FROM {table} WHERE agent_id = 'away'"
-            assert db.execute(count).fetchone() == (0,), table
+        tables = [
+            name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        assert {"agents", "outbox", "timelines"} <= set(tables)
+        for table in tables:
+            rows = db.execute(f"SELECT * FROM {table}").fetchall()
+            assert not [row for row in rows if "away" in row], table
+        assert db.execute("SELECT * FROM timelines WHERE agent = ?", (number,)).fetchall() == []

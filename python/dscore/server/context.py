@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dscore.config import Config
     from dscore.server.hooks import Hooks
     from dscore.server.tasks import Tasks
-    from dscore.store import Store
+    from dscore.store.behind import Behind
 
 REFUSAL_REASONS: dict[Literal["draining", "maintenance"], str] = {
     "draining": "Server shutting down",
@@ -57,7 +57,7 @@ class Context:
     config: "Config"
     pool: "ReactorPool"
     fleet: "Fleet"
-    store: "Store"
+    store: "Behind"
     hooks: "Hooks"
     tasks: "Tasks"
     keyring: "Keyring"
@@ -91,12 +91,11 @@ class Context:
         pool, fleet, store = self.pool, self.fleet, self.store
         self.clock = Clock(pool, asyncio.get_running_loop(), self.skip)
         self.times = WallClock(pool.now_ms, self.wall)
-        self.recorder = Recorder(store, self.times.unix_ms)
+        self.recorder = Recorder(fleet, self.times.unix_ms)
         self.audit_trail = AuditTrail(store, pool.now_ms, self.times.unix_ms)
         self.deliveries = Deliveries(pool, fleet, store)
         self.drops = Drops(fleet)
-        self.readings = Readings(pool, fleet, store, self.times, self.reactors)
-        fleet.keep_changes(store.keeps_agents)
+        self.readings = Readings(pool, fleet, self.reactors)
         self.bound_store()
 
     def skip(self, seconds: float) -> None:

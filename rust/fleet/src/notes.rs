@@ -17,23 +17,10 @@ pub struct Wants {
     pub statuses: bool,
     /// Changes are told to others than watchers.
     pub changes: bool,
-    /// Agents are kept.
-    pub rows: bool,
     /// For timelines.
     pub times: Times,
     /// Where the age clock stands, in milliseconds.
     pub age: i64,
-}
-
-/// A line of a timeline.
-#[derive(Debug)]
-pub struct Entry {
-    /// Whose.
-    pub agent_id: Arc<str>,
-    /// What happened.
-    pub kind: &'static str,
-    /// A JSON object.
-    pub data: Vec<u8>,
 }
 
 /// An outcome, and whose.
@@ -59,16 +46,12 @@ pub struct Lost {
 /// What is to be done about a batch, in this order.
 #[derive(Debug, Default)]
 pub struct Notes {
-    /// For timelines.
-    pub entries: Vec<Entry>,
     /// Connections that have closed.
     pub closed: Vec<ConnId>,
     /// Agents that have lost their connection.
     pub lost: Vec<Lost>,
     /// Agents whose connection has ended, with close code and reason; only if that is wanted.
     pub disconnected: Vec<(AgentKey, u16, String)>,
-    /// Agents to be kept, and whether something came from them just now; only if that is wanted.
-    pub kept: Vec<(AgentKey, bool)>,
     /// Agents whose status has changed; only if that is wanted.
     pub changed: Vec<AgentKey>,
     /// How terminate_apps ended.
@@ -83,21 +66,17 @@ impl Notes {
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
         let Self {
-            entries,
             closed,
             lost,
             disconnected,
-            kept,
             changed,
             settled,
             watchers: _,
             faults,
         } = self;
-        entries.is_empty()
-            && closed.is_empty()
+        closed.is_empty()
             && lost.is_empty()
             && disconnected.is_empty()
-            && kept.is_empty()
             && changed.is_empty()
             && settled.is_empty()
             && faults.is_empty()

@@ -13,13 +13,12 @@ use crate::words::word;
 
 #[pymethods]
 impl Fleet {
-    #[pyo3(signature = (*, disconnects, statuses, changes, rows, times, age))]
+    #[pyo3(signature = (*, disconnects, statuses, changes, times, age))]
     fn want(
         &self,
         disconnects: bool,
         statuses: bool,
         changes: bool,
-        rows: bool,
         times: (i64, i64, i64),
         age: i64,
     ) {
@@ -27,7 +26,6 @@ impl Fleet {
             disconnects,
             statuses,
             changes,
-            rows,
             times: notes::times(times),
             age,
         };
