@@ -131,7 +131,7 @@ def test_forgets_agents_that_are_gone_for_long() -> None:
     fleet = fleet_with("a", "b", "c")
     leave(fleet, "a", 10)
     leave(fleet, "b", 20)
-    assert fleet.forget_absent(15) == ["a"]
+    fleet.forget_absent(15)
     assert sorted(ids(fleet.agents())) == ["b", "c"]
 
 
@@ -140,7 +140,8 @@ def test_does_not_forget_an_agent_that_may_still_come_back() -> None:
     agent = known(fleet, "a")
     fleet.release(agent, 10)
     fleet.feed(agent, "lost", 10)
-    assert fleet.forget_absent(15) == []
+    fleet.forget_absent(15)
+    assert ids(fleet.agents()) == ["a"]
 
 
 def test_does_not_forget_an_agent_that_came_back() -> None:
@@ -148,14 +149,15 @@ def test_does_not_forget_an_agent_that_came_back() -> None:
     leave(fleet, "a", 10)
     fleet.open(7, "10.0.0.1")
     introduce(fleet, 7, "a", 11)
-    assert fleet.forget_absent(1_000) == []
+    fleet.forget_absent(1_000)
+    assert ids(fleet.agents()) == ["a"]
 
 
 def test_bounds_how_many_absent_agents_are_remembered() -> None:
     fleet = fleet_with("a", "b", "c", max_disconnected=1)
     for agent_id in "abc":
         leave(fleet, agent_id, 10)
-    assert fleet.forget_absent(0) == ["a", "b"]
+    fleet.forget_absent(0)
     assert ids(fleet.agents()) == ["c"]
     assert fleet.is_full("new")
     assert not fleet.is_full("c")

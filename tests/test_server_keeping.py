@@ -203,7 +203,7 @@ async def test_timelines_go_on_across_restarts(path: str) -> None:
     for count in (1, 2):
         async with started(path) as server:
             await server.introduce(1, "a")
-            entries, _ = await server.timeline("a", limit=99)
+            entries, _ = await server.fleet.timeline("a", limit=99)
             assert [entry.kind for entry in entries].count("connected") == count
             await crash(server)
 

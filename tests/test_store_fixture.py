@@ -129,15 +129,13 @@ def known(server: FakeServer) -> set[str]:
 
 async def test_an_agent_that_is_removed_leaves_nothing_in_it(path: str) -> None:
     async with running(store=open_store(path)) as server:
-        away = server.agent("away")
+        away = server.fleet.agent("away")
         assert away is not None
         number = away._record.number
-        await server.remove("away")
+        await server.fleet.remove("away")
         assert known(server) == set(AGENTS) - {"away"}
     with database(path) as db:
-        tables = [
-            name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        ]
+        tables = [row[1] for row in db.execute("PRAGMA table_list") if "sqlite" not in row[1]]
         assert {"agents", "outbox", "timelines"} <= set(tables)
         for table in tables:
             rows = db.execute(f"SELECT * FROM {table}").fetchall()

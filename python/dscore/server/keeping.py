@@ -14,7 +14,7 @@ OFFLINE = frozenset(("offline", "terminated"))
 _log = get_logger("dscore.store")
 
 
-async def boot(context: Context) -> list[Minute]:
+async def boot(context: Context) -> tuple[Minute, ...]:
     """Takes up what an earlier process has left: agents that were online are given time to come
     back, and sessions are theirs when they do (PROTOCOL.md §5.5, §7).
 
@@ -48,7 +48,7 @@ async def boot(context: Context) -> list[Minute]:
             sessions=fleet.sessions()[0],
             seconds=round(time.monotonic() - began, 3),
         )
-    return loaded.history
+    return tuple(loaded.history)
 
 
 @contextmanager

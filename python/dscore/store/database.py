@@ -305,8 +305,6 @@ def _load(db: sqlite3.Connection, damages: list[Damage]) -> tuple[Loaded, int | 
     marks = list(checked("marks", rows, reading.mark, damages))
     rows = db.execute("SELECT number, samples FROM history ORDER BY number")
     history = list(checked("history", rows, reading.minute, damages))
-    rows = db.execute("SELECT number, samples FROM history ORDER BY number")
-    history = list(checked("history", rows, reading.minute, damages))
     process = db.execute("SELECT alive_at, age FROM process").fetchone()
     alive_at, age = (None, None) if process is None else reading.process(process, agents)
     (last_entry,) = db.execute("SELECT coalesce(max(number), 0) FROM timelines").fetchone()

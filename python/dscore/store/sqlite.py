@@ -45,6 +45,7 @@ class SqliteStore:
             loaded, age = await self._in_thread(self._database.load)
         except BaseException:
             self._thread.shutdown(wait=False)
+            self._thread = None
             raise
         if age is not None:
             self.clock.resume(age)

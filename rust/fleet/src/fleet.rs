@@ -123,11 +123,8 @@ impl Fleet {
         introduction: &Introduction<'_>,
         now: i64,
     ) -> Result<Option<Introduced>, MissingCell> {
-        if self
-            .connections
-            .get(conn)
-            .is_none_or(|connection| connection.shown.is_none())
-        {
+        let connection = self.connections.get(conn);
+        if connection.is_none_or(|connection| connection.shown.is_none()) {
             return Ok(None);
         }
         let key = self.agents.admit(introduction.agent_id);
@@ -153,10 +150,10 @@ impl Fleet {
         if introduction.is_heartbeat {
             agent.last_heartbeat = Some(now);
         }
-        self.touch(key, ROW);
         if let Some(previous) = previous {
             self.connections.unwatch(previous);
         }
+        self.touch(key, ROW);
         let changed = self.feed(key, Input::Introduced, now)?;
         Ok(Some(Introduced {
             key,
