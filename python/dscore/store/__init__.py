@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from dscore.clock import AgeClock
 from dscore.store.memory import MemoryStore
-from dscore.store.rows import AuditRow, Entry, Loaded, Minute, Pruning, StoredAgent, StoreHealth, Upkeep
+from dscore.store.rows import (
+    AuditRow,
+    Entry,
+    Loaded,
+    Minute,
+    Pruning,
+    StoredAgent,
+    StoreHealth,
+    Upkeep,
+)
 
 if TYPE_CHECKING:
     from dscore._core import Changes
