@@ -26,6 +26,7 @@ from benches.programs import Programs
 from dscore import log
 from dscore.policy.liveness import new_fleet
 from dscore.store import StoredAgent
+from dscore.store.behind import Behind
 from dscore.store.sqlite import SqliteStore
 
 KNOWN, QUICK_KNOWN = 100_000, 5_000
@@ -122,36 +123,41 @@ def test_boot(ledger: Ledger, programs: Programs, quick: bool, tmp_path: Path) -
 
 async def _fill(path: Path, known: int, online: int) -> None:
     """What an earlier process may have left: agents of today, few of them online."""
-    now = round(time.time() * 1000)
-    store, fleet = SqliteStore(str(path)), new_fleet()
-    fleet.keep_changes(True)
-    await store.start(fleet)
-    for number in range(known):
-        is_online = number < online
-        store.keep(
+    store = SqliteStore(str(path))
+    fleet = new_fleet()
+    behind = Behind(fleet, store)
+    await behind.start(lambda: (0, 0, 0))
+    now = store.clock.now()
+    fleet.restore(
+        [
             StoredAgent(
+                number=number + 1,
                 agent_id=f"agent-{number}",
-                status="online" if is_online else "offline",
-                state="connected" if is_online else "offline",
-                reason_code=None if is_online else "reconnect_timeout",
+                state="connected" if number < online else "offline",
+                reason_code=None if number < online else "reconnect_timeout",
                 ip=f"10.0.{number // 250 % 250}.{number % 250}",
                 dialect="raw",
                 generation=1,
                 introduced_by="app_ready",
                 connected_at=now,
                 changed_at=now,
-                config=None,
                 seen_at=now,
                 heartbeat_at=now,
+                last_close=0 if number < online else None,
+                left_at=None,
+                dropped=0,
+                config=None,
             )
-        )
-        if is_online:
-            fleet.open(number, "")
-            introduced = fleet.introduce(number, f"agent-{number}", "app_ready", 0)
-            assert introduced is not None
-            fleet.open_session(introduced.agent, reconnection=False, age=now, ttl=0)
-    store.changed()
-    await store.close()
+            for number in range(known)
+        ],
+        last_entry=0,
+        age=now,
+        now=now,
+        times=(now, 0, 0),
+    )
+    for agent in fleet.agents():
+        fleet.set_introduced_by(agent, "app_ready")
+    await behind.close()
 
 
 def _listing_ms(server: Server, query: str) -> float:

@@ -3,8 +3,9 @@
 from itertools import count
 
 from dscore._core import AgentRow, Fleet
+from dscore.messages import ReasonCode
 from dscore.policy.liveness import new_fleet
-from dscore.store import Kept
+from dscore.store import Loaded, StoredAgent
 
 PLENTY = 1 << 40
 TTL = 60_000
@@ -61,15 +62,47 @@ def outbox(fleet: Fleet, agent_id: str) -> tuple[int, int]:
     return fleet.outbox(known(fleet, agent_id))
 
 
-def restore(fleet: Fleet, kept: Kept) -> None:
+def restore(fleet: Fleet, loaded: Loaded, *, age: int = 0) -> None:
     """Takes up what an earlier process has left, as a server does."""
-    for stored in kept.agents:
-        columns = stored._asdict()
-        for name in ("status", "changed_at", "seen_at"):
-            del columns[name]
-        columns["last_heartbeat"] = columns.pop("heartbeat_at")
-        fleet.restore(**columns, left=0, now=0)
-    for session in kept.sessions:
-        assert fleet.restore_session(*session)
-    for message in kept.messages:
+    times = (1 << 50, 0, 0)
+    fleet.restore(loaded.agents, last_entry=loaded.last_entry, age=age, now=0, times=times)
+    for message in loaded.messages:
         assert fleet.restore_message(*message)
+
+
+def restore_one(
+    fleet: Fleet,
+    agent_id: str,
+    state: str,
+    reason_code: ReasonCode | None,
+    ip: str,
+    dialect: str,
+    generation: int,
+    introduced_by: str,
+    connected_at: int,
+    last_heartbeat: int | None,
+    config: bytes | None,
+    *,
+    left: int,
+    now: int,
+) -> None:
+    """Takes up one agent, whose times are of the fleet's own clock."""
+    row = StoredAgent(
+        number=len(fleet) + 1,
+        agent_id=agent_id,
+        state=state,
+        reason_code=reason_code,
+        ip=ip,
+        dialect=dialect,
+        generation=generation,
+        introduced_by=introduced_by,
+        connected_at=connected_at,
+        changed_at=left,
+        seen_at=None,
+        heartbeat_at=last_heartbeat,
+        last_close=None,
+        left_at=None,
+        dropped=0,
+        config=config,
+    )
+    fleet.restore([row], last_entry=0, age=now, now=now, times=(1 << 50, 0, 0))

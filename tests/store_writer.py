@@ -6,61 +6,36 @@ disk its number is printed.
 
 import asyncio
 import sys
+from pathlib import Path
 
-from dscore._core import Fleet
-from dscore.store import Seen, StoredAgent
-from dscore.store.sqlite import SqliteStore
-from outboxes import keeping_fleet, left, queued, restore, taken
+from keeper import Keeper
 
 AGENTS = 200
 
 
 async def write(path: str) -> None:
-    store = SqliteStore(path)
-    fleet = keeping_fleet()
-    kept = await store.start(fleet)
-    restore(fleet, kept)
-    number = max((stored.generation for stored in kept.agents), default=0)
+    keeper = Keeper(Path(path))
+    loaded = await keeper.start()
+    number = max((stored.last_close or 0 for stored in loaded.agents), default=0)
     while True:
         number += 1
-        write_round(store, fleet, number)
+        write_round(keeper, number)
         if number % 5 == 0:
-            while store.health().waiting:  # noqa: ASYNC110 -- the store has no signal for it
-                await asyncio.sleep(0.001)
+            await keeper.behind.written()
             print(number, flush=True)
         await asyncio.sleep(0)
 
 
-def write_round(store: SqliteStore, fleet: Fleet, number: int) -> None:
-    seen: list[Seen] = []
+def write_round(keeper: Keeper, number: int) -> None:
     for index in range(AGENTS):
         agent_id = f"agent-{index:03}"
-        store.keep(
-            StoredAgent(
-                agent_id,
-                "online",
-                "connected",
-                None,
-                "127.0.0.1",
-                "raw",
-                number,
-                "app_ready",
-                number,
-                number,
-                b'{"labels":{}}',
-                None,
-                None,
-            )
-        )
-        left(fleet, agent_id, code=number)
-        taken(fleet, agent_id)
-        left(fleet, agent_id, code=number)
-        queued(fleet, agent_id, b"%d" % number)
-        store.append(agent_id, number, "connected", b"{}")
-        seen.append((agent_id, number, None))
-    store.seen(seen)
-    store.changed(urgent=True)
-    store.prune(0)
+        agent = keeper.begin(agent_id)
+        keeper.taken(agent_id)
+        keeper.fleet.leave_session(agent, number, number)
+        keeper.fleet.heard(agent, seen_ms=number)
+        keeper.queue(agent_id, b"%d" % number)
+        keeper.append(agent_id, number, "connected")
+    keeper.prune(1 << 40)
 
 
 if __name__ == "__main__":

@@ -100,10 +100,9 @@ async def test_a_drain_leaves_everything_on_disk(serve: Serve, tmp_path: Path) -
         await one.answer(await one.recv_type("terminate_app"))
         await one.closed()
     assert await asyncio.to_thread(serving.wait) == 0
-    assert rows(store, "SELECT agent_id, status, state, reason_code FROM agents") == [
-        ("a-1", "offline", "terminated", "terminated")
+    assert rows(store, "SELECT agent_id, state, reason_code, last_close FROM agents") == [
+        ("a-1", "terminated", "terminated", None)
     ]
-    assert rows(store, "SELECT * FROM sessions") == []
     assert rows(store, "SELECT id, name, ip, status FROM clients") == [
         ("a-1", "a-1", "127.0.0.1", "offline")
     ]

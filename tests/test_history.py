@@ -7,11 +7,11 @@ import httpx
 import pytest
 
 from dscore.history import STATES, Counter, Rings, Sample
-from dscore.policy.liveness import new_fleet
 from dscore.server.server import Server
 from dscore.store import MemoryStore, Minute, open_store
 from dscore.store.rows import SAMPLE
 from faked import eventually
+from keeper import kept_in, opened
 
 DAY = 86_400_000
 NOW = 1_700_000_000_000 // 60_000 * 60_000
@@ -98,35 +98,26 @@ async def test_a_store_keeps_it_over_restarts(tmp_path: Path) -> None:
 
 
 async def test_damaged_minutes_are_left_out(tmp_path: Path) -> None:
-    path = str(tmp_path / "dscore.db")
-    store = open_store(path)
-    await store.start(new_fleet())
+    path = tmp_path / "dscore.db"
     whole = Minute(7, SAMPLE.pack(NOW, *range(9)))
-    store.keep_history(whole, 0)
-    store.keep_history(Minute(8, b"odd"), 0)
-    store.keep_history(Minute(9, b""), 0)
-    await store.close()
-    store = open_store(path)
-    kept = await store.start(new_fleet())
-    assert kept.history == [whole]
-    assert store.damaged_total == 2
-    store.keep_history(Minute(2000, whole.samples), 8)
-    await store.close()
-    store = open_store(path)
-    assert [each.number for each in (await store.start(new_fleet())).history] == [2000]
-    await store.close()
+    async with opened(path) as (keeper, _):
+        keeper.behind.keep_history(whole, 0)
+        keeper.behind.keep_history(Minute(8, b"odd"), 0)
+        keeper.behind.keep_history(Minute(9, b""), 0)
+    async with opened(path) as (keeper, loaded):
+        assert loaded.history == [whole]
+        assert keeper.store.damaged_total == 2
+        keeper.behind.keep_history(Minute(2000, whole.samples), 8)
+    assert [each.number for each in (await kept_in(path)).history] == [2000]
 
 
-async def test_no_more_waits_for_a_disk_than_a_day() -> None:
-    from dscore.store.batch import Batch
-
-    batch = Batch()
-    for number in range(3000):
-        batch.keep_history(Minute(number, b"x"), number - 1440)
-    newer = Batch()
-    newer.keep_history(Minute(3000, b"y"), 1560)
-    batch.absorb(newer)
-    assert (len(batch.history), min(batch.history), batch.history_from) == (1441, 1560, 1560)
+async def test_no_more_waits_for_a_disk_than_a_day(tmp_path: Path) -> None:
+    async with opened(tmp_path / "dscore.db") as (keeper, _):
+        for number in range(3000):
+            keeper.behind.keep_history(Minute(number, b"x" * SAMPLE.size), number - 1440)
+        assert keeper.health().waiting == 1441
+    kept = (await kept_in(tmp_path / "dscore.db")).history
+    assert [each.number for each in kept] == [*range(1559, 3000)]
 
 
 async def test_samples_are_taken_as_time_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from dscore.config import MonitoringConfig
 from dscore.messages import ReasonCode
 from dscore.policy.liveness import ONLINE_STATES, TABLE, configure, new_fleet
 from dscore.states import Input, State
+from outboxes import restore_one
 
 S = 1000
 MONITORING = MonitoringConfig(
@@ -56,7 +57,7 @@ def restore(
 ) -> AgentRow:
     """An agent as an earlier process left it."""
     words = (state, reason, "10.0.0.1", "raw", 1, "app_ready", 0, last_heartbeat, None)
-    fleet.restore(agent_id, *words, left=0, now=now)
+    restore_one(fleet, agent_id, *words, left=0, now=now)
     agent = fleet.agent(agent_id)
     assert agent is not None
     return agent

@@ -13,7 +13,7 @@ import pytest
 
 import fake_core
 from dscore.policy.agent import Agent
-from dscore.store import Entry, open_store
+from dscore.store import open_store
 from fake_core import introduction
 from faked import FakeServer, eventually, running
 
@@ -203,7 +203,7 @@ async def test_timelines_go_on_across_restarts(path: str) -> None:
     for count in (1, 2):
         async with started(path) as server:
             await server.introduce(1, "a")
-            entries: list[Entry] = await server._store.timeline("a", limit=99)
+            entries, _ = await server.fleet.timeline("a", limit=99)
             assert [entry.kind for entry in entries].count("connected") == count
             await crash(server)
 

@@ -60,7 +60,7 @@ async def lifespan_fails() -> None:
 
 async def store_fails() -> None:
     class Store(dscore.MemoryStore):
-        async def start(self, fleet: object) -> Any:
+        async def load(self) -> Any:
             raise dscore.StoreError("no")
 
     with pytest.raises(dscore.StoreError):

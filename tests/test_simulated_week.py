@@ -17,6 +17,7 @@ from dscore._core import AgentRow
 from dscore.config import MonitoringConfig
 from dscore.policy.liveness import configure, new_fleet
 from liveness_model import Model, Rules, Told
+from outboxes import restore_one
 
 TICK = 30_000
 """Milliseconds. Every default of the Socket.IO contract is a multiple of it."""
@@ -169,7 +170,7 @@ class World:
             if last_heartbeat is not None:
                 last_heartbeat -= (self._booted_at - earlier) * TICK
             rest = ("10.0.0.1", "raw", 1, "app_ready", 0, last_heartbeat, None)
-            self.fleet.restore(agent_id, state, reason_code, *rest, left=0, now=self.ms)
+            restore_one(self.fleet, agent_id, state, reason_code, *rest, left=0, now=self.ms)
 
     def settle(self) -> None:
         for conn, connection in list(self.connections.items()):

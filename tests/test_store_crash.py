@@ -8,8 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import orjson
+
 import store_writer
-from dscore.store.timeline import TIMELINE_LENGTH
+from dscore.store.database import TIMELINE_LENGTH
 
 KILLS = 8
 
@@ -43,20 +45,20 @@ def look_into(path: Path) -> int:
     db = sqlite3.connect(path)
     try:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        [(number, agents)] = db.execute("SELECT generation, count(*) FROM agents GROUP BY 1")
+        [(number, agents)] = db.execute("SELECT last_close, count(*) FROM agents GROUP BY 1")
         assert agents == store_writer.AGENTS
-        for column in (
-            "seen_at FROM last_seen",
-            "last_close FROM sessions",
-            "CAST(message AS INTEGER) FROM outbox",
-        ):
+        for column in ("seen_at FROM agents", "CAST(message AS INTEGER) FROM outbox"):
             assert db.execute(f"SELECT DISTINCT {column}").fetchall() == [(number,)]
         assert db.execute("SELECT count(*) FROM outbox").fetchone() == (agents,)
-        assert db.execute("SELECT max(at) FROM events").fetchone() == (number,)
+        for (entries,) in db.execute(
+            "SELECT entries FROM timelines GROUP BY agent HAVING max(number)"
+        ):
+            assert orjson.loads(entries)[-1][1] == number
         [(longest,)] = db.execute(
-            "SELECT max(n) FROM (SELECT count(*) AS n FROM events GROUP BY agent_id)"
+            "SELECT max(n) FROM (SELECT sum(count) AS n FROM timelines GROUP BY agent)"
         )
-        assert longest <= TIMELINE_LENGTH
+        # Rows of entries go as a whole, and what has come since the last pruning comes on top.
+        assert longest <= 2 * TIMELINE_LENGTH
     finally:
         db.close()
     assert isinstance(number, int)

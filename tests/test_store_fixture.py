@@ -129,9 +129,15 @@ def known(server: FakeServer) -> set[str]:
 
 async def test_an_agent_that_is_removed_leaves_nothing_in_it(path: str) -> None:
     async with running(store=open_store(path)) as server:
+        away = server.fleet.agent("away")
+        assert away is not None
+        number = away._record.number
         await server.fleet.remove("away")
         assert known(server) == set(AGENTS) - {"away"}
     with database(path) as db:
-        for table in ("agents", "last_seen", "sessions", "outbox", "events"):
-            count = f"SELECT count(*) FROM {table} WHERE agent_id = 'away'"
-            assert db.execute(count).fetchone() == (0,), table
+        tables = [row[1] for row in db.execute("PRAGMA table_list") if "sqlite" not in row[1]]
+        assert {"agents", "outbox", "timelines"} <= set(tables)
+        for table in tables:
+            rows = db.execute(f"SELECT * FROM {table}").fetchall()
+            assert not [row for row in rows if "away" in row], table
+        assert db.execute("SELECT * FROM timelines WHERE agent = ?", (number,)).fetchall() == []

@@ -13,8 +13,7 @@ import pytest
 from dscore.errors import NotKeptError, StoreError
 from dscore.store.sqlite import SqliteStore
 from faked import eventually
-from outboxes import keeping_fleet
-from test_store_sqlite import agent, begin, opened, queue, rows, taken, written
+from keeper import opened, rows
 
 
 def removed(path: Path) -> None:
@@ -75,76 +74,76 @@ async def test_a_file_that_is_gone_is_put_back_with_all_it_held(
     changes: bool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with opened(path) as (store, _):
-        begin(store, "before")
-        queue(store, "before", b'{"type":"a"}')
-        store.append("before", 1, "connected", b"{}")
-        await written(store)
+    async with opened(path) as (keeper, _):
+        keeper.begin("before")
+        keeper.queue("before", b'{"type":"a"}')
+        keeper.append("before", 1, "connected", b"{}")
+        await keeper.written()
         accident(path)
         if changes:
-            store.keep(agent("after", changed_at=3000))
-            await written(store)
+            keeper.begin("after")
+            await keeper.written()
         else:
             # An idle store looks by itself.
             await eventually(lambda: "store_restored" in caplog.text)
-        assert store.health().is_ok
+        assert keeper.health().is_ok
     kept_agents = [name for (name,) in rows(path, "SELECT agent_id FROM agents ORDER BY 1")]
     assert kept_agents == (["after", "before"] if changes else ["before"])
-    async with opened(path) as (store, _):
-        assert taken(store, "before") == [b'{"type":"a"}']
-        assert [entry.at for entry in await store.timeline("before", limit=9)] == [1]
+    async with opened(path) as (keeper, _):
+        assert keeper.taken("before") == [b'{"type":"a"}']
+        assert [entry.at for entry in await keeper.timeline("before", limit=9)] == [1]
 
 
 @pytest.mark.parametrize("accident", ACCIDENTS)
 async def test_a_file_that_goes_just_before_the_end_is_put_back(
     path: Path, accident: Callable[[Path], None]
 ) -> None:
-    async with opened(path) as (store, _):
-        store.keep(agent("a"))
-        await written(store)
+    async with opened(path) as (keeper, _):
+        keeper.begin("a")
+        await keeper.written()
         accident(path)
     assert rows(path, "SELECT agent_id FROM agents") == [("a",)]
 
 
 async def test_what_had_taken_its_place_is_put_aside(path: Path) -> None:
-    async with opened(path) as (store, _):
-        store.keep(agent("a"))
-        await written(store)
+    async with opened(path) as (keeper, _):
+        keeper.begin("a")
+        await keeper.written()
         replaced_by_rubbish(path)
-        store.keep(agent("b"))
-        await written(store)
+        keeper.begin("b")
+        await keeper.written()
         [aside] = [one for one in path.parent.glob("*.replaced-*") if one.suffix[-1].isdigit()]
         assert aside.read_bytes() == b"rubbish" * 1000
 
 
 async def test_health_says_that_a_file_cannot_be_put_back_and_when_it_can(path: Path) -> None:
-    async with opened(path) as (store, _):
-        begin(store, "a")
-        await written(store)
+    async with opened(path) as (keeper, _):
+        keeper.begin("a")
+        await keeper.written()
         path.parent.rename(path.parent.with_name("moved"))
         # Where the directory was there is a file now: none can be made there.
         path.parent.write_text("in the way")
-        await eventually(lambda: not store.health().is_ok)
-        assert "removed or moved" in str(store.health().reason)
+        await eventually(lambda: not keeper.health().is_ok)
+        assert "removed or moved" in str(keeper.health().reason)
         with pytest.raises(NotKeptError, match="removed or moved"):
-            await store.written()
+            await keeper.behind.written()
         path.parent.unlink()
-        await eventually(lambda: store.health().is_ok, 10.0)
-        queue(store, "a", b'{"type":"b"}')
-        await store.written()
+        await eventually(lambda: keeper.health().is_ok, 10.0)
+        keeper.queue("a", b'{"type":"b"}')
+        await keeper.behind.written()
         assert rows(path, "SELECT message FROM outbox") == [(b'{"type":"b"}',)]
 
 
 async def test_a_link_that_leads_elsewhere_is_followed(path: Path) -> None:
     elsewhere, link = path.with_name("elsewhere.db"), path.with_name("link.db")
     link.symlink_to(path.name)
-    async with opened(link) as (store, _):
-        store.keep(agent("a"))
-        await written(store)
+    async with opened(link) as (keeper, _):
+        keeper.begin("a")
+        await keeper.written()
         link.unlink()
         link.symlink_to(elsewhere.name)
-        store.keep(agent("b"))
-        await written(store)
+        keeper.begin("b")
+        await keeper.written()
         assert len(rows(elsewhere, "SELECT agent_id FROM agents")) == 2
 
 
@@ -153,7 +152,7 @@ async def test_two_servers_never_share_a_file_whatever_its_name(
     path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(path) as (first, _):
-        await written(first)
+        await first.written()
         other = path.with_name("other.db")
         if kind == "symlink":
             other.symlink_to(path)
@@ -169,14 +168,14 @@ async def test_two_servers_never_share_a_file_whatever_its_name(
         else:
             other = path.parent / ".." / path.parent.name / path.name
         with pytest.raises(StoreError, match="another server uses it; choose another --store"):
-            await SqliteStore(str(other)).start(keeping_fleet())
+            await SqliteStore(str(other)).load()
 
 
 async def test_a_removed_file_is_no_place_for_another_server(path: Path) -> None:
     async with opened(path):
         removed(path)
         with pytest.raises(StoreError, match="another server"):
-            await SqliteStore(str(path)).start(keeping_fleet())
+            await SqliteStore(str(path)).load()
 
 
 def mode(path: Path) -> int:
@@ -192,16 +191,16 @@ def readable_by_all(path: Path) -> None:
 async def test_all_files_are_for_their_user_alone(path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        async with opened(path) as (store, _):
-            store.keep(agent("a"))
-            await written(store)
+        async with opened(path) as (keeper, _):
+            keeper.begin("a")
+            await keeper.written()
             modes = {one.name: mode(one) for one in path.parent.iterdir()}
             assert modes == dict.fromkeys(
                 ("dscore.db", "dscore.db-wal", "dscore.db-shm", "dscore.db.lock"), 0o600
             )
             removed(path)
-            store.keep(agent("b"))
-            await written(store)
+            keeper.begin("b")
+            await keeper.written()
             assert mode(path) == 0o600
     finally:
         os.umask(before)
@@ -217,7 +216,7 @@ async def test_a_file_that_others_may_read_is_warned_of(
 
 async def refusal(path: Path) -> str:
     with pytest.raises(StoreError) as caught:
-        await SqliteStore(str(path)).start(keeping_fleet())
+        await SqliteStore(str(path)).load()
     return str(caught.value)
 
 
@@ -250,4 +249,4 @@ async def test_a_file_that_another_program_locks_is_refused_with_the_remedy(path
         assert "end the program that has it open" in await refusal(path)
     finally:
         db.close()
-    await asyncio.wait_for(SqliteStore(str(path)).start(keeping_fleet()), 30.0)
+    await asyncio.wait_for(SqliteStore(str(path)).load(), 30.0)

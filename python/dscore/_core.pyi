@@ -798,6 +798,10 @@ class AgentRow:
     @property
     def agent_id(self) -> str: ...
     @property
+    def number(self) -> int:
+        """Names it in the store: never used again."""
+
+    @property
     def conn(self) -> int:
         """Its connection; 0: it has none. It owns this one, and no other."""
 
@@ -902,10 +906,6 @@ class Notes:
     """What is to be done about a batch that a `Fleet` has applied, in this order."""
 
     @property
-    def entries(self) -> list[tuple[str, str, bytes]]:
-        """For timelines: agent id, kind, data."""
-
-    @property
     def arrivals(self) -> list[tuple[AgentRow, int, bool, bool, bool]]:
         """Agents that were let in and are news to something, after all else: the connection that
         was taken over or 0, whether its session goes on, whether its status has changed, whether it
@@ -927,10 +927,6 @@ class Notes:
     @property
     def disconnected(self) -> list[tuple[AgentRow, int, str]]:
         """Agents whose connection has ended, with close code and reason, if that is wanted."""
-
-    @property
-    def kept(self) -> list[tuple[AgentRow, bool]]:
-        """Agents to be kept, and whether something came from them just now, if that is wanted."""
 
     @property
     def changed(self) -> list[AgentRow]:
@@ -987,23 +983,42 @@ class Inbox:
 
 @final
 class Changes:
-    """What is to be written: the last word on each thing, however often it changed."""
+    """What is to be written: the last word on each thing, however often it changed. Values of rows
+    come flat, one row behind another: that is how they are bound."""
+
+    def __len__(self) -> int:
+        """Things that have changed."""
 
     @property
     def version(self) -> int:
         """For `Fleet.saved`."""
 
     @property
-    def sessions(self) -> list[tuple[str, int, int | None, int]]:
-        """New or changed: `dscore.store.SessionRow`."""
+    def age(self) -> int:
+        """Where the age clock stands."""
 
     @property
-    def ended(self) -> list[str]:
-        """Agents that have none any more."""
+    def forgotten(self) -> list[int]:
+        """Agents that are known no longer, by number: all they had goes."""
 
-    @property
-    def messages(self) -> list[tuple[int, str, bytes]]:
-        """That joined an outbox: number, agent, JSON."""
+    def rows(self) -> list[Any]:
+        """Agents, new or changed: `dscore.store.StoredAgent`."""
+
+    def states(
+        self,
+    ) -> list[tuple[State, ReasonCode | None, int | None, int | None, int, int | None, str]]:
+        """What has become of many agents at once: state, reason_code, last_close, left_at, dropped,
+        seen_at if something came from them, and in SQL which agents those are."""
+
+    def seen(self) -> list[int | None]:
+        """Agents that were heard of: number, seen_at, heartbeat_at; None: no news of that."""
+
+    def entries(self) -> list[int | bytes]:
+        """Of timelines: number of the newest, number of the agent (0: the server), how many, and
+        JSON: an array of arrays of number, Unix milliseconds, kind, data."""
+
+    def messages(self) -> list[int | str | bytes]:
+        """That joined an outbox: number, agent's id, JSON."""
 
     @property
     def delivered(self) -> list[int]:
@@ -1185,8 +1200,21 @@ class Fleet:
 
     def set_introduced_by(self, agent: AgentRow, kind: str) -> None: ...
     def set_config(self, agent: AgentRow, config: bytes | None) -> None: ...
-    def heard(self, agent: AgentRow, *, heartbeat_ms: int = 0, rtt_us: int = 0) -> None:
-        """Its last heartbeat, and the round trip of its last ping; 0: no news of it."""
+    def heard(
+        self,
+        agent: AgentRow,
+        *,
+        heartbeat_ms: int = 0,
+        rtt_us: int = 0,
+        seen_ms: int = 0,
+        is_kept: bool = True,
+    ) -> None:
+        """When something, and when a heartbeat came from it, and the round trip of its last ping;
+        0: no news of it.
+
+        Args:
+            is_kept: it is written down.
+        """
 
     def report_back(self, agent: AgentRow) -> bool:
         """Whether watchers are still to be told that it came back over this connection."""
@@ -1195,9 +1223,9 @@ class Fleet:
         """It has no connection any more; the connection is counted until it is closed."""
 
     def forget(self, agent: AgentRow) -> None: ...
-    def forget_absent(self, left_before: int) -> list[str]:
+    def forget_absent(self, left_before: int) -> None:
         """Forgets offline agents that left before a time, and the longest gone past
-        `max_disconnected`; returns their ids."""
+        `max_disconnected`."""
 
     def drop_configs(self, max_bytes: int) -> list[AgentRow]:
         """Takes the configs of those that have been away longest, until all that those without a
@@ -1211,24 +1239,23 @@ class Fleet:
 
     def restore(
         self,
-        agent_id: str,
-        state: str,
-        reason_code: str | None,
-        ip: str,
-        dialect: str,
-        generation: int,
-        introduced_by: str,
-        connected_at: int,
-        last_heartbeat: int | None,
-        config: bytes | None,
+        rows: Sequence[tuple[Any, ...]],
         *,
-        left: int,
+        last_entry: int,
+        age: int,
         now: int,
+        times: tuple[int, int, int],
     ) -> None:
-        """Takes up an agent of an earlier process, with the input "restored"; oldest first.
+        """Takes up the agents of an earlier process, each with the input "restored".
+
+        Args:
+            rows: `dscore.store.StoredAgent`, in the order of their last change.
+            last_entry: the number of the newest entry of a timeline.
+            age: where the age clock stands.
+            times: `dscore.clock.WallClock.offsets`.
 
         Raises:
-            ValueError: a word of it is none.
+            ValueError: a word of one is none.
         """
 
     def feed(self, agent: AgentRow, input: Input, now: int) -> bool:
@@ -1282,7 +1309,6 @@ class Fleet:
         disconnects: bool,
         statuses: bool,
         changes: bool,
-        rows: bool,
         times: tuple[int, int, int],
         age: int,
     ) -> None:
@@ -1294,7 +1320,6 @@ class Fleet:
             disconnects: agents whose connection has ended, each at once, for a hook.
             statuses: `changed` at once, for a hook.
             changes: `changed`, though no connection is told of changes.
-            rows: `kept`.
             times: `dscore.clock.WallClock.offsets`.
             age: where the age clock stands, in milliseconds.
         """
@@ -1378,11 +1403,6 @@ class Fleet:
         """All sessions that there are have their time to live from here on: no agent could come
         back while there was no server."""
 
-    def restore_session(
-        self, agent_id: str, last_close: int, left_at: int | None, dropped: int
-    ) -> bool:
-        """Takes up a session of an earlier process; whether its agent is known."""
-
     def restore_message(self, number: int, agent_id: str, text: bytes) -> bool:
         """Takes up a message of an earlier process, oldest first; whether there is a session for
         it."""
@@ -1418,14 +1438,52 @@ class Fleet:
     def sessions(self) -> tuple[int, int, int]:
         """How many there are; messages in all outboxes or on their way; the same in bytes."""
 
+    def record(self, agent: AgentRow | None, at: int, kind: str, data: bytes) -> None:
+        """Adds an entry to the timeline of an agent; None: to the server's.
+
+        Args:
+            at: Unix milliseconds, for people.
+            data: a JSON object.
+        """
+
+    def timeline(
+        self, agent: AgentRow | None, *, limit: int, before: int | None = None
+    ) -> list[tuple[int, int, str, bytes]]:
+        """The newest entries that are here, newest first: those that are not saved; without a store
+        all that there are. Number, Unix milliseconds, kind, data.
+
+        Args:
+            before: only entries with a lower number.
+        """
+
+    @property
+    def last_entry(self) -> int:
+        """The number of the newest entry."""
+
+    @property
+    def lost_entries_total(self) -> int:
+        """Entries that were dropped because all timelines took too much, ever."""
+
+    def bound_timelines(self, max_bytes: int) -> None:
+        """Bounds what the timelines take that are here: those that have not grown for longest go,
+        but never the server's."""
+
+    def prune_timelines(self, to: int) -> None:
+        """Entries up to this number are too old."""
+
     def keep_changes(self, is_wanted: bool) -> None:
         """Whether a store writes down what changes from here on."""
 
     def unsaved_total(self) -> int:
         """Things that have changed and are not saved."""
 
-    def unsaved(self) -> Changes:
-        """All of them, as they are now: again and again, until they are `saved`."""
+    def unsaved(self, age: int, times: tuple[int, int, int]) -> Changes:
+        """All of them, as they are now: again and again, until they are `saved`.
+
+        Args:
+            age: where the age clock stands.
+            times: `dscore.clock.WallClock.offsets`.
+        """
 
     def saved(self, version: int) -> None:
         """The store has all that it was given as this version."""

@@ -14,7 +14,6 @@ import orjson
 
 from dscore.agent_ids import MAX_AGENT_ID, has_control, trimmed
 from dscore.messages.outbound import RefusalCode, Status
-from dscore.packed import packed
 from dscore.peer_json import loads
 
 MAX_TEXT = 256
@@ -172,11 +171,11 @@ class _Fields:
             return value or {}
         raise self._bad(name, "must be an object")
 
-    def packed(self, name: str) -> bytes | None:
+    def json(self, name: str) -> bytes | None:
         """An object as compact JSON; None when it is empty."""
         value = self.table(name)
         try:
-            text = packed(value) if value else None
+            text = orjson.dumps(value) if value else None
         except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes
             raise self._bad(name, "is nested too deeply") from None
         if text is not None and len(text) > MAX_CONFIG:
@@ -215,7 +214,7 @@ def _app_ready(fields: _Fields) -> AppReady:
         fields.agent_id("instance_id"),
         fields.flag("reconnection"),
         fields.whole("last_close_code", 65_535),
-        fields.packed("config"),
+        fields.json("config"),
         fields.text("token", MAX_TOKEN),
     )
 

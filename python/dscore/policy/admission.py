@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from dscore.auth import Keyring
+    from dscore.config import Config
     from dscore.policy import Candidate
 
 Sender: TypeAlias = Literal["unauthenticated", "agent", "watcher"]
@@ -104,6 +105,11 @@ def react(sender: Sender, kind: str, namespace: str = "") -> Reaction:
     if reaction is None:
         raise RuntimeError(f"admission: {kind} of an introduced agent is the core's to answer")
     return reaction
+
+
+def wants_certificates(config: "Config") -> bool:
+    """Whether an agent's id must be among the names of its client certificate."""
+    return config.tls.client_auth == "required" and bool(config.tls.certificates)
 
 
 def with_grant(candidate: "Candidate", *, required: bool, keyring: "Keyring") -> "Candidate | None":

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
-from dscore.store import AuditRow, Store
+from dscore.store import AuditRow
+from dscore.store.behind import Behind
 
 MAX_LINE = 8192
 """Bytes of a line; a longer one is kept without its parameters."""
@@ -14,7 +15,7 @@ class AuditTrail:
     """Writes and reads it."""
 
     def __init__(
-        self, store: Store, now_ms: Callable[[], int], unix_ms: Callable[[int], int]
+        self, store: Behind, now_ms: Callable[[], int], unix_ms: Callable[[int], int]
     ) -> None:
         """
         Args:

@@ -5,7 +5,7 @@ Introductions ask it, and Socket.IO connections that watch from their CONNECT on
 
 from typing import TYPE_CHECKING
 
-from dscore.policy.admission import with_grant
+from dscore.policy.admission import wants_certificates, with_grant
 from dscore.server.context import Context
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Authenticator:
     def is_needed(self) -> bool:
         """Whether a candidate may be refused at all."""
         config = self._context.config
-        return self.asks or config.auth.required or _wants_certificates(config)
+        return self.asks or config.auth.required or wants_certificates(config)
 
     def with_grant(self, candidate: "Candidate") -> "Candidate | None":
         """A candidate with what its token says; None: the configuration does not let it in."""
@@ -37,7 +37,7 @@ class Authenticator:
 
     def has_certificate(self, candidate: "Candidate") -> bool:
         """Whether an agent's id is a name of its certificate, where clients must have one."""
-        wanted = candidate.role == "agent" and _wants_certificates(self._context.config)
+        wanted = candidate.role == "agent" and wants_certificates(self._context.config)
         return not wanted or candidate.agent_id in candidate.certificate_names
 
     def ask(self, candidate: "Candidate", then: "Then") -> bool:
@@ -51,7 +51,3 @@ class Authenticator:
         context = self._context
         timeout = context.config.auth.timeout
         return context.hooks.ask(self._hook, (candidate,), then, context.clock, timeout)
-
-
-def _wants_certificates(config: "Config") -> bool:
-    return config.tls.client_auth == "required" and bool(config.tls.certificates)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dscore.arguments import number
 from dscore.clock import Seconds, WallClock, wall
+from dscore.policy.admission import wants_certificates
 from dscore.policy.agent import Agent, AgentFleet
 from dscore.policy.deadline import Deadline
 from dscore.policy.drain import MAX_TIMEOUT
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from dscore.config import Config
     from dscore.server.hooks import Hooks
     from dscore.server.tasks import Tasks
-    from dscore.store import Store
+    from dscore.store.behind import Behind
 
 REFUSAL_REASONS: dict[Literal["draining", "maintenance"], str] = {
     "draining": "Server shutting down",
@@ -59,7 +60,7 @@ class Context:
     config: "Config"
     pool: "ReactorPool"
     fleet: "Fleet"
-    store: "Store"
+    store: "Behind"
     hooks: "Hooks"
     tasks: "Tasks"
     keyring: "Keyring"
@@ -93,12 +94,11 @@ class Context:
         pool, fleet, store = self.pool, self.fleet, self.store
         self.clock = Clock(pool, asyncio.get_running_loop(), self.skip)
         self.times = WallClock(pool.now_ms, self.wall)
-        self.recorder = Recorder(store, self.times.unix_ms)
+        self.recorder = Recorder(fleet, self.times.unix_ms)
         self.audit_trail = AuditTrail(store, pool.now_ms, self.times.unix_ms)
         self.deliveries = Deliveries(pool, fleet, store)
         self.drops = Drops(fleet)
-        self.readings = Readings(pool, fleet, store, self.times, self.reactors)
-        fleet.keep_changes(store.keeps_agents)
+        self.readings = Readings(pool, fleet, self.reactors)
         self.take_over_settings()
 
     def skip(self, seconds: float) -> None:
@@ -153,8 +153,10 @@ class Context:
         self.pool.set_serving_state(state)
 
     def _admit(self) -> None:
-        is_judged = self.config.auth.required or self.hooks.authenticate is not None
-        admit(self.fleet, self.config, is_open=self.serving == "open" and not is_judged)
+        config = self.config
+        is_asked = config.auth.required or wants_certificates(config)
+        is_judged = is_asked or self.hooks.authenticate is not None
+        admit(self.fleet, config, is_open=self.serving == "open" and not is_judged)
 
     def stop_taking(self) -> None:
         """Turns everything new away: the first thing that a drain, or a close, does."""

@@ -8,7 +8,7 @@ next one. So a message is lost to no crash of the server: after one it may come 
 
 from typing import TYPE_CHECKING
 
-from dscore.store import Store
+from dscore.store.behind import Behind
 
 if TYPE_CHECKING:
     from dscore._core import AgentRow, Fleet, ReactorPool
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Deliveries:
     """Says when the next portion is due, and sends it."""
 
-    def __init__(self, pool: "ReactorPool", fleet: "Fleet", store: Store) -> None:
+    def __init__(self, pool: "ReactorPool", fleet: "Fleet", store: Behind) -> None:
         self._pool = pool
         self._fleet = fleet
         self._store = store
@@ -32,8 +32,12 @@ class Deliveries:
 
     def drained(self, conn: int, max_bytes: int) -> None:
         """A connection has taken what it was sent."""
+        _, held, _ = self._fleet.sessions()
+        if not held:
+            return
         self._send(conn, self._fleet.delivered(conn, max_bytes))
-        self._store.changed(urgent=True)
+        if self._fleet.sessions()[1] != held:
+            self._store.changed(urgent=True)
 
     def _send(self, conn: int, texts: list[bytes]) -> None:
         if not texts:

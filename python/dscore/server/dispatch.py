@@ -10,7 +10,6 @@ from dscore.server.address_limits import AddressLimits
 from dscore.server.context import Context
 from dscore.server.hooks import raise_later
 from dscore.server.introductions import Introductions
-from dscore.server.keeping import keep
 from dscore.server.messages import Messages
 from dscore.server.notes import Notes
 from dscore.server.onlookers import Onlookers
@@ -101,7 +100,6 @@ class Dispatch:
             disconnects=hooks.on_disconnect is not None,
             statuses=tells_statuses,
             changes=tells_statuses or context.config.monitoring.broadcast_to_agents,
-            rows=context.store.keeps_agents,
             times=context.times.offsets(),
             age=context.age(),
         )
@@ -136,7 +134,6 @@ class Dispatch:
             context.fleet.heard(record, heartbeat_ms=now)
         if context.fleet.feed(record, "beat", now):
             context.recorder.changed(record, now)
-            keep(context, record, now, is_heard=True)
             _log.info("agent_online", agent_id=record.agent_id, conn_id=event.conn)
             self._watchers.announce(record)
 
@@ -149,18 +146,17 @@ class Dispatch:
         self._context.pool.hear_next_beat(event.conn)
         self._context.recorder.missed(record, event, now)
         if self._context.fleet.missed(record, event.misses, now):
-            keep(self._context, record, now)
             self._watchers.announce(record)
 
     def _termination_refused(self, event: "TerminationRefused", now: int) -> None:
         if not self._context.log_limit.allows(event.conn, now):
             return
-        agent_id = self._agent_id(event.conn)
-        if agent_id is not None:
-            self._context.recorder.refused(agent_id, event, now)
+        record = self._context.fleet.named_by(event.conn)
+        if record is not None:
+            self._context.recorder.refused(record, event, now)
         _log.warning(
             "termination_refused",
-            agent_id=agent_id,
+            agent_id=None if record is None else record.agent_id,
             request_id=event.request_id,
             status=event.status,
             message=event.message,
@@ -171,12 +167,12 @@ class Dispatch:
             self.notes.draining.progressed(event.conn, event.stage, event.granted_ms, now)
         if not self._context.log_limit.allows(event.conn, now):
             return
-        agent_id = self._agent_id(event.conn)
-        if agent_id is not None:
-            self._context.recorder.progress(agent_id, event, now)
+        record = self._context.fleet.named_by(event.conn)
+        if record is not None:
+            self._context.recorder.progress(record, event, now)
         _log.info(
             "termination_progress",
-            agent_id=agent_id,
+            agent_id=None if record is None else record.agent_id,
             request_id=event.request_id,
             stage=event.stage,
             granted_ms=event.granted_ms,
@@ -195,10 +191,6 @@ class Dispatch:
 
     def _last_seen(self, event: "LastSeen", now: int) -> None:
         self._context.readings.answered(event)
-
-    def _agent_id(self, conn: int) -> str | None:
-        record = self._context.fleet.named_by(conn)
-        return None if record is None else record.agent_id
 
 
 def _conn(event: object) -> int | None:

@@ -14,7 +14,8 @@ from dscore.server.outgoing import Audience, Message
 from dscore.server.recorder import Disconnect, read_timeline
 from dscore.server.wiring import Parts, running
 from dscore.states import State
-from dscore.store import Entry, Store
+from dscore.store import Entry
+from dscore.store.behind import Behind
 
 if TYPE_CHECKING:
     from dscore._core import AgentRow
@@ -35,7 +36,7 @@ class Fleet:
     """`Server.fleet`. How a server starts and stops is not known here. It is used from the event
     loop's thread only."""
 
-    def __init__(self, table: "Table", store: Store) -> None:
+    def __init__(self, table: "Table", store: Behind) -> None:
         """
         Args:
             table: of the agents.
@@ -174,8 +175,8 @@ class Fleet:
         Raises:
             UnknownAgentError: no such agent.
         """
-        known = self._record(agent_id).agent_id
-        return await read_timeline(self._store, known, limit=limit, before=before)
+        record = self._record(agent_id)
+        return await read_timeline(self._store, record, limit=limit, before=before)
 
     def send_message(self, agent_id: str, message: Message, *, namespace: str = "/") -> bool:
         """`Agent.send`, by id.
@@ -268,7 +269,7 @@ class Fleet:
             pool.close_connection(record.conn, 1008, reason, "operator")
         parts.dispatch.remove(record, reason, pool.now_ms())
         self._table.forget(record)
-        self._store.forget([record.agent_id])
+        self._store.changed()
         _log.info("agent_removed", agent_id=record.agent_id)
 
     def outbox(self, agent_id: str) -> Outbox:

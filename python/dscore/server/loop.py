@@ -94,6 +94,7 @@ class Loop:
                 dispatch.notes.write_down(now)
             if event is not None:
                 dispatch.handle(event, now)
+        context.store.changed()
         self._timers.rearm(now)
         if inbox:
             self._next_turn = self._loop.call_soon(self._turn)

@@ -10,7 +10,7 @@ from dscore.server.acks import Acks
 from dscore.server.context import Context
 from dscore.server.drain import Draining
 from dscore.server.hooks import raise_later
-from dscore.server.keeping import drop_configs, keep
+from dscore.server.keeping import drop_configs
 from dscore.server.terminations import Terminations
 from dscore.server.watchers import Watchers
 from dscore.server.welcome import Welcome
@@ -75,17 +75,11 @@ class Notes:
     def _record(self, notes: "_core.Notes", now: int) -> None:
         for fault in notes.faults:
             _log.error("event_failed", kind="liveness", reason=fault)
-        append, at = self._context.store.append, self._context.times.unix_ms(now)
-        for agent_id, kind, data in notes.entries:
-            append(agent_id, at, kind, data)
 
     def _keep(self, notes: "_core.Notes", now: int) -> None:
         context = self._context
-        for agent, is_heard in notes.kept:
-            keep(context, agent, now, is_heard=is_heard)
-        if notes.kept or notes.closed:
+        if notes.closed:
             drop_configs(context)
-            context.store.changed()
 
     def _tell(self, notes: "_core.Notes", now: int) -> None:
         context, hooks = self._context, self._context.hooks

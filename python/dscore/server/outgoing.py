@@ -9,7 +9,6 @@ import orjson
 from dscore.arguments import one_of
 from dscore.errors import NotConnectedError, NotKeptError
 from dscore.messages import detach
-from dscore.packed import compact
 from dscore.server.context import Context
 from dscore.server.watchers import Watchers
 
@@ -141,7 +140,7 @@ def identified(text: bytes) -> bytes:
     """
     message = _loads(text)
     if message.get("message_id") is not None:
-        return compact(text)
+        return text
     name = b'"message_id":"%b"' % str(uuid4()).encode()
     if "message_id" in message:
         del message["message_id"]

@@ -5,13 +5,10 @@ one go, now and then, and whenever it is asked for: the operator API, a drain, a
 """
 
 import asyncio
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dscore._core import AgentRow, Fleet, LastSeen, ReactorPool
-    from dscore.clock import WallClock
-    from dscore.store import Store
+    from dscore._core import Fleet, LastSeen, ReactorPool
 
 PATIENCE = 1.0
 """Seconds that the reactors may take: after that, what is known has to do."""
@@ -24,8 +21,6 @@ class Readings:
         self,
         pool: "ReactorPool",
         fleet: "Fleet",
-        store: "Store",
-        clock: "WallClock",
         reactors: int,
     ) -> None:
         """
@@ -34,8 +29,6 @@ class Readings:
         """
         self._pool = pool
         self._fleet = fleet
-        self._store = store
-        self._clock = clock
         self._reactors = reactors
         self._missing = 0
         """Answers of the reading that is on its way."""
@@ -70,15 +63,17 @@ class Readings:
 
     def answered(self, event: "LastSeen") -> None:
         """One reactor's answer."""
-        for record, _, heartbeat_ms, rtt_us in self._of_agents(event):
-            self._fleet.heard(record, heartbeat_ms=heartbeat_ms, rtt_us=rtt_us)
-        if self._to_store and self._store.keeps_agents:
-            unix_ms = self._clock.unix_ms
-            # A second walk: what the store holds for a moment shares no memory with what stays.
-            self._store.seen(
-                (record.agent_id, unix_ms(seen_ms), unix_ms(heartbeat_ms) if heartbeat_ms else None)
-                for record, seen_ms, heartbeat_ms, _ in self._of_agents(event)
-            )
+        owner, heard, is_kept = self._fleet.owner, self._fleet.heard, self._to_store
+        for conn, seen_ms, heartbeat_ms, rtt_us in event:
+            record = owner(conn)
+            if record is not None:
+                heard(
+                    record,
+                    heartbeat_ms=heartbeat_ms,
+                    rtt_us=rtt_us,
+                    seen_ms=seen_ms,
+                    is_kept=is_kept,
+                )
         self._missing -= 1
         if self._missing <= 0:
             self._end()
@@ -95,10 +90,3 @@ class Readings:
             self._began_at = asyncio.get_running_loop().time()
             self._missing = self._reactors
             self._pool.read_last_seen()
-
-    def _of_agents(self, event: "LastSeen") -> "Iterator[tuple[AgentRow, int, int, int]]":
-        owner = self._fleet.owner
-        for conn, seen_ms, heartbeat_ms, rtt_us in event:
-            record = owner(conn)
-            if record is not None:
-                yield record, seen_ms, heartbeat_ms, rtt_us

@@ -16,7 +16,7 @@
 | refused      | status, message: its answer to terminate_app was not OK                          |
 | progress     | stage, granted_ms: it is still draining                                          |
 
-In every agent's timeline belongs what happened to the server, kept once under the id `SERVER`:
+In every agent's timeline belongs what happened to the server, kept once, in its own:
 
 | started     | version |
 | stopped     |         |
@@ -36,10 +36,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from dscore._core import MAX_TEXT
-from dscore.store import SERVER, Entry, Store
+from dscore.store import Entry
 
 if TYPE_CHECKING:
-    from dscore._core import AgentRow, Beat, Missed, Progress, TerminationRefused
+    from dscore._core import AgentRow, Beat, Fleet, Missed, Progress, TerminationRefused
+    from dscore.store.behind import Behind
 
 
 class Disconnect(NamedTuple):
@@ -53,19 +54,19 @@ class Disconnect(NamedTuple):
 class Recorder:
     """Writes; nothing here decides anything."""
 
-    def __init__(self, store: Store, unix_ms: Callable[[int], int]) -> None:
+    def __init__(self, fleet: "Fleet", unix_ms: Callable[[int], int]) -> None:
         """
         Args:
             unix_ms: makes Unix milliseconds of a time on the pool's clock, as every `now` here is.
         """
-        self._store = store
+        self._fleet = fleet
         self._unix_ms = unix_ms
 
     def connected(
         self, record: "AgentRow", now: int, *, took_over: bool, session_restored: bool
     ) -> None:
         self._write(
-            record.agent_id,
+            record,
             now,
             "connected",
             {
@@ -79,51 +80,51 @@ class Recorder:
         )
 
     def missed(self, record: "AgentRow", event: "Missed", now: int) -> None:
-        self._write(
-            record.agent_id, now, "missed", {"misses": event.misses, "silent_ms": event.silent_ms}
-        )
+        self._write(record, now, "missed", {"misses": event.misses, "silent_ms": event.silent_ms})
 
     def recovered(self, record: "AgentRow", event: "Beat", now: int) -> None:
-        self._write(record.agent_id, now, "recovered", {"by": event.kind})
+        self._write(record, now, "recovered", {"by": event.kind})
 
     def changed(self, record: "AgentRow", now: int) -> None:
         """An agent went online or offline, and no other entry says so."""
         if record.status == "online":
-            self._write(record.agent_id, now, "online", {})
+            self._write(record, now, "online", {})
         else:
-            self._write(record.agent_id, now, "offline", {"reason_code": record.reason_code})
+            self._write(record, now, "offline", {"reason_code": record.reason_code})
 
     def asked(self, record: "AgentRow", now: int) -> None:
-        self._write(record.agent_id, now, "asked", {})
+        self._write(record, now, "asked", {})
 
-    def refused(self, agent_id: str, event: "TerminationRefused", now: int) -> None:
+    def refused(self, record: "AgentRow", event: "TerminationRefused", now: int) -> None:
         status, message = event.status[:MAX_TEXT], event.message[:MAX_TEXT]
-        self._write(agent_id, now, "refused", {"status": status, "message": message})
+        self._write(record, now, "refused", {"status": status, "message": message})
 
-    def progress(self, agent_id: str, event: "Progress", now: int) -> None:
+    def progress(self, record: "AgentRow", event: "Progress", now: int) -> None:
         stage = event.stage[:MAX_TEXT]
-        self._write(agent_id, now, "progress", {"stage": stage, "granted_ms": event.granted_ms})
+        self._write(record, now, "progress", {"stage": stage, "granted_ms": event.granted_ms})
 
     def server(self, kind: str, now: int, **data: Any) -> None:
         """Something that concerns every agent."""
-        self._write(SERVER, now, kind, data)
+        self._write(None, now, kind, data)
 
-    def _write(self, agent_id: str, now: int, kind: str, data: Mapping[str, Any]) -> None:
-        self._store.append(agent_id, self._unix_ms(now), kind, orjson.dumps(data))
+    def _write(
+        self, record: "AgentRow | None", now: int, kind: str, data: Mapping[str, Any]
+    ) -> None:
+        self._fleet.record(record, self._unix_ms(now), kind, orjson.dumps(data))
 
 
 async def read_timeline(
-    store: Store, agent_id: str, *, limit: int, before: int | None = None
+    store: "Behind", record: "AgentRow", *, limit: int, before: int | None = None
 ) -> tuple[list[Entry], int | None]:
     """A page of an agent's timeline, newest first, with what happened to the server meanwhile.
 
     Returns:
         The entries, and the `before` of the next page if there is one.
     """
-    own = await store.timeline(agent_id, limit=limit + 1, before=before)
+    own = await store.timeline(record, limit=limit + 1, before=before)
     if not own:
         return [], None
-    server = await store.timeline(SERVER, limit=limit + 1, before=before)
+    server = await store.timeline(None, limit=limit + 1, before=before)
     meanwhile = [entry for entry in server if entry.number > own[-1].number]
     merged = sorted((*own, *meanwhile), key=lambda entry: entry.number, reverse=True)
     page = merged[:limit]

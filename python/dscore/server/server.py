@@ -31,6 +31,7 @@ from dscore.server.tasks import Tasks
 from dscore.server.tls import Tls
 from dscore.server.wiring import Parts, access_rules, assemble, running
 from dscore.store import MemoryStore, Store, StoreHealth
+from dscore.store.behind import Behind
 
 if TYPE_CHECKING:
     from dscore._core import CoreConfig, ReactorPool, ServingState
@@ -80,8 +81,8 @@ class Server:
             ConfigError: a token file cannot be read.
         """
         # Not `or`: a store that is empty is falsy.
-        self._store: Store = MemoryStore() if store is None else store
         self._table = new_fleet()
+        self._store = Behind(self._table, MemoryStore() if store is None else store)
         self.fleet: Final = Fleet(self._table, self._store)
         """The agents, known also before the start; told and asked only after it."""
         self._parts: Parts | None = None

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from dscore.server.wiring import Parts
-from dscore.store import Store
+from dscore.store.behind import Behind
 
 if TYPE_CHECKING:
     from dscore._core import Fleet
@@ -36,7 +36,7 @@ def _session_stats(fleet: "Fleet") -> dict[str, int]:
     return {"sessions": sessions, "undelivered_messages": messages, "undelivered_bytes": size}
 
 
-def _store_stats(store: Store) -> dict[str, int]:
+def _store_stats(store: Behind) -> dict[str, int]:
     health = store.health()
     return {
         "store_failing": int(not health.is_ok),

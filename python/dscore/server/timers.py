@@ -5,7 +5,6 @@ import asyncio
 from dscore.log import get_logger
 from dscore.messages import timestamp
 from dscore.server.context import Context
-from dscore.server.keeping import keep
 from dscore.server.watchers import Watchers
 
 SLICE = 512
@@ -75,8 +74,8 @@ class Timers:
         for record in self._context.fleet.expire(now, SLICE):
             _log.info("agent_offline", agent_id=record.agent_id, reason=record.reason_code)
             self._context.recorder.changed(record, now)
-            keep(self._context, record, now)
             self._watchers.announce(record)
+        self._context.store.changed()
         self.rearm(now)
 
     def _schedule_tick(self) -> asyncio.TimerHandle:
@@ -114,5 +113,5 @@ class Timers:
         context.count_drops()
         context.drops.sum_up()
         retention_ms = round(context.config.store.retention * 1000)
-        context.store.forget(context.fleet.forget_absent(context.pool.now_ms() - retention_ms))
+        context.fleet.forget_absent(context.pool.now_ms() - retention_ms)
         context.store.prune(context.store.clock.now() - retention_ms)

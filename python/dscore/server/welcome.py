@@ -14,7 +14,6 @@ from dscore.messages import (
 )
 from dscore.server.admission import app_ready_ack
 from dscore.server.context import Context
-from dscore.server.keeping import keep
 from dscore.server.watchers import Watchers
 from dscore.translations import text
 
@@ -55,7 +54,6 @@ class Welcome:
         else:
             replies, restored = self._welcome_by(record, message, now)
         context.counters.sessions_restored_total += restored
-        keep(context, record, now, is_heard=True)
         context.recorder.connected(record, now, took_over=previous != 0, session_restored=restored)
         # One without a deadline (of the Socket.IO contract) counts as notified in a drain.
         context.pool.accept(conn, record.agent_id, replies, notice_only=kind != "app_ready")
@@ -117,7 +115,6 @@ class Welcome:
         if context.fleet.expire_now(record, now):
             self._watchers.announce(record)
         context.fleet.forget(record)
-        context.store.forget([record.agent_id])
         context.counters.agents_evicted_total += 1
 
     def again(self, record: "AgentRow", message: AppReady, now: int) -> None:
@@ -130,7 +127,6 @@ class Welcome:
         # It came in with a heartbeat, and turns out to know app_ready, so terminate_app too.
         replies, _ = self._welcome(record, message)
         context.fleet.set_introduced_by(record, "app_ready")
-        keep(context, record, now)
         context.pool.accept(record.conn, record.agent_id, replies, notice_only=False)
         context.deliveries.begin(record, context.portion_bytes)
 

@@ -1,141 +1,92 @@
 """What outlives the process, behind one small interface: agents, their sessions, their timelines.
 
-The truth is in memory; a store that writes to disk writes behind. What becomes of an agent after a
-restart is decided elsewhere (`dscore.server.keeping`).
+The truth is in the fleet, which says what has changed; a `Behind` writes it down a moment later.
+What becomes of an agent after a restart is decided elsewhere (`dscore.server.keeping`).
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from dscore.clock import AgeClock
 from dscore.store.memory import MemoryStore
 from dscore.store.rows import (
-    SERVER,
     AuditRow,
     Entry,
-    Kept,
+    Loaded,
     Minute,
-    Seen,
-    SessionRow,
+    Pruning,
     StoredAgent,
     StoreHealth,
+    Upkeep,
 )
 
 if TYPE_CHECKING:
-    from dscore._core import Fleet
+    from dscore._core import Changes
 
 __all__ = [
-    "SERVER",
     "AuditRow",
     "Entry",
-    "Kept",
+    "Loaded",
     "MemoryStore",
     "Minute",
-    "Seen",
-    "SessionRow",
+    "Pruning",
     "Store",
     "StoreHealth",
     "StoredAgent",
+    "Upkeep",
     "open_store",
 ]
 
 
 class Store(Protocol):
-    """The interface of a store. Called from the event loop's thread only."""
+    """The interface of a store. Called from the event loop's thread only, one call at a time but
+    for `timeline`."""
 
-    keeps_agents: bool
-    """Whether `keep` and `seen` do anything: what they take need not be made otherwise."""
-
+    outlives: bool
+    """Whether what it is given outlives the process. If not, `write` is never called, and the fleet
+    keeps timelines itself."""
     clock: AgeClock
-    """What the ages of all that it keeps are reckoned on; after `start` it goes on where an earlier
+    """What the ages of all that it keeps are reckoned on; after `load` it goes on where an earlier
     process's stood."""
-    damaged_total: int
-    """Rows that were left out because they are not what was written, ever."""
 
-    async def start(self, fleet: "Fleet") -> Kept:
+    @property
+    def damaged_total(self) -> int:
+        """Rows that were left out because they are not what was written, ever."""
+
+    async def load(self) -> Loaded:
         """Reads what earlier processes kept.
-
-        Args:
-            fleet: whose sessions and messages are written from here on, as it says that they
-                change.
 
         Raises:
             StoreError: it cannot be read.
         """
 
-    async def close(self) -> None:
-        """When it returns, everything is where it outlives the process, or it was logged that it is
-        not."""
-
-    def bound(self, *, history: int) -> None:
-        """Bounds the bytes of all timelines together."""
-
-    def keep(self, agent: StoredAgent) -> None:
-        """Remembers an agent, new or changed."""
-
-    def forget(self, agent_ids: Iterable[str]) -> None:
-        """Forgets agents, with their timelines."""
-
-    def seen(self, agents: Iterable[Seen]) -> None:
-        """Remembers when agents were last heard of."""
-
-    def changed(self, *, urgent: bool = False) -> None:
-        """Something of the fleet may have changed: it is written soon.
-
-        Args:
-            urgent: at once: messages have come or gone.
-        """
-
-    async def written(self) -> None:
-        """Returns when all that has changed by now is where it outlives the process, if anything
-        does.
+    async def write(self, changes: "Changes", upkeep: Upkeep) -> None:
+        """Writes all of them, or none. With nothing to write it sees that it still could.
 
         Raises:
-            NotKeptError: it cannot get there now.
-        """
-
-    def append(self, agent_id: str, at: int, kind: str, data: bytes) -> None:
-        """Adds an entry to an agent's timeline; the oldest go past a bound for each agent.
-
-        Args:
-            at: Unix milliseconds, for people.
-            data: JSON, and perhaps in more memory than it needs: `dscore.packed.compact` for
-                the one that keeps it.
+            OSError: it takes nothing now, and may later.
+            sqlite3.Error: the same, or there is something that it will never take.
         """
 
     async def timeline(
-        self, agent_id: str, *, limit: int, before: int | None = None
-    ) -> list[Entry]:
-        """The newest entries of an agent, newest first.
+        self, agent: int, *, limit: int, before: int | None = None
+    ) -> list[tuple[int, int, str, bytes]]:
+        """The newest entries of an agent that were written, newest first: number, Unix
+        milliseconds, kind, data. `Entry` says what they mean.
 
         Args:
+            agent: `AgentRow.number`; 0: the server's.
             before: only entries with a lower number: the last one of the page before.
         """
 
-    def audit(self, at: int, data: bytes, *, refused: bool) -> None:
-        """Adds a line to the audit; the oldest of its kind goes past a bound.
-
-        Args:
-            at: Unix milliseconds, for people.
-            data: JSON.
-            refused: its sender was not known.
-        """
-
-    async def read_audit(self, *, limit: int, before: int | None = None) -> list[AuditRow]:
-        """The newest lines of the audit, newest first.
+    async def audit(self, *, limit: int, before: int | None = None) -> list[AuditRow]:
+        """The newest lines of the audit that were written, newest first.
 
         Args:
             before: only lines with a lower number.
         """
 
-    def prune(self, before: int) -> None:
-        """Drops timeline entries and lines of the audit older than a time in milliseconds of the
-        age clock, and notes that the server is alive. Called now and then."""
-
-    def keep_history(self, minute: Minute, oldest: int) -> None:
-        """Keeps a minute of the fleet's history, and none before the minute `oldest`."""
-
-    def health(self) -> StoreHealth: ...
+    async def close(self) -> None:
+        """Lets go of what it holds."""
 
 
 def open_store(path: str) -> Store:

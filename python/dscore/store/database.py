@@ -5,28 +5,28 @@ it back after: row by row, a busy event loop would let it have one row for every
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import chain, islice
 from shlex import quote
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dscore.errors import StoreError
 from dscore.log import get_logger
 from dscore.store import audit, reading
-from dscore.store.batch import Batch, Pruning
-from dscore.store.marks import Mark
 from dscore.store.place import Place
 from dscore.store.reading import Damage, checked
 from dscore.store.remedies import why_not
-from dscore.store.rows import AuditRow, Entry, MessageRow, Minute, SessionRow, StoredAgent
+from dscore.store.rows import AuditRow, Loaded, Pruning, StoredAgent, Upkeep
 from dscore.store.schema import TooNewError, migrate
-from dscore.store.timeline import TIMELINE_LENGTH
 
 if TYPE_CHECKING:
     from dscore._core import Changes
 
+T = TypeVar("T")
+
+TIMELINE_LENGTH = 200
+"""Entries of each agent's timeline, as in the fleet's own (`rust/fleet/src/timeline.rs`)."""
 PARAMETERS = 640
 """Of one statement, in as many rows as that makes: bound in about 0.1 ms, for which the event loop
 may have to wait. Compiled, they take some 100 KB."""
@@ -40,68 +40,39 @@ PRUNE_SLICE = 50_000
 SAMPLE = 1000
 """Entries looked at to find out how large one is."""
 ROW_BYTES = 40
-"""Of an entry and its place in the index, beside its texts."""
+"""Of a row of entries and its place in the index, beside the entries."""
 
-_AGENTS = (
-    "SELECT agents.agent_id, status, state, reason_code, ip, dialect, generation, introduced_by, "
-    "connected_at, changed_at, config, seen_at, heartbeat_at "
-    "FROM agents LEFT JOIN last_seen USING (agent_id) ORDER BY changed_at"
+_COLUMNS = StoredAgent._fields
+_AGENTS = f"SELECT {', '.join(_COLUMNS)} FROM agents ORDER BY changed_at, number"
+_ROW = "INSERT INTO agents VALUES {} ON CONFLICT (number) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in _COLUMNS[1:]
 )
-
-_CONFLICTS = {
-    "agents": (
-        "ON CONFLICT DO UPDATE SET status = excluded.status, state = excluded.state, "
-        "reason_code = excluded.reason_code, ip = excluded.ip, dialect = excluded.dialect, "
-        "generation = excluded.generation, introduced_by = excluded.introduced_by, "
-        "connected_at = excluded.connected_at, changed_at = excluded.changed_at, "
-        "config = excluded.config"
-    ),
-    "last_seen": (
-        "ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at, "
-        "heartbeat_at = coalesce(excluded.heartbeat_at, heartbeat_at)"
-    ),
+_STATE = (
+    "UPDATE agents SET state = ?, reason_code = ?, last_close = ?, left_at = ?, dropped = ?, "
+    "seen_at = coalesce(?, seen_at), changed_at = ? WHERE {}"
+)
+_SEEN = (
+    "UPDATE agents SET seen_at = coalesce(column2, seen_at), "
+    "heartbeat_at = coalesce(column3, heartbeat_at) FROM (VALUES {}) WHERE number = column1"
+)
+# What was written before, and it was not told: the file was gone at once.
+_ENTRIES = "INSERT INTO timelines VALUES {} ON CONFLICT DO NOTHING"
+_MESSAGE = "INSERT INTO outbox VALUES {} ON CONFLICT DO NOTHING"
+_AUDIT = "INSERT INTO audit VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_MINUTE = "INSERT INTO history VALUES (?, ?) ON CONFLICT DO UPDATE SET samples = excluded.samples"
+_TAKE_OUT = {
+    "agents": ("DELETE FROM agents WHERE number = ?", "DELETE FROM timelines WHERE agent = ?"),
     "sessions": (
-        "ON CONFLICT DO UPDATE SET last_close = excluded.last_close, left_at = excluded.left_at, "
-        "dropped = excluded.dropped"
+        "UPDATE agents SET last_close = NULL, left_at = NULL, dropped = 0 WHERE number = ?",
     ),
-    # Written before, and it was not told: the file was gone at once.
-    "outbox": "ON CONFLICT DO NOTHING",
-    "events": "ON CONFLICT DO NOTHING",
-    "audit": "ON CONFLICT DO NOTHING",
-    "history": "ON CONFLICT DO UPDATE SET samples = excluded.samples",
+    "outbox": ("DELETE FROM outbox WHERE number = ?",),
+    "timelines": ("DELETE FROM timelines WHERE number = ?",),
+    "marks": ("DELETE FROM marks WHERE number = ?",),
+    "history": ("DELETE FROM history WHERE number = ?",),
+    "audit": ("DELETE FROM audit WHERE number = ?",),
 }
+
 _log = get_logger("dscore.store")
-
-_COLUMNS = {
-    "agents": 11,
-    "last_seen": 3,
-    "sessions": 4,
-    "outbox": 3,
-    "events": 5,
-    "audit": 5,
-    "history": 2,
-}
-_NUMBERED = frozenset(("outbox", "events", "marks", "history", "audit"))
-"""Tables whose rows have a number; the others, an agent id."""
-
-
-T = TypeVar("T")
-
-
-class Loaded(NamedTuple):
-    """All that a file held, timelines excepted."""
-
-    agents: list[StoredAgent]
-    sessions: list[SessionRow]
-    messages: list[MessageRow]
-    alive_at: int | None
-    age: int | None
-    """Where the age clock stood; None: in a new file."""
-    last_entry: int
-    last_audit: int
-    marks: list[Mark]
-    history: list[Minute]
-    damages: list[Damage]
 
 
 class Database:
@@ -114,18 +85,23 @@ class Database:
         self._db: sqlite3.Connection | None = None
         self._trimmed = 0
         """Timelines are no longer than they may be, up to the entry of this number."""
+        self.damaged_total = 0
 
-    def load(self) -> Loaded:
+    def load(self) -> tuple[Loaded, int | None]:
         """Opens the file, makes it if there is none, and reads it. Damaged rows are taken out.
+
+        Returns:
+            What it holds, and where the age clock stood; None: in a new file.
 
         Raises:
             StoreError: says what is wrong with it.
         """
+        damages: list[Damage] = []
         try:
             self._place.hold()
-            loaded = _load(self._connection())
+            loaded, age = _load(self._connection(), damages)
             self._trimmed = loaded.last_entry
-            self._take_out(loaded.damages)
+            self._take_out(damages)
             if self._place.is_open_to_others:
                 remedy = f"chmod 600 {quote(self._place.real)}"
                 _log.warning("store_readable", path=self._path, remedy=remedy)
@@ -133,14 +109,13 @@ class Database:
             self._disconnect()
             self._place.give_up()
             raise StoreError(why_not(self._path, error)) from error
-        return loaded
+        return loaded, age
 
-    def write(self, batch: Batch, alive_at: int, age: int) -> None:
+    def write(self, changes: "Changes", upkeep: Upkeep, alive_at: int) -> None:
         """Writes all of it in one transaction, to the file that is where it should be.
 
         Args:
             alive_at: the time, in Unix milliseconds.
-            age: the same moment on the age clock.
 
         Raises:
             sqlite3.Error: nothing was written.
@@ -150,14 +125,18 @@ class Database:
         try:
             db = self._connection()
             db.execute("BEGIN IMMEDIATE")
-            _write(db, batch)
+            _write(db, changes)
             db.execute(
                 "INSERT INTO process (one, alive_at, age) VALUES (1, ?, ?) "
                 "ON CONFLICT DO UPDATE SET alive_at = excluded.alive_at, age = excluded.age",
-                (alive_at, age),
+                (alive_at, changes.age),
             )
-            if batch.pruning is not None:
-                self._prune(db, batch.pruning)
+            db.executemany(_AUDIT, upkeep.audit)
+            if upkeep.minutes:
+                db.executemany(_MINUTE, upkeep.minutes)
+                db.execute("DELETE FROM history WHERE number < ?", (upkeep.oldest_minute,))
+            if upkeep.pruning is not None:
+                self._prune(db, upkeep.pruning)
             db.execute("COMMIT")
         except BaseException:
             # A file that was full or read-only is only found mended by one who opens it again.
@@ -188,27 +167,29 @@ class Database:
             "store_restored", path=self._path, file=self._place.real, reason=missing, aside=aside
         )
 
-    def timeline(self, agent_id: str, limit: int, before: int | None) -> tuple[list[Entry], int]:
-        """The newest entries of an agent, newest first, and how many were damaged.
+    def timeline(
+        self, agent: int, limit: int, before: int | None
+    ) -> list[tuple[int, int, str, bytes]]:
+        """The newest entries of an agent, newest first.
 
         Raises:
             sqlite3.Error: they cannot be read.
         """
-        rows = self._connection().execute(
-            "SELECT number, agent_id, at, kind, data FROM events "
-            "WHERE agent_id = ? AND number < ? ORDER BY number DESC",
-            (agent_id, (1 << 63) - 1 if before is None else before),
-        )
         damages: list[Damage] = []
-        # Those that are damaged count for no limit: what is older must not be hidden by them.
-        entries = list(islice(checked("events", rows, reading.entry, damages), limit))
+        entries: list[tuple[int, int, str, bytes]] = []
+        rows = self._connection().execute(*_rows_of(agent, before))
+        # A row that is damaged counts for no limit: what is older must not be hidden by it.
+        for found in checked("timelines", rows, reading.entries, damages):
+            entries += [row for row in found if before is None or row[0] < before]
+            if len(entries) >= limit:
+                break
         rows.close()
         with suppress(sqlite3.Error):  # In a file that takes no writes they are named again.
             self._take_out(damages)
-        return entries, len(damages)
+        return entries[:limit]
 
-    def audit(self, limit: int, before: int | None) -> tuple[list[AuditRow], int]:
-        """The newest lines of the audit, newest first, and how many were damaged.
+    def audit(self, limit: int, before: int | None) -> list[AuditRow]:
+        """The newest lines of the audit, newest first.
 
         Raises:
             sqlite3.Error: they cannot be read.
@@ -216,7 +197,7 @@ class Database:
         lines, damages = audit.read(self._connection(), limit, before)
         with suppress(sqlite3.Error):
             self._take_out(damages)
-        return lines, len(damages)
+        return lines
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -245,28 +226,25 @@ class Database:
 
     def _take_out(self, damages: Sequence[Damage]) -> None:
         """Takes damaged rows out of the file, so that they are named once."""
-        _name(damages)
-        for table, key, _ in damages:
-            column = "number" if table in _NUMBERED else "agent_id"
-            # Undecoded, a text is bytes here, and no text is equal to bytes.
-            self._connection().execute(
-                f"DELETE FROM {table} WHERE {column} IS ? OR {column} = CAST(? AS TEXT)", (key, key)
-            )
+        self.damaged_total += len(damages)
+        for table, key, reason in damages:
+            _log.warning("store_row_dropped", table=table, key=repr(key)[:200], reason=reason)
+            for statement in _TAKE_OUT[table]:
+                self._connection().execute(statement, (key,))
 
     def _prune(self, db: sqlite3.Connection, pruning: Pruning) -> None:
         """Keeps timelines within their age, their number and their bytes, each and all together."""
         # Numbers grow with time, so what is too old is found without looking at the rest.
         first, last = db.execute(
-            "SELECT coalesce(min(number), 0), coalesce(max(number), 0) FROM events"
+            "SELECT coalesce(min(number), 0), coalesce(max(number), 0) FROM timelines"
         ).fetchone()
-        cut = max(pruning.to + 1, last - min(TIMELINES_LENGTH, _fitting(db, last, pruning)))
-        db.execute("DELETE FROM events WHERE number < ?", (min(cut, first + PRUNE_SLICE),))
+        cut = max(pruning.to + 1, last + 1 - min(TIMELINES_LENGTH, _fitting(db, last, pruning)))
+        db.execute("DELETE FROM timelines WHERE number < ?", (min(cut, first + PRUNE_SLICE),))
         db.execute(
-            "DELETE FROM events WHERE number IN (SELECT events.number "
-            "FROM (SELECT DISTINCT agent_id FROM events WHERE number > ?) AS grown "
-            "JOIN events ON events.agent_id = grown.agent_id AND events.number <= "
-            "(SELECT number FROM events WHERE agent_id = grown.agent_id "
-            "ORDER BY number DESC LIMIT 1 OFFSET ?))",
+            "DELETE FROM timelines WHERE number IN (SELECT number FROM (SELECT number, count, "
+            "sum(count) OVER (PARTITION BY agent ORDER BY number DESC) AS so_far FROM timelines "
+            "WHERE agent IN (SELECT agent FROM timelines WHERE number > ?)) "
+            "WHERE so_far - count >= ?)",
             (self._trimmed, TIMELINE_LENGTH),
         )
         audit.prune(db, pruning.before)
@@ -275,14 +253,26 @@ class Database:
         self._trimmed = last
 
 
+def _rows_of(agent: int, before: int | None) -> tuple[str, tuple[int, ...]]:
+    """The statement that finds rows of entries, newest first: each is named by its newest entry, so
+    one more than those that are older as a whole may hold older ones."""
+    columns = "SELECT number, count, entries FROM timelines WHERE agent = ?"
+    if before is None:
+        return f"{columns} ORDER BY number DESC", (agent,)
+    oldest = "(SELECT min(number) FROM timelines WHERE agent = ? AND number >= ?)"
+    return (
+        f"{columns} AND number <= coalesce({oldest}, ?) ORDER BY number DESC",
+        (agent, agent, before, before),
+    )
+
+
 def _fitting(db: sqlite3.Connection, last: int, pruning: Pruning) -> int:
     """How many entries fit the bytes of all timelines, if all are like the newest."""
-    (size,) = db.execute(
-        "SELECT avg(length(data) + length(kind) + 2 * length(agent_id)) FROM events "
-        "WHERE number > ?",
-        (last - SAMPLE,),
+    size, count = db.execute(
+        "SELECT sum(length(entries) + ?), sum(count) FROM timelines WHERE number > ?",
+        (ROW_BYTES, last - SAMPLE),
     ).fetchone()
-    return int(pruning.max_bytes / ((size or 0) + ROW_BYTES))
+    return int(pruning.max_bytes / (size / count)) if count else pruning.max_bytes
 
 
 def _connect(path: str) -> sqlite3.Connection:
@@ -305,13 +295,10 @@ def _connect(path: str) -> sqlite3.Connection:
     return db
 
 
-def _load(db: sqlite3.Connection) -> Loaded:
-    damages: list[Damage] = []
+def _load(db: sqlite3.Connection, damages: list[Damage]) -> tuple[Loaded, int | None]:
     agents = list(checked("agents", db.execute(_AGENTS), reading.agent, damages))
-    known = {agent.agent_id for agent in agents}
-    rows = db.execute("SELECT agent_id, last_close, left_at, dropped FROM sessions")
-    sessions = list(checked("sessions", rows, partial(reading.session, known), damages))
-    known = {session.agent_id for session in sessions}
+    agents = [reading.with_session(agent, damages) for agent in agents]
+    known = {agent.agent_id for agent in agents if agent.last_close is not None}
     rows = db.execute("SELECT number, agent_id, message FROM outbox ORDER BY number")
     messages = list(checked("outbox", rows, partial(reading.message, known), damages))
     rows = db.execute("SELECT number, age FROM marks")
@@ -320,71 +307,40 @@ def _load(db: sqlite3.Connection) -> Loaded:
     history = list(checked("history", rows, reading.minute, damages))
     process = db.execute("SELECT alive_at, age FROM process").fetchone()
     alive_at, age = (None, None) if process is None else reading.process(process, agents)
-    (last_entry,) = db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()
-    last = last_entry, audit.last_number(db)
-    return Loaded(agents, sessions, messages, alive_at, age, *last, marks, history, damages)
+    (last_entry,) = db.execute("SELECT coalesce(max(number), 0) FROM timelines").fetchone()
+    return Loaded(
+        agents, messages, last_entry, audit.last_number(db), marks, history, alive_at
+    ), age
 
 
-def _name(damages: Sequence[Damage]) -> None:
-    for table, key, reason in damages:
-        _log.warning("store_row_dropped", table=table, key=repr(key)[:200], reason=reason)
+def _write(db: sqlite3.Connection, changes: "Changes") -> None:
+    for table, column in (("agents", "number"), ("timelines", "agent")):
+        _delete(db, table, column, changes.forgotten)
+    _values(db, _ROW, len(_COLUMNS), changes.rows())
+    for *values, which in changes.states():
+        db.execute(_STATE.format(which), (*values, changes.age))
+    _values(db, _SEEN, 3, changes.seen())
+    _values(db, _ENTRIES, 4, changes.entries())
+    _values(db, _MESSAGE, 3, changes.messages())
+    _delete(db, "outbox", "number", changes.delivered)
 
 
-def _write(db: sqlite3.Connection, batch: Batch) -> None:
-    _insert(db, "events", batch.entries)
-    db.executemany(
-        "DELETE FROM events WHERE agent_id = ? AND number <= ?", list(batch.forgotten.items())
-    )
-    _insert(db, "audit", batch.audit)
-    _replace(db, "agents", batch.agents)
-    _delete(db, "last_seen", batch.forgotten)
-    _insert(db, "last_seen", batch.seen)
-    _delete(db, "sessions", batch.forgotten)
-    if batch.changes is not None:
-        _write_sessions(db, batch.changes)
-    if batch.history:
-        _insert(db, "history", batch.history.items())
-        db.execute("DELETE FROM history WHERE number < ?", (batch.history_from,))
+def _values(db: sqlite3.Connection, statement: str, columns: int, values: list[Any]) -> None:
+    """Executes a statement with many rows at a time."""
+    for part in _parts(values, PARAMETERS // columns * columns):
+        row = f"({_marks(columns)})"
+        db.execute(statement.format(",".join([row] * (len(part) // columns))), part)
 
 
-def _write_sessions(db: sqlite3.Connection, changes: "Changes") -> None:
-    _delete(db, "sessions", changes.ended)
-    _insert(db, "sessions", changes.sessions)
-    _insert(db, "outbox", changes.messages)
-    for part in _parts(changes.delivered, 1):
-        db.execute(f"DELETE FROM outbox WHERE number IN ({_marks(len(part))})", part)
-
-
-def _replace(
-    db: sqlite3.Connection, table: str, rows: Mapping[str, Sequence[object] | None]
-) -> None:
-    _delete(db, table, (agent_id for agent_id, row in rows.items() if row is None))
-    # What an agent has besides its own columns is in `last_seen`.
-    width = _COLUMNS[table]
-    _insert(db, table, (row[:width] for row in rows.values() if row is not None))
-
-
-def _delete(db: sqlite3.Connection, table: str, agent_ids: Iterable[str]) -> None:
-    for part in _parts(agent_ids, 1):
-        db.execute(f"DELETE FROM {table} WHERE agent_id IN ({_marks(len(part))})", part)
-
-
-def _insert(db: sqlite3.Connection, table: str, rows: Iterable[Sequence[object]]) -> None:
-    for part in _parts(rows, _COLUMNS[table]):
-        db.execute(_insertion(table, len(part)), list(chain.from_iterable(part)))
-
-
-def _insertion(table: str, rows: int) -> str:
-    values = ",".join([f"({_marks(_COLUMNS[table])})"] * rows)
-    return f"INSERT INTO {table} VALUES {values} {_CONFLICTS[table]}"
+def _delete(db: sqlite3.Connection, table: str, column: str, numbers: list[int]) -> None:
+    for part in _parts(numbers, PARAMETERS):
+        db.execute(f"DELETE FROM {table} WHERE {column} IN ({_marks(len(part))})", part)
 
 
 def _marks(count: int) -> str:
     return ",".join("?" * count)
 
 
-def _parts(items: Iterable[T], parameters: int) -> Iterator[list[T]]:
-    """Of such a length that each makes one statement, with so many parameters an item."""
-    left = iter(items)
-    while part := list(islice(left, PARAMETERS // parameters)):
-        yield part
+def _parts(values: list[T], length: int) -> Iterator[list[T]]:
+    for start in range(0, len(values), length):
+        yield values[start : start + length]

@@ -5,23 +5,14 @@ not keep a server from starting, nor every list of agents from being made.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from sys import intern
 from typing import Any, Final, NamedTuple, TypeVar, cast, get_args
 
 import orjson
 
 from dscore.agent_ids import MAX_AGENT_ID
-from dscore.messages import ReasonCode, Status
+from dscore.messages import ReasonCode
 from dscore.store.marks import Mark
-from dscore.store.rows import (
-    SAMPLE,
-    AuditRow,
-    Entry,
-    MessageRow,
-    Minute,
-    SessionRow,
-    StoredAgent,
-)
+from dscore.store.rows import SAMPLE, AuditRow, MessageRow, Minute, StoredAgent
 
 LATEST: Final = 253_402_300_799_999
 """Unix milliseconds of the last moment that can be written down, in the year 9999."""
@@ -32,16 +23,9 @@ TOO_OLD: Final = 10 * 366 * 86_400_000
 nothing came for ten years is a damaged number."""
 
 REASONS: Final = frozenset(get_args(ReasonCode))
-STATES: Final = {
-    "connected": "online",
-    "late": "online",
-    "terminating": "online",
-    "reconnecting": "online",
-    "unknown": "online",
-    "offline": "offline",
-    "terminated": "offline",
-}
-"""State -> the status it goes with."""
+STATES: Final = frozenset(
+    ("connected", "late", "terminating", "reconnecting", "unknown", "offline", "terminated")
+)
 DIALECTS: Final = frozenset(("raw", "socketio"))
 
 Row = tuple[Any, ...]
@@ -81,56 +65,42 @@ def checked(
 
 
 def agent(row: Row) -> StoredAgent:
-    """Of `agents` and `last_seen`.
+    """Of `agents`; `with_session` looks at the columns of its session.
 
     Raises:
         DamagedError: it is damaged.
     """
-    agent_id, status, state, reason_code, ip, dialect, generation, introduced_by, *rest = row
-    connected_at, changed_at, config, seen_at, heartbeat_at = rest
-    _demand(_is_agent_id(agent_id), "agent_id")
-    _demand(isinstance(state, str) and STATES.get(state) == status, "status and state")
-    _demand(reason_code is None or reason_code in REASONS, "reason_code")
-    _demand(isinstance(ip, str), "ip")
-    _demand(dialect in DIALECTS, "dialect")
-    _demand(_is_whole(generation, LARGEST), "generation")
-    _demand(isinstance(introduced_by, str), "introduced_by")
-    _demand(_is_whole(connected_at, LATEST), "connected_at")
-    _demand(_is_whole(changed_at, LATEST), "changed_at")
-    _demand(config is None or _is_object(config), "config")
-    # A row brings its own copy of every word; a fleet needs one of each.
-    return StoredAgent(
-        agent_id,
-        cast(Status, intern(status)),
-        intern(state),
-        cast(ReasonCode, intern(reason_code)) if reason_code else None,
-        intern(ip),
-        intern(dialect),
-        generation,
-        intern(introduced_by),
-        connected_at,
-        changed_at,
-        config,
-        # In a row of its own: the agent is whole without it.
-        seen_at if _is_whole(seen_at, LATEST) else None,
-        heartbeat_at if _is_whole(heartbeat_at, LATEST) else None,
+    stored = StoredAgent(*row)
+    _demand(_is_agent_id(stored.agent_id), "agent_id")
+    _demand(stored.state in STATES, "state")
+    _demand(stored.reason_code is None or stored.reason_code in REASONS, "reason_code")
+    _demand(isinstance(stored.ip, str), "ip")
+    _demand(stored.dialect in DIALECTS, "dialect")
+    _demand(_is_whole(stored.generation, LARGEST), "generation")
+    _demand(isinstance(stored.introduced_by, str), "introduced_by")
+    _demand(_is_whole(stored.connected_at, LATEST), "connected_at")
+    _demand(_is_whole(stored.changed_at, LATEST), "changed_at")
+    _demand(stored.config is None or _is_object(stored.config), "config")
+    if _is_time(stored.seen_at) and _is_time(stored.heartbeat_at):
+        return stored
+    # The agent is whole without what only tells when it was heard of.
+    return stored._replace(
+        seen_at=stored.seen_at if _is_time(stored.seen_at) else None,
+        heartbeat_at=stored.heartbeat_at if _is_time(stored.heartbeat_at) else None,
     )
 
 
-def session(known: Container[str], row: Row) -> SessionRow:
-    """Of `sessions`, of an agent that is known.
-
-    Raises:
-        DamagedError: it is damaged.
-    """
-    agent_id, last_close, left_at, dropped = row
-    _demand(_is_agent_id(agent_id), "agent_id")
-    _demand(_is_whole(last_close, 65_535), "last_close")
-    _demand(left_at is None or _is_whole(left_at, LATEST), "left_at")
-    _demand(_is_whole(dropped, LARGEST), "dropped")
-    if agent_id not in known:
-        raise DamagedError("its agent is not there")
-    return SessionRow(agent_id, last_close, left_at, dropped)
+def with_session(stored: StoredAgent, damages: list[Damage]) -> StoredAgent:
+    """The same without its session, if that is damaged."""
+    last_close = stored.last_close
+    if (
+        (last_close is None or _is_whole(last_close, 65_535))
+        and _is_time(stored.left_at)
+        and _is_whole(stored.dropped, LARGEST)
+    ):
+        return stored
+    damages.append(Damage("sessions", stored.number, "its columns are damaged"))
+    return stored._replace(last_close=None, left_at=None, dropped=0)
 
 
 def message(known: Container[str], row: Row) -> MessageRow:
@@ -147,18 +117,30 @@ def message(known: Container[str], row: Row) -> MessageRow:
     return number, agent_id, text
 
 
-def entry(row: Row) -> Entry:
-    """Of `events`.
+def entries(row: Row) -> list[tuple[int, int, str, bytes]]:
+    """Of `timelines`: number, time, kind and data of each, newest first.
 
     Raises:
         DamagedError: it is damaged.
     """
-    number, agent_id, at, kind, data = row
-    _demand(isinstance(agent_id, str), "agent_id")
+    _, count, text = row
+    _demand(type(text) is bytes, "entries")
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise DamagedError("entries is damaged") from None
+    _demand(isinstance(found, list) and len(found) == count, "entries")
+    return [_entry(one) for one in reversed(found)]
+
+
+def _entry(entry: object) -> tuple[int, int, str, bytes]:
+    _demand(isinstance(entry, list) and len(entry) == 4, "entries")
+    number, at, kind, data = cast("list[Any]", entry)
+    _demand(_is_whole(number, LARGEST), "number")
     _demand(_is_whole(at, LATEST), "at")
     _demand(isinstance(kind, str), "kind")
-    _demand(_is_object(data), "data")
-    return Entry(number, agent_id, at, kind, data)
+    _demand(isinstance(data, dict), "data")
+    return number, at, kind, orjson.dumps(data)
 
 
 def mark(row: Row) -> Mark:
@@ -220,6 +202,10 @@ def _is_agent_id(value: object) -> bool:
 
 def _is_whole(value: object, largest: int) -> bool:
     return type(value) is int and 0 <= value <= largest
+
+
+def _is_time(value: object) -> bool:
+    return value is None or _is_whole(value, LATEST)
 
 
 def _is_object(value: object) -> bool:

@@ -1,21 +1,20 @@
 """What is kept, as plain data. Times that people are shown are Unix milliseconds; those that only
 tell an age are of the store's age clock (`dscore.clock`), which no step of the wall clock moves."""
 
-from collections.abc import Sequence
 from struct import Struct
 from typing import Final, NamedTuple, TypeAlias
 
-from dscore.messages import ReasonCode, Status
-
-SERVER: Final = ""
-"""The timeline of what concerns every agent: no agent has this id."""
+from dscore.messages import ReasonCode
+from dscore.store.marks import Mark
 
 
 class StoredAgent(NamedTuple):
-    """An agent as it is remembered."""
+    """An agent as it is remembered: the columns of its row, in the order in which the fleet gives
+    and takes them."""
 
+    number: int
+    """Names it in the other tables: never used again."""
     agent_id: str
-    status: Status
     state: str
     reason_code: ReasonCode | None
     ip: str
@@ -27,17 +26,23 @@ class StoredAgent(NamedTuple):
     """When its last connection was introduced."""
     changed_at: int
     """When this was written down, on the age clock."""
-    config: bytes | None
-    """The `config` of its app_ready, JSON."""
     seen_at: int | None
     """When there was last something from it; None: no news of that."""
     heartbeat_at: int | None
     """When it last sent a heartbeat; None: never, or no news of that."""
+    last_close: int | None
+    """The close code of its last connection, 0 where none has ended; None: it has no session
+    (PROTOCOL.md §7)."""
+    left_at: int | None
+    """When it was disconnected, on the age clock; None: it was connected."""
+    dropped: int
+    """Messages that were dropped from its outbox, ever."""
+    config: bytes | None
+    """The `config` of its app_ready, JSON."""
 
 
-Seen: TypeAlias = tuple[str, int, int | None]
-"""The news that a whole fleet makes all the time, as in `StoredAgent`: agent id, seen_at,
-heartbeat_at."""
+MessageRow: TypeAlias = tuple[int, str, bytes]
+"""A message that waits for an agent: its number, the agent's id, JSON."""
 
 
 SAMPLE: Final = Struct("<q9I")
@@ -67,18 +72,22 @@ class Minute(NamedTuple):
     """Each packed as `SAMPLE`, oldest first."""
 
 
-class Kept(NamedTuple):
-    """What an earlier process left behind."""
+class Loaded(NamedTuple):
+    """What earlier processes left behind, timelines excepted."""
 
     agents: list[StoredAgent]
     """By the time of their last change, oldest first."""
-    sessions: "list[SessionRow]"
-    messages: "list[MessageRow]"
+    messages: list[MessageRow]
     """In the order of their numbers, each of a session that is there."""
-    alive_at: int | None
-    """When that process is last known to have run, in Unix milliseconds; None: there was none."""
-    history: Sequence[Minute] = ()
+    last_entry: int
+    """The number of the newest entry of a timeline."""
+    last_audit: int
+    """The same of the audit."""
+    marks: list[Mark]
+    history: list[Minute]
     """Oldest first."""
+    alive_at: int | None
+    """When the last one is known to have run, in Unix milliseconds; None: there was none."""
 
 
 class Entry(NamedTuple):
@@ -87,10 +96,34 @@ class Entry(NamedTuple):
     number: int
     """Grows with every entry of any agent, across restarts."""
     agent_id: str
+    """"" for what concerns every agent."""
     at: int
     kind: str
     data: bytes
     """JSON."""
+
+
+class Pruning(NamedTuple):
+    """What timelines are to be cut back to."""
+
+    to: int
+    """Entries up to this number are too old."""
+    max_bytes: int
+    """Of all timelines together."""
+    marks: tuple[Mark, ...]
+    before: int
+    """What else is older than this, in milliseconds of the age clock, is too old."""
+
+
+class Upkeep(NamedTuple):
+    """What is written besides what the fleet says has changed."""
+
+    pruning: Pruning | None = None
+    audit: tuple[AuditRow, ...] = ()
+    minutes: tuple[Minute, ...] = ()
+    """Of the fleet's history."""
+    oldest_minute: int = 0
+    """Those before it go, where there are new ones."""
 
 
 class StoreHealth(NamedTuple):
@@ -105,19 +138,3 @@ class StoreHealth(NamedTuple):
     """Timeline entries that had to be dropped, ever."""
     written_total: int = 0
     """Changes written, ever."""
-
-
-class SessionRow(NamedTuple):
-    """A session as it is remembered (PROTOCOL.md §7)."""
-
-    agent_id: str
-    last_close: int
-    """The close code of its last connection; 0: none has ended yet."""
-    left_at: int | None
-    """When the agent was disconnected, on the age clock; None: it was connected."""
-    dropped: int
-    """Messages that were dropped from its outbox, ever."""
-
-
-MessageRow: TypeAlias = tuple[int, str, bytes]
-"""A message that waits for an agent: its number, the agent's id, JSON."""

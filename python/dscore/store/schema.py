@@ -92,6 +92,60 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX audit_by_kind ON audit (refused, number);
     """,
+    """
+    -- One small row for each agent, with a number for its name: what happens to a whole fleet is
+    -- one statement. Its entries go in many to a row, as JSON: [[number, at, kind, data], ...].
+    DROP VIEW clients;
+    ALTER TABLE agents RENAME TO old_agents;
+
+    CREATE TABLE agents (
+        number INTEGER PRIMARY KEY,
+        agent_id TEXT NOT NULL UNIQUE,
+        state TEXT NOT NULL,
+        reason_code TEXT,
+        ip TEXT NOT NULL,
+        dialect TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        introduced_by TEXT NOT NULL,
+        connected_at INTEGER NOT NULL,
+        changed_at INTEGER NOT NULL,
+        seen_at INTEGER,
+        heartbeat_at INTEGER,
+        last_close INTEGER,
+        left_at INTEGER,
+        dropped INTEGER NOT NULL,
+        config BLOB
+    );
+    INSERT OR IGNORE INTO agents
+    SELECT row_number() OVER (ORDER BY changed_at, agent_id), agent_id, state, reason_code, ip,
+        dialect, generation, introduced_by, connected_at, changed_at, seen_at, heartbeat_at,
+        last_close, left_at, coalesce(dropped, 0), config
+    FROM old_agents LEFT JOIN last_seen USING (agent_id) LEFT JOIN sessions USING (agent_id);
+
+    CREATE TABLE timelines (
+        number INTEGER PRIMARY KEY,
+        agent INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        entries BLOB NOT NULL
+    );
+    CREATE INDEX timelines_of_agent ON timelines (agent, number);
+    INSERT OR IGNORE INTO timelines
+    SELECT events.number, CASE events.agent_id WHEN '' THEN 0 ELSE agents.number END, 1,
+        CAST('[[' || events.number || ',' || at || ',"' || kind || '",' || CAST(data AS TEXT)
+            || ']]' AS BLOB)
+    FROM events LEFT JOIN agents USING (agent_id);
+
+    DROP TABLE old_agents;
+    DROP TABLE last_seen;
+    DROP TABLE sessions;
+    DROP TABLE events;
+
+    CREATE VIEW clients AS
+    SELECT agent_id AS id, agent_id AS name, ip,
+           CASE WHEN state IN ('offline', 'terminated') THEN 'offline' ELSE 'online' END AS status,
+           strftime('%Y-%m-%dT%H:%M:%fZ', seen_at / 1000.0, 'unixepoch') AS last_seen
+    FROM agents;
+    """,
 )
 
 

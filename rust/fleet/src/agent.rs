@@ -7,6 +7,7 @@ use dscore_wheel::Key;
 
 use crate::labels::Labels;
 use crate::session::Session;
+use crate::timeline::Timeline;
 use crate::words::{Dialect, Reason, State};
 
 /// Names an agent in its table, for as long as something refers to it.
@@ -37,6 +38,8 @@ pub(crate) enum GraceOf {
 pub struct Agent {
     /// Its id.
     pub id: Arc<str>,
+    /// Names it in the store: never used again.
+    pub number: u64,
     /// Its connection; `None`: it has none. An agent owns this one and no other: the end of a stale connection is told
     /// from its successor's by comparing them.
     pub conn: Option<ConnId>,
@@ -52,6 +55,8 @@ pub struct Agent {
     pub dialect: Dialect,
     /// The `type` of the message that introduced it.
     pub introduced_by: Arc<str>,
+    /// When something last came from it, as last read in bulk.
+    pub heard_at: Option<i64>,
     /// The last heartbeat, as last read in bulk.
     pub last_heartbeat: Option<i64>,
     /// When its last connection was introduced.
@@ -62,6 +67,8 @@ pub struct Agent {
     pub reported_back: bool,
     /// What outlives its connection.
     pub session: Option<Session>,
+    /// What has happened to it, as far as it is kept here.
+    pub timeline: Timeline,
     pub(crate) grace: GraceOf,
     config: Option<Box<[u8]>>,
     labels: Option<Box<[Arc<str>]>>,
@@ -77,14 +84,17 @@ pub struct Agent {
     pub(crate) is_known: bool,
     /// The version of what of it is not saved; 0: nothing is.
     pub(crate) changed: u64,
+    /// What that is.
+    pub(crate) unsaved: u8,
     /// Connections and handles that name it. One that is forgotten stays until there is none.
     pub(crate) refs: u32,
 }
 
 impl Agent {
-    pub(crate) fn new(id: Arc<str>, empty: &Arc<str>) -> Self {
+    pub(crate) fn new(id: Arc<str>, number: u64, empty: &Arc<str>) -> Self {
         Self {
             id,
+            number,
             conn: None,
             generation: 0,
             state: State::Offline,
@@ -92,11 +102,13 @@ impl Agent {
             ip: empty.clone(),
             dialect: Dialect::Raw,
             introduced_by: empty.clone(),
+            heard_at: None,
             last_heartbeat: None,
             connected_at: 0,
             rtt_us: 0,
             reported_back: false,
             session: None,
+            timeline: Timeline::default(),
             grace: GraceOf::None,
             config: None,
             labels: None,
@@ -107,6 +119,7 @@ impl Agent {
             is_absent: false,
             is_known: true,
             changed: 0,
+            unsaved: 0,
             refs: 0,
         }
     }

@@ -12,6 +12,8 @@ use crate::words::{Dialect, Reason, State};
 /// An agent as an earlier process has left it.
 #[derive(Clone, Debug)]
 pub struct Restored<'a> {
+    /// Names it in the store.
+    pub number: u64,
     /// Its id.
     pub id: &'a str,
     /// Its state when that process ended.
@@ -28,10 +30,14 @@ pub struct Restored<'a> {
     pub introduced_by: &'a str,
     /// When.
     pub connected_at: i64,
+    /// When something last came from it.
+    pub heard_at: Option<i64>,
     /// Its last heartbeat.
     pub last_heartbeat: Option<i64>,
     /// Its config.
     pub config: Option<&'a [u8]>,
+    /// Its session: last close code, when it was left, messages dropped.
+    pub session: Option<(u16, Option<i64>, u64)>,
 }
 
 /// Every agent that is known, and those that are forgotten while something still names them.
@@ -39,6 +45,8 @@ pub struct Restored<'a> {
 pub struct Agents {
     slab: Slab<Agent>,
     by_id: HashMap<Arc<str>, AgentKey>,
+    /// The newest agent's.
+    last_number: u64,
     /// The ends of the list of those without a connection.
     oldest: Option<AgentKey>,
     newest: Option<AgentKey>,
@@ -58,6 +66,7 @@ impl Default for Agents {
         Self {
             slab: Slab::new(),
             by_id: HashMap::new(),
+            last_number: 0,
             oldest: None,
             newest: None,
             absent: 0,
@@ -116,7 +125,9 @@ impl Agents {
             return key;
         }
         let id: Arc<str> = id.into();
-        let key = AgentKey(self.slab.insert(Agent::new(id.clone(), &self.empty)) as u32);
+        self.last_number += 1;
+        let agent = Agent::new(id.clone(), self.last_number, &self.empty);
+        let key = AgentKey(self.slab.insert(agent) as u32);
         self.by_id.insert(id, key);
         key
     }
@@ -132,6 +143,8 @@ impl Agents {
             self.shared_kind(stored.introduced_by),
         );
         let agent = self.get_mut(key)?;
+        agent.number = stored.number;
+        agent.heard_at = stored.heard_at;
         agent.state = stored.state;
         agent.changed_at = left_at;
         agent.reason = stored.reason;
@@ -141,6 +154,7 @@ impl Agents {
         agent.introduced_by = introduced_by;
         agent.connected_at = stored.connected_at;
         agent.last_heartbeat = stored.last_heartbeat;
+        self.last_number = self.last_number.max(stored.number);
         self.set_config(key, stored.config);
         self.be_absent(key, left_at);
         Some(key)

@@ -3,9 +3,17 @@
 //! Each change has a version. [`Fleet::unsaved`] gives all that is not saved, again and again until [`Fleet::saved`] says
 //! up to which version the store has it: a write that fails loses nothing, and nothing is kept twice for it.
 
-use crate::agent::AgentKey;
+use std::collections::BTreeMap;
+
+use crate::agent::{Agent, AgentKey};
 use crate::fleet::Fleet;
-use crate::unsaved::{Changes, SessionRow};
+use crate::timeline::{Entry, Timeline};
+use crate::unsaved::{
+    BEAT, Changes, ENTRIES, EntriesRow, Given, KeptState, Moment, ROW, Row, SEEN, STATE, SeenRow,
+};
+
+/// So many agents to which the same has happened are worth a statement of their own.
+const MANY: usize = 8;
 
 impl Fleet {
     /// Whether a store writes down what changes from here on.
@@ -15,39 +23,42 @@ impl Fleet {
 
     /// How many things have changed and are not saved.
     pub fn unsaved_total(&self) -> usize {
-        if !self.unsaved.is_wanted {
+        let unsaved = &self.unsaved;
+        if !unsaved.is_wanted {
             return 0;
         }
-        let waiting = self.sessions.messages.range(self.unsaved.last_saved + 1..);
-        self.unsaved.agents.len() + self.unsaved.left.len() + waiting.count()
+        let waiting = self.sessions.messages.range(unsaved.last_message + 1..);
+        unsaved.agents.len()
+            + unsaved.forgotten.len()
+            + unsaved.left.len()
+            + waiting.count()
+            + usize::from(unsaved.has_server_entries)
     }
 
     /// All that is not saved, as it is now.
-    pub fn unsaved(&mut self) -> Changes {
+    pub fn unsaved(&mut self, moment: &Moment) -> Changes {
         let mut changes = Changes {
             version: self.unsaved.version,
+            age: moment.age,
             ..Changes::default()
         };
         if !self.unsaved.is_wanted {
             return changes;
         }
-        let known = self.unsaved.agents.iter().filter_map(|&key| {
-            let agent = self.agents.get(key)?;
-            agent.is_known().then_some(agent)
-        });
-        for agent in known {
-            let agent_id = agent.id.clone();
-            match &agent.session {
-                Some(session) => changes.sessions.push(SessionRow {
-                    agent_id,
-                    last_close: session.last_close,
-                    left_at: session.left_at,
-                    dropped: session.dropped,
-                }),
-                None => changes.ended.push(agent_id),
-            }
+        let second = |pairs: &[(u64, u64)]| pairs.iter().map(|&(_, number)| number).collect();
+        changes.forgotten = second(&self.unsaved.forgotten);
+        changes.delivered = second(&self.unsaved.left);
+        self.gather_agents(moment, &mut changes);
+        if self.unsaved.has_server_entries {
+            changes
+                .entries
+                .extend(entries_row(0, &self.timelines.server));
         }
-        let joined = self.sessions.messages.range(self.unsaved.last_saved + 1..);
+        changes.entries.sort_unstable_by_key(|row| row.number);
+        let joined = self
+            .sessions
+            .messages
+            .range(self.unsaved.last_message + 1..);
         changes
             .messages
             .extend(joined.filter_map(|(&number, &(key, _))| {
@@ -55,23 +66,27 @@ impl Fleet {
                 let outbox = agent.session.as_ref()?.outbox.as_ref()?;
                 Some((number, agent.id.clone(), outbox.find(number)?.text.clone()))
             }));
-        changes.delivered = self
-            .unsaved
-            .left
-            .iter()
-            .map(|&(_, number)| number)
-            .collect();
-        self.unsaved.given = (changes.version, self.sessions.last_message);
+        self.unsaved.given = Given {
+            version: changes.version,
+            message: self.sessions.last_message,
+            entry: self.timelines.last_number,
+        };
         changes
     }
 
     /// The store has all that was given to it as this version, the newest that was.
     pub fn saved(&mut self, version: u64) {
-        if self.unsaved.given.0 == version {
-            self.unsaved.last_saved = self.unsaved.given.1;
+        let given = self.unsaved.given;
+        if given.version != version {
+            return;
         }
+        self.unsaved.last_message = given.message;
         self.unsaved.left.retain(|&(changed, _)| changed > version);
+        self.unsaved
+            .forgotten
+            .retain(|&(changed, _)| changed > version);
         for key in std::mem::take(&mut self.unsaved.agents) {
+            self.resize(Some(key), |timeline| timeline.drop_to(given.entry));
             let Some(agent) = self.agents.get_mut(key) else {
                 continue;
             };
@@ -79,13 +94,16 @@ impl Fleet {
                 self.unsaved.agents.push(key);
             } else {
                 agent.changed = 0;
+                agent.unsaved = 0;
                 self.agents.release(key);
             }
         }
+        self.resize(None, |timeline| timeline.drop_to(given.entry));
+        self.unsaved.has_server_entries = !self.timelines.server.is_empty();
     }
 
     /// Something of an agent that is kept has changed.
-    pub(crate) fn touch(&mut self, key: AgentKey) {
+    pub(crate) fn touch(&mut self, key: AgentKey, what: u8) {
         if !self.unsaved.is_wanted {
             return;
         }
@@ -93,9 +111,117 @@ impl Fleet {
             return;
         };
         self.unsaved.version += 1;
+        agent.unsaved |= what;
         if std::mem::replace(&mut agent.changed, self.unsaved.version) == 0 {
             agent.refs += 1;
             self.unsaved.agents.push(key);
         }
     }
+
+    fn gather_agents(&self, moment: &Moment, changes: &mut Changes) {
+        let mut states: BTreeMap<(KeptState, Option<i64>), Vec<&Agent>> = BTreeMap::new();
+        for &key in &self.unsaved.agents {
+            let Some(agent) = self.agents.get(key).filter(|agent| agent.is_known()) else {
+                continue;
+            };
+            let has = |what: u8| agent.unsaved & what != 0;
+            let seen = || moment.seen(agent, has(SEEN), has(BEAT));
+            if has(ROW) {
+                changes.rows.push(moment.row(agent));
+            } else if has(STATE) {
+                let seen_at = seen().seen_at;
+                let alike = states.entry((kept_state(agent), seen_at)).or_default();
+                alike.push(agent);
+                if has(BEAT) {
+                    changes.seen.push(seen());
+                }
+            } else if has(SEEN | BEAT) {
+                changes.seen.push(seen());
+            }
+            if has(ENTRIES) {
+                changes
+                    .entries
+                    .extend(entries_row(agent.number, &agent.timeline));
+            }
+        }
+        for ((state, seen_at), agents) in states {
+            if agents.len() < MANY {
+                changes
+                    .rows
+                    .extend(agents.into_iter().map(|agent| moment.row(agent)));
+            } else {
+                let mut numbers: Vec<u64> = agents.iter().map(|agent| agent.number).collect();
+                numbers.sort_unstable();
+                changes.states.push((state, seen_at, numbers));
+            }
+        }
+    }
+}
+
+impl Moment {
+    fn row(&self, agent: &Agent) -> Row {
+        let seen = self.seen(agent, true, true);
+        Row {
+            number: agent.number,
+            agent_id: agent.id.clone(),
+            kept: kept_state(agent),
+            ip: agent.ip.clone(),
+            dialect: agent.dialect,
+            generation: agent.generation,
+            introduced_by: agent.introduced_by.clone(),
+            connected_at: self.times.unix_ms(agent.connected_at),
+            seen_at: seen.seen_at,
+            heartbeat_at: seen.heartbeat_at,
+            config: agent.config().map(Into::into),
+        }
+    }
+
+    fn seen(&self, agent: &Agent, is_seen: bool, has_beat: bool) -> SeenRow {
+        let unix_ms =
+            |ms: Option<i64>, counts: bool| ms.filter(|_| counts).map(|ms| self.times.unix_ms(ms));
+        SeenRow {
+            number: agent.number,
+            seen_at: unix_ms(agent.heard_at, is_seen),
+            heartbeat_at: unix_ms(agent.last_heartbeat, has_beat),
+        }
+    }
+}
+
+fn kept_state(agent: &Agent) -> KeptState {
+    let session = agent.session.as_ref();
+    KeptState {
+        state: agent.state,
+        reason: agent.reason,
+        session: session.map(|one| (one.last_close, one.left_at, one.dropped)),
+    }
+}
+
+fn entries_row(agent: u64, timeline: &Timeline) -> Option<EntriesRow> {
+    let mut row = EntriesRow {
+        number: 0,
+        agent,
+        count: 0,
+        entries: Vec::with_capacity(timeline.bytes() + 64),
+    };
+    for entry in timeline.iter() {
+        let between = if row.count == 0 { b'[' } else { b',' };
+        row.entries.push(between);
+        write_entry(&mut row.entries, &entry);
+        row.number = entry.number;
+        row.count += 1;
+    }
+    row.entries.push(b']');
+    (row.count > 0).then_some(row)
+}
+
+fn write_entry(text: &mut Vec<u8>, entry: &Entry<'_>) {
+    let head = format!("[{},{},{},", entry.number, entry.at, quoted(entry.kind));
+    text.extend_from_slice(head.as_bytes());
+    text.extend_from_slice(entry.data);
+    text.push(b']');
+}
+
+fn quoted(kind: &str) -> String {
+    // A text has no way to fail.
+    serde_json::to_string(kind).unwrap_or_default()
 }

@@ -7,6 +7,7 @@ use dscore_traffic::ConnId;
 use crate::agent::AgentKey;
 use crate::fleet::Fleet;
 use crate::outbox::{Message, Outbox};
+use crate::unsaved::STATE;
 
 impl Fleet {
     /// Puts a message into an outbox, and drops the oldest past the bounds. Returns its number; `None`: there is no
@@ -186,7 +187,7 @@ impl Fleet {
             *self.sessions.drops.entry(agent.id.clone()).or_default() += dropped.len() as u64;
         }
         self.free_outbox(key);
-        self.touch(key);
+        self.touch(key, STATE);
     }
 
     pub(crate) fn leave_outbox(&mut self, number: u64) {

@@ -11,7 +11,8 @@ use serde::Serialize;
 use crate::agent::AgentKey;
 use crate::disconnects::{self, Disconnects};
 use crate::fleet::{Fleet, Rest};
-use crate::notes::{Entry, Lost, Notes, Settled};
+use crate::heard::Reading;
+use crate::notes::{Lost, Notes, Settled};
 use crate::words::{Input, State};
 
 /// Characters kept of what an agent says about itself.
@@ -73,7 +74,7 @@ impl Fleet {
                     drain: outcome.drain,
                     incomplete: words,
                 };
-                self.write(key, "terminated", &terminated);
+                self.write(key, "terminated", &terminated, now);
                 stops |= self.end(key, Input::Terminated, (1000, "Client terminated"), now);
             }
             // The others have a better witness: how their connection ended.
@@ -83,7 +84,7 @@ impl Fleet {
                     message: cut(&outcome.message),
                     drain: outcome.drain,
                 };
-                self.write(key, "unterminated", &unterminated);
+                self.write(key, "unterminated", &unterminated, now);
             }
             _ => {}
         }
@@ -132,7 +133,13 @@ impl Fleet {
     fn finish(&mut self, rest: Rest, now: i64) -> bool {
         let changed = self.noted(rest.key, rest.input, now);
         let state = self.agents.get(rest.key).map(|agent| agent.state);
-        self.keep(rest.key, state == Some(State::Terminated));
+        if state == Some(State::Terminated) {
+            let answered = Reading {
+                seen_ms: now,
+                ..Reading::default()
+            };
+            self.hear(rest.key, &answered, true);
+        }
         self.tell(rest.key, changed)
     }
 
@@ -187,18 +194,23 @@ impl Fleet {
             rtt_us: (closed.rtt_us != 0).then_some(closed.rtt_us),
             stale,
         };
-        self.write(key, "disconnected", &disconnected);
+        self.write(key, "disconnected", &disconnected, now);
     }
 
     fn lose(&mut self, key: AgentKey, conn: ConnId, closed: Box<Closed>, now: i64) -> bool {
         let Some(agent) = self.agents.get_mut(key) else {
             return false;
         };
-        // The grace of a young heartbeat counts from it, and not from the last bulk reading.
-        if let Some(heartbeat) = heartbeat_of(&closed) {
-            agent.last_heartbeat = Some(heartbeat);
-        }
         let agent_id = agent.id.clone();
+        let is_peers = closed.info.initiator == Initiator::Peer;
+        // The grace of a young heartbeat counts from it, and not from the last bulk reading.
+        let heartbeat = heartbeat_of(&closed).filter(|&ms| agent.last_heartbeat != Some(ms));
+        let last = Reading {
+            seen_ms: if is_peers { now } else { 0 },
+            heartbeat_ms: heartbeat.unwrap_or(0),
+            rtt_us: 0,
+        };
+        self.hear(key, &last, true);
         self.release(key, now);
         self.leave_session(key, closed.info.code, self.wants.age);
         let is_timeout = closed.info.cause == "heartbeat_timeout";
@@ -208,7 +220,6 @@ impl Fleet {
             Input::Lost
         };
         let changed = self.noted(key, input, now);
-        self.keep(key, closed.info.initiator == Initiator::Peer);
         if self.wants.disconnects {
             self.note_disconnect(key, closed.info.code, &closed.info.reason);
         }
@@ -220,7 +231,7 @@ impl Fleet {
         if changed {
             let reason = self.agents.get(key).and_then(|agent| agent.reason);
             let reason_code = reason.map(|reason| reason.name());
-            self.write(key, "offline", &Offline { reason_code });
+            self.write(key, "offline", &Offline { reason_code }, now);
         }
         self.tell(key, changed) || self.wants.disconnects
     }
@@ -233,8 +244,11 @@ impl Fleet {
         };
         // None is earlier than any.
         if agent.last_heartbeat < heartbeat {
-            agent.last_heartbeat = heartbeat;
-            self.keep(key, false);
+            let last = Reading {
+                heartbeat_ms: heartbeat.unwrap_or(0),
+                ..Reading::default()
+            };
+            self.hear(key, &last, true);
         }
         false
     }
@@ -255,28 +269,16 @@ impl Fleet {
         }
     }
 
-    pub(crate) fn write(&mut self, key: AgentKey, kind: &'static str, data: &impl Serialize) {
+    pub(crate) fn write(&mut self, key: AgentKey, kind: &str, data: &impl Serialize, now: i64) {
         // Plain structures have no way to fail.
-        if let (Some(agent), Ok(data)) = (self.agents.get(key), serde_json::to_vec(data)) {
-            let agent_id = agent.id.clone();
-            self.notes.entries.push(Entry {
-                agent_id,
-                kind,
-                data,
-            });
+        if let Ok(data) = serde_json::to_vec(data) {
+            self.record(Some(key), self.wants.times.unix_ms(now), kind, &data);
         }
     }
 
     fn note_disconnect(&mut self, key: AgentKey, code: u16, reason: &str) {
         self.agents.retain(key);
         self.notes.disconnected.push((key, code, reason.to_owned()));
-    }
-
-    pub(crate) fn keep(&mut self, key: AgentKey, is_heard: bool) {
-        if self.wants.rows {
-            self.agents.retain(key);
-            self.notes.kept.push((key, is_heard));
-        }
     }
 
     fn tell(&mut self, key: AgentKey, changed: bool) -> bool {

@@ -1,7 +1,5 @@
 //! The fleet: the only place where an agent, its connection and its grace period change together.
 
-use std::sync::Arc;
-
 use dscore_traffic::ConnId;
 use dscore_traffic::event::OutcomeKind;
 
@@ -13,9 +11,11 @@ use crate::connections::{Connections, Who};
 use crate::disconnects::Disconnects;
 use crate::grace::{Graces, Monitoring};
 use crate::notes::{Notes, Wants};
+use crate::session::Session;
 use crate::sessions::Sessions;
 use crate::tables::{MissingCell, Tables};
-use crate::unsaved::Unsaved;
+use crate::timelines::Timelines;
+use crate::unsaved::{ROW, STATE, Unsaved};
 use crate::words::{Dialect, Grace, Input, Reason, State};
 
 /// What introduces an agent.
@@ -56,7 +56,7 @@ pub(crate) struct Rest {
 pub struct Fleet {
     tables: Tables,
     /// Agents remembered without a connection, at most.
-    max_disconnected: usize,
+    pub(crate) max_disconnected: usize,
     /// Changes on a reload.
     pub monitoring: Monitoring,
     /// What is let in without a question.
@@ -71,6 +71,8 @@ pub struct Fleet {
     pub graces: Graces,
     /// What outlives connections.
     pub sessions: Sessions,
+    /// What has happened.
+    pub timelines: Timelines,
     missing_cells: u64,
     pub(crate) disconnects: Disconnects,
     pub(crate) notes: Notes,
@@ -92,6 +94,7 @@ impl Fleet {
             connections: Connections::default(),
             graces: Graces::new(now),
             sessions: Sessions::default(),
+            timelines: Timelines::default(),
             missing_cells: 0,
             disconnects: Disconnects::new(),
             notes: Notes::default(),
@@ -126,11 +129,8 @@ impl Fleet {
         introduction: &Introduction<'_>,
         now: i64,
     ) -> Result<Option<Introduced>, MissingCell> {
-        if self
-            .connections
-            .get(conn)
-            .is_none_or(|connection| connection.shown.is_none())
-        {
+        let connection = self.connections.get(conn);
+        if connection.is_none_or(|connection| connection.shown.is_none()) {
             return Ok(None);
         }
         let key = self.agents.admit(introduction.agent_id);
@@ -152,12 +152,14 @@ impl Fleet {
         agent.introduced_by = kind;
         agent.connected_at = now;
         agent.reported_back = false;
+        agent.heard_at = Some(now);
         if introduction.is_heartbeat {
             agent.last_heartbeat = Some(now);
         }
         if let Some(previous) = previous {
             self.connections.unwatch(previous);
         }
+        self.touch(key, ROW);
         let changed = self.feed(key, Input::Introduced, now)?;
         Ok(Some(Introduced {
             key,
@@ -172,7 +174,23 @@ impl Fleet {
         let kind = self.agents.shared_kind(kind);
         if let Some(agent) = self.agents.get_mut(key) {
             agent.introduced_by = kind;
+            self.touch(key, ROW);
         }
+    }
+
+    /// Gives it another config.
+    pub fn set_config(&mut self, key: AgentKey, config: Option<&[u8]>) {
+        self.agents.set_config(key, config);
+        self.touch(key, ROW);
+    }
+
+    /// Takes the configs of those that have been away longest, until all that the absent have fit. Returns whose.
+    pub fn drop_configs(&mut self, max_bytes: usize) -> Vec<AgentKey> {
+        let dropped = self.agents.drop_configs(max_bytes);
+        for &key in &dropped {
+            self.touch(key, ROW);
+        }
+        dropped
     }
 
     /// The agent that a connection names: its own, or the one that it was taken over from.
@@ -288,54 +306,19 @@ impl Fleet {
         let Some(key) = self.agents.restore(stored, left_at) else {
             return Ok(None);
         };
+        if let (Some((last_close, left_at, dropped)), Some(agent)) =
+            (stored.session, self.agents.get_mut(key))
+        {
+            agent.session = Some(Session {
+                last_close,
+                left_at,
+                dropped,
+                outbox: None,
+            });
+            self.sessions.count += 1;
+        }
         self.feed(key, Input::Restored, now)?;
         Ok(Some(key))
-    }
-
-    /// The agent is known no longer, and its session is over.
-    pub fn forget(&mut self, key: AgentKey) {
-        self.drop_session(key);
-        let monitoring = &self.monitoring;
-        if let Some(agent) = self.agents.get_mut(key) {
-            self.graces
-                .change((key, agent), Grace::Cancel, monitoring, 0);
-        }
-        self.agents.forget(key);
-    }
-
-    /// Whether an agent of this id is one too many, unless another one is forgotten for it.
-    pub fn is_full(&self, agent_id: &str) -> bool {
-        self.agents.absent() >= self.max_disconnected && self.agents.find(agent_id).is_none()
-    }
-
-    /// The one that lost its connection first, of those that have none.
-    pub fn longest_absent(&self) -> Option<AgentKey> {
-        self.agents.absent_from_oldest().next().map(|(key, _)| key)
-    }
-
-    /// Forgets offline agents that left before a time, and the longest gone past the most that are remembered. Returns
-    /// their ids.
-    pub fn forget_absent(&mut self, left_before: i64) -> Vec<Arc<str>> {
-        let excess = self.agents.absent().saturating_sub(self.max_disconnected);
-        let mut forgotten = Vec::new();
-        for (key, agent) in self.agents.absent_from_oldest() {
-            if agent.left_at >= left_before && forgotten.len() >= excess {
-                break;
-            }
-            // One that is still given time to come back is decided soon, and forgotten by a later sweep.
-            if !agent.state.is_online() {
-                forgotten.push(key);
-            }
-        }
-        let ids = forgotten
-            .iter()
-            .filter_map(|&key| self.agents.get(key))
-            .map(|one| one.id.clone());
-        let ids = ids.collect();
-        for key in forgotten {
-            self.forget(key);
-        }
-        ids
     }
 
     fn end_grace(&mut self, key: AgentKey, now: i64) -> Result<bool, MissingCell> {
@@ -364,8 +347,8 @@ impl Fleet {
                 return Err(missing);
             }
         };
-        let was_online = agent.state.is_online();
-        if agent.state != step.state {
+        let (before, reason_before) = (agent.state, agent.reason);
+        if before != step.state {
             agent.state = step.state;
             agent.changed_at = now;
         }
@@ -376,6 +359,19 @@ impl Fleet {
             true => None,
             false => reason.or(step.reason).or(agent.reason),
         };
-        Ok(is_online != was_online)
+        let is_kept = kept_as(before) == kept_as(step.state) && agent.reason == reason_before;
+        // What follows from a start follows from the next one too.
+        if !is_kept && input != Input::Restored {
+            self.touch(key, STATE);
+        }
+        Ok(is_online != before.is_online())
+    }
+}
+
+/// What the next process makes of a state: which of those with a connection it was makes no difference.
+fn kept_as(state: State) -> State {
+    match state {
+        State::Late | State::Terminating => State::Connected,
+        _ => state,
     }
 }

@@ -43,7 +43,7 @@ impl Fleet {
             ip: None,
         };
         match self.introduce(asked.conn, &introduction, now) {
-            Ok(introduced) => Some(self.welcome(asked.conn, &introduced?, ready)),
+            Ok(introduced) => Some(self.welcome(asked.conn, &introduced?, ready, now)),
             Err(missing) => {
                 let fault = format!("{missing}: {}", ready.agent_id);
                 self.notes.faults.push(fault);
@@ -52,18 +52,23 @@ impl Fleet {
         }
     }
 
-    fn welcome(&mut self, conn: ConnId, introduced: &Introduced, ready: &AppReady) -> bool {
+    fn welcome(
+        &mut self,
+        conn: ConnId,
+        introduced: &Introduced,
+        ready: &AppReady,
+        now: i64,
+    ) -> bool {
         let key = introduced.key;
         self.orders.extend(introduced.previous.map(Order::TakeOver));
         let (age, ttl) = (self.wants.age, self.admission.session_ttl);
         let is_restored = self.open_session(key, Some(ready.reconnection), age, ttl);
         if ready.config.is_some() || !is_restored {
-            self.agents.set_config(key, ready.config.as_deref());
+            self.set_config(key, ready.config.as_deref());
         }
         self.notes.restored += usize::from(is_restored);
-        self.keep(key, true);
         let took_over = introduced.previous.is_some();
-        self.write_connected(key, took_over, is_restored);
+        self.write_connected(key, took_over, is_restored, now);
         if let Some(agent) = self.agents.get(key) {
             self.orders.push(Order::Accept {
                 conn,
@@ -100,7 +105,13 @@ impl Fleet {
         waits
     }
 
-    fn write_connected(&mut self, key: AgentKey, took_over: bool, session_restored: bool) {
+    fn write_connected(
+        &mut self,
+        key: AgentKey,
+        took_over: bool,
+        session_restored: bool,
+        now: i64,
+    ) {
         let Some(agent) = self.agents.get(key) else {
             return;
         };
@@ -113,6 +124,6 @@ impl Fleet {
             took_over,
             session_restored,
         };
-        self.write(key, "connected", &connected);
+        self.write(key, "connected", &connected, now);
     }
 }

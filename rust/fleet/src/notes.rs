@@ -21,8 +21,6 @@ pub struct Wants {
     pub statuses: bool,
     /// Changes are told to others than watchers.
     pub changes: bool,
-    /// Agents are kept.
-    pub rows: bool,
     /// For timelines.
     pub times: Times,
     /// Where the age clock stands, in milliseconds.
@@ -42,17 +40,6 @@ pub struct Arrival {
     pub changed: bool,
     /// Whether it has come back within its grace period.
     pub came_back: bool,
-}
-
-/// A line of a timeline.
-#[derive(Debug)]
-pub struct Entry {
-    /// Whose.
-    pub agent_id: Arc<str>,
-    /// What happened.
-    pub kind: &'static str,
-    /// A JSON object.
-    pub data: Vec<u8>,
 }
 
 /// An outcome, and whose.
@@ -78,8 +65,6 @@ pub struct Lost {
 /// What is to be done about a batch, in this order.
 #[derive(Debug, Default)]
 pub struct Notes {
-    /// For timelines.
-    pub entries: Vec<Entry>,
     /// Agents that were let in and have something to be done about it, after all else.
     pub arrivals: Vec<Arrival>,
     /// How many that were let in go on with their session.
@@ -90,8 +75,6 @@ pub struct Notes {
     pub lost: Vec<Lost>,
     /// Agents whose connection has ended, with close code and reason; only if that is wanted.
     pub disconnected: Vec<(AgentKey, u16, String)>,
-    /// Agents to be kept, and whether something came from them just now; only if that is wanted.
-    pub kept: Vec<(AgentKey, bool)>,
     /// Agents whose status has changed; only if that is wanted.
     pub changed: Vec<AgentKey>,
     /// How terminate_apps ended.
@@ -106,25 +89,21 @@ impl Notes {
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
         let Self {
-            entries,
             arrivals,
             restored,
             closed,
             lost,
             disconnected,
-            kept,
             changed,
             settled,
             watchers: _,
             faults,
         } = self;
-        entries.is_empty()
-            && arrivals.is_empty()
+        arrivals.is_empty()
             && *restored == 0
             && closed.is_empty()
             && lost.is_empty()
             && disconnected.is_empty()
-            && kept.is_empty()
             && changed.is_empty()
             && settled.is_empty()
             && faults.is_empty()

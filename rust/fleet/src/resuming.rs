@@ -7,7 +7,7 @@ use crate::agent::AgentKey;
 use crate::fleet::Fleet;
 use crate::outbox::Message;
 use crate::session::Session;
-use crate::unsaved::SessionRow;
+use crate::unsaved::STATE;
 
 impl Fleet {
     /// Takes up the session of an agent that is being let in, or begins one. Returns whether an earlier one goes on, its
@@ -30,14 +30,14 @@ impl Fleet {
             && session.left_at.is_none_or(|left_at| left_at >= age - ttl)
         {
             session.left_at = None;
-            self.touch(key);
+            self.touch(key, STATE);
             return true;
         }
         self.drop_session(key);
         if let Some(agent) = self.agents.get_mut(key) {
             agent.session = Some(Session::default());
             self.sessions.count += 1;
-            self.touch(key);
+            self.touch(key, STATE);
         }
         false
     }
@@ -48,7 +48,7 @@ impl Fleet {
         if let Some(Some(session)) = session {
             session.last_close = close_code;
             session.left_at = Some(age);
-            self.touch(key);
+            self.touch(key, STATE);
         }
     }
 
@@ -69,7 +69,7 @@ impl Fleet {
                 self.leave_outbox(message.number);
             }
         }
-        self.touch(key);
+        self.touch(key, STATE);
     }
 
     /// Ends the sessions of agents that left before a time. Returns how many.
@@ -85,24 +85,6 @@ impl Fleet {
             self.drop_session(key);
         }
         expired.len()
-    }
-
-    /// Takes up a session of an earlier process. Returns whether its agent is known.
-    pub fn restore_session(&mut self, stored: &SessionRow) -> bool {
-        let session = Session {
-            last_close: stored.last_close,
-            left_at: stored.left_at,
-            dropped: stored.dropped,
-            outbox: None,
-        };
-        let key = self.agents.find(&stored.agent_id);
-        let Some(agent) = key.and_then(|key| self.agents.get_mut(key)) else {
-            return false;
-        };
-        if agent.session.replace(session).is_none() {
-            self.sessions.count += 1;
-        }
-        true
     }
 
     /// Takes up a message of an earlier process, oldest first. Returns whether there is a session for it.
@@ -129,7 +111,7 @@ impl Fleet {
             let session = self.agents.get_mut(key).map(|agent| &mut agent.session);
             if let Some(Some(session)) = session {
                 session.left_at = Some(age);
-                self.touch(key);
+                self.touch(key, STATE);
             }
         }
     }

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dscore_fleet::{
-    AgentKey, Connection, Dialect, Introduction, MissingCell, Monitoring, Query, Reason, Restored,
-    Sort, State, Tables, Value,
+    AgentKey, Connection, Introduction, MissingCell, Monitoring, Query, Reading, Sort, State,
+    Tables, Value,
 };
 use dscore_traffic::ConnId;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -222,19 +222,17 @@ impl Fleet {
     }
 
     fn set_config(&self, agent: &AgentRow, config: Option<&[u8]>) {
-        self.lock().agents.set_config(agent.key, config);
+        self.lock().set_config(agent.key, config);
     }
 
-    #[pyo3(signature = (agent, *, heartbeat_ms = 0, rtt_us = 0))]
-    fn heard(&self, agent: &AgentRow, heartbeat_ms: i64, rtt_us: u32) {
-        if let Some(agent) = self.lock().agents.get_mut(agent.key) {
-            if heartbeat_ms != 0 {
-                agent.last_heartbeat = Some(heartbeat_ms);
-            }
-            if rtt_us != 0 {
-                agent.rtt_us = rtt_us;
-            }
-        }
+    #[pyo3(signature = (agent, *, heartbeat_ms = 0, rtt_us = 0, seen_ms = 0, is_kept = true))]
+    fn heard(&self, agent: &AgentRow, heartbeat_ms: i64, rtt_us: u32, seen_ms: i64, is_kept: bool) {
+        let reading = Reading {
+            seen_ms,
+            heartbeat_ms,
+            rtt_us,
+        };
+        self.lock().hear(agent.key, &reading, is_kept);
     }
 
     fn report_back(&self, agent: &AgentRow) -> bool {
@@ -251,14 +249,13 @@ impl Fleet {
         self.lock().forget(agent.key);
     }
 
-    fn forget_absent(&self, left_before: i64) -> Vec<String> {
-        let forgotten = self.settle().forget_absent(left_before);
-        forgotten.iter().map(|id| id.to_string()).collect()
+    fn forget_absent(&self, left_before: i64) {
+        self.settle().forget_absent(left_before);
     }
 
     fn drop_configs(&self, max_bytes: usize) -> Vec<AgentRow> {
         let mut fleet = self.lock();
-        let dropped = fleet.agents.drop_configs(max_bytes);
+        let dropped = fleet.drop_configs(max_bytes);
         dropped
             .into_iter()
             .map(|key| self.row(&mut fleet, key))
@@ -273,45 +270,6 @@ impl Fleet {
         let mut fleet = self.lock();
         let key = fleet.longest_absent()?;
         Some(self.row(&mut fleet, key))
-    }
-
-    #[pyo3(signature = (
-        agent_id, state, reason_code, ip, dialect, generation, introduced_by, connected_at, last_heartbeat, config,
-        *, left, now
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "the columns of a row")]
-    fn restore(
-        &self,
-        agent_id: &str,
-        state: &str,
-        reason_code: Option<&str>,
-        ip: &str,
-        dialect: &str,
-        generation: u64,
-        introduced_by: &str,
-        connected_at: i64,
-        last_heartbeat: Option<i64>,
-        config: Option<&[u8]>,
-        left: i64,
-        now: i64,
-    ) -> PyResult<()> {
-        let reason = reason_code.map(|code| word(Reason::from_name, code, "reason_code"));
-        let stored = Restored {
-            id: agent_id,
-            state: word(State::from_name, state, "state")?,
-            reason: reason.transpose()?,
-            ip,
-            dialect: word(Dialect::from_name, dialect, "dialect")?,
-            generation,
-            introduced_by,
-            connected_at,
-            last_heartbeat,
-            config,
-        };
-        let restored = self.lock().restore(&stored, left, now);
-        restored
-            .map(|_| ())
-            .map_err(|missing| impossible(agent_id, missing))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::words::word;
 
 #[pymethods]
 impl Fleet {
-    #[pyo3(signature = (*, connects, arrivals, disconnects, statuses, changes, rows, times, age))]
+    #[pyo3(signature = (*, connects, arrivals, disconnects, statuses, changes, times, age))]
     #[expect(
         clippy::too_many_arguments,
         reason = "one for each thing that may be wanted"
@@ -28,7 +28,6 @@ impl Fleet {
         disconnects: bool,
         statuses: bool,
         changes: bool,
-        rows: bool,
         times: (i64, i64, i64),
         age: i64,
     ) {
@@ -38,7 +37,6 @@ impl Fleet {
             disconnects,
             statuses,
             changes,
-            rows,
             times: notes::times(times),
             age,
         };

@@ -1,24 +1,14 @@
-//! `Fleet`: sessions, outboxes, and what of them is not saved.
+//! `Fleet`: sessions and outboxes.
 
 use std::sync::Arc;
 
-use dscore_fleet::{Message, OutboxBounds, SessionRow};
+use dscore_fleet::{Message, OutboxBounds};
 use dscore_traffic::ConnId;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::fleet::Fleet;
 use crate::row::AgentRow;
-
-/// What is to be written. Documented in `_core.pyi`.
-#[pyclass(frozen, get_all, module = "dscore._core")]
-pub(crate) struct Changes {
-    version: u64,
-    sessions: Vec<(String, u16, Option<i64>, u64)>,
-    ended: Vec<String>,
-    messages: Vec<(u64, String, Py<PyBytes>)>,
-    delivered: Vec<u64>,
-}
 
 #[pymethods]
 impl Fleet {
@@ -66,21 +56,6 @@ impl Fleet {
 
     fn resume_sessions(&self, age: i64) {
         self.settle().resume_sessions(age);
-    }
-
-    fn restore_session(
-        &self,
-        agent_id: &str,
-        last_close: u16,
-        left_at: Option<i64>,
-        dropped: u64,
-    ) -> bool {
-        self.lock().restore_session(&SessionRow {
-            agent_id: agent_id.into(),
-            last_close,
-            left_at,
-            dropped,
-        })
     }
 
     fn restore_message(&self, number: u64, agent_id: &str, text: &[u8]) -> bool {
@@ -138,40 +113,6 @@ impl Fleet {
             sessions.undelivered_bytes(),
         )
     }
-
-    fn keep_changes(&self, is_wanted: bool) {
-        self.lock().keep_changes(is_wanted);
-    }
-
-    fn unsaved_total(&self) -> usize {
-        self.lock().unsaved_total()
-    }
-
-    fn unsaved(&self, py: Python<'_>) -> Changes {
-        let changes = self.settle().unsaved();
-        let sessions = changes.sessions.iter().map(session_row);
-        let messages = changes.messages.iter();
-        Changes {
-            version: changes.version,
-            sessions: sessions.collect(),
-            ended: changes.ended.iter().map(|id| id.to_string()).collect(),
-            messages: messages
-                .map(|(number, id, text)| {
-                    (*number, id.to_string(), PyBytes::new(py, text).unbind())
-                })
-                .collect(),
-            delivered: changes.delivered,
-        }
-    }
-
-    fn saved(&self, version: u64) {
-        self.settle().saved(version);
-    }
-}
-
-fn session_row(row: &SessionRow) -> (String, u16, Option<i64>, u64) {
-    let id = row.agent_id.to_string();
-    (id, row.last_close, row.left_at, row.dropped)
 }
 
 fn bytes<'py>(py: Python<'py>, texts: &[Arc<[u8]>]) -> Vec<Bound<'py, PyBytes>> {

@@ -5,6 +5,7 @@
     reason = "the boundary is documented once, in python/dscore/_core.pyi"
 )]
 
+mod changes;
 mod classes;
 mod config;
 mod errors;
@@ -15,6 +16,7 @@ mod fleet_connections;
 mod fleet_drain;
 mod fleet_events;
 mod fleet_sessions;
+mod fleet_store;
 mod inbox;
 mod made;
 mod notes;
@@ -33,6 +35,8 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::changes::Changes;
+    #[pymodule_export]
     use crate::classes::{
         AddressRefused, Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction,
         LastSeen, Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply,
@@ -44,8 +48,6 @@ mod _core {
     use crate::fleet::{Fleet, Introduced};
     #[pymodule_export]
     use crate::fleet_connections::Unauthenticated;
-    #[pymodule_export]
-    use crate::fleet_sessions::Changes;
     #[pymodule_export]
     use crate::inbox::Inbox;
     #[pymodule_export]

@@ -1,22 +1,20 @@
 //! What is to be done about a batch, as Python's objects.
 
-use dscore_fleet::{Arrival, Entry, Lost, Settled, Times};
+use dscore_fleet::{Arrival, Lost, Settled, Times};
 use dscore_traffic::ConnId;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::PyList;
 
 use crate::row::{AgentRow, Table};
 
 /// What is to be done about a batch. Documented in `_core.pyi`.
 #[pyclass(frozen, get_all, module = "dscore._core")]
 pub(crate) struct Notes {
-    entries: Py<PyList>,
     arrivals: Py<PyList>,
     restored: usize,
     closed: Py<PyList>,
     lost: Py<PyList>,
     disconnected: Py<PyList>,
-    kept: Py<PyList>,
     changed: Py<PyList>,
     settled: Py<PyList>,
     watchers: Py<PyList>,
@@ -25,7 +23,7 @@ pub(crate) struct Notes {
 
 /// What was gathered since they were taken last; `None`: nothing.
 pub(crate) fn notes(table: &Table, py: Python<'_>) -> PyResult<Option<Notes>> {
-    let (notes, arrivals, disconnected, kept, changed) = {
+    let (notes, arrivals, disconnected, changed) = {
         let mut fleet = table.lock();
         let mut notes = fleet.take_notes();
         if notes.is_empty() {
@@ -40,20 +38,15 @@ pub(crate) fn notes(table: &Table, py: Python<'_>) -> PyResult<Option<Notes>> {
         let disconnected: Vec<_> = disconnected
             .map(|(key, code, reason)| (row(key), code, reason))
             .collect();
-        let kept = notes.kept.drain(..);
-        let kept: Vec<_> = kept.map(|(key, is_heard)| (row(key), is_heard)).collect();
         let changed: Vec<_> = notes.changed.drain(..).map(row).collect();
-        (notes, arrivals, disconnected, kept, changed)
+        (notes, arrivals, disconnected, changed)
     };
-    let entries = notes.entries.iter().map(|entry| entry_row(py, entry));
     Ok(Some(Notes {
-        entries: list(py, entries)?,
         arrivals: list(py, arrivals.into_iter())?,
         restored: notes.restored,
         closed: list(py, notes.closed.iter().map(|conn| conn.to_u64()))?,
         lost: list(py, notes.lost.iter().map(lost_row))?,
         disconnected: list(py, disconnected.into_iter())?,
-        kept: list(py, kept.into_iter())?,
         changed: list(py, changed.into_iter())?,
         settled: list(py, notes.settled.iter().map(settled_row))?,
         watchers: list(py, notes.watchers.iter().map(|conn| conn.to_u64()))?,
@@ -77,14 +70,6 @@ fn arrival_row(agent: AgentRow, arrival: &Arrival) -> (AgentRow, u64, bool, bool
         ..
     } = *arrival;
     (agent, previous, is_restored, changed, came_back)
-}
-
-fn entry_row<'a>(py: Python<'_>, entry: &'a Entry) -> (&'a str, &'static str, Py<PyBytes>) {
-    (
-        &entry.agent_id,
-        entry.kind,
-        PyBytes::new(py, &entry.data).unbind(),
-    )
 }
 
 fn lost_row(lost: &Lost) -> (&str, u64, u16, &str, &str, &str) {

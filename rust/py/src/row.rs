@@ -93,6 +93,11 @@ impl AgentRow {
     }
 
     #[getter]
+    fn number(&self) -> u64 {
+        self.read(|agent| agent.number).unwrap_or(0)
+    }
+
+    #[getter]
     fn conn(&self) -> u64 {
         self.read(|agent| agent.conn)
             .flatten()

@@ -1,7 +1,7 @@
 //! The fleet, and beside it a map of agents that is walked from end to end for every answer.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dscore_fleet::{
     Dialect, Fleet, Input, Introduction, Monitoring, Query, Reason, Sort, Tables, Times, Value,
@@ -293,8 +293,7 @@ impl Checked {
     }
 
     fn forget_older(&mut self, left_before: i64) {
-        let mut forgotten = self.fleet.forget_absent(left_before);
-        forgotten.sort();
+        self.fleet.forget_absent(left_before);
         let is_old = |known: &Known| {
             known.state == "offline" && known.left.is_some_and(|(left, _)| left < left_before)
         };
@@ -302,10 +301,15 @@ impl Checked {
             .filter(|(_, known)| is_old(known))
             .map(|(id, _)| id.clone())
             .collect();
-        assert_eq!(forgotten.iter().map(|id| &**id).collect::<Vec<_>>(), old);
         for id in old {
             self.agents.remove(&id);
         }
+        let kept: BTreeSet<&str> = self.agents.keys().map(|id| &**id).collect();
+        let known = self.fleet.agents.iter();
+        assert_eq!(
+            known.map(|(_, agent)| &*agent.id).collect::<BTreeSet<_>>(),
+            kept
+        );
     }
 
     /// What the table says, looked up row by row.

@@ -1,0 +1,117 @@
+//! The timeline of one agent, packed: its entries behind one another, in no more memory than they need.
+//!
+//! An entry is its number and its time (LEB128), the lengths of its kind and its data (LEB128 too), and both of them.
+
+/// Entries of a timeline: weeks of a quiet agent's, an hour of one that flaps.
+pub const TIMELINE_LENGTH: usize = 200;
+
+/// One line of a timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Grows with every entry of any agent, across restarts.
+    pub number: u64,
+    /// Unix milliseconds, for people.
+    pub at: i64,
+    /// What happened.
+    pub kind: &'a str,
+    /// A JSON object.
+    pub data: &'a [u8],
+}
+
+/// Entries, oldest first.
+#[derive(Debug, Default)]
+pub struct Timeline(Vec<u8>);
+
+impl Timeline {
+    /// Adds the newest, and drops the oldest past the most that there may be.
+    pub fn push(&mut self, entry: &Entry<'_>) {
+        let excess = (self.iter().count() + 1).saturating_sub(TIMELINE_LENGTH);
+        if let Some(last) = excess.checked_sub(1).and_then(|last| self.iter().nth(last)) {
+            self.drop_to(last.number);
+        }
+        let mut packed = Vec::with_capacity(32 + entry.kind.len() + entry.data.len());
+        put(&mut packed, entry.number);
+        put(&mut packed, entry.at as u64);
+        put(&mut packed, entry.kind.len() as u64);
+        put(&mut packed, entry.data.len() as u64);
+        packed.extend_from_slice(entry.kind.as_bytes());
+        packed.extend_from_slice(entry.data);
+        // Most timelines are short and grow seldom: twice what they need would be the larger part of an idle agent.
+        self.0.reserve_exact(packed.len());
+        self.0.extend_from_slice(&packed);
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut rest = &self.0[..];
+        std::iter::from_fn(move || take(&mut rest))
+    }
+
+    /// Forgets those up to this number.
+    pub fn drop_to(&mut self, number: u64) {
+        let mut rest = &self.0[..];
+        let mut kept = rest.len();
+        while take(&mut rest).is_some_and(|entry| entry.number <= number) {
+            kept = rest.len();
+        }
+        if kept == 0 {
+            self.0 = Vec::new();
+        } else {
+            self.0.drain(..self.0.len() - kept);
+            self.0.shrink_to_fit();
+        }
+    }
+
+    /// The number of the newest; 0: there is none.
+    pub fn last_number(&self) -> u64 {
+        self.iter().last().map_or(0, |entry| entry.number)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What it takes.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+fn put(packed: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        packed.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    packed.push(value as u8);
+}
+
+fn take<'a>(rest: &mut &'a [u8]) -> Option<Entry<'a>> {
+    let number = take_number(rest)?;
+    let at = take_number(rest)? as i64;
+    let kind_length = usize::try_from(take_number(rest)?).ok()?;
+    let data_length = usize::try_from(take_number(rest)?).ok()?;
+    let (kind, behind) = rest.split_at_checked(kind_length)?;
+    let (data, behind) = behind.split_at_checked(data_length)?;
+    *rest = behind;
+    let kind = std::str::from_utf8(kind).ok()?;
+    Some(Entry {
+        number,
+        at,
+        kind,
+        data,
+    })
+}
+
+fn take_number(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, behind) = rest.split_first()?;
+        *rest = behind;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
