@@ -21,6 +21,7 @@ mod notes;
 mod origins;
 mod outgoing;
 mod pool;
+mod pool_tls;
 mod row;
 mod stats;
 mod tls;
