@@ -180,6 +180,7 @@ def test_beyond_loopback_with_tokens_it_starts(serve: Serve) -> None:
         "DSCORE_AUTH__REQUIRED": "true",
         "DSCORE_AUTH__TOKENS": "agent-secret",
         "DSCORE_AUTH__OPERATOR_TOKENS": "operator-secret",
+        "DSCORE_TLS__REQUIRED": "false",
     }
     serving = serve(host="0.0.0.0", env=environ)
     headers = {"authorization": "Bearer operator-secret"}

@@ -24,6 +24,7 @@ mod orders;
 mod origins;
 mod outgoing;
 mod pool;
+mod pool_tls;
 mod row;
 mod stats;
 mod tls;

@@ -7,8 +7,6 @@ use dscore_tls::{CertificateFiles, ClientAuth, TlsError, TlsFiles};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::pool::ReactorPool;
-
 #[pyclass(frozen, module = "dscore._core")]
 pub(crate) struct TlsConfig {
     pub(crate) config: Arc<dscore_tls::TlsConfig>,
@@ -60,19 +58,6 @@ impl TlsConfig {
     #[getter]
     fn warnings(&self) -> Vec<String> {
         self.config.warnings().to_vec()
-    }
-}
-
-#[pymethods]
-impl ReactorPool {
-    fn tls_address(&self) -> PyResult<Option<(String, u16)>> {
-        let address = self.own()?.tls_address();
-        Ok(address.map(|address| (address.ip().to_string(), address.port())))
-    }
-
-    fn certify(&self, tls: &TlsConfig) -> PyResult<()> {
-        self.own()?.certify(&tls.config);
-        Ok(())
     }
 }
 
