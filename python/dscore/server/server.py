@@ -80,7 +80,6 @@ class Server:
         Raises:
             ConfigError: a token file cannot be read.
         """
-        # Not `or`: a store that is empty is falsy.
         self._table = new_fleet()
         self._store = Behind(self._table, MemoryStore() if store is None else store)
         self.fleet: Final = Fleet(self._table, self._store)
