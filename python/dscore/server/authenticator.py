@@ -9,7 +9,6 @@ from dscore.policy.admission import wants_certificates, with_grant
 from dscore.server.context import Context
 
 if TYPE_CHECKING:
-    from dscore.config import Config
     from dscore.policy import Candidate
     from dscore.server.hooks import Then
 
