@@ -44,6 +44,7 @@ mod sys;
 pub mod table;
 #[cfg(test)]
 mod testing;
+mod watch;
 mod yielding;
 
 pub use pool::ReactorPool;

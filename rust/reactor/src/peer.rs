@@ -10,8 +10,6 @@ mod input;
 mod sending;
 mod watch;
 
-pub(crate) use watch::{Watch, WatchChange, WatchedBy};
-
 use std::num::NonZeroU8;
 
 use dscore_traffic::ConnId;
@@ -36,8 +34,6 @@ pub(crate) struct Peer {
     output: Output,
     /// Bytes of input held, as last counted.
     held_input: u32,
-    /// What epoll was last told, if anything.
-    pub(crate) watch: Option<Watch>,
     /// The one timer of this peer, and when it fires. It may fire early for the peer's present needs, never late.
     pub(crate) timer: Option<(Key, u64)>,
     /// When anything last came in.
@@ -45,8 +41,6 @@ pub(crate) struct Peer {
     /// Since when its input is held back and its clocks stand still, as far as they were not moved for it yet; `u64::MAX`
     /// while it is not.
     held_since: u64,
-    /// Input may be left in the socket, though it was looked at.
-    pub(crate) has_unread: bool,
     /// Whether it would yield its place, as last noted.
     pub(crate) standing: Standing,
     /// It came when all places were taken, and has none.
@@ -85,11 +79,9 @@ impl Peer {
             stage,
             output: Output::default(),
             held_input: 0,
-            watch: None,
             timer: None,
             last_seen: now_ms,
             held_since: u64::MAX,
-            has_unread: false,
             standing: Standing::default(),
             is_extra: false,
             moves_to: None,
@@ -127,7 +119,7 @@ impl Peer {
             return;
         };
         let read = stream.receive(buffer);
-        self.has_unread = read.then == Then::More;
+        stream.has_unread = read.then == Then::More;
         if let Some(input) = buffer.get_mut(..read.count)
             && !input.is_empty()
         {
@@ -166,7 +158,7 @@ impl Peer {
             Stage::Http(http) => {
                 http.on_end(conn, cx);
                 // An end stays readable.
-                self.has_unread = true;
+                self.set_unread(true);
                 self.on_data(conn, &mut [], cx);
             }
             // RFC 6455 §7.1.1: a WebSocket is over with its TCP connection. Half-open ones are of no use.

@@ -219,7 +219,7 @@ impl Reactor {
             let paused = paused || cx.events.is_full();
             let wants_read = peer.wants_read();
             let is_read = !paused && (wants_read || readiness.hung_up);
-            peer.has_unread |= readiness.readable && !is_read;
+            peer.set_unread(peer.has_unread() || (readiness.readable && !is_read));
             if is_read && (readiness.readable || readiness.hung_up) {
                 peer.on_readable(conn, buffer, cx);
                 // A peer that is not read (it waits for an answer) and has hung up would be ready for ever.
@@ -239,7 +239,7 @@ impl Reactor {
         while let Some((_, conn)) = self.wheel.pop_expired() {
             self.with_peer(conn, |peer, cx| {
                 peer.timer = None;
-                if peer.has_unread && peer.wants_read() {
+                if peer.has_unread() && peer.wants_read() {
                     peer.on_readable(conn, buffer, cx);
                 }
                 if !peer.finished {

@@ -13,11 +13,16 @@ use dscore_tls::{MAX_OPENED_BEYOND, Tls};
 use rustix::io::Errno;
 
 use crate::sys::{Received, Sent, Socket};
+use crate::watch::Watch;
 
 /// A connection's bytes, in both directions.
 #[derive(Debug)]
 pub(crate) struct Stream {
     socket: Socket,
+    /// What epoll was last told of the socket, if anything.
+    pub(crate) watch: Option<Watch>,
+    /// Input may be left in the socket, though it was looked at.
+    pub(crate) has_unread: bool,
     tls: Option<Box<Tls>>,
 }
 
@@ -50,13 +55,20 @@ pub(crate) enum Then {
 impl Stream {
     /// Bytes as they are.
     pub(crate) fn plain(socket: Socket) -> Self {
-        Self { socket, tls: None }
+        Self {
+            socket,
+            watch: None,
+            has_unread: false,
+            tls: None,
+        }
     }
 
     /// Bytes of an established TLS connection.
     pub(crate) fn secure(socket: Socket, tls: Tls) -> Self {
-        let tls = Some(Box::new(tls));
-        Self { socket, tls }
+        Self {
+            tls: Some(Box::new(tls)),
+            ..Self::plain(socket)
+        }
     }
 
     pub(crate) fn is_secure(&self) -> bool {

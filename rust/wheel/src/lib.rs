@@ -52,6 +52,8 @@
 mod level;
 mod list;
 
+use std::num::NonZeroU32;
+
 use level::{LEVELS, Occupied, SLOTS};
 use list::{Lists, NodeId};
 
@@ -65,7 +67,7 @@ const LISTS: usize = LEVELS * SLOTS + 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     node: NodeId,
-    generation: u32,
+    generation: NonZeroU32,
 }
 
 /// A set of values, each with a deadline in ticks. The module comment explains how it works.
@@ -103,7 +105,7 @@ pub struct Wheel<T> {
 struct Entry<T> {
     deadline: u64,
     /// Incremented when the node is freed, so that no key in the world names a free node.
-    generation: u32,
+    generation: NonZeroU32,
     /// `None` exactly while the node is free.
     value: Option<T>,
 }
@@ -139,7 +141,7 @@ impl<T> Wheel<T> {
             None => {
                 self.entries.push(Entry {
                     deadline,
-                    generation: 0,
+                    generation: NonZeroU32::MIN,
                     value: Some(value),
                 });
                 self.lists.add_node()
@@ -263,7 +265,8 @@ impl<T> Wheel<T> {
     fn free(&mut self, node: NodeId) -> Option<T> {
         self.free.push(node);
         let entry = self.entry_mut(node);
-        entry.generation = entry.generation.wrapping_add(1);
+        // Never zero: an optional key is as small as a key.
+        entry.generation = entry.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         entry.value.take()
     }
 

@@ -6,47 +6,26 @@
 
 use super::{Peer, Stage};
 use crate::sys::Interest;
-
-/// A poller of the reactor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WatchedBy {
-    /// For conversations.
-    Peers,
-    /// For all else.
-    Control,
-}
-
-/// What epoll was told of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Watch {
-    pub(crate) by: WatchedBy,
-    pub(crate) interest: Interest,
-}
-
-/// What epoll is to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WatchChange {
-    /// One call: a socket that no poller watches.
-    Add,
-    /// One call.
-    Modify,
-    /// Two: it leaves this watcher.
-    Move(WatchedBy),
-}
-
-impl Watch {
-    /// What epoll is to be told for this; `None`: it knows.
-    pub(crate) fn change_from(self, now: Option<Self>) -> Option<WatchChange> {
-        match now {
-            Some(now) if now == self => None,
-            Some(now) if now.by == self.by => Some(WatchChange::Modify),
-            Some(now) => Some(WatchChange::Move(now.by)),
-            None => Some(WatchChange::Add),
-        }
-    }
-}
+use crate::watch::{Watch, WatchedBy};
 
 impl Peer {
+    /// What epoll was last told of its socket, if anything.
+    pub(crate) fn watch(&self) -> Option<Watch> {
+        self.stream.as_ref().and_then(|stream| stream.watch)
+    }
+
+    /// Input may be left in its socket, though that was looked at.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.has_unread)
+    }
+
+    /// Notes whether it may.
+    pub(crate) fn set_unread(&mut self, has_unread: bool) {
+        if let Some(stream) = &mut self.stream {
+            stream.has_unread = has_unread;
+        }
+    }
+
     /// Whether input is wanted now.
     pub(crate) fn wants_read(&self) -> bool {
         match &self.stage {
@@ -59,19 +38,19 @@ impl Peer {
     /// What epoll should be told. A socket that is not watched yet, and may become either, is to begin with this watcher.
     pub(crate) fn plan_watch(&self, begin: WatchedBy) -> Watch {
         let output_waits = !self.output.is_empty();
-        let is_told_to_read = self.watch.is_none_or(|watch| watch.interest.read);
+        let is_told_to_read = self.watch().is_none_or(|watch| watch.interest.read);
         Watch {
             by: self.watcher(begin, output_waits),
             interest: Interest {
                 // What waits there would be reported again and again.
-                read: self.wants_read() || (is_told_to_read && !self.has_unread),
+                read: self.wants_read() || (is_told_to_read && !self.has_unread()),
                 write: output_waits,
             },
         }
     }
 
     fn watcher(&self, begin: WatchedBy, output_waits: bool) -> WatchedBy {
-        let now = self.watch.map_or(begin, |watch| watch.by);
+        let now = self.watch().map_or(begin, |watch| watch.by);
         match &self.stage {
             Stage::Conversation(_) => WatchedBy::Peers,
             Stage::Http(http) if output_waits || http.goes_on() => WatchedBy::Control,

@@ -11,11 +11,12 @@ use rustix::io::Errno;
 
 use super::{Reactor, TICK_MS};
 use crate::context::Context;
-use crate::peer::{Peer, Stage, Watch, WatchChange, WatchedBy};
+use crate::peer::{Peer, Stage};
 use crate::places::Standing;
 use crate::stream::Stream;
 use crate::sys::Poller;
 use crate::table::Table;
+use crate::watch::{Watch, WatchChange, WatchedBy};
 
 /// All peers of one reactor, to be looked at.
 pub(super) struct Peers(Table<Peer>);
@@ -50,7 +51,7 @@ impl Peers {
     /// Its socket was reported, and is not read in this turn.
     pub(super) fn leave_unread(&mut self, conn: ConnId) {
         if let Some(peer) = self.0.get_mut(conn) {
-            peer.has_unread = true;
+            peer.set_unread(true);
         }
     }
 }
@@ -158,9 +159,9 @@ impl Reactor {
         let mut peer = self.take(conn)?;
         self.own.drop_load();
         peer.uncount_input(&mut self.cx);
-        let stream = peer.stream?;
+        let mut stream = peer.stream?;
         self.cx.stats.tls_connections -= u64::from(stream.is_secure());
-        match peer.watch.map(|watch| watch.by) {
+        match stream.watch.take().map(|watch| watch.by) {
             Some(WatchedBy::Peers) => self.peer_poller.delete(&stream).ok()?,
             Some(WatchedBy::Control) => self.control_poller.delete(&stream).ok()?,
             None => {}
@@ -191,10 +192,10 @@ fn watch(
     plan: Watch,
     (peer_poller, control_poller): (&Poller, &Poller),
 ) -> Result<(), Errno> {
-    let Some(change) = plan.change_from(peer.watch) else {
+    let Some(change) = plan.change_from(peer.watch()) else {
         return Ok(());
     };
-    let Some(stream) = &peer.stream else {
+    let Some(stream) = &mut peer.stream else {
         return Ok(());
     };
     let token = conn.to_u64();
@@ -204,14 +205,14 @@ fn watch(
     };
     let watcher = poller(plan.by);
     match change {
-        WatchChange::Add => watcher.add(stream, token, plan.interest)?,
-        WatchChange::Modify => watcher.modify(stream, token, plan.interest)?,
+        WatchChange::Add => watcher.add(&*stream, token, plan.interest)?,
+        WatchChange::Modify => watcher.modify(&*stream, token, plan.interest)?,
         WatchChange::Move(from) => {
-            poller(from).delete(stream)?;
-            watcher.add(stream, token, plan.interest)?;
+            poller(from).delete(&*stream)?;
+            watcher.add(&*stream, token, plan.interest)?;
         }
     }
-    peer.watch = Some(plan);
+    stream.watch = Some(plan);
     Ok(())
 }
 

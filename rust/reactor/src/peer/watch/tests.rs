@@ -13,6 +13,7 @@ use crate::http::HttpPeer;
 use crate::stream::Stream;
 use crate::sys::Socket;
 use crate::testing::{Bench, CONN};
+use crate::watch::WatchChange;
 
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
@@ -59,12 +60,12 @@ impl Watched {
     fn settle(&mut self) {
         self.peer.transmit(&mut self.bench.cx);
         let plan = self.peer.plan_watch(self.begin);
-        self.calls += match plan.change_from(self.peer.watch) {
+        self.calls += match plan.change_from(self.peer.watch()) {
             None => 0,
             Some(WatchChange::Add | WatchChange::Modify) => 1,
             Some(WatchChange::Move(_)) => 2,
         };
-        self.peer.watch = Some(plan);
+        self.peer.stream.as_mut().unwrap().watch = Some(plan);
     }
 
     /// Something comes in; the reactor reads it if it is to be read.
@@ -74,7 +75,7 @@ impl Watched {
             let buffer = &mut [0; 4096];
             self.peer.on_readable(CONN, buffer, &mut self.bench.cx);
         } else {
-            self.peer.has_unread = true;
+            self.peer.set_unread(true);
         }
         self.settle();
     }
@@ -96,7 +97,7 @@ impl Watched {
 
     fn has(&self, by: WatchedBy, read: bool) -> bool {
         let interest = Interest { read, write: false };
-        self.peer.watch == Some(Watch { by, interest })
+        self.peer.watch() == Some(Watch { by, interest })
     }
 }
 
