@@ -31,8 +31,9 @@ class Desk:
         self.begun = asyncio.Event()
         self.notes = SimpleNamespace(write_down=self._write_down)
         config = SimpleNamespace(limits=SimpleNamespace(input_bytes=400_000))
-        clock = SimpleNamespace(read=lambda: None)
-        context: Any = SimpleNamespace(pool=self.pool, fleet=self.fleet, config=config, clock=clock)
+        parts = {"config": config, "clock": SimpleNamespace(read=lambda: None)}
+        store = SimpleNamespace(changed=lambda: None)
+        context: Any = SimpleNamespace(pool=self.pool, fleet=self.fleet, store=store, **parts)
         timers: Any = SimpleNamespace(rearm=lambda now: None)
         dispatch: Any = self
         self.loop = Loop(context, dispatch, timers, URGENT)
