@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import outboxes
 from clocks import Hands
@@ -91,7 +92,7 @@ async def kept_in(path: Path) -> Loaded:
         return loaded
 
 
-def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
     """What another program reads in the file."""
     with sqlite3.connect(path) as db:
         found = db.execute(query).fetchall()

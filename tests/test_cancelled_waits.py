@@ -70,7 +70,7 @@ async def test_a_call_waits_for_the_end_or_as_long_as_it_may(*, fails: bool) -> 
 
 
 async def test_of_a_reading() -> None:
-    readings = Readings(Mock(), Mock(), Mock(keeps_agents=False), Mock(), reactors=1)
+    readings = Readings(Mock(), Mock(), reactors=1)
     task = asyncio.create_task(readings.take())
     await asyncio.sleep(0)
     readings.answered([])  # type: ignore[arg-type]

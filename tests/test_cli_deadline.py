@@ -3,13 +3,13 @@
 import json
 import os
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from keeper import rows
 from serving import Serving
 from wire import agent
 
@@ -40,8 +40,8 @@ async def test_a_mute_agent_does_not_outlast_the_deadline(
     assert (told["timed_out"], told["not_acked"]) == (1, ["mute"])
     assert told["cut"][:2] == ["timeout", "max_extension"]
     assert serving.wait_for_log("shutdown_cut")["settings"] == told["cut"]
-    with sqlite3.connect(f"file:{tmp_path / 'kept.db'}?mode=ro", uri=True) as db:
-        kinds = {kind for (kind,) in db.execute("SELECT kind FROM events")}
+    found = rows(tmp_path / "kept.db", "SELECT entries FROM timelines WHERE agent = 0")
+    kinds = {kind for (entries,) in found for _, _, kind, _ in json.loads(entries)}
     assert {"drain", "stopped"} <= kinds, "the store's last changes are in it"
 
 
