@@ -24,7 +24,9 @@ pytestmark = needs_c
     ("code", "reason", "seconds"),
     [
         (1001, "Server shutting down gracefully", 5),
+        (1001, "Server shutdown timeout", 5),
         (1013, "Server shutting down", 10),
+        (1013, "Server temporarily unavailable", 10),
         (1000, "", 1),
         (1002, "", 1),
         (1008, "authentication timeout", 1),

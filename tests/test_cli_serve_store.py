@@ -4,13 +4,13 @@ import asyncio
 import json
 import resource
 import signal
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from keeper import rows
 from serving import Serving
 from waiting import wait_until
 from wire import Wire, agent
@@ -30,14 +30,6 @@ def health(serving: Serving) -> dict[str, Any]:
 
 def metrics(serving: Serving) -> list[str]:
     return serving.get("/metrics")[1].decode().splitlines()
-
-
-def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    db = sqlite3.connect(path)
-    try:
-        return db.execute(query).fetchall()
-    finally:
-        db.close()
 
 
 def message(serving: Serving, agent_id: str, **fields: object) -> None:

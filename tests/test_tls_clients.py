@@ -153,7 +153,17 @@ def test_a_restart_keeps_resumption_with_a_file_of_keys(
     second.process.send_signal(signal.SIGHUP)
     second.wait_for_log("tls_reloaded")
     with dial(second.port, context, session=session) as tls:
+        assert get(tls, "/readyz").startswith(b"HTTP/1.1 200 ")
         assert tls.session_reused
+        renewed = tls.session
+    second.stop()
+    # Without the old key: what the new one has sealed is opened, what the old one had is not.
+    keys.write_bytes(fresh)
+    third = serve(*options, env=env)
+    with dial(third.port, context, session=renewed) as tls:
+        assert tls.session_reused
+    with dial(third.port, context, session=session) as tls:
+        assert not tls.session_reused
 
 
 @pytest.mark.parametrize(
@@ -287,6 +297,24 @@ def test_a_proxy_s_header_comes_before_all_else_and_names_the_client(
             context = authority.client_context()
             with context.wrap_socket(plain, server_hostname="localhost") as tls:
                 assert get(tls, "/readyz").startswith(b"HTTP/1.1 200 "), header
+    refused = (
+        b"POST /api/v1/drain HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong\r\n"
+        b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+    clients = {"203.0.113.9", "203.0.113.10"}
+    for header in (
+        b"PROXY TCP4 203.0.113.9 10.0.0.1 4711 443\r\n",
+        binary_header("203.0.113.10", 4711),
+    ):
+        with proxied(port, header) as plain:
+            plain.sendall(refused)
+            assert plain.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+    def named() -> set[object]:
+        lines = serving.log_lines()
+        return {line["ip"] for line in lines if line.get("event") == "operator_action"}
+
+    wait_until(lambda: named() == clients, "the clients' addresses")
     for wrong in (b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n", b"PROXY TCP9 a\r\n"):
         with proxied(port, wrong) as plain:
             assert b"expects the PROXY protocol" in plain.recv(4096)

@@ -168,7 +168,7 @@ def test_two_agents_of_one_name_taking_over_from_each_other(
             taken = await asyncio.gather(*(hammer(250) for _ in range(4)))
             began = time.monotonic()
             await other.beat()
-            assert time.monotonic() - began < 0.25
+            assert time.monotonic() - began < 2.0
             async with agent(serving.ws, "one-name") as last:
                 await last.beat()
                 wait = asyncio.to_thread(serving.request, "GET", "/deepstream/health")

@@ -34,7 +34,8 @@ def key_file(directory: Path, key: ec.EllipticCurvePrivateKey = KEY) -> Path:
 
 
 def signed(key: ec.EllipticCurvePrivateKey = KEY, **claims: object) -> str:
-    given = {"iss": "id", "aud": "fleet", "exp": int(time.time()) + 3600, "sub": "cam-1", **claims}
+    expiry = int(time.time()) + 86_400
+    given = {"iss": "id", "aud": "fleet", "exp": expiry, "sub": "cam-1", **claims}
     return jwt.encode(given, key, algorithm="ES256")
 
 
