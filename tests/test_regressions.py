@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import os
+import signal
+import socket
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +18,7 @@ from dscore.server.log_limit import LINES_A_SECOND
 from dscore.server.watchers import WINDOW
 from fake_core import introduction, message
 from faked import FakeServer, eventually, running
+from serving import Serving
 
 
 async def watched_fleet(server: FakeServer, agents: int) -> None:
@@ -112,3 +117,32 @@ async def test_a_connection_has_one_watch_looked_at_at_a_time() -> None:
         await server.happen(*[message(1, "watch")] * 5)
         assert len(server._tasks) == 1
         assert len(server.pool.named("refuse")) == 4
+
+
+def test_answers_that_wait_are_sent_before_a_connection_moves_to_the_reactor_of_its_session(
+    serve: Callable[..., Serving],
+) -> None:
+    # They were dropped; over TLS the record that was begun took a reactor down.
+    serving = serve("--reactors", "2")
+    requests = b"OPTIONS /deepstream/ws HTTP/1.1\r\nHost: localhost\r\n\r\n" * 560
+    opening = "/socket.io/?EIO=4&transport=polling"
+    # Connections take turns between the reactors: one of the two is in the other than its session.
+    for _ in range(2):
+        session = json.loads(serving.get(opening)[1][1:])["sid"]
+        with socket.socket() as one:
+            one.settimeout(30)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+            one.connect((serving.host, serving.port))
+            # All of them are to be read in one go.
+            os.kill(serving.pid, signal.SIGSTOP)
+            try:
+                poll = f"GET {opening}&sid={session} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                one.sendall(requests + poll.encode())
+            finally:
+                os.kill(serving.pid, signal.SIGCONT)
+            answers = b""
+            while answers.count(b"HTTP/1.1 ") < 560:
+                part = one.recv(65536)
+                assert part, answers[-200:]
+                answers += part

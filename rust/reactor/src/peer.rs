@@ -89,9 +89,11 @@ impl Peer {
         }
     }
 
-    /// The reactor that is to have this socket instead.
+    /// The reactor that is to have this socket instead, once its answers have been sent: a TLS record of them that is begun
+    /// can be ended with this output only.
     pub(crate) fn moves_to(&self) -> Option<u8> {
-        self.moves_to.map(|next| next.get() - 1)
+        let next = self.moves_to.filter(|_| self.output.is_empty())?;
+        Some(next.get() - 1)
     }
 
     /// Whether it would yield its place.
