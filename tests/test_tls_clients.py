@@ -77,6 +77,33 @@ async def test_an_agent_must_be_named_in_its_certificate_where_one_is_required(
     counts(serving, 'dscore_tls_refused_total{reason="certificate"}')
 
 
+async def test_agents_are_judged_by_the_settings_that_are_in_force_after_a_reload_that_failed(
+    serve: Serve, files: Files, authority: Authority, tmp_path: Path
+) -> None:
+    settings = tmp_path / "dscore.toml"
+
+    def write(certificate: object, client_auth: str) -> None:
+        clients = authority.save(tmp_path, "clients")
+        settings.write_text(
+            f'[tls]\ncertificates = ["{certificate}"]\nkeys = ["{files.key}"]\n'
+            f'client_ca = "{clients}"\nclient_auth = "{client_auth}"\n'
+        )
+
+    write(files.certificate, "required")
+    serving = serve("--config", str(settings))
+    mine = authority.client("cam-1").save(tmp_path, "mine")
+    write(tmp_path / "missing.pem", "none")
+    serving.process.send_signal(signal.SIGHUP)
+    serving.wait_for_log("tls_reload_failed")
+    assert not any("tls" in name for name in serving.wait_for_log("config_reloaded")["applied"])
+    async with agent(serving, serving.port, authority.client_context(mine)) as websocket:
+        await websocket.send(READY % "cam-2")
+        with pytest.raises(ConnectionClosed) as closed:
+            await websocket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
+
+
 def test_certificates_of_another_authority_and_revoked_ones_are_refused(
     serve: Serve, options: tuple[str, ...], authority: Authority, tmp_path: Path
 ) -> None:

@@ -192,3 +192,13 @@ async def test_tokens_are_rotated_by_sighup(
     serving.process.send_signal(signal.SIGHUP)
     await asyncio.to_thread(wait_until, lambda: reloads("reload_failed", 1), "refusal", 30.0)
     assert await asyncio.to_thread(status, new) == 200
+
+
+def test_signed_tokens_alone_let_agents_in(serve: Serve, tmp_path: Path) -> None:
+    env = {
+        "DSCORE_AUTH__REQUIRED": "true",
+        "DSCORE_AUTH__JWT_KEYS": str(key_file(tmp_path)),
+        "DSCORE_AUTH__JWT_ISSUER": "id",
+        "DSCORE_AUTH__JWT_AUDIENCE": "fleet",
+    }
+    assert serve(env=env).get("/readyz")[0] == 200

@@ -259,10 +259,10 @@ def _secure_urls(address: tuple[str, int]) -> dict[str, str]:
 
 def _check_exposure(config: Config, *, insecure: bool) -> None:
     auth = config.auth
-    if auth.required and auth.token_file is None and not auth.tokens:
+    if auth.required and not (auth.token_file or auth.tokens or auth.jwt_keys):
         raise CliError(
             "auth.required is on, but there is no token that would let an agent in; set "
-            "auth.token_file, a file with one token a line",
+            "auth.token_file, a file with one token a line, or auth.jwt_keys",
             USAGE,
         )
     host = config.listen.host

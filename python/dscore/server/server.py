@@ -194,9 +194,8 @@ class Server:
             if not self._table.is_empty():
                 await context.readings.take(to_store=True)
                 context.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
-                close_timeout = self._config.shutdown.close_timeout
                 left = context.deadline.left(context.pool.now_ms())
-                await context.wait_until_empty(min(close_timeout, left))
+                await context.wait_until_empty(min(self._config.shutdown.close_timeout, left))
             context.recorder.server("stopped", context.pool.now_ms())
         finally:
             await self._parts.stop()
@@ -339,22 +338,24 @@ class Server:
             ValueError: the core does not take a setting; nothing has changed then.
         """
         parts, context = self._running, self._running.context
-        changes = compare(self._config, config)
         # What needs a restart stays as it is everywhere: none of it may be in force by half.
-        config = merge_live(self._config, config)
-        keyring = read_keyring(config.auth)
-        warn_of_readable_files(config.auth)
-        core_config = self._core_config(config)
+        live = merge_live(self._config, config)
+        keyring = read_keyring(live.auth)
+        warn_of_readable_files(live.auth)
+        core_config = self._core_config(live)
         context.pool.configure(core_config)
-        self.tls.reload(config, context)
+        # Where that failed, what was read before is in force, and agents are judged by it.
+        before = {} if self.tls.reload(live, context) else {"tls": self._config.tls}
+        config, live = config.model_copy(update=before), live.model_copy(update=before)
+        changes = compare(self._config, config)
         self._max_connections = core_config.max_connections
-        context.config = self._config = config
+        context.config = self._config = live
         context.take_over_settings()
-        configure(context.fleet, config.monitoring)
+        configure(context.fleet, live.monitoring)
         context.keyring = self._own_token.unless(keyring, self.address)
         parts.pages.rules = access_rules(context)
-        live, waiting = list(changes.live), list(changes.needs_restart)
-        _log.info("config_reloaded", applied=live, needs_restart=waiting)
+        applied, waiting = list(changes.live), list(changes.needs_restart)
+        _log.info("config_reloaded", applied=applied, needs_restart=waiting)
         return changes
 
     def core_stats(self) -> dict[str, int]:

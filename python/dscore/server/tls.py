@@ -41,11 +41,15 @@ class Tls:
         self.address = pool.tls_address() or (host, port)
         return {"host": host, "port": port, "tls_port": self.address[1]}
 
-    def reload(self, config: Config, context: "Context") -> None:
+    def reload(self, config: Config, context: "Context") -> bool:
         """Reads them again, for all handshakes to come. Where one is not fit, what was read before
-        goes on in force: a renewal that went wrong must not end a fleet's connections."""
+        goes on in force: a renewal that went wrong must not end a fleet's connections.
+
+        Returns:
+            Whether the settings are in force.
+        """
         if self.handshakes is None:
-            return
+            return not config.tls.certificates
         try:
             renewed = self._read(config)
         except ValueError as error:
@@ -53,11 +57,12 @@ class Tls:
             _log.error(
                 "tls_reload_failed", reason=str(error), effect="the old certificates stay in force"
             )
-            return
+            return False
         self.handshakes = renewed
         context.pool.certify(renewed)
         self._warn(renewed)
         _log.info("tls_reloaded", certificates=[path for path, _ in renewed.certificates])
+        return True
 
     def certificates(self) -> list[tuple[str, int]]:
         """The files, and when what they hold ends, in Unix seconds."""
