@@ -403,7 +403,7 @@ async def test_history_comes_in_columns() -> None:
 async def test_facets_are_of_those_that_fit() -> None:
     fleet = FakeFleet("a", "b", "c")
     fleet.by_id["a"].labels = {"site": "busan", "api_token": "x"}
-    fleet.by_id["b"].labels = {"site": "seoul"}
+    fleet.by_id["b"].labels = {"site": "seoul", "cam": "rtsp://user:pass@host/1"}
     fleet.by_id["b"].state, fleet.by_id["b"].reason_code = "offline", "operator"
     async with client_of(fleet) as client:
         document = (await client.get("/api/v1/facets")).json()
@@ -415,13 +415,18 @@ async def test_facets_are_of_those_that_fit() -> None:
         "reasons": {"operator": 1},
         "labels": [
             {
+                "name": "cam",
+                "values": [{"value": "rtsp://•••@host/1", "states": {"offline": 1}}],
+                "more": 0,
+            },
+            {
                 "name": "site",
                 "values": [
                     {"value": "busan", "states": {"connected": 1}},
                     {"value": "seoul", "states": {"offline": 1}},
                 ],
                 "more": 0,
-            }
+            },
         ],
     }
     assert (busan["total"], busan["states"]) == (1, {"connected": 1})

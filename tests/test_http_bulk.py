@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from dscore.http import bulk
-from dscore.http.waves import MAX_TOLD, Operation, Pace
+from dscore.http.waves import AT_ONCE, MAX_TOLD, Operation, Pace
 from fake_fleet import FakeFleet
 from faked import eventually
 from test_http_app import OWN, client_of
@@ -212,6 +212,31 @@ async def test_an_operation_that_is_cut_says_so() -> None:
     await asyncio.wait({task})
     assert (operation.is_over, operation.state) == (True, "canceled")
     assert operation.document()["left"] == ["b"]
+
+
+async def test_a_fault_of_ours_ends_it_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def ask(agent_id: str) -> tuple[str, str]:
+        raise RuntimeError("of ours")
+
+    operation = Operation("remove", ["a", "b"], Pace(wave=1), ask)
+    await operation.run()
+    assert (operation.is_over, operation.state) == (True, "stopped")
+    assert "log" in operation.document()["why"]
+    assert "operation_failed" in caplog.text
+
+
+async def test_the_loop_turns_though_no_agent_is_waited_for() -> None:
+    async def ask(agent_id: str) -> tuple[str, str]:
+        return "removed", ""
+
+    operation = Operation("remove", [str(n) for n in range(4 * AT_ONCE)], Pace(), ask)
+    task = asyncio.create_task(operation.run())
+    turns = 0
+    while not operation.is_over:
+        turns += 1
+        await asyncio.sleep(0)
+    await task
+    assert turns >= 4
 
 
 async def test_what_it_tells_is_bounded() -> None:

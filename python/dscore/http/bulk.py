@@ -12,8 +12,8 @@ from starlette.responses import Response
 from dscore.agent_ids import trimmed
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.http.audit import MAX_TEXT, AuditOf
+from dscore.http.filters import ANY, MAX_WORDS, Filter, parse_labels
 from dscore.http.filters import MAX_TEXT as MAX_NEEDLE
-from dscore.http.filters import MAX_WORDS, Filter, parse_labels
 from dscore.http.models import AgentMessage
 from dscore.http.ports import Fleet, Server
 from dscore.http.strict import StrictRoute, Wish
@@ -283,7 +283,7 @@ def _chosen(fleet: Fleet, choice: Choice, *, is_online: bool) -> tuple[list[str]
 
 
 def _narrows(choice: Choice) -> bool:
-    return choice.filter() != Filter()
+    return choice.filter() != ANY
 
 
 def _fitting(fleet: Fleet, choice: Choice) -> list[tuple[str, bool]]:

@@ -1,7 +1,7 @@
 """Prometheus metrics, read from the server when asked for. None has a label per agent."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final, get_args
+from typing import Final
 
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -16,11 +16,11 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from dscore._core import __version__
+from dscore.history import STATES
 from dscore.http.gate import METRICS
 from dscore.http.ports import Server
 from dscore.http.serialize import OUTCOMES
 from dscore.policy.liveness import ONLINE_STATES
-from dscore.states import State
 
 _HELP = {
     "http_connections": "Open HTTP connections that are no WebSocket.",
@@ -106,7 +106,6 @@ _TLS_REFUSED = "tls_refused_"
 _TLS_REFUSED_HELP = "TLS handshakes that led to no connection, by why."
 _WRONG_HELP = "Wrong tokens, by what they came with."
 LATENESS_BOUNDS_MS: Final = (10, 100, 1000, 5000, 15000, 60000)
-STATES: Final = get_args(State)
 
 
 def router(server: Server) -> APIRouter:

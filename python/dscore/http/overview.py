@@ -59,7 +59,11 @@ def router(server: Server, redactor: Redactor) -> APIRouter:
                 {
                     "name": label.name,
                     "values": [
-                        {"value": value, "states": states} for value, states in label.values
+                        {
+                            "value": redactor.labels({label.name: value})[label.name],
+                            "states": states,
+                        }
+                        for value, states in label.values
                     ],
                     "more": label.more,
                 }

@@ -18,6 +18,9 @@ from typing import Any, Final, Literal, TypeAlias
 from uuid import uuid4
 
 from dscore.errors import DscoreError
+from dscore.log import get_logger
+
+_log = get_logger("dscore.http")
 
 AT_ONCE: Final = 512
 """Agents asked side by side, however large a wave is."""
@@ -88,7 +91,7 @@ class Operation:
 
     async def run(self) -> None:
         """All of it. Cancelled, it asks no agent more."""
-        size = self._pace.wave or max(1, len(self._ids))
+        size = self._size
         try:
             for start in range(0, len(self._ids), size):
                 if start:
@@ -102,6 +105,9 @@ class Operation:
         except asyncio.CancelledError:
             self.stop("canceled", "the server has stopped")
             raise
+        except Exception:
+            _log.exception("operation_failed", id=self.id, action=self.action)
+            self.stop("stopped", "it failed: the server's log says why")
         finally:
             self._ended.set()
 
@@ -122,8 +128,6 @@ class Operation:
     def document(self) -> dict[str, Any]:
         """How it stands."""
         left = self._ids[self._next :]
-        failed = sum(count for outcome, count in self._outcomes.items() if outcome in FAILURES)
-        size = self._pace.wave or max(1, len(self._ids))
         return {
             "id": self.id,
             "action": self.action,
@@ -132,15 +136,24 @@ class Operation:
             "total": len(self._ids),
             "asked": self._next,
             "answered": self._outcomes.total(),
-            "failed": failed,
+            "failed": self._failed,
             "outcomes": dict(self._outcomes),
             "failures": self._failures,
             "wave": self._wave,
-            "waves": -(-len(self._ids) // size),
+            "waves": -(-len(self._ids) // self._size),
             "waiting": sorted(self._asked)[:MAX_TOLD],
             "left": left[:MAX_TOLD],
             "left_total": len(left),
         }
+
+    @property
+    def _size(self) -> int:
+        """Agents of one wave."""
+        return self._pace.wave or max(1, len(self._ids))
+
+    @property
+    def _failed(self) -> int:
+        return sum(self._outcomes[each] for each in FAILURES)
 
     async def _pause(self) -> None:
         """The pause between two waves, unless it is stopped."""
@@ -174,6 +187,8 @@ class Operation:
                 outcome, words = "error", str(error)
             self._asked.discard(agent_id)
             self._count(agent_id, outcome, words)
+            # Some actions never wait: the loop has its turn, after AT_ONCE agents at most.
+            await asyncio.sleep(0)
 
     def _count(self, agent_id: str, outcome: str, words: str) -> None:
         self._outcomes[outcome] += 1
@@ -182,6 +197,5 @@ class Operation:
         if len(self._failures) < MAX_TOLD:
             self._failures.append({"id": agent_id, "outcome": outcome, "message": words})
         most = self._pace.max_failed
-        failed = sum(self._outcomes[each] for each in FAILURES)
-        if most is not None and failed > most:
-            self.stop("stopped", f"{failed} failed, {most} are borne")
+        if most is not None and self._failed > most:
+            self.stop("stopped", f"{self._failed} failed, {most} are borne")
