@@ -60,7 +60,9 @@ class Rings:
                 if at > now - SPAN * 1000:
                     self._samples.append(packed)
                 self._add(packed)
-        self.close_minute()
+        # That of now goes on, or what was kept of it would be written over.
+        if self._open and _at(self._open[-1]) // 60_000 != now // 60_000:
+            self.close_minute()
 
     def add(self, sample: Sample) -> Minute | None:
         """Adds a sample.
