@@ -1474,6 +1474,9 @@ class Fleet:
     def keep_changes(self, is_wanted: bool) -> None:
         """Whether a store writes down what changes from here on."""
 
+    def has_unsaved(self) -> bool:
+        """Whether anything has changed that is not saved: cheap, however much it is."""
+
     def unsaved_total(self) -> int:
         """Things that have changed and are not saved."""
 

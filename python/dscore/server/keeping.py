@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dscore.log import get_logger
+from dscore.policy.liveness import ONLINE_STATES
 from dscore.server.context import Context
 from dscore.store import Minute
-
-OFFLINE = frozenset(("offline", "terminated"))
 
 _log = get_logger("dscore.store")
 
@@ -44,7 +43,7 @@ async def boot(context: Context) -> tuple[Minute, ...]:
         _log.info(
             "fleet_restored",
             agents=len(loaded.agents),
-            online=sum(one.state not in OFFLINE for one in loaded.agents),
+            online=sum(one.state in ONLINE_STATES for one in loaded.agents),
             sessions=fleet.sessions()[0],
             seconds=round(time.monotonic() - began, 3),
         )

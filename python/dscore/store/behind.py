@@ -121,7 +121,7 @@ class Behind:
             urgent: it is written at once. A message that was handed out must not be handed out
                 again after a crash: the sooner it is written, the less can happen before.
         """
-        if self._writer is None or not self._fleet.unsaved_total():
+        if self._writer is None or not self._fleet.has_unsaved():
             return
         if urgent:
             self._due.set()
@@ -142,7 +142,7 @@ class Behind:
             reason = "it is closed"
         if reason is not None:
             raise NotKeptError(f"the store takes no message now: {reason}")
-        if not self._fleet.unsaved_total():
+        if not self._fleet.has_unsaved():
             return
         written: asyncio.Future[None] = self._loop.create_future()
         self._waiters.append(written)

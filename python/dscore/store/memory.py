@@ -9,10 +9,6 @@ if TYPE_CHECKING:
     from dscore._core import Changes
 
 
-AUDIT_LENGTH = 10_000
-"""Lines of each kind: some 5 MB."""
-
-
 class MemoryStore:
     """Keeps nothing."""
 

@@ -11,6 +11,7 @@ import orjson
 
 from dscore.agent_ids import MAX_AGENT_ID
 from dscore.messages import ReasonCode
+from dscore.states import State
 from dscore.store.marks import Mark
 from dscore.store.rows import SAMPLE, AuditRow, MessageRow, Minute, StoredAgent
 
@@ -23,9 +24,7 @@ TOO_OLD: Final = 10 * 366 * 86_400_000
 nothing came for ten years is a damaged number."""
 
 REASONS: Final = frozenset(get_args(ReasonCode))
-STATES: Final = frozenset(
-    ("connected", "late", "terminating", "reconnecting", "unknown", "offline", "terminated")
-)
+STATES: Final = frozenset(get_args(State))
 DIALECTS: Final = frozenset(("raw", "socketio"))
 
 Row = tuple[Any, ...]

@@ -140,6 +140,10 @@ impl Agent {
     }
 
     pub(crate) fn set_config(&mut self, config: Option<&[u8]>, labels: &mut Labels) {
+        // One that comes back nearly always says the same, and its labels follow from that alone.
+        if self.config() == config {
+            return;
+        }
         self.labels = config.and_then(|config| labels.read(config));
         self.config = config.map(Into::into);
     }

@@ -21,6 +21,18 @@ impl Fleet {
         self.unsaved.is_wanted = is_wanted;
     }
 
+    /// Whether anything has changed that is not saved. Asked in every turn of the loop, so it counts nothing.
+    pub fn has_unsaved(&self) -> bool {
+        let unsaved = &self.unsaved;
+        let mut waiting = self.sessions.messages.range(unsaved.last_message + 1..);
+        unsaved.is_wanted
+            && (!unsaved.agents.is_empty()
+                || !unsaved.forgotten.is_empty()
+                || !unsaved.left.is_empty()
+                || unsaved.has_server_entries
+                || waiting.next().is_some())
+    }
+
     /// How many things have changed and are not saved.
     pub fn unsaved_total(&self) -> usize {
         let unsaved = &self.unsaved;

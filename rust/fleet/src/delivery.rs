@@ -117,22 +117,17 @@ impl Fleet {
         if self.is_deaf(key) {
             return true;
         }
-        let session = self
-            .agents
-            .get(key)
-            .and_then(|agent| agent.session.as_ref());
-        session
-            .and_then(|session| session.outbox.as_ref())
+        self.outbox(key)
             .is_some_and(|outbox| outbox.lent_to().is_some() && outbox.len() > 0)
     }
 
     /// Whether something waits for it, or is on its way.
     pub(crate) fn has_outbox(&self, key: AgentKey) -> bool {
-        let session = self
-            .agents
-            .get(key)
-            .and_then(|agent| agent.session.as_ref());
-        session.is_some_and(|session| session.outbox.is_some())
+        self.outbox(key).is_some()
+    }
+
+    fn outbox(&self, key: AgentKey) -> Option<&Outbox> {
+        self.agents.get(key)?.session.as_ref()?.outbox.as_deref()
     }
 
     /// A connection of an agent has ended: what was on its way over it waits for the next one.
@@ -157,10 +152,9 @@ impl Fleet {
                 break;
             }
             // Lent ones are on their way, and go by themselves.
-            let agent = self.agents.get(key);
-            let outbox = agent.and_then(|agent| agent.session.as_ref()?.outbox.as_ref());
-            if outbox
-                .and_then(|outbox| outbox.first())
+            if self
+                .outbox(key)
+                .and_then(Outbox::first)
                 .is_some_and(|first| first.number <= number)
             {
                 excess = excess.saturating_sub(size);

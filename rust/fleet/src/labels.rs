@@ -24,7 +24,11 @@ const MAX_SHARED: usize = 4096;
 
 /// The labels of all agents: a site's is one string for everything on it.
 #[derive(Debug, Default)]
-pub(crate) struct Labels(HashSet<Arc<str>>);
+pub(crate) struct Labels {
+    known: HashSet<Arc<str>>,
+    /// Labels that found no room since the last sweep: a sweep looks at all that are known.
+    unshared: usize,
+}
 
 impl Labels {
     /// The labels in a config as `name=value`, sorted; what is too much or no string is left out. `None`: there are none.
@@ -45,16 +49,19 @@ impl Labels {
     }
 
     fn shared(&mut self, label: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(label) {
+        if let Some(known) = self.known.get(label) {
             return known.clone();
         }
         // Peers choose them: those that no agent has any more make room.
-        if self.0.len() >= MAX_SHARED {
-            self.0.retain(|known| Arc::strong_count(known) > 1);
+        if self.known.len() >= MAX_SHARED {
+            if self.unshared == 0 {
+                self.known.retain(|known| Arc::strong_count(known) > 1);
+            }
+            self.unshared = (self.unshared + 1) % MAX_SHARED;
         }
         let label: Arc<str> = label.into();
-        if self.0.len() < MAX_SHARED {
-            self.0.insert(label.clone());
+        if self.known.len() < MAX_SHARED {
+            self.known.insert(label.clone());
         }
         label
     }
@@ -129,7 +136,7 @@ mod tests {
         let kept = read(&mut all, 0).unwrap_or_default();
         for n in 1..3 * MAX_SHARED {
             read(&mut all, n);
-            assert!(all.0.len() <= MAX_SHARED);
+            assert!(all.known.len() <= MAX_SHARED);
         }
         let again = read(&mut all, 0).unwrap_or_default();
         assert!(Arc::ptr_eq(&kept[0], &again[0]));

@@ -101,13 +101,13 @@ impl TrustedProxies {
         if !self.trust(peer.ip()) {
             return None;
         }
-        let addresses = entries(head, "x-forwarded-for", b',');
+        let addresses = entries(head, "x-forwarded-for");
         if !addresses.is_empty() {
             let (client, hops) = self.walk(peer, &addresses);
             let is_secure = scheme_at(hops, head);
             return Some(Forwarded { client, is_secure });
         }
-        let elements = entries(head, "forwarded", b',');
+        let elements = entries(head, "forwarded");
         if elements.is_empty() {
             let is_secure = scheme_at(0, head);
             return is_secure.map(|_| Forwarded {
@@ -145,10 +145,13 @@ impl TrustedProxies {
 }
 
 /// The last entries of a list, which several fields may make up (RFC 9110 §5.3), from the right; empty ones are none.
-fn entries<'a>(head: &Head<'a>, name: &str, separator: u8) -> Vec<&'a [u8]> {
+fn entries<'a>(head: &Head<'a>, name: &str) -> Vec<&'a [u8]> {
     let fields: Vec<&[u8]> = head.header_all(name).collect();
     let lists = fields.into_iter().rev();
-    let all = lists.flat_map(|list| FromRight { list, separator });
+    let all = lists.flat_map(|list| FromRight {
+        list,
+        separator: b',',
+    });
     all.filter(|entry| !entry.is_empty())
         .take(MAX_HOPS)
         .collect()
@@ -219,7 +222,7 @@ fn parse_address(text: &[u8]) -> Option<SocketAddr> {
 /// What `X-Forwarded-Proto` says of the hop that came in `hops` entries ago; a proxy that writes the field alone overwrites it,
 /// and what one value says is said of all.
 fn scheme_at(hops: usize, head: &Head<'_>) -> Option<bool> {
-    let schemes = entries(head, "x-forwarded-proto", b',');
+    let schemes = entries(head, "x-forwarded-proto");
     let at = hops.saturating_sub(1).min(schemes.len().saturating_sub(1));
     schemes.get(at).copied().and_then(means_tls)
 }

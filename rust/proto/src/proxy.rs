@@ -115,6 +115,8 @@ fn parse_binary(bytes: &[u8]) -> Result<Option<(Header, usize)>, NoHeader> {
         return Ok(None);
     };
     let (addresses, vectors) = match family {
+        // §2.2: of what a proxy says of itself nothing counts, its family neither.
+        _ if is_local => (None, &body[..0]),
         0x11 => {
             let (block, vectors) = body.split_first_chunk::<12>().ok_or(NoHeader)?;
             (Some(ipv4_addresses(block)), vectors)
@@ -127,8 +129,8 @@ fn parse_binary(bytes: &[u8]) -> Result<Option<(Header, usize)>, NoHeader> {
         _ => (None, &body[..0]),
     };
     let header = Header {
-        addresses: addresses.filter(|_| !is_local),
-        is_secure: !is_local && tells_tls(vectors)?,
+        addresses,
+        is_secure: tells_tls(vectors)?,
     };
     Ok(Some((header, HEADER + length)))
 }

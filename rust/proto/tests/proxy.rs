@@ -72,6 +72,7 @@ fn good() -> Vec<(Vec<u8>, Header)> {
         (binary(0x21, 0x11, &no_tls), four),
         (binary(0x20, 0x00, &[]), of_the_proxy()),
         (binary(0x20, 0x11, &tls), of_the_proxy()),
+        (binary(0x20, 0x11, &[]), of_the_proxy()),
         (binary(0x21, 0x00, &[1, 2, 3]), of_the_proxy()),
         (binary(0x21, 0x31, &[0; 216]), of_the_proxy()),
     ]

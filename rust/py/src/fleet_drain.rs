@@ -45,16 +45,19 @@ impl Fleet {
     }
 
     fn drain_report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let account = self.lock().drain().cloned().unwrap_or_default();
-        let report = counts(py, &account.counts)?;
-        let latencies = account.latencies();
+        let account = self.lock().drain().map(|account| {
+            let not_acked = account.not_acked.clone();
+            (account.counts, account.latencies(), not_acked)
+        });
+        let (counted, latencies, not_acked) = account.unwrap_or_default();
+        let report = counts(py, &counted)?;
         let latency_ms = PyDict::new(py);
         for (name, of) in [("p50", 0), ("p99", 1), ("max", 2)] {
             let us = latencies.map(|latencies| [latencies.p50, latencies.p99, latencies.max][of]);
             latency_ms.set_item(name, us.map(|us| us as f64 / 1_000.0))?;
         }
         report.set_item("latency_ms", latency_ms)?;
-        let not_acked = account.not_acked.iter().map(|id| &**id);
+        let not_acked = not_acked.iter().map(|id| &**id);
         report.set_item("not_acked", not_acked.collect::<Vec<_>>())?;
         Ok(report)
     }

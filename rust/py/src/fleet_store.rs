@@ -60,6 +60,10 @@ impl Fleet {
         self.lock().keep_changes(is_wanted);
     }
 
+    fn has_unsaved(&self) -> bool {
+        self.lock().has_unsaved()
+    }
+
     fn unsaved_total(&self) -> usize {
         self.lock().unsaved_total()
     }

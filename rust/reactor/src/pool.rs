@@ -215,7 +215,9 @@ impl ReactorPool {
     /// # Errors
     /// The reactors have stopped.
     pub fn command_all(&self, command: impl Fn() -> ReactorCommand) -> Result<(), Stopped> {
-        if let ReactorCommand::SetServingState(serving) = command() {
+        if self.shared.door.is_some()
+            && let ReactorCommand::SetServingState(serving) = command()
+        {
             self.tell_porter(|| Task::Serve(serving));
         }
         self.order_all(|| Order::Reactor(command()))

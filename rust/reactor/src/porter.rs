@@ -191,8 +191,9 @@ impl Porter {
             let guests = self.guests.iter();
             let idle = guests.filter(|(_, guest)| guest.waits_since_ms.is_none());
             let quietest = idle.min_by_key(|(_, guest)| guest.heard_ms);
-            if let Some(conn) = quietest.map(|(conn, _)| conn) {
-                self.stats.tls_refused_crowded_total += 1;
+            if let Some((conn, is_refused)) = quietest.map(|(conn, one)| (conn, one.is_refused())) {
+                // One that was refused was counted then.
+                self.stats.tls_refused_crowded_total += u64::from(!is_refused);
                 self.remove(conn);
             }
         }

@@ -298,7 +298,11 @@ impl Event {
                 message.data.len() + message.kind.len() + parts.map_or(0, |parts| parts.bytes())
             }
             Self::Reply(reply) => reply.data.len() + reply.parts.bytes(),
-            Self::Introduction(introduction) => introduction.text.len(),
+            Self::Introduction(introduction) => {
+                let plain = introduction.plain.as_ref();
+                let config = plain.and_then(|plain| plain.config.as_ref());
+                introduction.text.len() + config.map_or(0, |config| config.len())
+            }
             Self::Connected(connected) => connected.auth.len(),
             Self::TerminationRefused(refused) => refused.status.len() + refused.message.len(),
             Self::Progress(progress) => progress.stage.len(),
