@@ -11,26 +11,48 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "events.md").read_text()
 LEVELS = frozenset({"debug", "info", "warning", "error", "exception"})
 ELSEWHERE = {
-    # Made without a logger, of a writer's own lines; or chosen between two levels.
+    # Made without a logger, of a writer's own lines.
     "dscore": {"log_lines_lost"},
-    "dscore_agent": {"log_lines_lost", "pipeline_over"},
+    "dscore_agent": {"log_lines_lost"},
 }
+
+
+def is_level(node: ast.expr) -> bool:
+    """A method of a logger, or one of two that a condition chooses."""
+    if isinstance(node, ast.IfExp):
+        return is_level(node.body) and is_level(node.orelse)
+    if not isinstance(node, ast.Attribute):
+        return False
+    logger = ast.unparse(node.value)
+    return node.attr in LEVELS and logger.endswith(("_log", "_limit", "_log_limit"))
+
+
+def strings(node: ast.expr) -> Iterator[str]:
+    """What it can be, where that is written there."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from strings(node.body)
+        yield from strings(node.orelse)
 
 
 def events(package: str) -> Iterator[str]:
     """The first arguments of all calls of a logger, and the constants named EVENT."""
     for path in (ROOT / "python" / package).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "EVENT":
-                yield ast.literal_eval(node.value)
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        aliases = set()
+        for node in nodes:
+            if isinstance(node, ast.Assign):
+                name = ast.unparse(node.targets[0])
+                if name == "EVENT":
+                    yield ast.literal_eval(node.value)
+                if is_level(node.value):
+                    aliases.add(name)
+        for node in nodes:
+            if not (isinstance(node, ast.Call) and node.args):
                 continue
-            logger = ast.unparse(node.func.value)
-            is_logger = logger.endswith(("_log", "_limit", "_log_limit"))
-            if node.func.attr in LEVELS and is_logger and node.args:
-                first = node.args[0]
-                if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                    yield first.value
+            if is_level(node.func) or ast.unparse(node.func) in aliases:
+                yield from strings(node.args[0])
 
 
 @pytest.mark.parametrize(
