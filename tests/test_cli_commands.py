@@ -10,7 +10,7 @@ import pytest
 from dscore.cli import run
 
 COMMANDS = ["serve", "status", "agents", "why", "page", "drain", "terminate", "maintenance"]
-COMMANDS += ["config"]
+COMMANDS += ["config", "events", "message", "broadcast", "remove", "completion"]
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,6 +50,25 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["drain", "--intent", "stop"], "--intent"),
         (["drain", "--timeout", "soon"], "--timeout"),
         (["config"], "see dscore config --help"),
+        (["config", "chekc"], "did you mean 'check'"),
+        (["events"], "--follow"),
+        (["events", "cam", "--status", "online"], "--status"),
+        (["events", "--limit", "-1", "cam"], "--limit"),
+        (["message", "cam"], "message"),
+        (["message", "cam", "{"], "no json"),
+        (["message", "cam", "[]"], "no type"),
+        (["message", "cam", '{"type": ""}'], "no type"),
+        (["message", " ", '{"type": "x"}'], "no agent id"),
+        (["broadcast", '{"type": "x"}'], "--all"),
+        (["broadcast", "x", "--all"], "no json"),
+        (["remove"], "--all"),
+        (["remove", "--all", "cam"], "--all"),
+        (["remove", "--label", "=x"], "--label"),
+        (["remove", "cam", "--pause", "soon"], "--pause"),
+        (["completion", "tcsh"], "bash"),
+        (["completion"], "bash|zsh|fish"),
+        (["status", "--token", "a\nb"], "--token"),
+        (["maintenance", "onn"], "on"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(

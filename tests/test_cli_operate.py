@@ -243,6 +243,23 @@ def test_agents_as_a_table(invoke: Invoke, serving: Serve) -> None:
     assert second.split()[:6] == ["cam-2", "offline", "reconnect_timeout", "10.0.0.1", "-", "-"]
 
 
+def test_agents_ends_with_their_total(invoke: Invoke, serving: Serve) -> None:
+    fleet = FakeFleet("a", "b", "c")
+    fleet.by_id["c"].status = "offline"
+    serving(fleet)
+    assert invoke("agents")[2] == "3 agents: 2 online, 1 offline\n"
+    assert invoke("agents", "--limit", "2")[2] == "2 of 3 agents\n"
+    assert invoke("agents", "--q", "zzz")[2] == "no agent\n"
+    assert orjson.loads(invoke("agents", "--limit", "2", "--json")[1])["total"] == 3
+
+
+def test_what_the_server_cannot_read_was_typed_wrongly(invoke: Invoke, serving: Serve) -> None:
+    serving(FakeFleet())
+    code, out, err = invoke("agents", "--q", "x" * 500)
+    assert (code, out) == (2, "")
+    assert "query.q" in err
+
+
 def test_agents_reads_every_page_and_stops_at_the_limit(
     invoke: Invoke, serving: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from enum import Enum
+from io import StringIO
+from pathlib import Path
 from typing import get_args
 
 import pytest
+from rich.console import Console
 
-from dscore.cli import options, run
+from dscore.cli import options, output, run
 from dscore.http.pagination import Sort
 from dscore.messages import Dialect, ReasonCode, Status
 from dscore.states import State
@@ -79,3 +82,33 @@ def test_the_exit_codes_of_an_agent_are_in_its_help(capsys: pytest.CaptureFixtur
     assert "with 4" not in words
     assert run(["--help"]) == 0
     assert "dscore agent has more" in " ".join(capsys.readouterr().out.split())
+
+
+def test_every_problem_of_a_file_is_a_line(invoke: Invoke, tmp_path: Path) -> None:
+    path = tmp_path / "dscore.toml"
+    path.write_text('[listen]\nprot = 1\nport = "x"\n[log]\nlevel = "loud"\n')
+    for words in (["config", "check"], ["serve"]):
+        code, err = invoke(*words, "--config", str(path))
+        assert code == 2
+        assert [line.partition(":")[0] for line in err.splitlines()] == ["dscore"] * 3
+
+
+@pytest.mark.parametrize("fold", [True, False])
+@pytest.mark.parametrize("width", [24, 40, 60, 80, 200])
+def test_an_id_is_whole_before_any_other_column_is(width: int, fold: bool) -> None:
+    agent_id = "a" * (width - 12)
+    rows = [[agent_id, "reconnecting", "2001:db8:85a3::8a2e:370:7334"], ["b", "offline", "-"]]
+    console = Console(width=width, file=StringIO())
+    console.print(output.grid(("ID", "STATE", "ADDRESS"), rows, width, fold=fold))
+    assert isinstance(console.file, StringIO)
+    shown = console.file.getvalue().splitlines()
+    assert sum(agent_id in line for line in shown) == 1
+    assert all(len(line) <= width for line in shown)
+
+
+def test_an_id_wider_than_the_terminal_is_folded_and_nothing_of_it_lost() -> None:
+    console = Console(width=40, file=StringIO())
+    console.print(output.grid(("ID", "STATE"), [["0123456789" * 9, "offline"]], 40))
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert sum(each.isdigit() for each in text) == 90

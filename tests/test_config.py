@@ -469,6 +469,29 @@ def test_every_problem_is_reported_at_once() -> None:
     assert str(caught.value) == f"{caught.value.problems[0]} (and 2 more problems)"
 
 
+def test_every_problem_of_a_file_is_reported_at_once_names_and_values(
+    write_toml: Callable[[str], Path],
+) -> None:
+    path = write_toml(
+        '[listen]\nprot = 1\nport = "x"\n[shutdwn]\ntimeout = 1\n[log]\nlevel = "loud"\n'
+        '[monitoring]\nhealthCheckInterval = 1000\nhealth_check_interval = "1s"\n'
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ={"DSCORE_LIMITS__FRAGMENTS": "0", "DSCORE_LOG__LEVL": "info"})
+    told = "\n".join(caught.value.problems)
+    for part in (
+        "line 2: unknown key listen.prot",
+        "listen.port = 'x'",
+        "line 4: unknown section [shutdwn]",
+        "log.level = 'loud'",
+        "healthCheckInterval",
+        "limits.fragments = '0' (environment DSCORE_LIMITS__FRAGMENTS)",
+        "environment DSCORE_LOG__LEVL: unknown",
+    ):
+        assert part in told
+    assert len(caught.value.problems) == 7
+
+
 def test_long_wrong_value_is_cut() -> None:
     assert len(problem(flags={"log.level": "x" * 10_000})) < 200
 

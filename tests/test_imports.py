@@ -73,10 +73,11 @@ def test_the_agent_imports_nothing_of_the_server() -> None:
 
 
 def test_the_server_names_the_agent_in_its_commands_and_for_its_other_name_only() -> None:
-    # The commands share what every service has: systemd, ctrl-C, a plain port behind wss.
+    # The commands share what every service has: systemd, ctrl-C, a plain port behind wss; one
+    # follows the fleet as an agent holds its connection.
     bridges = {
         ("dscore", "agent"),
-        *(("dscore", "cli", one) for one in ("commands", "client", "serve")),
+        *(("dscore", "cli", one) for one in ("commands", "client", "follow", "serve")),
     }
     for module, source in python_sources(ROOT / "python", "dscore").items():
         agents = [one for one, _ in source.wanted if one[:1] == ("dscore_agent",)]

@@ -56,14 +56,18 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     from typer import Abort, TyperException
 
-    from dscore.cli.commands import app
+    from dscore.cli import commands, power  # noqa: F401 -- each puts its commands on the app
+    from dscore.cli.app import app
+    from dscore.cli.completion import answer
     from dscore.errors import ConfigError
 
+    answer(os.environ)
     try:
         # A command's return value is its exit code; typer passes it through, None after --help.
         return app(_decoded(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
     except ConfigError as error:
-        raise CliError(str(error), USAGE) from None
+        # One line each: a file is mended once, not once for each of its problems.
+        raise CliError(f"\n{PROGRAM}: ".join(error.problems), USAGE) from None
     except TyperException as error:
         raise CliError(_usage_sentence(error), USAGE) from None
     except Abort as abort:

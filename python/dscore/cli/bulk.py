@@ -1,7 +1,8 @@
-"""`dscore terminate` for many agents that have something in common: counted, asked, in waves."""
+"""One action for many agents (terminate, message, remove): counted, asked, in waves."""
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import typer
@@ -16,26 +17,95 @@ NAMED = 10
 """Agents named in a sentence; with --json there are more."""
 
 
-def terminate(
-    client: Client, wish: dict[str, Any], *, dry_run: bool, ask: bool, as_json: bool
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What is done to agents, in words.
+
+    Attributes:
+        path: of the operator API.
+        question: its begin; the count follows.
+        under_way: for the bar.
+        would: what a dry run says of the agents.
+        done: what is said of those that it came about for.
+        good: outcomes with which it came about.
+        is_online: it is for connected agents only.
+    """
+
+    path: str
+    question: str
+    under_way: str
+    would: str
+    done: str
+    good: tuple[str, ...]
+    is_online: bool = False
+
+
+TERMINATE = Action(
+    path="/api/v1/terminate",
+    question="Terminate",
+    under_way="terminating",
+    would="would be asked to stop",
+    done="stopped",
+    good=("acked",),
+    is_online=True,
+)
+MESSAGE = Action(
+    path="/api/v1/message",
+    question="Send the message to",
+    under_way="sending",
+    would="would be sent the message",
+    done="reached",
+    good=("delivered", "kept"),
+)
+REMOVE = Action(
+    path="/api/v1/remove",
+    question="Remove",
+    under_way="removing",
+    would="would be removed",
+    done="removed",
+    good=("removed",),
+)
+
+
+def run(
+    client: Client,
+    action: Action,
+    wish: dict[str, Any],
+    *,
+    dry_run: bool,
+    ask: bool,
+    as_json: bool,
 ) -> int:
-    """Counts the agents, asks the operator, then the agents; tells who is left.
+    """Counts the agents, asks the operator unless each was named, then the agents; tells who is
+    left.
 
     Raises:
-        CliError: no agent that fits is connected, or there is no terminal to ask.
+        CliError: no agent fits, or there is no terminal to ask.
     """
-    counted = _post(client, {**wish, "dry_run": True})
+    counted = client.call("POST", action.path, shapes.OPERATION, {**wish, "dry_run": True})
     total = counted["total"]
     if dry_run:
-        return _show_count(counted, as_json=as_json)
+        return _show_count(action, counted, as_json=as_json)
+    wanted = wish["filter"].get("ids")
+    is_named = wish["filter"].keys() == {"ids"}
     if not total:
-        raise CliError("no agent that fits is connected")
-    if ask:
+        kind = "connected" if action.is_online else "known"
+        raise CliError(f"no agent {'of that id' if is_named else 'that fits'} is {kind}")
+    if ask and not is_named:
         if not sys.stdin.isatty():
             raise CliError("a filter needs --yes where no terminal can ask", USAGE)
-        typer.confirm(f"Terminate {total:,} agents?", abort=True, err=True)
-    operation = _post(client, wish)
-    with output.bar("terminating", quiet=as_json) as bar:
+        typer.confirm(f"{action.question} {agents(total)}?", abort=True, err=True)
+    operation = _followed(client, action, wish, as_json=as_json)
+    if is_named and total < (named := len(set(wanted))):
+        # The server leaves out what is no agent of its own: whom it was meant for is not reached.
+        output.complain(f"{named - total:,} of {named:,} ids: no agent of that name")
+        return _show_end(action, operation, as_json=as_json) or PARTIAL
+    return _show_end(action, operation, as_json=as_json)
+
+
+def _followed(client: Client, action: Action, wish: dict[str, Any], *, as_json: bool) -> Any:
+    operation = client.call("POST", action.path, shapes.OPERATION, wish)
+    with output.bar(action.under_way, quiet=as_json) as bar:
         try:
             while operation["state"] == "running" or operation["answered"] < operation["asked"]:
                 bar.update(operation["answered"], operation["total"])
@@ -47,11 +117,7 @@ def terminate(
             )
             sentence = f"stopped asking; {_left(operation)}"
             raise CliError(sentence, INTERRUPTED) from None
-    return _show_end(operation, as_json=as_json)
-
-
-def _post(client: Client, wish: dict[str, Any]) -> Any:
-    return client.call("POST", "/api/v1/terminate", shapes.OPERATION, wish)
+    return operation
 
 
 def _look(client: Client, operation_id: str) -> Any:
@@ -61,18 +127,23 @@ def _look(client: Client, operation_id: str) -> Any:
     )
 
 
-def _show_count(counted: dict[str, Any], *, as_json: bool) -> int:
+def _show_count(action: Action, counted: dict[str, Any], *, as_json: bool) -> int:
     if as_json:
         output.json(counted)
     else:
         total = counted["total"]
-        agents = "1 agent" if total == 1 else f"{total:,} agents"
-        output.line(f"{agents} would be asked to stop: {_named(counted['left'], total)}")
+        output.line(f"{agents(total)} {action.would}: {_named(counted['left'], total)}")
     return OK
 
 
-def _show_end(operation: dict[str, Any], *, as_json: bool) -> int:
-    acked = operation["outcomes"].get("acked", 0)
+def agents(count: int) -> str:
+    """So many, in words."""
+    return "1 agent" if count == 1 else f"{count:,} agents"
+
+
+def _show_end(action: Action, operation: dict[str, Any], *, as_json: bool) -> int:
+    outcomes, total = operation["outcomes"], operation["total"]
+    reached = sum(outcomes.get(each, 0) for each in action.good)
     if as_json:
         output.json(operation)
     else:
@@ -81,15 +152,15 @@ def _show_end(operation: dict[str, Any], *, as_json: bool) -> int:
             output.line(f"{output.printable(failure['id'])}: {output.printable(words)}")
         others = [
             f"{count:,} {outcome.replace('_', ' ')}"
-            for outcome, count in sorted(operation["outcomes"].items())
-            if outcome != "acked"
+            for outcome, count in sorted(outcomes.items())
+            if outcome not in action.good or len(action.good) > 1
         ]
-        output.line(", ".join([f"{acked:,} of {operation['total']:,} agents stopped", *others]))
+        output.line(", ".join([f"{reached:,} of {agents(total)} {action.done}", *others]))
         if operation["state"] != "done":
             output.complain(f"{operation['why']}; {_left(operation)}")
-    if operation["state"] == "done" and acked == operation["total"]:
+    if operation["state"] == "done" and reached == total:
         return OK
-    return PARTIAL if acked else FAILED
+    return PARTIAL if reached else FAILED
 
 
 def _left(operation: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import orjson
 
 from dscore import operator_token
 from dscore.agent_ids import has_control, trimmed
-from dscore.cli.errors import USAGE, CliError
+from dscore.cli.errors import FAILED, USAGE, CliError
 from dscore.http.loopback import is_loopback
 from dscore_agent.tls import is_plain_answer
 
@@ -34,6 +34,8 @@ class Client:
         self._places = operator_token.places(parts.hostname or "", os.environ)
         if self._left is not None:
             token = self._left.token
+        if token and has_control(token):
+            raise CliError("--token: a token is one word, without control characters", USAGE)
         self.token = token = token or None
         self._http = httpx.Client(
             base_url=self.url,
@@ -134,8 +136,8 @@ class Client:
 class RefusedError(CliError):
     """The server answered with an error; `status` is HTTP's."""
 
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, status: int, code: int = FAILED) -> None:
+        super().__init__(message, code)
         self.status = status
 
 
@@ -234,4 +236,6 @@ def _refused(answer: httpx.Response, url: str) -> CliError:
     detail = " ".join(detail.split()).rstrip(".")
     if answer.status_code == 404 and urlsplit(url).path:
         detail = f"{detail}; check --url, {url}: it needs no path"
-    return RefusedError(f"{detail[:1].lower()}{detail[1:]}", answer.status_code)
+    # What was typed has no such form: a word too long, a duration out of bounds.
+    code = USAGE if answer.status_code in (400, 422) else FAILED
+    return RefusedError(f"{detail[:1].lower()}{detail[1:]}", answer.status_code, code)

@@ -1,56 +1,27 @@
-"""What can be typed: commands, their options and help. What is done is elsewhere."""
+"""Commands that run something, or look: their options and help. What is done is elsewhere."""
 
 from typing import Annotated
 
 import typer
 
+from dscore.cli.app import app, config_app
+from dscore.cli.completion import Shell
 from dscore.cli.errors import USAGE, CliError
 from dscore.cli.options import (
     DEFAULT_URL,
     AgentState,
     AgentStatus,
     ConfigPath,
-    Intent,
     Json,
     Labels,
     OfDialect,
     Reason,
     Sort,
-    Switch,
-    Timeout,
     Token,
     Url,
     WithText,
     labels,
-    seconds,
 )
-
-app = typer.Typer(
-    help="dscore keeps the connections of a fleet of edge agents: run the server, or operate one.",
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part. "
-    "`dscore agent` has more: see its help.",
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=False)
-app.add_typer(config_app, name="config")
-
-
-@app.callback(invoke_without_command=True)
-def root(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
-        from dscore._core import __version__
-
-        typer.echo(f"dscore {__version__}")
-        raise typer.Exit
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit(USAGE)
 
 
 @app.command()
@@ -220,6 +191,49 @@ def why(
 
 
 @app.command()
+def events(
+    agent: Annotated[
+        str | None, typer.Argument(metavar="AGENT", help="Only what happens to this agent.")
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", "-f", help="Go on until ctrl-C.", show_default=False),
+    ] = False,
+    limit: Annotated[
+        int,
+        typer.Option(
+            "--limit", "-n", min=0, max=1000, metavar="N", help="Past ones to begin with."
+        ),
+    ] = 20,
+    status: Annotated[
+        AgentStatus | None,
+        typer.Option(metavar="online|offline", help="Only changes to this status."),
+    ] = None,
+    q: WithText = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    json: Json = False,
+) -> int:
+    """Show what happens: to one agent, or with --follow to the fleet, one line each.
+
+    Of an agent it shows the timeline, the newest line last; of the fleet which agents go offline,
+    come online and come back, maintenance and the drain. With --json each line is an object. It
+    waits for a server that is restarted.
+    """
+    from dscore.cli import follow as run
+    from dscore.cli.client import Client
+
+    if agent is None and not follow:
+        raise CliError("name an agent, or give --follow; see dscore events --help", USAGE)
+    if agent is not None and (status or q):
+        raise CliError("--status and --q are for the fleet, not with an agent", USAGE)
+    with Client(url, token) as client:
+        if agent is not None:
+            return run.timeline(client, agent, limit=limit, goes_on=follow, as_json=json)
+        return run.fleet(client, status.value if status else None, q, as_json=json)
+
+
+@app.command()
 def page(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> int:
     """Print the address of the fleet page, with the operator's token behind its #.
 
@@ -231,135 +245,6 @@ def page(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> int
 
     with Client(url, token) as client:
         return operate.page(client, as_json=json)
-
-
-@app.command()
-def drain(
-    intent: Annotated[
-        Intent | None,
-        typer.Option(
-            metavar="terminate|restart",
-            help="Stop the agents' applications, or let them come back. [default: the server's]",
-        ),
-    ] = None,
-    timeout: Timeout = None,
-    wait: Annotated[
-        bool,
-        typer.Option("--wait/--no-wait", help="Wait for the end, or return once it has begun."),
-    ] = True,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask on a terminal.", show_default=False)
-    ] = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    json: Json = False,
-) -> int:
-    """Shut a server down gracefully, and wait for its report.
-
-    On a terminal it asks first, with the number of agents. Exits with 3 if an agent failed, timed
-    out or vanished.
-    """
-    from dscore.cli import shutdown
-    from dscore.cli.client import Client
-
-    wish = {"intent": intent.value if intent else None, "timeout": seconds(timeout)}
-    with Client(url, token) as client:
-        return shutdown.drain(client, wish, ask=not yes, wait=wait, as_json=json)
-
-
-@app.command()
-def terminate(
-    agent: Annotated[list[str] | None, typer.Argument(metavar="AGENT", help="Agent ids.")] = None,
-    everyone: Annotated[
-        bool, typer.Option("--all", help="Every agent that is connected.", show_default=False)
-    ] = False,
-    state: Annotated[
-        AgentState | None, typer.Option(metavar="STATE", help="Agents in this state.")
-    ] = None,
-    dialect: OfDialect = None,
-    label: Labels = None,
-    q: WithText = None,
-    wave: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="So many at a time. [default: all]"),
-    ] = None,
-    pause: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Between two waves: 10s, 2m, or seconds.")
-    ] = None,
-    max_failed: Annotated[
-        int | None,
-        typer.Option(
-            min=0, metavar="N", help="Stop at one more failure than these. [default: never]"
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only count them.", show_default=False)
-    ] = False,
-    yes: Annotated[
-        bool,
-        typer.Option("--yes", "-y", help="Do not ask before many.", show_default=False),
-    ] = False,
-    timeout: Timeout = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    json: Json = False,
-) -> int:
-    """Ask agents to stop their application, and wait for their answers. The server goes on.
-
-    Name them, or say what they have in common: `--label site=busan --wave 50 --pause 10s
-    --max-failed 2` asks fifty at a time, stops at the third that fails, and says who is left. Exits
-    with 0 if all of them stopped, 3 if some did, 1 if none did.
-    """
-    from dscore.cli import bulk, shutdown
-    from dscore.cli.client import Client
-
-    common = {
-        "state": [state.value] if state else None,
-        "dialect": dialect.value if dialect else None,
-        "label": labels(label),
-        "q": q,
-    }
-    chosen: dict[str, object] = {name: value for name, value in common.items() if value is not None}
-    pace = {"wave": wave, "pause": seconds(pause, "--pause"), "max_failed": max_failed}
-    wanted: dict[str, object] = {name: value for name, value in pace.items() if value is not None}
-    if (bool(agent) or bool(chosen)) == everyone:
-        raise CliError(
-            "name the agents, say what they have in common, or give --all; see "
-            "dscore terminate --help",
-            USAGE,
-        )
-    patience = seconds(timeout)
-    with Client(url, token) as client:
-        if not (chosen or wanted or dry_run):
-            ids = agent or shutdown.everyone(client, ask=not yes)
-            return shutdown.terminate(client, ids, timeout=patience, as_json=json)
-        which = {**chosen, **({"ids": agent} if agent else {})} or {"all": True}
-        wish = {"filter": which, **wanted}
-        if patience is not None:
-            wish["timeout"] = patience
-        is_named = bool(agent) and not chosen
-        return bulk.terminate(
-            client, wish, dry_run=dry_run, ask=not (yes or is_named), as_json=json
-        )
-
-
-@app.command()
-def maintenance(
-    switch: Annotated[
-        Switch | None,
-        typer.Argument(metavar="on|off", help="Leave it out to see which it is."),
-    ] = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    json: Json = False,
-) -> int:
-    """Turn all agents away for a while, without stopping the server."""
-    from dscore.cli import operate
-    from dscore.cli.client import Client
-
-    enabled = None if switch is None else switch is Switch.on
-    with Client(url, token) as client:
-        return operate.maintenance(client, enabled=enabled, as_json=json)
 
 
 @app.command()
@@ -397,3 +282,18 @@ def check(config: ConfigPath = None, json: Json = False) -> int:
     from dscore.cli.check import check as run
 
     return run(config, as_json=json)
+
+
+@app.command()
+def completion(
+    shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="The shell.")],
+) -> int:
+    """Print what makes a shell complete the commands and options of dscore.
+
+    For bash: `dscore completion bash > ~/.local/share/bash-completion/completions/dscore`; for zsh
+    into `_dscore` in a folder of its `fpath`; for fish into
+    `~/.config/fish/completions/dscore.fish`.
+    """
+    from dscore.cli.completion import script
+
+    return script(shell)

@@ -1,7 +1,7 @@
 """Commands that look at a server, or switch something: status, agents, maintenance."""
 
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from dscore.cli import output, shapes
@@ -78,13 +78,26 @@ def progress_of(drain: dict[str, Any]) -> str:
 
 def agents(client: Client, query: dict[str, Any], *, limit: int | None, as_json: bool) -> int:
     """Lists agents, as many pages as it takes."""
-    items, next_cursor = list_agents(client, query, limit)
+    found = list_agents(client, query, limit)
     if as_json:
-        output.json({"items": items, "next_cursor": next_cursor})
+        output.json({"items": found.items, "next_cursor": found.next_cursor, "total": found.total})
         return OK
     now = datetime.now(timezone.utc)
-    output.table(AGENT_HEADINGS, (agent_row(item, now) for item in items), red="offline")
+    output.table(AGENT_HEADINGS, (agent_row(item, now) for item in found.items), red="offline")
+    output.complain(_total_line(found))
     return OK
+
+
+def _total_line(found: "FoundAgents") -> str:
+    """Under the table, and not in it: a program that counts lines counts agents."""
+    shown = len(found.items)
+    if shown < found.total:
+        return f"{shown:,} of {found.total:,} agents"
+    if not shown:
+        return "no agent"
+    online = sum(item["status"] == "online" for item in found.items)
+    agents = "1 agent" if shown == 1 else f"{shown:,} agents"
+    return f"{agents}: {online:,} online, {shown - online:,} offline"
 
 
 def agent_row(item: dict[str, Any], now: datetime) -> tuple[str, ...]:
@@ -101,10 +114,22 @@ def agent_row(item: dict[str, Any], now: datetime) -> tuple[str, ...]:
     )
 
 
-def list_agents(
-    client: Client, query: dict[str, Any], limit: int | None = None
-) -> tuple[list[dict[str, Any]], str | None]:
-    """The agents that fit a query, and a cursor if there are more than `limit`."""
+class FoundAgents(NamedTuple):
+    """What a query has found.
+
+    Attributes:
+        items: the agents.
+        next_cursor: of the page behind them; None: these are all.
+        total: how many fit, these included.
+    """
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+    total: int
+
+
+def list_agents(client: Client, query: dict[str, Any], limit: int | None = None) -> FoundAgents:
+    """The agents that fit a query, `limit` of them at most."""
     items: list[dict[str, Any]] = []
     cursor: str | None = None
     while True:
@@ -116,7 +141,8 @@ def list_agents(
         items += page["items"]
         cursor = page["next_cursor"]
         if cursor is None or len(items) == limit:
-            return items, cursor
+            # One of before does not count.
+            return FoundAgents(items, cursor, page.get("total", len(items)))
 
 
 def maintenance(client: Client, *, enabled: bool | None, as_json: bool) -> int:

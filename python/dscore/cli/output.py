@@ -12,6 +12,7 @@ from json import dumps
 from typing import Any
 
 import orjson
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -21,6 +22,8 @@ from dscore.cli.streams import is_written_in_full
 
 PIPE_WIDTH = 10_000
 """Columns where no terminal sets a width: nothing is cut or folded."""
+NARROWEST = 4
+"""Columns that every cell but the first of a row is left, the gap before it included."""
 
 
 def json(document: Any) -> None:
@@ -31,6 +34,12 @@ def json(document: Any) -> None:
         text = dumps(document, indent=2) + "\n"  # JSON has escapes of its own
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def record(document: Any) -> None:
+    """Prints a document in one line, of many."""
+    text = orjson.dumps(document).decode()
+    line(text if is_written_in_full(text) else dumps(document))
 
 
 def line(text: str) -> None:
@@ -50,18 +59,40 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, red: str = 
     console = Console(
         file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False
     )
-    console.print(grid(headings, rows, red=red))
+    console.print(grid(headings, rows, console.width, red=red))
 
 
 def grid(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], *, red: str = "", fold: bool = True
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    width: int,
+    *,
+    red: str = "",
+    fold: bool = True,
 ) -> Table:
-    """Rows under headings. Cells that are too wide are folded, or cut to keep a row in its line."""
+    """Rows under headings. Cells that are too wide are folded, or cut to keep a row in its line;
+    those of the first column, by which a row is found, only when there is no room beside them.
+
+    Args:
+        headings: Of the columns.
+        rows: As many cells each.
+        width: Columns of the terminal.
+        red: Cells equal to it are red.
+        fold: Else a row stays in its line.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widest = max((cell_len(row[0]) for row in cells), default=0)
+    is_whole = widest + (len(headings) - 1) * NARROWEST <= width
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold" if fold else "ellipsis", no_wrap=not fold)
-    for row in rows:
-        table.add_row(*(Text(printable(cell), "red" if cell == red else "") for cell in row))
+    for number, heading in enumerate(headings):
+        # Rich takes from columns that may wrap first; a cell of one line is then cut all the same.
+        table.add_column(
+            heading,
+            overflow="fold" if fold else "ellipsis",
+            no_wrap=number == 0 and (is_whole or not fold),
+        )
+    for row in cells:
+        table.add_row(*(Text(cell, "red" if cell == red else "", no_wrap=not fold) for cell in row))
     return table
 
 

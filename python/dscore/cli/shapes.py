@@ -58,4 +58,5 @@ OPERATION: Final[Shape] = {
     "left": [str],
     "left_total": int,
 }
+DELIVERY: Final[Shape] = {"delivered": bool}
 TERMINATION: Final[Shape] = {"outcome": str, "latency_ms": NUMBER}

@@ -142,8 +142,8 @@ def drain_lines(status: dict[str, Any]) -> list[str]:
 
 def everyone(client: Client, *, ask: bool) -> list[str]:
     """The ids of all agents that are connected, after the operator has agreed."""
-    items, _ = list_agents(client, {"status": "online"})
-    ids = [item["id"] for item in items if item["connected"]]
+    found = list_agents(client, {"status": "online"})
+    ids = [item["id"] for item in found.items if item["connected"]]
     if not ids:
         raise CliError("no agent is connected")
     if ask:
@@ -168,12 +168,14 @@ def terminate(client: Client, ids: Sequence[str], *, timeout: float | None, as_j
             sentence = f"stopped waiting; {len(results):,} of {len(unique):,} agents have answered"
             raise CliError(sentence, INTERRUPTED) from None
     items = [{"id": each, **results[each]} for each in unique]
+    acked = sum(item["outcome"] == "acked" for item in items)
     if as_json:
         output.json({"items": items})
     else:
         for item in items:
             output.line(_result_line(item))
-    acked = sum(item["outcome"] == "acked" for item in items)
+        if len(items) > 1:
+            output.complain(f"{acked:,} of {len(items):,} agents stopped")
     if acked == len(items):
         return OK
     return PARTIAL if acked else FAILED

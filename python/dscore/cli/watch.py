@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -34,13 +34,13 @@ def watch(client: Client, query: dict[str, Any], *, limit: int | None) -> int:
     if not sys.stdout.isatty():
         raise CliError("--watch needs a terminal; for programs there is --json", USAGE)
     console = Console(file=sys.stdout, highlight=False)
-    picture = _picture(client, query, limit, console.height)
+    picture = _picture(client, query, limit, console.size)
     try:
         with Live(picture, console=console, screen=True, auto_refresh=False) as live:
             while True:
                 time.sleep(INTERVAL)
                 try:
-                    picture = _picture(client, query, limit, console.height)
+                    picture = _picture(client, query, limit, console.size)
                 except CliError as error:
                     trouble = Text(output.printable(str(error)), "red")
                     live.update(Group(picture, trouble), refresh=True)
@@ -51,23 +51,29 @@ def watch(client: Client, query: dict[str, Any], *, limit: int | None) -> int:
 
 
 def _picture(
-    client: Client, query: dict[str, Any], limit: int | None, height: int
+    client: Client, query: dict[str, Any], limit: int | None, size: ConsoleDimensions
 ) -> RenderableType:
-    room = max(1, height - FRAME)
-    items, next_cursor = list_agents(client, query, min(room, limit or room))
+    room = max(1, size.height - FRAME)
+    found = list_agents(client, query, min(room, limit or room))
     counts = client.get("/api/v1/status", shapes.STATUS)["agents"]
-    return picture(client.url, counts, items, is_cut=next_cursor is not None)
+    return picture(
+        client.url, counts, found.items, size.width, is_cut=found.next_cursor is not None
+    )
 
 
 def picture(
-    url: str, counts: dict[str, Any], items: Sequence[dict[str, Any]], *, is_cut: bool
+    url: str, counts: dict[str, Any], items: Sequence[dict[str, Any]], width: int, *, is_cut: bool
 ) -> RenderableType:
     """One screenful: the fleet in a line, and its agents."""
     now = datetime.now(timezone.utc)
     lines: list[RenderableType] = [
         Text(f"{url}: {fleet_line(counts)}", "bold", no_wrap=True, overflow="ellipsis"),
         output.grid(
-            AGENT_HEADINGS, [agent_row(item, now) for item in items], red="offline", fold=False
+            AGENT_HEADINGS,
+            [agent_row(item, now) for item in items],
+            width,
+            red="offline",
+            fold=False,
         ),
     ]
     if is_cut:

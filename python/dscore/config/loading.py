@@ -85,10 +85,9 @@ def load(
         given.update(_from_file(path, problems))
     given.update(_from_environment(environ, problems))
     given.update(_from_flags(flags, problems))
-    if problems:
-        raise ConfigError(*problems)
+    config = _checked(given, problems)
     origin = dict.fromkeys(KEYS, DEFAULT) | {key: one.origin for key, one in given.items()}
-    return Loaded(_checked(given), MappingProxyType(origin), tuple(_warnings(environ)))
+    return Loaded(config, MappingProxyType(origin), tuple(_warnings(environ)))
 
 
 def _from_file(path: Path, problems: list[str]) -> dict[str, _Given]:
@@ -159,6 +158,7 @@ def _from_flags(flags: Mapping[str, object], problems: list[str]) -> dict[str, _
         flag = _FLAGS.get(key, f"--{key}")
         if key not in KEYS:
             problems.append(f"flag {flag}: there is no setting {key}")
+            continue
         given[key] = _Given(value, f"flag {flag}")
     return given
 
@@ -173,15 +173,23 @@ def _in_our_names(
         return {}
 
 
-def _checked(given: Mapping[str, _Given]) -> Config:
+def _checked(given: Mapping[str, _Given], problems: list[str]) -> Config:
+    """The settings, if nothing is wrong with them: else all that is, names and values together.
+
+    Raises:
+        ConfigError: something is.
+    """
     nested: dict[str, dict[str, object]] = {}
     for key, one in given.items():
         section, _, name = key.partition(".")
         nested.setdefault(section, {})[name] = one.value
     try:
-        return Config.model_validate(nested)
+        config = Config.model_validate(nested)
     except ValidationError as error:
-        raise ConfigError(*(_sentence(found, given) for found in error.errors())) from None
+        problems += (_sentence(found, given) for found in error.errors())
+    if problems:
+        raise ConfigError(*problems)
+    return config
 
 
 def _sentence(found: Any, given: Mapping[str, _Given]) -> str:
