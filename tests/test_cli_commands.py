@@ -10,7 +10,7 @@ import pytest
 from dscore.cli import run
 
 COMMANDS = ["serve", "status", "agents", "why", "page", "drain", "terminate", "maintenance"]
-COMMANDS += ["config", "events", "message", "broadcast", "remove", "completion"]
+COMMANDS += ["config", "events", "message", "broadcast", "remove", "completion", "doctor"]
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -285,6 +285,25 @@ def check(config: ConfigPath = None, json: Json = False) -> int:
 
 
 @app.command()
+def doctor(
+    config: ConfigPath = None,
+    agents: Annotated[
+        int, typer.Option(min=1, max=10_000_000, metavar="N", help="Size of the fleet.")
+    ] = 10_000,
+    json: Json = False,
+) -> int:
+    """Look at this machine: would a server with this configuration hold so many agents?
+
+    Tokens, ports, store, shutdown, descriptors, kernel settings, memory and clock, each with the
+    remedy. Run it as the server's user, before the server is started. Exits with 1 if something
+    would keep the server from its work.
+    """
+    from dscore.cli.doctor import doctor as run
+
+    return run(config, agents, as_json=json)
+
+
+@app.command()
 def completion(
     shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="The shell.")],
 ) -> int:

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import orjson
 import uvloop
@@ -56,7 +56,7 @@ def serve(path: Path | None, flags: Flags, *, insecure: bool) -> NoReturn:
     if insecure:
         flags = {**flags, "tls.required": False}
     loaded = load(path, flags=flags, environ=os.environ)
-    _check_exposure(loaded.config, insecure=insecure)
+    check_exposure(loaded.config, insecure=insecure)
     descriptors.raise_limit()
     give_memory_back()
     service = Service(loaded.config, path, flags, passed_socket=passed is not None)
@@ -257,7 +257,12 @@ def _secure_urls(address: tuple[str, int]) -> dict[str, str]:
     return {"tls_url": f"https://{where}", "tls_agents": f"wss://{where}/deepstream/ws"}
 
 
-def _check_exposure(config: Config, *, insecure: bool) -> None:
+def check_exposure(config: Config, *, insecure: bool) -> None:
+    """Passes a configuration that lets in only what shows a token, where others could reach it.
+
+    Raises:
+        CliError: it would let in more.
+    """
     auth = config.auth
     if auth.required and not (auth.token_file or auth.tokens or auth.jwt_keys):
         raise CliError(
@@ -292,7 +297,7 @@ def _audit(source: str, action: str) -> None:
     _log.info("operator_action", who="signal", source=source, action=action)
 
 
-_REMEDIES = {
+REMEDIES: Final = {
     errno.EADDRINUSE: "another program listens there; stop it, or choose another --port",
     errno.EACCES: "ports below 1024 need privileges; choose another --port",
     errno.EADDRNOTAVAIL: "this machine does not have that address; choose another --host",
@@ -301,7 +306,7 @@ _REMEDIES = {
 
 def _bind_sentence(config: Config, error: BindError) -> str:
     cause = os.strerror(error.errno).lower() if error.errno else str(error)
-    remedy = _REMEDIES.get(error.errno or 0, "choose another --host or --port")
+    remedy = REMEDIES.get(error.errno or 0, "choose another --host or --port")
     host, port = config.listen.host, config.listen.port
     if config.tls.port and f":{config.tls.port}: " in str(error):
         port, remedy = config.tls.port, remedy.replace("--port", "tls.port")
