@@ -19,10 +19,10 @@ from websockets.asyncio.client import connect
 from browser import Browser
 from fleet import Fleet
 from serving import Serving
-from test_http_page import browser, in_a_browser
+from test_http_page import browser, in_a_browser, window
 from waiting import wait_until
 
-__all__ = ["browser"]
+__all__ = ["browser", "window"]
 AGENTS = 17_000
 ALIVE = 60
 """Of those that come and go, at one time."""

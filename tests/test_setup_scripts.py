@@ -30,7 +30,7 @@ def test_setup_gst_ends_with_the_version_of_gstreamer() -> None:
 
 
 @pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    not (shutil.which("chromium") and shutil.which("chromedriver") and shutil.which("fc-list")),
     reason="no chromium with chromedriver: make setup-browser installs them",
 )
 def test_setup_browser_ends_with_the_versions_that_are_there() -> None:

@@ -1,5 +1,6 @@
 // The head of the page: which server, how it is, how we are connected to it, and what can be done to it.
 
+import { isOpen } from "./api.js";
 import { number, span } from "./format.js";
 import { html } from "./html.js";
 import { retry } from "./live.js";
@@ -18,8 +19,8 @@ export function Bar() {
       <span class="space"></span>
       <button class="quiet" lang=${currentLanguage() === "en" ? "ko" : "en"} onClick=${turnLanguage}>${say("language")}</button>
       <button class="quiet" onClick=${() => set({ dialog: { kind: "keys" } })}>${say("keysHelp")}</button>
-      <button id="to-maintenance" onClick=${() => set({ dialog: { kind: "maintenance" } })}>${say("toMaintenance")}</button>
-      <button id="to-drain" onClick=${() => set({ dialog: { kind: "drain" } })}>${say("toDrain")}</button>
+      <button id="to-maintenance" disabled=${!isOpen()} onClick=${() => set({ dialog: { kind: "maintenance" } })}>${say("toMaintenance")}</button>
+      <button id="to-drain" disabled=${!isOpen()} onClick=${() => set({ dialog: { kind: "drain" } })}>${say("toDrain")}</button>
     </header>`;
 }
 
@@ -33,7 +34,7 @@ function phaseOf() {
   const { server } = state;
   if (state.drain?.isRunning) return "draining";
   if (state.isMaintenance) return "maintenance";
-  if (!server) return "";
+  if (!server || state.link.state !== "ready") return "";
   if (server.store.status !== "ok") return "storeFailing";
   return server.status === "starting" ? "starting" : "running";
 }
@@ -56,7 +57,7 @@ function connection({ state: now, why, since, retryIn, attempt }) {
 
 function turnLanguage() {
   speak(currentLanguage() === "en" ? "ko" : "en");
-  set({ lang: currentLanguage() });
+  set({});
 }
 
 /** What the operator must know before all else. */

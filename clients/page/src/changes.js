@@ -4,7 +4,7 @@ import { clock, number, shortened } from "./format.js";
 import { html } from "./html.js";
 import { open } from "./navigate.js";
 import { set, state } from "./state.js";
-import { reasonText, say } from "./words.js";
+import { say, told } from "./words.js";
 
 /** Groups that are shown. */
 const SHOWN = 40;
@@ -35,7 +35,7 @@ export function Changes() {
 function what({ what: code, reason }) {
   if (code === "back") return say("cameBack");
   if (code === "online") return say("wentOnline");
-  return say("went", reasonText(code) || reason);
+  return say("went", told(code) || reason);
 }
 
 /** @param {boolean} isHeld */

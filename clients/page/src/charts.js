@@ -10,6 +10,8 @@ import { state } from "./state.js";
 import { currentLanguage, say } from "./words.js";
 
 const HEIGHT = 140;
+/** Seconds that a chart shows at least. */
+const LEAST = 300;
 
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 
@@ -95,11 +97,14 @@ function optionsOf(kind) {
     cursor: { drag: { x: false, y: false } },
     legend: { live: true },
     padding: [8, 8, 0, 0],
-    scales: { y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ most) => [0, Math.max(1, most * 1.05)] } },
+    scales: { x: { range: spanOf }, y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ most) => [0, Math.max(1, most * 1.05)] } },
     axes: [{ ...axis, size: 24, space: 72, values: TIMES }, { ...axis, size: 56, values }],
-    series: [{ value: (/** @type {any} */ _, /** @type {number} */ at) => (at ? new Date(at * 1000).toISOString().slice(11, 19) : "–") }, ...series],
+    series: [{ label: say("time"), value: (/** @type {any} */ _, /** @type {number} */ at) => (at ? new Date(at * 1000).toISOString().slice(11, 19) : "–") }, ...series],
   };
 }
+
+/** The first samples stand at the right: uPlot would take a single one for the middle of two days. @param {any} _ @param {number} first @param {number} last @returns {[number, number]} */
+const spanOf = (_, first, last) => [Math.min(first, last - LEAST), last];
 
 /** How times stand at the axis: UTC, on a clock of 24 hours. @param {any} _ @param {number[]} splits */
 const TIMES = (_, splits) => {
@@ -118,7 +123,7 @@ function dataOf({ kind, history }) {
   if (!history?.at.length) {
     // Axes of the last minutes, and nothing on them yet.
     const now = Date.now() / 1000;
-    return [[now - 300, now], ...Array.from({ length: kind === "states" ? NAMES.length : 2 }, () => [null, null])];
+    return [[now - LEAST, now], ...Array.from({ length: kind === "states" ? NAMES.length : 2 }, () => [null, null])];
   }
   const { at } = history;
   const seconds = at.map((/** @type {number} */ each) => each / 1000);

@@ -8,7 +8,7 @@ import { useToken } from "./live.js";
 import { refresh } from "./poll.js";
 import { choice } from "./query.js";
 import { set, state } from "./state.js";
-import { say } from "./words.js";
+import { say, told } from "./words.js";
 
 const LOOK = 700;
 /** Agents, up to which nothing need be typed. */
@@ -215,14 +215,13 @@ class Bulk extends Acting {
   progress(verb) {
     const { operation } = this;
     const isRunning = operation.state === "running";
-    const states = /** @type {const} */ ({ done: "done", canceled: "canceled", stopped: "stoppedOp" });
     const failed = number(operation.failed);
     return html`
       <${Head} title=${verb} />
       <progress max=${Math.max(1, operation.total)} value=${operation.answered} aria-label=${verb}></progress>
       <p id="operation">${isRunning ? say("opRunning", operation.wave, operation.waves, number(operation.asked), number(operation.total), failed)
-        : say("opOver", say(states[/** @type {keyof typeof states} */ (operation.state)]), number(operation.asked), number(operation.total), failed)} ${operation.why}</p>
-      ${operation.failures.length > 0 && html`<ul class="failures">${operation.failures.slice(0, 20).map((/** @type {any} */ each) => html`<li key=${each.id}><b>${each.id}</b> ${say(each.outcome)} ${each.message}</li>`)}</ul>`}
+        : say("opOver", told(operation.state), number(operation.asked), number(operation.total), failed)} ${operation.why}</p>
+      ${operation.failures.length > 0 && html`<ul class="failures">${operation.failures.slice(0, 20).map((/** @type {any} */ each) => html`<li key=${each.id}><b>${each.id}</b> ${told(each.outcome)} ${each.message}</li>`)}</ul>`}
       ${!isRunning && operation.left_total > 0 && html`<p>${say("opLeft", number(operation.left_total))}</p><ul class="failures">${operation.left.slice(0, 50).map((/** @type {string} */ id) => html`<li key=${id}>${id}</li>`)}</ul>`}
       ${this.trouble()}
       <div class="doing">${isRunning ? html`<button class="act" onClick=${() => this.cancel()}>${say("stopAsking")}</button>` : html`<button class="act" onClick=${close}>${say("close")}</button>`}</div>`;

@@ -4,8 +4,8 @@ import { OUTCOMES } from "./fleet.js";
 import { number, span } from "./format.js";
 import { copy } from "./drawer.js";
 import { html } from "./html.js";
-import { state } from "./state.js";
-import { say } from "./words.js";
+import { set, state } from "./state.js";
+import { say, told } from "./words.js";
 
 export function Drain() {
   const { drain } = state;
@@ -14,17 +14,17 @@ export function Drain() {
   const shown = { ...drain, acked: drain.acked - (drain.incomplete ?? 0) };
   const present = OUTCOMES.filter((name) => shown[name] > 0);
   const latency = drain.latency_ms ?? drain.report?.latency_ms;
-  const title = (/** @type {string} */ name) => `${number(shown[name])} ${say(/** @type {any} */ (name))}`;
+  const title = (/** @type {string} */ name) => `${number(shown[name])} ${told(name)}`;
   return html`
     <section class="drain panel" id="drain" aria-labelledby="drain-heading">
       <div class="head"><h2 id="drain-heading">${say("drain")}</h2><p class="soft" id="drain-intent">${drain.intent}, ${number(drain.total)}</p>
-        ${drain.report && html`<b>${say("drainOver")}</b>`}</div>
+        ${drain.report && html`<b>${say("drainOver")}</b><span class="space"></span><button class="close" aria-label=${say("close")} onClick=${() => set({ drain: null })}>✕</button>`}</div>
       <div id="drain-bar" class="segments" role="progressbar" aria-labelledby="drain-heading" aria-describedby="drain-counts" aria-valuemin="0"
           aria-valuemax=${Math.max(1, drain.total)} aria-valuenow=${drain.total ? drain.total - drain.pending : 1}>
         ${present.map((name) => html`<span key=${name} data-outcome=${name} title=${title(name)} style=${{ flexGrow: shown[name] }}></span>`)}
       </div>
       <ul id="drain-counts" class="outcomes">${present.map((name) => html`<li key=${name}><i data-outcome=${name} aria-hidden="true"></i>${title(name)}</li>`)}</ul>
-      ${latency && latency.p50 !== null && html`<p class="soft">${say("percentiles", latency.p50, latency.p99, latency.max)}</p>`}
+      ${latency && latency.p50 !== null && html`<p class="soft">${say("percentiles", ...[latency.p50, latency.p99, latency.max].map((each) => number(Math.round(each * 10) / 10)))}</p>`}
       <${Left} left=${drain.pending ? drain.left : drain.left && []} total=${drain.left_total} />
       ${drain.report && html`<${Report} report=${drain.report} />`}
     </section>`;
@@ -40,7 +40,7 @@ function Left({ left, total = 0 }) {
       <table id="drain-left">
         <thead><tr><th scope="col">${say("id")}</th><th scope="col">${say("state")}</th><th scope="col">${say("deadline")}</th><th scope="col">${say("stage")}</th></tr></thead>
         <tbody>${left.map((agent) => html`
-          <tr key=${agent.id}><th scope="row">${agent.id}</th><td>${say(/** @type {any} */ (agent.outcome ?? "pending"))}</td>
+          <tr key=${agent.id}><th scope="row">${agent.id}</th><td>${told(agent.outcome ?? "pending")}</td>
             <td>${agent.deadline ? span((Date.parse(agent.deadline) - Date.now()) / 1000) : "–"}</td><td>${agent.stage ?? "–"}</td></tr>`)}</tbody>
       </table>
     </div>

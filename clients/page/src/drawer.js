@@ -6,7 +6,7 @@ import { html } from "./html.js";
 import { open } from "./navigate.js";
 import { set, state } from "./state.js";
 import { word } from "./tiles.js";
-import { reasonText, say } from "./words.js";
+import { say, told } from "./words.js";
 
 /** What each kind of entry says of its agent from then on. */
 const CONDITION_AFTER = /** @type {Record<string, string>} */ ({
@@ -50,7 +50,7 @@ function facts(detail) {
   const shown = html`<i class="shape" data-condition=${condition} aria-hidden="true">${SHAPES[condition]}</i>${word(condition)}`;
   return [
     [say("state"), shown],
-    ...(detail.reason_code ? [[say("reason"), reasonText(detail.reason_code)]] : []),
+    ...(detail.reason_code ? [[say("reason"), told(detail.reason_code)]] : []),
     [say("since"), clock(detail.since)],
     [say("dialect"), detail.dialect],
     [say("address"), detail.ip ?? "–"],

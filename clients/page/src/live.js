@@ -7,6 +7,9 @@ import { refresh, stale } from "./poll.js";
 import { set, setSoon, state } from "./state.js";
 import { say } from "./words.js";
 
+/** Milliseconds that the report of a drain is shown after the server has come back. */
+const REPORT = 600_000;
+
 // A wall display is left alone for weeks: it comes back for ever. The agents themselves are asked for as they are shown:
 // what a page costs does not grow with the fleet.
 /** @type {Watcher} */
@@ -39,8 +42,8 @@ const LISTENERS = {
     set({ warning: message });
   },
   drain(progress) {
-    const isRunning = true;
-    setSoon({ drain: { ...state.drain, ...progress, isRunning } });
+    if (state.drain?.report) return;
+    setSoon({ drain: { ...state.drain, ...progress, isRunning: true } });
     refresh();
   },
   maintenance({ enabled }) {
@@ -54,7 +57,9 @@ const LISTENERS = {
 
 /** The old picture goes as the new one begins. */
 function back() {
-  set({ warning: "", drain: null, login: null });
+  const { drain } = state;
+  set({ warning: "", drain: drain?.report ? drain : null, login: null });
+  setTimeout(() => state.drain === drain && set({ drain: null }), REPORT);
   refresh();
 }
 

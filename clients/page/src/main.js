@@ -23,12 +23,12 @@ import { counted } from "./fleet.js";
 import { currentLanguage, say, speak } from "./words.js";
 
 function Page() {
-  const isStale = state.link.state !== "ready";
+  const isStale = state.link.state !== "ready" || state.drain?.isRunning;
   return html`
     <${Bar} />
     <${Warning} />
     <${Drain} />
-    <main data-stale=${isStale}>
+    <main data-stale=${Boolean(isStale)}>
       ${state.login ? html`<${TokenForm} why=${say(state.login === "wrong" ? "tokenWrong" : "tokenWhy")} />` : html`<${Fleet} />`}
     </main>
     <${Drawer} />
@@ -54,7 +54,6 @@ function draw() {
 }
 
 speak(currentLanguage());
-set({ lang: currentLanguage() });
 onChange(draw);
 draw();
 followHistory();

@@ -1,7 +1,7 @@
 // The figures: asked for as they are shown, no more often than is cheap for the server. What takes it long is asked for
 // less often, so that a page never takes more than a hundredth of its time.
 
-import { agentPath, ask, isOpen, Refused } from "./api.js";
+import { agentPath, ask, fastest, isOpen, Refused } from "./api.js";
 import { isAny, parameters } from "./query.js";
 import { set, setSoon, state } from "./state.js";
 
@@ -9,8 +9,12 @@ const OVERVIEW = 2_000;
 const TABLE = 1_000;
 const QUIET = 5_000;
 const DRAIN = 500;
-/** Of its time, that a page takes of a server at most. */
+/** Seconds that the server holds an answer back at most. */
+const HELD = 10;
+/** One part in so many is what a page takes of a server's time at most. */
 const SHARE = 100;
+/** Milliseconds; a busy machine between the two must not make the page look dead. */
+const LONGEST = 10_000;
 /** Rows asked for at once: a screen, and some more above and below. */
 export const WINDOW = 90;
 
@@ -28,9 +32,11 @@ class Poll {
   /**
    * @param {number} interval milliseconds
    * @param {() => Promise<unknown>} read
+   * @param {number} [share] as SHARE; 0: an answer that is held back costs nothing
    */
-  constructor(interval, read) {
+  constructor(interval, read, share = SHARE) {
     this.interval = interval;
+    this.share = share;
     this.read = read;
     this.timer = 0;
     this.isRunning = this.isAgain = false;
@@ -53,14 +59,11 @@ class Poll {
     } finally {
       this.isRunning = false;
       const took = performance.now() - began;
-      this.timer = setTimeout(() => this.now(), this.isAgain ? 0 : Math.max(this.interval, SHARE * Math.max(0, took - NETWORK)));
+      this.timer = setTimeout(() => this.now(), this.isAgain ? 0 : Math.max(this.interval, Math.min(LONGEST, this.share * (took - fastest))));
       this.isAgain = false;
     }
   }
 }
-
-/** Milliseconds of an answer that are not the server's work. */
-const NETWORK = 15;
 
 const overview = new Poll(OVERVIEW, async () => {
   if (!isLive()) return;
@@ -102,11 +105,22 @@ const drawer = new Poll(QUIET, async () => {
 });
 
 const drain = new Poll(DRAIN, async () => {
-  if (!state.drain?.isRunning || document.hidden) return;
+  if (!isDraining() || document.hidden) return;
   const found = await ask("drain");
+  // What was asked for before the end may come after the report.
+  if (!state.drain?.isRunning) return;
   if (found.state === "idle") set({ drain: null });
-  else setSoon({ drain: { ...found, isRunning: found.state !== "done" || state.link.state === "ready" } });
+  else setSoon({ drain: { ...found, isRunning: true } });
 });
+
+/** The server holds its answer back until the drain is over, and ends after it: a report asked for later is not there. */
+const drainEnd = new Poll(DRAIN, async () => {
+  if (!isDraining()) return;
+  const found = await ask(`drain?wait=${HELD}`);
+  if (found.report) set({ drain: { ...found, isRunning: false } });
+}, 0);
+
+const isDraining = () => state.drain?.isRunning && state.link.state === "ready";
 
 const isLive = () => isOpen() && !document.hidden;
 
@@ -169,6 +183,7 @@ export function refresh() {
   history.now();
   rowsAgain();
   drain.now();
+  drainEnd.now();
   if (state.query.agent) drawer.now();
 }
 
@@ -189,7 +204,7 @@ function joined(known, found) {
 
 /** Begins. */
 export function poll() {
-  for (const one of [overview, history, table, drawer, drain]) one.now();
+  for (const one of [overview, history, table, drawer, drain, drainEnd]) one.now();
   setInterval(() => isDrawerStale && drawer.now(), 1_000);
   document.addEventListener("visibilitychange", () => document.hidden || refresh());
 }

@@ -13,7 +13,7 @@ import { CONDITIONS } from "./fleet.js";
  * @property {"hour" | "day"} span
  */
 
-export const SORTS = ["problem", "natural", "state", "since", "last_heartbeat", "rtt"];
+const SORTS = ["problem", "natural", "state", "since", "last_heartbeat", "rtt"];
 
 /** @returns {Query} */
 export function readQuery() {

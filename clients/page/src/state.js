@@ -8,7 +8,6 @@ const SOON = 400;
 
 export const state = {
   query: readQuery(),
-  lang: "en",
   /** @type {any} what the connection does: the watcher's status */
   link: { state: "connecting", why: "", retryIn: 0, since: Date.now(), attempt: 0 },
   isMaintenance: false,

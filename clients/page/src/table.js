@@ -9,11 +9,11 @@ import { hold, rowsAgain, scrolledTo, WINDOW } from "./poll.js";
 import { isAny } from "./query.js";
 import { set, state } from "./state.js";
 import { word } from "./tiles.js";
-import { reasonText, say } from "./words.js";
+import { say, told } from "./words.js";
 
 const narrow = matchMedia("(max-width: 44rem)");
 /** Pixels of a row; on a phone it is a card. */
-export const rowHeight = () => (narrow.matches ? 64 : 28);
+const rowHeight = () => (narrow.matches ? 64 : 28);
 /** Rows that are drawn above and below what is seen. */
 const MARGIN = 8;
 /** Pixels: a pointer that moves further selects text. */
@@ -61,7 +61,7 @@ function Chips() {
     html`<button key=${key} class="filter" onClick=${remove}>${text}<span aria-hidden="true"> ✕</span></button>`;
   return html`
     ${query.show && chip("show", word(query.show), () => toggle("show", query.show))}
-    ${query.reason && chip("reason", reasonText(query.reason), () => toggle("reason", query.reason))}
+    ${query.reason && chip("reason", told(query.reason), () => toggle("reason", query.reason))}
     ${query.label.map((label) => chip(label, label, () => toggleLabel(label)))}
     ${!isAny(query) && html`<button class="quiet" onClick=${() => filter({ show: "", reason: "", label: [], q: "" })}>${say("clear")}</button>`}`;
 }
@@ -132,7 +132,7 @@ function row(item, at, isCursor, height) {
       <span role="cell" class="id"><button class="agent" title=${item.id}>${shortened(item.id)}</button></span>
       <span role="cell" class="state"><i class="shape" data-condition=${condition} aria-hidden="true">${SHAPES[condition]}</i>${word(condition)}</span>
       <span role="cell" class="since" title=${item.since}>${age(item.since)}</span>
-      <span role="cell" class="reason">${reasonText(item.reason_code)}</span>
+      <span role="cell" class="reason" title=${told(item.reason_code)}>${told(item.reason_code)}</span>
       <span role="cell" class="labels">${labels.slice(0, LABELS).map(([name, value]) => html`<span key=${name} class="label" title=${`${name}=${value}`}>${name}=${value}</span>`)}${labels.length > LABELS && `+${labels.length - LABELS}`}</span>
       <span role="cell" class="heartbeat" title=${item.last_heartbeat ?? ""}>${item.last_heartbeat ? clock(item.last_heartbeat) : "–"}</span>
       <span role="cell" class="rtt">${item.rtt_ms === null ? "–" : `${item.rtt_ms.toFixed(1)} ms`}</span>

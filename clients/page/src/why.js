@@ -6,7 +6,7 @@ import { number } from "./format.js";
 import { html } from "./html.js";
 import { toggle, toggleLabel } from "./navigate.js";
 import { state } from "./state.js";
-import { reasonText, say } from "./words.js";
+import { say, told } from "./words.js";
 
 /** Values of a label that are shown. */
 const SHOWN = 12;
@@ -24,17 +24,17 @@ export function Why() {
           ${reasons.map(([code, count]) => html`
             <li key=${code}>
               <button aria-pressed=${query.reason === code} onClick=${() => toggle("reason", code)}>
-                <span>${reasonText(code)}</span><b>${number(count)}</b>
+                <span>${told(code)}</span><b>${number(count)}</b>
                 <meter min="0" max=${most} value=${count} aria-hidden="true" data-condition=${code === "terminated" ? "stopped" : "offline"}></meter>
               </button>
             </li>`)}
         </ul>
       </div>
-      <${Heat} labels=${facets?.labels ?? []} isLoaded=${facets !== null} chosen=${query.label} lang=${state.lang} />
+      <${Heat} labels=${facets?.labels ?? []} isLoaded=${facets !== null} chosen=${query.label} />
     </section>`;
 }
 
-/** @extends {Component<{ labels: any[], isLoaded: boolean, chosen: string[], lang: string }, { name: string }>} */
+/** @extends {Component<{ labels: any[], isLoaded: boolean, chosen: string[] }, { name: string }>} */
 class Heat extends Component {
   state = { name: "" };
 

@@ -18,7 +18,7 @@ from dscore.http.models import AgentMessage
 from dscore.http.ports import Fleet, Server
 from dscore.http.strict import StrictRoute, Wish
 from dscore.http.waits import Wait
-from dscore.http.waves import ActionName, Ask, Operation, Pace
+from dscore.http.waves import ActionName, Ask, BulkOutcome, Operation, Pace
 from dscore.messages import Dialect, ReasonCode, Status
 from dscore.policy.drain import MAX_TIMEOUT
 from dscore.states import State
@@ -96,7 +96,7 @@ class Failure(BaseModel):
     """An agent of which it did not come about."""
 
     id: str
-    outcome: str
+    outcome: BulkOutcome
     message: str
 
 
@@ -112,7 +112,7 @@ class OperationDocument(BaseModel):
     asked: int
     answered: int
     failed: int = Field(description="Failed, timed out, vanished, or could not be asked.")
-    outcomes: dict[str, int]
+    outcomes: dict[BulkOutcome, int]
     failures: list[Failure] = Field(description="The first 1,000.")
     wave: int
     waves: int
@@ -191,7 +191,7 @@ def router(server: Server) -> APIRouter:
         response_model=OperationDocument,
     )
     async def terminate_agents(wish: BulkTerminate, audit: AuditOf, wait: Wait = 0.0) -> Response:
-        async def ask(agent_id: str) -> tuple[str, str]:
+        async def ask(agent_id: str) -> tuple[BulkOutcome, str]:
             try:
                 result = await server.fleet.terminate(agent_id, timeout=wish.timeout)
             except UnknownAgentError:
@@ -212,7 +212,7 @@ def router(server: Server) -> APIRouter:
     async def message_agents(wish: BulkMessage, audit: AuditOf, wait: Wait = 0.0) -> Response:
         text = orjson.dumps(wish.message.model_dump())
 
-        async def ask(agent_id: str) -> tuple[str, str]:
+        async def ask(agent_id: str) -> tuple[BulkOutcome, str]:
             try:
                 delivered = await server.fleet.send_kept(agent_id, text)
             except UnknownAgentError:
@@ -231,7 +231,7 @@ def router(server: Server) -> APIRouter:
         response_model=OperationDocument,
     )
     async def remove_agents(wish: BulkWish, audit: AuditOf, wait: Wait = 0.0) -> Response:
-        async def ask(agent_id: str) -> tuple[str, str]:
+        async def ask(agent_id: str) -> tuple[BulkOutcome, str]:
             try:
                 await server.fleet.remove(agent_id)
             except UnknownAgentError:

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from dscore.errors import DscoreError
 from dscore.log import get_logger
+from dscore.states import OutcomeName
 
 _log = get_logger("dscore.http")
 
@@ -31,10 +32,14 @@ MAX_TOLD: Final = 1000
 
 State: TypeAlias = Literal["running", "done", "stopped", "canceled"]
 ActionName: TypeAlias = Literal["terminate", "message", "remove"]
-Ask: TypeAlias = Callable[[str], Awaitable[tuple[str, str]]]
+BulkOutcome: TypeAlias = (
+    OutcomeName | Literal["delivered", "kept", "removed", "gone", "not_connected", "error"]
+)
+"""What came of it for one agent. "error": it could not be asked."""
+Ask: TypeAlias = Callable[[str], Awaitable[tuple[BulkOutcome, str]]]
 """Asks one agent; returns the outcome, and words to it."""
 
-FAILURES: Final = frozenset(("failed", "timed_out", "vanished", "error"))
+FAILURES: Final[frozenset[BulkOutcome]] = frozenset(("failed", "timed_out", "vanished", "error"))
 """Outcomes that count as failures; "gone" and "not_connected" are none: nothing was asked."""
 
 
@@ -80,7 +85,7 @@ class Operation:
         self._next = 0
         self._asked: set[str] = set()
         self._wave = 0
-        self._outcomes: Counter[str] = Counter()
+        self._outcomes: Counter[BulkOutcome] = Counter()
         self._failures: list[dict[str, str]] = []
         self._ended = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -181,6 +186,7 @@ class Operation:
             agent_id = self._ids[self._next]
             self._next += 1
             self._asked.add(agent_id)
+            outcome: BulkOutcome
             try:
                 outcome, words = await self._ask(agent_id)
             except DscoreError as error:
@@ -190,7 +196,7 @@ class Operation:
             # Some actions never wait: the loop has its turn, after AT_ONCE agents at most.
             await asyncio.sleep(0)
 
-    def _count(self, agent_id: str, outcome: str, words: str) -> None:
+    def _count(self, agent_id: str, outcome: BulkOutcome, words: str) -> None:
         self._outcomes[outcome] += 1
         if outcome not in FAILURES:
             return
