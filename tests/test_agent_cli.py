@@ -4,11 +4,13 @@ All of it once more as `python -m dscore_agent` where `dscore` and its libraries
 """
 
 import asyncio
+import fcntl
 import importlib.util
 import json
 import signal
 import socket
 import subprocess
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -130,6 +132,32 @@ async def test_after_a_stop_it_reads_before_it_judges_the_silence(agent: Start) 
         one.signal(signal.SIGCONT)
         assert (await peer.recv_type("app_terminated"))["request_id"] == "r-1"
         await peer.close(1000, "Client terminated")
+        assert await asyncio.to_thread(one.wait) == 0
+
+
+async def test_after_a_stop_it_reads_before_it_writes(agent: Start) -> None:
+    """Timers due together wrote first, into a connection that was reset: terminate_app was lost."""
+    async with FakeServer() as server:
+        one = agent(
+            *("--url", server.url, "--instance-id", "a-1"),
+            *("--set", "ping_interval_sec=2", "--set", "ping_timeout_sec=60"),
+        )
+        peer = await server.acquaint(nextHeartbeatIn=1_000)
+        await asyncio.to_thread(one.said, "connected")
+        one.signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{one.process.pid}/stat")
+        await until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "stop")
+        await peer.send("terminate_app", request_id="r-1", reason="Server shutting down")
+        sock = peer.socket.transport.get_extra_info("socket")
+        left = bytearray(4)
+        await until(
+            lambda: fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, left) == 0 and not any(left),
+            "acknowledgement of its kernel",
+        )
+        peer.cut()
+        await asyncio.sleep(3.5)  # What is tested: a time in which both timers are due.
+        one.signal(signal.SIGCONT)
+        await asyncio.to_thread(one.said, "terminated")
         assert await asyncio.to_thread(one.wait) == 0
 
 

@@ -2,6 +2,7 @@
 
 A process that was stopped (SIGSTOP, a paused container, a snapshot) finds all its timers due at
 once, and they run before the sockets are read: what was taken for silence lies in them unread.
+What a timer would write first may find the connection reset: all that was unread would be lost.
 """
 
 import asyncio
@@ -9,6 +10,9 @@ from collections.abc import Callable
 
 GAP_SECONDS = 1.0
 """From here on lateness is a gap; less is a busy machine."""
+
+TURN_SECONDS = 0.01
+"""A timer set for later than now lets the loop look at its sockets first."""
 
 
 class Alarm:
@@ -33,6 +37,13 @@ class Alarm:
             self._timer = None
 
     def _fire(self) -> None:
+        loop = asyncio.get_running_loop()
+        late = loop.time() - self._due
+        if late < GAP_SECONDS:
+            self._ring(0.0)
+        else:
+            self._timer = loop.call_later(TURN_SECONDS, self._ring, late)
+
+    def _ring(self, gap: float) -> None:
         self._timer = None
-        late = asyncio.get_running_loop().time() - self._due
-        self._callback(late if late >= GAP_SECONDS else 0.0)
+        self._callback(gap)

@@ -54,7 +54,7 @@ def serve(
     insecure: Annotated[
         bool,
         typer.Option(
-            "--insecure", help="Listen beyond it without tokens and TLS.", show_default=False
+            "--insecure", help="Listen beyond loopback without tokens and TLS.", show_default=False
         ),
     ] = False,
     tls_cert: Annotated[

@@ -121,7 +121,7 @@ impl Peer {
             return;
         };
         let read = stream.receive(buffer);
-        stream.has_unread = read.then == Then::More;
+        stream.set_unread(read.then == Then::More);
         if let Some(input) = buffer.get_mut(..read.count)
             && !input.is_empty()
         {

@@ -21,9 +21,17 @@ pub(crate) struct Stream {
     socket: Socket,
     /// What epoll was last told of the socket, if anything.
     pub(crate) watch: Option<Watch>,
-    /// Input may be left in the socket, though it was looked at.
-    pub(crate) has_unread: bool,
+    unread: Unread,
     tls: Option<Box<Tls>>,
+}
+
+/// What may be left in the socket, though it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unread {
+    Nothing,
+    Input,
+    /// The last input, for the socket was cut. It stays: an end is readable for ever.
+    Last,
 }
 
 /// What a read brought.
@@ -58,7 +66,7 @@ impl Stream {
         Self {
             socket,
             watch: None,
-            has_unread: false,
+            unread: Unread::Nothing,
             tls: None,
         }
     }
@@ -125,6 +133,31 @@ impl Stream {
     pub(crate) fn finish_sending(&mut self) {
         self.say_goodbye();
         self.socket.finish_sending();
+    }
+
+    /// Input may be left in the socket, though it was looked at.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.unread != Unread::Nothing
+    }
+
+    /// Says whether input may be left.
+    pub(crate) fn set_unread(&mut self, has_unread: bool) {
+        self.unread = match (self.unread, has_unread) {
+            (Unread::Last, _) => Unread::Last,
+            (_, true) => Unread::Input,
+            (_, false) => Unread::Nothing,
+        };
+    }
+
+    /// Takes no more bytes, and gives those that have come, then an end: whatever went wrong with it.
+    pub(crate) fn cut(&mut self) {
+        self.unread = Unread::Last;
+        self.socket.finish();
+    }
+
+    /// Whether it takes no more bytes.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.unread == Unread::Last
     }
 
     /// Says in TLS that the end which follows is ours (RFC 8446 §6.1), as far as the socket takes it.

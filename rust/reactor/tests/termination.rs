@@ -394,3 +394,27 @@ fn agents_that_come_and_go_during_a_broadcast_are_told_once_or_never() {
         );
     }
 }
+
+/// An agent answered and was gone. What was sent to it next found that out while its answer lay unread: it had "failed".
+#[test]
+fn drain_4_an_answer_is_heard_though_its_agent_cannot_be_sent_to_any_more() {
+    let mut server = Server::with(settings(), 1, 4);
+    let (mut agent, conn) = server.agent("a");
+    let mut other = Client::open(server.address(), "/echo");
+    terminate_all(&server, 60_000, 60_000, 0);
+    let request = request_id(&mut agent);
+    // What it leaves unread makes its end a reset.
+    server.send(conn, "unread");
+    agent.stream.peek(&mut [0]).unwrap();
+    for number in 0..20 {
+        other.send(&number.to_string());
+    }
+    server.stats_when("pause", |stats| stats.reading_paused_total > 0);
+    answer(&mut agent, &request, "OK");
+    drop(agent);
+    let before = server.pool.stats().messages_sent_total;
+    server.send(conn, "more");
+    server.stats_when("attempt", |stats| stats.messages_sent_total > before);
+    assert_eq!(server.outcome().kind, OutcomeKind::Acked);
+    assert_eq!(server.next_closed().0, conn);
+}

@@ -13,7 +13,7 @@ use crate::stream::Stream;
 impl Peer {
     /// Brings `cx.out` to the socket, or as much of it as goes; the rest waits.
     pub(crate) fn transmit(&mut self, cx: &mut Context) {
-        if !cx.out.is_empty() && !self.finished {
+        if !cx.out.is_empty() && self.takes_output() {
             let out = std::mem::take(&mut cx.out);
             let marks = self.marks(cx);
             let sending = self.output.send(self.stream.as_mut(), &out, marks, cx);
@@ -31,7 +31,7 @@ impl Peer {
             }
             _ => return,
         };
-        if self.finished {
+        if !self.takes_output() {
             return;
         }
         cx.stats.messages_sent_total += 1;
@@ -50,7 +50,7 @@ impl Peer {
         match self.output.flush(stream, cx) {
             Ok(true) => cx.tell(Event::Drained(conn)),
             Ok(false) => {}
-            Err(error) => self.break_off(error),
+            Err(error) => self.break_off(error, cx),
         }
         if self.output.is_empty()
             && !self.finished
@@ -106,20 +106,26 @@ impl Peer {
     fn after_sending(&mut self, sending: Sending, cx: &mut Context) {
         match sending {
             Sending::Fine => {}
-            Sending::Broken(error) => self.break_off(error),
+            Sending::Broken(error) => self.break_off(error, cx),
             Sending::Over => self.on_overflow(cx),
         }
     }
 
-    fn break_off(&mut self, error: Errno) {
-        match &mut self.stage {
-            Stage::Conversation(conversation) => {
+    fn takes_output(&self) -> bool {
+        !self.finished && !self.stream.as_ref().is_some_and(Stream::is_cut)
+    }
+
+    /// It can be sent no more. What it said before its end lies in the socket still, an `app_terminated` perhaps: a
+    /// conversation ends with the last of its input, which reading meets next.
+    fn break_off(&mut self, error: Errno, cx: &mut Context) {
+        match (&mut self.stage, &mut self.stream) {
+            (Stage::Conversation(conversation), Some(stream)) => {
                 conversation.fail_terminations(&format!("send failed: {error}"));
+                stream.cut();
+                std::mem::take(&mut self.output).release(cx);
             }
-            Stage::Http(http) => http.is_broken = true,
-            Stage::Probe(_) => {}
+            _ => self.hang_up(),
         }
-        self.finished = true;
     }
 
     /// The peer does not read: what waits is dropped but for the frame on its way, and a close frame follows.

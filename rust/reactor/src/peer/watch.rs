@@ -5,6 +5,7 @@
 //! reading on then costs no call at all.
 
 use super::{Peer, Stage};
+use crate::stream::Stream;
 use crate::sys::Interest;
 use crate::watch::{Watch, WatchedBy};
 
@@ -16,13 +17,13 @@ impl Peer {
 
     /// Input may be left in its socket, though that was looked at.
     pub(crate) fn has_unread(&self) -> bool {
-        self.stream.as_ref().is_some_and(|stream| stream.has_unread)
+        self.stream.as_ref().is_some_and(Stream::has_unread)
     }
 
     /// Notes whether it may.
     pub(crate) fn set_unread(&mut self, has_unread: bool) {
         if let Some(stream) = &mut self.stream {
-            stream.has_unread = has_unread;
+            stream.set_unread(has_unread);
         }
     }
 

@@ -89,6 +89,11 @@ impl Socket {
         let _broken_already = rustix::net::shutdown(&self.fd, Shutdown::Write);
     }
 
+    /// Ends it in both directions; what has come can be read still.
+    pub(crate) fn finish(&self) {
+        let _broken_already = rustix::net::shutdown(&self.fd, Shutdown::Both);
+    }
+
     fn sent(mut write: impl FnMut() -> Result<usize, Errno>) -> Sent {
         loop {
             match write() {
