@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from dscore.auth import Keyring, Tokens
-from dscore.http.access import Rules
+from dscore.http.rules import Rules
 from dscore.http.app import build_app
 from dscore.http.gate import Gate
 from fake_fleet import FakeFleet

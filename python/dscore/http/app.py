@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from dscore._core import __version__
 from dscore.http import api, health, methods, metrics, page, problems
-from dscore.http.access import Rules
+from dscore.http.rules import Rules
 from dscore.http.audit import Keep, Ledger
 from dscore.http.audit_page import AuditReader
 from dscore.http.gate import API, DRAIN, METRICS, OPENAPI, Gate, WrongTokens

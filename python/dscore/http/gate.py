@@ -1,7 +1,7 @@
 """The one door to the pages: who may come in, before anything is parsed.
 
 For each request, in this order: whose path it is, whether a drain turns it away, whether it may do
-what it asks for (`access`), whether its page may reach us (`origins`). What uses power is
+what it asks for (`rules`), whether its page may reach us (`origins`). What uses power is
 written down, whatever comes of it (`audit`). Plain ASGI, because during a drain and a reconnect
 storm most requests end here.
 """
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from starlette.responses import Response
 
-from dscore.http import access, methods
+from dscore.http import methods, rules
 from dscore.http.audit import Audit, Ledger
 from dscore.http.origins import Judged, Origins
 from dscore.http.problems import NOTHING_HERE, problem
@@ -75,7 +75,7 @@ class Gate:
         allow: Callable[[str], str],
         page: str,
         is_draining: Callable[[], bool],
-        rules: access.Rules,
+        rules: rules.Rules,
         origins: Origins,
         wrong_tokens: WrongTokens,
         ledger: Ledger,
@@ -149,7 +149,7 @@ class Gate:
             app = judged.answer or self._options(self._allow(sent), path)
             await app(scope, receive, send)
             return
-        if not is_api or scope["method"] in access.READING:
+        if not is_api or scope["method"] in rules.READING:
             app = await self._app(scope, path, is_api, judged, None)
             await app(scope, receive, send)
             return
@@ -162,7 +162,7 @@ class Gate:
 
     def _judge(self, scope: Scope, path: str) -> Judged:
         """Whether the page that sent a request, if one did, may reach us."""
-        is_forwarded = access.is_forwarded(scope)
+        is_forwarded = rules.is_forwarded(scope)
         check_host = not self.rules.is_closed(is_forwarded=is_forwarded)
         if path.startswith(API):
             return self._origins.api(scope, check_host=check_host)
@@ -200,32 +200,32 @@ class Gate:
         self, scope: Scope, path: str, is_api: bool, judged: Judged, audit: Audit | None
     ) -> App:
         """Our pages, or the answer that turns a request away."""
-        method, headers, rules = scope["method"], scope["headers"], self.rules
-        is_forwarded = access.is_forwarded(scope)
-        need: access.Need = "nothing"
+        method, headers = scope["method"], scope["headers"]
+        is_forwarded = rules.is_forwarded(scope)
+        need: rules.Need = "nothing"
         if is_api or path in _ABOUT_ALL:
-            need = rules.need(method, is_api=is_api, is_forwarded=is_forwarded)
-        shown = access.authorizations(headers)
+            need = self.rules.need(method, is_api=is_api, is_forwarded=is_forwarded)
+        shown = rules.authorizations(headers)
         # Where nothing is asked for, none is looked at: a signed one takes time.
         is_asked = need != "nothing" or audit is not None
-        caller = rules.caller(access.bearer(shown)) if is_asked else None
+        caller = self.rules.caller(rules.bearer(shown)) if is_asked else None
         if audit is not None:
             audit.caller = _name(caller, need)
         if self._is_draining() and path not in _OPEN_IN_A_DRAIN:
             return _draining()
         if judged.answer is not None:
             return judged.answer
-        if access.allows(caller, need):
+        if rules.allows(caller, need):
             return self._our(scope, path)
         if caller is not None:
-            return access.forbidden(caller)
+            return rules.forbidden(caller)
         if shown:
             peer, _ = scope.get("client") or ("", 0)
             self._wrong_tokens.note("http", peer, method=method, path=path[:MAX_PATH])
             if steps_aside := scope.get(STEPS_ASIDE):
                 steps_aside()  # or a few guesses would take every place
             await self._wrong_tokens.delay()
-        return access.refusal(need, is_shown=bool(shown))
+        return rules.refusal(need, is_shown=bool(shown))
 
     def _our(self, scope: Scope, path: str) -> App:
         if path == HEALTH:
@@ -259,10 +259,10 @@ def _uncached(send: Send) -> Send:
     return wrapped
 
 
-def _name(caller: access.Caller | None, need: access.Need) -> str | None:
+def _name(caller: rules.Caller | None, need: rules.Need) -> str | None:
     """What the audit calls a caller; None: it is not known."""
     if caller is None:
-        return access.LOCAL if need == "nothing" else None
+        return rules.LOCAL if need == "nothing" else None
     return caller.name
 
 

@@ -24,7 +24,7 @@ from dscore.server.watchers import Watchers
 from dscore.server.welcome import Welcome
 
 if TYPE_CHECKING:
-    from dscore.http.access import Rules
+    from dscore.http.rules import Rules
     from dscore.http.asgi import App, Bridge
     from dscore.http.gate import Gate
     from dscore.http.ports import Server as PagesServer
@@ -163,7 +163,7 @@ def _pages(context: Context, server: "PagesServer", app: "App | None") -> "Gate"
 
 def access_rules(context: Context) -> "Rules":
     """Who may use the operator API, by the present settings."""
-    from dscore.http.access import Rules
+    from dscore.http.rules import Rules
     from dscore.http.loopback import is_loopback
 
     auth = context.config.auth
