@@ -1,4 +1,4 @@
-"""The pages and the gate before them, over a fake fleet."""
+"""The pages and access before them, over a fake fleet."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,9 +11,9 @@ import pytest
 from fastapi import FastAPI
 
 from dscore.auth import Keyring, Tokens
-from dscore.http.rules import Rules
+from dscore.http.access import Access
 from dscore.http.app import build_app
-from dscore.http.gate import Gate
+from dscore.http.rules import Rules
 from fake_fleet import FakeFleet
 from fake_trail import FakeTrail
 
@@ -46,7 +46,7 @@ def app_of(
     required: bool = False,
     is_open: bool = False,
     **options: Any,
-) -> Gate:
+) -> Access:
     """The pages of a fleet; without `tokens` the server has made its own, `OWN`."""
     rules = Rules(
         keyring=Keyring(Tokens(), tokens or Tokens.generated(OWN)),

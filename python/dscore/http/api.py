@@ -1,6 +1,6 @@
 """The operator API, /api/v1: agents, drain, maintenance, status.
 
-A request that gets here has passed the gate. Answers are orjson bytes, not models: a page of a
+A request that gets here has passed `access`. Answers are orjson bytes, not models: a page of a
 thousand agents is made in a millisecond; the models only describe them.
 """
 
@@ -16,11 +16,11 @@ from starlette.responses import Response
 from dscore._core import __version__
 from dscore.errors import NotConnectedError, NotKeptError, UnknownAgentError
 from dscore.http import audit_page, bulk, events, models, overview
+from dscore.http.access import API
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.audit import MAX_TEXT, AuditOf
 from dscore.http.audit_page import AuditReader
 from dscore.http.filters import FilterOf
-from dscore.http.gate import API
 from dscore.http.pagination import MAX_LIMIT, CursorError, Query, Sort, page
 from dscore.http.ports import AgentView, Fleet, Server
 from dscore.http.redact import Redactor

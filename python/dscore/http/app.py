@@ -1,4 +1,4 @@
-"""Puts the pages together: a FastAPI app for ours, the user's beside it, the gate before both."""
+"""Puts the pages together: a FastAPI app for ours, the user's beside it, access before both."""
 
 import weakref
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from fastapi.openapi.utils import get_openapi
 
 from dscore._core import __version__
 from dscore.http import api, health, methods, metrics, page, problems
-from dscore.http.rules import Rules
+from dscore.http.access import API, DRAIN, METRICS, OPENAPI, Access, WrongTokens
 from dscore.http.audit import Keep, Ledger
 from dscore.http.audit_page import AuditReader
-from dscore.http.gate import API, DRAIN, METRICS, OPENAPI, Gate, WrongTokens
 from dscore.http.origins import Origins
 from dscore.http.ports import Server
 from dscore.http.redact import Redactor
+from dscore.http.rules import Rules
 from dscore.http.types import App
 
 _DESCRIPTION = (
@@ -77,7 +77,7 @@ def build_app(
     cors_methods: Sequence[str] = ("GET", "POST"),
     names: Sequence[str] = (),
     redact: Sequence[str] = (),
-) -> Gate:
+) -> Access:
     """The whole HTTP side of a server as one ASGI app.
 
     Args:
@@ -116,7 +116,7 @@ def build_app(
     app.include_router(metrics.router(server))
     app.include_router(api.router(server, Redactor(redact), weakref.proxy(trail), page_at=page_at))
     app.include_router(page.router(page_at))
-    gate = Gate(
+    access = Access(
         app,
         user_app,
         has_route=partial(methods.has_route, app.routes),
@@ -128,12 +128,12 @@ def build_app(
         wrong_tokens=wrong_tokens,
         ledger=Ledger(trail.keep),
     )
-    app.openapi = lambda: _openapi(app, gate)  # type: ignore[method-assign]
-    return gate
+    app.openapi = lambda: _openapi(app, access)  # type: ignore[method-assign]
+    return access
 
 
-def _openapi(app: FastAPI, gate: Gate) -> dict[str, Any]:
-    """The OpenAPI document: FastAPI's, made once, plus what the gate refuses and asks for."""
+def _openapi(app: FastAPI, access: Access) -> dict[str, Any]:
+    """The OpenAPI document: FastAPI's, made once, plus what `access` refuses and asks for."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,
@@ -143,7 +143,7 @@ def _openapi(app: FastAPI, gate: Gate) -> dict[str, Any]:
         )
         _describe_problems(document)
         app.openapi_schema = document
-    _describe_token(app.openapi_schema, gate.rules)
+    _describe_token(app.openapi_schema, access.rules)
     return app.openapi_schema
 
 

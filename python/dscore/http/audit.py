@@ -55,7 +55,7 @@ class Ledger:
 
 
 class Audit:
-    """One request that uses power, from the gate to its answer."""
+    """One request that uses power, from `access` to its answer."""
 
     def __init__(self, scope: Scope, ledger: Ledger) -> None:
         self._fields = _describe(scope)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from dscore.agent_ids import trimmed
-from dscore.http.gate import HEALTH, SEES_IDS
+from dscore.http.access import HEALTH, SEES_IDS
 from dscore.http.ports import Fleet, Server
 from dscore.http.serialize import store_document
 from dscore.messages import timestamp_now

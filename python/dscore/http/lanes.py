@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
-from dscore.http.gate import API, DRAIN, HEALTH, METRICS, OPENAPI, OPENAPI_ALIAS, PROBES
+from dscore.http.access import API, DRAIN, HEALTH, METRICS, OPENAPI, OPENAPI_ALIAS, PROBES
 from dscore.http.targets import local
 from dscore.http.types import Request
 

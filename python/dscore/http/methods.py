@@ -21,7 +21,7 @@ def has_route(routes: Iterable[BaseRoute], path: str) -> bool:
 def allow(routes: Iterable[BaseRoute], path: str) -> str:
     """The value of Allow for a path as it was sent; empty where there is nothing.
 
-    HEAD is taken wherever GET is, and OPTIONS everywhere: see `dscore.http.gate`.
+    HEAD is taken wherever GET is, and OPTIONS everywhere: see `dscore.http.access`.
     """
     routes = list(routes)
     taken = {method for method in KNOWN if _takes(routes, method, path)}

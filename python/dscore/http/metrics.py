@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from dscore._core import __version__
 from dscore.history import STATES
-from dscore.http.gate import METRICS
+from dscore.http.access import METRICS
 from dscore.http.ports import Server
 from dscore.http.serialize import OUTCOMES
 from dscore.policy.liveness import ONLINE_STATES

@@ -33,7 +33,7 @@ _PROXY_PREFIX = b"x-forwarded-"
 
 
 class Caller(Protocol):
-    """What the gate needs of `dscore.auth.Grant`."""
+    """What `access` needs of `dscore.auth.Grant`."""
 
     @property
     def name(self) -> str: ...
@@ -42,7 +42,7 @@ class Caller(Protocol):
 
 
 class Callers(Protocol):
-    """What the gate needs of `dscore.auth.Keyring`."""
+    """What `access` needs of `dscore.auth.Keyring`."""
 
     def reader(self, token: str | None, /) -> Caller | None: ...
 

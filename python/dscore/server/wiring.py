@@ -24,10 +24,10 @@ from dscore.server.watchers import Watchers
 from dscore.server.welcome import Welcome
 
 if TYPE_CHECKING:
-    from dscore.http.rules import Rules
+    from dscore.http.access import Access
     from dscore.http.asgi import App, Bridge
-    from dscore.http.gate import Gate
     from dscore.http.ports import Server as PagesServer
+    from dscore.http.rules import Rules
 
 
 GRACE = 1.0
@@ -40,7 +40,7 @@ class Parts:
     """The parts that a server itself speaks to."""
 
     context: Context
-    pages: "Gate"
+    pages: "Access"
     bridge: "Bridge"
     dispatch: Dispatch
     terminations: Terminations
@@ -141,7 +141,7 @@ def assemble(context: Context, core: ModuleType, server: "PagesServer", app: "Ap
     )
 
 
-def _pages(context: Context, server: "PagesServer", app: "App | None") -> "Gate":
+def _pages(context: Context, server: "PagesServer", app: "App | None") -> "Access":
     from dscore.http.app import build_app
 
     return build_app(
@@ -163,8 +163,8 @@ def _pages(context: Context, server: "PagesServer", app: "App | None") -> "Gate"
 
 def access_rules(context: Context) -> "Rules":
     """Who may use the operator API, by the present settings."""
-    from dscore.http.rules import Rules
     from dscore.http.loopback import is_loopback
+    from dscore.http.rules import Rules
 
     auth = context.config.auth
     return Rules(

@@ -1,4 +1,4 @@
-"""The one door to the pages: who may come in, before anything is parsed.
+"""Whether a request may come in to the pages: asked before anything is parsed.
 
 For each request, in this order: whose path it is, whether a drain turns it away, whether it may do
 what it asks for (`rules`), whether its page may reach us (`origins`). What uses power is
@@ -40,13 +40,13 @@ RETRY_AFTER = "10"
 
 
 class WrongTokens(Protocol):
-    """What the gate needs of `dscore.server.wrong_tokens`."""
+    """What `access` needs of `dscore.server.wrong_tokens`."""
 
     def note(self, where: Literal["http"], ip: str, /, **fields: object) -> None: ...
     async def delay(self) -> None: ...
 
 
-class Gate:
+class Access:
     """Sends each request to our pages or to the user's app, or turns it away.
 
     Args:
