@@ -209,10 +209,25 @@ def test_status_of_a_draining_server_is_its_drain(
     asyncio.run_coroutine_threadsafe(asyncio.wait_for(fleet.drain(), DEADLINE), loop)
     assert "2 agents: 2 pending" in invoke("drain", "--no-wait")[1]
     code, out, _ = invoke("status")
-    assert (code, out) == (0, "http://127.0.0.1:8765: shutting down, 2 agents: 2 pending\n")
+    assert code == 0
+    first, bar, *left = out.splitlines()
+    assert first == "http://127.0.0.1:8765: shutting down, 2 agents: 2 pending"
+    assert bar == f"  [{'.' * 40}]"
+    assert all(line.startswith("  ") for line in left)
+    assert invoke("drain", "--status")[1] == out
+    assert orjson.loads(invoke("drain", "--status", "--json")[1])["pending"] == 2
     document = orjson.loads(invoke("status", "--json")[1])
     assert (document["status"], document["drain"]["pending"]) == ("shutting_down", 2)
     loop.call_soon_threadsafe(fleet.drain_may_end.set)
+
+
+def test_drain_status_of_a_server_that_does_not_drain_starts_none(
+    invoke: Invoke, serving: Serve
+) -> None:
+    fleet = FakeFleet("a")
+    serving(fleet)
+    assert invoke("drain", "--status")[:2] == (0, "http://127.0.0.1:8765: no drain\n")
+    assert fleet.drains == []
 
 
 def test_a_token_is_asked_for_and_taken_from_flag_or_environment(

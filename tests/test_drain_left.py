@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
-from dscore.cli.shutdown import drain_lines
+from dscore.cli.drain_lines import drain_lines, segments
 from serving import Serving
 from test_http_page import introduce
 from waiting import wait_until
@@ -67,3 +67,13 @@ def test_a_terminal_names_the_first_and_counts_the_rest() -> None:
     lines = drain_lines({"total": 12, "pending": 12, "left": left, "left_total": 12})
     assert lines[0] == "12 agents: 12 pending"
     assert lines[1:] == [*(f"  cam-{n}" for n in range(10)), "  and 2 more"]
+
+
+def test_a_terminal_has_a_segment_for_each_outcome() -> None:
+    counts = {"acked": 18_000, "incomplete": 1, "timed_out": 2, "vanished": 1, "pending": 6_000}
+    bar = segments({"total": 24_003, "failed": 0, "notified": 0, **counts})
+    assert bar == f"[{'#' * 28}%?x{'.' * 9}]"
+    assert segments({"total": 0, "pending": 0}) == f"[{'#' * 40}]"
+    # Whatever the counts, the bar has its width.
+    for acked in range(100):
+        assert len(segments({"acked": acked, "failed": 1, "pending": 99 - acked})) == 42

@@ -16,8 +16,8 @@ import orjson
 
 from dscore.cli import output, shapes
 from dscore.cli.client import Client, RefusedError, agent_path
+from dscore.cli.drain_lines import progress_of
 from dscore.cli.errors import FAILED, OK, CliError
-from dscore.cli.operate import progress_of
 from dscore.explain import clock
 from dscore_agent.config import AgentConfig
 from dscore_agent.errors import ConfigError

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from dscore.cli import output, shapes
 from dscore.cli.client import Client, RefusedError
+from dscore.cli.drain_lines import drain_lines, segments
 from dscore.cli.errors import OK
 
 PAGE = 1000
@@ -29,10 +30,29 @@ def status(client: Client, *, as_json: bool) -> int:
     if as_json:
         output.json(document)
     elif "drain" in document:
-        output.line(f"{client.url}: shutting down, {progress_of(document['drain'])}")
+        _show_drain(client, document["drain"])
     else:
         _show_status(client.url, document)
     return OK
+
+
+def drain_status(client: Client, *, as_json: bool) -> int:
+    """Tells how a drain goes, and starts none."""
+    document = client.get("/api/v1/drain", shapes.DRAIN)
+    if as_json:
+        output.json(document)
+    elif document["state"] == "idle":
+        output.line(f"{client.url}: no drain")
+    else:
+        _show_drain(client, document)
+    return OK
+
+
+def _show_drain(client: Client, drain: dict[str, Any]) -> None:
+    first, *others = drain_lines(drain)
+    output.line(f"{client.url}: shutting down, {first}")
+    for line in [f"  {segments(drain)}", *others]:
+        output.line(line)
 
 
 def _show_status(url: str, document: dict[str, Any]) -> None:
@@ -65,15 +85,6 @@ def _store_line(store: dict[str, Any]) -> str:
         return f"ok, {waiting}" if store["waiting"] else "ok"
     lost = f", {store['lost']:,} entries lost" if store["lost"] else ""
     return f"{store['status']}: {output.printable(store['reason'] or '')}; {waiting}{lost}"
-
-
-def progress_of(drain: dict[str, Any]) -> str:
-    """A drain in words: its counts without the zeros."""
-    names = ("acked", "incomplete", "notified", "failed", "timed_out", "vanished", "pending")
-    counts = [f"{drain[name]:,} {name.replace('_', ' ')}" for name in names if drain.get(name)]
-    total = drain["total"]
-    agents = "1 agent" if total == 1 else f"{total:,} agents"
-    return f"{agents}: {', '.join(counts)}" if counts else agents
 
 
 def agents(client: Client, query: dict[str, Any], *, limit: int | None, as_json: bool) -> int:

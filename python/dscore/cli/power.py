@@ -50,6 +50,12 @@ def drain(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask on a terminal.", show_default=False)
     ] = False,
+    status: Annotated[
+        bool,
+        typer.Option(
+            "--status", help="Tell how a drain goes, and who is left.", show_default=False
+        ),
+    ] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     json: Json = False,
@@ -59,9 +65,12 @@ def drain(
     On a terminal it asks first, with the number of agents. Exits with 3 if an agent failed, timed
     out or vanished.
     """
-    from dscore.cli import shutdown
+    from dscore.cli import operate, shutdown
     from dscore.cli.client import Client
 
+    if status:
+        with Client(url, token) as client:
+            return operate.drain_status(client, as_json=json)
     wish = {"intent": intent.value if intent else None, "timeout": seconds(timeout)}
     with Client(url, token) as client:
         return shutdown.drain(client, wish, ask=not yes, wait=wait, as_json=json)

@@ -5,21 +5,19 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import Any
 
 import typer
 
 from dscore.cli import output, shapes
 from dscore.cli.client import PATIENCE, Client, RefusedError, agent_path
+from dscore.cli.drain_lines import NAMED, acks_line, drain_lines, progress_of, segments
 from dscore.cli.errors import FAILED, INTERRUPTED, OK, PARTIAL, USAGE, CliError
-from dscore.cli.operate import list_agents, progress_of
+from dscore.cli.operate import list_agents
 
 HOLD = 60
 """Seconds that one call waits for the end of a drain, before the next one does."""
 REFRESH = 0.2
-NAMED = 10
-"""Agents named in a sentence; the report has all of them."""
 AT_ONCE = 32
 """Agents that are terminated side by side."""
 
@@ -59,6 +57,8 @@ def drain(client: Client, wish: dict[str, Any], *, ask: bool, wait: bool, as_jso
     else:
         seconds = report["duration_ms"] / 1000
         output.line(f"drained in {seconds:.1f} s, {progress_of({'pending': 0, **report})}")
+        if acks := acks_line(report):
+            output.line(acks)
         if report["not_acked"]:
             output.complain(f"did not stop: {_named(report['not_acked'])}")
     return PARTIAL if report["failed"] or report["timed_out"] or report["vanished"] else OK
@@ -116,28 +116,7 @@ def _follow(client: Client, ended: "Future[Any]", bar: output.Bar) -> None:
         except CliError:
             continue  # the one that is waited for will say what is wrong
         bar.update(status["total"] - status["pending"], status["total"])
-        bar.below(drain_lines(status))
-
-
-def drain_lines(status: dict[str, Any]) -> list[str]:
-    """A drain as it stands, under its bar: its counts, how fast the acks came, and who is left."""
-    lines = [progress_of(status)]
-    latency = status.get("latency_ms") or {}
-    if latency.get("p50") is not None:
-        lines.append("acks: " + ", ".join(f"{name} {latency[name]:.0f} ms" for name in latency))
-    now = datetime.now(timezone.utc)
-    for agent in status.get("left", [])[:NAMED]:
-        deadline, stage = agent["deadline"], agent["stage"]
-        parts = [output.printable(agent["id"])]
-        if deadline is not None:
-            parts.append(f"{output.until(deadline, now)} left")
-        if stage is not None:
-            parts.append(output.printable(stage))
-        lines.append("  " + ", ".join(parts))
-    more = status.get("left_total", 0) - NAMED
-    if more > 0:
-        lines.append(f"  and {more:,} more")
-    return lines
+        bar.below([segments(status), *drain_lines(status)])
 
 
 def everyone(client: Client, *, ask: bool) -> list[str]:
