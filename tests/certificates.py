@@ -82,6 +82,22 @@ class Issued:
         files.certificate.write_bytes(self.certificate_pem)
         return files
 
+    def server_context(
+        self, directory: Path, *, clients: Authority | None = None
+    ) -> ssl.SSLContext:
+        """How a server is to listen that shows this certificate; saves it there.
+
+        Args:
+            clients: whose clients alone are let in; None: all, without a certificate of theirs.
+        """
+        files = self.save(directory)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files.certificate, files.key)
+        if clients is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(cadata=clients.certificate_pem.decode())
+        return context
+
 
 class Authority:
     """A certificate authority; `intermediate` makes one below it."""

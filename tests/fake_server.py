@@ -15,7 +15,8 @@ import asyncio
 import http
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -75,6 +76,12 @@ class Peer:
         while (message := await self.recv())["type"] != type_name:
             pass
         return message
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """All that come until the agent closes."""
+        with suppress(ConnectionClosed):
+            while True:
+                yield await self.recv()
 
     async def send(self, type_name: str, **fields: object) -> None:
         """Sends one message of this type."""

@@ -41,12 +41,7 @@ async def serving(
         date: what it says of the time; None: nothing.
         clients_of: whose clients alone are let in.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    files = issued.save(directory)
-    context.load_cert_chain(files.certificate, files.key)
-    if clients_of is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(clients_of.save(directory, "clients"))
+    context = issued.server_context(directory, clients=clients_of)
     told = "" if date is None else f"date: {format_datetime(date, usegmt=True)}\r\n"
     answer = f"HTTP/1.1 404 Not Found\r\n{told}content-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -69,11 +64,7 @@ async def serving(
 def strict_server(directory: Path, issued: Issued, clients: Authority) -> Iterator[int]:
     """A server that lets clients of an authority in alone, and answers 404. asyncio's would keep
     the alert to itself that others get."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    files = issued.save(directory)
-    context.load_cert_chain(files.certificate, files.key)
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(clients.save(directory, "clients"))
+    context = issued.server_context(directory, clients=clients)
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:

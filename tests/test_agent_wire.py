@@ -2,8 +2,6 @@
 
 import asyncio
 import gc
-import ssl
-import subprocess
 import time
 import weakref
 from collections.abc import AsyncIterator
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from certificates import Authority
 from dscore_agent import AgentConfig, ConfigError, Exit, embed
 from dscore_agent.credentials import tls_context
 from dscore_agent.dial import Dialer
@@ -230,30 +229,9 @@ async def refused(answer: bytes) -> str:
     return str(failed.value)
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of localhost that signs itself, and its key."""
-    directory = tmp_path_factory.mktemp("certificates")
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 "
-        "-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem"
-    )
-    subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
-    return directory
-
-
-def server_tls(certificates: Path, *, wants_client: bool = False) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
-    if wants_client:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(certificates / "cert.pem")
-    return context
-
-
-async def test_wss_with_a_given_ca(certificates: Path) -> None:
-    async with FakeServer(server_tls(certificates)) as server:
-        connection = await connect(server.config(ca_file=certificates / "cert.pem"), [])
+async def test_wss_with_a_given_ca(authority: Authority, tmp_path: Path) -> None:
+    async with FakeServer(authority.issue("localhost").server_context(tmp_path)) as server:
+        connection = await connect(server.config(ca_file=authority.save(tmp_path)), [])
         peer = await server.accept()
         connection.send(b'{"type": "secret"}')
         assert (await peer.recv())["type"] == "secret"
@@ -261,9 +239,9 @@ async def test_wss_with_a_given_ca(certificates: Path) -> None:
         await end_of(connection)
 
 
-async def test_a_whole_agent_over_tls_on_uvloop(certificates: Path) -> None:
-    async with FakeServer(server_tls(certificates)) as server:
-        agent = embed.start(server.config(ca_file=certificates / "cert.pem"))
+async def test_a_whole_agent_over_tls_on_uvloop(authority: Authority, tmp_path: Path) -> None:
+    async with FakeServer(authority.issue("localhost").server_context(tmp_path)) as server:
+        agent = embed.start(server.config(ca_file=authority.save(tmp_path)))
         peer = await server.acquaint()
         await peer.send("terminate_app", request_id="r-1", reason="")
         assert (await peer.recv())["status"] == "OK"
@@ -272,12 +250,12 @@ async def test_a_whole_agent_over_tls_on_uvloop(certificates: Path) -> None:
         assert agent.status.health == "ok"
 
 
-async def test_wss_with_a_client_certificate(certificates: Path) -> None:
-    async with FakeServer(server_tls(certificates, wants_client=True)) as server:
+async def test_wss_with_a_client_certificate(authority: Authority, tmp_path: Path) -> None:
+    context = authority.issue("localhost").server_context(tmp_path, clients=authority)
+    own = authority.client("a-1").save(tmp_path, "own")
+    async with FakeServer(context) as server:
         config = server.config(
-            ca_file=certificates / "cert.pem",
-            cert_file=certificates / "cert.pem",
-            key_file=certificates / "key.pem",
+            ca_file=authority.save(tmp_path), cert_file=own.certificate, key_file=own.key
         )
         connection = await connect(config, [])
         await (await server.accept()).close(1000)
@@ -285,10 +263,10 @@ async def test_wss_with_a_client_certificate(certificates: Path) -> None:
 
 
 async def test_wss_with_an_untrusted_certificate_is_a_connect_error(
-    certificates: Path,
+    authority: Authority, tmp_path: Path
 ) -> None:
-    async with FakeServer(server_tls(certificates)) as server:
-        with pytest.raises(ConnectError, match="self-signed certificate"):
+    async with FakeServer(authority.issue("localhost").server_context(tmp_path)) as server:
+        with pytest.raises(ConnectError, match="is not trusted here"):
             await connect(server.config(), [])
 
 

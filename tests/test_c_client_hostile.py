@@ -57,9 +57,9 @@ async def test_a_flood_of_requests_is_answered_within_measure(c_build: Path) -> 
             await peer.send("connection_check", client_name="a-1", expect_response_within=30000)
             await peer.recv_type("connection_check_response")
             await aside(agent.tell, "finish true done")
-            for n in range(100):
-                assert (await peer.recv())["request_id"] == f"r-{n}"
-            await peer.close(1000, "Client terminated")
+            # No server hangs up on it, so it ends by itself: nothing more comes.
+            answers = [message async for message in peer.messages()]
+            assert [one["request_id"] for one in answers] == [f"r-{n}" for n in range(100)]
             assert (await aside(agent.until_event, "exited"))["code"] == 0
 
 

@@ -1,12 +1,11 @@
-"""The C client behind `wss://`: the real server, with TLS in front of it as a proxy has it."""
+"""The C client by `wss://`: to the real server, or a scripted one where that would not start."""
 
-import asyncio
-import contextlib
-import ssl
-import subprocess
-from collections.abc import AsyncIterator, Callable
+import json
+import signal
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,133 +16,199 @@ from serving import Serving
 
 pytestmark = needs_c
 
-Serve = Callable[..., Serving]
-
 QUICK = (
     *("instance_id=c-1", "max_reconnect_delay_sec=0.2", "reconnect_jitter_enabled=false"),
     "server_shutdown_retry_delay_sec=0.2",
 )
+AGO = timedelta(hours=-1)
+
+Serve = Callable[..., Serving]
+Secure = Callable[..., Serving]
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError, ssl.SSLError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    with contextlib.suppress(OSError, RuntimeError):
-        writer.close()
+@pytest.fixture
+def secure(serve: Serve, authority: Authority, tmp_path: Path) -> Secure:
+    """Starts the real program with a certificate: by default one of localhost that `authority`
+    has issued. `clients`: whose clients alone are let in."""
 
-
-class Front:
-    """Takes TLS off, and passes everything on."""
-
-    def __init__(self, issued: Issued, directory: Path, clients: Authority | None = None) -> None:
-        files = issued.save(directory, "front")
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(files.certificate, files.key)
+    def start(
+        issued: Issued | None = None,
+        *,
+        clients: Authority | None = None,
+        env: dict[str, str] | None = None,
+        **options: object,
+    ) -> Serving:
+        files = (issued or authority.issue("localhost")).save(tmp_path, "front")
+        names = {"CERTIFICATES": files.certificate, "KEYS": files.key}
         if clients is not None:
-            self.context.verify_mode = ssl.CERT_REQUIRED
-            self.context.load_verify_locations(cadata=clients.certificate_pem.decode())
-        self.port = 0
-        self.writers: list[asyncio.StreamWriter] = []
+            names["CLIENT_CA"] = clients.save(tmp_path, "clients")
+            names["CLIENT_AUTH"] = Path("required")
+        tls = {f"DSCORE_TLS__{name}": str(value) for name, value in names.items()}
+        return serve(env=tls | (env or {}), **options)
 
-    def cut(self) -> None:
-        """Every connection ends without a word, of TLS or of the WebSocket."""
-        for writer in self.writers:
-            writer.transport.abort()
-
-    @contextlib.asynccontextmanager
-    async def before(self, serving: Serving) -> AsyncIterator["Front"]:
-        tasks: set[asyncio.Task[None] | None] = set()
-
-        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            tasks.add(asyncio.current_task())
-            self.writers.append(writer)
-            inner = await asyncio.open_connection("127.0.0.1", serving.port)
-            try:
-                await asyncio.gather(_pass_on(reader, inner[1]), _pass_on(inner[0], writer))
-            finally:
-                inner[1].transport.abort()
-                writer.transport.abort()
-
-        server = await asyncio.start_server(handle, "127.0.0.1", self.port, ssl=self.context)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-            self.cut()
-            await asyncio.gather(*(one for one in tasks if one), return_exceptions=True)
+    return start
 
 
-def driver(build: Path, front: Front, *settings: str, host: str = "localhost") -> Driver:
-    return Driver(build, f"url=wss://{host}:{front.port}", *QUICK, *settings)
+@pytest.fixture
+def trusting(authority: Authority, tmp_path: Path) -> tuple[str, ...]:
+    """The setting of a client that trusts `authority`."""
+    return (f"ca_file={authority.save(tmp_path)}",)
 
 
-async def test_a_life_by_tls_with_token_and_client_certificate(
-    c_build: Path, serve: Serve, authority: Authority, tmp_path: Path
+def own(issued: Issued, directory: Path) -> tuple[str, ...]:
+    """The settings of a client that shows this certificate."""
+    files = issued.save(directory, "own")
+    return (f"cert_file={files.certificate}", f"key_file={files.key}")
+
+
+def driver(build: Path, serving: Serving, *settings: str, host: str = "localhost") -> Driver:
+    return Driver(build, f"url=wss://{host}:{serving.port}", *QUICK, *settings)
+
+
+@pytest.mark.alone
+def test_a_life_by_tls_with_token_and_client_certificate(
+    c_build: Path, secure: Secure, authority: Authority, trusting: tuple[str, ...], tmp_path: Path
 ) -> None:
-    environ = {"DSCORE_AUTH__REQUIRED": "true", "DSCORE_AUTH__TOKENS": "right"}
-    serving = serve(env=environ)
-    front = Front(authority.issue("localhost"), tmp_path, clients=authority)
-    own = authority.client("c-1").save(tmp_path, "own")
-    settings = (
-        *(f"ca_file={authority.save(tmp_path)}", "token=right"),
-        *(f"cert_file={own.certificate}", f"key_file={own.key}"),
-    )
-    async with front.before(serving):
-        with driver(c_build, front, *settings) as agent:
-            await aside(agent.until_state, "ready")
-            front.cut()
-            await aside(
-                agent.until_status,
-                lambda one: one["last_close_code"] == 1006 and one["state"] == "ready",
-                "return",
-            )
-            assert await aside(serving.stop) == 0
-            assert (await aside(agent.until_event, "exited"))["code"] == 0
-    assert "DeepStream client c-1 terminated gracefully" in serving.log
+    env = {"DSCORE_AUTH__REQUIRED": "true", "DSCORE_AUTH__TOKENS": "right"}
+    serving = secure(clients=authority, env=env)
+    identity = own(authority.client("c-1"), tmp_path)
+    with driver(c_build, serving, *trusting, *identity, "token=right") as agent:
+        agent.until_state("ready")
+        since = len(agent.lines)
+        serving.process.kill()
+        serving.wait()
+        agent.until("cut", lambda one: one.get("last_close_code") == 1006, since=since)
+        back = secure(
+            clients=authority, env=env, port=serving.port, directory=serving.log_path.parent
+        )
+        agent.until_state("ready", since=since)
+        assert back.stop() == 0
+        assert agent.until_event("exited")["code"] == 0
+    assert "DeepStream client c-1 terminated gracefully" in back.log
+
+
+@pytest.mark.slow
+def test_a_certificate_that_names_another_agent_is_refused_until_it_is_replaced(
+    c_build: Path, secure: Secure, authority: Authority, trusting: tuple[str, ...], tmp_path: Path
+) -> None:
+    serving = secure(clients=authority)
+    identity = own(authority.client("c-2"), tmp_path)
+    with driver(c_build, serving, *trusting, *identity) as agent:
+        waiting = agent.until_state("waiting")
+        assert (waiting["last_close_code"], waiting["retry_in"]) == (1008, 300.0)
+        assert waiting["last_close_reason"] == "authentication failed"
+        agent.until_error("authentication_failed")
+        own(authority.client("c-1"), tmp_path)
+        agent.until_state("ready")
+
+
+def test_a_wrong_token_is_refused_over_tls_too(
+    c_build: Path, secure: Secure, trusting: tuple[str, ...]
+) -> None:
+    serving = secure(env={"DSCORE_AUTH__REQUIRED": "true", "DSCORE_AUTH__TOKENS": "right"})
+    with driver(c_build, serving, *trusting, "token=wrong") as agent:
+        waiting = agent.until_state("waiting")
+        assert waiting["last_close_reason"] == "authentication failed"
+        assert waiting["retry_in"] == 300
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-async def test_a_chain_and_an_address_are_verified(
-    c_build: Path, lasting: Serving, authority: Authority, tmp_path: Path, host: str
+def test_a_chain_and_an_address_are_verified(
+    c_build: Path, secure: Secure, authority: Authority, trusting: tuple[str, ...], host: str
 ) -> None:
-    issued = authority.intermediate().issue("localhost", "127.0.0.1", key="rsa")
-    async with Front(issued, tmp_path).before(lasting) as front:
-        with driver(c_build, front, f"ca_file={authority.save(tmp_path)}", host=host) as agent:
-            assert (await aside(agent.until_state, "ready"))["health"] == "ok"
+    serving = secure(authority.intermediate().issue("localhost", "127.0.0.1", key="rsa"))
+    with driver(c_build, serving, *trusting, host=host) as agent:
+        assert agent.until_state("ready")["health"] == "ok"
+        assert serving.request("POST", "/api/v1/agents/c-1/message", {"type": "work"})[0] == 202
+        agent.until_event("message")
 
 
-async def test_reconnect_7_certificates_are_read_anew_before_each_attempt(
-    c_build: Path, lasting: Serving, authority: Authority, tmp_path: Path
+def test_reconnect_7_certificates_are_read_anew_before_each_attempt(
+    c_build: Path, secure: Secure, authority: Authority, tmp_path: Path
 ) -> None:
     """Both ends': one that another authority has issued is replaced on the disk, and it gets in."""
     clients = Authority("clients")
-    front = Front(authority.issue("localhost"), tmp_path, clients=clients)
-    own = authority.client("c-1").save(tmp_path, "own")
-    ca = Authority("former").save(tmp_path)
-    settings = (f"cert_file={own.certificate}", f"key_file={own.key}", f"ca_file={ca}")
-    async with front.before(lasting):
-        with driver(c_build, front, *settings) as agent:
-            await aside(agent.until_error, "server_not_ready")
-            authority.save(tmp_path)
-            await aside(agent.until_status, lambda one: one["reconnect_attempts"] >= 3, "attempts")
-            assert "ready" not in [one.get("state") for one in agent.events]
-            clients.client("c-1").save(tmp_path, "own")
-            await aside(agent.until_state, "ready")
+    serving = secure(clients=clients)
+    identity = own(authority.client("c-1"), tmp_path)
+    ca = f"ca_file={Authority('former').save(tmp_path)}"
+    with driver(c_build, serving, *identity, ca) as agent:
+        agent.until_error("server_not_ready")
+        authority.save(tmp_path)
+        agent.until_status(lambda one: one["reconnect_attempts"] >= 3, "attempts")
+        assert "ready" not in [one.get("state") for one in agent.events]
+        own(clients.client("c-1"), tmp_path)
+        agent.until_state("ready")
 
 
-async def test_what_is_wrong_with_the_server_s_certificate_is_said(
-    c_build: Path, lasting: Serving, authority: Authority, tmp_path: Path
+def test_the_server_s_renewed_certificate_is_taken_on_the_next_connection(
+    c_build: Path, secure: Secure, authority: Authority, trusting: tuple[str, ...], tmp_path: Path
 ) -> None:
-    expired = authority.issue("localhost", ends=-timedelta(hours=1))
-    async with Front(expired, tmp_path).before(lasting) as front:
-        ca = f"ca_file={authority.save(tmp_path)}"
-        for words in ((ca,), (ca, "health_check_enabled=false")):
-            with driver(c_build, front, *words) as agent:
-                await aside(agent.until_state, "waiting")
-                await aside(agent.until_error, "it has expired, if the clock here is right")
+    serving = secure(authority.issue("fleet.example"))
+    with driver(c_build, serving, *trusting) as agent:
+        agent.until_error("it is of another name")
+        authority.issue("localhost").save(tmp_path, "front")
+        serving.process.send_signal(signal.SIGHUP)
+        agent.until_state("ready")
+
+
+CERTIFICATES: dict[str, tuple[dict[str, Any], str]] = {
+    "expired": ({"ends": AGO}, "it has expired, if the clock here is right"),
+    "not yet valid": ({"begins": -AGO}, "it is not valid yet, if the clock here is right"),
+    "another name": ({}, "it is of another name"),
+}
+
+
+@pytest.mark.parametrize("checks", ["true", "false"])
+@pytest.mark.parametrize("case", CERTIFICATES)
+async def test_what_is_wrong_with_the_server_s_certificate_is_said(
+    c_build: Path,
+    authority: Authority,
+    trusting: tuple[str, ...],
+    tmp_path: Path,
+    case: str,
+    checks: str,
+) -> None:
+    """By the look at the health page, and by the WebSocket where there is none."""
+    dates, words = CERTIFICATES[case]
+    name = "fleet.example" if case == "another name" else "localhost"
+    async with FakeServer(authority.issue(name, **dates).server_context(tmp_path)) as server:
+        settings = (*trusting, f"health_check_enabled={checks}", *EXACT)
+        with Driver(c_build, f"url={server.url}", *settings) as agent:
+            waiting = await aside(agent.until_state, "waiting")
+            await aside(agent.until_error, words)
+            assert (waiting["last_close_code"], waiting["retry_in"]) == (0, 1)
+
+
+def test_an_authority_that_is_not_known_is_said(c_build: Path, secure: Secure) -> None:
+    serving = secure()
+    with driver(c_build, serving) as agent:
+        agent.until_state("waiting")
+        agent.until_error("no authority that is trusted here has signed it; ca_file names others")
+
+
+CLIENTS = ["none", "expired", "of another authority"]
+
+
+@pytest.mark.parametrize("case", CLIENTS)
+def test_without_a_good_client_certificate_no_attempt_succeeds(
+    c_build: Path,
+    secure: Secure,
+    authority: Authority,
+    trusting: tuple[str, ...],
+    tmp_path: Path,
+    case: str,
+) -> None:
+    serving = secure(clients=authority)
+    bad = {
+        "none": (),
+        "expired": own(authority.client("c-1", ends=AGO), tmp_path),
+        "of another authority": own(Authority("other").client("c-1"), tmp_path),
+    }[case]
+    with driver(c_build, serving, *trusting, *bad) as agent:
+        agent.until_error("server_not_ready")
+        agent.until_status(lambda one: one["reconnect_attempts"] >= 2, "attempts")
+        assert "ready" not in [one.get("state") for one in agent.events]
+    assert json.loads(serving.get("/deepstream/health")[1])["connected_instances"] == []
 
 
 @pytest.mark.parametrize("name", ["ca_file", "cert_file"])
@@ -158,84 +223,28 @@ def test_a_file_that_holds_no_certificate_is_said_at_start(
         assert agent.close() == 0
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of localhost that signs itself, and its key."""
-    directory = tmp_path_factory.mktemp("certificates")
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 "
-        "-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem"
-    )
-    subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
-    return directory
-
-
-def tls_of(certificates: Path, *, wants_client: bool = False) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
-    if wants_client:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(certificates / "cert.pem")
-    return context
-
-
-def trusting(certificates: Path) -> tuple[str, ...]:
-    return (f"ca_file={certificates / 'cert.pem'}",)
-
-
-async def test_wss_a_whole_life_with_a_token_and_a_client_certificate(
-    c_build: Path, certificates: Path
+async def test_long_messages_pass_both_ways(
+    c_build: Path, authority: Authority, trusting: tuple[str, ...], tmp_path: Path
 ) -> None:
-    async with FakeServer(tls_of(certificates, wants_client=True)) as server:
-        own = (f"cert_file={certificates / 'cert.pem'}", f"key_file={certificates / 'key.pem'}")
-        agent, peer = await acquainted(
-            c_build, server, *trusting(certificates), *own, "token=s3cret"
-        )
+    """Longer than a record of TLS has bytes."""
+    async with FakeServer(authority.issue("localhost").server_context(tmp_path)) as server:
+        agent, peer = await acquainted(c_build, server, *trusting)
         with agent:
-            assert peer.introduction["token"] == "s3cret"
             await peer.send("work", text="a" * 300_000)
             got = await aside(agent.until_event, "message")
             assert len(got["message"]["text"]) == 300_000
             assert await aside(agent.send, {"type": "work", "text": "b" * 300_000})
             assert len((await peer.recv())["text"]) == 300_000
-            await peer.send("terminate_app", request_id="r-1", reason="")
-            assert (await peer.recv())["status"] == "OK"
-            await peer.close(1000, "Client terminated")
-            assert (await aside(agent.until_event, "exited"))["code"] == 0
 
 
-async def test_wss_with_an_authority_of_its_own_does_not_read_all_the_others(
-    c_build: Path, certificates: Path
+async def test_with_an_authority_of_its_own_it_does_not_read_all_the_others(
+    c_build: Path, authority: Authority, trusting: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Those of the distribution take 8 MB of memory."""
-    async with FakeServer(tls_of(certificates)) as server:
-        agent, _ = await acquainted(c_build, server, *trusting(certificates))
+    async with FakeServer(authority.issue("localhost").server_context(tmp_path)) as server:
+        agent, _ = await acquainted(c_build, server, *trusting)
         with agent:
             assert agent.resident_bytes < 15e6
-
-
-UNTRUSTED = {
-    "untrusted": "no authority that is trusted here has signed it; ca_file names others",
-    "no client certificate": "server_not_ready",
-    "another name": "it is of another name",
-}
-
-
-@pytest.mark.parametrize("case", UNTRUSTED)
-async def test_wss_that_is_not_to_be_trusted_is_an_attempt_that_failed(
-    c_build: Path, certificates: Path, case: str
-) -> None:
-    tls = tls_of(certificates, wants_client=case == "no client certificate")
-    async with FakeServer(tls) as server:
-        url = server.url.replace(
-            "localhost", "127.0.0.1" if case == "another name" else "localhost"
-        )
-        settings = () if case == "untrusted" else trusting(certificates)
-        with Driver(c_build, f"url={url}", *EXACT, *settings) as agent:
-            waiting = await aside(agent.until_state, "waiting")
-            assert waiting["retry_in"] == 1
-            assert waiting["health"] == "unreachable"
-            await aside(agent.until_error, UNTRUSTED[case])
 
 
 async def test_wss_at_a_plain_port_says_what_to_use(c_build: Path) -> None:

@@ -3,17 +3,13 @@
  *
  *     attempt    read credentials → ask health → dial → connected, or refused
  *     connected  the conversation; health is looked at now and then; closed
- *     wait       the table's time; shorter where refused credentials are replaced meanwhile; attempt */
+ *     wait       the table's time (rest.c); attempt */
 #include "link.h"
 
-#include "alarm.h"
 #include "log.h"
 #include "renewal.h"
+#include "rest.h"
 #include "watch.h"
-
-#include <math.h>
-
-#define CREDENTIALS_POLL_US (10 * G_USEC_PER_SEC) /* between two looks at credentials that were refused */
 
 struct _DscoreLink {
   guint refs; /* the owner's, and one for each operation that runs */
@@ -32,12 +28,9 @@ struct _DscoreLink {
   gboolean is_over;
   gboolean was_known;
   gboolean is_contested; /* another agent has taken over this one's id, and may be connected still */
-  gboolean is_waiting;
-  gint64 due; /* of the wait */
-  DscoreAlarm *rest;
+  DscoreRest *rest;
   DscoreWatch *watch;
 
-  double retry_in;
   guint last_code;
   char *last_reason;
   DscoreHealth health;
@@ -98,15 +91,6 @@ warn_of_identity (DscoreLink *self, DscoreRow row, double wait)
                 remedy_of_token (self), NULL);
 }
 
-/* Until `due`, in steps where refused credentials are looked at meanwhile. */
-static void
-arm_rest (DscoreLink *self)
-{
-  gint64 left = MAX (self->due - g_get_monotonic_time (), 0);
-  gboolean polls = dscore_row_of (self->last_code, self->last_reason) == DSCORE_ROW_UNAUTHENTICATED;
-  dscore_alarm_arm (self->rest, polls ? MIN (left, CREDENTIALS_POLL_US) : left);
-}
-
 static void
 wait_for (DscoreLink *self, double wait)
 {
@@ -120,10 +104,7 @@ wait_for (DscoreLink *self, double wait)
   g_autofree char *seconds = g_strdup_printf ("%.3f", wait);
   g_autofree char *number = g_strdup_printf ("%" G_GINT64_FORMAT, self->reconnector.attempt);
   dscore_log (G_LOG_LEVEL_INFO, "waiting", "seconds", seconds, "attempt", number, NULL);
-  self->retry_in = wait;
-  self->is_waiting = TRUE;
-  self->due = g_get_monotonic_time () + (gint64) (wait * G_USEC_PER_SEC);
-  arm_rest (self);
+  dscore_rest_begin (self->rest, wait, dscore_row_of (self->last_code, self->last_reason) == DSCORE_ROW_UNAUTHENTICATED);
   self->sink->entered (self->owner, DSCORE_STATE_WAITING);
 }
 
@@ -133,34 +114,10 @@ refused (DscoreLink *self, DscoreRow row, double retry_after)
   wait_for (self, dscore_reconnector_refused (&self->reconnector, row, retry_after));
 }
 
-/* Waiting. */
-
 static void
-on_polled (gpointer owner, gboolean differ)
+on_rested (gpointer owner)
 {
   DscoreLink *self = owner;
-  if (!self->is_waiting)
-    return;
-  if (differ)
-    {
-      dscore_log (G_LOG_LEVEL_INFO, "credentials_renewed", "agent_id", self->config->instance_id, NULL);
-      gint64 wait = (gint64) (dscore_reconnector_renewed (&self->reconnector) * G_USEC_PER_SEC);
-      self->due = MIN (self->due, g_get_monotonic_time () + wait);
-    }
-  arm_rest (self);
-}
-
-static void
-on_rested (gpointer owner, gint64 gap)
-{
-  DscoreLink *self = owner;
-  if (g_get_monotonic_time () < self->due)
-    {
-      dscore_renewal_run (self->renewal, on_polled);
-      return;
-    }
-  self->is_waiting = FALSE;
-  self->retry_in = -1;
   if (self->sink->is_terminating (self->owner))
     return;
   dscore_reconnector_due (&self->reconnector);
@@ -307,7 +264,7 @@ static void
 attempt (DscoreLink *self)
 {
   self->sink->entered (self->owner, DSCORE_STATE_CONNECTING);
-  dscore_renewal_run (self->renewal, on_renewed);
+  dscore_renewal_run (self->renewal, on_renewed, self);
 }
 
 DscoreLink *
@@ -322,11 +279,10 @@ dscore_link_new (DscoreConfig *config, DscoreCredentials *credentials, GMainCont
   self->conversation = conversation;
   self->sink = sink;
   self->owner = owner;
-  self->renewal = dscore_renewal_new (config, credentials, context, self);
+  self->renewal = dscore_renewal_new (config, credentials, context);
   self->cancellable = g_cancellable_new ();
-  self->rest = dscore_alarm_new (context, on_rested, self);
+  self->rest = dscore_rest_new (config, context, self->renewal, &self->reconnector, on_rested, self);
   self->watch = dscore_watch_new (config, context, self->renewal, &looking, self);
-  self->retry_in = -1;
   self->last_reason = g_strdup ("");
   dscore_reconnector_init (&self->reconnector, &config->reconnect, dscore_draw, NULL);
   return self;
@@ -340,7 +296,7 @@ dscore_link_free (DscoreLink *self)
   self->sink = NULL;
   g_cancellable_cancel (self->cancellable);
   g_clear_pointer (&self->socket, dscore_socket_free);
-  dscore_alarm_free (self->rest);
+  dscore_rest_free (self->rest);
   dscore_watch_free (self->watch);
   dscore_renewal_free (self->renewal);
   unref (self);
@@ -378,7 +334,7 @@ dscore_link_close (DscoreLink *self, const char *farewell)
   if (self->is_closing)
     return;
   self->is_closing = TRUE;
-  dscore_alarm_cancel (self->rest);
+  dscore_rest_cancel (self->rest);
   dscore_renewal_cancel (self->renewal);
   if (self->is_connected)
     /* `over` comes when it has ended. */
@@ -394,7 +350,7 @@ DscoreLinkFacts
 dscore_link_facts (const DscoreLink *self)
 {
   return (DscoreLinkFacts){ .attempts = dscore_reconnector_attempts (&self->reconnector),
-                            .retry_in = self->retry_in,
+                            .retry_in = dscore_rest_seconds (self->rest),
                             .last_code = self->last_code,
                             .last_reason = self->last_reason,
                             .health = self->health };

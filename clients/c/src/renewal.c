@@ -10,8 +10,8 @@ struct _DscoreRenewal {
   guint refs; /* the owner's, and that of a reading */
   DscoreConfig *config;
   DscoreCredentials *credentials;
-  gpointer owner;
   DscoreRenewed then; /* NULL: none waits */
+  gpointer owner;     /* of `then` */
   GCancellable *cancellable;
   DscoreAlarm *slow;
 };
@@ -24,13 +24,12 @@ on_slow (gpointer owner, gint64 gap)
 }
 
 DscoreRenewal *
-dscore_renewal_new (DscoreConfig *config, DscoreCredentials *credentials, GMainContext *context, gpointer owner)
+dscore_renewal_new (DscoreConfig *config, DscoreCredentials *credentials, GMainContext *context)
 {
   DscoreRenewal *self = g_new0 (DscoreRenewal, 1);
   self->refs = 1;
   self->config = g_object_ref (config);
   self->credentials = dscore_credentials_ref (credentials);
-  self->owner = owner;
   self->cancellable = g_cancellable_new ();
   self->slow = dscore_alarm_new (context, on_slow, self);
   return self;
@@ -102,15 +101,16 @@ on_read (GObject *source, GAsyncResult *result, gpointer data)
 }
 
 void
-dscore_renewal_run (DscoreRenewal *self, DscoreRenewed then)
+dscore_renewal_run (DscoreRenewal *self, DscoreRenewed then, gpointer owner)
 {
   if (self->config->token_file == NULL && !self->config->is_secure)
     {
-      then (self->owner, FALSE); /* nothing of it is in a file */
+      then (owner, FALSE); /* nothing of it is in a file */
       return;
     }
   self->refs++;
   self->then = then;
+  self->owner = owner;
   g_object_unref (self->cancellable);
   self->cancellable = g_cancellable_new ();
   dscore_alarm_arm (self->slow, READING_US);
