@@ -16,6 +16,7 @@ from dscore.config import (
     Config,
     ListenConfig,
     MonitoringConfig,
+    ShutdownConfig,
     compare,
     load,
     merge_live,
@@ -460,6 +461,27 @@ def test_wrong_value_in_python_is_a_value_error_that_names_the_field() -> None:
         ListenConfig(port=70000)
     with pytest.raises(ValueError, match="prot"):
         ListenConfig(prot=1)  # type: ignore[call-arg]
+
+
+def test_a_wrong_name_in_python_is_answered_with_the_nearest_as_in_a_file() -> None:
+    wrong = {"listen": {"prot": 1, "port": "x"}, "shutdwn": {}, "port": 1, "socket": {"io": 1}}
+    with pytest.raises(ValidationError) as caught:
+        Config.model_validate(wrong)
+    told = {".".join(map(str, each["loc"])): each["msg"] for each in caught.value.errors()}
+    assert told["listen.prot"] == "unknown key listen.prot: did you mean listen.port?"
+    assert told["shutdwn"] == "unknown section [shutdwn]: did you mean [shutdown]?"
+    assert told["port"] == "unknown key port: did you mean listen.port?"
+    assert told["socket.io"] == "unknown key socket.io: did you mean [socketio]?"
+    assert "must be a whole number" in told["listen.port"]
+    assert len(told) == 5
+    with pytest.raises(ValueError, match=r"did you mean shutdown\.timeout\?"):
+        ShutdownConfig(timout=1)  # type: ignore[call-arg]
+
+    class Own(ListenConfig):
+        pass
+
+    with pytest.raises(ValueError, match=r"did you mean listen\.host\?"):
+        Own(hots="a")  # type: ignore[call-arg]
 
 
 def test_every_problem_is_reported_at_once() -> None:

@@ -1,7 +1,12 @@
 """The exceptions: what they are caught as, and what they say."""
 
+import builtins
+import re
+from pathlib import Path
+
 import pytest
 
+import dscore
 from dscore import errors
 from dscore.errors import (
     AgentError,
@@ -67,3 +72,33 @@ def test_every_error_is_drawn_in_the_docstring() -> None:
 def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="NoSuchError"):
         errors.NoSuchError  # noqa: B018
+
+
+def test_the_tree_names_every_exception_and_each_is_exported() -> None:
+    names = {
+        name
+        for name, value in {
+            **vars(errors),
+            **{each: getattr(errors, each) for each in errors.__all__},
+        }.items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
+    drawn = set(re.findall(r"(\w+Error)\b", (errors.__doc__ or "").partition("A peer")[0]))
+    builtin = {name for name in drawn if hasattr(builtins, name)}
+    assert drawn - builtin == names - builtin == set(errors.__all__)
+    assert set(errors.__all__) <= set(dscore.__all__)
+
+
+def test_an_exception_that_a_caller_may_meet_is_in_the_tree() -> None:
+    """What is raised and caught within is told apart by where it is defined."""
+    within = {
+        *("TooLateError", "CursorError", "ClientLeftError", "CliError", "RefusedError"),
+        *("TooNewError", "DamagedError", "BenchError"),
+    }
+    found = set()
+    for path in (Path(__file__).parent.parent / "python" / "dscore").rglob("*.py"):
+        found |= set(
+            re.findall(r"^class (\w+Error)\((?!BaseModel)", path.read_text(), re.MULTILINE)
+        )
+    assert found - within <= set(errors.__all__)
+    assert within <= found

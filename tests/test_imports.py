@@ -77,6 +77,7 @@ def test_the_server_names_the_agent_in_its_commands_and_for_its_other_name_only(
     # follows the fleet as an agent holds its connection.
     bridges = {
         ("dscore", "agent"),
+        ("dscore", "testing"),
         *(("dscore", "cli", one) for one in ("commands", "client", "follow", "serve")),
     }
     for module, source in python_sources(ROOT / "python", "dscore").items():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dscore._core import __version__
     from dscore.config import Config
     from dscore.errors import (
+        AdmissionError,
         AgentError,
         BindError,
         ConfigError,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from dscore.store import MemoryStore, Store, open_store
 
 __all__ = [
+    "AdmissionError",
     "Agent",
     "AgentError",
     "BindError",

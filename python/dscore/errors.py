@@ -9,6 +9,7 @@
     │   └── NotKeptError                    the store takes nothing now: a message was not kept
     └── AgentError                          about one agent, named by `agent_id`
         ├── UnknownAgentError (also LookupError)
+        ├── AdmissionError                  of `dscore.testing`: the policy did not let it in
         ├── NotConnectedError               known, but it has no connection now
         └── RequestError                    it was asked, and what it said cannot be read
             ├── NoAcksError                 it speaks the raw dialect, which has no acks
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from dscore._core import BindError, CoreError, ForkedError, PoolClosedError
 
 __all__ = [
+    "AdmissionError",
     "AgentError",
     "BindError",
     "ConfigError",
@@ -111,6 +113,12 @@ class UnknownAgentError(AgentError, LookupError):
     """No agent of that id has ever been introduced, or it was removed."""
 
     _sentence = "no agent {!r} is known"
+
+
+class AdmissionError(AgentError):
+    """The policy did not let an agent in; only `dscore.testing` raises it."""
+
+    _sentence = "agent {!r} was not let in"
 
 
 class NotConnectedError(AgentError):

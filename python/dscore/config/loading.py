@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from dscore.config import legacy_names
 from dscore.config.models import SECRETS, Config
-from dscore.config.names import KEYS, SECTIONS, nearest, unknown_key, unknown_section
+from dscore.config.names import KEYS, SECTIONS
+from dscore.config.nearest import nearest, unknown_key, unknown_section
 from dscore.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -96,7 +97,7 @@ def _from_file(path: Path, problems: list[str]) -> dict[str, _Given]:
     for section, values in document.items():
         if section not in SECTIONS:
             place = _place(path, text, None, section)
-            problems.append(f"{place}: unknown {unknown_section(section)}")
+            problems.append(f"{place}: unknown {unknown_section(SECTIONS, section)}")
             continue
         if not isinstance(values, dict):
             problems.append(f"{path}: {section} must be a table: write [{section}]")
@@ -106,7 +107,7 @@ def _from_file(path: Path, problems: list[str]) -> dict[str, _Given]:
                 given[f"{section}.{name}"] = _Given(value, f"file {path}")
             else:
                 place = _place(path, text, section, name)
-                problems.append(f"{place}: unknown {unknown_key(section, name)}")
+                problems.append(f"{place}: unknown {unknown_key(SECTIONS, section, name)}")
     return given
 
 
@@ -133,7 +134,7 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[s
             continue
         section = section.lower()
         if section not in SECTIONS:
-            problems.append(f"environment {variable}: unknown {unknown_section(section)}")
+            problems.append(f"environment {variable}: unknown {unknown_section(SECTIONS, section)}")
             continue
         name = key if key in legacy_names.NAMES.get(section, {}) else key.lower()
         found.setdefault(section, {})[name] = environ[variable]
@@ -145,7 +146,7 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[s
             if name in SECTIONS[section]:
                 given[f"{section}.{name}"] = _Given(value, f"environment {variable}")
             else:
-                meant = _variable(nearest(section, name))
+                meant = _variable(nearest(SECTIONS, section, name))
                 problems.append(f"environment {variable}: unknown, did you mean {meant}?")
     return given
 

@@ -7,9 +7,16 @@ those.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 from dscore.config import legacy_names
 from dscore.config.checks import (
@@ -32,6 +39,10 @@ from dscore.config.checks import (
     words,
 )
 from dscore.config.durations import format_duration
+from dscore.config.nearest import with_hints
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Interval = Annotated[float, duration("10ms", "1d")]
 """How often, or how long at most: never zero, and a day at most, as in the core."""
@@ -52,6 +63,14 @@ _ONE_GIB = 1 << 30
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _names_the_nearest(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise with_hints(error, cls, Config) from None
 
 
 class ListenConfig(_Section):
