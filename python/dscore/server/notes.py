@@ -10,7 +10,7 @@ from dscore.server.acks import Acks
 from dscore.server.context import Context
 from dscore.server.drain import Draining
 from dscore.server.hooks import raise_later
-from dscore.server.keeping import drop_configs
+from dscore.server.restore import drop_configs
 from dscore.server.terminations import Terminations
 from dscore.server.watchers import Watchers
 from dscore.server.welcome import Welcome

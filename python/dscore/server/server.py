@@ -21,11 +21,11 @@ from dscore.server.core_settings import core_settings
 from dscore.server.drain import Draining
 from dscore.server.fleet import Fleet
 from dscore.server.hooks import Hooks
-from dscore.server.keeping import boot
 from dscore.server.loop_lag import LoopLag
 from dscore.server.origin_warning import warn_of_every_origin
 from dscore.server.own_token import OwnToken, warn_of_readable_files
 from dscore.server.readiness import why_full
+from dscore.server.restore import restore
 from dscore.server.stats import stats
 from dscore.server.tasks import Tasks
 from dscore.server.tls import Tls
@@ -122,7 +122,7 @@ class Server:
         try:
             await parts.bridge.startup()
             # Last, so that no agent's time to come back has begun before it could connect.
-            history = await boot(parts.context)
+            history = await restore(parts.context)
             parts.timers.start(pool.now_ms())
             parts.sampler.start(history)
             parts.context.clock.start()

@@ -1,7 +1,7 @@
 """What outlives the process, behind one small interface: agents, their sessions, their timelines.
 
 The truth is in the fleet, which says what has changed; a `Behind` writes it down a moment later.
-What becomes of an agent after a restart is decided elsewhere (`dscore.server.keeping`).
+What becomes of an agent after a restart is decided elsewhere (`dscore.server.restore`).
 """
 
 from typing import TYPE_CHECKING, Protocol

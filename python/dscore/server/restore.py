@@ -13,7 +13,7 @@ from dscore.store import Minute
 _log = get_logger("dscore.store")
 
 
-async def boot(context: Context) -> tuple[Minute, ...]:
+async def restore(context: Context) -> tuple[Minute, ...]:
     """Takes up what an earlier process has left: agents that were online are given time to come
     back, and sessions are theirs when they do (PROTOCOL.md §5.5, §7).
 
@@ -52,7 +52,7 @@ async def boot(context: Context) -> tuple[Minute, ...]:
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """A fleet is a million objects and no garbage: looking for it takes a third of the boot."""
+    """A fleet is a million objects and no garbage: looking for it takes a third of the start."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
