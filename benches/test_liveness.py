@@ -72,18 +72,18 @@ async def _end_graces(armed: int) -> list[float]:
     config = dscore.Config.model_validate(settings)
     log.configure(config.log)
     async with dscore.Server(config, policy=Listening()) as server:
-        context = server._running.context
-        pool = context.pool
+        live = server._running.live
+        pool = live.pool
         first = pool.now_ms() + armed // 15  # by then they are armed: it takes some µs each
         for number in range(armed):
             agent_id = f"agent-{number}"
             deadlines[agent_id] = deadline = first + number * SPREAD_MS // armed
-            context.fleet.open(number + 1, "10.0.0.1")
-            introduced = context.fleet.introduce(number + 1, agent_id, "app_ready", 0)
+            live.fleet.open(number + 1, "10.0.0.1")
+            introduced = live.fleet.introduce(number + 1, agent_id, "app_ready", 0)
             assert introduced is not None
-            context.fleet.release(introduced.agent, 0)
-            context.fleet.feed(introduced.agent, "lost", deadline - grace_ms)
-            context.fleet.close(number + 1)
+            live.fleet.release(introduced.agent, 0)
+            live.fleet.feed(introduced.agent, "lost", deadline - grace_ms)
+            live.fleet.close(number + 1)
         gc.collect()
         gc.freeze()  # as `serve` does with the fleet it knows from its store
         server._running.timers.rearm(pool.now_ms())

@@ -19,7 +19,7 @@ class FakeServer(Server):
 
     @property
     def pool(self) -> ReactorPool:
-        return cast(ReactorPool, self._running.context.pool)
+        return cast(ReactorPool, self._running.live.pool)
 
     async def happen(self, *events: object) -> None:
         """Lets things happen, until the server has dealt with them and with what they set off."""

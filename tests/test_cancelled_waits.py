@@ -83,7 +83,7 @@ async def test_of_a_drain() -> None:
     fleet.open(1, "10.0.0.1")
     fleet.introduce(1, "a", "app_ready", 0)
     fleet.begin_drain(0, asked=True, spared=[])
-    context: Any = SimpleNamespace(
+    live: Any = SimpleNamespace(
         fleet=fleet,
         pool=SimpleNamespace(now_ms=lambda: 0),
         times=SimpleNamespace(now=lambda: 0.0),
@@ -92,7 +92,7 @@ async def test_of_a_drain() -> None:
         deadline=Deadline(0, None),
     )
     watchers: Any = SimpleNamespace(progress=lambda status: None)
-    draining = Draining(context, watchers, "terminate", 60.0)
+    draining = Draining(live, watchers, "terminate", 60.0)
     task = asyncio.create_task(draining._wait_for_outcomes())
     await asyncio.sleep(0)
     await asyncio.sleep(0)

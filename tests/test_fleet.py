@@ -324,10 +324,10 @@ def test_pages_hold_every_agent_that_fits_once_and_in_order(
 ) -> None:
     fleet = boot(rows)
     clock = SimpleNamespace(offsets=lambda: (0, 7_000_000, 9_000_000))
-    context = SimpleNamespace(
+    live = SimpleNamespace(
         times=clock, unix=lambda ms: (ms + (7_000_000 if ms < 0 else 9_000_000)) / 1000
     )
-    fleet.started(SimpleNamespace(context=context))  # type: ignore[arg-type]
+    fleet.started(SimpleNamespace(live=live))  # type: ignore[arg-type]
     wanted: dict[str, Any] = {**fits, "labels": labels, "text": text, "sort": sort}
     after, more = None, True
     while more:

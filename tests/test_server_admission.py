@@ -79,7 +79,7 @@ async def outcome(story: str, policy: Policy | None, settings: Settings) -> list
                 seen += [(entry.kind, data)]
         for conn in (1, 2, 9):
             seen += [(one["type"], one.get("session_restored")) for one in server.told(conn)]
-        counters = server._running.context.counters
+        counters = server._running.live.counters
         seen += [counters.takeovers_total, counters.sessions_restored_total]
         names = ("accept", "close_connection", "refuse")
         seen += [command for command in server.pool.commands if command[0] in names]
@@ -135,7 +135,7 @@ async def test_a_server_that_stops_or_asks_for_tokens_lets_none_in(
         assert met == ["app_ready", "app_ready"]
         assert [agent.id for agent in server.fleet.agents()] == ["b"]
         await server.happen()
-        server._running.context.stop_taking()
+        server._running.live.stop_taking()
         await server.happen(Opened(4), ready(4, "d"))
         assert len(met) == 3
         assert server.pool.closes(4) == [(1013, "Server shutting down")]

@@ -72,7 +72,7 @@ async def test_liveness_4_the_grace_of_the_last_heartbeat_counts_though_it_was_n
         await server.introduce(1, "a")
         last = server.pool.now_ms() - 1_000
         await server.happen(Closed(1, heartbeat_ms=last))
-        fleet = server._running.context.fleet
+        fleet = server._running.live.fleet
         assert fleet.expire(last + 59_998, 1) == []
         assert [agent.agent_id for agent in fleet.expire(last + 60_001, 1)] == ["a"]
 

@@ -33,10 +33,10 @@ class Desk:
         config = SimpleNamespace(limits=SimpleNamespace(input_bytes=400_000))
         parts = {"config": config, "clock": SimpleNamespace(read=lambda: None)}
         store = SimpleNamespace(changed=lambda: None)
-        context: Any = SimpleNamespace(pool=self.pool, fleet=self.fleet, store=store, **parts)
+        live: Any = SimpleNamespace(pool=self.pool, fleet=self.fleet, store=store, **parts)
         timers: Any = SimpleNamespace(rearm=lambda now: None)
         dispatch: Any = self
-        self.loop = Loop(context, dispatch, timers, URGENT)
+        self.loop = Loop(live, dispatch, timers, URGENT)
 
     def want(self) -> None:
         self.slices.append(0)

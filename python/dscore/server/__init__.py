@@ -5,7 +5,7 @@ event to its part), `onlookers` (a Socket.IO page that says nothing), `introduct
 `authenticator` (may it come in), `welcome` (it does), `messages` (what it says), `outgoing` and
 `acks` (what it is told and asked), `timers` (how long it may be away), `terminations` and `drain`
 (how it ends); `watchers` hear of it all, `recorder` and `restore` write it down, and
-`context` is what they share.
+`live` is what they share.
 `wiring` puts them together, `fleet` is what programs do with agents, `server` owns them all. Few of
 them ask which dialect a connection speaks: the core makes the same messages of both.
 """

@@ -6,7 +6,7 @@ Introductions ask it, and Socket.IO connections that watch from their CONNECT on
 from typing import TYPE_CHECKING
 
 from dscore.policy.admission import wants_certificates, with_grant
-from dscore.server.context import Context
+from dscore.server.live import Live
 
 if TYPE_CHECKING:
     from dscore.policy import Candidate
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 class Authenticator:
     """By the present settings: a reload changes them."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._hook = context.hooks.authenticate
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._hook = live.hooks.authenticate
         self.asks = self._hook is not None
         """Whether the policy overrides `authenticate`."""
 
     @property
     def is_needed(self) -> bool:
         """Whether a candidate may be refused at all."""
-        config = self._context.config
+        config = self._live.config
         return self.asks or config.auth.required or wants_certificates(config)
 
     def with_grant(self, candidate: "Candidate") -> "Candidate | None":
         """A candidate with what its token says; None: the configuration does not let it in."""
-        context = self._context
-        required = context.config.auth.required
-        return with_grant(candidate, required=required, keyring=context.keyring)
+        live = self._live
+        required = live.config.auth.required
+        return with_grant(candidate, required=required, keyring=live.keyring)
 
     def has_certificate(self, candidate: "Candidate") -> bool:
         """Whether an agent's id is a name of its certificate, where clients must have one."""
-        wanted = candidate.role == "agent" and wants_certificates(self._context.config)
+        wanted = candidate.role == "agent" and wants_certificates(self._live.config)
         return not wanted or candidate.agent_id in candidate.certificate_names
 
     def ask(self, candidate: "Candidate", then: "Then") -> bool:
@@ -47,6 +47,6 @@ class Authenticator:
             Whether the answer is still to come.
         """
         assert self._hook is not None
-        context = self._context
-        timeout = context.config.auth.timeout
-        return context.hooks.ask(self._hook, (candidate,), then, context.clock, timeout)
+        live = self._live
+        timeout = live.config.auth.timeout
+        return live.hooks.ask(self._hook, (candidate,), then, live.clock, timeout)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from dscore.log import get_logger
 from dscore.server.acks import Acks
 from dscore.server.address_limits import AddressLimits
-from dscore.server.context import Context
 from dscore.server.hooks import raise_later
 from dscore.server.introductions import Introductions
+from dscore.server.live import Live
 from dscore.server.messages import Messages
 from dscore.server.notes import Notes
 from dscore.server.onlookers import Onlookers
@@ -44,7 +44,7 @@ class Dispatch:
 
     def __init__(
         self,
-        context: Context,
+        live: Live,
         core: ModuleType,
         *,
         introductions: Introductions,
@@ -56,12 +56,12 @@ class Dispatch:
         welcome: Welcome,
         bridge: "Bridge",
     ) -> None:
-        self._context = context
+        self._live = live
         self._watchers = watchers
         self._bridge = bridge
         self._onlookers = onlookers
         self._acks = acks
-        self.notes = Notes(context, watchers, terminations, acks, welcome)
+        self.notes = Notes(live, watchers, terminations, acks, welcome)
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             core.Connected: self._connected,
             core.Left: self._left,
@@ -76,8 +76,8 @@ class Dispatch:
             core.HttpRequest: self._http_request,
             core.HttpGone: self._http_gone,
             core.LastSeen: self._last_seen,
-            core.Looked: context.clock.looked,
-            core.Gap: context.gaps.noticed,
+            core.Looked: live.clock.looked,
+            core.Gap: live.gaps.noticed,
             core.AddressRefused: AddressLimits().refused,
         }
 
@@ -92,68 +92,68 @@ class Dispatch:
 
     def want(self) -> None:
         """Says what is to be heard of: hooks and settings are those of now."""
-        context, hooks = self._context, self._context.hooks
+        live, hooks = self._live, self._live.hooks
         tells_statuses = hooks.on_status_change is not None
-        context.fleet.want(
+        live.fleet.want(
             connects=hooks.on_connect is not None,
             arrivals=_admission_log.says_debug,
             disconnects=hooks.on_disconnect is not None,
             statuses=tells_statuses,
-            changes=tells_statuses or context.config.monitoring.broadcast_to_agents,
-            times=context.times.offsets(),
-            age=context.age(),
+            changes=tells_statuses or live.config.monitoring.broadcast_to_agents,
+            times=live.times.offsets(),
+            age=live.age(),
         )
 
     def remove(self, record: "AgentRow", reason: str, now: int) -> None:
         """The agent was removed: offline at once, its session over, its connection let go."""
         self.want()
-        self._context.fleet.end(record, "removed", 1008, reason, now)
+        self._live.fleet.end(record, "removed", 1008, reason, now)
         self.notes.write_down(now)
 
     def _connected(self, event: "Connected", now: int) -> None:
-        context = self._context
+        live = self._live
         self._onlookers.connected(event, now)
-        if event.namespace == "/" and (record := context.fleet.join_main(event.conn)) is not None:
-            context.deliveries.begin(record, context.portion_bytes)
+        if event.namespace == "/" and (record := live.fleet.join_main(event.conn)) is not None:
+            live.deliveries.begin(record, live.portion_bytes)
 
     def _left(self, event: "Left", now: int) -> None:
         """A client has left a namespace, and is in another one still."""
         self._acks.left(event.conn, event.namespace)
         if event.namespace == "/":
-            self._context.fleet.leave_main(event.conn)
+            self._live.fleet.leave_main(event.conn)
             self._watchers.end(event.conn)
 
     def _beat(self, event: "Beat", now: int) -> None:
-        context = self._context
-        record = context.fleet.owner(event.conn)
+        live = self._live
+        record = live.fleet.owner(event.conn)
         if record is None:
             return
-        context.recorder.recovered(record, event, now)
+        live.recorder.recovered(record, event, now)
         # A connection_check_response shows life and leaves last_heartbeat as it is.
         if event.kind == "heartbeat":
-            context.fleet.heard(record, heartbeat_ms=now)
-        if context.fleet.feed(record, "beat", now):
-            context.recorder.changed(record, now)
+            live.fleet.heard(record, heartbeat_ms=now)
+        if live.fleet.feed(record, "beat", now):
+            live.recorder.changed(record, now)
             _log.info("agent_online", agent_id=record.agent_id, conn_id=event.conn)
             self._watchers.announce(record)
 
     def _missed(self, event: "Missed", now: int) -> None:
-        record = self._context.fleet.owner(event.conn)
+        record = self._live.fleet.owner(event.conn)
         if record is None:
             return
         # From the first miss on, so that no heartbeat between this event and the answer to it goes
         # unnoticed when it matters: at the last one.
-        self._context.pool.hear_next_beat(event.conn)
-        self._context.recorder.missed(record, event, now)
-        if self._context.fleet.missed(record, event.misses, now):
+        self._live.pool.hear_next_beat(event.conn)
+        self._live.recorder.missed(record, event, now)
+        if self._live.fleet.missed(record, event.misses, now):
             self._watchers.announce(record)
 
     def _termination_refused(self, event: "TerminationRefused", now: int) -> None:
-        if not self._context.log_limit.allows(event.conn, now):
+        if not self._live.log_limit.allows(event.conn, now):
             return
-        record = self._context.fleet.named_by(event.conn)
+        record = self._live.fleet.named_by(event.conn)
         if record is not None:
-            self._context.recorder.refused(record, event, now)
+            self._live.recorder.refused(record, event, now)
         _log.warning(
             "termination_refused",
             agent_id=None if record is None else record.agent_id,
@@ -165,11 +165,11 @@ class Dispatch:
     def _progress(self, event: "Progress", now: int) -> None:
         if self.notes.draining is not None:
             self.notes.draining.progressed(event.conn, event.stage, event.granted_ms, now)
-        if not self._context.log_limit.allows(event.conn, now):
+        if not self._live.log_limit.allows(event.conn, now):
             return
-        record = self._context.fleet.named_by(event.conn)
+        record = self._live.fleet.named_by(event.conn)
         if record is not None:
-            self._context.recorder.progress(record, event, now)
+            self._live.recorder.progress(record, event, now)
         _log.info(
             "termination_progress",
             agent_id=None if record is None else record.agent_id,
@@ -180,7 +180,7 @@ class Dispatch:
 
     def _drained(self, event: "Drained", now: int) -> None:
         self._watchers.drained(event.conn)
-        self._context.deliveries.drained(event.conn, self._context.portion_bytes)
+        self._live.deliveries.drained(event.conn, self._live.portion_bytes)
         self._bridge.drained(event)
 
     def _http_request(self, event: "HttpRequest", now: int) -> None:
@@ -190,7 +190,7 @@ class Dispatch:
         self._bridge.gone(event)
 
     def _last_seen(self, event: "LastSeen", now: int) -> None:
-        self._context.readings.answered(event)
+        self._live.readings.answered(event)
 
 
 def _conn(event: object) -> int | None:

@@ -6,7 +6,7 @@ from dscore.log import get_logger
 from dscore.messages import Intent, ServerShutdown, timestamp
 from dscore.policy.deadline import REMEDY, SLACK, wanted
 from dscore.policy.drain import Drain, DrainDetail, DrainLeft, DrainReport, reconnect_window_ms
-from dscore.server.context import Context
+from dscore.server.live import Live
 from dscore.server.watchers import Watchers
 from dscore.translations import text
 
@@ -25,44 +25,42 @@ _log = get_logger("dscore.drain")
 class Draining:
     """One drain, from the request to the report."""
 
-    def __init__(
-        self, context: Context, watchers: Watchers, intent: Intent, timeout: float
-    ) -> None:
+    def __init__(self, live: Live, watchers: Watchers, intent: Intent, timeout: float) -> None:
         """Changes nothing yet.
 
         Args:
             timeout: seconds that an agent has to stop its application.
         """
-        self._context = context
+        self._live = live
         self._watchers = watchers
-        self._wanted = wanted(context.config.shutdown, timeout)
+        self._wanted = wanted(live.config.shutdown, timeout)
         self._times = self._wanted
         """What the deadline leaves of that."""
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when every agent has its outcome."""
-        self._began = context.pool.now_ms()
-        self.drain = Drain(intent, self._began, context.times.now(), context.fleet)
+        self._began = live.pool.now_ms()
+        self.drain = Drain(intent, self._began, live.times.now(), live.fleet)
         self._stages: dict[int, tuple[str, int]] = {}
         """Connection -> what its agent says that it is at, and until when it has time."""
 
     def begin(self) -> None:
         """Turns new connections away and sends terminate_app: before anything that takes time or a
         turn of the loop. `run` comes next."""
-        context, intent, now = self._context, self.drain.intent, self._began
-        context.stop_taking()
-        self._times = times = context.deadline.plan(intent, self._wanted, now)
+        live, intent, now = self._live, self.drain.intent, self._began
+        live.stop_taking()
+        self._times = times = live.deadline.plan(intent, self._wanted, now)
         if intent == "terminate":
             # What was accepted before this command is told: the core keeps their order.
-            context.pool.terminate_all(
+            live.pool.terminate_all(
                 round(times.timeout * 1000),
                 round(times.notice * 1000),
                 round(times.max_extension * 1000),
             )
-        context.fleet.stop_clock(now)
+        live.fleet.stop_clock(now)
         # Whom maintenance is sending away just now is told nothing, and is not missed.
-        spared = list(context.sent_away)
-        context.fleet.begin_drain(now, asked=intent == "terminate", spared=spared)
-        context.recorder.server("drain", now, intent=intent)
+        spared = list(live.sent_away)
+        live.fleet.begin_drain(now, asked=intent == "terminate", spared=spared)
+        live.recorder.server("drain", now, intent=intent)
         _log.info("drain_started", intent=intent, total=self.drain.pending)
 
     def look(self) -> None:
@@ -76,30 +74,30 @@ class Draining:
 
     def detail(self, limit: int) -> DrainDetail:
         """Who is left, at most so many, and what the others said."""
-        account = self._context.fleet.drain_report()
+        account = self._live.fleet.drain_report()
         return DrainDetail(self._waited_for(limit), account["latency_ms"], account["not_acked"])
 
     def _waited_for(self, limit: int) -> list[DrainLeft]:
-        context, times = self._context, self._times
+        live, times = self._live, self._times
         found = []
-        for conn, record in context.fleet.drain_left(limit):
+        for conn, record in live.fleet.drain_left(limit):
             # Software of the Socket.IO contract does not know terminate_app (PROTOCOL.md §6).
             seconds = times.timeout if record.introduced_by == "app_ready" else times.notice
             first = self._began + round(seconds * 1000)
             stage, deadline = self._stages.get(conn, (None, first))
             is_asked = self.drain.intent == "terminate"
-            until = context.times.unix_ms(deadline) / 1000 if is_asked else None
+            until = live.times.unix_ms(deadline) / 1000 if is_asked else None
             found.append(DrainLeft(record.agent_id, until, stage))
         return found
 
     async def run(self) -> DrainReport:
         """All the rest; the report says what came of it."""
-        context, drain = self._context, self.drain
-        context.hooks.fire(context.hooks.on_drain, drain.intent)
+        live, drain = self._live, self.drain
+        live.hooks.fire(live.hooks.on_drain, drain.intent)
         await self._announce()
         drain.advance("told")
         if drain.intent == "restart":
-            await context.clock.sleep(min(self._times.notice, self._left()))
+            await live.clock.sleep(min(self._times.notice, self._left()))
             drain.advance("settled")
         else:
             await self._wait_for_outcomes()
@@ -111,31 +109,31 @@ class Draining:
         # What became of the last agents is news for longer than their connections last.
         await self._watchers.catch_up(min(self._times.close_timeout, self._left()))
         # Those that are left may not say before the end how their connections ended.
-        if not context.fleet.is_empty():
-            await context.readings.take(to_store=True)
+        if not live.fleet.is_empty():
+            await live.readings.take(to_store=True)
         drain.advance("emptied" if await self._close_rest() else "cut")
-        report = drain.finish(context.pool.now_ms(), self._cut())
+        report = drain.finish(live.pool.now_ms(), self._cut())
         _log.info("drain_finished", **report.as_dict())
-        context.hooks.fire(context.hooks.on_drained, report)
+        live.hooks.fire(live.hooks.on_drained, report)
         return report
 
     async def _announce(self) -> None:
         """server_shutdown: to watchers and every Socket.IO connection, in a restart to everyone;
         each with a slot of its own to come back in."""
-        context, drain = self._context, self.drain
-        fleet = context.fleet
+        live, drain = self._live, self.drain
+        fleet = live.fleet
         conns = fleet.listeners() if drain.intent == "terminate" else fleet.conns()
-        window = reconnect_window_ms(context.config.shutdown.reconnect_window, len(conns))
-        message = text(context.config.log.language, "server_shutdown")
+        window = reconnect_window_ms(live.config.shutdown.reconnect_window, len(conns))
+        message = text(live.config.log.language, "server_shutdown")
         for first in range(0, len(conns), SLICE):
             await asyncio.sleep(0)
-            moment = timestamp(context.times.now())
+            moment = timestamp(live.times.now())
             told = []
             for index, conn in enumerate(conns[first : first + SLICE], first):
                 if fleet.is_open(conn):
                     slot = window * index // len(conns)
                     shutdown = ServerShutdown(message, moment, MIN_RECONNECT_AFTER_MS + slot)
-                    context.pool.send(conn, shutdown.dump())
+                    live.pool.send(conn, shutdown.dump())
                     told.append(conn)
             if drain.intent == "restart":
                 fleet.notified(told)
@@ -143,7 +141,7 @@ class Draining:
     async def _wait_for_outcomes(self) -> None:
         """Until every agent has its outcome. The core sees to the deadlines; this is in case it
         does not."""
-        drain, clock, times = self.drain, self._context.clock, self._times
+        drain, clock, times = self.drain, self._live.clock, self._times
         patience = max(times.timeout, times.notice) + times.max_extension + SLACK
         give_up_at = clock.read() + patience
         reported = -1
@@ -159,27 +157,27 @@ class Draining:
 
     async def _close_rest(self) -> bool:
         """Closes the connections that are left, and waits for the closing handshakes."""
-        context, spread = self._context, self._times.spread
+        live, spread = self._live, self._times.spread
         spread = spread if self.drain.intent == "restart" else 0.0
         reason = "Server shutting down gracefully"
-        context.pool.close_all(1001, reason, "shutdown", spread_ms=round(spread * 1000))
+        live.pool.close_all(1001, reason, "shutdown", spread_ms=round(spread * 1000))
         patience = spread + self._times.close_timeout + SLACK
-        if await context.wait_until_empty(min(patience, left := self._left())):
+        if await live.wait_until_empty(min(patience, left := self._left())):
             return True
         if left < patience:
-            context.deadline.mark("close_timeout")
+            live.deadline.mark("close_timeout")
         return False
 
     def _left(self) -> float:
         """Seconds until the end must begin."""
-        return self._context.deadline.left(self._context.pool.now_ms())
+        return self._live.deadline.left(self._live.pool.now_ms())
 
     def _is_over(self) -> bool:
-        return self._context.deadline.is_over(self._context.pool.now_ms())
+        return self._live.deadline.is_over(self._live.pool.now_ms())
 
     def _cut(self) -> list[str]:
         """What the deadline has cut short of what made a difference; the log tells of it."""
-        deadline, status = self._context.deadline, self.drain.status()
+        deadline, status = self._live.deadline, self.drain.status()
         mattered = {
             "timeout": status.timed_out,
             "max_extension": status.timed_out,
@@ -193,7 +191,7 @@ class Draining:
             _log.warning(
                 "shutdown_cut",
                 settings=deadline.cut,
-                deadline=self._context.config.shutdown.deadline,
+                deadline=self._live.config.shutdown.deadline,
                 remedy=REMEDY,
             )
         return deadline.cut

@@ -118,7 +118,7 @@ class Fleet:
             limit=limit,
             after=after,
             offset=offset,
-            times=self._running.context.times.offsets(),
+            times=self._running.live.times.offsets(),
         )
         return [Agent(self, row) for row in rows], has_more, total
 
@@ -197,7 +197,7 @@ class Fleet:
     async def refresh(self) -> None:
         """Reads when every agent was last heard of: its `last_heartbeat` and `rtt` are of now, and
         not of up to `monitoring.process_check_interval` ago."""
-        await self._running.context.readings.take()
+        await self._running.live.readings.take()
 
     def broadcast(self, message: Message, *, to: Audience = "agents") -> int:
         """Sends a message to many at once, in either dialect; no outbox keeps it.
@@ -229,7 +229,7 @@ class Fleet:
         Raises:
             UnknownAgentError: no such agent.
         """
-        acks, pool = self._running.acks, self._running.context.pool
+        acks, pool = self._running.acks, self._running.live.pool
         record = self._record(agent_id)
         if namespace == "/" and self._table.is_deaf(record):
             raise NotConnectedError(agent_id)
@@ -248,12 +248,12 @@ class Fleet:
         record = self._record(agent_id)
         if not record.conn:
             raise NotConnectedError(agent_id)
-        parts, pool = self._running, self._running.context.pool
-        seconds = parts.context.termination_timeout(timeout)
+        parts, pool = self._running, self._running.live.pool
+        seconds = parts.live.termination_timeout(timeout)
         now = pool.now_ms()
-        parts.context.recorder.asked(record, now)
-        parts.context.fleet.feed(record, "terminate_sent", now)
-        extension = parts.context.config.shutdown.max_extension
+        parts.live.recorder.asked(record, now)
+        parts.live.fleet.feed(record, "terminate_sent", now)
+        extension = parts.live.config.shutdown.max_extension
         return await parts.terminations.terminate(pool, record.conn, seconds, extension)
 
     async def remove(self, agent_id: str) -> None:
@@ -264,7 +264,7 @@ class Fleet:
             UnknownAgentError: no such agent.
         """
         record, reason = self._record(agent_id), "removed by an operator"
-        parts, pool = self._running, self._running.context.pool
+        parts, pool = self._running, self._running.live.pool
         if record.conn:
             pool.close_connection(record.conn, 1008, reason, "operator")
         parts.dispatch.remove(record, reason, pool.now_ms())
@@ -279,11 +279,11 @@ class Fleet:
 
     def close_connection(self, conn: int, code: int, reason: str) -> None:
         """Begins the closing handshake of a connection, if it is still there."""
-        self._running.context.pool.close_connection(conn, code, reason)
+        self._running.live.pool.close_connection(conn, code, reason)
 
     def unix_time(self, pool_ms: int) -> float:
         """A time of the pool's clock in Unix seconds."""
-        return self._running.context.unix(pool_ms)
+        return self._running.live.unix(pool_ms)
 
     @property
     def _running(self) -> Parts:

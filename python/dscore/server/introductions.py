@@ -17,8 +17,8 @@ from dscore.messages import (
 )
 from dscore.policy import Candidate
 from dscore.server.authenticator import Authenticator
-from dscore.server.context import REFUSAL_REASONS, Context
 from dscore.server.hooks import TooLateError
+from dscore.server.live import REFUSAL_REASONS, Live
 from dscore.server.onlookers import read_auth
 from dscore.server.welcome import Welcome
 from dscore.server.wrong_tokens import Where
@@ -41,8 +41,8 @@ _log = get_logger("dscore.admission")
 class Introductions:
     """Everything until a connection is introduced: the serving state, tokens, `authenticate`."""
 
-    def __init__(self, context: Context, authenticator: Authenticator, welcome: Welcome) -> None:
-        self._context = context
+    def __init__(self, live: Live, authenticator: Authenticator, welcome: Welcome) -> None:
+        self._live = live
         self._authenticator = authenticator
         self._welcome = welcome
         self._judged: set[int] = set()
@@ -51,7 +51,7 @@ class Introductions:
 
     def introduction(self, event: "Introduction", now: int) -> None:
         """The first message of a connection: the core reads no further until it is answered."""
-        shown = self._context.fleet.unauthenticated(event.conn)
+        shown = self._live.fleet.unauthenticated(event.conn)
         if shown is None or self._is_refused(event.conn, watches=event.kind == "watch"):
             return
         try:
@@ -108,16 +108,16 @@ class Introductions:
         allowed: bool,
         error: BaseException | None,
     ) -> None:
-        context = self._context
+        live = self._live
         self._judged.discard(conn)
         # Much may have happened meanwhile: the connection may have gone, a drain may have begun.
-        may_introduce = context.fleet.may_introduce(conn)
-        if not may_introduce and not context.fleet.is_introduced(conn):
+        may_introduce = live.fleet.may_introduce(conn)
+        if not may_introduce and not live.fleet.is_introduced(conn):
             return
         watches = candidate.role == "operator"
-        if conn in context.sent_away or (may_introduce and self._is_refused(conn, watches=watches)):
+        if conn in live.sent_away or (may_introduce and self._is_refused(conn, watches=watches)):
             return
-        now = context.pool.now_ms()
+        now = live.pool.now_ms()
         if isinstance(error, TooLateError):
             self._turn_away(conn, candidate, "authentication timeout")
         elif error is not None:
@@ -131,15 +131,15 @@ class Introductions:
         if isinstance(message, Watch):
             self._welcome.watcher(conn, message)
             return
-        if self._context.fleet.may_introduce(conn):
+        if self._live.fleet.may_introduce(conn):
             self._welcome.agent(conn, message, kind, now)
 
     def _turn_away(
         self, conn: int, candidate: Candidate, why: str = FAILED, *, cause: str = ""
     ) -> None:
-        context = self._context
-        context.counters.authentication_failures_total += 1
-        known = context.fleet.unauthenticated(conn)
+        live = self._live
+        live.counters.authentication_failures_total += 1
+        known = live.fleet.unauthenticated(conn)
         if why != FAILED or candidate.token is None:
             self._refused.warning(
                 "introduction_refused",
@@ -154,42 +154,42 @@ class Introductions:
         if candidate.token != shown:  # else it was counted at its CONNECT
             where: Where = "watch" if candidate.role == "operator" else "app_ready"
             name = {"agent_id": candidate.agent_id} if candidate.agent_id else {}
-            context.wrong_tokens.note(where, candidate.ip, **name, conn_id=conn)
+            live.wrong_tokens.note(where, candidate.ip, **name, conn_id=conn)
         self._judged.add(conn)
-        context.wrong_tokens.answer_late(partial(self._answer_refused, conn, candidate, why))
+        live.wrong_tokens.answer_late(partial(self._answer_refused, conn, candidate, why))
 
     def _answer_refused(self, conn: int, candidate: Candidate, why: str) -> None:
         self._judged.discard(conn)
         if candidate.role == "operator":
             self._refuse(conn, Refusal("forbidden", "watching needs the operator role", "watch"))
         else:
-            self._context.pool.close_connection(conn, 1008, why)
+            self._live.pool.close_connection(conn, 1008, why)
 
     def _fail(self, conn: int, message: IntroductionMessage, now: int) -> None:
         """Our own fault, so no 1008: it would keep an agent from coming back."""
-        context = self._context
+        live = self._live
         if isinstance(message, Watch):
             self._refuse(conn, Refusal("forbidden", "the role could not be checked", "watch"))
             return
         if isinstance(message, Heartbeat):
-            sentence = text(context.config.log.language, "heartbeat_failed")
-            failed = HeartbeatResponse(timestamp(context.unix(now)), sentence, None)
-            context.pool.send(conn, failed.dump())
-        context.pool.close_connection(conn, 1011, "internal error")
+            sentence = text(live.config.log.language, "heartbeat_failed")
+            failed = HeartbeatResponse(timestamp(live.unix(now)), sentence, None)
+            live.pool.send(conn, failed.dump())
+        live.pool.close_connection(conn, 1011, "internal error")
 
     def _refuse(self, conn: int, refusal: Refusal) -> None:
-        self._context.pool.refuse(conn, refusal.code, refusal.message, refusal.request_type)
+        self._live.pool.refuse(conn, refusal.code, refusal.message, refusal.request_type)
 
     def _is_refused(self, conn: int, *, watches: bool) -> bool:
         """Turns an unauthenticated connection away: during a drain, and in maintenance unless it
         only wants to watch."""
-        serving = self._context.serving
+        serving = self._live.serving
         if serving == "open" or (
-            serving == "maintenance" and watches and conn not in self._context.sent_away
+            serving == "maintenance" and watches and conn not in self._live.sent_away
         ):
             return False
         cause = "shutdown" if serving == "draining" else ""
-        self._context.pool.close_connection(conn, 1013, REFUSAL_REASONS[serving], cause)
+        self._live.pool.close_connection(conn, 1013, REFUSAL_REASONS[serving], cause)
         return True
 
 

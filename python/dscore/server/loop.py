@@ -16,8 +16,8 @@ from dscore._core import Inbox
 from dscore.core import Attachment
 
 if TYPE_CHECKING:
-    from dscore.server.context import Context
     from dscore.server.dispatch import Dispatch
+    from dscore.server.live import Live
     from dscore.server.timers import Timers
 
 LOOKAHEAD = 8192
@@ -35,7 +35,7 @@ class Loop:
 
     def __init__(
         self,
-        context: "Context",
+        live: "Live",
         dispatch: "Dispatch",
         timers: "Timers",
         urgent: tuple[type, ...],
@@ -45,15 +45,15 @@ class Loop:
         Args:
             urgent: types of events that overtake all others.
         """
-        self._context = context
+        self._live = live
         self._dispatch = dispatch
         self._timers = timers
         self._loop = asyncio.get_running_loop()
-        self._inbox = Inbox(context.pool, list(urgent))
+        self._inbox = Inbox(live.pool, list(urgent))
         # As much as may be ahead of it in the core; one batch more at most.
-        self._max_bytes = context.config.limits.input_bytes // 4
+        self._max_bytes = live.config.limits.input_bytes // 4
         self._next_turn: asyncio.Handle | None = None
-        self._attachment = Attachment(context.pool, self._loop, self._take)
+        self._attachment = Attachment(live.pool, self._loop, self._take)
 
     def close(self) -> None:
         """No event is dealt with after this."""
@@ -69,8 +69,8 @@ class Loop:
         """Takes what there is; whether there was anything."""
         taken, urgent = self._inbox.take(LOOKAHEAD)
         if urgent:
-            self._context.clock.read()
-            now = self._context.pool.now_ms()
+            self._live.clock.read()
+            now = self._live.pool.now_ms()
             for event in urgent:
                 self._dispatch.handle(event, now)
         if self._is_full():
@@ -80,21 +80,21 @@ class Loop:
         return taken > 0
 
     def _turn(self) -> None:
-        context, inbox, dispatch = self._context, self._inbox, self._dispatch
+        live, inbox, dispatch = self._live, self._inbox, self._dispatch
         self._next_turn = None
         # Before anything begins to wait: what was not looked at until now must not count for it.
-        context.clock.read()
-        now = context.pool.now_ms()
+        live.clock.read()
+        now = live.pool.now_ms()
         dispatch.want()
         left = SLICE
         while left and inbox:
-            taken, event = context.fleet.step(inbox, left, now)
+            taken, event = live.fleet.step(inbox, left, now)
             left -= taken
             if taken > (event is not None):
                 dispatch.notes.write_down(now)
             if event is not None:
                 dispatch.handle(event, now)
-        context.store.changed()
+        live.store.changed()
         self._timers.rearm(now)
         if inbox:
             self._next_turn = self._loop.call_soon(self._turn)

@@ -17,8 +17,8 @@ from dscore.messages import (
     timestamp,
 )
 from dscore.policy.admission import OWN_NAMESPACES, Reaction, react
-from dscore.server.context import Context
 from dscore.server.introductions import Introductions
+from dscore.server.live import Live
 from dscore.server.watchers import Watchers
 from dscore.server.welcome import Welcome
 from dscore.translations import text
@@ -33,16 +33,16 @@ class Messages:
     """Does what `policy.admission` says a message asks for."""
 
     def __init__(
-        self, context: Context, introductions: Introductions, welcome: Welcome, watchers: Watchers
+        self, live: Live, introductions: Introductions, welcome: Welcome, watchers: Watchers
     ) -> None:
-        self._context = context
+        self._live = live
         self._introductions = introductions
         self._welcome = welcome
         self._watchers = watchers
 
     def message(self, event: "Message", now: int) -> None:
         """Any other message that is not the core's."""
-        fleet, conn = self._context.fleet, event.conn
+        fleet, conn = self._live.fleet, event.conn
         kind, namespace = event.kind, event.namespace
         record = fleet.named_by(conn)
         if record is not None:
@@ -61,7 +61,7 @@ class Messages:
             self._obey(reaction, event, record, now)
         except Refusal as refusal:
             code, why = refusal.code, refusal.message
-            self._context.pool.refuse(conn, code, why, refusal.request_type or kind)
+            self._live.pool.refuse(conn, code, why, refusal.request_type or kind)
         if event.ack is not None:
             self._ack(event, None)
 
@@ -82,7 +82,7 @@ class Messages:
             case "watch":
                 watch = parse(kind, data)
                 assert isinstance(watch, Watch)
-                fleet = self._context.fleet
+                fleet = self._live.fleet
                 ip = record.ip if record is not None else fleet.ip(conn)
                 self._introductions.judge(conn, watch, kind, ip, now)
             case "unwatch":
@@ -103,7 +103,7 @@ class Messages:
 
     def _unmatched(self, record: "AgentRow", kind: str, data: bytes, now: int) -> None:
         message = parse_object(data, kind)
-        if not self._context.log_limit.allows(record.conn, now):
+        if not self._live.log_limit.allows(record.conn, now):
             return
         # Counted by the core. A request id of ours has 36 characters; a peer's may have a million.
         _log.warning(
@@ -116,7 +116,7 @@ class Messages:
 
     def _deliver(self, event: "Message", record: "AgentRow") -> None:
         """To the policy, whose answer is the ack if one was asked for."""
-        context, hooks = self._context, self._context.hooks
+        live, hooks = self._live, self._live.hooks
         kind, namespace = event.kind, event.namespace
         ack = None if event.ack is None else partial(self._ack, event)
         in_namespace = namespace not in OWN_NAMESPACES
@@ -126,11 +126,11 @@ class Messages:
                 ack(None)
             return
         message = attach(parse_object(event.data, kind), event.attachments)
-        agent, conn = context.agent(record), record.conn
+        agent, conn = live.agent(record), record.conn
         args = (agent, namespace, kind, message) if in_namespace else (agent, kind, message)
         if not hooks.message(conn, hook, args, ack):
             _log.warning("agent_too_fast", agent_id=record.agent_id, conn_id=conn)
-            context.pool.close_connection(conn, 1008, "too many messages")
+            live.pool.close_connection(conn, 1008, "too many messages")
 
     def _ack(self, event: "Message", answer: Any) -> None:
         """An event with an ack id is acked, whatever has become of the message."""
@@ -139,29 +139,29 @@ class Messages:
             data, attachments = detach([] if answer is None else [answer])
         except ValueError as error:
             is_ours = event.namespace in OWN_NAMESPACES
-            self._context.hooks.failed("on_message" if is_ours else "on_namespace_message", error)
+            self._live.hooks.failed("on_message" if is_ours else "on_namespace_message", error)
             data, attachments = b"[]", []
-        self._context.pool.send_ack(
+        self._live.pool.send_ack(
             event.conn, event.ack, data, namespace=event.namespace, attachments=attachments
         )
 
     def _answer_status(self, conn: int, agent_id: str, now: int) -> None:
-        context = self._context
-        language = context.config.log.language
-        moment = timestamp(context.unix(now))
-        record = context.fleet.agent(agent_id)
-        if context.config.auth.required and not context.fleet.is_introduced(conn):
+        live = self._live
+        language = live.config.log.language
+        moment = timestamp(live.unix(now))
+        record = live.fleet.agent(agent_id)
+        if live.config.auth.required and not live.fleet.is_introduced(conn):
             record = None  # Ids and states are told to those who have shown a token.
         if record is None:
             sentence = text(language, "unknown_client", client=agent_id)
             answer = ServerStatusResponse("error", moment, sentence)
         else:
-            draining = context.serving == "draining"
+            draining = live.serving == "draining"
             answer = ServerStatusResponse(
                 "shutting_down" if draining else "online",
                 moment,
                 text(language, "server_shutting_down" if draining else "server_running"),
                 client_status=record.status,
-                server_uptime=round(context.uptime, 3),
+                server_uptime=round(live.uptime, 3),
             )
-        context.pool.send(conn, answer.dump())
+        live.pool.send(conn, answer.dump())

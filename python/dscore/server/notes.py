@@ -7,9 +7,9 @@ from dscore._core import MAX_TEXT
 from dscore.log import get_logger
 from dscore.policy.agent import Termination
 from dscore.server.acks import Acks
-from dscore.server.context import Context
 from dscore.server.drain import Draining
 from dscore.server.hooks import raise_later
+from dscore.server.live import Live
 from dscore.server.restore import drop_configs
 from dscore.server.terminations import Terminations
 from dscore.server.watchers import Watchers
@@ -28,13 +28,13 @@ class Notes:
 
     def __init__(
         self,
-        context: Context,
+        live: Live,
         watchers: Watchers,
         terminations: Terminations,
         acks: Acks,
         welcome: Welcome,
     ) -> None:
-        self._context = context
+        self._live = live
         self._watchers = watchers
         self._terminations = terminations
         self._acks = acks
@@ -54,7 +54,7 @@ class Notes:
 
     def write_down(self, now: int) -> None:
         """Takes what there is, and what an end leaves to do once its hook was called."""
-        fleet = self._context.fleet
+        fleet = self._live.fleet
         while True:
             notes = fleet.notes()
             if notes is not None:
@@ -77,24 +77,24 @@ class Notes:
             _log.error("event_failed", kind="liveness", reason=fault)
 
     def _keep(self, notes: "_core.Notes", now: int) -> None:
-        context = self._context
+        live = self._live
         if notes.closed:
-            drop_configs(context)
+            drop_configs(live)
 
     def _tell(self, notes: "_core.Notes", now: int) -> None:
-        context, hooks = self._context, self._context.hooks
+        live, hooks = self._live, self._live.hooks
         for agent, code, reason in notes.disconnected:
-            hooks.fire(hooks.on_disconnect, context.agent(agent), code, reason)
+            hooks.fire(hooks.on_disconnect, live.agent(agent), code, reason)
         for agent in notes.changed:
             self._watchers.announce(agent)
 
     def _arrive(self, notes: "_core.Notes", now: int) -> None:
         """Agents that the fleet has let in. Each that is news to anything stands alone, at the end
         of its notes."""
-        self._context.counters.sessions_restored_total += notes.restored
+        self._live.counters.sessions_restored_total += notes.restored
         for agent, previous, is_restored, changed, came_back in notes.arrivals:
             if previous:
-                self._context.counters.takeovers_total += 1
+                self._live.counters.takeovers_total += 1
                 self._watchers.end(previous)
             self._welcome.told(
                 agent,
@@ -153,12 +153,12 @@ class Notes:
 
     def _terminate_over(self, conn: int, now: int) -> None:
         """A request is over. Unless another one waits, the agent is one like all others again."""
-        fleet = self._context.fleet
+        fleet = self._live.fleet
         agent = fleet.owner(conn)
         if agent is None or self._terminations.is_waiting(conn):
             return
         # A drain lets no agent go: its own request has begun to wait by then.
-        if self._context.serving != "draining":
+        if self._live.serving != "draining":
             fleet.feed(agent, "terminate_over", now)
 
     def _look_at_drain(self, notes: "_core.Notes", now: int) -> None:
@@ -174,5 +174,5 @@ class Notes:
         for conn in notes.closed:
             terminations.closed(conn)
             acks.closed(conn)
-        if self._context.fleet.is_empty():
-            self._context.emptied.set()
+        if self._live.fleet.is_empty():
+            self._live.emptied.set()

@@ -15,7 +15,7 @@ from dscore.messages import MAX_TOKEN, WatchFilter
 from dscore.peer_json import loads
 from dscore.policy import Candidate
 from dscore.server.authenticator import Authenticator
-from dscore.server.context import Context
+from dscore.server.live import Live
 from dscore.server.watchers import Watchers
 
 if TYPE_CHECKING:
@@ -28,15 +28,15 @@ MAX_AUTH = 4096
 class Onlookers:
     """Knows of every CONNECT; decides nothing that `policy.admission` does not."""
 
-    def __init__(self, context: Context, authenticator: Authenticator, watchers: Watchers) -> None:
-        self._context = context
+    def __init__(self, live: Live, authenticator: Authenticator, watchers: Watchers) -> None:
+        self._live = live
         self._authenticator = authenticator
         self._watchers = watchers
 
     def connected(self, event: "Connected", now: int) -> None:
         """A client has joined a namespace. Only "/" has a meaning to us."""
-        context = self._context
-        fleet, conn = context.fleet, event.conn
+        live = self._live
+        fleet, conn = live.fleet, event.conn
         if event.namespace != "/" or self._shown(conn) is None:
             return
         auth = read_auth(event.auth)
@@ -45,24 +45,24 @@ class Onlookers:
             is_wrong = not self._may_be_right(token)
             fleet.show_token(conn, token, is_wrong=is_wrong)
             if is_wrong:
-                context.wrong_tokens.note("connect", fleet.ip(conn), conn_id=conn)
+                live.wrong_tokens.note("connect", fleet.ip(conn), conn_id=conn)
         if auth and self._authenticator.asks:
             fleet.show_auth(conn, event.auth)
         shown = self._shown(conn)
-        if shown is not None and context.config.socketio.watch_on_connect and self._may_watch(conn):
+        if shown is not None and live.config.socketio.watch_on_connect and self._may_watch(conn):
             self._judge(conn, shown)
 
     def _shown(self, conn: int) -> "Unauthenticated | None":
         """What a connection has shown that has not been introduced and does not watch yet."""
-        fleet = self._context.fleet
+        fleet = self._live.fleet
         return None if fleet.is_introduced(conn) else fleet.unauthenticated(conn)
 
     def _may_be_right(self, token: str) -> bool:
         """Whether there is a role that a token can be of."""
-        context = self._context
-        if not context.config.auth.required:
+        live = self._live
+        if not live.config.auth.required:
             return True
-        return context.keyring.find(token) is not None
+        return live.keyring.find(token) is not None
 
     def _judge(self, conn: int, shown: "Unauthenticated") -> None:
         """Makes it a watcher if it may be one. If not, it has not asked: nothing is said."""
@@ -92,10 +92,10 @@ class Onlookers:
 
     def _may_watch(self, conn: int) -> bool:
         """Whether watchers are let in; in maintenance, those that came since it began."""
-        return self._context.serving != "draining" and conn not in self._context.sent_away
+        return self._live.serving != "draining" and conn not in self._live.sent_away
 
     def _watch(self, conn: int) -> None:
-        self._context.pool.lift_deadline(conn)
+        self._live.pool.lift_deadline(conn)
         self._watchers.begin(conn, WatchFilter(), snapshot=False, until_introduced=True)
 
 

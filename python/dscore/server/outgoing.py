@@ -9,7 +9,7 @@ import orjson
 from dscore.arguments import one_of
 from dscore.errors import NotConnectedError, NotKeptError
 from dscore.messages import detach
-from dscore.server.context import Context
+from dscore.server.live import Live
 from dscore.server.watchers import Watchers
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ SHAPE = "a message is an object with a string 'type'"
 class Outgoing:
     """Finds out which dialect can take what; the core writes it down."""
 
-    def __init__(self, context: Context, watchers: Watchers) -> None:
-        self._context = context
+    def __init__(self, live: Live, watchers: Watchers) -> None:
+        self._live = live
         self._watchers = watchers
 
     def send(self, record: "AgentRow", message: Message, namespace: str) -> bool:
@@ -62,35 +62,35 @@ class Outgoing:
         number = self._queue(record, text)
         try:
             # One that is cancelled leaves the message where it is: it may be written by now.
-            await self._context.store.written()
+            await self._live.store.written()
         except NotKeptError:
             # Of one that went on its way meanwhile there is nothing to take back.
-            if self._context.fleet.withdraw(record, number):
+            if self._live.fleet.withdraw(record, number):
                 raise
         return False
 
     def _queue(self, record: "AgentRow", text: bytes) -> int:
         """Puts a message into the outbox; its number."""
-        context = self._context
-        number = context.fleet.queue(record, identified(text))
+        live = self._live
+        number = live.fleet.queue(record, identified(text))
         if number is None:
             raise NotConnectedError(record.agent_id)
-        context.count_drops()
-        context.store.changed(urgent=True)
+        live.count_drops()
+        live.store.changed(urgent=True)
         return number
 
     def _send_now(self, record: "AgentRow", message: Message, namespace: str) -> bytes | None:
         """Sends what can be sent; the text of a message that must wait, else None."""
-        context = self._context
+        live = self._live
         text, is_whole = _dump(message)
         if not is_whole or namespace != "/":
             self._send_event(record, message, namespace)
             return None
-        if record.conn and not context.fleet.is_behind(record):
-            context.pool.send(record.conn, text)
+        if record.conn and not live.fleet.is_behind(record):
+            live.pool.send(record.conn, text)
             return None
-        can_wait = context.config.session.outbox_limit > 0
-        if not can_wait or not context.fleet.has_session(record):
+        can_wait = live.config.session.outbox_limit > 0
+        if not can_wait or not live.fleet.has_session(record):
             raise NotConnectedError(record.agent_id)
         return text
 
@@ -104,20 +104,20 @@ class Outgoing:
             ValueError: it is no message, or has attachments; `to` is another word.
         """
         one_of("to", to, get_args(Audience))
-        context = self._context
+        live = self._live
         text, is_whole = _dump(message)
         if not is_whole:
             raise ValueError("a broadcast carries no bytes: not every dialect can")
         if to == "agents":
-            conns = [record.conn for record in context.fleet.connected()]
+            conns = [record.conn for record in live.fleet.connected()]
         else:
-            conns = list(self._watchers.by_conn) if to == "watchers" else context.all_connections()
-        context.pool.send_many(conns, text)
+            conns = list(self._watchers.by_conn) if to == "watchers" else live.all_connections()
+        live.pool.send_many(conns, text)
         return len(conns)
 
     def _send_event(self, record: "AgentRow", message: Message, namespace: str) -> None:
         """What only a Socket.IO connection can take."""
-        if not record.conn or (namespace == "/" and self._context.fleet.is_deaf(record)):
+        if not record.conn or (namespace == "/" and self._live.fleet.is_deaf(record)):
             raise NotConnectedError(record.agent_id)
         if record.dialect != "socketio":
             raise ValueError(
@@ -126,9 +126,7 @@ class Outgoing:
             )
         fields = _loads(message) if isinstance(message, bytes) else dict(message)
         data, attachments = detach([fields.pop("type"), fields])
-        self._context.pool.send_event(
-            record.conn, data, namespace=namespace, attachments=attachments
-        )
+        self._live.pool.send_event(record.conn, data, namespace=namespace, attachments=attachments)
 
 
 def identified(text: bytes) -> bytes:

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 from dscore.log import get_logger
 from dscore.policy.liveness import ONLINE_STATES
-from dscore.server.context import Context
+from dscore.server.live import Live
 from dscore.store import Minute
 
 _log = get_logger("dscore.store")
 
 
-async def restore(context: Context) -> tuple[Minute, ...]:
+async def restore(live: Live) -> tuple[Minute, ...]:
     """Takes up what an earlier process has left: agents that were online are given time to come
     back, and sessions are theirs when they do (PROTOCOL.md §5.5, §7).
 
@@ -25,20 +25,20 @@ async def restore(context: Context) -> tuple[Minute, ...]:
     """
     began = time.monotonic()
     with _no_collections():
-        loaded = await context.store.start(context.times.offsets)
-        context.times.restore(loaded.alive_at)
-        fleet, age = context.fleet, context.age()
+        loaded = await live.store.start(live.times.offsets)
+        live.times.restore(loaded.alive_at)
+        fleet, age = live.fleet, live.age()
         fleet.restore(
             loaded.agents,
             last_entry=loaded.last_entry,
             age=age,
-            now=context.pool.now_ms(),
-            times=context.times.offsets(),
+            now=live.pool.now_ms(),
+            times=live.times.offsets(),
         )
         for message in loaded.messages:
             fleet.restore_message(*message)
-        _resume_sessions(context, age, is_first=loaded.alive_at is None)
-        drop_configs(context)
+        _resume_sessions(live, age, is_first=loaded.alive_at is None)
+        drop_configs(live)
     if loaded.alive_at is not None:
         _log.info(
             "fleet_restored",
@@ -62,20 +62,20 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def drop_configs(context: Context) -> None:
+def drop_configs(live: Live) -> None:
     """Forgets the configs of those that have been away longest, if all of them take more than they
     may."""
-    records = context.fleet.drop_configs(context.config.limits.absent_bytes)
+    records = live.fleet.drop_configs(live.config.limits.absent_bytes)
     if not records:
         return
-    context.counters.configs_dropped_total += len(records)
+    live.counters.configs_dropped_total += len(records)
     _log.warning("configs_dropped", agents=len(records), agent_id=records[0].agent_id)
 
 
-def _resume_sessions(context: Context, age: int, *, is_first: bool) -> None:
+def _resume_sessions(live: Live, age: int, *, is_first: bool) -> None:
     """No agent could come back while there was no server: one whose session had not run out by then
     has all of `session.ttl` from now on."""
     if not is_first:
-        context.fleet.expire_sessions(age - round(context.config.session.ttl * 1000))
-    context.fleet.resume_sessions(age)
-    context.store.changed()
+        live.fleet.expire_sessions(age - round(live.config.session.ttl * 1000))
+    live.fleet.resume_sessions(age)
+    live.store.changed()

@@ -16,11 +16,11 @@ from dscore.messages import Intent
 from dscore.policy import Policy
 from dscore.policy.drain import DrainDetail, DrainReport, DrainStatus
 from dscore.policy.liveness import configure, new_fleet
-from dscore.server.context import REFUSAL_REASONS, Context
 from dscore.server.core_settings import core_settings
 from dscore.server.drain import Draining
 from dscore.server.fleet import Fleet
 from dscore.server.hooks import Hooks
+from dscore.server.live import REFUSAL_REASONS, Live
 from dscore.server.loop_lag import LoopLag
 from dscore.server.origin_warning import warn_of_every_origin
 from dscore.server.own_token import OwnToken, warn_of_readable_files
@@ -122,10 +122,10 @@ class Server:
         try:
             await parts.bridge.startup()
             # Last, so that no agent's time to come back has begun before it could connect.
-            history = await restore(parts.context)
+            history = await restore(parts.live)
             parts.timers.start(pool.now_ms())
             parts.sampler.start(history)
-            parts.context.clock.start()
+            parts.live.clock.start()
             pool.start()
         except BaseException:
             self._own_token.start_failed()
@@ -133,18 +133,18 @@ class Server:
             raise
         self._parts = parts
         self.fleet.started(parts)
-        parts.context.started_at = time.monotonic()
-        parts.context.recorder.server("started", pool.now_ms(), version=_core.__version__)
+        parts.live.started_at = time.monotonic()
+        parts.live.recorder.server("started", pool.now_ms(), version=_core.__version__)
         _log.info("server_started", **self.tls.started(pool))
 
     def _assemble(self, pool: "ReactorPool", reactors: int) -> Parts:
         """The parts around a pool; where they cannot be put together, it is closed."""
-        context: Context | None = None
+        live: Live | None = None
         try:
             warn_of_readable_files(self._config.auth)
             warn_of_every_origin(self._config)
             configure(self._table, self._config.monitoring)
-            context = Context(
+            live = Live(
                 handles=self.fleet,
                 config=self._config,
                 pool=pool,
@@ -156,11 +156,11 @@ class Server:
                 reactors=reactors,
                 wall=self._wall,
             )
-            return assemble(context, self._core, self, self._app)
+            return assemble(live, self._core, self, self._app)
         except BaseException:
             self._own_token.start_failed()
-            if context is not None:
-                context.clock.close()
+            if live is not None:
+                live.clock.close()
             pool.close()
             raise
 
@@ -183,20 +183,20 @@ class Server:
             await self._finished.wait()
             return
         self._closing = True
-        context = self._parts.context
+        live = self._parts.live
         if self._drain_task is not None and not self._drain_task.done():
             self._drain_task.cancel()
             self._exit_code = 1
         try:
-            if context.serving != "draining":
-                context.stop_taking()
-                context.fleet.stop_clock(context.pool.now_ms())
+            if live.serving != "draining":
+                live.stop_taking()
+                live.fleet.stop_clock(live.pool.now_ms())
             if not self._table.is_empty():
-                await context.readings.take(to_store=True)
-                context.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
-                left = context.deadline.left(context.pool.now_ms())
-                await context.wait_until_empty(min(self._config.shutdown.close_timeout, left))
-            context.recorder.server("stopped", context.pool.now_ms())
+                await live.readings.take(to_store=True)
+                live.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
+                left = live.deadline.left(live.pool.now_ms())
+                await live.wait_until_empty(min(self._config.shutdown.close_timeout, left))
+            live.recorder.server("stopped", live.pool.now_ms())
         finally:
             await self._parts.stop()
             if self._config.listen.port == 0:
@@ -223,7 +223,7 @@ class Server:
     @property
     def address(self) -> tuple[str, int]:
         """Where it listens; the real port where 0 was asked for."""
-        return self._running.context.pool.address()
+        return self._running.live.pool.address()
 
     @property
     def operator_token(self) -> str | None:
@@ -234,7 +234,7 @@ class Server:
     @property
     def uptime(self) -> float:
         """Seconds since the start was complete."""
-        return 0.0 if self._parts is None else self._parts.context.uptime
+        return 0.0 if self._parts is None else self._parts.live.uptime
 
     @property
     def is_started(self) -> bool:
@@ -251,7 +251,7 @@ class Server:
 
     def why_full(self) -> str | None:
         """Why no agent more can be let in; None while one can."""
-        return why_full(self._running.context.pool.stats().as_dict(), self._max_connections)
+        return why_full(self._running.live.pool.stats().as_dict(), self._max_connections)
 
     @property
     def maintenance(self) -> bool:
@@ -267,24 +267,24 @@ class Server:
         """
         flag("enabled", enabled)
         parts = self._running
-        context, now = parts.context, parts.context.pool.now_ms()
-        if context.serving == "draining":
+        live, now = parts.live, parts.live.pool.now_ms()
+        if live.serving == "draining":
             raise DrainingError("the server is draining")
-        if enabled == (context.serving == "maintenance"):
+        if enabled == (live.serving == "maintenance"):
             return
         # What was not looked at until now must not count as maintenance.
-        context.clock.read()
-        context.serve("maintenance" if enabled else "open")
+        live.clock.read()
+        live.serve("maintenance" if enabled else "open")
         if enabled:
-            staying = context.fleet.only_watching()
-            context.sent_away = frozenset(context.fleet.conns()).difference(staying)
-            context.fleet.stop_clock(now)
-            context.pool.close_all(1013, REFUSAL_REASONS["maintenance"], spare_watchers=True)
+            staying = live.fleet.only_watching()
+            live.sent_away = frozenset(live.fleet.conns()).difference(staying)
+            live.fleet.stop_clock(now)
+            live.pool.close_all(1013, REFUSAL_REASONS["maintenance"], spare_watchers=True)
         else:
-            context.fleet.start_clock(now)
+            live.fleet.start_clock(now)
             parts.timers.rearm(now)
         parts.watchers.maintenance(enabled=enabled)
-        context.recorder.server("maintenance", now, enabled=enabled)
+        live.recorder.server("maintenance", now, enabled=enabled)
         _log.info("maintenance", enabled=enabled)
 
     async def drain(
@@ -307,10 +307,10 @@ class Server:
         if intent is not None:
             one_of("intent", intent, get_args(Intent))
         parts = self._running
-        seconds = parts.context.termination_timeout(timeout)
+        seconds = parts.live.termination_timeout(timeout)
         if self._drain_task is None:
             intent = intent or self._config.shutdown.intent
-            draining = Draining(parts.context, parts.watchers, intent, seconds)
+            draining = Draining(parts.live, parts.watchers, intent, seconds)
             draining.begin()
             parts.dispatch.notes.draining = draining
             self._drain_task = asyncio.create_task(self._run_drain(draining), name="drain")
@@ -337,23 +337,23 @@ class Server:
             ConfigError: a token file cannot be read; nothing has changed then.
             ValueError: the core does not take a setting; nothing has changed then.
         """
-        parts, context = self._running, self._running.context
+        parts, live = self._running, self._running.live
         # What needs a restart stays as it is everywhere: none of it may be in force by half.
-        live = merge_live(self._config, config)
-        keyring = read_keyring(live.auth)
-        warn_of_readable_files(live.auth)
-        core_config = self._core_config(live)
-        context.pool.configure(core_config)
+        merged = merge_live(self._config, config)
+        keyring = read_keyring(merged.auth)
+        warn_of_readable_files(merged.auth)
+        core_config = self._core_config(merged)
+        live.pool.configure(core_config)
         # Where that failed, what was read before is in force, and agents are judged by it.
-        before = {} if self.tls.reload(live, context) else {"tls": self._config.tls}
-        config, live = config.model_copy(update=before), live.model_copy(update=before)
+        before = {} if self.tls.reload(merged, live) else {"tls": self._config.tls}
+        config, merged = config.model_copy(update=before), merged.model_copy(update=before)
         changes = compare(self._config, config)
         self._max_connections = core_config.max_connections
-        context.config = self._config = live
-        context.take_over_settings()
-        configure(context.fleet, live.monitoring)
-        context.keyring = self._own_token.unless(keyring, self.address)
-        parts.pages.rules = access_rules(context)
+        live.config = self._config = merged
+        live.take_over_settings()
+        configure(live.fleet, merged.monitoring)
+        live.keyring = self._own_token.unless(keyring, self.address)
+        parts.pages.rules = access_rules(live)
         applied, waiting = list(changes.live), list(changes.needs_restart)
         _log.info("config_reloaded", applied=applied, needs_restart=waiting)
         return changes
@@ -381,7 +381,7 @@ class Server:
 
     @property
     def _serving(self) -> "ServingState | None":
-        return None if self._parts is None else self._parts.context.serving
+        return None if self._parts is None else self._parts.live.serving
 
     def _core_config(self, config: Config) -> "CoreConfig":
         settings = core_settings(config, self._policy.namespaces, passed_socket=self._passed_socket)

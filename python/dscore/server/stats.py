@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 def stats(parts: Parts) -> dict[str, int]:
     """The present numbers; names of counters end in `_total`."""
-    context, requests = parts.context, parts.bridge.counts()
+    live, requests = parts.live, parts.bridge.counts()
     return {
-        **context.pool.stats().as_dict(),
+        **live.pool.stats().as_dict(),
         "http_requests_running": requests.running,
         "http_requests_waiting": requests.waiting,
         "http_requests_refused_total": requests.refused_total,
-        **asdict(context.counters),
-        **context.wrong_tokens.stats(),
-        "gaps_total": context.gaps.total,
-        "gap_ms_total": context.gaps.ms_total,
-        "missing_cells_total": context.fleet.missing_cells_total,
-        "hook_errors_total": context.hooks.errors_total,
+        **asdict(live.counters),
+        **live.wrong_tokens.stats(),
+        "gaps_total": live.gaps.total,
+        "gap_ms_total": live.gaps.ms_total,
+        "missing_cells_total": live.fleet.missing_cells_total,
+        "hook_errors_total": live.hooks.errors_total,
         "requests_waiting": len(parts.acks),
         "stray_replies_total": parts.acks.unmatched_total,
-        **_session_stats(context.fleet),
-        **_store_stats(context.store),
+        **_session_stats(live.fleet),
+        **_store_stats(live.store),
     }
 
 

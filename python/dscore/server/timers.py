@@ -4,7 +4,7 @@ import asyncio
 
 from dscore.log import get_logger
 from dscore.messages import timestamp
-from dscore.server.context import Context
+from dscore.server.live import Live
 from dscore.server.watchers import Watchers
 
 SLICE = 512
@@ -18,10 +18,8 @@ _log = get_logger("dscore.liveness")
 class Timers:
     """Three timers of the loop, whatever the number of agents."""
 
-    def __init__(
-        self, context: Context, watchers: Watchers, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._context = context
+    def __init__(self, live: Live, watchers: Watchers, loop: asyncio.AbstractEventLoop) -> None:
+        self._live = live
         self._watchers = watchers
         self._loop = loop
         self._deadline: int | None = None
@@ -39,7 +37,7 @@ class Timers:
     def rearm(self, now: int) -> None:
         """Follows the earliest grace period. Called after each batch; mostly there is nothing to
         do."""
-        deadline = self._context.fleet.next_deadline()
+        deadline = self._live.fleet.next_deadline()
         if deadline == self._deadline:
             return
         if self._grace is not None:
@@ -60,7 +58,7 @@ class Timers:
         self._grace = None
         if not self._is_looking:
             self._is_looking = True
-            self._context.clock.after_look(self._end_graces)
+            self._live.clock.after_look(self._end_graces)
 
     def _end_graces(self) -> None:
         self._is_looking = False
@@ -69,24 +67,24 @@ class Timers:
         if self._grace is not None:
             self._grace.cancel()
         self._grace = self._deadline = None
-        self._context.clock.read()
-        now = self._context.pool.now_ms()
-        for record in self._context.fleet.expire(now, SLICE):
+        self._live.clock.read()
+        now = self._live.pool.now_ms()
+        for record in self._live.fleet.expire(now, SLICE):
             _log.info("agent_offline", agent_id=record.agent_id, reason=record.reason_code)
-            self._context.recorder.changed(record, now)
+            self._live.recorder.changed(record, now)
             self._watchers.announce(record)
-        self._context.store.changed()
+        self._live.store.changed()
         self.rearm(now)
 
     def _schedule_tick(self) -> asyncio.TimerHandle:
         return self._loop.call_later(TICK, self._tick)
 
     def _tick(self) -> None:
-        context = self._context
+        live = self._live
         self._next_tick = self._schedule_tick()
-        step = context.times.read()
+        step = live.times.read()
         if step is not None:
-            context.counters.clock_steps_total += 1
+            live.counters.clock_steps_total += 1
             seconds = round(step.seconds, 3)
             _log.warning(
                 "clock_stepped",
@@ -94,24 +92,24 @@ class Timers:
                 now=timestamp(step.now),
                 seconds=seconds,
             )
-            context.recorder.server("clock", context.pool.now_ms(), seconds=seconds)
+            live.recorder.server("clock", live.pool.now_ms(), seconds=seconds)
 
     def _schedule_sweep(self) -> asyncio.TimerHandle:
-        interval = self._context.config.monitoring.process_check_interval
+        interval = self._live.config.monitoring.process_check_interval
         return self._loop.call_later(interval, self._sweep)
 
     def _sweep(self) -> None:
-        context = self._context
+        live = self._live
         # First of all: a fault in a sweep must not be the end of all sweeps.
         self._next_sweep = self._schedule_sweep()
         # Time in which nothing was looked at makes nothing old.
-        context.clock.read()
-        context.log_limit.settle(context.pool.now_ms())
-        context.readings.begin()
-        context.fleet.expire_sessions(context.age() - round(context.config.session.ttl * 1000))
-        context.store.changed()
-        context.count_drops()
-        context.drops.sum_up()
-        retention_ms = round(context.config.store.retention * 1000)
-        context.fleet.forget_absent(context.pool.now_ms() - retention_ms)
-        context.store.prune(context.store.clock.now() - retention_ms)
+        live.clock.read()
+        live.log_limit.settle(live.pool.now_ms())
+        live.readings.begin()
+        live.fleet.expire_sessions(live.age() - round(live.config.session.ttl * 1000))
+        live.store.changed()
+        live.count_drops()
+        live.drops.sum_up()
+        retention_ms = round(live.config.store.retention * 1000)
+        live.fleet.forget_absent(live.pool.now_ms() - retention_ms)
+        live.store.prune(live.store.clock.now() - retention_ms)

@@ -9,7 +9,7 @@ from dscore.log import get_logger
 if TYPE_CHECKING:
     from dscore._core import ReactorPool
     from dscore._core import TlsConfig as Handshakes
-    from dscore.server.context import Context
+    from dscore.server.live import Live
 
 _log = get_logger("dscore.tls")
 
@@ -41,7 +41,7 @@ class Tls:
         self.address = pool.tls_address() or (host, port)
         return {"host": host, "port": port, "tls_port": self.address[1]}
 
-    def reload(self, config: Config, context: "Context") -> bool:
+    def reload(self, config: Config, live: "Live") -> bool:
         """Reads them again, for all handshakes to come. Where one is not fit, what was read before
         goes on in force: a renewal that went wrong must not end a fleet's connections.
 
@@ -53,13 +53,13 @@ class Tls:
         try:
             renewed = self._read(config)
         except ValueError as error:
-            context.counters.tls_reload_failures_total += 1
+            live.counters.tls_reload_failures_total += 1
             _log.error(
                 "tls_reload_failed", reason=str(error), effect="the old certificates stay in force"
             )
             return False
         self.handshakes = renewed
-        context.pool.certify(renewed)
+        live.pool.certify(renewed)
         self._warn(renewed)
         _log.info("tls_reloaded", certificates=[path for path, _ in renewed.certificates])
         return True

@@ -30,7 +30,7 @@ from dscore.messages import (
     timestamp,
 )
 from dscore.policy.drain import DrainStatus
-from dscore.server.context import Context
+from dscore.server.live import Live
 from dscore.translations import text
 
 WINDOW = 256
@@ -71,8 +71,8 @@ class Change(NamedTuple):
 class Watchers:
     """Tells watchers. Without watchers every call is over at once."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, live: Live) -> None:
+        self._live = live
         self.by_conn: dict[int, Watcher] = {}
         """Every connection that is told of changes: those that only watch, and agents that do so
         besides."""
@@ -88,7 +88,7 @@ class Watchers:
         Args:
             until_introduced: it has not asked to watch, and may still become an agent's.
         """
-        self._context.fleet.watch(conn, until_introduced=until_introduced)
+        self._live.fleet.watch(conn, until_introduced=until_introduced)
         watcher = self.by_conn.setdefault(conn, Watcher(filter))
         watcher.filter = filter
         # With another filter what was left of an earlier one is no snapshot any more.
@@ -108,21 +108,21 @@ class Watchers:
 
     def end(self, conn: int) -> None:
         """A connection watches no longer, or has ended."""
-        self._context.fleet.unwatch(conn)
+        self._live.fleet.unwatch(conn)
         if self.by_conn.pop(conn, None) is not None:
             self._moved.set()
 
     async def catch_up(self, seconds: float) -> None:
         """Waits until every watcher has been told everything, or for so long."""
         with suppress(asyncio.TimeoutError):
-            await self._context.clock.wait_for(self._until_all_have_caught_up(), seconds)
+            await self._live.clock.wait_for(self._until_all_have_caught_up(), seconds)
 
     def announce(self, agent: AgentRow) -> None:
         """An agent's status has changed: the policy hears of it too."""
-        context = self._context
-        hooks = context.hooks
+        live = self._live
+        hooks = live.hooks
         if hooks.on_status_change is not None:
-            handle = context.agent(agent)
+            handle = live.agent(agent)
             hooks.fire(hooks.on_status_change, handle, agent.status, agent.reason_code)
         if self._has_audience():
             # It has changed: it was what it is not.
@@ -130,7 +130,7 @@ class Watchers:
 
     def reconnected(self, agent: AgentRow, now: int) -> None:
         """Tells that an agent came back; once for each of its connections."""
-        if self._context.fleet.report_back(agent) and self._has_audience():
+        if self._live.fleet.report_back(agent) and self._has_audience():
             self._tell(Change(agent, was_online=None, back_at=now))
 
     def progress(self, status: DrainStatus) -> None:
@@ -148,16 +148,16 @@ class Watchers:
             incomplete=status.incomplete,
             pending=status.pending,
         )
-        context = self._context
-        to_all = context.config.monitoring.broadcast_to_agents
-        conns = context.all_connections() if to_all else list(self.by_conn)
-        context.pool.send_many(conns, message.dump())
+        live = self._live
+        to_all = live.config.monitoring.broadcast_to_agents
+        conns = live.all_connections() if to_all else list(self.by_conn)
+        live.pool.send_many(conns, message.dump())
 
     def maintenance(self, *, enabled: bool) -> None:
         """Tells those that stay: agents which watch as well are sent away."""
-        conns = self._context.fleet.only_watching()
+        conns = self._live.fleet.only_watching()
         if conns:
-            self._context.pool.send_many(conns, MaintenanceChanged(enabled).dump())
+            self._live.pool.send_many(conns, MaintenanceChanged(enabled).dump())
 
     async def _until_all_have_caught_up(self) -> None:
         while any(watcher.is_behind for watcher in self.by_conn.values()):
@@ -171,11 +171,11 @@ class Watchers:
             self._catch_up(conn, watcher)
 
     def _has_audience(self) -> bool:
-        return bool(self.by_conn) or self._context.config.monitoring.broadcast_to_agents
+        return bool(self.by_conn) or self._live.config.monitoring.broadcast_to_agents
 
     def _tell(self, change: Change) -> None:
         """Sends it to those that keep up, and keeps it for the others."""
-        context, agent = self._context, change.agent
+        live, agent = self._live, change.agent
         agent_id, status = agent.agent_id, agent.status
         conns = []
         for conn, watcher in self.by_conn.items():
@@ -187,11 +187,11 @@ class Watchers:
                 self._keep(watcher, change)
                 if watcher.credit and not watcher.wants_snapshot:
                     self._catch_up(conn, watcher)
-        if context.config.monitoring.broadcast_to_agents:
-            conns += [conn for conn in context.all_connections() if conn not in self.by_conn]
+        if live.config.monitoring.broadcast_to_agents:
+            conns += [conn for conn in live.all_connections() if conn not in self.by_conn]
         if conns:
             for message in self._messages(change):
-                context.pool.send_many(conns, message)
+                live.pool.send_many(conns, message)
 
     def _keep(self, watcher: Watcher, change: Change) -> None:
         agent_id = change.agent.agent_id
@@ -206,7 +206,7 @@ class Watchers:
 
     def _catch_up(self, conn: int, watcher: Watcher) -> None:
         """Sends what it is behind with, as far as its credit goes."""
-        pool, messages = self._context.pool, self._take(watcher, watcher.credit)
+        pool, messages = self._live.pool, self._take(watcher, watcher.credit)
         watcher.credit -= min(watcher.credit, len(messages))
         if messages:
             for message in messages[:-1]:
@@ -241,7 +241,7 @@ class Watchers:
         if change.was_online is not None and not (change.was_online and is_online):
             yield self._state(agent.agent_id, agent.status, agent.reason_code, agent.last_heartbeat)
         if change.back_at is not None and is_online:
-            moment = timestamp(self._context.unix(change.back_at))
+            moment = timestamp(self._live.unix(change.back_at))
             yield ClientReconnected(agent.agent_id, moment).dump()
 
     def _snapshot(self, watcher: Watcher) -> Iterator[bytes]:
@@ -250,7 +250,7 @@ class Watchers:
         fits = watcher.filter.fits
         moment = [
             (agent.agent_id, agent.status, agent.reason_code, agent.last_heartbeat)
-            for agent in self._context.fleet.agents()
+            for agent in self._live.fleet.agents()
             if fits(agent.agent_id, agent.status)
         ]
         return (self._state(*entry, snapshot=True) for entry in moment)
@@ -264,12 +264,12 @@ class Watchers:
         *,
         snapshot: bool = False,
     ) -> bytes:
-        context = self._context
-        last = None if last_heartbeat is None else timestamp(context.unix(last_heartbeat))
+        live = self._live
+        last = None if last_heartbeat is None else timestamp(live.unix(last_heartbeat))
         return ClientStatusChanged(
             agent_id=agent_id,
             status=status,
-            reason=None if code is None else text(context.config.log.language, code),
+            reason=None if code is None else text(live.config.log.language, code),
             reason_code=code,
             last_heartbeat=last,
             snapshot=snapshot,

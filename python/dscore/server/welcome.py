@@ -13,7 +13,7 @@ from dscore.messages import (
     timestamp,
 )
 from dscore.server.admission import app_ready_ack
-from dscore.server.context import Context
+from dscore.server.live import Live
 from dscore.server.watchers import Watchers
 from dscore.translations import text
 
@@ -27,36 +27,36 @@ class Welcome:
     """Makes a connection an agent's or a watcher's. Whether it may be is decided before
     (`introductions`)."""
 
-    def __init__(self, context: Context, watchers: Watchers) -> None:
-        self._context = context
+    def __init__(self, live: Live, watchers: Watchers) -> None:
+        self._live = live
         self._watchers = watchers
 
     def agent(
         self, conn: int, message: AppReady | Heartbeat | ReconnectionSuccess, kind: str, now: int
     ) -> None:
-        context = self._context
-        if context.fleet.is_full(message.agent_id):
+        live = self._live
+        if live.fleet.is_full(message.agent_id):
             self._make_room(now)
         ip = message.ip_address if isinstance(message, Heartbeat) else None
-        introduced = context.fleet.introduce(conn, message.agent_id, kind, now, ip=ip)
+        introduced = live.fleet.introduce(conn, message.agent_id, kind, now, ip=ip)
         if introduced is None:
             return
         record, previous = introduced.agent, introduced.previous
         if conn in self._watchers.by_conn:
             self._watchers.end(conn)
         if previous:
-            context.counters.takeovers_total += 1
-            context.pool.close_connection(previous, 4409, "taken over", "taken_over")
+            live.counters.takeovers_total += 1
+            live.pool.close_connection(previous, 4409, "taken over", "taken_over")
             self._watchers.end(previous)
         came_back = introduced.was_away or kind == "reconnection_success"
         if isinstance(message, AppReady):
             replies, restored = self._welcome(record, message)
         else:
             replies, restored = self._welcome_by(record, message, now)
-        context.counters.sessions_restored_total += restored
-        context.recorder.connected(record, now, took_over=previous != 0, session_restored=restored)
+        live.counters.sessions_restored_total += restored
+        live.recorder.connected(record, now, took_over=previous != 0, session_restored=restored)
         # One without a deadline (of the Socket.IO contract) counts as notified in a drain.
-        context.pool.accept(conn, record.agent_id, replies, notice_only=kind != "app_ready")
+        live.pool.accept(conn, record.agent_id, replies, notice_only=kind != "app_ready")
         self.told(
             record,
             kind,
@@ -84,9 +84,9 @@ class Welcome:
             changed: its status is another one now.
             came_back: within its grace period.
         """
-        context, hooks = self._context, self._context.hooks
+        live, hooks = self._live, self._live.hooks
         if has_outbox:
-            context.deliveries.begin(record, context.portion_bytes)
+            live.deliveries.begin(record, live.portion_bytes)
         _log.debug(
             "agent_introduced",
             agent_id=record.agent_id,
@@ -94,41 +94,41 @@ class Welcome:
             introduced_by=kind,
         )
         if hooks.on_connect is not None:
-            hooks.fire(hooks.on_connect, context.agent(record))
+            hooks.fire(hooks.on_connect, live.agent(record))
         if changed:
             self._watchers.announce(record)
         if came_back:
             self._watchers.reconnected(record, now)
 
     def watcher(self, conn: int, message: Watch) -> None:
-        context = self._context
-        if context.fleet.may_introduce(conn):
-            context.pool.accept_watcher(conn)
+        live = self._live
+        if live.fleet.may_introduce(conn):
+            live.pool.accept_watcher(conn)
         self._watchers.begin(conn, message.filter, snapshot=message.snapshot)
 
     def _make_room(self, now: int) -> None:
         """For one more id: ids come from the network, and each could be a new one."""
-        context = self._context
-        record = context.fleet.longest_absent()
+        live = self._live
+        record = live.fleet.longest_absent()
         if record is None:
             return
-        if context.fleet.expire_now(record, now):
+        if live.fleet.expire_now(record, now):
             self._watchers.announce(record)
-        context.fleet.forget(record)
-        context.counters.agents_evicted_total += 1
+        live.fleet.forget(record)
+        live.counters.agents_evicted_total += 1
 
     def again(self, record: "AgentRow", message: AppReady, now: int) -> None:
-        context = self._context
+        live = self._live
         if record.introduced_by == "app_ready":
             # Its session was settled by the first one; a repetition must not throw anything away.
             for reply in self._ack(message.reconnection, message.reconnection):
-                context.pool.send(record.conn, reply)
+                live.pool.send(record.conn, reply)
             return
         # It came in with a heartbeat, and turns out to know app_ready, so terminate_app too.
         replies, _ = self._welcome(record, message)
-        context.fleet.set_introduced_by(record, "app_ready")
-        context.pool.accept(record.conn, record.agent_id, replies, notice_only=False)
-        context.deliveries.begin(record, context.portion_bytes)
+        live.fleet.set_introduced_by(record, "app_ready")
+        live.pool.accept(record.conn, record.agent_id, replies, notice_only=False)
+        live.deliveries.begin(record, live.portion_bytes)
 
     def _welcome(self, record: "AgentRow", message: AppReady) -> tuple[list[bytes], bool]:
         """Opens the session.
@@ -143,14 +143,14 @@ class Welcome:
         self, record: "AgentRow", message: Heartbeat | ReconnectionSuccess, now: int
     ) -> tuple[list[bytes], bool]:
         """The same for an agent that knows no app_ready."""
-        context = self._context
+        live = self._live
         replies: list[bytes] = []
         if isinstance(message, Heartbeat):
             replies.append(
                 HeartbeatResponse(
-                    timestamp(context.unix(now)),
-                    text(context.config.log.language, "heartbeat_received"),
-                    round(context.config.monitoring.health_check_interval * 1000),
+                    timestamp(live.unix(now)),
+                    text(live.config.log.language, "heartbeat_received"),
+                    round(live.config.monitoring.health_check_interval * 1000),
                 ).dump()
             )
         return replies, self._open_session(record, None, None)
@@ -158,20 +158,20 @@ class Welcome:
     def _open_session(
         self, record: "AgentRow", reconnection: bool | None, config: bytes | None
     ) -> bool:
-        context = self._context
-        restored = context.fleet.open_session(
+        live = self._live
+        restored = live.fleet.open_session(
             record,
             reconnection=reconnection,
-            age=context.age(),
-            ttl=round(context.config.session.ttl * 1000),
+            age=live.age(),
+            ttl=round(live.config.session.ttl * 1000),
         )
-        context.store.changed()
+        live.store.changed()
         if config is not None or not restored:
-            context.fleet.set_config(record, config)
+            live.fleet.set_config(record, config)
         return restored
 
     def _ack(self, reconnection: bool, restored: bool) -> list[bytes]:
         if reconnection:
             return [ReconnectionAck(restored).dump()]
-        ack = app_ready_ack(self._context.config, restored=restored)
+        ack = app_ready_ack(self._live.config, restored=restored)
         return [] if ack is None else [ack]

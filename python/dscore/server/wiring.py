@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from dscore.auth import has_operators
 from dscore.server.acks import Acks
 from dscore.server.authenticator import Authenticator
-from dscore.server.context import Context
 from dscore.server.dispatch import Dispatch
 from dscore.server.introductions import Introductions
+from dscore.server.live import Live
 from dscore.server.loop import Loop
 from dscore.server.loop_lag import LoopLag
 from dscore.server.messages import Messages
@@ -39,7 +39,7 @@ the end of a drain still has to answer."""
 class Parts:
     """The parts that a server itself speaks to."""
 
-    context: Context
+    live: Live
     pages: "Access"
     bridge: "Bridge"
     dispatch: Dispatch
@@ -54,32 +54,32 @@ class Parts:
 
     async def stop(self) -> None:
         """Lets what is in progress end, and closes everything, the pool last."""
-        context = self.context
-        now, last = context.pool.now_ms, context.deadline.last
+        live = self.live
+        now, last = live.pool.now_ms, live.deadline.last
         try:
             await self.bridge.drain_requests(last(self._grace(), now()))
-            lifespan = context.config.shutdown.lifespan_timeout
+            lifespan = live.config.shutdown.lifespan_timeout
             await self.bridge.shutdown(last(lifespan, now()))
-            await context.tasks.close(last(self._grace(), now()), context.clock.wait)
+            await live.tasks.close(last(self._grace(), now()), live.clock.wait)
             self.sampler.close()
-            await context.store.close()
+            await live.store.close()
         finally:
             self.sampler.close()
             self.loop_lag.close()
-            context.clock.close()
+            live.clock.close()
             self.timers.close()
             self.loop.close()
             self.acks.close()
-            context.wrong_tokens.close()
-            context.pool.close()
+            live.wrong_tokens.close()
+            live.pool.close()
             # A closed pool keeps a descriptor for what was not taken of it.
-            while context.pool.take():
+            while live.pool.take():
                 pass
 
     def _grace(self) -> float:
         """Seconds that what is in progress still has."""
-        context = self.context
-        left = context.config.shutdown.request_timeout - context.seconds_since_stopping()
+        live = self.live
+        left = live.config.shutdown.request_timeout - live.seconds_since_stopping()
         return max(GRACE, left)
 
 
@@ -94,7 +94,7 @@ def running(parts: Parts | None) -> Parts:
     return parts
 
 
-def assemble(context: Context, core: ModuleType, server: "PagesServer", app: "App | None") -> Parts:
+def assemble(live: Live, core: ModuleType, server: "PagesServer", app: "App | None") -> Parts:
     """Wires the parts of one server. Nothing happens before its pool is started.
 
     Args:
@@ -103,21 +103,21 @@ def assemble(context: Context, core: ModuleType, server: "PagesServer", app: "Ap
     # Imported here: FastAPI costs more than all the rest, and only a running server needs it.
     from dscore.http.asgi import Bridge
 
-    pages = _pages(context, server, app)
-    bridge = Bridge(context.pool, pages, context.clock.wait, pages.is_ours)
-    watchers = Watchers(context)
-    terminations, acks = Terminations(), Acks(context.clock)
+    pages = _pages(live, server, app)
+    bridge = Bridge(live.pool, pages, live.clock.wait, pages.is_ours)
+    watchers = Watchers(live)
+    terminations, acks = Terminations(), Acks(live.clock)
     loop = asyncio.get_running_loop()
-    timers = Timers(context, watchers, loop)
-    welcome = Welcome(context, watchers)
-    authenticator = Authenticator(context)
-    introductions = Introductions(context, authenticator, welcome)
+    timers = Timers(live, watchers, loop)
+    welcome = Welcome(live, watchers)
+    authenticator = Authenticator(live)
+    introductions = Introductions(live, authenticator, welcome)
     dispatch = Dispatch(
-        context,
+        live,
         core,
         introductions=introductions,
-        messages=Messages(context, introductions, welcome, watchers),
-        onlookers=Onlookers(context, authenticator, watchers),
+        messages=Messages(live, introductions, welcome, watchers),
+        onlookers=Onlookers(live, authenticator, watchers),
         terminations=terminations,
         acks=acks,
         watchers=watchers,
@@ -126,52 +126,52 @@ def assemble(context: Context, core: ModuleType, server: "PagesServer", app: "Ap
     )
     urgent = (core.HttpRequest, core.HttpGone, core.Drained)
     return Parts(
-        context=context,
+        live=live,
         pages=pages,
         bridge=bridge,
         dispatch=dispatch,
         terminations=terminations,
         acks=acks,
-        outgoing=Outgoing(context, watchers),
+        outgoing=Outgoing(live, watchers),
         timers=timers,
         watchers=watchers,
-        loop=Loop(context, dispatch, timers, urgent),
+        loop=Loop(live, dispatch, timers, urgent),
         loop_lag=LoopLag(loop),
-        sampler=Sampler(context, loop),
+        sampler=Sampler(live, loop),
     )
 
 
-def _pages(context: Context, server: "PagesServer", app: "App | None") -> "Access":
+def _pages(live: Live, server: "PagesServer", app: "App | None") -> "Access":
     from dscore.http.app import build_app
 
     return build_app(
         # FastAPI remembers handlers in a cache of the process: through them it would hold every
         # server that ever was.
         weakref.proxy(server),
-        rules=access_rules(context),
-        wrong_tokens=context.wrong_tokens,
-        trail=context.audit_trail,
+        rules=access_rules(live),
+        wrong_tokens=live.wrong_tokens,
+        trail=live.audit_trail,
         user_app=app,
-        page_at=context.config.listen.page,
-        draining_status=context.config.health.status_code_when_draining,
-        cors_origins=context.config.socket.cors_origins,
-        cors_methods=context.config.socket.cors_methods,
-        names=context.config.listen.names,
-        redact=context.config.log.redact,
+        page_at=live.config.listen.page,
+        draining_status=live.config.health.status_code_when_draining,
+        cors_origins=live.config.socket.cors_origins,
+        cors_methods=live.config.socket.cors_methods,
+        names=live.config.listen.names,
+        redact=live.config.log.redact,
     )
 
 
-def access_rules(context: Context) -> "Rules":
+def access_rules(live: Live) -> "Rules":
     """Who may use the operator API, by the present settings."""
     from dscore.http.loopback import is_loopback
     from dscore.http.rules import Rules
 
-    auth = context.config.auth
+    auth = live.config.auth
     return Rules(
-        keyring=context.keyring,
+        keyring=live.keyring,
         is_configured=has_operators(auth),
         is_required=auth.required,
         is_open=auth.local_operators == "open",
         # As asked for: with a port for TLS alone the plain one may be this machine's only.
-        is_loopback=is_loopback(context.config.listen.host),
+        is_loopback=is_loopback(live.config.listen.host),
     )

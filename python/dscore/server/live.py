@@ -52,7 +52,7 @@ class Counters:
 
 
 @dataclass(slots=True)
-class Context:
+class Live:
     """One server's parts and its present settings. `config` and the tokens change on a reload: read
     them here."""
 
