@@ -7,7 +7,7 @@ those.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -41,9 +41,6 @@ from dscore.config.checks import (
 from dscore.config.durations import format_duration
 from dscore.config.nearest import with_hints
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 Interval = Annotated[float, duration("10ms", "1d")]
 """How often, or how long at most: never zero, and a day at most, as in the core."""
 Wait = Annotated[float, duration("0s", "7d")]
@@ -61,12 +58,17 @@ SECRETS = frozenset({"auth.tokens", "auth.operator_tokens"})
 _ONE_GIB = 1 << 30
 
 
+_S = TypeVar("_S", bound="_Section")
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @model_validator(mode="wrap")
     @classmethod
-    def _names_the_nearest(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _names_the_nearest(
+        cls: type[_S], values: Any, handler: ModelWrapValidatorHandler[_S]
+    ) -> _S:
         try:
             return handler(values)
         except ValidationError as error:
