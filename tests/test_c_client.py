@@ -123,6 +123,7 @@ async def test_a_heartbeat_that_is_answered_saves_a_ping(c_build: Path) -> None:
             assert pinged.count == 0
 
 
+@pytest.mark.slow
 async def test_a_heartbeat_without_an_answer_saves_none(c_build: Path) -> None:
     """There are servers that take heartbeats and say nothing: their pongs are life."""
     async with FakeServer() as server:
@@ -323,7 +324,8 @@ async def test_closing_at_any_moment_is_quick(c_build: Path, moment: str) -> Non
         with Driver(c_build, *settings, "health_check_enabled=false") as agent:
             if moment == "introduced":
                 peer = await server.acquaint()
-            await aside(agent.until_state, {"waiting": "waiting"}.get(moment, "connecting"))
+            state = {"introduced": "ready", "waiting": "waiting"}.get(moment, "connecting")
+            await aside(agent.until_state, state)
             # Longer than a closing handshake takes, shorter than what else it might wait for.
             await aside(agent.tell, "close 9000000")
             assert (await aside(agent.until_event, "closed"))["code"] == 0

@@ -47,6 +47,30 @@ async def test_nonsense_from_the_server_leaves_no_trace(c_build: Path) -> None:
             assert (await aside(agent.status))["last_close_code"] == 0
 
 
+@pytest.mark.parametrize("part", ["{},", '{"a":0},', "[],", "0,"])
+async def test_few_bytes_do_not_become_much_memory(c_build: Path, part: str) -> None:
+    """As json-glib reads it, a message of 9 MB would be a gigabyte."""
+    async with FakeServer() as server:
+        agent, peer = await acquainted(c_build, server)
+        with agent:
+            await peer.socket.send('{"type":"x","a":[' + part * (9_000_000 // len(part)) + "0]}")
+            await aside(agent.until_error, "too many values")
+            assert agent.resident_bytes < 40e6
+            assert (await aside(agent.status))["last_close_code"] == 0
+
+
+async def test_what_waits_for_a_loop_that_stands_still_is_bounded_in_memory(c_build: Path) -> None:
+    async with FakeServer() as server:
+        agent, peer = await acquainted(c_build, server)
+        with agent:
+            await aside(agent.block)
+            for _ in range(10):
+                await peer.socket.send('{"type":"x","a":[' + "[]," * 100_000 + "0]}")
+            await aside(agent.until_error, "message_dropped")
+            assert agent.resident_bytes < 200e6
+            await aside(agent.tell, "go on")
+
+
 async def test_a_flood_of_requests_is_answered_within_measure(c_build: Path) -> None:
     async with FakeServer() as server:
         agent, peer = await acquainted(c_build, server)

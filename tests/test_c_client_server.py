@@ -117,6 +117,7 @@ def test_progress_buys_time_beyond_the_server_s_timeout(c_build: Path, serve: Se
         assert serving.wait() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_1001_waits_and_returns_to_the_restarted_server(c_build: Path, serve: Serve) -> None:
     serving = serve(env=NO_HINTS)
@@ -197,6 +198,7 @@ def test_reconnect_7_taken_over_it_returns_once_the_other_one_has_gone(
         first.until_state("ready", 30.0, since=since)
 
 
+@pytest.mark.slow
 def test_reconnect_7_a_token_replaced_on_the_disk_brings_it_back(
     c_build: Path, serve: Serve, tmp_path: Path
 ) -> None:
@@ -337,6 +339,7 @@ def test_closed_while_the_application_stops_the_answer_goes_out_first(
     assert "DeepStream client c-1 terminated gracefully" in serving.log
 
 
+@pytest.mark.slow
 def test_200_reconnects_leak_nothing(c_build: Path, lasting: Serving) -> None:
     settings = ("health_check_enabled=false", "identity_retry_delay_sec=0.001")
 

@@ -19,6 +19,7 @@ def test_unit(c_build: Path, name: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_autobahn_s_cases_are_strict_passes(c_build: Path) -> None:
     """All of 1-7, 9 and 10, with Autobahn as the server."""
     done = subprocess.run(

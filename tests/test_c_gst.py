@@ -13,7 +13,13 @@ pytestmark = needs_c
 SECONDS = 120
 
 
-@pytest.mark.parametrize("name", ["stop", "ends", "hangs", "transport", "events", "binding"])
+LONG = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("stop", "ends", "hangs", "transport")
+]
+"""They wait for what never comes."""
+
+
+@pytest.mark.parametrize("name", ["events", "binding", *LONG])
 def test_the_unit_tests_in_c(c_gst_build: Path, name: str) -> None:
     """All of them pass; what one of them skips, it says why."""
     done = subprocess.run(

@@ -225,6 +225,7 @@ def test_a_pipeline_that_hangs_is_named_and_the_process_ends_by_force(
     assert sound_frames(path)
 
 
+@pytest.mark.slow
 def test_a_long_drain_gets_the_time_it_asks_for(
     c_gst_build: Path, serve: Serve, run: Run, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_every_function_is_introspected(c_gst_build: Path, library: Library) -> 
 
 
 @each
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gi-docgen") is None, reason="no gi-docgen: make setup-c")
 def test_everything_is_documented(c_gst_build: Path, library: Library, tmp_path: Path) -> None:
     """The pages are made without a warning, and say something of each function."""

@@ -12,7 +12,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   g_autofree char *text = g_malloc (size + 1);
   memcpy (text, data, size);
   text[size] = '\0';
-  g_autoptr (JsonObject) message = dscore_json_object (text, size, NULL);
+  g_autoptr (JsonObject) message = dscore_json_object (text, size, NULL, NULL);
   if (message != NULL)
     {
       gsize written;
@@ -21,7 +21,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
       (void) dscore_json_is_true (message, "session_restored");
       if (strstr (again, "inf") == NULL && strstr (again, "nan") == NULL)
         {
-          g_autoptr (JsonObject) same = dscore_json_object (again, written, NULL);
+          g_autoptr (JsonObject) same = dscore_json_object (again, written, NULL, NULL);
           g_assert (same != NULL);
         }
     }

@@ -233,7 +233,7 @@ dscore_agent_send_text (DscoreAgent *self, const char *json, gssize length, GErr
   g_return_val_if_fail (DSCORE_IS_AGENT (self) && json != NULL, FALSE);
   gsize size = length < 0 ? strlen (json) : (gsize) length;
   g_autofree char *text = g_strndup (json, size);
-  g_autoptr (JsonObject) message = dscore_json_object (text, size, error);
+  g_autoptr (JsonObject) message = dscore_json_object (text, size, NULL, error);
   if (message == NULL)
     return FALSE;
   return send_bytes (self, g_steal_pointer (&text), size, dscore_json_string (message, "type"), error);

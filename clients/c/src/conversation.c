@@ -254,7 +254,8 @@ void
 dscore_conversation_hear (DscoreConversation *self, const char *text, gsize size)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (JsonObject) message = dscore_json_object (text, size, &error);
+  gsize bytes;
+  g_autoptr (JsonObject) message = dscore_json_object (text, size, &bytes, &error);
   if (message == NULL)
     {
       dscore_log (G_LOG_LEVEL_WARNING, "message_ignored", "reason", error->message, NULL);
@@ -272,5 +273,5 @@ dscore_conversation_hear (DscoreConversation *self, const char *text, gsize size
   if (dscore_seen_is_repeated (&self->seen, id))
     dscore_log (G_LOG_LEVEL_INFO, "message_repeated", "message_id", id, NULL);
   else
-    self->sink->received (self->owner, message, size);
+    self->sink->received (self->owner, message, bytes);
 }

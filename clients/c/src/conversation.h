@@ -12,7 +12,7 @@ typedef struct {
   void (*acknowledged) (gpointer owner, gboolean restored);
   void (*asked_to_terminate) (gpointer owner, const char *request_id, const char *reason);
   void (*server_leaves) (gpointer owner, double reconnect_after); /* seconds, or -1 */
-  void (*received) (gpointer owner, JsonObject *message, gsize size);
+  void (*received) (gpointer owner, JsonObject *message, gsize bytes); /* of memory, about */
 } DscoreConversationSink;
 
 DscoreConversation *dscore_conversation_new (DscoreConfig *config, GMainContext *context, const DscoreConversationSink *sink,

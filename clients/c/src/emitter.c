@@ -3,7 +3,7 @@
 #include "emitter.h"
 
 #define MAX_PENDING 1000
-#define MAX_PENDING_BYTES (64 * 1024 * 1024)
+#define MAX_PENDING_BYTES (96u * 1024 * 1024) /* of memory, about: more than the greatest message alone */
 
 struct _DscoreEmitter {
   gatomicrefcount refs;
@@ -23,7 +23,7 @@ typedef struct {
   DscoreEmitter *emitter;
   Kind kind;
   JsonObject *message;
-  gsize size;
+  gsize bytes;
   DscoreTermination *termination;
   int code;
 } Emission;
@@ -90,7 +90,7 @@ take (Emission *emission)
   if (emission->kind == MESSAGE)
     {
       self->pending--;
-      self->bytes -= emission->size;
+      self->bytes -= emission->bytes;
     }
   else if (emission->kind == STATE)
     self->is_state_due = FALSE;
@@ -129,18 +129,18 @@ post (DscoreEmitter *self, Emission emission)
 }
 
 gboolean
-dscore_emitter_message (DscoreEmitter *self, JsonObject *message, gsize size)
+dscore_emitter_message (DscoreEmitter *self, JsonObject *message, gsize bytes)
 {
   g_mutex_lock (&self->lock);
-  gboolean fits = self->pending < MAX_PENDING && size <= MAX_PENDING_BYTES - self->bytes;
+  gboolean fits = self->pending < MAX_PENDING && bytes <= MAX_PENDING_BYTES - self->bytes;
   if (fits)
     {
       self->pending++;
-      self->bytes += size;
+      self->bytes += bytes;
     }
   g_mutex_unlock (&self->lock);
   if (fits)
-    post (self, (Emission){ .kind = MESSAGE, .message = json_object_ref (message), .size = size });
+    post (self, (Emission){ .kind = MESSAGE, .message = json_object_ref (message), .bytes = bytes });
   return fits;
 }
 

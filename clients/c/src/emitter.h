@@ -26,8 +26,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DscoreEmitter, dscore_emitter_unref)
 gpointer dscore_emitter_dup_agent (DscoreEmitter *self);
 gboolean dscore_emitter_has_terminate_handler (DscoreEmitter *self);
 
-/* FALSE: too many wait for a loop that does not turn, and it is dropped. */
-gboolean dscore_emitter_message (DscoreEmitter *self, JsonObject *message, gsize size);
+/* FALSE: too many, or too many bytes of memory, wait for a loop that does not turn, and it is dropped. */
+gboolean dscore_emitter_message (DscoreEmitter *self, JsonObject *message, gsize bytes);
 void dscore_emitter_terminate (DscoreEmitter *self, DscoreTermination *termination);
 void dscore_emitter_exited (DscoreEmitter *self, int code);
 void dscore_emitter_state (DscoreEmitter *self);

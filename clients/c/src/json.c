@@ -1,7 +1,8 @@
 /* JSON from the network: strict bytes first, then json-glib.
  *
  * json-glib alone takes single quotes, comments and hexadecimal numbers, and recurses without a bound; this scan lets nothing
- * through that another reader would understand otherwise. A NUL within a string is refused: C would lose what follows it. */
+ * through that another reader would understand otherwise. A NUL within a string is refused: C would lose what follows it. So is a
+ * text that becomes far more memory than it has bytes: of 10 MB of `{},` json-glib makes more than a gigabyte. */
 #include "json.h"
 
 #include "dscore-types.h"
@@ -9,11 +10,16 @@
 #include <math.h>
 #include <string.h>
 
+/* Bytes that json-glib takes for a value besides its text, about. */
+#define SCALAR_BYTES 128
+#define BRACKET_BYTES 400
+
 typedef struct {
   const guint8 *at;
   const guint8 *end;
   guint64 objects; /* a bit for each open bracket: an object's */
   guint depth;
+  gsize bytes; /* of all values so far */
   const char *fault;
 } Scan;
 
@@ -214,35 +220,56 @@ after_value (Scan *scan)
   return TRUE;
 }
 
-const char *
-dscore_json_fault (const char *text, gsize size)
+/* A value, or the bracket that opens it, and what closes after it. */
+static gboolean
+scan_value (Scan *scan)
+{
+  gboolean whole = TRUE;
+  skip_space (scan);
+  if (peek (scan) == '{' || peek (scan) == '[')
+    {
+      scan->bytes += BRACKET_BYTES;
+      if (!open_bracket (scan, &whole))
+        return FALSE;
+    }
+  else
+    {
+      scan->bytes += SCALAR_BYTES;
+      if (!scan_scalar (scan))
+        return FALSE;
+    }
+  if (scan->bytes > DSCORE_JSON_BYTES)
+    return fail (scan, "too many values");
+  return !whole || after_value (scan);
+}
+
+static const char *
+scan_all (const char *text, gsize size, gsize *bytes)
 {
   Scan scan = { .at = (const guint8 *) text, .end = (const guint8 *) text + size };
   do
-    {
-      gboolean whole = TRUE;
-      skip_space (&scan);
-      if (peek (&scan) == '{' || peek (&scan) == '[')
-        {
-          if (!open_bracket (&scan, &whole))
-            return scan.fault;
-        }
-      else if (!scan_scalar (&scan))
-        return scan.fault;
-      if (whole && !after_value (&scan))
-        return scan.fault;
-    }
+    if (!scan_value (&scan))
+      return scan.fault;
   while (scan.depth > 0);
   skip_space (&scan);
+  *bytes = scan.bytes + size;
   if (scan.at != scan.end)
     return "something follows the value";
   return g_utf8_validate (text, (gssize) size, NULL) ? NULL : "not UTF-8";
 }
 
-JsonObject *
-dscore_json_object (const char *text, gsize size, GError **error)
+const char *
+dscore_json_fault (const char *text, gsize size)
 {
-  const char *fault = dscore_json_fault (text, size);
+  gsize bytes;
+  return scan_all (text, size, &bytes);
+}
+
+JsonObject *
+dscore_json_object (const char *text, gsize size, gsize *bytes, GError **error)
+{
+  gsize taken;
+  const char *fault = scan_all (text, size, bytes != NULL ? bytes : &taken);
   g_autoptr (JsonParser) parser = NULL;
   if (fault == NULL)
     {

@@ -5,12 +5,14 @@
 G_BEGIN_DECLS
 
 #define DSCORE_JSON_DEPTH 64
+#define DSCORE_JSON_BYTES (64u * 1024 * 1024) /* of memory, about, for the values of one text */
 
 /* NULL: strict JSON (RFC 8259) that json-glib reads without surprise; else what is wrong with it. */
 const char *dscore_json_fault (const char *text, gsize size);
 
-/* The object in a text; NULL with an error of DSCORE_ERROR_MESSAGE. `text` is NUL-terminated after `size` bytes. */
-JsonObject *dscore_json_object (const char *text, gsize size, GError **error);
+/* The object in a text; NULL with an error of DSCORE_ERROR_MESSAGE. `text` is NUL-terminated after `size` bytes; `bytes`, which may be
+ * NULL, is what the object takes of memory, about. */
+JsonObject *dscore_json_object (const char *text, gsize size, gsize *bytes, GError **error);
 
 /* Compact text of an object. */
 char *dscore_json_text (JsonObject *object, gsize *size);

@@ -301,10 +301,10 @@ on_server_leaves (gpointer owner, double reconnect_after)
 }
 
 static void
-on_received (gpointer owner, JsonObject *message, gsize size)
+on_received (gpointer owner, JsonObject *message, gsize bytes)
 {
   DscoreCore *self = owner;
-  if (!dscore_emitter_message (self->emitter, message, size))
+  if (!dscore_emitter_message (self->emitter, message, bytes))
     dscore_log (G_LOG_LEVEL_WARNING, "message_dropped", "reason", "the application's loop does not turn", NULL);
 }
 

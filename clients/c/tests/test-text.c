@@ -49,6 +49,24 @@ test_json_depth (void)
   g_assert_cmpstr (dscore_json_fault (deep, strlen (deep)), ==, "too deep");
 }
 
+/* Few bytes that become much memory: of empty brackets, members and numbers. */
+static void
+test_json_of_too_many_values (void)
+{
+  static const struct { const char *part; int fits, too_many; } bombs[] = {
+    { "{},", 150000, 200000 }, { "[],", 150000, 200000 }, { "{\"a\":0},", 100000, 200000 }, { "0,", 500000, 600000 }
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (bombs); i++)
+    for (int many = 0; many < 2; many++)
+      {
+        g_autoptr (GString) text = g_string_new ("[");
+        for (int n = many ? bombs[i].too_many : bombs[i].fits; n > 0; n--)
+          g_string_append (text, bombs[i].part);
+        g_string_append (text, "0]");
+        g_assert_cmpstr (dscore_json_fault (text->str, text->len), ==, many ? "too many values" : NULL);
+      }
+}
+
 static void
 test_json_what_passes_is_read_by_json_glib (void)
 {
@@ -56,7 +74,7 @@ test_json_what_passes_is_read_by_json_glib (void)
     {
       g_autofree char *text = g_strdup_printf ("{\"type\":\"a\",\"v\":%s}", good_json[i]);
       g_autoptr (GError) error = NULL;
-      g_autoptr (JsonObject) object = dscore_json_object (text, strlen (text), &error);
+      g_autoptr (JsonObject) object = dscore_json_object (text, strlen (text), NULL, &error);
       g_assert_no_error (error);
       g_assert_true (json_object_has_member (object, "v"));
     }
@@ -69,11 +87,11 @@ test_json_messages (void)
   for (gsize i = 0; i < G_N_ELEMENTS (none); i++)
     {
       g_autoptr (GError) error = NULL;
-      g_assert_null (dscore_json_object (none[i], strlen (none[i]), &error));
+      g_assert_null (dscore_json_object (none[i], strlen (none[i]), NULL, &error));
       g_assert_error (error, DSCORE_ERROR, DSCORE_ERROR_MESSAGE);
     }
   const char *text = "{\"type\":\"a\",\"n\":1500,\"f\":0.5,\"b\":true,\"neg\":-1,\"s\":\"1\",\"big\":1e999}";
-  g_autoptr (JsonObject) object = dscore_json_object (text, strlen (text), NULL);
+  g_autoptr (JsonObject) object = dscore_json_object (text, strlen (text), NULL, NULL);
   g_assert_cmpfloat (dscore_json_milliseconds (object, "n"), ==, 1.5);
   g_assert_cmpfloat (dscore_json_milliseconds (object, "f"), ==, 0.0005);
   static const char *const not_times[] = { "b", "neg", "s", "big", "none" };
@@ -271,6 +289,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/json/strict", test_json_strict);
   g_test_add_func ("/json/depth", test_json_depth);
+  g_test_add_func ("/json/too-many-values", test_json_of_too_many_values);
   g_test_add_func ("/json/json_glib", test_json_what_passes_is_read_by_json_glib);
   g_test_add_func ("/json/messages", test_json_messages);
   g_test_add_func ("/http/heads", test_http_heads);
