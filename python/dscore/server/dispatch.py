@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from dscore.log import get_logger
 from dscore.server.acks import Acks
 from dscore.server.address_limits import AddressLimits
+from dscore.server.admission.acceptance import Acceptance
+from dscore.server.admission.connects import Connects
+from dscore.server.admission.judge import Judge
 from dscore.server.hooks import raise_later
-from dscore.server.introductions import Introductions
 from dscore.server.live import Live
 from dscore.server.messages import Messages
 from dscore.server.notes import Notes
-from dscore.server.onlookers import Onlookers
 from dscore.server.terminations import Terminations
 from dscore.server.watchers import Watchers
-from dscore.server.welcome import Welcome
 
 if TYPE_CHECKING:
     from dscore._core import (
@@ -47,25 +47,25 @@ class Dispatch:
         live: Live,
         core: ModuleType,
         *,
-        introductions: Introductions,
+        judge: Judge,
         messages: Messages,
-        onlookers: Onlookers,
+        connects: Connects,
         terminations: Terminations,
         acks: Acks,
         watchers: Watchers,
-        welcome: Welcome,
+        acceptance: Acceptance,
         bridge: "Bridge",
     ) -> None:
         self._live = live
         self._watchers = watchers
         self._bridge = bridge
-        self._onlookers = onlookers
+        self._connects = connects
         self._acks = acks
-        self.notes = Notes(live, watchers, terminations, acks, welcome)
+        self.notes = Notes(live, watchers, terminations, acks, acceptance)
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             core.Connected: self._connected,
             core.Left: self._left,
-            core.Introduction: introductions.introduction,
+            core.Introduction: judge.introduction,
             core.Message: messages.message,
             core.Reply: acks.reply,
             core.Beat: self._beat,
@@ -112,7 +112,7 @@ class Dispatch:
 
     def _connected(self, event: "Connected", now: int) -> None:
         live = self._live
-        self._onlookers.connected(event, now)
+        self._connects.connected(event, now)
         if event.namespace == "/" and (record := live.fleet.join_main(event.conn)) is not None:
             live.deliveries.begin(record, live.portion_bytes)
 

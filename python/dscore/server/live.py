@@ -12,11 +12,11 @@ from dscore.policy.admission import wants_certificates
 from dscore.policy.agent import Agent, AgentFleet
 from dscore.policy.deadline import Deadline
 from dscore.policy.drain import MAX_TIMEOUT
-from dscore.server.admission import admit
 from dscore.server.audit_trail import AuditTrail
 from dscore.server.clock import Clock
 from dscore.server.deliveries import Deliveries
 from dscore.server.drops import Drops
+from dscore.server.fleet_settings import admit
 from dscore.server.gaps import Gaps
 from dscore.server.log_limit import LogLimit
 from dscore.server.readings import Readings

@@ -17,10 +17,10 @@ from dscore.messages import (
     timestamp,
 )
 from dscore.policy.admission import OWN_NAMESPACES, Reaction, react
-from dscore.server.introductions import Introductions
+from dscore.server.admission.acceptance import Acceptance
+from dscore.server.admission.judge import Judge
 from dscore.server.live import Live
 from dscore.server.watchers import Watchers
-from dscore.server.welcome import Welcome
 from dscore.translations import text
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ class Messages:
     """Does what `policy.admission` says a message asks for."""
 
     def __init__(
-        self, live: Live, introductions: Introductions, welcome: Welcome, watchers: Watchers
+        self, live: Live, judge: Judge, acceptance: Acceptance, watchers: Watchers
     ) -> None:
         self._live = live
-        self._introductions = introductions
-        self._welcome = welcome
+        self._judge = judge
+        self._acceptance = acceptance
         self._watchers = watchers
 
     def message(self, event: "Message", now: int) -> None:
@@ -76,7 +76,7 @@ class Messages:
                 if getattr(said, "agent_id", None) != record.agent_id:
                     raise Refusal("wrong_id", f"this connection is {record.agent_id!r}", kind)
                 if isinstance(said, AppReady):
-                    self._welcome.again(record, said, now)
+                    self._acceptance.again(record, said, now)
                 else:
                     self._watchers.reconnected(record, now)
             case "watch":
@@ -84,7 +84,7 @@ class Messages:
                 assert isinstance(watch, Watch)
                 fleet = self._live.fleet
                 ip = record.ip if record is not None else fleet.ip(conn)
-                self._introductions.judge(conn, watch, kind, ip, now)
+                self._judge.judge(conn, watch, kind, ip, now)
             case "unwatch":
                 self._watchers.end(conn)
             case "answer":

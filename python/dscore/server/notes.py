@@ -7,13 +7,13 @@ from dscore._core import MAX_TEXT
 from dscore.log import get_logger
 from dscore.policy.agent import Termination
 from dscore.server.acks import Acks
+from dscore.server.admission.acceptance import Acceptance
 from dscore.server.drain import Draining
 from dscore.server.hooks import raise_later
 from dscore.server.live import Live
 from dscore.server.restore import drop_configs
 from dscore.server.terminations import Terminations
 from dscore.server.watchers import Watchers
-from dscore.server.welcome import Welcome
 
 if TYPE_CHECKING:
     from dscore import _core
@@ -32,13 +32,13 @@ class Notes:
         watchers: Watchers,
         terminations: Terminations,
         acks: Acks,
-        welcome: Welcome,
+        acceptance: Acceptance,
     ) -> None:
         self._live = live
         self._watchers = watchers
         self._terminations = terminations
         self._acks = acks
-        self._welcome = welcome
+        self._acceptance = acceptance
         self.draining: Draining | None = None
         """The drain, which waits for its account to be settled; None before one has begun."""
         self._parts: tuple[Part, ...] = (
@@ -96,7 +96,7 @@ class Notes:
             if previous:
                 self._live.counters.takeovers_total += 1
                 self._watchers.end(previous)
-            self._welcome.told(
+            self._acceptance.told(
                 agent,
                 "app_ready",
                 now,

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 from dscore.auth import has_operators
 from dscore.server.acks import Acks
-from dscore.server.authenticator import Authenticator
+from dscore.server.admission.acceptance import Acceptance
+from dscore.server.admission.authenticator import Authenticator
+from dscore.server.admission.connects import Connects
+from dscore.server.admission.judge import Judge
 from dscore.server.dispatch import Dispatch
-from dscore.server.introductions import Introductions
 from dscore.server.live import Live
 from dscore.server.loop import Loop
 from dscore.server.loop_lag import LoopLag
 from dscore.server.messages import Messages
-from dscore.server.onlookers import Onlookers
 from dscore.server.outgoing import Outgoing
 from dscore.server.sampler import Sampler
 from dscore.server.terminations import Terminations
 from dscore.server.timers import Timers
 from dscore.server.watchers import Watchers
-from dscore.server.welcome import Welcome
 
 if TYPE_CHECKING:
     from dscore.http.access import Access
@@ -109,19 +109,19 @@ def assemble(live: Live, core: ModuleType, server: "PagesServer", app: "App | No
     terminations, acks = Terminations(), Acks(live.clock)
     loop = asyncio.get_running_loop()
     timers = Timers(live, watchers, loop)
-    welcome = Welcome(live, watchers)
+    acceptance = Acceptance(live, watchers)
     authenticator = Authenticator(live)
-    introductions = Introductions(live, authenticator, welcome)
+    judge = Judge(live, authenticator, acceptance)
     dispatch = Dispatch(
         live,
         core,
-        introductions=introductions,
-        messages=Messages(live, introductions, welcome, watchers),
-        onlookers=Onlookers(live, authenticator, watchers),
+        judge=judge,
+        messages=Messages(live, judge, acceptance, watchers),
+        connects=Connects(live, authenticator, watchers),
         terminations=terminations,
         acks=acks,
         watchers=watchers,
-        welcome=welcome,
+        acceptance=acceptance,
         bridge=bridge,
     )
     urgent = (core.HttpRequest, core.HttpGone, core.Drained)

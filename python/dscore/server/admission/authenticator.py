@@ -1,6 +1,6 @@
 """Authenticates candidates: by the tokens of the configuration, then by the policy's hook.
 
-Introductions ask it, and Socket.IO connections that watch from their CONNECT on.
+`judge` asks it, and Socket.IO connections that watch from their CONNECT on.
 """
 
 from typing import TYPE_CHECKING

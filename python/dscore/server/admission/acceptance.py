@@ -12,7 +12,7 @@ from dscore.messages import (
     Watch,
     timestamp,
 )
-from dscore.server.admission import app_ready_ack
+from dscore.server.fleet_settings import app_ready_ack
 from dscore.server.live import Live
 from dscore.server.watchers import Watchers
 from dscore.translations import text
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _log = get_logger("dscore.admission")
 
 
-class Welcome:
+class Acceptance:
     """Makes a connection an agent's or a watcher's. Whether it may be is decided before
-    (`introductions`)."""
+    (`judge`)."""
 
     def __init__(self, live: Live, watchers: Watchers) -> None:
         self._live = live
@@ -50,9 +50,9 @@ class Welcome:
             self._watchers.end(previous)
         came_back = introduced.was_away or kind == "reconnection_success"
         if isinstance(message, AppReady):
-            replies, restored = self._welcome(record, message)
+            replies, restored = self._open(record, message)
         else:
-            replies, restored = self._welcome_by(record, message, now)
+            replies, restored = self._open_by(record, message, now)
         live.counters.sessions_restored_total += restored
         live.recorder.connected(record, now, took_over=previous != 0, session_restored=restored)
         # One without a deadline (of the Socket.IO contract) counts as notified in a drain.
@@ -125,12 +125,12 @@ class Welcome:
                 live.pool.send(record.conn, reply)
             return
         # It came in with a heartbeat, and turns out to know app_ready, so terminate_app too.
-        replies, _ = self._welcome(record, message)
+        replies, _ = self._open(record, message)
         live.fleet.set_introduced_by(record, "app_ready")
         live.pool.accept(record.conn, record.agent_id, replies, notice_only=False)
         live.deliveries.begin(record, live.portion_bytes)
 
-    def _welcome(self, record: "AgentRow", message: AppReady) -> tuple[list[bytes], bool]:
+    def _open(self, record: "AgentRow", message: AppReady) -> tuple[list[bytes], bool]:
         """Opens the session.
 
         Returns:
@@ -139,7 +139,7 @@ class Welcome:
         restored = self._open_session(record, message.reconnection, message.config)
         return self._ack(message.reconnection, restored), restored
 
-    def _welcome_by(
+    def _open_by(
         self, record: "AgentRow", message: Heartbeat | ReconnectionSuccess, now: int
     ) -> tuple[list[bytes], bool]:
         """The same for an agent that knows no app_ready."""

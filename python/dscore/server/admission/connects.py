@@ -14,7 +14,7 @@ import orjson
 from dscore.messages import MAX_TOKEN, WatchFilter
 from dscore.peer_json import loads
 from dscore.policy import Candidate
-from dscore.server.authenticator import Authenticator
+from dscore.server.admission.authenticator import Authenticator
 from dscore.server.live import Live
 from dscore.server.watchers import Watchers
 
@@ -25,7 +25,7 @@ MAX_AUTH = 4096
 """Bytes of an `auth` that is looked at: it may be kept until the connection is introduced."""
 
 
-class Onlookers:
+class Connects:
     """Knows of every CONNECT; decides nothing that `policy.admission` does not."""
 
     def __init__(self, live: Live, authenticator: Authenticator, watchers: Watchers) -> None:

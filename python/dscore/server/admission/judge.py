@@ -16,11 +16,11 @@ from dscore.messages import (
     timestamp,
 )
 from dscore.policy import Candidate
-from dscore.server.authenticator import Authenticator
+from dscore.server.admission.acceptance import Acceptance
+from dscore.server.admission.authenticator import Authenticator
+from dscore.server.admission.connects import read_auth
 from dscore.server.hooks import TooLateError
 from dscore.server.live import REFUSAL_REASONS, Live
-from dscore.server.onlookers import read_auth
-from dscore.server.welcome import Welcome
 from dscore.server.wrong_tokens import Where
 from dscore.translations import text
 
@@ -38,13 +38,13 @@ LINES_A_SECOND = 20
 _log = get_logger("dscore.admission")
 
 
-class Introductions:
+class Judge:
     """Everything until a connection is introduced: the serving state, tokens, `authenticate`."""
 
-    def __init__(self, live: Live, authenticator: Authenticator, welcome: Welcome) -> None:
+    def __init__(self, live: Live, authenticator: Authenticator, acceptance: Acceptance) -> None:
         self._live = live
         self._authenticator = authenticator
-        self._welcome = welcome
+        self._acceptance = acceptance
         self._judged: set[int] = set()
         """Connections whose token an async authenticate looks at, or that are answered late."""
         self._refused = LineLimit(_log, LINES_A_SECOND)
@@ -129,10 +129,10 @@ class Introductions:
 
     def _let_in(self, conn: int, message: IntroductionMessage, kind: str, now: int) -> None:
         if isinstance(message, Watch):
-            self._welcome.watcher(conn, message)
+            self._acceptance.watcher(conn, message)
             return
         if self._live.fleet.may_introduce(conn):
-            self._welcome.agent(conn, message, kind, now)
+            self._acceptance.agent(conn, message, kind, now)
 
     def _turn_away(
         self, conn: int, candidate: Candidate, why: str = FAILED, *, cause: str = ""
