@@ -153,6 +153,10 @@ def test_a_fleet_and_all_that_can_be_opened_on_it(
     gallery.look("keys")
     browser.click("dialog .close")
 
+    browser.click(".feed button")
+    wait_until(lambda: browser.text(".feed button") == "Go on", "held feed", 60)
+    gallery.look("feed-held")
+
     opened(browser, serving, "?agent=camera-51")
     browser.wait_for_text("#story-why", "camera-51 is offline", 60)
     browser.wait_for_text("#story-entries", "connected from", 60)
@@ -166,6 +170,71 @@ def test_a_fleet_and_all_that_can_be_opened_on_it(
     opened(browser, serving, "?q=no-such-agent")
     browser.wait_for_text("#shown", "No agent fits", 60)
     gallery.look("none-fits")
+
+
+def test_an_action_in_waves_that_stops_and_leaves_some(
+    agents: tuple[Serving, list[ClientConnection]], browser: Browser, gallery: Gallery
+) -> None:
+    serving, fleet = agents
+    opened(browser, serving, "?show=connected&sort=natural")
+    browser.click(".headings input")
+    browser.click("#chosen button")
+    browser.wait_for_text("#counted", "53 agents are chosen", 60)
+    for number, text in enumerate(("20", "1", "2"), 1):
+        browser.type(f".pace label:nth-of-type({number}) input", text)
+    browser.type(".confirm", "53")
+    gallery.look("terminate-in-waves")
+    ready = "return !document.querySelector('dialog .danger').disabled"
+    wait_until(lambda: browser.run(ready), "confirmation", 60)
+    browser.click("dialog .danger")
+    for each in fleet[1:4]:
+        # It closes instead of answering.
+        json.loads(each.recv(timeout=30))
+        each.close()
+    browser.wait_for_text("#operation", "3 failed", 60)
+    gallery.look("wave-running")
+    for each in fleet[4:22]:
+        answer(each)
+    browser.wait_for_text("#operation", "Stopped", 60)
+    browser.wait_for_text("dialog", "are left", 60)
+    gallery.look("wave-stopped")
+
+
+def test_agents_that_are_late_or_coming_back_and_a_store_that_fails(
+    serve: Callable[..., Serving], browser: Browser, gallery: Gallery
+) -> None:
+    serving = serve(
+        env={
+            "DSCORE_MONITORING__CONNECTION_CHECK_INTERVAL": "1s",
+            "DSCORE_MONITORING__MAX_MISSED_HEARTBEATS": "2",
+            "DSCORE_MONITORING__HEARTBEAT_GRACE_PERIOD": "200s",
+        }
+    )
+    with ExitStack() as stack:
+        for n in range(12):
+            one = stack.enter_context(introduce(serving, f"camera-{n}"))
+            if n < 3:
+                one.send(json.dumps({"type": "heartbeat", "clientName": f"camera-{n}"}))
+            elif n < 5:
+                one.close()
+        opened(browser, serving)
+        browser.wait_for_text("[data-condition=late].tile", "3", 60)
+        browser.wait_for_text("[data-condition=reconnecting].tile", "2", 60)
+        gallery.look("late-and-reconnecting")
+        browser.run(
+            """
+            const real = window.fetch;
+            window.fetch = async (path, options) => {
+              const answer = await real(path, options);
+              if (!path.endsWith("/status")) return answer;
+              const document = await answer.json();
+              document.store = { status: "failing", reason: "no space left on device" };
+              return new Response(JSON.stringify(document));
+            };
+            """
+        )
+        browser.wait_for_text("#warning", "no space left on device", 60)
+        gallery.look("store-failing")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

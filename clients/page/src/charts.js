@@ -63,7 +63,8 @@ class Chart extends Component {
     const isNew = next.history !== this.props.history;
     this.props = next;
     if (isOther) this.anew();
-    else if (isNew) this.plot?.setData(dataOf(next));
+    // Each in a task of its own: together they take longer than a frame.
+    else if (isNew) setTimeout(() => this.plot?.setData(dataOf(this.props)));
     return isOther;
   }
 

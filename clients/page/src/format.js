@@ -2,8 +2,11 @@
 
 const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]];
 
+// Made once: `toLocaleString` looks its locale up each time.
+const { format } = new Intl.NumberFormat("en-US");
+
 /** @param {number} count */
-export const number = (count) => count.toLocaleString("en-US");
+export const number = (count) => format(count);
 
 /** @param {string | number | Date} moment */
 export function clock(moment) {

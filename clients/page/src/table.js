@@ -3,13 +3,13 @@
 
 import { conditionOf, SHAPES } from "./fleet.js";
 import { age, clock, number, shortened } from "./format.js";
-import { html } from "./html.js";
+import { html, still } from "./html.js";
 import { filter, open, toggle, toggleLabel } from "./navigate.js";
 import { hold, rowsAgain, scrolledTo, WINDOW } from "./poll.js";
 import { isAny } from "./query.js";
 import { set, state } from "./state.js";
 import { word } from "./tiles.js";
-import { say, told } from "./words.js";
+import { currentLanguage, say, told } from "./words.js";
 
 const narrow = matchMedia("(max-width: 44rem)");
 /** Pixels of a row; on a phone it is a card. */
@@ -42,7 +42,7 @@ export function Table() {
       <div class="table" role="table" aria-labelledby="fleet-heading" aria-rowcount=${rows.total + 1}
           onPointerEnter=${() => hold(true)} onPointerLeave=${release} onFocusIn=${() => hold(true)} onFocusOut=${() => setTimeout(release)}>
         <${Headings} />
-        <${Rows} rows=${rows} cursor=${state.cursor} />
+        <${Rows} />
       </div>
     </section>`;
 }
@@ -99,8 +99,10 @@ function Headings() {
     </div>`;
 }
 
-/** @param {{ rows: typeof state.rows, cursor: number }} props */
-function Rows({ rows, cursor }) {
+const Rows = still(drawn, () => [state.rows, state.cursor, state.checked, state.isAllChecked, view, narrow.matches, currentLanguage()]);
+
+function drawn() {
+  const { rows, cursor } = state;
   const height = rowHeight();
   const first = Math.max(0, Math.floor(view.top / height) - MARGIN);
   const last = Math.min(rows.total, Math.ceil((view.top + view.height) / height) + MARGIN);

@@ -2,16 +2,18 @@
 
 import { CONDITIONS, counted, NAMES, SHAPES } from "./fleet.js";
 import { number } from "./format.js";
-import { html } from "./html.js";
+import { html, still } from "./html.js";
 import { toggle } from "./navigate.js";
 import { state } from "./state.js";
-import { say } from "./words.js";
+import { currentLanguage, say } from "./words.js";
 
 const LATELY = 15 * 60_000;
 const WIDTH = 120;
 const HEIGHT = 28;
 
-export function Tiles() {
+export const Tiles = still(drawn, () => [state.facets, state.history, state.query, currentLanguage()]);
+
+function drawn() {
   const { facets, query } = state;
   const counts = counted(facets?.states ?? {});
   return html`

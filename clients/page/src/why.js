@@ -3,15 +3,17 @@
 import { Component } from "preact";
 import { counted, NAMES } from "./fleet.js";
 import { number } from "./format.js";
-import { html } from "./html.js";
+import { html, still } from "./html.js";
 import { toggle, toggleLabel } from "./navigate.js";
 import { state } from "./state.js";
-import { say, told } from "./words.js";
+import { currentLanguage, say, told } from "./words.js";
 
 /** Values of a label that are shown. */
 const SHOWN = 12;
 
-export function Why() {
+export const Why = still(drawn, () => [state.facets, state.query, currentLanguage()]);
+
+function drawn() {
   const { facets, query } = state;
   const reasons = Object.entries(facets?.reasons ?? {});
   const most = Math.max(1, ...reasons.map(([, count]) => count));
