@@ -104,8 +104,8 @@ function optionsOf(kind) {
   };
 }
 
-/** The first samples stand at the right: uPlot would take a single one for the middle of two days. @param {any} _ @param {number} first @param {number} last @returns {[number, number]} */
-const spanOf = (_, first, last) => [Math.min(first, last - LEAST), last];
+/** The first samples stand at the right: uPlot would take a single one for the middle of two days. @param {uPlot} plot @returns {[number, number]} */
+const spanOf = ({ data: [seconds] }) => [Math.min(seconds[0], seconds[seconds.length - 1] - LEAST), seconds[seconds.length - 1]];
 
 /** How times stand at the axis: UTC, on a clock of 24 hours. @param {any} _ @param {number[]} splits */
 const TIMES = (_, splits) => {

@@ -221,8 +221,8 @@ class Bulk extends Acting {
       <progress max=${Math.max(1, operation.total)} value=${operation.answered} aria-label=${verb}></progress>
       <p id="operation">${isRunning ? say("opRunning", operation.wave, operation.waves, number(operation.asked), number(operation.total), failed)
         : say("opOver", told(operation.state), number(operation.asked), number(operation.total), failed)} ${operation.why}</p>
-      ${operation.failures.length > 0 && html`<ul class="failures">${operation.failures.slice(0, 20).map((/** @type {any} */ each) => html`<li key=${each.id}><b>${each.id}</b> ${told(each.outcome)} ${each.message}</li>`)}</ul>`}
-      ${!isRunning && operation.left_total > 0 && html`<p>${say("opLeft", number(operation.left_total))}</p><ul class="failures">${operation.left.slice(0, 50).map((/** @type {string} */ id) => html`<li key=${id}>${id}</li>`)}</ul>`}
+      ${operation.failures.length > 0 && html`<ul class="failures" tabindex="0" aria-label=${say("failures")}>${operation.failures.slice(0, 20).map((/** @type {any} */ each) => html`<li key=${each.id}><b>${each.id}</b> ${told(each.outcome)} ${each.message}</li>`)}</ul>`}
+      ${!isRunning && operation.left_total > 0 && html`<p>${say("opLeft", number(operation.left_total))}</p><ul class="failures" tabindex="0" aria-label=${say("left")}>${operation.left.slice(0, 50).map((/** @type {string} */ id) => html`<li key=${id}>${id}</li>`)}</ul>`}
       ${this.trouble()}
       <div class="doing">${isRunning ? html`<button class="act" onClick=${() => this.cancel()}>${say("stopAsking")}</button>` : html`<button class="act" onClick=${close}>${say("close")}</button>`}</div>`;
   }
