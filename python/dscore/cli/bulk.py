@@ -1,7 +1,6 @@
 """One action for many agents (terminate, message, remove): counted, asked, in waves."""
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,6 @@ from dscore.cli.errors import FAILED, INTERRUPTED, OK, PARTIAL, USAGE, CliError
 
 HOLD = 1.0
 """Seconds that one look waits for the end, before the next one does."""
-NAMED = 10
-"""Agents named in a sentence; with --json there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +129,7 @@ def _show_count(action: Action, counted: dict[str, Any], *, as_json: bool) -> in
         output.json(counted)
     else:
         total = counted["total"]
-        output.line(f"{agents(total)} {action.would}: {_named(counted['left'], total)}")
+        output.line(f"{agents(total)} {action.would}: {output.named(counted['left'], total)}")
     return OK
 
 
@@ -167,9 +164,4 @@ def _left(operation: dict[str, Any]) -> str:
     total = operation["left_total"]
     if not total:
         return "none is left that was not asked"
-    return f"{total:,} left that were not asked: {_named(operation['left'], total)}"
-
-
-def _named(ids: Sequence[str], total: int) -> str:
-    named = ", ".join(map(output.printable, ids[:NAMED])) or "none"
-    return f"{named} and {total - NAMED:,} more" if total > NAMED else named
+    return f"{total:,} left that were not asked: {output.named(operation['left'], total)}"

@@ -22,6 +22,8 @@ from dscore.cli.streams import is_written_in_full
 
 PIPE_WIDTH = 10_000
 """Columns where no terminal sets a width: nothing is cut or folded."""
+NAMED = 10
+"""Ids that a line names, of many."""
 NARROWEST = 4
 """Columns that every cell but the first of a row is left, the gap before it included."""
 
@@ -52,6 +54,12 @@ def complain(text: str) -> None:
     """Prints one line to stderr."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def named(ids: Sequence[str], total: int) -> str:
+    """The first ids of `total`, and how many more there are."""
+    first = ", ".join(map(printable, ids[:NAMED])) or "none"
+    return f"{first} and {total - NAMED:,} more" if total > NAMED else first
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, red: str = "") -> None:

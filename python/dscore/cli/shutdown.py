@@ -11,7 +11,7 @@ import typer
 
 from dscore.cli import output, shapes
 from dscore.cli.client import PATIENCE, Client, RefusedError, agent_path
-from dscore.cli.drain_lines import NAMED, acks_line, drain_lines, progress_of, segments
+from dscore.cli.drain_lines import acks_line, drain_lines, progress_of, segments
 from dscore.cli.errors import FAILED, INTERRUPTED, OK, PARTIAL, USAGE, CliError
 from dscore.cli.operate import list_agents
 
@@ -60,7 +60,9 @@ def drain(client: Client, wish: dict[str, Any], *, ask: bool, wait: bool, as_jso
         if acks := acks_line(report):
             output.line(acks)
         if report["not_acked"]:
-            output.complain(f"did not stop: {_named(report['not_acked'])}")
+            output.complain(
+                f"did not stop: {output.named(report['not_acked'], len(report['not_acked']))}"
+            )
     return PARTIAL if report["failed"] or report["timed_out"] or report["vanished"] else OK
 
 
@@ -71,11 +73,6 @@ def _confirm_drain(client: Client, intent: str | None) -> None:
     rest = " what its shutdown.intent says" if intent is None else ""
     question = f"Shut {client.url} down and {MEANINGS[intent]} {agents}{rest}?"
     typer.confirm(question, abort=True, err=True)
-
-
-def _named(ids: Sequence[str]) -> str:
-    named = ", ".join(map(output.printable, ids[:NAMED]))
-    return f"{named} and {len(ids) - NAMED:,} more" if len(ids) > NAMED else named
 
 
 @contextmanager

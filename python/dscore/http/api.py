@@ -6,9 +6,8 @@ thousand agents is made in a millisecond; the models only describe them.
 
 import asyncio
 import os
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, HTTPException, Request
 from fastapi import Query as QueryParam
 from starlette.responses import Response
@@ -21,6 +20,7 @@ from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.audit import MAX_TEXT, AuditOf
 from dscore.http.audit_page import AuditReader
 from dscore.http.filters import FilterOf
+from dscore.http.json_response import json_response
 from dscore.http.pagination import MAX_LIMIT, CursorError, Query, Sort, page
 from dscore.http.ports import AgentView, Fleet, Server
 from dscore.http.redact import Redactor
@@ -83,13 +83,15 @@ def _agents(server: Server, redactor: Redactor) -> APIRouter:
         except CursorError as error:
             raise HTTPException(400, str(error)) from None
         items = [agent_document(agent, redactor) for agent in found.items]
-        return _json({"items": items, "next_cursor": found.next_cursor, "total": found.total})
+        return json_response(
+            {"items": items, "next_cursor": found.next_cursor, "total": found.total}
+        )
 
     @routes.get("/agents/{agent_id}", summary="One agent", response_model=models.AgentDetail)
     async def show_agent(agent_id: AgentId) -> Response:
         await server.fleet.refresh()
         agent = _known(server.fleet, agent_id)
-        return _json(
+        return json_response(
             {
                 **agent_document(agent, redactor),
                 "config": redactor.config(agent.config),
@@ -120,7 +122,7 @@ def _one_agent(server: Server) -> APIRouter:
             raise unknown_agent(agent_id) from None
         except NotConnectedError:
             raise HTTPException(409, f"Agent {agent_id!r} is not connected.") from None
-        return _json(
+        return json_response(
             {
                 "outcome": result.outcome,
                 "request_id": result.request_id,
@@ -163,7 +165,7 @@ def _one_agent(server: Server) -> APIRouter:
             raise HTTPException(409, detail) from None
         except NotKeptError as error:
             raise HTTPException(503, f"Not kept: {error}.", {"retry-after": "1"}) from None
-        return _json({"delivered": delivered}, 202)
+        return json_response({"delivered": delivered}, 202)
 
     return routes
 
@@ -175,7 +177,7 @@ def _server(server: Server, page_at: str) -> APIRouter:
     async def status() -> Response:
         counts = server.fleet.counts()
         host, port = server.address
-        return _json(
+        return json_response(
             {
                 "status": _phase(server),
                 "version": __version__,
@@ -197,7 +199,7 @@ def _server(server: Server, page_at: str) -> APIRouter:
 
     @routes.get("/maintenance", summary="Is maintenance on?", response_model=models.Maintenance)
     async def show_maintenance() -> Response:
-        return _json({"enabled": server.maintenance})
+        return json_response({"enabled": server.maintenance})
 
     @routes.post(
         "/maintenance",
@@ -208,7 +210,7 @@ def _server(server: Server, page_at: str) -> APIRouter:
     async def set_maintenance(wish: models.Maintenance, audit: AuditOf) -> Response:
         audit.parameters(enabled=wish.enabled)
         server.set_maintenance(enabled=wish.enabled)
-        return _json({"enabled": server.maintenance})
+        return json_response({"enabled": server.maintenance})
 
     return routes
 
@@ -246,12 +248,12 @@ def _drain(server: Server) -> APIRouter:
             await asyncio.sleep(0)  # its first step makes the status
         audit.write(202)  # not after the wait: the process ends with the drain
         await _drain_ended(server, wait)
-        return _json(drain_document(server), 202)
+        return json_response(drain_document(server), 202)
 
     @routes.get("/drain", summary="How the drain goes", response_model=models.DrainDocument)
     async def show(wait: Wait = 0.0) -> Response:
         await _drain_ended(server, wait)
-        return _json(drain_document(server))
+        return json_response(drain_document(server))
 
     return routes
 
@@ -283,7 +285,3 @@ def _known(fleet: Fleet, agent_id: str) -> AgentView:
     if agent is None:
         raise unknown_agent(agent_id)
     return agent
-
-
-def _json(document: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(document), status, media_type="application/json")

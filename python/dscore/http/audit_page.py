@@ -9,6 +9,7 @@ from fastapi import Query as QueryParam
 from starlette.responses import Response
 
 from dscore.http import models
+from dscore.http.json_response import json_response
 from dscore.http.pagination import MAX_LIMIT, number_of
 from dscore.http.strict import Plain, StrictRoute
 from dscore.messages import timestamp
@@ -44,7 +45,7 @@ def router(trail: AuditReader) -> APIRouter:
             "items": [_document(line) for line in lines],
             "next_cursor": None if next_before is None else str(next_before),
         }
-        return Response(orjson.dumps(document), media_type="application/json")
+        return json_response(document)
 
     return routes
 

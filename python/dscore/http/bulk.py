@@ -1,7 +1,7 @@
 """Many agents at once: terminate, message, remove those that a filter chooses, in waves."""
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, HTTPException
@@ -14,6 +14,7 @@ from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.http.audit import MAX_TEXT, AuditOf
 from dscore.http.filters import ANY, MAX_WORDS, Filter, parse_labels
 from dscore.http.filters import MAX_TEXT as MAX_NEEDLE
+from dscore.http.json_response import json_response
 from dscore.http.models import AgentMessage
 from dscore.http.ports import Fleet, Server
 from dscore.http.strict import StrictRoute, Wish
@@ -174,11 +175,11 @@ def router(server: Server) -> APIRouter:
         )
         if wish.dry_run:
             counted = {**operation.document(), "id": None, "state": "counted"}
-            return _json({**counted, "connected": connected}, 202)
+            return json_response({**counted, "connected": connected}, 202)
         operations.start(operation)
         audit.write(202)
         await operation.ended(wait)
-        return _json(operation.document(), 202)
+        return json_response(operation.document(), 202)
 
     counts = "With `dry_run` it only counts them. Else it answers at once, or with `wait` at its "
     counts += "end; GET /operations/{operation_id} tells how it goes."
@@ -248,7 +249,7 @@ def router(server: Server) -> APIRouter:
     async def show_operation(operation_id: OperationId, wait: Wait = 0.0) -> Response:
         operation = operations.find(operation_id)
         await operation.ended(wait)
-        return _json(operation.document())
+        return json_response(operation.document())
 
     @routes.delete(
         "/operations/{operation_id}",
@@ -259,7 +260,7 @@ def router(server: Server) -> APIRouter:
     async def cancel_operation(operation_id: OperationId) -> Response:
         operation = operations.find(operation_id)
         operation.stop("canceled", "canceled by an operator")
-        return _json(operation.document())
+        return json_response(operation.document())
 
     return routes
 
@@ -292,7 +293,3 @@ def _fitting(fleet: Fleet, choice: Choice) -> list[tuple[str, bool]]:
         **choice.filter().arguments(), sort="natural", limit=MAX_CHOSEN, after=None, offset=0
     )
     return [(agent.id, agent.connected) for agent in items]
-
-
-def _json(document: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(document), status, media_type="application/json")

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Annotated, Any, Final
 
-import orjson
 from fastapi import APIRouter
 from fastapi import Query as QueryParam
 from starlette.responses import Response
@@ -13,6 +12,7 @@ from dscore.errors import UnknownAgentError
 from dscore.explain import CONTEXT, clock, sentence
 from dscore.http import models
 from dscore.http.agent_id import AgentId, unknown_agent
+from dscore.http.json_response import json_response
 from dscore.http.pagination import MAX_LIMIT, number_of
 from dscore.http.ports import Server
 from dscore.http.redact import Redactor
@@ -67,7 +67,7 @@ def router(server: Server, redactor: Redactor) -> APIRouter:
             "items": items[:limit],
             "next_cursor": None if next_before is None else str(next_before),
         }
-        return Response(orjson.dumps(document), media_type="application/json")
+        return json_response(document)
 
     return routes
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter
 from fastapi import Query as QueryParam
 from starlette.responses import Response
@@ -11,6 +10,7 @@ from starlette.responses import Response
 from dscore.history import STATES, Sample, Span
 from dscore.http import models
 from dscore.http.filters import FilterOf
+from dscore.http.json_response import json_response
 from dscore.http.ports import Server
 from dscore.http.redact import Redactor
 from dscore.http.strict import Plain, StrictRoute
@@ -40,7 +40,7 @@ def router(server: Server, redactor: Redactor) -> APIRouter:
         ] = 0,
     ) -> Response:
         document = _columns(server.fleet.history(span, after))
-        return Response(orjson.dumps(document), media_type="application/json")
+        return json_response(document)
 
     @routes.get(
         "/facets",
@@ -71,7 +71,7 @@ def router(server: Server, redactor: Redactor) -> APIRouter:
                 if not redactor.is_secret(label.name)
             ],
         }
-        return Response(orjson.dumps(document), media_type="application/json")
+        return json_response(document)
 
     return routes
 
