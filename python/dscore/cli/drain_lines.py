@@ -5,8 +5,6 @@ from typing import Any, Final
 
 from dscore.cli import output
 
-NAMED: Final = 10
-"""Agents named in a sentence; the report has all of them."""
 WIDTH: Final = 40
 """Columns of the bar of segments."""
 MARKS: Final = {
@@ -57,7 +55,7 @@ def drain_lines(status: dict[str, Any]) -> list[str]:
     if acks := acks_line(status):
         lines.append(acks)
     now = datetime.now(timezone.utc)
-    for agent in status.get("left", [])[:NAMED]:
+    for agent in status.get("left", [])[: output.NAMED]:
         deadline, stage = agent["deadline"], agent["stage"]
         parts = [output.printable(agent["id"])]
         if agent.get("outcome") is not None:
@@ -67,7 +65,7 @@ def drain_lines(status: dict[str, Any]) -> list[str]:
         if stage is not None:
             parts.append(output.printable(stage))
         lines.append("  " + ", ".join(parts))
-    more = status.get("left_total", 0) - NAMED
+    more = status.get("left_total", 0) - output.NAMED
     if more > 0:
         lines.append(f"  and {more:,} more")
     return lines

@@ -23,7 +23,7 @@ from dscore.cli.streams import is_written_in_full
 PIPE_WIDTH = 10_000
 """Columns where no terminal sets a width: nothing is cut or folded."""
 NAMED = 10
-"""Ids that a line names, of many."""
+"""Agents named in a sentence; the document has more."""
 NARROWEST = 4
 """Columns that every cell but the first of a row is left, the gap before it included."""
 

@@ -59,10 +59,8 @@ def drain(client: Client, wish: dict[str, Any], *, ask: bool, wait: bool, as_jso
         output.line(f"drained in {seconds:.1f} s, {progress_of({'pending': 0, **report})}")
         if acks := acks_line(report):
             output.line(acks)
-        if report["not_acked"]:
-            output.complain(
-                f"did not stop: {output.named(report['not_acked'], len(report['not_acked']))}"
-            )
+        if left := report["not_acked"]:
+            output.complain(f"did not stop: {output.named(left, len(left))}")
     return PARTIAL if report["failed"] or report["timed_out"] or report["vanished"] else OK
 
 
