@@ -2,6 +2,10 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from dscore import testing
+from dscore.http import metrics
+from dscore.http.metrics import LATENCY_BOUNDS_MS
+from dscore.server import terminations
 from dscore.server.recorder import Disconnect
 from fake_fleet import FakeFleet, FakeStatus
 from test_http_app import client_of
@@ -116,3 +120,51 @@ async def test_openmetrics_when_asked_for() -> None:
         answer = await client.get("/metrics", headers=headers)
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
+
+
+async def test_terminations_by_outcome_and_how_long_they_took() -> None:
+    assert LATENCY_BOUNDS_MS == terminations.LATENCY_BOUNDS_MS
+    fleet = FakeFleet()
+    fleet.stats |= {
+        "terminations_acked_total": 3,
+        "terminations_timed_out_total": 1,
+        "termination_took_10_ms_total": 2,
+        "termination_took_more_total": 1,
+        "termination_took_sum_ms_total": 40_010,
+    }
+    samples = await scrape(fleet)
+    assert samples["dscore_terminations_total", (("outcome", "acked"),)] == 3
+    assert samples["dscore_terminations_total", (("outcome", "timed_out"),)] == 1
+    assert samples["dscore_termination_seconds_bucket", (("le", "0.01"),)] == 2
+    assert samples["dscore_termination_seconds_bucket", (("le", "30.0"),)] == 2
+    assert samples["dscore_termination_seconds_bucket", (("le", "+Inf"),)] == 3
+    assert samples["dscore_termination_seconds_sum", ()] == 40.01
+
+
+async def test_a_real_server_counts_what_happens_to_it() -> None:
+    async with testing.fleet("a", "b") as fleet:
+        server = fleet.server
+        await fleet["b"].send("watch")
+        await fleet["b"].beat()
+        fleet["b"].answers = "BUSY"
+        assert (await server.fleet.terminate("a")).outcome == "acked"
+        assert (await server.fleet.terminate("b", timeout=0.05)).outcome != "acked"
+        server.failed_reloads += 1
+        stats = server.core_stats()
+    assert stats["watchers"] == 1
+    assert stats["terminations_acked_total"] == 1
+    assert sum(v for k, v in stats.items() if k.startswith("terminations_")) == 2
+    took = [v for k, v in stats.items() if k.startswith("termination_took_") and "sum" not in k]
+    assert sum(took) == 1
+    assert stats["reload_failures_total"] == 1
+    assert stats["limit_input_bytes"] == server.config.limits.input_bytes
+    assert stats["log_lines_lost_total"] == 0
+
+
+async def test_each_figure_of_a_server_has_a_help_text_of_its_own() -> None:
+    async with testing.fleet() as fleet:
+        families = [*metrics.FleetCollector(fleet.server).collect()]
+    fallback = {each.name for each in families if each.documentation == "A figure of the reactors."}
+    assert fallback == set()
+    texts = [each.documentation for each in families]
+    assert len(set(texts)) == len(texts)

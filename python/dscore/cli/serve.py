@@ -216,6 +216,7 @@ class Service:
             changes = self._server.reload(loaded.config)
         except (DscoreError, ValueError, OSError) as error:
             _log.error("reload_failed", reason=str(error))
+            self._server.failed_reloads += 1
             return
         log.configure(loaded.config.log)
         if changes.needs_restart:

@@ -1,6 +1,6 @@
 """Prometheus metrics, read from the server when asked for. None has a label per agent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -91,6 +91,18 @@ _HELP = {
     "tls_reload_failures_total": "Times that certificates were read again and were not fit.",
     "proxy_headers_invalid_total": "Connections of trusted proxies without a good PROXY header.",
     "plain_refused_total": "Connections without TLS from where it is required.",
+    "reload_failures_total": "Times that settings were read again and the old ones stayed.",
+    "watchers": "Connections that are told of changes: pages, tools, agents that watch besides.",
+    "log_lines_lost_total": "Lines of the log dropped because no reader took them.",
+    "limit_input_bytes": "limits.input_bytes, which input_bytes never exceeds.",
+    "limit_output_bytes": "limits.output_bytes, which output_bytes never exceeds.",
+    "limit_absent_bytes": "limits.absent_bytes, which undelivered_bytes never exceeds.",
+    "limit_history_bytes": "limits.history_bytes, of all timelines together.",
+    "hook_errors_total": "Hooks of the policy that raised.",
+    "too_many_errors_total": "Connections closed for too many errors.",
+    "protocol_errors_total": "Connections that broke RFC 6455.",
+    "terminates_total": "terminate_app sent.",
+    "pings_total": "Transport pings sent.",
     "turns_total": "Turns of the reactors' loops.",
     "gaps_total": "Times that the server did not look at anything for a second or longer.",
 }
@@ -105,6 +117,12 @@ _REFUSED_HELP = "Requests to Engine.IO endpoints that were refused, by what the 
 _TLS_REFUSED = "tls_refused_"
 _TLS_REFUSED_HELP = "TLS handshakes that led to no connection, by why."
 _WRONG_HELP = "Wrong tokens, by what they came with."
+_TERMINATIONS = "terminations_"
+_TERMINATIONS_HELP = "Agents that were terminated one by one or in bulk, by outcome."
+_TOOK = "termination_took_"
+_TOLD_APART = (_LATE, _REFUSED, _WRONG, _TLS_REFUSED, _TERMINATIONS, _TOOK)
+LATENCY_BOUNDS_MS: Final = (10, 100, 1000, 5000, 10_000, 30_000)
+"""Of terminations, as `server.terminations` counts them."""
 LATENESS_BOUNDS_MS: Final = (10, 100, 1000, 5000, 15000, 60000)
 
 
@@ -145,6 +163,14 @@ class FleetCollector(Collector):
         yield self._disconnects()
         stats = self._server.core_stats()
         yield from self._lateness(stats)
+        yield _histogram(
+            stats,
+            _TOOK,
+            LATENCY_BOUNDS_MS,
+            "dscore_termination_seconds",
+            "How long agents took that stopped as asked; those of a drain are in its report.",
+        )
+        yield _labelled(stats, _TERMINATIONS, "outcome", _TERMINATIONS_HELP)
         yield CounterMetricFamily(
             "dscore_gap_seconds_total",
             "How long those times were together: they count for no deadline.",
@@ -155,9 +181,7 @@ class FleetCollector(Collector):
         yield _labelled(stats, _TLS_REFUSED, "reason", _TLS_REFUSED_HELP)
         yield self._certificates()
         for name, value in stats.items():
-            if name not in _SKIPPED and not name.startswith(
-                (_LATE, _REFUSED, _WRONG, _TLS_REFUSED)
-            ):
+            if name not in _SKIPPED and not name.startswith(_TOLD_APART):
                 yield _core_metric(name, value)
 
     def _connections(self) -> Iterator[Metric]:
@@ -218,16 +242,12 @@ class FleetCollector(Collector):
             buckets=[(_bound(bound), count) for bound, count in lag.buckets()],
             sum_value=lag.sum,
         )
-        buckets, count = [], 0
-        for bound_ms in LATENESS_BOUNDS_MS:
-            count += stats.get(f"{_LATE}{bound_ms}_ms_total", 0)
-            buckets.append((_bound(bound_ms / 1000), count))
-        buckets.append(("+Inf", count + stats.get(f"{_LATE}more_total", 0)))
-        yield HistogramMetricFamily(
+        yield _histogram(
+            stats,
+            _LATE,
+            LATENESS_BOUNDS_MS,
             "dscore_heartbeat_lateness_seconds",
             "How long after they were due heartbeats came.",
-            buckets=buckets,
-            sum_value=stats.get(f"{_LATE}sum_ms_total", 0) / 1000,
         )
 
     def _phase(self) -> Iterator[Metric]:
@@ -262,6 +282,19 @@ class FleetCollector(Collector):
                 "Agents of the drain that stopped as asked, but a stream did not reach its end.",
                 value=status.incomplete,
             )
+
+
+def _histogram(
+    stats: Mapping[str, int], prefix: str, bounds_ms: Sequence[int], name: str, help_text: str
+) -> Metric:
+    """One of counters in milliseconds whose names begin alike."""
+    buckets, count = [], 0
+    for bound_ms in bounds_ms:
+        count += stats.get(f"{prefix}{bound_ms}_ms_total", 0)
+        buckets.append((_bound(bound_ms / 1000), count))
+    buckets.append(("+Inf", count + stats.get(f"{prefix}more_total", 0)))
+    total = stats.get(f"{prefix}sum_ms_total", 0) / 1000
+    return HistogramMetricFamily(name, help_text, buckets=buckets, sum_value=total)
 
 
 def _labelled(stats: Mapping[str, int], prefix: str, label: str, help_text: str) -> Metric:

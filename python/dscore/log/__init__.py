@@ -26,7 +26,7 @@ from dscore.config import LogConfig
 from dscore.log.render import now, plain_fields, render_json, text_renderer
 from dscore.log.writer import Writer
 
-__all__ = ["Logger", "close", "configure", "flush", "get_logger"]
+__all__ = ["Logger", "close", "configure", "flush", "get_logger", "lines_lost_total"]
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -112,6 +112,11 @@ def flush(seconds: float = 2.0) -> None:
     """Waits until all lines are out; to be called before `os._exit`, which runs nothing else."""
     if _output.writer is not None:
         _output.writer.flush(seconds)
+
+
+def lines_lost_total() -> int:
+    """Lines that this process's log had no room for; 0 where it has none of its own."""
+    return 0 if _output.writer is None else _output.writer.lost_total
 
 
 def close() -> None:

@@ -33,6 +33,8 @@ class Writer:
         # One buffer, so that lines are not kept one by one in the larger ones they were made in.
         self._lines = bytearray()
         self._lost = 0
+        self.lost_total = 0
+        """Lines that were dropped, told of or not."""
         self._idle = False  # the thread has written all and waits to be told of more
         self._closing = False
         self._torn = False  # what was written last ends within a line
@@ -48,6 +50,7 @@ class Writer:
         with self._lock:
             if len(self._lines) + len(line) > MAX_QUEUED:
                 self._lost += 1
+                self.lost_total += 1
                 return
             self._lines += line
             if self._idle:
@@ -95,6 +98,7 @@ class Writer:
         missing = block.count(b"\n", max(written, len(head)))
         with self._lock:
             self._lost += unsaid + missing
+            self.lost_total += missing
 
     def _write_out(self, block: bytes) -> int:
         """How many bytes the descriptor took before it failed."""

@@ -95,8 +95,7 @@ class Server:
         self._tasks = Tasks()
         self.tls: Final = Tls(self._core)
         self._begun = self._closing = False
-        self._max_connections = 0
-        self._exit_code = 0
+        self._max_connections = self._exit_code = self.failed_reloads = 0
         self._finished = asyncio.Event()
         self._drain_task: asyncio.Task[DrainReport] | None = None
 
@@ -360,7 +359,7 @@ class Server:
 
     def core_stats(self) -> dict[str, int]:
         """Counters (names ending in `_total`) and gauges, the core's and ours."""
-        return stats(self._running)
+        return {**stats(self._running), "reload_failures_total": self.failed_reloads}
 
     def store_health(self) -> StoreHealth:
         """Whether what is kept gets to where it outlives the process."""

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from dscore.config import Config
+from dscore.log import lines_lost_total
 from dscore.server.wiring import Parts
 from dscore.store.behind import Behind
 
@@ -25,10 +27,21 @@ def stats(parts: Parts) -> dict[str, int]:
         "missing_cells_total": live.fleet.missing_cells_total,
         "hook_errors_total": live.hooks.errors_total,
         "requests_waiting": len(parts.acks),
+        "watchers": len(parts.watchers.by_conn),
+        "log_lines_lost_total": lines_lost_total(),
+        **parts.terminations.stats(),
+        **_limits(live.config),
         "stray_replies_total": parts.acks.unmatched_total,
         **_session_stats(live.fleet),
         **_store_stats(live.store),
     }
+
+
+def _limits(config: Config) -> dict[str, int]:
+    """The bounds in bytes that gauges of the same name come near."""
+    limits = config.limits
+    names = ("input_bytes", "output_bytes", "absent_bytes", "history_bytes")
+    return {f"limit_{name}": getattr(limits, name) for name in names}
 
 
 def _session_stats(fleet: "Fleet") -> dict[str, int]:

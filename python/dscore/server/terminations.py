@@ -1,20 +1,30 @@
 """Agents that are asked to terminate one at a time, and who waits for their answers."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from bisect import bisect_left
+from collections import Counter
+from typing import TYPE_CHECKING, get_args
 
 from dscore.policy.agent import Termination
+from dscore.states import OutcomeName
 
 if TYPE_CHECKING:
     from dscore._core import ReactorPool
 
 
+LATENCY_BOUNDS_MS = (10, 100, 1000, 5000, 10_000, 30_000)
+"""An agent without a pipeline answers at once; one that writes recordings takes seconds."""
+
+
 class Terminations:
-    """Matches each outcome to its caller."""
+    """Matches each outcome to its caller, and counts them. Those of a drain are in its report."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, dict[str, asyncio.Future[Termination]]] = {}
         """Connection -> request id -> who waits."""
+        self._outcomes: Counter[str] = Counter()
+        self._latencies = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+        self._latency_ms = 0.0
 
     async def terminate(
         self, pool: "ReactorPool", conn: int, timeout: float, max_extension: float
@@ -27,13 +37,33 @@ class Terminations:
         outcome = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(conn, {})[request_id] = outcome
         try:
-            return await outcome
+            termination = await outcome
+            self._count(termination)
+            return termination
         finally:
             requests = self._waiting.get(conn)
             if requests is not None:
                 requests.pop(request_id, None)
                 if not requests:
                     del self._waiting[conn]
+
+    def _count(self, termination: Termination) -> None:
+        self._outcomes[termination.outcome] += 1
+        if termination.outcome == "acked":
+            self._latencies[bisect_left(LATENCY_BOUNDS_MS, termination.latency_ms)] += 1
+            self._latency_ms += termination.latency_ms
+
+    def stats(self) -> dict[str, int]:
+        """How they ended, and how long those took that stopped as asked."""
+        bounds = (*(f"{bound}_ms" for bound in LATENCY_BOUNDS_MS), "more")
+        return {
+            **{f"terminations_{one}_total": self._outcomes[one] for one in get_args(OutcomeName)},
+            **{
+                f"termination_took_{bound}_total": count
+                for bound, count in zip(bounds, self._latencies, strict=True)
+            },
+            "termination_took_sum_ms_total": round(self._latency_ms),
+        }
 
     def is_waiting(self, conn: int) -> bool:
         """Whether a request of this connection has no outcome yet."""
