@@ -18,6 +18,7 @@ from c_client import (
 )
 from fake_server import FakeServer
 from test_agent_dial import proxy
+from waiting import wait_until
 
 pytestmark = needs_c
 
@@ -45,6 +46,24 @@ async def test_nonsense_from_the_server_leaves_no_trace(c_build: Path) -> None:
             )
             assert got["message"]["n"] == 1
             assert (await aside(agent.status))["last_close_code"] == 0
+
+
+async def test_a_flood_of_nonsense_does_not_fill_a_disk(c_build: Path) -> None:
+    async with FakeServer() as server:
+        agent, peer = await acquainted(c_build, server)
+        with agent:
+            for text in ("nonsense", '{"type":"error"}', '{"type":"terminate_app"}'):
+                for _ in range(1000):
+                    await peer.socket.send(text)
+            await peer.send("work", n=1)
+            await aside(agent.until_event, "message")
+
+            def lines() -> int:
+                return sum("message_" in one for one in list(agent.errors))
+
+            await aside(wait_until, lambda: lines() >= 50, "lines")
+            # Fifty in ten seconds, even where it takes thirty to read it all.
+            assert lines() <= 200
 
 
 @pytest.mark.parametrize("part", ["{},", '{"a":0},', "[],", "0,"])

@@ -24,6 +24,7 @@ struct _DscoreConversation {
   DscoreSocket *socket; /* NULL: none; the owner's */
   DscoreAlarm *alarm;
   DscoreSeen seen;
+  DscoreLogLimit limit; /* of lines that a message causes */
   guint unanswered;
   gint64 interval;
   gboolean is_acknowledged;
@@ -190,7 +191,8 @@ heartbeat_answered (DscoreConversation *self, JsonObject *message)
       return;
     }
   self->unanswered = 0;
-  dscore_log (G_LOG_LEVEL_WARNING, "heartbeat_failed", "reason", dscore_json_string (message, "message"), NULL);
+  if (dscore_log_allows (&self->limit))
+    dscore_log (G_LOG_LEVEL_WARNING, "heartbeat_failed", "reason", dscore_json_string (message, "message"), NULL);
   if (dscore_json_is_true (message, "shouldReconnect"))
     dscore_socket_close (self->socket, DSCORE_CLOSE_NORMAL, "heartbeat failed");
 }
@@ -207,10 +209,10 @@ static void
 asked_to_terminate (DscoreConversation *self, JsonObject *message)
 {
   const char *request_id = dscore_json_string (message, "request_id"), *reason = dscore_json_string (message, "reason");
-  if (request_id == NULL || strlen (request_id) > MAX_REQUEST_ID)
-    dscore_log (G_LOG_LEVEL_WARNING, "message_ignored", "reason", "terminate_app without a usable request_id", NULL);
-  else
+  if (request_id != NULL && strlen (request_id) <= MAX_REQUEST_ID)
     self->sink->asked_to_terminate (self->owner, request_id, reason != NULL ? reason : "");
+  else if (dscore_log_allows (&self->limit))
+    dscore_log (G_LOG_LEVEL_WARNING, "message_ignored", "reason", "terminate_app without a usable request_id", NULL);
 }
 
 static void
@@ -218,16 +220,18 @@ server_leaves (DscoreConversation *self, JsonObject *message)
 {
   double after = dscore_json_milliseconds (message, "reconnectAfter");
   g_autofree char *words = g_strdup_printf ("%g", after);
-  dscore_log (G_LOG_LEVEL_INFO, "server_leaves", "reason", dscore_json_string (message, "message"), "reconnect_after",
-              after >= 0 ? words : NULL, NULL);
+  if (dscore_log_allows (&self->limit))
+    dscore_log (G_LOG_LEVEL_INFO, "server_leaves", "reason", dscore_json_string (message, "message"), "reconnect_after",
+                after >= 0 ? words : NULL, NULL);
   self->sink->server_leaves (self->owner, after);
 }
 
 static void
 complained (DscoreConversation *self, JsonObject *message)
 {
-  dscore_log (G_LOG_LEVEL_WARNING, "message_refused", "code", dscore_json_string (message, "code"), "reason",
-              dscore_json_string (message, "message"), "request_type", dscore_json_string (message, "request_type"), NULL);
+  if (dscore_log_allows (&self->limit))
+    dscore_log (G_LOG_LEVEL_WARNING, "message_refused", "code", dscore_json_string (message, "code"), "reason",
+                dscore_json_string (message, "message"), "request_type", dscore_json_string (message, "request_type"), NULL);
 }
 
 typedef void (*Answer) (DscoreConversation *self, JsonObject *message);
@@ -258,7 +262,8 @@ dscore_conversation_hear (DscoreConversation *self, const char *text, gsize size
   g_autoptr (JsonObject) message = dscore_json_object (text, size, &bytes, &error);
   if (message == NULL)
     {
-      dscore_log (G_LOG_LEVEL_WARNING, "message_ignored", "reason", error->message, NULL);
+      if (dscore_log_allows (&self->limit))
+        dscore_log (G_LOG_LEVEL_WARNING, "message_ignored", "reason", error->message, NULL);
       return;
     }
   if (self->socket == NULL)
@@ -270,8 +275,8 @@ dscore_conversation_hear (DscoreConversation *self, const char *text, gsize size
   if (answer != NULL && answer != complained)
     return;
   const char *id = dscore_json_string (message, "message_id");
-  if (dscore_seen_is_repeated (&self->seen, id))
-    dscore_log (G_LOG_LEVEL_INFO, "message_repeated", "message_id", id, NULL);
-  else
+  if (!dscore_seen_is_repeated (&self->seen, id))
     self->sink->received (self->owner, message, bytes);
+  else if (dscore_log_allows (&self->limit))
+    dscore_log (G_LOG_LEVEL_INFO, "message_repeated", "message_id", id, NULL);
 }

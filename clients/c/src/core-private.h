@@ -3,6 +3,7 @@
 #include "alarm.h"
 #include "core.h"
 #include "link.h"
+#include "log.h"
 #include "outbox.h"
 #include "requests.h"
 #include "signals.h"
@@ -35,6 +36,7 @@ struct _DscoreCore {
   DscoreLink *link;
   DscoreTermination *termination;
   DscoreRequests requests;
+  DscoreLogLimit dropped; /* of lines about messages that found no loop that turns */
   DscoreAlarm *deadline; /* of the termination, then of the server's hanging up */
   DscoreSignals signals;
   gboolean is_leaving; /* the server shuts down */

@@ -304,7 +304,7 @@ static void
 on_received (gpointer owner, JsonObject *message, gsize bytes)
 {
   DscoreCore *self = owner;
-  if (!dscore_emitter_message (self->emitter, message, bytes))
+  if (!dscore_emitter_message (self->emitter, message, bytes) && dscore_log_allows (&self->dropped))
     dscore_log (G_LOG_LEVEL_WARNING, "message_dropped", "reason", "the application's loop does not turn", NULL);
 }
 

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #define MAX_VALUE 500 /* bytes: some come from the network */
+#define LIMIT_LINES 50u
+#define LIMIT_US (10 * G_USEC_PER_SEC)
 
 static gboolean
 has_room (void)
@@ -69,4 +71,21 @@ dscore_log (GLogLevelFlags level, const char *event, ...)
     }
   va_end (pairs);
   dscore_log_line (level, line->str);
+}
+
+gboolean
+dscore_log_allows (DscoreLogLimit *self)
+{
+  gint64 now = g_get_monotonic_time ();
+  if (now - self->since >= LIMIT_US)
+    {
+      g_autofree char *left_out = self->lines > LIMIT_LINES ? g_strdup_printf ("%u", self->lines - LIMIT_LINES) : NULL;
+      if (left_out != NULL)
+        dscore_log (G_LOG_LEVEL_WARNING, "lines_left_out", "count", left_out, "reason", "the server causes too many", NULL);
+      self->since = now;
+      self->lines = 0;
+    }
+  if (self->lines < G_MAXUINT)
+    self->lines++;
+  return self->lines <= LIMIT_LINES;
 }
