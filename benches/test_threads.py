@@ -23,13 +23,21 @@ def test_threads(ledger: Ledger, programs: Programs, quick: bool) -> None:
     agents = QUICK_AGENTS if quick else AGENTS
     for _ in range(QUICK_ROUNDS if quick else ROUNDS):
         busy, cpu = Busy(), time.process_time()
-        figures = uvloop.run(_measure(programs, agents))
+        figures = uvloop.run(measure(programs, agents))
         ours = time.process_time() - cpu + figures.pop("fleet_seconds")
         figures["others"] = busy.share_of_others(ours)
         ledger.record(f"By thread, {agents:,} agents, one reactor", "dscore", figures)
 
 
-async def _measure(programs: Programs, agents: int) -> Figures:
+async def measure(
+    programs: Programs, agents: int, policy: dscore.Policy | None = None
+) -> Figures:
+    """A fleet is introduced and drained.
+
+    Returns:
+        Processor time of each for an agent, in microseconds, of the loop's thread and of all
+        others (`loop_introduction_us` and so on); `fleet_seconds`, that of the fleet.
+    """
     settings = {
         "listen": {"port": 0, "reactors": 1},
         "store": {"path": ":memory:"},
@@ -37,7 +45,7 @@ async def _measure(programs: Programs, agents: int) -> Figures:
     }
     config = dscore.Config.model_validate(settings)
     log.configure(config.log)
-    async with dscore.Server(config) as server:
+    async with dscore.Server(config, policy=policy) as server:
         host, port = server.address
         start = _clocks()
         fleet = Fleet(programs.load, f"ws://{host}:{port}/deepstream/ws", agents=agents)
