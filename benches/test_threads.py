@@ -29,9 +29,7 @@ def test_threads(ledger: Ledger, programs: Programs, quick: bool) -> None:
         ledger.record(f"By thread, {agents:,} agents, one reactor", "dscore", figures)
 
 
-async def measure(
-    programs: Programs, agents: int, policy: dscore.Policy | None = None
-) -> Figures:
+async def measure(programs: Programs, agents: int, policy: dscore.Policy | None = None) -> Figures:
     """A fleet is introduced and drained.
 
     Returns:
