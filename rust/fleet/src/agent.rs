@@ -1,23 +1,34 @@
 //! One agent.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use dscore_traffic::ConnId;
 use dscore_wheel::Key;
 
 use crate::labels::Labels;
+use crate::ms::MaybeMs;
 use crate::session::Session;
 use crate::timeline::Timeline;
 use crate::words::{Dialect, Reason, State};
 
 /// Names an agent in its table, for as long as something refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AgentKey(pub(crate) u32);
+pub struct AgentKey(NonZeroU32);
 
 impl AgentKey {
+    /// Of the slot of this index. Counted from 1: a key that may be missing takes no more room.
+    pub(crate) fn of(index: usize) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index as u32))
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+
     /// As a number.
     pub fn to_u64(self) -> u64 {
-        self.0.into()
+        self.0.get().into()
     }
 }
 
@@ -55,10 +66,8 @@ pub struct Agent {
     pub dialect: Dialect,
     /// The `type` of the message that introduced it.
     pub introduced_by: Arc<str>,
-    /// When something last came from it, as last read in bulk.
-    pub heard_at: Option<i64>,
-    /// The last heartbeat, as last read in bulk.
-    pub last_heartbeat: Option<i64>,
+    pub(crate) heard_at: MaybeMs,
+    pub(crate) last_heartbeat: MaybeMs,
     /// When its last connection was introduced.
     pub connected_at: i64,
     /// The round trip of the last ping that was answered, in µs; 0: none yet.
@@ -102,8 +111,8 @@ impl Agent {
             ip: empty.clone(),
             dialect: Dialect::Raw,
             introduced_by: empty.clone(),
-            heard_at: None,
-            last_heartbeat: None,
+            heard_at: MaybeMs::NONE,
+            last_heartbeat: MaybeMs::NONE,
             connected_at: 0,
             rtt_us: 0,
             reported_back: false,
@@ -122,6 +131,16 @@ impl Agent {
             unsaved: 0,
             refs: 0,
         }
+    }
+
+    /// When something last came from it, as last read in bulk.
+    pub fn heard_at(&self) -> Option<i64> {
+        self.heard_at.get()
+    }
+
+    /// The last heartbeat, as last read in bulk.
+    pub fn last_heartbeat(&self) -> Option<i64> {
+        self.last_heartbeat.get()
     }
 
     /// Whether a grace period of it runs, or has run out and waits for its turn.
@@ -165,5 +184,17 @@ impl Agent {
             .any(|(its_name, its_value)| {
                 its_name == name && value.is_none_or(|value| value == its_value)
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_no_more_memory_than_was_weighed() {
+        // A fleet has thousands: what is seldom there belongs in a box.
+        assert!(size_of::<Agent>() <= 256, "{}", size_of::<Agent>());
+        assert_eq!(size_of::<Option<AgentKey>>(), 4);
     }
 }

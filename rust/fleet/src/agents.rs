@@ -1,8 +1,9 @@
 //! Agents by id, and those without a connection in the order in which they lost it.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use slab::Slab;
 
 use crate::agent::{Agent, AgentKey};
@@ -44,7 +45,10 @@ pub struct Restored<'a> {
 #[derive(Debug)]
 pub struct Agents {
     slab: Slab<Agent>,
-    by_id: HashMap<Arc<str>, AgentKey>,
+    /// By the hash of its id; the id itself is the agent's.
+    by_id: HashTable<AgentKey>,
+    /// Peers choose the ids.
+    hasher: RandomState,
     /// The newest agent's.
     last_number: u64,
     /// The ends of the list of those without a connection.
@@ -65,7 +69,8 @@ impl Default for Agents {
         let empty: Arc<str> = "".into();
         Self {
             slab: Slab::new(),
-            by_id: HashMap::new(),
+            by_id: HashTable::new(),
+            hasher: RandomState::new(),
             last_number: 0,
             oldest: None,
             newest: None,
@@ -82,17 +87,19 @@ impl Default for Agents {
 impl Agents {
     /// The agent of this id.
     pub fn find(&self, id: &str) -> Option<AgentKey> {
-        self.by_id.get(id).copied()
+        let hash = self.hasher.hash_one(id);
+        let has_id = |&key: &AgentKey| self.get(key).is_some_and(|agent| *agent.id == *id);
+        self.by_id.find(hash, has_id).copied()
     }
 
     /// The agent of this key; `None` for a key that is not of this table.
     pub fn get(&self, key: AgentKey) -> Option<&Agent> {
-        self.slab.get(key.0 as usize)
+        self.slab.get(key.index())
     }
 
     /// The same, to be changed.
     pub fn get_mut(&mut self, key: AgentKey) -> Option<&mut Agent> {
-        self.slab.get_mut(key.0 as usize)
+        self.slab.get_mut(key.index())
     }
 
     /// How many are known.
@@ -110,7 +117,7 @@ impl Agents {
         self.slab
             .iter()
             .filter(|(_, agent)| agent.is_known)
-            .map(|(index, agent)| (AgentKey(index as u32), agent))
+            .map(|(index, agent)| (AgentKey::of(index), agent))
     }
 
     /// How many have no connection.
@@ -126,9 +133,12 @@ impl Agents {
         }
         let id: Arc<str> = id.into();
         self.last_number += 1;
-        let agent = Agent::new(id.clone(), self.last_number, &self.empty);
-        let key = AgentKey(self.slab.insert(agent) as u32);
-        self.by_id.insert(id, key);
+        let hash = self.hasher.hash_one(&*id);
+        let agent = Agent::new(id, self.last_number, &self.empty);
+        let key = AgentKey::of(self.slab.insert(agent));
+        let (hasher, slab) = (&self.hasher, &self.slab);
+        let hash_of = |&key: &AgentKey| hasher.hash_one(&*slab[key.index()].id);
+        self.by_id.insert_unique(hash, key, hash_of);
         key
     }
 
@@ -144,7 +154,7 @@ impl Agents {
         );
         let agent = self.get_mut(key)?;
         agent.number = stored.number;
-        agent.heard_at = stored.heard_at;
+        agent.heard_at = stored.heard_at.into();
         agent.state = stored.state;
         agent.changed_at = left_at;
         agent.reason = stored.reason;
@@ -153,7 +163,7 @@ impl Agents {
         agent.generation = stored.generation;
         agent.introduced_by = introduced_by;
         agent.connected_at = stored.connected_at;
-        agent.last_heartbeat = stored.last_heartbeat;
+        agent.last_heartbeat = stored.last_heartbeat.into();
         self.last_number = self.last_number.max(stored.number);
         self.set_config(key, stored.config);
         self.be_absent(key, left_at);
@@ -162,7 +172,7 @@ impl Agents {
 
     /// Gives it another config.
     pub fn set_config(&mut self, key: AgentKey, config: Option<&[u8]>) {
-        let Some(agent) = self.slab.get_mut(key.0 as usize) else {
+        let Some(agent) = self.slab.get_mut(key.index()) else {
             return;
         };
         let before = config_bytes(agent);
@@ -221,13 +231,16 @@ impl Agents {
         self.be_present(key);
         let Some(agent) = self
             .slab
-            .get_mut(key.0 as usize)
+            .get_mut(key.index())
             .filter(|agent| agent.is_known)
         else {
             return;
         };
         agent.is_known = false;
-        self.by_id.remove(&agent.id);
+        let hash = self.hasher.hash_one(&*agent.id);
+        if let Ok(found) = self.by_id.find_entry(hash, |&known| known == key) {
+            found.remove();
+        }
         self.free_if_unnamed(key);
     }
 
@@ -293,7 +306,7 @@ impl Agents {
             .get(key)
             .is_some_and(|agent| !agent.is_known && agent.refs == 0)
         {
-            self.slab.remove(key.0 as usize);
+            self.slab.remove(key.index());
         }
     }
 }

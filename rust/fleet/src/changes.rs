@@ -193,8 +193,8 @@ impl Moment {
             |ms: Option<i64>, counts: bool| ms.filter(|_| counts).map(|ms| self.times.unix_ms(ms));
         SeenRow {
             number: agent.number,
-            seen_at: unix_ms(agent.heard_at, is_seen),
-            heartbeat_at: unix_ms(agent.last_heartbeat, has_beat),
+            seen_at: unix_ms(agent.heard_at(), is_seen),
+            heartbeat_at: unix_ms(agent.last_heartbeat(), has_beat),
         }
     }
 }
@@ -229,7 +229,7 @@ fn entries_row(agent: u64, timeline: &Timeline) -> Option<EntriesRow> {
 fn write_entry(text: &mut Vec<u8>, entry: &Entry<'_>) {
     let head = format!("[{},{},{},", entry.number, entry.at, quoted(entry.kind));
     text.extend_from_slice(head.as_bytes());
-    text.extend_from_slice(entry.data);
+    text.extend_from_slice(&entry.data);
     text.push(b']');
 }
 

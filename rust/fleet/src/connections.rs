@@ -3,10 +3,12 @@
 //! Each is in exactly one [`Who`], so total = authenticated + unauthenticated holds in every reading. Numbers of
 //! connections are never used again.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use dscore_traffic::ConnId;
+use hashbrown::HashTable;
+use slab::Slab;
 
 use crate::agent::AgentKey;
 use crate::words::Dialect;
@@ -68,7 +70,10 @@ pub struct Counts {
 /// All of them, by number.
 #[derive(Debug, Default)]
 pub struct Connections {
-    by_number: HashMap<ConnId, Connection>,
+    slab: Slab<(ConnId, Connection)>,
+    /// Its place in the slab, by the hash of its number: a hash table is half empty, so what lies in it is small.
+    by_number: HashTable<u32>,
+    hasher: RandomState,
     unauthenticated: usize,
     watching: usize,
 }
@@ -97,22 +102,28 @@ impl Connections {
             })),
         };
         self.unauthenticated += 1;
-        self.by_number.insert(conn, connection);
+        let slot = self.slab.insert((conn, connection)) as u32;
+        let (hasher, slab) = (&self.hasher, &self.slab);
+        let hash_of = |&slot: &u32| hasher.hash_one(slab[slot as usize].0);
+        self.by_number
+            .insert_unique(hasher.hash_one(conn), slot, hash_of);
     }
 
     /// The connection of this number.
     pub fn get(&self, conn: ConnId) -> Option<&Connection> {
-        self.by_number.get(&conn)
+        let (_, connection) = self.slab.get(self.find(conn)?)?;
+        Some(connection)
     }
 
     /// What a connection has shown, if it may still introduce itself.
     pub fn shown_mut(&mut self, conn: ConnId) -> Option<&mut Unauthenticated> {
-        self.by_number.get_mut(&conn)?.shown.as_deref_mut()
+        self.get_mut(conn)?.shown.as_deref_mut()
     }
 
     /// Makes it an agent's. `None`: it may not introduce itself any more, or has gone.
     pub(crate) fn introduce(&mut self, conn: ConnId, key: AgentKey) -> Option<&Connection> {
-        let connection = self.by_number.get_mut(&conn)?;
+        let slot = self.find(conn)?;
+        let (_, connection) = self.slab.get_mut(slot)?;
         connection.shown.take()?;
         if connection.who == Who::Unauthenticated {
             self.unauthenticated -= 1;
@@ -127,7 +138,8 @@ impl Connections {
     ///
     /// `until_introduced`: it has not asked for it, and may still become an agent's.
     pub fn watch(&mut self, conn: ConnId, until_introduced: bool) {
-        let Some(connection) = self.by_number.get_mut(&conn) else {
+        let slot = self.find(conn);
+        let Some((_, connection)) = slot.and_then(|slot| self.slab.get_mut(slot)) else {
             return;
         };
         self.watching += usize::from(!std::mem::replace(&mut connection.watches, true));
@@ -142,20 +154,21 @@ impl Connections {
 
     /// Its client has left "/", or joined it. Returns whether that is news.
     pub(crate) fn set_deaf(&mut self, conn: ConnId, is_deaf: bool) -> bool {
-        let connection = self.by_number.get_mut(&conn);
+        let connection = self.get_mut(conn);
         connection.is_some_and(|one| std::mem::replace(&mut one.is_deaf, is_deaf) != is_deaf)
     }
 
     /// It is told of changes no longer.
     pub fn unwatch(&mut self, conn: ConnId) {
-        if let Some(connection) = self.by_number.get_mut(&conn) {
-            self.watching -= usize::from(std::mem::take(&mut connection.watches));
-        }
+        let stopped = self
+            .get_mut(conn)
+            .is_some_and(|connection| std::mem::take(&mut connection.watches));
+        self.watching -= usize::from(stopped);
     }
 
     /// A drain waits for its outcome. Returns whether it is there.
     pub(crate) fn await_outcome(&mut self, conn: ConnId) -> bool {
-        let connection = self.by_number.get_mut(&conn);
+        let connection = self.get_mut(conn);
         connection.is_some_and(|connection| {
             connection.is_awaited = true;
             true
@@ -164,7 +177,7 @@ impl Connections {
 
     /// It is not waited for any more. `None`: it was not.
     pub(crate) fn take_awaited(&mut self, conn: ConnId) -> Option<Who> {
-        let connection = self.by_number.get_mut(&conn)?;
+        let connection = self.get_mut(conn)?;
         std::mem::take(&mut connection.is_awaited).then_some(connection.who)
     }
 
@@ -178,7 +191,10 @@ impl Connections {
 
     /// It has ended.
     pub(crate) fn close(&mut self, conn: ConnId) -> Option<Connection> {
-        let connection = self.by_number.remove(&conn)?;
+        let hash = self.hasher.hash_one(conn);
+        let is_it = |&slot: &u32| self.slab[slot as usize].0 == conn;
+        let (slot, _) = self.by_number.find_entry(hash, is_it).ok()?.remove();
+        let (_, connection) = self.slab.remove(slot as usize);
         self.unauthenticated -= usize::from(connection.who == Who::Unauthenticated);
         self.watching -= usize::from(connection.watches);
         Some(connection)
@@ -186,14 +202,14 @@ impl Connections {
 
     /// Every one of them.
     pub fn iter(&self) -> impl Iterator<Item = (ConnId, &Connection)> {
-        self.by_number
+        self.slab
             .iter()
-            .map(|(&conn, connection)| (conn, connection))
+            .map(|(_, (conn, connection))| (*conn, connection))
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.by_number.is_empty()
+        self.slab.is_empty()
     }
 
     /// Whether one of them is told of changes.
@@ -203,11 +219,22 @@ impl Connections {
 
     /// How many there are.
     pub fn counts(&self) -> Counts {
-        let total = self.by_number.len();
+        let total = self.slab.len();
         Counts {
             total,
             authenticated: total - self.unauthenticated,
             unauthenticated: self.unauthenticated,
         }
+    }
+
+    fn find(&self, conn: ConnId) -> Option<usize> {
+        let hash = self.hasher.hash_one(conn);
+        let is_it = |&slot: &u32| self.slab[slot as usize].0 == conn;
+        self.by_number.find(hash, is_it).map(|&slot| slot as usize)
+    }
+
+    fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
+        let slot = self.find(conn)?;
+        self.slab.get_mut(slot).map(|(_, connection)| connection)
     }
 }

@@ -204,7 +204,7 @@ impl Fleet {
         let agent_id = agent.id.clone();
         let is_peers = closed.info.initiator == Initiator::Peer;
         // The grace of a young heartbeat counts from it, and not from the last bulk reading.
-        let heartbeat = heartbeat_of(&closed).filter(|&ms| agent.last_heartbeat != Some(ms));
+        let heartbeat = heartbeat_of(&closed).filter(|&ms| agent.last_heartbeat() != Some(ms));
         let last = Reading {
             seen_ms: if is_peers { now } else { 0 },
             heartbeat_ms: heartbeat.unwrap_or(0),
@@ -243,7 +243,7 @@ impl Fleet {
             return false;
         };
         // None is earlier than any.
-        if agent.last_heartbeat < heartbeat {
+        if agent.last_heartbeat() < heartbeat {
             let last = Reading {
                 heartbeat_ms: heartbeat.unwrap_or(0),
                 ..Reading::default()

@@ -152,9 +152,9 @@ impl Fleet {
         agent.introduced_by = kind;
         agent.connected_at = now;
         agent.reported_back = false;
-        agent.heard_at = Some(now);
+        agent.heard_at = now.into();
         if introduction.is_heartbeat {
-            agent.last_heartbeat = Some(now);
+            agent.last_heartbeat = now.into();
         }
         if let Some(previous) = previous {
             self.connections.unwatch(previous);

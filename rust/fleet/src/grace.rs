@@ -130,7 +130,7 @@ impl Graces {
             // A heartbeat can only come with a connection, so the rest of its grace that would have to be waited out
             // once the reconnection grace is over is known now: one deadline serves both.
             Grace::Reconnection => {
-                if let Some(last) = agent.last_heartbeat {
+                if let Some(last) = agent.last_heartbeat() {
                     wait = wait.max(monitoring.heartbeat_grace_ms - self.age(last, now));
                 }
             }
@@ -146,7 +146,7 @@ impl Graces {
         monitoring: &Monitoring,
         now: i64,
     ) -> Reason {
-        match agent.last_heartbeat {
+        match agent.last_heartbeat() {
             None => Reason::NoConnection,
             Some(last) if self.age(last, now) > monitoring.offline_timeout_ms => {
                 Reason::HeartbeatTimeout

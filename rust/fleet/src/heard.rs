@@ -23,11 +23,11 @@ impl Fleet {
         };
         let mut news = 0;
         if reading.seen_ms != 0 {
-            agent.heard_at = Some(reading.seen_ms);
+            agent.heard_at = reading.seen_ms.into();
             news |= SEEN;
         }
         if reading.heartbeat_ms != 0 {
-            agent.last_heartbeat = Some(reading.heartbeat_ms);
+            agent.last_heartbeat = reading.heartbeat_ms.into();
             news |= BEAT;
         }
         if reading.rtt_us != 0 {

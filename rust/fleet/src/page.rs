@@ -221,7 +221,7 @@ impl Query<'_> {
             Sort::ConnectedAt => Value::Seconds(seconds(
                 (agent.generation > 0).then_some(agent.connected_at),
             )),
-            Sort::LastHeartbeat => Value::Seconds(seconds(agent.last_heartbeat)),
+            Sort::LastHeartbeat => Value::Seconds(seconds(agent.last_heartbeat())),
             Sort::Since => Value::Seconds(seconds(Some(agent.changed_at))),
             Sort::RoundTrip => Value::Seconds(f64::from(agent.rtt_us) / 1_000_000.0),
         }

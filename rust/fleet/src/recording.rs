@@ -21,7 +21,7 @@ impl Fleet {
             number,
             at,
             kind,
-            data,
+            data: data.into(),
         };
         self.resize(agent, |timeline| timeline.push(&entry));
         match agent {
@@ -83,10 +83,7 @@ impl Fleet {
             if self.timelines.bytes <= enough {
                 return;
             }
-            let entries = self
-                .agents
-                .get(key)
-                .map_or(0, |agent| agent.timeline.iter().count());
+            let entries = self.agents.get(key).map_or(0, |agent| agent.timeline.len());
             self.timelines.lost_total += entries as u64;
             self.resize(Some(key), |timeline| timeline.drop_to(last));
         }

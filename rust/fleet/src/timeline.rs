@@ -1,12 +1,17 @@
 //! The timeline of one agent, packed: its entries behind one another, in no more memory than they need.
 //!
-//! An entry is its number and its time (LEB128), the lengths of its kind and its data (LEB128 too), and both of them.
+//! An entry is its number and its time (LEB128), the lengths of its kind and its packed data (LEB128 too), and both of
+//! them.
+
+use std::borrow::Cow;
+
+use crate::phrases;
 
 /// Entries of a timeline: weeks of a quiet agent's, an hour of one that flaps.
 pub const TIMELINE_LENGTH: usize = 200;
 
 /// One line of a timeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// Grows with every entry of any agent, across restarts.
     pub number: u64,
@@ -15,36 +20,60 @@ pub struct Entry<'a> {
     /// What happened.
     pub kind: &'a str,
     /// A JSON object.
-    pub data: &'a [u8],
+    pub data: Cow<'a, [u8]>,
 }
 
 /// Entries, oldest first.
 #[derive(Debug, Default)]
-pub struct Timeline(Vec<u8>);
+pub struct Timeline(Box<[u8]>);
+
+/// An entry as it lies there.
+struct Packed<'a> {
+    number: u64,
+    at: i64,
+    kind: &'a str,
+    data: &'a [u8],
+}
 
 impl Timeline {
     /// Adds the newest, and drops the oldest past the most that there may be.
     pub fn push(&mut self, entry: &Entry<'_>) {
-        let excess = (self.iter().count() + 1).saturating_sub(TIMELINE_LENGTH);
-        if let Some(last) = excess.checked_sub(1).and_then(|last| self.iter().nth(last)) {
+        let excess = (self.len() + 1).saturating_sub(TIMELINE_LENGTH);
+        if let Some(last) = excess
+            .checked_sub(1)
+            .and_then(|last| self.packed().nth(last))
+        {
             self.drop_to(last.number);
         }
-        let mut packed = Vec::with_capacity(32 + entry.kind.len() + entry.data.len());
+        let mut data = Vec::with_capacity(entry.data.len());
+        phrases::pack(&entry.data, &mut data);
+        let mut packed = Vec::with_capacity(32 + entry.kind.len() + data.len());
         put(&mut packed, entry.number);
         put(&mut packed, entry.at as u64);
         put(&mut packed, entry.kind.len() as u64);
-        put(&mut packed, entry.data.len() as u64);
+        put(&mut packed, data.len() as u64);
         packed.extend_from_slice(entry.kind.as_bytes());
-        packed.extend_from_slice(entry.data);
+        packed.extend_from_slice(&data);
         // Most timelines are short and grow seldom: twice what they need would be the larger part of an idle agent.
-        self.0.reserve_exact(packed.len());
-        self.0.extend_from_slice(&packed);
+        let mut all = std::mem::take(&mut self.0).into_vec();
+        all.reserve_exact(packed.len());
+        all.extend_from_slice(&packed);
+        self.0 = all.into_boxed_slice();
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        let mut rest = &self.0[..];
-        std::iter::from_fn(move || take(&mut rest))
+        self.packed().map(|packed| Entry {
+            number: packed.number,
+            at: packed.at,
+            kind: packed.kind,
+            data: phrases::unpack(packed.data).into(),
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.packed().count()
     }
 
     /// Forgets those up to this number.
@@ -54,17 +83,14 @@ impl Timeline {
         while take(&mut rest).is_some_and(|entry| entry.number <= number) {
             kept = rest.len();
         }
-        if kept == 0 {
-            self.0 = Vec::new();
-        } else {
-            self.0.drain(..self.0.len() - kept);
-            self.0.shrink_to_fit();
+        if kept < self.0.len() {
+            self.0 = self.0[self.0.len() - kept..].into();
         }
     }
 
     /// The number of the newest; 0: there is none.
     pub fn last_number(&self) -> u64 {
-        self.iter().last().map_or(0, |entry| entry.number)
+        self.packed().last().map_or(0, |entry| entry.number)
     }
 
     /// Whether there is none.
@@ -76,6 +102,11 @@ impl Timeline {
     pub fn bytes(&self) -> usize {
         self.0.len()
     }
+
+    fn packed(&self) -> impl Iterator<Item = Packed<'_>> {
+        let mut rest = &self.0[..];
+        std::iter::from_fn(move || take(&mut rest))
+    }
 }
 
 fn put(packed: &mut Vec<u8>, mut value: u64) {
@@ -86,7 +117,7 @@ fn put(packed: &mut Vec<u8>, mut value: u64) {
     packed.push(value as u8);
 }
 
-fn take<'a>(rest: &mut &'a [u8]) -> Option<Entry<'a>> {
+fn take<'a>(rest: &mut &'a [u8]) -> Option<Packed<'a>> {
     let number = take_number(rest)?;
     let at = take_number(rest)? as i64;
     let kind_length = usize::try_from(take_number(rest)?).ok()?;
@@ -95,7 +126,7 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<Entry<'a>> {
     let (data, behind) = behind.split_at_checked(data_length)?;
     *rest = behind;
     let kind = std::str::from_utf8(kind).ok()?;
-    Some(Entry {
+    Some(Packed {
         number,
         at,
         kind,

@@ -11,7 +11,7 @@ fn entry(line: &Line) -> Entry<'_> {
         number: *number,
         at: *at,
         kind,
-        data,
+        data: data.into(),
     }
 }
 

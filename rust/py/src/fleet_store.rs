@@ -31,7 +31,7 @@ impl Fleet {
         let fleet = self.lock();
         let entries = fleet.timeline(agent.map(|agent| agent.key), limit, before);
         let rows = entries.iter().map(|entry| {
-            let data = PyBytes::new(py, entry.data);
+            let data = PyBytes::new(py, &entry.data);
             (entry.number, entry.at, entry.kind.to_owned(), data)
         });
         rows.collect()

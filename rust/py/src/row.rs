@@ -141,7 +141,7 @@ impl AgentRow {
 
     #[getter]
     fn last_heartbeat(&self) -> Option<i64> {
-        self.read(|agent| agent.last_heartbeat).flatten()
+        self.read(|agent| agent.last_heartbeat()).flatten()
     }
 
     #[getter]

@@ -74,7 +74,12 @@ impl<'a> Scanned<'a> {
     /// a control character in it, or longer than [`MAX_AGENT_ID`]: `bad_field`.
     pub fn agent_id(&self) -> Result<Cow<'a, str>, Refusal> {
         let field = self.id_field();
-        let id = trimmed(self.fields.string(field)?);
+        let id = self.fields.string(field)?;
+        // Nearly all are: nothing to trim, and no need to look at characters.
+        if id.len() <= MAX_AGENT_ID && !id.is_empty() && is_plain(&id) {
+            return Ok(id);
+        }
+        let id = trimmed(id);
         let bad = |sentence| Err(Refusal::bad(field.name(), sentence));
         match id.len() {
             0 => Err(Refusal::missing(field.name())),
@@ -260,6 +265,11 @@ impl<'a> Fields<'a> {
     fn string(&self, field: Field) -> Result<Cow<'a, str>, Refusal> {
         json::string(self.raw(field)?).ok_or(Refusal::bad(field.name(), "must be a string"))
     }
+}
+
+/// Whether it is of printable ASCII, without a space.
+fn is_plain(id: &str) -> bool {
+    id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {

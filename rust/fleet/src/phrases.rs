@@ -1,0 +1,114 @@
+//! What entries of timelines say again and again, in a byte each.
+//!
+//! Most of an entry's JSON are its keys, the same for every agent. A JSON text has no control character in it, so these
+//! bytes stand for phrases; data that has one all the same is given back as it was too, behind an [`ESCAPE`].
+
+/// The byte behind it is itself.
+const ESCAPE: u8 = 0;
+/// One above the largest byte that may stand for a phrase.
+const PHRASE_BYTES: u8 = 0x20;
+
+/// In the order in which they follow one another, so that each is looked for behind the one before it. Byte 1 is the first.
+const PHRASES: [&[u8]; 20] = [
+    b"{\"ip\":\"",
+    b"\",\"dialect\":\"raw\",\"introduced_by\":\"app_ready\",\"generation\":",
+    b"\",\"dialect\":\"socketio\",\"introduced_by\":\"app_ready\",\"generation\":",
+    b"\",\"dialect\":\"",
+    b"\",\"introduced_by\":\"",
+    b"\",\"generation\":",
+    b",\"took_over\":false,\"session_restored\":false}",
+    b",\"took_over\":false,\"session_restored\":true}",
+    b",\"took_over\":true,\"session_restored\":",
+    b"{\"code\":1000,\"reason\":\"\",\"initiator\":\"",
+    b"{\"code\":1006,\"reason\":\"\",\"initiator\":\"",
+    b"{\"code\":",
+    b",\"reason\":\"",
+    b"\",\"initiator\":\"",
+    b"\",\"cause\":\"",
+    b"\",\"ip\":\"",
+    b"\",\"lasted_ms\":",
+    b",\"heartbeat_at\":",
+    b",\"rtt_us\":",
+    b",\"stale\":false}",
+];
+
+/// Appends a text with its phrases packed.
+pub(crate) fn pack(text: &[u8], packed: &mut Vec<u8>) {
+    let (mut rest, mut likely) = (text, 0);
+    while let [byte, behind @ ..] = rest {
+        if let Some(index) = found(rest, likely) {
+            packed.push(index as u8 + 1);
+            rest = &rest[PHRASES[index].len()..];
+            likely = index + 1;
+            continue;
+        }
+        if *byte < PHRASE_BYTES {
+            packed.push(ESCAPE);
+        }
+        packed.push(*byte);
+        rest = behind;
+    }
+}
+
+/// The text that was packed.
+pub(crate) fn unpack(packed: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(2 * packed.len());
+    let mut bytes = packed.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            ESCAPE => text.extend(bytes.next()),
+            PHRASE_BYTES.. => text.push(byte),
+            _ => text.extend_from_slice(PHRASES.get(usize::from(byte) - 1).unwrap_or(&&b""[..])),
+        }
+    }
+    text
+}
+
+/// The phrase that a text begins with, those from `likely` on looked at first.
+fn found(text: &[u8], likely: usize) -> Option<usize> {
+    if !matches!(text.first(), Some(b'{' | b'"' | b',')) {
+        return None;
+    }
+    let indices = (likely..PHRASES.len()).chain(0..likely);
+    let mut found = indices.filter(|&index| text.starts_with(PHRASES[index]));
+    found.next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONNECTED: &[u8] = br#"{"ip":"10.0.0.7","dialect":"raw","introduced_by":"app_ready","generation":1,"took_over":false,"session_restored":false}"#;
+
+    fn packed(text: &[u8]) -> Vec<u8> {
+        let mut packed = Vec::new();
+        pack(text, &mut packed);
+        assert_eq!(unpack(&packed), text);
+        packed
+    }
+
+    #[test]
+    fn leave_what_differs_between_agents() {
+        assert_eq!(packed(CONNECTED), b"\x0110.0.0.7\x021\x07");
+    }
+
+    #[test]
+    fn give_back_what_is_no_json() {
+        for text in [
+            &b""[..],
+            b"\0",
+            b"\x01\x02{\"ip\":\"",
+            b"{\"ip\":",
+            b"\x1f\x20\xff",
+            b"\x15\0\0",
+        ] {
+            packed(text);
+        }
+    }
+
+    #[test]
+    fn cut_short_are_read_as_far_as_they_go() {
+        assert_eq!(unpack(&[b'x', ESCAPE]), b"x");
+        assert_eq!(unpack(&[b'x', PHRASES.len() as u8 + 1, b'y']), b"xy");
+    }
+}
