@@ -4,13 +4,16 @@ into the environment than dscore itself needs.
 """
 
 import base64
+import hashlib
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import httpx
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from certificates import Issued
 from waiting import wait_until
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -23,10 +26,31 @@ FLAGS = """
 """.split()  # noqa: SIM905 (as one types them)
 
 
-class Browser:
-    """One window."""
+def _trusting(issued: Issued | None) -> list[str]:
+    """That a certificate is believed, without an authority in the system's store."""
+    if issued is None:
+        return []
+    key = issued.certificate.public_key()
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    digest = base64.b64encode(hashlib.sha256(spki).digest()).decode()
+    return [f"--ignore-certificate-errors-spki-list={digest}"]
 
-    def __init__(self, directory: Path, *, width: int = 1280, height: int = 900) -> None:
+
+class Browser:
+    """One window.
+
+    Args:
+        trusted: The certificate of a server that is to be believed.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        trusted: Issued | None = None,
+    ) -> None:
         assert CHROMIUM is not None
         assert DRIVER is not None
         self._log = (directory / "chromedriver.log").open("w+b")
@@ -39,6 +63,7 @@ class Browser:
             "binary": CHROMIUM,
             "args": [
                 *FLAGS,
+                *_trusting(trusted),
                 f"--window-size={width},{height}",
                 f"--user-data-dir={directory}/user",
             ],

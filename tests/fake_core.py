@@ -175,6 +175,7 @@ class HttpRequest:
     peer_port: int = 50_000
     proxy: str | None = None
     secure: bool = False
+    certificate_names: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -20,6 +20,8 @@ from waiting import wait_until
 
 PACKAGING = Path(__file__).parent.parent / "packaging"
 READY_SECONDS = 30.0
+NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+"""Where Debian's nginx has it as a module; others have it built in."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,12 @@ def started(name: str, serving: Serving, issued: Issued, directory: Path) -> Ite
     """Runs a proxy before a server; ends it afterwards.
 
     Args:
-        name: nginx, haproxy or caddy.
+        name: nginx, haproxy or caddy; nginx-passthrough or haproxy-passthrough, which leave TLS to
+            the server.
         issued: the certificate that it shows.
         directory: where it may write.
     """
-    program = find(name)
+    program = find(name.partition("-")[0])
     assert program is not None
     port = _free_port()
     command = _PREPARE[name](program, serving, issued, port, directory)
@@ -156,8 +159,45 @@ def _caddy(program: str, serving: Serving, issued: Issued, port: int, directory:
     return [program, "run", "--adapter", "caddyfile", "--config", str(directory / "Caddyfile")]
 
 
+def _haproxy_passthrough(
+    program: str, serving: Serving, issued: Issued, port: int, directory: Path
+) -> list[str]:
+    text = _configuration(
+        "haproxy/passthrough.cfg",
+        {
+            "bind :443": f"bind 127.0.0.1:{port}",
+            "127.0.0.1:8765": f"127.0.0.1:{serving.port}",
+            "maxconn 40000": "maxconn 400",
+            "inter 2s": "inter 200ms",
+        },
+    )
+    (directory / "haproxy.cfg").write_text(text)
+    return [program, "-db", "-f", str(directory / "haproxy.cfg")]
+
+
+def _nginx_passthrough(
+    program: str, serving: Serving, issued: Issued, port: int, directory: Path
+) -> list[str]:
+    site = _configuration(
+        "nginx/passthrough.conf",
+        {
+            "listen 443;": f"listen 127.0.0.1:{port};",
+            "127.0.0.1:8765": f"127.0.0.1:{serving.port}",
+        },
+    )
+    (directory / "dscore.conf").write_text(site)
+    module = f"load_module {NGINX_STREAM};" if NGINX_STREAM.exists() else ""
+    (directory / "nginx.conf").write_text(
+        f"{module} daemon off; pid {directory}/nginx.pid; error_log stderr; worker_processes 1;\n"
+        f"events {{}}\ninclude {directory}/dscore.conf;\n"
+    )
+    return [program, "-e", "stderr", "-p", str(directory), "-c", str(directory / "nginx.conf")]
+
+
 _PREPARE: dict[str, Callable[[str, Serving, Issued, int, Path], list[str]]] = {
     "nginx": _nginx,
     "haproxy": _haproxy,
     "caddy": _caddy,
+    "haproxy-passthrough": _haproxy_passthrough,
+    "nginx-passthrough": _nginx_passthrough,
 }

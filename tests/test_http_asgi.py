@@ -27,6 +27,7 @@ class HttpRequest:
     peer_port: int = 5000
     proxy: str | None = None
     secure: bool = False
+    certificate_names: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -53,6 +53,32 @@ def test_one_port_speaks_both(secure: Serving, authority: Authority) -> None:
     counts(secure, "dscore_tls_handshakes_total", 5)
 
 
+def test_browsers_are_asked_for_https_for_as_long_as_is_set(
+    serve: Serve, files: Files, authority: Authority, tmp_path: Path
+) -> None:
+    settings = tmp_path / "dscore.toml"
+    base = f'[tls]\ncertificates = ["{files.certificate}"]\nkeys = ["{files.key}"]\n'
+    settings.write_text(base)
+    serving = serve("--config", str(settings))
+    context = authority.client_context()
+
+    def promised() -> bytes | None:
+        with dial(serving.port, context) as tls:
+            head = get(tls, "/livez").partition(b"\r\n\r\n")[0].lower()
+        found = [line for line in head.split(b"\r\n") if line.startswith(b"strict-transport")]
+        return found[0].partition(b": ")[2] if found else None
+
+    assert promised() == b"max-age=86400"
+    for seconds in ("0", "31536000"):
+        settings.write_text(f'{base}hsts = "{seconds}s"\n')
+        serving.process.send_signal(signal.SIGHUP)
+        expected = b"max-age=" + seconds.encode()
+        wait_until(lambda due=expected: promised() == due, "the new promise")
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=30) as plain:
+        plain.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert b"strict-transport" not in plain.recv(4096).lower()
+
+
 async def test_agents_beat_and_are_terminated_over_tls(
     secure: Serving, authority: Authority
 ) -> None:

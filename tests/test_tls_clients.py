@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from certificates import Authority, Files
 from serving import Serving
-from tls_clients import agent, ask, dial, get, metric, s_client
+from tls_clients import agent, ask, dial, get, metric, read_all, s_client
 from waiting import wait_until
 
 Serve = Callable[..., Serving]
@@ -54,6 +54,26 @@ def is_let_in(port: int, context: ssl.SSLContext) -> bool:
         return False
 
 
+def shown_in_audit(serving: Serving, context: ssl.SSLContext) -> object:
+    """What the audit tells of the certificate of an operator who has done something."""
+    bearer = f"Authorization: {serving.power['authorization']}\r\n"
+    with dial(serving.port, context) as tls:
+        tls.sendall(
+            f"POST /api/v1/maintenance HTTP/1.1\r\nHost: localhost\r\n{bearer}"
+            "Content-Type: application/json\r\nContent-Length: 18\r\nConnection: close\r\n\r\n"
+            '{"enabled": false}'.encode()
+        )
+        assert read_all(tls).startswith(b"HTTP/1.1 200 ")
+    with dial(serving.port, context) as tls:
+        tls.sendall(
+            f"GET /api/v1/audit?limit=1 HTTP/1.1\r\nHost: localhost\r\n{bearer}"
+            "Connection: close\r\n\r\n".encode()
+        )
+        (kept,) = json.loads(read_all(tls).partition(b"\r\n\r\n")[2])["items"]
+    assert serving.wait_for_log("operator_action")["certificate_names"] == kept["certificate_names"]
+    return kept["certificate_names"]
+
+
 async def test_an_agent_must_be_named_in_its_certificate_where_one_is_required(
     serve: Serve, options: tuple[str, ...], authority: Authority, tmp_path: Path
 ) -> None:
@@ -73,6 +93,8 @@ async def test_an_agent_must_be_named_in_its_certificate_where_one_is_required(
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "authentication failed")
     line = serving.wait_for_log("introduction_refused")
     assert line["reason"] == "its certificate does not name this agent"
+    assert line["certificate_names"] == ["cam-1", "spiffe://fleet/cam-1", "cam 1"]
+    assert shown_in_audit(serving, context) == line["certificate_names"]
     assert not is_let_in(serving.port, authority.client_context())
     counts(serving, 'dscore_tls_refused_total{reason="certificate"}')
 
@@ -345,6 +367,44 @@ def test_a_proxy_s_header_comes_before_all_else_and_names_the_client(
     for wrong in (b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n", b"PROXY TCP9 a\r\n"):
         with proxied(port, wrong) as plain:
             assert b"expects the PROXY protocol" in plain.recv(4096)
+
+
+def local_header() -> bytes:
+    """Version 2, LOCAL: a proxy's own check."""
+    return b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"PROXY UNKNOWN\r\n",
+        b"PROXY UNKNOWN 127.0.0.1 127.0.0.1 1 2\r\n",
+        b"PROXY TCP4 127.0.0.1 127.0.0.1 4711 443\r\n",
+        local_header(),
+        binary_header("127.0.0.1", 4711),
+    ],
+)
+def test_what_a_proxy_passes_on_has_no_power_of_this_machine(serve: Serve, header: bytes) -> None:
+    """Whatever it says of the client, or says nothing: loopback is then that proxy's address."""
+    env = PROXY | {"DSCORE_AUTH__LOCAL_OPERATORS": "open", "DSCORE_STORE__PATH": ":memory:"}
+    serving = serve(env=env, ready=False)
+    port = int(serving.wait_for_log("server_started", 60)["port"])
+    for method, path, expected in [
+        ("GET", "/readyz", 200),
+        ("OPTIONS", "/readyz", 200),
+        ("GET", "/api/v1/agents", 401),
+        ("POST", "/api/v1/maintenance", 401),
+        ("POST", "/api/v1/drain", 401),
+    ]:
+        with proxied(port, header) as plain:
+            plain.sendall(f"{method} {path} HTTP/1.0\r\nContent-Length: 0\r\n\r\n".encode())
+            assert plain.recv(4096).split(b" ", 2)[1] == b"%d" % expected, (header, path)
+    lines = wait_until(
+        lambda: [line for line in serving.log_lines() if line.get("event") == "operator_action"],
+        "lines of the audit",
+        30,
+    )
+    assert {line["proxy"] for line in lines} == {"127.0.0.1"}
 
 
 def test_a_header_is_read_from_trusted_proxies_alone(serve: Serve) -> None:

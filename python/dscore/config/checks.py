@@ -217,9 +217,11 @@ def networks() -> PlainValidator:
 
 def _network(text: str) -> str:
     try:
-        return str(ipaddress.ip_network(text))
+        network = ipaddress.ip_network(text)
     except ValueError:
         pass
+    else:
+        return _unmapped(network)
     try:
         meant = ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -227,6 +229,15 @@ def _network(text: str) -> str:
             f"{text!r} must be an address or a range of addresses, such as '10.0.0.0/8'"
         ) from None
     raise ValueError(f"{text!r} must be a range from its first address on: write {str(meant)!r}")
+
+
+def _unmapped(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
+    """A range as it stands. In IPv6's form of IPv4 (RFC 4291 §2.5.5.2) it would hold none: such
+    addresses are looked up as IPv4."""
+    if network.version == 6 and (mapped := network.network_address.ipv4_mapped):
+        meant = f"{mapped}/{max(0, network.prefixlen - 96)}"
+        raise ValueError(f"{str(network)!r} must be in IPv4's own form: write {meant!r}")
+    return str(network)
 
 
 def _is_host(text: str) -> bool:

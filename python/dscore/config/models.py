@@ -128,6 +128,9 @@ class TlsConfig(_Section):
     all open. With it a restart keeps resumption; none: a key of this process."""
     handshakes: Annotated[int, whole(1, 65_536)] = 1024
     """Handshakes under way at once; those past it wait to be accepted."""
+    hsts: Annotated[float, duration("0s", "730d")] = 86_400.0
+    """How long browsers are to ask this host for https alone (RFC 6797), where the TLS is ours. It
+    holds for every port of the host, and is not taken back by leaving it out: 0s takes it back."""
 
     @property
     def pairs(self) -> list[tuple[str, str]]:

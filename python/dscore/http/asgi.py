@@ -37,15 +37,18 @@ class Bridge:
         app: App,
         wait: Wait = wait,
         is_ours: Callable[[str], bool] = lambda path: True,
+        hsts: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """
         Args:
             wait: for requests, and for the app's end.
             is_ours: whether a path, as it was sent, is a page of dscore and not the program's app.
+            hsts: `tls.hsts` as it is at present, in seconds.
         """
         self._wait_for = wait
         self._pool = pool
         self._app = app
+        self._hsts = hsts
         self._server = pool.address()
         # Then each connection has come in on an address of its own.
         self._listens_everywhere = ip_address(self._server[0]).is_unspecified
@@ -76,7 +79,7 @@ class Bridge:
         return self._lanes.counts()
 
     def _start(self, request: Request) -> None:
-        exchange = Exchange(self._answered, self._pool, request)
+        exchange = Exchange(self._answered, self._pool, request, self._hsts())
         self._exchanges[request.conn] = exchange
         server = self._server
         if self._listens_everywhere:
@@ -89,7 +92,7 @@ class Bridge:
 
     def _refuse(self, request: Request) -> None:
         with suppress(PoolClosedError):
-            refuse_busy(self._pool, request)
+            refuse_busy(self._pool, request, self._hsts())
 
     def gone(self, event: OfConnection) -> None:
         """The client left: its exchange, if it is not answered yet, is told."""

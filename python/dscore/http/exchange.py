@@ -11,7 +11,17 @@ import orjson
 
 from dscore.errors import PoolClosedError
 from dscore.http.targets import local
-from dscore.http.types import ASGI, PROXY, App, Header, Message, Request, Responder, Scope
+from dscore.http.types import (
+    ASGI,
+    CERTIFICATE_NAMES,
+    PROXY,
+    App,
+    Header,
+    Message,
+    Request,
+    Responder,
+    Scope,
+)
 from dscore.log import get_logger
 
 HIGH_WATER = 65_536
@@ -27,8 +37,8 @@ _DETAIL = {
 }
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 """What is no script is not taken for one (Fetch standard, "X-Content-Type-Options")."""
-_STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
-"""RFC 6797: where the TLS is ours, for a year. Behind a proxy it is the proxy's to say."""
+_STRICT_TRANSPORT = b"strict-transport-security"
+"""RFC 6797: where the TLS is ours. Behind a proxy it is the proxy's to say."""
 _BUSY = ("Service Unavailable", "Too many requests at once; try again in a moment.")
 _BUSY_RETRY_AFTER = b"2"
 
@@ -60,6 +70,7 @@ class Exchange:
         "_answered",
         "_body",
         "_headers",
+        "_hsts",
         "_is_cut",
         "_is_head",
         "_over",
@@ -74,7 +85,11 @@ class Exchange:
     )
 
     def __init__(
-        self, answered: "Callable[[Exchange], None]", pool: Responder, request: Request
+        self,
+        answered: "Callable[[Exchange], None]",
+        pool: Responder,
+        request: Request,
+        hsts: float = 0.0,
     ) -> None:
         self._answered = answered
         self._pool = pool
@@ -84,6 +99,7 @@ class Exchange:
         self._state = "waiting"
         self._status = 0
         self._headers: list[Header] = []
+        self._hsts = hsts
         self._unsent = 0  # bytes handed over since the outbox was last known to be low
         self._waiter: asyncio.Future[None] | None = None
         self._over = asyncio.Event()  # nothing more comes from the client
@@ -157,7 +173,7 @@ class Exchange:
         kind = message["type"]
         if kind == "http.response.start" and self._state == "waiting":
             self._status = message["status"]
-            self._headers = _response_headers(message.get("headers", ()), self.request)
+            self._headers = _response_headers(message.get("headers", ()), self.request, self._hsts)
             self._state = "started"
         elif kind == "http.response.body" and self._state in ("started", "streaming"):
             try:
@@ -202,7 +218,7 @@ class Exchange:
         """Ends what the app left unfinished: with a problem if nothing was sent, else a cut."""
         try:
             if self._state in ("waiting", "started"):
-                headers = _response_headers(_PROBLEM, self.request)
+                headers = _response_headers(_PROBLEM, self.request, self._hsts)
                 document = b"" if self._is_head else _problem(status)
                 self._pool.respond(self.conn, status, headers, document)
             elif self._state == "streaming":
@@ -228,13 +244,13 @@ def _comes_of_leaving(error: BaseException) -> bool:
     return False
 
 
-def refuse_busy(pool: Responder, request: Request) -> None:
+def refuse_busy(pool: Responder, request: Request, hsts: float = 0.0) -> None:
     """Answers a request for which there is no room.
 
     Raises:
         PoolClosedError: there is none to answer any more.
     """
-    headers = _response_headers([*_PROBLEM, (b"retry-after", _BUSY_RETRY_AFTER)], request)
+    headers = _response_headers([*_PROBLEM, (b"retry-after", _BUSY_RETRY_AFTER)], request, hsts)
     document = b"" if request.method == "HEAD" else _document(503, *_BUSY)
     pool.respond(request.conn, 503, headers, document)
 
@@ -257,12 +273,15 @@ def scope_of(request: Request, server: tuple[str, int], state: dict[str, Any]) -
         "state": state.copy(),
         "extensions": {},
         PROXY: request.proxy,
+        CERTIFICATE_NAMES: request.certificate_names,
     }
 
 
-def _response_headers(headers: Iterable[Iterable[bytes]], request: Request) -> list[Header]:
+def _response_headers(
+    headers: Iterable[Iterable[bytes]], request: Request, hsts: float
+) -> list[Header]:
     """The app's headers less those that are the connection's own business, plus those that every
-    answer has unless the app has set them."""
+    answer has unless the app has set them. `hsts` is `tls.hsts`, in seconds."""
     kept: list[Header] = []
     names = set()
     for name, value in headers:
@@ -272,7 +291,7 @@ def _response_headers(headers: Iterable[Iterable[bytes]], request: Request) -> l
             names.add(name)
     always = [(b"server", b"dscore"), (b"date", _date()), _NO_SNIFFING]
     if request.secure and request.proxy is None:
-        always.append(_STRICT_TRANSPORT)
+        always.append((_STRICT_TRANSPORT, b"max-age=%d" % hsts))
     kept.extend(header for header in always if header[0] not in names)
     return kept
 

@@ -109,6 +109,9 @@ class AuditLine(BaseModel):
     )
     ip: str
     port: int
+    certificate_names: list[str] | None = Field(
+        None, description="The names in the client's certificate, if it showed one."
+    )
     proxy: str | None = Field(None, description="The trusted proxy that named the address.")
     forwarded: str | None = Field(None, description="What a proxy said that is not trusted.")
     method: str

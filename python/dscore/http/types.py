@@ -17,6 +17,9 @@ it does from then on is to wait, and to answer."""
 PROXY = "dscore.proxy"
 """In a scope: the address of the trusted proxy that said who the client is, if one did."""
 
+CERTIFICATE_NAMES = "dscore.certificate_names"
+"""In a scope: the names in the client's certificate, where it showed one."""
+
 ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
@@ -53,6 +56,7 @@ class Request(Protocol):
     local_port: int
     proxy: str | None
     secure: bool
+    certificate_names: list[str]
 
 
 class OfConnection(Protocol):

@@ -13,7 +13,7 @@
 //!
 //! Where both come, the one that most proxies write counts: the other is likely the client's own.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use crate::http::Head;
@@ -59,7 +59,9 @@ impl FromStr for Network {
             Some(digits) if is_number(digits) => digits.parse().map_err(|_| ())?,
             Some(_) => return Err(()),
         };
-        if prefix > most {
+        // In IPv6's form of IPv4 (RFC 4291 §2.5.5.2) it would contain nothing: what is looked up there is IPv4.
+        let is_mapped = |address: Ipv6Addr| address.to_ipv4_mapped().is_some();
+        if prefix > most || matches!(address, IpAddr::V6(address) if is_mapped(address)) {
             return Err(());
         }
         Ok(Self { address, prefix })

@@ -279,6 +279,8 @@ fn takes_ranges_and_single_addresses() {
         "a",
         "*",
         "10.0.0.0/8/8",
+        "::ffff:10.0.0.0/104",
+        "::ffff:10.0.0.1",
     ] {
         let given = [text.to_owned()];
         assert_eq!(TrustedProxies::new(&given), Err(text));

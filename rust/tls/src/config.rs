@@ -90,7 +90,11 @@ impl TlsConfig {
 
     fn with_key(files: &TlsFiles, own_key: [u8; 32]) -> Result<Self, TlsError> {
         let now_s = unix_s();
-        let provider = Arc::new(provider::default_provider());
+        let provider = Arc::new(CryptoProvider {
+            // The two that every client has, and that cost the least.
+            kx_groups: vec![provider::kx_group::X25519, provider::kx_group::SECP256R1],
+            ..provider::default_provider()
+        });
         let (shown, certificates) = load_certificates(files, now_s)?;
         let mut warnings: Vec<String> = certificates
             .iter()

@@ -22,6 +22,9 @@ use crate::records::Partial;
 
 /// The type of a record that a handshake begins with (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
+/// Alerts (RFC 8446 §6).
+const HANDSHAKE_FAILURE: u8 = 40;
+const ACCESS_DENIED: u8 = 49;
 /// A ClientHello with everything in it that is known has 2 KB.
 const MAX_HELLO: usize = 16 * 1024;
 /// What a client sends after it: its certificates.
@@ -148,8 +151,20 @@ impl Handshake {
             }
             Err((error, mut alert)) => {
                 let _never_fails = alert.write_all(&mut self.out);
-                Err(failure_of(&error))
+                Err(self.say_why(&error))
             }
+        }
+    }
+
+    /// rustls says access_denied where no certificate could be chosen, and none was shown yet that access could be denied to:
+    /// there is no signature or no cipher in common, which is handshake_failure (RFC 8446 §4.1.1).
+    fn say_why(&mut self, error: &Error) -> Failure {
+        match self.out.last_mut() {
+            Some(alert) if *alert == ACCESS_DENIED => {
+                *alert = HANDSHAKE_FAILURE;
+                Failure::Incompatible
+            }
+            _ => failure_of(error),
         }
     }
 

@@ -191,8 +191,9 @@ impl Guest {
             }
         };
         let rest = kept.split_off(length);
+        // Even where it says nothing of the client: who it is the proxy of is not known, and is never this machine itself.
+        self.ends.proxy = Some(self.ends.peer.ip());
         if let Some((client, local)) = header.addresses {
-            self.ends.proxy = Some(self.ends.peer.ip());
             (self.ends.peer, self.ends.local) = (client, local);
         }
         self.ends.is_secure = header.is_secure;
