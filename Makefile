@@ -34,7 +34,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-dist c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions check-slow dist release-notes soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-dist setup-helm c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions check-slow dist release-notes soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +63,9 @@ setup-c: ## what the C client is built and checked with, from the distribution
 
 setup-dist: $(INSTALLED) ## what wheels for other machines are built and tried with: zig, a Rust and a Python for aarch64, qemu
 	@scripts/setup-dist $(PY)
+
+setup-helm: ## Helm from the Go module proxy (needs Go), for the chart in packaging/helm
+	@scripts/setup-helm
 
 c: ## the C client (clients/c), built in build/c
 	@[ -f build/c/build.ninja ] || meson setup build/c clients/c
@@ -107,7 +110,7 @@ check: setup ## what CI runs: formatting (check only), lint, test
 	$(PY) -m ruff format --check .
 	$(MAKE) --no-print-directory lint test
 
-check-slow: setup setup-gst setup-browser setup-clients setup-proxies setup-c dist ## what takes too long for every change: dist, tests marked slow, check-c, debian-c
+check-slow: setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-helm dist ## what takes too long for every change: dist, tests marked slow, check-c, debian-c
 	cargo build --release --locked --quiet -p dscore-load
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "slow and not soak" $(ARGS)
 	$(MAKE) --no-print-directory check-c debian-c ARGS=

@@ -13,8 +13,8 @@
 {{- end -}}
 
 {{- define "dscore.selector" -}}
-app.kubernetes.io/name: {{ include "dscore.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "dscore.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "dscore.labels" -}}
