@@ -12,19 +12,23 @@ from dscore.auth import GENERATED, MAX_TOKEN_BYTES, Grant, Tokens
 from dscore.errors import ConfigError
 
 
+def allows(tokens: Tokens, candidate: str | None) -> bool:
+    return tokens.find(candidate) is not None
+
+
 def test_allows_only_its_tokens() -> None:
     tokens = Tokens(["alpha", "béta"])
-    assert tokens.allows("alpha")
-    assert tokens.allows("béta")
+    assert allows(tokens, "alpha")
+    assert allows(tokens, "béta")
     for other in (None, "", "alph", "alphaa", "ALPHA", " alpha", "gamma", "\udcff"):
-        assert not tokens.allows(other)
+        assert not allows(tokens, other)
 
 
 def test_without_tokens_every_token_is_wrong() -> None:
     tokens = Tokens()
     assert not tokens
-    assert not tokens.allows("")
-    assert not tokens.allows(None)
+    assert not allows(tokens, "")
+    assert not allows(tokens, None)
 
 
 TEXTS = st.text(max_size=40).filter(lambda text: not text.startswith("sha256:"))
@@ -34,17 +38,17 @@ TEXTS = st.text(max_size=40).filter(lambda text: not text.startswith("sha256:"))
 def test_allows_exactly_what_is_in_the_set(given_tokens: set[str], candidate: str) -> None:
     tokens = Tokens(given_tokens)
     assert len(tokens) == len(given_tokens)
-    assert tokens.allows(candidate) is (candidate in given_tokens)
-    assert all(tokens.allows(token) for token in given_tokens)
+    assert allows(tokens, candidate) is (candidate in given_tokens)
+    assert all(allows(tokens, token) for token in given_tokens)
 
 
 def test_empty_token_in_the_set_is_no_token() -> None:
-    assert not Tokens([""]).allows("")
+    assert not allows(Tokens([""]), "")
 
 
 def test_candidate_past_the_limit_is_refused() -> None:
-    assert Tokens(["x" * MAX_TOKEN_BYTES]).allows("x" * MAX_TOKEN_BYTES)
-    assert not Tokens(["x"]).allows("x" * 10_000_000)
+    assert allows(Tokens(["x" * MAX_TOKEN_BYTES]), "x" * MAX_TOKEN_BYTES)
+    assert not allows(Tokens(["x"]), "x" * 10_000_000)
 
 
 def test_file_holds_one_token_a_line(tmp_path: Path) -> None:
@@ -52,12 +56,12 @@ def test_file_holds_one_token_a_line(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf# agents\nalpha\r\n\n  beta#1  \n#gamma\n")
     tokens = Tokens.from_settings(path, ["delta"])
     assert len(tokens) == 3
-    assert all(map(tokens.allows, ["alpha", "beta#1", "delta"]))
-    assert not any(map(tokens.allows, ["gamma", "#gamma", "# agents"]))
+    assert all(allows(tokens, each) for each in ["alpha", "beta#1", "delta"])
+    assert not any(allows(tokens, each) for each in ["gamma", "#gamma", "# agents"])
 
 
 def test_settings_without_a_file_are_the_list_alone() -> None:
-    assert Tokens.from_settings(None, ["a"]).allows("a")
+    assert allows(Tokens.from_settings(None, ["a"]), "a")
     assert len(Tokens.from_settings(None)) == 0
 
 
@@ -133,9 +137,9 @@ def test_a_token_may_be_kept_as_its_digest(tmp_path: Path) -> None:
     lower, upper = (sha256(token).hexdigest() for token in (b"one", b"two"))
     tokens = tokens_of(tmp_path / "t", f"sha256:{lower} agent=a", f"sha256:{upper.upper()}")
     assert found(tokens, "one").agents == ("a",)
-    assert tokens.allows("two")
-    assert not tokens.allows(f"sha256:{lower}")
-    assert not tokens.allows(lower)
+    assert allows(tokens, "two")
+    assert not allows(tokens, f"sha256:{lower}")
+    assert not allows(tokens, lower)
 
 
 @pytest.mark.parametrize(

@@ -107,10 +107,6 @@ class Tokens:
         digest = sha256(candidate.encode(errors="surrogatepass")).digest()
         return self._grants.get(self._keyed(digest))
 
-    def allows(self, candidate: str | None) -> bool:
-        """Whether `candidate` is one of the tokens."""
-        return self.find(candidate) is not None
-
     def __len__(self) -> int:
         return len(self._grants)
 

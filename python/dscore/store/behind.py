@@ -66,11 +66,6 @@ class Behind:
         fleet.keep_changes(store.outlives)
 
     @property
-    def outlives(self) -> bool:
-        """Whether what is written outlives the process."""
-        return self._store.outlives
-
-    @property
     def damaged_total(self) -> int:
         return self._store.damaged_total
 
