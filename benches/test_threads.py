@@ -22,20 +22,25 @@ ROUNDS, QUICK_ROUNDS = 5, 1
 def test_threads(ledger: Ledger, programs: Programs, quick: bool) -> None:
     agents = QUICK_AGENTS if quick else AGENTS
     for _ in range(QUICK_ROUNDS if quick else ROUNDS):
-        busy, cpu = Busy(), time.process_time()
-        figures = uvloop.run(measure(programs, agents))
-        ours = time.process_time() - cpu + figures.pop("fleet_seconds")
-        figures["others"] = busy.share_of_others(ours)
+        figures = measure(programs, agents)
         ledger.record(f"By thread, {agents:,} agents, one reactor", "dscore", figures)
 
 
-async def measure(programs: Programs, agents: int, policy: dscore.Policy | None = None) -> Figures:
+def measure(programs: Programs, agents: int, policy: dscore.Policy | None = None) -> Figures:
     """A fleet is introduced and drained.
 
     Returns:
         Processor time of each for an agent, in microseconds, of the loop's thread and of all
-        others (`loop_introduction_us` and so on); `fleet_seconds`, that of the fleet.
+        others (`loop_introduction_us` and so on); what others used of the machine meanwhile.
     """
+    busy, cpu = Busy(), time.process_time()
+    figures = uvloop.run(_measure(programs, agents, policy))
+    ours = time.process_time() - cpu + figures.pop("fleet_seconds")
+    figures["others"] = busy.share_of_others(ours)
+    return figures
+
+
+async def _measure(programs: Programs, agents: int, policy: dscore.Policy | None) -> Figures:
     settings = {
         "listen": {"port": 0, "reactors": 1},
         "store": {"path": ":memory:"},
