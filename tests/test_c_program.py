@@ -38,6 +38,13 @@ def test_a_wrong_setting_is_2_and_says_where_it_stands(c_build: Path, tmp_path: 
             assert said in program.log
 
 
+def test_a_machine_without_tls_is_2_and_says_what_to_install(c_build: Path, tmp_path: Path) -> None:
+    none = {"GIO_MODULE_DIR": str(tmp_path), "GIO_EXTRA_MODULES": str(tmp_path)}
+    with Program(c_build, "--url", "wss://127.0.0.1:1", env=none) as program:
+        assert program.wait() == 2
+        assert "GIO has no TLS for wss://: install glib-networking" in program.log
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_the_program_with_0(
     c_build: Path, lasting: Serving, number: signal.Signals
