@@ -34,6 +34,10 @@ def test_the_program_of_the_readme_lives_and_ends(
         "DSCORE_AGENT_INSTANCE_ID": "box-2",
         "DSCORE_AGENT_URL": f"ws://127.0.0.1:{lasting.port}",
     }
+    # A setting that is wrong is an answer, not a crash: a unit restarts what a signal ended.
+    wrong = {**os.environ, **env, "DSCORE_AGENT_URL": "http://wrong"}
+    refused = subprocess.run([tmp_path / "work"], env=wrong, capture_output=True, text=True)
+    assert (refused.returncode, "url: must be" in refused.stderr) == (2, True), refused.stderr
     with Running(tmp_path / "work", env=env) as work:
         path = "/api/v1/agents/box-2"
         wait_until(lambda: json.loads(lasting.get(path)[1]).get("status") == "online", "agent", 30)

@@ -5,8 +5,8 @@ python clients/c/examples/recorder.py out.mp4      # in another one
 python -m dscore terminate --all --yes             # in a third one: out.mp4 plays to its last frame
 
 It needs the libraries and their typelibs where the loader finds them: after `meson install`, or
-with LD_LIBRARY_PATH and GI_TYPELIB_PATH set to build/c/src:build/c/gst. Nothing of dscore's Python
-packages is used.
+with LD_LIBRARY_PATH and GI_TYPELIB_PATH set to build/c/src:build/c/gst. Python needs gi: that of
+Debian, /usr/bin/python3, has it from python3-gi. Nothing of dscore's Python packages is used.
 """
 
 import sys
