@@ -314,6 +314,21 @@ def test_a_pipeline_that_fails_is_built_anew_where_wished(
     assert program.wait() in (Exit.STOPPED, Exit.INCOMPLETE), program.output
 
 
+@pytest.mark.slow
+def test_a_pipeline_built_anew_leaves_no_descriptors(
+    c_gst_build: Path, lasting: Serving, run: Run
+) -> None:
+    """The watch on the bus kept the former pipeline's two: a camera that fails used them all up."""
+    launch = "videotestsrc is-live=true ! identity error-after=40 name=broken ! fakesink"
+    command = agent(c_gst_build, "--pipeline", launch, "--set", "pipeline_restart=true")
+    program = run(command, lasting)
+    descriptors = Path(f"/proc/{program.process.pid}/fd")
+    program.prints("pipeline_restarts")  # the pipeline stands still
+    before = len(list(descriptors.iterdir()))
+    program.prints("pipeline_restarts", 2)
+    wait_until(lambda: len(list(descriptors.iterdir())) <= before, "as many descriptors as before")
+
+
 def test_the_libraries_from_python(
     c_gst_build: Path, serving: Serving, run: Run, tmp_path: Path
 ) -> None:

@@ -102,6 +102,18 @@ parse (const char *launch, GError **error)
   return GST_PIPELINE (pipeline);
 }
 
+/* The watch would keep the bus, and its descriptors, in the main context for good. */
+static void
+let_go (DscoreKeeper *keeper)
+{
+  g_autoptr (GstBus) bus = keeper->pipeline == NULL ? NULL : gst_element_get_bus (GST_ELEMENT (keeper->pipeline));
+
+  if (bus != NULL)
+    gst_bus_remove_watch (bus);
+  gst_clear_object (&keeper->pipeline);
+  g_clear_pointer (&keeper->attachment, dscore_attachment_unref);
+}
+
 /* What leaves the pipeline's bus is dropped: there it has been heard. */
 static gboolean
 build (DscoreKeeper *keeper, GError **error)
@@ -115,8 +127,7 @@ build (DscoreKeeper *keeper, GError **error)
   gst_bus_add_watch (bus, drop_message, NULL);
   dscore_gst_binding_add (keeper->binding, pipeline, NAME);
   g_mutex_lock (&keeper->lock);
-  gst_clear_object (&keeper->pipeline);
-  g_clear_pointer (&keeper->attachment, dscore_attachment_unref);
+  let_go (keeper);
   keeper->pipeline = pipeline;
   keeper->attachment = dscore_gst_binding_lookup (keeper->binding, pipeline);
   g_mutex_unlock (&keeper->lock);

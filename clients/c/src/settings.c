@@ -271,7 +271,9 @@ dscore_setting_nearest (const char *key, double cutoff)
 {
   const char *nearest = NULL;
   double best = cutoff;
-  g_autofree char *lower = g_utf8_strdown (key, -1);
+  /* The name of a variable may be any bytes: of such it would read past the end. */
+  g_autofree char *valid = g_utf8_make_valid (key, -1);
+  g_autofree char *lower = g_utf8_strdown (valid, -1);
   for (const DscoreSetting *one = dscore_settings; one->key != NULL; one++)
     {
       double likeness = dscore_similarity (lower, one->key);

@@ -139,6 +139,11 @@ test_problems_name_their_place (void)
   g_assert_null (load (NULL, settings, environment, &problem));
   g_assert_cmpstr (problem, ==, "DSCORE_AGENT_URLS: unknown setting, did you mean DSCORE_AGENT_URL?\n"
                                 "command line: retries: unknown setting; docs/agent.md lists them\ncommand line: nothing: write key=value");
+  /* Under the address sanitizer: no byte behind the name is read. */
+  g_autofree char *cut = NULL;
+  const char *const cut_settings[] = { "\xfc=1", NULL };
+  g_assert_null (load (NULL, cut_settings, NULL, &cut));
+  g_assert_cmpstr (cut, ==, "command line: \xfc: unknown setting; docs/agent.md lists them");
 }
 
 static void
