@@ -91,7 +91,7 @@ def run(
     if ask and not is_named:
         if not sys.stdin.isatty():
             raise CliError("a filter needs --yes where no terminal can ask", USAGE)
-        typer.confirm(f"{action.question} {agents(total)}?", abort=True, err=True)
+        typer.confirm(f"{action.question} {output.agents(total)}?", abort=True, err=True)
     operation = _followed(client, action, wish, as_json=as_json)
     if is_named and total < (named := len(set(wanted))):
         # The server leaves out what is no agent of its own: whom it was meant for is not reached.
@@ -129,13 +129,10 @@ def _show_count(action: Action, counted: dict[str, Any], *, as_json: bool) -> in
         output.json(counted)
     else:
         total = counted["total"]
-        output.line(f"{agents(total)} {action.would}: {output.named(counted['left'], total)}")
+        output.line(
+            f"{output.agents(total)} {action.would}: {output.named(counted['left'], total)}"
+        )
     return OK
-
-
-def agents(count: int) -> str:
-    """So many, in words."""
-    return "1 agent" if count == 1 else f"{count:,} agents"
 
 
 def _show_end(action: Action, operation: dict[str, Any], *, as_json: bool) -> int:
@@ -152,7 +149,7 @@ def _show_end(action: Action, operation: dict[str, Any], *, as_json: bool) -> in
             for outcome, count in sorted(outcomes.items())
             if outcome not in action.good or len(action.good) > 1
         ]
-        output.line(", ".join([f"{reached:,} of {agents(total)} {action.done}", *others]))
+        output.line(", ".join([f"{reached:,} of {output.agents(total)} {action.done}", *others]))
         if operation["state"] != "done":
             output.complain(f"{operation['why']}; {_left(operation)}")
     if operation["state"] == "done" and reached == total:

@@ -22,8 +22,7 @@ MARKS: Final = {
 def progress_of(drain: dict[str, Any]) -> str:
     """A drain in words: its counts without the zeros."""
     counts = [f"{drain[name]:,} {name.replace('_', ' ')}" for name in MARKS if drain.get(name)]
-    total = drain["total"]
-    agents = "1 agent" if total == 1 else f"{total:,} agents"
+    agents = output.agents(drain["total"])
     return f"{agents}: {', '.join(counts)}" if counts else agents
 
 

@@ -107,8 +107,7 @@ def _total_line(found: "FoundAgents") -> str:
     if not shown:
         return "no agent"
     online = sum(item["status"] == "online" for item in found.items)
-    agents = "1 agent" if shown == 1 else f"{shown:,} agents"
-    return f"{agents}: {online:,} online, {shown - online:,} offline"
+    return f"{output.agents(shown)}: {online:,} online, {shown - online:,} offline"
 
 
 def agent_row(item: dict[str, Any], now: datetime) -> tuple[str, ...]:

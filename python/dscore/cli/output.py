@@ -56,6 +56,11 @@ def complain(text: str) -> None:
     sys.stderr.flush()
 
 
+def agents(count: int) -> str:
+    """So many, in words."""
+    return "1 agent" if count == 1 else f"{count:,} agents"
+
+
 def named(ids: Sequence[str], total: int) -> str:
     """The first ids of `total`, and how many more there are."""
     first = ", ".join(map(printable, ids[:NAMED])) or "none"

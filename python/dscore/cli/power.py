@@ -68,11 +68,10 @@ def drain(
     from dscore.cli import operate, shutdown
     from dscore.cli.client import Client
 
-    if status:
-        with Client(url, token) as client:
-            return operate.drain_status(client, as_json=json)
     wish = {"intent": intent.value if intent else None, "timeout": seconds(timeout)}
     with Client(url, token) as client:
+        if status:
+            return operate.drain_status(client, as_json=json)
         return shutdown.drain(client, wish, ask=not yes, wait=wait, as_json=json)
 
 
