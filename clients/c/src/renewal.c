@@ -91,7 +91,9 @@ on_read (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (GError) error = NULL;
   g_autoptr (DscoreCredentials) credentials = dscore_credentials_read_finish (result, &error);
   DscoreRenewed then = self->then;
-  if (then != NULL)
+  /* One that was cancelled may end when the next one runs already. */
+  gboolean is_of_now = g_task_get_cancellable (G_TASK (result)) == self->cancellable;
+  if (then != NULL && is_of_now)
     {
       self->then = NULL;
       dscore_alarm_cancel (self->slow);

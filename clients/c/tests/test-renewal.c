@@ -1,0 +1,76 @@
+/* Readings of the credentials that overlap. */
+#include "renewal.h"
+
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+typedef struct {
+  guint calls;
+  gboolean differ;
+} Told;
+
+static void
+on_renewed (gpointer owner, gboolean differ)
+{
+  Told *told = owner;
+  told->calls++;
+  told->differ = differ;
+}
+
+static char *
+token_file (void)
+{
+  g_autoptr (GError) error = NULL;
+  char *path = NULL;
+  int descriptor = g_file_open_tmp ("dscore-XXXXXX.token", &path, &error);
+  g_assert_no_error (error);
+  close (descriptor);
+  return path;
+}
+
+static void
+write_token (const char *path, const char *token)
+{
+  g_autoptr (GError) error = NULL;
+  g_file_set_contents (path, token, -1, &error);
+  g_assert_no_error (error);
+}
+
+/* The end of one that was cancelled was taken for that of the next: "cannot be read in time", and the new token was dropped. */
+static void
+test_one_that_was_cancelled_tells_the_next_nothing (void)
+{
+  g_autofree char *path = token_file ();
+  g_autofree char *setting = g_strconcat ("token_file=", path, NULL);
+  const char *const settings[] = { setting, NULL };
+  g_autoptr (GError) error = NULL;
+  write_token (path, "one");
+  g_autoptr (DscoreConfig) config = dscore_config_load_full (NULL, settings, NULL, &error);
+  g_assert_no_error (error);
+  g_autoptr (DscoreCredentials) credentials = dscore_credentials_read (config, &error);
+  g_assert_no_error (error);
+  DscoreRenewal *renewal = dscore_renewal_new (config, credentials, NULL);
+  Told former = { 0 }, told = { 0 };
+  write_token (path, "two");
+  dscore_renewal_run (renewal, on_renewed, &former);
+  dscore_renewal_cancel (renewal);
+  dscore_renewal_run (renewal, on_renewed, &told);
+  while (told.calls == 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_true (told.differ);
+  g_assert_cmpstr (dscore_renewal_credentials (renewal)->token, ==, "two");
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_cmpuint (told.calls, ==, 1);
+  g_assert_cmpuint (former.calls, ==, 0);
+  dscore_renewal_free (renewal);
+  g_unlink (path);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/renewal/one_that_was_cancelled_tells_the_next_nothing", test_one_that_was_cancelled_tells_the_next_nothing);
+  return g_test_run ();
+}
