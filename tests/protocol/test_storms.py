@@ -5,13 +5,14 @@ import asyncio
 import base64
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 
 from protocol.support import Bytes, Running, eventually, running, tcp, upgraded
+from serving import Serving
 from socketio_wire.agents import agent as socketio_agent
 from socketio_wire.support import fetch
 from wire import DEADLINE_SECONDS, agent
@@ -293,6 +294,13 @@ async def test_readiness_says_when_all_places_are_taken() -> None:
             return (await ready(here))[0] == 200
 
         await eventually(is_ready)
+
+
+async def test_the_log_says_when_all_places_are_taken(serve: Callable[..., Serving]) -> None:
+    serving = serve(env={"DSCORE_LIMITS__CONNECTIONS": "2"})
+    async with agent(serving.ws, "a-1"), agent(serving.ws, "a-2"):
+        line = await asyncio.to_thread(serving.wait_for_log, "server_full")
+    assert "raise limits.connections" in line["cause"]
 
 
 async def test_readiness_counts_none_that_would_give_way() -> None:

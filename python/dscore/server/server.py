@@ -122,10 +122,7 @@ class Server:
             await parts.bridge.startup()
             # Last, so that no agent's time to come back has begun before it could connect.
             history = await restore(parts.live)
-            parts.timers.start(pool.now_ms())
-            parts.sampler.start(history)
-            parts.live.clock.start()
-            pool.start()
+            parts.start(history)
         except BaseException:
             self._own_token.start_failed()
             await parts.stop()

@@ -13,6 +13,7 @@ from dscore.server.admission.authenticator import Authenticator
 from dscore.server.admission.connects import Connects
 from dscore.server.admission.judge import Judge
 from dscore.server.dispatch import Dispatch
+from dscore.server.fullness import Fullness
 from dscore.server.live import Live
 from dscore.server.loop import Loop
 from dscore.server.loop_lag import LoopLag
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from dscore.http.asgi import App, Bridge
     from dscore.http.ports import Server as PagesServer
     from dscore.http.rules import Rules
+    from dscore.store import Minute
 
 
 GRACE = 1.0
@@ -51,6 +53,20 @@ class Parts:
     loop: Loop
     loop_lag: LoopLag
     sampler: Sampler
+    fullness: Fullness
+
+    def start(self, history: "tuple[Minute, ...]") -> None:
+        """Begins to judge and to sample, and lets agents in.
+
+        Args:
+            history: what an earlier process has left.
+        """
+        live = self.live
+        self.timers.start(live.pool.now_ms())
+        self.sampler.start(history)
+        live.clock.start()
+        live.pool.start()
+        self.fullness.start()
 
     async def stop(self) -> None:
         """Lets what is in progress end, and closes everything, the pool last."""
@@ -66,6 +82,7 @@ class Parts:
         finally:
             self.sampler.close()
             self.loop_lag.close()
+            self.fullness.close()
             live.clock.close()
             self.timers.close()
             self.loop.close()
@@ -138,6 +155,7 @@ def assemble(live: Live, core: ModuleType, server: "PagesServer", app: "App | No
         loop=Loop(live, dispatch, timers, urgent),
         loop_lag=LoopLag(loop),
         sampler=Sampler(live, loop),
+        fullness=Fullness(server.why_full, loop),
     )
 
 
