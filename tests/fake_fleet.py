@@ -11,7 +11,7 @@ from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.facets import Facets, LabelFacet
 from dscore.history import Sample
 from dscore.policy.drain import DrainDetail, DrainLeft
-from dscore.server.recorder import Disconnect
+from dscore.server.timeline import Disconnect
 from dscore.store import Entry, StoreHealth
 
 

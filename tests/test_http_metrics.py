@@ -6,7 +6,7 @@ from dscore import testing
 from dscore.http import metrics
 from dscore.http.metrics import LATENCY_BOUNDS_MS
 from dscore.server import terminations
-from dscore.server.recorder import Disconnect
+from dscore.server.timeline import Disconnect
 from fake_fleet import FakeFleet, FakeStatus
 from test_http_app import client_of
 

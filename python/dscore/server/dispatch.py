@@ -128,12 +128,12 @@ class Dispatch:
         record = live.fleet.owner(event.conn)
         if record is None:
             return
-        live.recorder.recovered(record, event, now)
+        live.timeline.recovered(record, event, now)
         # A connection_check_response shows life and leaves last_heartbeat as it is.
         if event.kind == "heartbeat":
             live.fleet.heard(record, heartbeat_ms=now)
         if live.fleet.feed(record, "beat", now):
-            live.recorder.changed(record, now)
+            live.timeline.changed(record, now)
             _log.info("agent_online", agent_id=record.agent_id, conn_id=event.conn)
             self._watchers.announce(record)
 
@@ -144,7 +144,7 @@ class Dispatch:
         # From the first miss on, so that no heartbeat between this event and the answer to it goes
         # unnoticed when it matters: at the last one.
         self._live.pool.hear_next_beat(event.conn)
-        self._live.recorder.missed(record, event, now)
+        self._live.timeline.missed(record, event, now)
         if self._live.fleet.missed(record, event.misses, now):
             self._watchers.announce(record)
 
@@ -153,7 +153,7 @@ class Dispatch:
             return
         record = self._live.fleet.named_by(event.conn)
         if record is not None:
-            self._live.recorder.refused(record, event, now)
+            self._live.timeline.refused(record, event, now)
         _log.warning(
             "termination_refused",
             agent_id=None if record is None else record.agent_id,
@@ -169,7 +169,7 @@ class Dispatch:
             return
         record = self._live.fleet.named_by(event.conn)
         if record is not None:
-            self._live.recorder.progress(record, event, now)
+            self._live.timeline.progress(record, event, now)
         _log.info(
             "termination_progress",
             agent_id=None if record is None else record.agent_id,

@@ -60,7 +60,7 @@ class Draining:
         # Whom maintenance is sending away just now is told nothing, and is not missed.
         spared = list(live.sent_away)
         live.fleet.begin_drain(now, asked=intent == "terminate", spared=spared)
-        live.recorder.server("drain", now, intent=intent)
+        live.timeline.server("drain", now, intent=intent)
         _log.info("drain_started", intent=intent, total=self.drain.pending)
 
     def look(self) -> None:

@@ -11,7 +11,7 @@ from dscore.log import get_logger
 from dscore.messages import Dialect, ReasonCode, Status
 from dscore.policy.agent import Agent, Outbox, Termination
 from dscore.server.outgoing import Audience, Message
-from dscore.server.recorder import Disconnect, read_timeline
+from dscore.server.timeline import Disconnect, read_timeline
 from dscore.server.wiring import Parts, running
 from dscore.states import State
 from dscore.store import Entry
@@ -164,7 +164,7 @@ class Fleet:
     async def timeline(
         self, agent_id: str, *, limit: int = 100, before: int | None = None
     ) -> tuple[list[Entry], int | None]:
-        """What happened to an agent, newest first: what `dscore.server.recorder` wrote.
+        """What happened to an agent, newest first: what `dscore.server.timeline` wrote.
 
         Args:
             before: what an earlier call gave for the page after its own.
@@ -251,7 +251,7 @@ class Fleet:
         parts, pool = self._running, self._running.live.pool
         seconds = parts.live.termination_timeout(timeout)
         now = pool.now_ms()
-        parts.live.recorder.asked(record, now)
+        parts.live.timeline.asked(record, now)
         parts.live.fleet.feed(record, "terminate_sent", now)
         extension = parts.live.config.shutdown.max_extension
         return await parts.terminations.terminate(pool, record.conn, seconds, extension)

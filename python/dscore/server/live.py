@@ -20,7 +20,7 @@ from dscore.server.fleet_settings import admit
 from dscore.server.gaps import Gaps
 from dscore.server.log_limit import LogLimit
 from dscore.server.readings import Readings
-from dscore.server.recorder import Recorder
+from dscore.server.timeline import Timeline
 from dscore.server.wrong_tokens import WrongTokens
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Live:
     log_limit: LogLimit = field(default_factory=LogLimit)
     clock: Clock = field(init=False)
     times: WallClock = field(init=False)
-    recorder: Recorder = field(init=False)
+    timeline: Timeline = field(init=False)
     audit_trail: AuditTrail = field(init=False)
     deliveries: Deliveries = field(init=False)
     drops: Drops = field(init=False)
@@ -94,7 +94,7 @@ class Live:
         pool, fleet, store = self.pool, self.fleet, self.store
         self.clock = Clock(pool, asyncio.get_running_loop(), self.skip)
         self.times = WallClock(pool.now_ms, self.wall)
-        self.recorder = Recorder(fleet, self.times.unix_ms)
+        self.timeline = Timeline(fleet, self.times.unix_ms)
         self.audit_trail = AuditTrail(store, pool.now_ms, self.times.unix_ms)
         self.deliveries = Deliveries(pool, fleet, store)
         self.drops = Drops(fleet)

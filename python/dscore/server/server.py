@@ -130,7 +130,7 @@ class Server:
         self._parts = parts
         self.fleet.started(parts)
         parts.live.started_at = time.monotonic()
-        parts.live.recorder.server("started", pool.now_ms(), version=_core.__version__)
+        parts.live.timeline.server("started", pool.now_ms(), version=_core.__version__)
         _log.info("server_started", **self.tls.started(pool))
 
     def _assemble(self, pool: "ReactorPool", reactors: int) -> Parts:
@@ -192,7 +192,7 @@ class Server:
                 live.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
                 left = live.deadline.left(live.pool.now_ms())
                 await live.wait_until_empty(min(self._config.shutdown.close_timeout, left))
-            live.recorder.server("stopped", live.pool.now_ms())
+            live.timeline.server("stopped", live.pool.now_ms())
         finally:
             await self._parts.stop()
             if self._config.listen.port == 0:
@@ -280,7 +280,7 @@ class Server:
             live.fleet.start_clock(now)
             parts.timers.rearm(now)
         parts.watchers.maintenance(enabled=enabled)
-        live.recorder.server("maintenance", now, enabled=enabled)
+        live.timeline.server("maintenance", now, enabled=enabled)
         _log.info("maintenance", enabled=enabled)
 
     async def drain(

@@ -71,7 +71,7 @@ class Timers:
         now = self._live.pool.now_ms()
         for record in self._live.fleet.expire(now, SLICE):
             _log.info("agent_offline", agent_id=record.agent_id, reason=record.reason_code)
-            self._live.recorder.changed(record, now)
+            self._live.timeline.changed(record, now)
             self._watchers.announce(record)
         self._live.store.changed()
         self.rearm(now)
@@ -92,7 +92,7 @@ class Timers:
                 now=timestamp(step.now),
                 seconds=seconds,
             )
-            live.recorder.server("clock", live.pool.now_ms(), seconds=seconds)
+            live.timeline.server("clock", live.pool.now_ms(), seconds=seconds)
 
     def _schedule_sweep(self) -> asyncio.TimerHandle:
         interval = self._live.config.monitoring.process_check_interval

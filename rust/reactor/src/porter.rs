@@ -118,7 +118,7 @@ impl Porter {
             }
             self.serve_turns();
             self.sweep();
-            self.hand_over();
+            self.assign();
             self.publish();
         }
     }
@@ -292,11 +292,11 @@ impl Porter {
             is_extra: is_short || taken(&self.shared.handles) >= most,
             input: connection.input,
         }));
-        self.hand_over();
+        self.assign();
     }
 
     /// Gives finished connections to the reactors with the fewest; the porter waits for none.
-    fn hand_over(&mut self) {
+    fn assign(&mut self) {
         while let Some(accepted) = self.finished.pop_front() {
             let handles = self.shared.handles.iter();
             let Some(least) = handles.min_by_key(|handle| handle.load()) else {

@@ -54,7 +54,7 @@ class Acceptance:
         else:
             replies, restored = self._open_by(record, message, now)
         live.counters.sessions_restored_total += restored
-        live.recorder.connected(record, now, took_over=previous != 0, session_restored=restored)
+        live.timeline.connected(record, now, took_over=previous != 0, session_restored=restored)
         # One without a deadline (of the Socket.IO contract) counts as notified in a drain.
         live.pool.accept(conn, record.agent_id, replies, notice_only=kind != "app_ready")
         self.told(

@@ -1,4 +1,4 @@
-"""The flight recorder: what happens to each agent, written into its timeline in the store.
+"""Timelines: what happens to each agent, written down for the store and for readers.
 
 | kind         | data                                                                             |
 |--------------|----------------------------------------------------------------------------------|
@@ -51,8 +51,8 @@ class Disconnect(NamedTuple):
     initiator: str
 
 
-class Recorder:
-    """Writes; nothing here decides anything."""
+class Timeline:
+    """Writes them; nothing here decides anything."""
 
     def __init__(self, fleet: "Fleet", unix_ms: Callable[[int], int]) -> None:
         """

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from dscore.server.recorder import Disconnect
+from dscore.server.timeline import Disconnect
 from fake_core import Beat, Closed, Missed, Opened, Outcome, Progress, TerminationRefused
 from faked import FakeServer, eventually, running
 
