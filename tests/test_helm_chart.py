@@ -1,5 +1,6 @@
 """The Helm chart in packaging/, linted and rendered by the real Helm."""
 
+import json
 import os
 import re
 import subprocess
@@ -39,11 +40,44 @@ def test_without_tokens_nothing_is_rendered_and_the_remedy_is_named() -> None:
     assert "auth.insecure=true" in done.stderr
 
 
+WRONG = {
+    "replicas=3": "additional properties 'replicas' not allowed",
+    "shutdown.deadline=90": "'/shutdown': additional properties 'deadline' not allowed",
+    "shutdown.intent=stop": "'/shutdown/intent': value must be one of 'restart', 'terminate'",
+    "shutdown.deadlineSeconds=0": "'/shutdown/deadlineSeconds': minimum",
+    "shutdown.deadlineSeconds=45s": "'/shutdown/deadlineSeconds': got string, want integer",
+    "shutdown.preStopSeconds=0": "'/shutdown/preStopSeconds': minimum",
+    "service.port=70000": "'/service/port': maximum",
+    "auth.insecure=yes": "'/auth/insecure': got string, want boolean",
+    "auth.secret=fleet-tokens": "'/auth': additional properties 'secret' not allowed",
+    "persistence.size=two": "'/persistence/size': 'two' does not match pattern",
+    "image.pullPolicy=Sometimes": "'/image/pullPolicy': value must be one of",
+    "env[0].name=DSCORE_SHUTDOWN__DEADLINE": "'/env/0/name': 'not' failed",
+}
+
+
+@pytest.mark.parametrize("value", WRONG)
+def test_a_wrong_value_is_refused_where_it_stands(value: str) -> None:
+    """One that is misspelt had no meaning, and was not spoken of."""
+    for command in (("lint", CHART), ("template", "fleet", CHART)):
+        done = helm(*command, "--set", "auth.existingSecret=fleet-tokens", "--set", value)
+        assert done.returncode != 0, value
+        assert WRONG[value] in done.stdout + done.stderr
+
+
+def test_every_value_is_in_the_schema_and_no_other() -> None:
+    """What a chart above this one gives, `global`, has no default."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = (CHART / "values.yaml").read_text()
+    known = set(re.findall(r"^(\w+):", values, re.MULTILINE))
+    assert set(schema["properties"]) - {"global"} == known
+
+
 def test_one_replica_is_recreated_probed_and_drained_within_its_grace_period() -> None:
-    for name, seconds in (("existing-secret", 45), ("all", 90)):
+    for name, hook, seconds in (("existing-secret", 5, 45), ("all", 8, 90)):
         text = of(name)
         assert "  replicas: 1\n  strategy:\n    type: Recreate\n" in text
-        assert f"terminationGracePeriodSeconds: {seconds}\n" in text
+        assert f"terminationGracePeriodSeconds: {hook + seconds}\n" in text
         assert f'DSCORE_SHUTDOWN__DEADLINE\n              value: "{seconds}s"\n' in text
         for probe, path in (
             ("startup", "startupz"),
@@ -51,7 +85,8 @@ def test_one_replica_is_recreated_probed_and_drained_within_its_grace_period() -
             ("readiness", "readyz"),
         ):
             assert f"{probe}Probe:\n            httpGet: {{path: /{path}, port: http}}\n" in text
-        assert "exec dscore drain --yes --no-wait\n" in text
+        limit = f"exec timeout -s KILL {hook} "
+        assert f"{limit}dscore drain --yes --no-wait\n" in text
 
 
 def test_the_store_is_a_claim_unless_persistence_is_off() -> None:

@@ -49,13 +49,22 @@ def test_deadline_an_image_has_what_docker_stop_gives() -> None:
     assert one(r"DSCORE_SHUTDOWN__DEADLINE=(\d+)s", image) == "10"
 
 
-def test_deadline_the_chart_s_pair_is_one_value() -> None:
+def test_deadline_the_chart_s_pair_is_one_value_and_pre_stop_has_its_own() -> None:
+    """Kubernetes counts the hook's time against the grace period."""
     template = (CHART / "templates" / "deployment.yaml").read_text()
+    hook, value = (rf"\(int .Values.shutdown.{name}Seconds\)" for name in ("preStop", "deadline"))
+    assert one(f"terminationGracePeriodSeconds: (\\{{\\{{ add {hook} {value} \\}}\\}})$", template)
     value = r"\{\{ int .Values.shutdown.deadlineSeconds \}\}"
-    assert one(f"terminationGracePeriodSeconds: ({value})$", template)
     assert one(f'DSCORE_SHUTDOWN__DEADLINE\n +value: "({value})s"$', template)
+    hooks = re.findall(r"exec .*dscore drain.*$", template, re.MULTILINE)
+    limit = "exec timeout -s KILL {{ int .Values.shutdown.preStopSeconds }} dscore drain"
+    assert len(hooks) == 2
+    assert all(hook.startswith(limit) for hook in hooks), hooks
     values = (CHART / "values.yaml").read_text()
     assert int(one(r"deadlineSeconds: (\d+)$", values)) > needed(Config().shutdown)
+    assert int(one(r"preStopSeconds: (\d+)$", values)) >= 5, (
+        "a slow machine starts a command so long"
+    )
 
 
 def test_the_unit_of_the_agent_leaves_its_pipeline_the_time_that_it_takes() -> None:
