@@ -13,6 +13,7 @@ its command line, commands those of its stdin (`dscore-load --help`).
 import json
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +37,32 @@ def build_load() -> Path:
 class Fleet:
     """One run of `dscore-load`. Made by the `start_fleet` fixture, which ends what it started."""
 
-    def __init__(self, program: Path, url: str, directory: Path, **options: object) -> None:
+    def __init__(
+        self,
+        program: Path,
+        url: str,
+        directory: Path,
+        *,
+        within: Sequence[str | Path] = (),
+        **options: object,
+    ) -> None:
         """Starts to connect at once.
 
         Args:
             program: what `build_load` gave.
             url: `Serving.ws`.
             directory: where what it says is kept.
+            within: what runs it elsewhere, before its own words.
             options: `agents=1000` is `--agents 1000`, `connect_rate=50` is `--connect-rate 50`.
         """
         words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         self.said_path = directory / "fleet.jsonl"
         with self.said_path.open("wb") as said:
             self.process = subprocess.Popen(
-                [program, f"--url={url}", *words], stdin=subprocess.PIPE, stdout=said, stderr=said
+                [*within, program, f"--url={url}", *words],
+                stdin=subprocess.PIPE,
+                stdout=said,
+                stderr=said,
             )
 
     @property

@@ -256,7 +256,10 @@ impl<'a> Fleet<'a> {
                     self.tally.remark(format!("epoll_ctl: {error}"));
                 }
             }
-            Todo::AnswerLater => self.arm(slot, Timer::Answer, as_ns(self.options.answer_delay)),
+            Todo::AnswerLater => {
+                let delay = self.options.delay_of(peer.agent.role);
+                self.arm(slot, Timer::Answer, as_ns(delay));
+            }
             Todo::AwaitEnd => self.arm(slot, Timer::End, END_TIMEOUT),
             Todo::Cut => self.end(slot, true),
         }

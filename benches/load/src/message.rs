@@ -1,5 +1,7 @@
 //! What an agent says, in either dialect.
 
+use std::time::Duration;
+
 use crate::dialect::Dialect;
 use crate::heard::RequestId;
 
@@ -38,5 +40,18 @@ pub(crate) fn app_terminated(
     dialect.text(
         "app_terminated",
         format_args!(r#""request_id":"{request}","status":"{status}","message":"{message}""#),
+    )
+}
+
+pub(crate) fn termination_progress(
+    dialect: Dialect,
+    request: &RequestId,
+    need: Duration,
+) -> String {
+    let request = String::from_utf8_lossy(request);
+    let need_ms = need.as_millis();
+    dialect.text(
+        "termination_progress",
+        format_args!(r#""request_id":"{request}","stage":"finishing","need_ms":{need_ms}"#),
     )
 }

@@ -27,7 +27,9 @@ dscore-load: a fleet of agents against one server, driven by lines on stdin, tel
   --fail PERCENT            agents that answer it with status ERROR [0%]
   --stall PERCENT           agents that read nothing more once introduced [0%]
   --vanish PERCENT          agents that cut the connection when told to terminate [0%]
+  --extend PERCENT          agents that ask for more time (termination_progress) and take it [0%]
   --answer-delay TIME       between terminate_app and its answer [0ms]
+  --extension TIME          the same of those that ask for more time [15s]
   --reconnect yes|no        come back after closes that allow it [no]
   --max-seconds N           end of the run, whatever happens [120]
 
@@ -56,6 +58,7 @@ pub(crate) struct Options {
     pub(crate) heartbeats: bool,
     pub(crate) mix: Mix,
     pub(crate) answer_delay: Duration,
+    pub(crate) extension: Duration,
     pub(crate) reconnect: bool,
     pub(crate) max_time: Duration,
 }
@@ -67,6 +70,7 @@ pub(crate) struct Mix {
     fail: f64,
     stall: f64,
     vanish: f64,
+    extend: f64,
 }
 
 /// How an agent behaves.
@@ -77,6 +81,7 @@ pub(crate) enum Role {
     Fail,
     Stall,
     Vanish,
+    Extend,
 }
 
 impl Mix {
@@ -91,6 +96,7 @@ impl Mix {
             (self.fail, Role::Fail),
             (self.stall, Role::Stall),
             (self.vanish, Role::Vanish),
+            (self.extend, Role::Extend),
         ] {
             below += (total as f64 * share / 100.0).round();
             if rank < below {
@@ -142,6 +148,8 @@ impl Options {
             "fail" => self.mix.fail = args.value()?.parse_with(percent)?,
             "stall" => self.mix.stall = args.value()?.parse_with(percent)?,
             "vanish" => self.mix.vanish = args.value()?.parse_with(percent)?,
+            "extend" => self.mix.extend = args.value()?.parse_with(percent)?,
+            "extension" => self.extension = args.value()?.parse_with(duration)?,
             "answer-delay" => self.answer_delay = args.value()?.parse_with(duration)?,
             "reconnect" => self.reconnect = args.value()?.parse_with(|v| either(v, "yes", "no"))?,
             "max-seconds" => {
@@ -173,6 +181,15 @@ impl Options {
         Ok(())
     }
 
+    /// How long an agent of this role takes to answer terminate_app.
+    pub(crate) fn delay_of(&self, role: Role) -> Duration {
+        if role == Role::Extend {
+            self.extension
+        } else {
+            self.answer_delay
+        }
+    }
+
     /// The indices of the agents that this process plays.
     pub(crate) fn share(&self) -> std::ops::Range<usize> {
         let bound = |part: usize| self.agents * part / self.processes;
@@ -201,6 +218,7 @@ impl Default for Options {
             heartbeats: true,
             mix: Mix::default(),
             answer_delay: Duration::ZERO,
+            extension: Duration::from_secs(15),
             reconnect: false,
             max_time: Duration::from_secs(120),
         }
@@ -276,7 +294,7 @@ mod tests {
     #[test]
     fn shares_are_exact_and_disjoint() {
         let mix = read(&[
-            "--mute", "5%", "--fail", "10", "--stall", "1%", "--vanish", "4%",
+            "--mute", "5%", "--fail", "10", "--stall", "1%", "--vanish", "4%", "--extend", "3%",
         ])
         .unwrap()
         .mix;
@@ -286,6 +304,7 @@ mod tests {
             assert_eq!(count(Role::Fail), total / 10);
             assert_eq!(count(Role::Stall), total / 100);
             assert_eq!(count(Role::Vanish), total / 25);
+            assert_eq!(count(Role::Extend), total * 3 / 100);
         }
     }
 

@@ -38,6 +38,7 @@ pub(crate) struct Tally {
     pub(crate) acked: u64,
     pub(crate) answered_error: u64,
     pub(crate) vanished: u64,
+    pub(crate) extended: u64,
     pub(crate) server_shutdown: u64,
     /// DISCONNECTs of Socket.IO.
     pub(crate) disconnects: u64,
@@ -110,6 +111,7 @@ impl Tally {
         self.acked += other.acked;
         self.answered_error += other.answered_error;
         self.vanished += other.vanished;
+        self.extended += other.extended;
         self.server_shutdown += other.server_shutdown;
         self.disconnects += other.disconnects;
         self.ends.extend(other.ends);
@@ -198,6 +200,7 @@ impl Tally {
             "acked": self.acked,
             "answered_error": self.answered_error,
             "vanished": self.vanished,
+            "asked_for_more_time": self.extended,
         })
     }
 }

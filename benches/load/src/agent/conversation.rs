@@ -108,9 +108,18 @@ impl Agent {
                 tally.vanished += 1;
                 return Todo::Cut;
             }
-            Role::Well | Role::Fail => self.asked = Some(request),
+            Role::Well | Role::Fail => {}
+            Role::Extend => {
+                let need = options.delay_of(self.role);
+                self.say(
+                    &message::termination_progress(options.dialect, &request, need),
+                    out,
+                );
+                tally.extended += 1;
+            }
         }
-        if options.answer_delay.is_zero() {
+        self.asked = Some(request);
+        if options.delay_of(self.role).is_zero() {
             self.answer(options, tally, out);
             Todo::Nothing
         } else {

@@ -136,6 +136,7 @@ fn each_role_answers_terminate_in_its_own_way() {
         (Role::Fail, Todo::Nothing, 0, 1, 0),
         (Role::Mute, Todo::Nothing, 0, 0, 0),
         (Role::Vanish, Todo::Cut, 0, 0, 1),
+        (Role::Extend, Todo::AnswerLater, 0, 0, 0),
     ] {
         let mut pair = Pair::new(role);
         pair.tell(ACK);
@@ -146,6 +147,20 @@ fn each_role_answers_terminate_in_its_own_way() {
             (acked, failed, vanished)
         );
     }
+}
+
+#[test]
+fn asks_for_the_time_that_it_then_takes() {
+    let mut pair = Pair::new(Role::Extend);
+    pair.tell(ACK);
+    pair.tell(TERMINATE);
+    let said = pair.said.last().unwrap();
+    assert!(said.contains("termination_progress") && said.contains(r#""need_ms":15000"#));
+    let mut out = Vec::new();
+    pair.agent.answer(&pair.options, &mut pair.tally, &mut out);
+    pair.hear(&mut out);
+    assert!(pair.said.last().unwrap().contains(r#""status":"OK""#));
+    assert_eq!((pair.tally.extended, pair.tally.acked), (1, 1));
 }
 
 #[test]
