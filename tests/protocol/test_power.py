@@ -127,6 +127,17 @@ def test_power_the_command_line_finds_the_token_by_itself(serve: Serve) -> None:
     assert serving.wait() == 0
 
 
+def test_power_a_token_that_was_left_is_shown_to_loopback_addresses_only(serve: Serve) -> None:
+    serving = serve("--host", "0.0.0.0", "--insecure")
+    url = f"http://0.0.0.0:{serving.port}"
+    refused = dscore_command("maintenance", "on", "--url", url)
+    assert refused.returncode == 1
+    assert "its log says where, operator_token_left" in refused.stderr
+    left = serving.wait_for_log("operator_token_left")
+    token = Path(left["path"]).read_text().strip()
+    assert dscore_command("maintenance", "on", "--url", url, "--token", token).returncode == 0
+
+
 def test_power_page_prints_the_address_with_the_token(lasting: Serving) -> None:
     said = dscore_command("page", "--url", lasting.url)
     token = lasting.token_path.read_text().strip()

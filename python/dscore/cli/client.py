@@ -113,11 +113,16 @@ class Client:
             )
         if self.token is not None:
             return f"the operator's token is wrong; {give}"
+        if not self._places:
+            return (
+                "this needs an operator's token; give it with --token or DSCORE_TOKEN: the one "
+                "that a server leaves for its user (its log says where, operator_token_left) is "
+                "shown to loopback addresses only"
+            )
         looked = ", ".join(map(str, self._places))
-        where = f", and none was found in {looked}" if looked else ""
         return (
-            f"this needs an operator's token{where}; give it with --token or DSCORE_TOKEN, or run "
-            "this as the server's user"
+            f"this needs an operator's token, and none was found in {looked}; give it with --token "
+            "or DSCORE_TOKEN, or run this as the server's user"
         )
 
     def _sentence(self, error: httpx.HTTPError) -> str:
