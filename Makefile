@@ -34,7 +34,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-dist setup-helm c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-record bench-instructions check-slow dist release-notes soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-dist setup-helm c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-tls bench-record bench-instructions check-slow dist release-notes soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -140,6 +140,10 @@ bench-peers: setup ## build other people's servers to compare with, each if the 
 # Five minutes on a machine with nothing else to do and two processors, one for each side. Stopped, it goes on.
 bench-pinned: setup ## the README's table of aims: server and fleet on a processor each, in benches/results/record
 	$(PY) -m benches -k test_pinned --results record --resume $(ARGS)
+
+# Nine minutes, else as the pinned one. What it is beside: make bench-peers ARGS="picows websockets ws uWebSockets.js", nginx.
+bench-tls: setup ## what TLS costs: handshakes, idle agents, heartbeats, the drain, a storm; in benches/results/record
+	$(PY) -m benches -k test_tls --results record --resume $(ARGS)
 
 # A quarter of an hour on a machine with nothing else to do. Stopped, it goes on where it was.
 bench-record: setup ## the README's table and pictures, in benches/results/record; others: ARGS="-k scaling"

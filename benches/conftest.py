@@ -51,11 +51,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     sizes = config.getoption("--agents") or (bench.QUICK_AGENTS if quick else bench.AGENTS)
     rounds = config.getoption("--rounds") or (bench.QUICK_ROUNDS if quick else bench.ROUNDS)
     chosen = config.getoption("--contenders")
+    # A file of several benches names those of each.
+    contenders = getattr(metafunc.function, "contenders", None) or bench.CONTENDERS
     turns = [
         pytest.param(agents, contender, id=f"{agents}-{number}-{contender}")
         for agents in sizes
         for number in range(rounds)
-        for contender in (chosen.split(",") if chosen else bench.CONTENDERS)
+        for contender in (chosen.split(",") if chosen else contenders)
     ]
     metafunc.parametrize(("agents", "contender"), turns)
 
@@ -134,7 +136,8 @@ def start_round(
 
     def start(cores: Cores | None = None, **options: object) -> Round:
         options.setdefault("processes", request.config.getoption("--processes"))
-        started.append(Round(programs, contender, agents, tmp_path, cores, **options))
+        options.setdefault("agents", agents)
+        started.append(Round(programs, contender, tmp_path, cores, **options))
         return started[-1]
 
     yield start

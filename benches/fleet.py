@@ -1,6 +1,7 @@
 """The fleet on the other side: one run of `dscore-load`, driven by lines."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ Event = dict[str, Any]
 
 # The run ends by itself after this, so that no read of its events can wait forever.
 MAX_SECONDS = 90
+NICENESS = 10
 
 
 class Fleet:
@@ -47,6 +49,10 @@ class Fleet:
         assert self._process.stdin is not None
         self._process.stdin.write(" ".join(map(str, words)) + "\n")
         self._process.stdin.flush()
+
+    def be_nice(self) -> None:
+        """Lets the others of its processor go first."""
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
 
     def close(self) -> None:
         """Ends it, if it still runs. Idempotent."""

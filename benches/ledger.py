@@ -42,6 +42,25 @@ METRICS = {
         Metric("exit_ms", "process exit, ms", 1),
         Metric("drain_cpu_us", "server CPU per agent drained, µs", 1),
     ],
+    "Handshakes of TLS": [
+        Metric("handshake_rate", "handshakes per second", 0),
+        Metric("handshake_cpu_us", "server CPU per handshake, µs", 1, "≤ 1.3 x"),
+        Metric("held_bytes", "memory per connection after it (PSS), bytes", 0),
+    ],
+    "Idle over TLS": [
+        Metric("upgraded_bytes", "memory per agent before its introduction (PSS), bytes", 0),
+    ],
+    "Beside a storm": [
+        Metric("storm_seconds", "all that come back introduced, s", 2),
+        Metric("storm_p50_ms", "heartbeat of the others answered, p50, ms", 2),
+        Metric("storm_p99_ms", "heartbeat of the others answered, p99, ms", 2, "≤ 5"),
+        Metric("storm_max_ms", "heartbeat of the others answered, max, ms", 2),
+    ],
+    "What TLS adds to a heartbeat": [
+        Metric("plain_beat_us", "server CPU per heartbeat, plain, µs", 2),
+        Metric("secure_beat_us", "server CPU per heartbeat, TLS, µs", 2),
+        Metric("more_beat_us", "more over TLS, µs", 2, "≤ 1.5"),
+    ],
     "Liveness": [
         Metric("late_p50_ms", "late after the deadline, p50, ms", 1),
         Metric("late_p99_ms", "late after the deadline, p99, ms", 1),

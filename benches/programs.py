@@ -15,11 +15,17 @@ class Programs:
 
     floor: Path
     handoff: Path
+    tls_floor: Path
     load: Path
 
 
 def build() -> Programs:
-    return Programs(floor=_compiled("floor"), handoff=_compiled("handoff"), load=_build_load())
+    return Programs(
+        floor=_compiled("floor"),
+        handoff=_compiled("handoff"),
+        tls_floor=_built("dscore-tls-floor"),
+        load=_built("dscore-load"),
+    )
 
 
 def _compiled(name: str) -> Path:
@@ -30,8 +36,9 @@ def _compiled(name: str) -> Path:
     return program
 
 
-def _build_load() -> Path:
-    command = ["cargo", "build", "--release", "--locked", "--quiet", "-p", "dscore-load"]
+def _built(package: str) -> Path:
+    """The one program of a package of the workspace."""
+    command = ["cargo", "build", "--release", "--locked", "--quiet", "-p", package]
     built = subprocess.run(
         [*command, "--message-format", "json"], cwd=BENCHES, stdout=subprocess.PIPE, check=True
     )

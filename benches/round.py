@@ -1,17 +1,23 @@
 """One round: a server, its fleet, what they used, and the checks that every round must pass."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benches.contenders import CONTENDERS, Exit
+from benches.contenders import CONTENDERS
 from benches.cores import Cores, on
 from benches.fleet import Event, Fleet
 from benches.ledger import Figures
 from benches.noise import Busy, slab_bytes
 from benches.programs import Programs
+from benches.server import Exit
+
+QUIET_SECONDS = 0.5
+"""A server that used a fiftieth of this time, or less, while it passed, is at rest."""
+MAX_REST_SECONDS = 5.0
 
 
 class Round:
@@ -21,9 +27,10 @@ class Round:
         self,
         programs: Programs,
         contender: str,
-        agents: int,
         directory: Path,
         cores: Cores | None = None,
+        *,
+        agents: int,
         **options: object,
     ) -> None:
         """Starts both and measures the connect storm and the memory.
@@ -34,6 +41,8 @@ class Round:
         """
         self.agents = agents
         self.figures: Figures = {"agents": agents}
+        self.beside_cpu = 0.0
+        """Seconds of what a bench started beside server and fleet."""
         self._busy = Busy()
         self._own_cpu = time.process_time()
         with on(cores and cores.server):
@@ -50,19 +59,50 @@ class Round:
             self.close()
             raise
 
+    def rest(self) -> None:
+        """Waits until the server has done what it does behind the last agent, and measures anew."""
+        before, end = self.server.cpu_seconds(), time.monotonic() + MAX_REST_SECONDS
+        while time.monotonic() < end:
+            time.sleep(QUIET_SECONDS)
+            now = self.server.cpu_seconds()
+            if now - before <= QUIET_SECONDS / 50:
+                break
+            before = now
+        self._note_storm()
+
+    def leave(self) -> Figures:
+        """Lets the fleet go without a drain, and returns the figures."""
+        self.fleet.command("stop")
+        report = self.fleet.wait_for("report")
+        assert report["valid"], f"{report}\n{self.server.log}"
+        own = time.process_time() - self._own_cpu
+        used = self.server.cpu_seconds() + report["cpu_seconds"] + own
+        self.figures["others"] = self._busy.share_of_others(used)
+        return self.figures
+
     def _storm(self, memory: int, cpu: float) -> None:
         introduced = self.fleet.wait_for("introduced")
         assert introduced["count"] == self.agents, f"{introduced}\n{self.server.log}"
-        used = self.server.cpu_seconds() - cpu
         self.figures["storm_rate"] = self.agents / introduced["seconds"]
+        self._memory_before, self._cpu_before = memory, cpu
+        self._note_storm()
+
+    def _note_storm(self) -> None:
+        used = self.server.cpu_seconds() - self._cpu_before
         self.figures["storm_cpu_us"] = used / self.agents * 1e6
-        self.figures["memory_bytes"] = (self.server.pss_bytes() - memory) / self.agents
+        self.figures["memory_bytes"] = (self.server.pss_bytes() - self._memory_before) / self.agents
 
     def heartbeats(self, seconds: float) -> None:
         """Lets the fleet beat for this long and measures what that costs the server."""
+        with self.beating():
+            time.sleep(seconds)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Lets the fleet beat meanwhile, and returns when all are answered."""
         cpu, start = self.server.cpu_seconds(), time.monotonic()
         self.fleet.command("heartbeats", "on")
-        time.sleep(seconds)
+        yield
         self.fleet.command("heartbeats", "off")
         self._beat_cpu = self.server.cpu_seconds() - cpu
         self.figures["beating_cpu_percent"] = self._beat_cpu / (time.monotonic() - start) * 100
@@ -89,7 +129,7 @@ class Round:
         if report["heartbeats"]["answered"]:
             self._note_heartbeats(report["heartbeats"])
         own = time.process_time() - self._own_cpu
-        ours = self._exit.cpu_seconds + report["cpu_seconds"] + own
+        ours = self._exit.cpu_seconds + report["cpu_seconds"] + own + self.beside_cpu
         self.figures["others"] = self._busy.share_of_others(ours)
         return self.figures
 
@@ -122,6 +162,7 @@ class Round:
         self.figures["beat_cpu_us"] = self._beat_cpu / heartbeats["answered"] * 1e6
         self.figures["beat_p50_ms"] = heartbeats["latency_ms"]["p50"]
         self.figures["beat_p99_ms"] = heartbeats["latency_ms"]["p99"]
+        self.figures["beat_max_ms"] = heartbeats["latency_ms"]["max"]
 
     def close(self) -> None:
         """Ends what still runs. Idempotent."""

@@ -18,11 +18,12 @@ from statistics import median
 import uvloop
 
 import dscore
-from benches.contenders import Server, start_dscore
+from benches.contenders import start_dscore
 from benches.fleet import Fleet
 from benches.ledger import Figures, Ledger
 from benches.noise import Busy
 from benches.programs import Programs
+from benches.server import Server
 from dscore import log
 from dscore.policy.liveness import new_fleet
 from dscore.store import StoredAgent

@@ -3,6 +3,9 @@
 //! | phase       | input                  | next        | action                                    |
 //! |-------------|------------------------|-------------|-------------------------------------------|
 //! | Connecting  | connected              | Upgrading   | send the handshake                        |
+//! | Connecting  | connected, no further  | Securing    | wait for the handshake of TLS             |
+//! | Securing    | secured                | Holding     | counted as introduced                     |
+//! | Upgrading   | 101, no further        | Holding     | counted as introduced                     |
 //! | Upgrading   | 101, raw               | Introducing | send app_ready                            |
 //! | Upgrading   | 101, socketio          | Opening     | wait for the handshake of Engine.IO       |
 //! | Opening     | its open packet        | Joining     | send CONNECT                              |
@@ -27,7 +30,7 @@ use dscore_proto::message::Limits;
 
 use crate::dialect::Dialect;
 use crate::heard::RequestId;
-use crate::options::{Options, Role};
+use crate::options::{Options, Role, Step};
 use crate::tally::Tally;
 
 const LIMITS: Limits = Limits {
@@ -38,11 +41,14 @@ const LIMITS: Limits = Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Connecting,
+    Securing,
     Upgrading,
     Opening,
     Joining,
     Introducing,
     Open,
+    /// As far as this run goes (`--until`).
+    Holding,
     Closing,
     Gone,
 }
@@ -137,8 +143,18 @@ impl Agent {
 
     /// TCP is connected.
     pub(crate) fn connected(&mut self, options: &Options, out: &mut Vec<u8>) {
+        if options.until == Step::Handshake {
+            self.phase = Phase::Securing;
+            return;
+        }
         self.phase = Phase::Upgrading;
         handshake::client_request(&options.host, &options.path, &self.key(), &[], out);
+    }
+
+    /// It has come as far as it is to come.
+    pub(crate) fn hold(&mut self, now: u64, tally: &mut Tally) {
+        self.introduce(now, tally);
+        self.phase = Phase::Holding;
     }
 
     /// Takes what was received; returns how much of it, and what to do. The rest is to come again, in front of more.
@@ -151,8 +167,15 @@ impl Agent {
         out: &mut Vec<u8>,
     ) -> (usize, Todo) {
         let mut at = 0;
+        if self.phase == Phase::Holding {
+            return (input.len(), Todo::Nothing);
+        }
         if self.phase == Phase::Upgrading {
             match self.upgraded(input, options, out) {
+                Ok(Some(len)) if options.until == Step::Upgrade => {
+                    self.hold(now, tally);
+                    return (len, Todo::Introduced);
+                }
                 Ok(Some(len)) => at = len,
                 Ok(None) => return (0, Todo::Nothing),
                 Err(sentence) => {
@@ -199,7 +222,7 @@ impl Agent {
     ) -> Result<Option<usize>, String> {
         let len = handshake::check_response(input, &self.key())
             .map_err(|error| format!("{}: handshake: {error}", self.id(options)))?;
-        if len.is_some() {
+        if len.is_some() && options.until == Step::Introduction {
             match options.dialect {
                 Dialect::Raw => self.present(options, out),
                 Dialect::Socketio => self.phase = Phase::Opening,

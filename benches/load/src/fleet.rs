@@ -3,15 +3,18 @@
 mod driver;
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::io::{self, Errno};
+use rustls::ClientConfig;
 
 use crate::agent::{Agent, Phase, Todo};
 use crate::beats::Beats;
 use crate::clock::{Alarm, as_ns, cpu_seconds, now_ns};
 use crate::control::Inbox;
+use crate::line::{self, Line};
 use crate::options::{Options, Role};
 use crate::peer::Peer;
 use crate::socket;
@@ -39,6 +42,7 @@ pub(crate) struct Fleet<'a> {
     inbox: Inbox,
     epoll: OwnedFd,
     alarm: Alarm,
+    tls: Option<Arc<ClientConfig>>,
     peers: Vec<Peer>,
     timers: Timers,
     tally: Tally,
@@ -58,7 +62,7 @@ pub(crate) struct Fleet<'a> {
 }
 
 impl<'a> Fleet<'a> {
-    pub(crate) fn new(options: &'a Options, inbox: Inbox) -> io::Result<Self> {
+    pub(crate) fn new(options: &'a Options, inbox: Inbox) -> std::io::Result<Self> {
         let epoll = socket::new_epoll()?;
         let alarm = Alarm::new()?;
         socket::watch(&epoll, &alarm, ALARM)?;
@@ -68,12 +72,14 @@ impl<'a> Fleet<'a> {
             .share()
             .map(|index| Peer::new(Agent::new(index, role(index))))
             .collect();
+        let tls = options.is_secure.then(line::config);
         let started = now_ns();
         Ok(Self {
             options,
             inbox,
             epoll,
             alarm,
+            tls: tls.transpose().map_err(std::io::Error::other)?,
             tally: Tally {
                 agents: peers.len() as u64,
                 ..Tally::default()
@@ -183,9 +189,20 @@ impl<'a> Fleet<'a> {
             Timer::Introduction,
             as_ns(self.options.handshake_timeout),
         );
-        match socket::connect(&self.epoll, self.options.server, slot as u64) {
-            Ok(socket) => self.peers[slot].socket = Some(socket),
+        match self.open_line(slot) {
+            Ok(line) => self.peers[slot].line = Some(line),
             Err(error) => self.fail(slot, &format!("connect: {error}")),
+        }
+    }
+
+    fn open_line(&self, slot: usize) -> std::io::Result<Line> {
+        let server = self.options.server;
+        let socket = socket::connect(&self.epoll, server, slot as u64)?;
+        match &self.tls {
+            Some(config) => {
+                Line::secure(socket, config, server.ip()).map_err(std::io::Error::other)
+            }
+            None => Ok(Line::plain(socket)),
         }
     }
 
@@ -198,13 +215,14 @@ impl<'a> Fleet<'a> {
 
     fn ready(&mut self, slot: usize, flags: EventFlags) {
         let peer = &mut self.peers[slot];
-        let Some(socket) = &peer.socket else { return };
+        let Some(line) = &peer.line else { return };
         let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         match peer.agent.phase {
-            Phase::Connecting => match socket::connected(socket) {
+            Phase::Connecting => match socket::connected(&line.socket) {
                 Ok(()) if flags.contains(EventFlags::OUT) => {
                     peer.agent.connected(self.options, &mut self.out);
                     peer.flush(&mut self.out);
+                    self.note_secured(slot);
                 }
                 Ok(()) => {}
                 Err(error) => self.fail(slot, &format!("connect: {error}")),
@@ -227,7 +245,7 @@ impl<'a> Fleet<'a> {
             let peer = &mut self.peers[slot];
             let (filled, more) = match peer.fill(&mut self.input) {
                 Ok(Some(filled)) => filled,
-                Ok(None) => return,
+                Ok(None) => return self.note_secured(slot),
                 Err(_) => return self.end(slot, false),
             };
             let input = &mut self.input[..filled];
@@ -243,6 +261,19 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    /// Where the fleet comes no further than the handshake, its end is what is waited for.
+    fn note_secured(&mut self, slot: usize) {
+        let peer = &mut self.peers[slot];
+        let is_done = peer
+            .line
+            .as_ref()
+            .is_some_and(|line| !line.is_handshaking());
+        if peer.agent.phase == Phase::Securing && is_done {
+            peer.agent.hold(now_ns(), &mut self.tally);
+            self.carry_out(slot, Todo::Introduced);
+        }
+    }
+
     fn carry_out(&mut self, slot: usize, todo: Todo) {
         let peer = &mut self.peers[slot];
         match todo {
@@ -250,8 +281,8 @@ impl<'a> Fleet<'a> {
             Todo::Introduced => {
                 peer.under_way = false;
                 self.under_way -= 1;
-                if let (Role::Stall, Some(socket)) = (peer.agent.role, &peer.socket)
-                    && let Err(error) = socket::stop_reading(&self.epoll, socket, slot as u64)
+                if let (Role::Stall, Some(line)) = (peer.agent.role, &peer.line)
+                    && let Err(error) = socket::stop_reading(&self.epoll, &line.socket, slot as u64)
                 {
                     self.tally.remark(format!("epoll_ctl: {error}"));
                 }

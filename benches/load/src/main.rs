@@ -4,7 +4,7 @@
 //! every terminate_app, and tells what it saw in one report. Heartbeats run in an open loop, with latencies from their
 //! intended times, so that a slow server cannot hide by slowing its fleet down.
 //!
-//! Reading order: `options`, `message`, `dialect`, `agent`, `fleet`, `tally`, `processes`.
+//! Reading order: `options`, `message`, `dialect`, `agent`, `line`, `fleet`, `tally`, `processes`.
 
 mod agent;
 mod beats;
@@ -13,6 +13,7 @@ mod control;
 mod dialect;
 mod fleet;
 mod heard;
+mod line;
 mod message;
 mod options;
 mod peer;

@@ -13,9 +13,10 @@ use crate::socketio;
 pub(crate) const HELP: &str = "\
 dscore-load: a fleet of agents against one server, driven by lines on stdin, telling JSON lines on stdout.
 
-  --url URL                 ws://HOST:PORT/PATH of the server (required)
+  --url URL                 ws:// or wss://HOST:PORT/PATH of the server (required)
   --dialect NAME            raw: JSON objects; socketio: Socket.IO 5 over Engine.IO 4, by WebSocket alone [raw]
   --agents N                how many agents [100]
+  --until STEP              how far they come in, to be idle there: handshake (of TLS), upgrade, introduction [introduction]
   --processes N             spread them over N processes [1]
   --prefix TEXT             agent ids are TEXT0, TEXT1, … [agent-]
   --connect-rate N          connections begun in a second; 0: as fast as possible [0]
@@ -45,7 +46,9 @@ pub(crate) struct Options {
     /// `HOST:PORT` as written, for the `Host` header.
     pub(crate) host: String,
     pub(crate) path: String,
+    pub(crate) is_secure: bool,
     pub(crate) dialect: Dialect,
+    pub(crate) until: Step,
     pub(crate) agents: usize,
     pub(crate) processes: usize,
     /// Which of the `processes` this one is; `None` in the one that was started by hand.
@@ -71,6 +74,16 @@ pub(crate) struct Mix {
     stall: f64,
     vanish: f64,
     extend: f64,
+}
+
+/// How far an agent comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// TCP, and TLS where it is spoken.
+    Handshake,
+    /// The WebSocket.
+    Upgrade,
+    Introduction,
 }
 
 /// How an agent behaves.
@@ -129,6 +142,7 @@ impl Options {
     fn set(&mut self, name: &str, args: &mut lexopt::Parser) -> Result<(), lexopt::Error> {
         match name {
             "dialect" => self.dialect = args.value()?.parse_with(dialect)?,
+            "until" => self.until = args.value()?.parse_with(step)?,
             "agents" => self.agents = args.value()?.parse_with(|v| between(v, 1, 1_000_000))?,
             "processes" => self.processes = args.value()?.parse_with(|v| between(v, 1, 64))?,
             "part" => self.part = Some(args.value()?.parse()?),
@@ -137,7 +151,7 @@ impl Options {
                 self.connect_rate = args.value()?.parse_with(|v| between(v, 0.0, 1e6))?;
             }
             "concurrency" => {
-                self.concurrency = args.value()?.parse_with(|v| between(v, 1, 4096))?;
+                self.concurrency = args.value()?.parse_with(|v| between(v, 1, 65_536))?;
             }
             "handshake-timeout" => self.handshake_timeout = args.value()?.parse_with(duration)?,
             "heartbeat-interval" => self.heartbeat_interval = args.value()?.parse_with(duration)?,
@@ -162,9 +176,11 @@ impl Options {
     }
 
     fn set_url(&mut self, url: &str) -> Result<(), String> {
-        let rest = url
-            .strip_prefix("ws://")
-            .ok_or("--url: only ws:// is spoken")?;
+        let secure = url.strip_prefix("wss://");
+        self.is_secure = secure.is_some();
+        let rest = secure
+            .or_else(|| url.strip_prefix("ws://"))
+            .ok_or("--url: only ws:// and wss:// are spoken")?;
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         self.host = host.to_owned();
         self.path = if path.is_empty() { "/" } else { path }.to_owned();
@@ -206,7 +222,9 @@ impl Default for Options {
             server: SocketAddr::from(([127, 0, 0, 1], 0)),
             host: String::new(),
             path: String::new(),
+            is_secure: false,
             dialect: Dialect::Raw,
+            until: Step::Introduction,
             agents: 100,
             processes: 1,
             part: None,
@@ -265,6 +283,15 @@ fn dialect(text: &str) -> Result<Dialect, String> {
         "raw" => Ok(Dialect::Raw),
         "socketio" => Ok(Dialect::Socketio),
         _ => Err("must be raw or socketio".to_owned()),
+    }
+}
+
+fn step(text: &str) -> Result<Step, String> {
+    match text {
+        "handshake" => Ok(Step::Handshake),
+        "upgrade" => Ok(Step::Upgrade),
+        "introduction" => Ok(Step::Introduction),
+        _ => Err("must be handshake, upgrade or introduction".to_owned()),
     }
 }
 
@@ -339,6 +366,7 @@ mod tests {
         assert!(read(&["--mute", "101%"]).is_err());
         assert!(read(&["--prefix", "a\"b"]).is_err());
         assert!(read(&["--dialect", "stomp"]).is_err());
+        assert!(read(&["--until", "tea"]).is_err());
     }
 
     #[test]

@@ -1,15 +1,13 @@
 //! One agent and its place in the kernel.
 
-use std::os::fd::OwnedFd;
-
 use rustix::io;
 
 use crate::agent::Agent;
-use crate::socket;
+use crate::line::Line;
 
 pub(crate) struct Peer {
     pub(crate) agent: Agent,
-    pub(crate) socket: Option<OwnedFd>,
+    pub(crate) line: Option<Line>,
     /// A started frame or head, to go in front of the next bytes.
     pub(crate) kept: Vec<u8>,
     unsent: Vec<u8>,
@@ -21,7 +19,7 @@ impl Peer {
     pub(crate) fn new(agent: Agent) -> Self {
         Self {
             agent,
-            socket: None,
+            line: None,
             kept: Vec::new(),
             unsent: Vec::new(),
             under_way: false,
@@ -34,39 +32,36 @@ impl Peer {
     /// # Errors
     /// The connection has ended, in order or not.
     pub(crate) fn fill(&mut self, input: &mut [u8]) -> io::Result<Option<(usize, bool)>> {
-        let Some(socket) = &self.socket else {
+        let Some(line) = &mut self.line else {
             return Ok(None);
         };
         let (kept, space) = input.split_at_mut(self.kept.len());
-        let Some(got) = socket::receive(socket, space)? else {
+        let Some((got, more)) = line.receive(space)? else {
             return Ok(None);
         };
         kept.copy_from_slice(&self.kept);
         self.kept.clear();
-        // A short read has emptied the socket (epoll(7)).
-        Ok(Some((kept.len() + got, got == space.len())))
+        Ok(Some((kept.len() + got, more)))
     }
 
     /// Sends what is in `out`, behind what is waiting already, and empties it.
     pub(crate) fn flush(&mut self, out: &mut Vec<u8>) {
-        if let Some(socket) = &self.socket {
+        if let Some(line) = &mut self.line {
             if !self.unsent.is_empty() {
                 self.unsent.append(out);
                 std::mem::swap(&mut self.unsent, out);
             }
-            if !out.is_empty() {
-                // An error here is an end, which the socket tells of as well.
-                let sent = socket::send(socket, out).unwrap_or(out.len());
-                self.unsent.clear();
-                self.unsent.extend_from_slice(&out[sent..]);
-            }
+            // An error here is an end, which the socket tells of as well.
+            let sent = line.send(out).unwrap_or(out.len());
+            self.unsent.clear();
+            self.unsent.extend_from_slice(&out[sent..]);
         }
         out.clear();
     }
 
     /// Lets go of the connection and all that was kept for it.
     pub(crate) fn hang_up(&mut self) {
-        self.socket = None;
+        self.line = None;
         self.kept = Vec::new();
         self.unsent = Vec::new();
     }

@@ -1,6 +1,9 @@
 // The exchange on node's `ws`.
 
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { WebSocketServer } from "ws";
 
 const NEXT_HEARTBEAT_MS = 30_000;
@@ -11,12 +14,13 @@ let draining = false;
 let told = 0;
 let acked = 0;
 
-const server = new WebSocketServer({
-  host: "127.0.0.1",
-  port: Number(process.argv[2]),
-  backlog: 4096,
-  perMessageDeflate: false,
-});
+// A certificate and its key may follow the port.
+const [port, certificate, key] = process.argv.slice(2);
+const http = certificate
+  ? createSecureServer({ cert: readFileSync(certificate), key: readFileSync(key) })
+  : createServer();
+const server = new WebSocketServer({ server: http, perMessageDeflate: false });
+http.listen({ host: "127.0.0.1", port: Number(port), backlog: 4096 });
 
 server.on("connection", (socket) => {
   let id;

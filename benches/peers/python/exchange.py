@@ -6,8 +6,9 @@ objects, and hands them in.
 """
 
 import asyncio
+import ssl
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any, Generic, Literal, TypeVar
 
@@ -24,6 +25,15 @@ NEXT_HEARTBEAT_MS = 30_000
 CLOSE: Literal[b""] = b""
 """The answer that is none: this agent has acked, close it 1000 with `GOODBYE`."""
 GOODBYE = "Client terminated"
+
+
+def context(files: Sequence[str]) -> ssl.SSLContext | None:
+    """How to speak TLS where a certificate and its key follow the port; else None."""
+    if not files:
+        return None
+    secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    secure.load_cert_chain(*files)
+    return secure
 
 
 class Exchange(Generic[C]):

@@ -6,7 +6,7 @@ import sys
 
 import picows
 import uvloop
-from exchange import BACKLOG, CLOSE, GOODBYE, HOST, Exchange
+from exchange import BACKLOG, CLOSE, GOODBYE, HOST, Exchange, context
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 READ_BUFFER = 4096
@@ -34,13 +34,18 @@ class Agent(WSListener):
         exchange.gone(transport)
 
 
-async def serve(port: int) -> int:
+async def serve(port: int, *files: str) -> int:
     global exchange
     exchange = Exchange()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     server = await picows.ws_create_server(
-        lambda _: Agent(), HOST, port, read_buffer_init_size=READ_BUFFER, backlog=BACKLOG
+        lambda _: Agent(),
+        HOST,
+        port,
+        read_buffer_init_size=READ_BUFFER,
+        backlog=BACKLOG,
+        ssl=context(files),
     )
     await stop.wait()
     for transport, text in exchange.terminate():
@@ -50,4 +55,4 @@ async def serve(port: int) -> int:
     return exchange.exit_code
 
 
-sys.exit(uvloop.run(serve(int(sys.argv[1]))))
+sys.exit(uvloop.run(serve(int(sys.argv[1]), *sys.argv[2:])))

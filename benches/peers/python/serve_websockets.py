@@ -5,7 +5,7 @@ import signal
 import sys
 
 import uvloop
-from exchange import BACKLOG, CLOSE, GOODBYE, HOST, Exchange
+from exchange import BACKLOG, CLOSE, GOODBYE, HOST, Exchange, context
 from websockets.asyncio.server import ServerConnection, serve
 
 exchange: Exchange[ServerConnection]
@@ -23,14 +23,14 @@ async def talk(connection: ServerConnection) -> None:
         exchange.gone(connection)
 
 
-async def run(port: int) -> int:
+async def run(port: int, *files: str) -> int:
     global exchange
     exchange = Exchange()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     # Short messages are not worth compressing; no peer sends pings (README.md).
     options = {"compression": None, "ping_interval": None, "backlog": BACKLOG}
-    async with serve(talk, HOST, port, **options):
+    async with serve(talk, HOST, port, ssl=context(files), **options):
         await stop.wait()
         for connection, text in exchange.terminate():
             await connection.send(text, text=True)
@@ -38,4 +38,4 @@ async def run(port: int) -> int:
     return exchange.exit_code
 
 
-sys.exit(uvloop.run(run(int(sys.argv[1]))))
+sys.exit(uvloop.run(run(int(sys.argv[1]), *sys.argv[2:])))

@@ -13,7 +13,9 @@ let draining = false;
 let told = 0;
 let acked = 0;
 
-const app = uws.App();
+// A certificate and its key may follow the port.
+const [port, cert_file_name, key_file_name] = process.argv.slice(2);
+const app = cert_file_name ? uws.SSLApp({ cert_file_name, key_file_name }) : uws.App();
 
 app.ws("/deepstream/ws", {
   compression: uws.DISABLED,
@@ -57,9 +59,9 @@ app.ws("/deepstream/ws", {
   },
 });
 
-app.listen(HOST, Number(process.argv[2]), uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (listening) => {
+app.listen(HOST, Number(port), uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (listening) => {
   if (!listening) {
-    console.error(`cannot listen on port ${process.argv[2]}`);
+    console.error(`cannot listen on port ${port}`);
     process.exit(1);
   }
 });

@@ -86,7 +86,7 @@ impl Agent {
         self.say(&text, out);
     }
 
-    fn introduce(&mut self, now: u64, tally: &mut Tally) {
+    pub(super) fn introduce(&mut self, now: u64, tally: &mut Tally) {
         self.phase = Phase::Open;
         self.introduced = true;
         tally.acks += 1;
