@@ -23,7 +23,7 @@ def build() -> Programs:
     return Programs(
         floor=_compiled("floor"),
         handoff=_compiled("handoff"),
-        tls_floor=_built("dscore-tls-floor"),
+        tls_floor=_built("dscore-floor"),
         load=_built("dscore-load"),
     )
 

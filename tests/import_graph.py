@@ -102,7 +102,13 @@ def _reachable(edges: Graph, start: Module) -> set[Module]:
 
 
 def python_sources(root: Path, *packages: str) -> dict[Module, Source]:
-    paths = [path for top in packages for path in (root / top).rglob("*.py*")]
+    # What was built for other programs is not ours (benches/build).
+    paths = [
+        path
+        for top in packages
+        for path in (root / top).rglob("*.py*")
+        if path.relative_to(root / top).parts[0] != "build"
+    ]
     sources = {}
     for path in paths:
         if path.suffix in (".py", ".pyi"):

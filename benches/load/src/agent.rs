@@ -3,9 +3,9 @@
 //! | phase       | input                  | next        | action                                    |
 //! |-------------|------------------------|-------------|-------------------------------------------|
 //! | Connecting  | connected              | Upgrading   | send the handshake                        |
-//! | Connecting  | connected, no further  | Securing    | wait for the handshake of TLS             |
-//! | Securing    | secured                | Holding     | counted as introduced                     |
-//! | Upgrading   | 101, no further        | Holding     | counted as introduced                     |
+//! | Connecting  | connected, no further  | Arriving    | nothing                                   |
+//! | Upgrading   | 101, no further        | Arriving    | nothing                                   |
+//! | Arriving    | TLS is done            | Holding     | counted as introduced                     |
 //! | Upgrading   | 101, raw               | Introducing | send app_ready                            |
 //! | Upgrading   | 101, socketio          | Opening     | wait for the handshake of Engine.IO       |
 //! | Opening     | its open packet        | Joining     | send CONNECT                              |
@@ -41,13 +41,14 @@ const LIMITS: Limits = Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Connecting,
-    Securing,
+    /// It has no more to say (`--until`); TLS may have.
+    Arriving,
     Upgrading,
     Opening,
     Joining,
     Introducing,
     Open,
-    /// As far as this run goes (`--until`).
+    /// As far as it is to come.
     Holding,
     Closing,
     Gone,
@@ -144,7 +145,7 @@ impl Agent {
     /// TCP is connected.
     pub(crate) fn connected(&mut self, options: &Options, out: &mut Vec<u8>) {
         if options.until == Step::Handshake {
-            self.phase = Phase::Securing;
+            self.phase = Phase::Arriving;
             return;
         }
         self.phase = Phase::Upgrading;
@@ -152,9 +153,10 @@ impl Agent {
     }
 
     /// It has come as far as it is to come.
-    pub(crate) fn hold(&mut self, now: u64, tally: &mut Tally) {
+    pub(crate) fn hold(&mut self, now: u64, tally: &mut Tally) -> Todo {
         self.introduce(now, tally);
         self.phase = Phase::Holding;
+        Todo::Introduced
     }
 
     /// Takes what was received; returns how much of it, and what to do. The rest is to come again, in front of more.
@@ -167,15 +169,8 @@ impl Agent {
         out: &mut Vec<u8>,
     ) -> (usize, Todo) {
         let mut at = 0;
-        if self.phase == Phase::Holding {
-            return (input.len(), Todo::Nothing);
-        }
         if self.phase == Phase::Upgrading {
             match self.upgraded(input, options, out) {
-                Ok(Some(len)) if options.until == Step::Upgrade => {
-                    self.hold(now, tally);
-                    return (len, Todo::Introduced);
-                }
                 Ok(Some(len)) => at = len,
                 Ok(None) => return (0, Todo::Nothing),
                 Err(sentence) => {
@@ -222,8 +217,9 @@ impl Agent {
     ) -> Result<Option<usize>, String> {
         let len = handshake::check_response(input, &self.key())
             .map_err(|error| format!("{}: handshake: {error}", self.id(options)))?;
-        if len.is_some() && options.until == Step::Introduction {
+        if len.is_some() {
             match options.dialect {
+                _ if options.until == Step::Upgrade => self.phase = Phase::Arriving,
                 Dialect::Raw => self.present(options, out),
                 Dialect::Socketio => self.phase = Phase::Opening,
             }

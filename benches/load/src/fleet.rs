@@ -222,11 +222,13 @@ impl<'a> Fleet<'a> {
                 Ok(()) if flags.contains(EventFlags::OUT) => {
                     peer.agent.connected(self.options, &mut self.out);
                     peer.flush(&mut self.out);
-                    self.note_secured(slot);
+                    self.note_arrival(slot);
                 }
                 Ok(()) => {}
                 Err(error) => self.fail(slot, &format!("connect: {error}")),
             },
+            Phase::Holding if !ended => {}
+            Phase::Holding => self.end(slot, false),
             Phase::Open if peer.agent.role == Role::Stall => {
                 if ended {
                     self.end(slot, false);
@@ -245,7 +247,7 @@ impl<'a> Fleet<'a> {
             let peer = &mut self.peers[slot];
             let (filled, more) = match peer.fill(&mut self.input) {
                 Ok(Some(filled)) => filled,
-                Ok(None) => return self.note_secured(slot),
+                Ok(None) => return self.note_arrival(slot),
                 Err(_) => return self.end(slot, false),
             };
             let input = &mut self.input[..filled];
@@ -254,6 +256,7 @@ impl<'a> Fleet<'a> {
             peer.kept.extend_from_slice(&input[used..]);
             peer.flush(out);
             self.carry_out(slot, todo);
+            self.note_arrival(slot);
             // An end that was told of is read at once: it may not be told of again.
             if !more && !ended {
                 return;
@@ -261,16 +264,16 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// Where the fleet comes no further than the handshake, its end is what is waited for.
-    fn note_secured(&mut self, slot: usize) {
+    /// An agent that comes no further counts as introduced once TLS is done.
+    fn note_arrival(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
         let is_done = peer
             .line
             .as_ref()
             .is_some_and(|line| !line.is_handshaking());
-        if peer.agent.phase == Phase::Securing && is_done {
-            peer.agent.hold(now_ns(), &mut self.tally);
-            self.carry_out(slot, Todo::Introduced);
+        if peer.agent.phase == Phase::Arriving && is_done {
+            let todo = peer.agent.hold(now_ns(), &mut self.tally);
+            self.carry_out(slot, todo);
         }
     }
 
