@@ -1,5 +1,6 @@
 """What a fleet says is not saved, and its timelines, without a server."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -17,18 +18,28 @@ def unsaved(fleet: Fleet) -> Changes:
     return fleet.unsaved(1000, TIMES)
 
 
+def read(rows: Callable[[int, int], list[Any]]) -> list[Any]:
+    """All values, a row at a time, as SQLite takes them: NaN for NULL."""
+    values, start = [], 0
+    while part := rows(start, start + 1):
+        values += [None if isinstance(value, float) else value for value in part]
+        start += 1
+    assert rows(0, 1 << 62) or not values
+    return values
+
+
 def rows(changes: Changes) -> dict[str, StoredAgent]:
-    values, columns = changes.rows(), len(StoredAgent._fields)
+    values, columns = read(changes.rows), len(StoredAgent._fields)
     found = (StoredAgent(*values[at : at + columns]) for at in range(0, len(values), columns))
     return {row.agent_id: row for row in found}
 
 
 def messages(changes: Changes) -> list[Any]:
-    return changes.messages()[2::3]
+    return read(changes.messages)[2::3]
 
 
 def entries(changes: Changes) -> list[Any]:
-    values = changes.entries()
+    values = read(changes.entries)
     return [(values[at + 1], orjson.loads(values[at + 3])) for at in range(0, len(values), 4)]
 
 
@@ -81,7 +92,7 @@ def test_an_agent_that_is_forgotten_goes_with_all_it_had(fleet: Fleet) -> None:
     fleet.forget(agent)
     changes = unsaved(fleet)
     assert (changes.forgotten, changes.delivered) == ([number], [1])
-    assert (changes.rows(), changes.entries()) == ([], [])
+    assert (read(changes.rows), read(changes.entries)) == ([], [])
     assert fleet.timeline(agent, limit=9) == []
     # Met again at once, it is another one.
     again = introduced(fleet, "a")
@@ -111,8 +122,8 @@ def test_what_is_only_heard_is_no_row(fleet: Fleet) -> None:
     fleet.heard(agent, heartbeat_ms=40, seen_ms=50)
     fleet.heard(other, heartbeat_ms=60, seen_ms=70, is_kept=False)
     changes = unsaved(fleet)
-    assert changes.rows() == []
-    assert changes.seen() == [agent.number, 50, 40]
+    assert read(changes.rows) == []
+    assert read(changes.seen) == [agent.number, 50, 40]
 
 
 def test_a_state_that_the_next_process_takes_for_the_same_is_not_written(fleet: Fleet) -> None:

@@ -984,7 +984,8 @@ class Inbox:
 @final
 class Changes:
     """What is to be written: the last word on each thing, however often it changed. Values of rows
-    come flat, one row behind another: that is how they are bound."""
+    from `start` up to `stop` come flat, one row behind another, as sqlite3 binds them fastest: a
+    BLOB is a bytearray, NULL a NaN."""
 
     def __len__(self) -> int:
         """Things that have changed."""
@@ -1001,7 +1002,7 @@ class Changes:
     def forgotten(self) -> list[int]:
         """Agents that are known no longer, by number: all they had goes."""
 
-    def rows(self) -> list[Any]:
+    def rows(self, start: int, stop: int) -> list[Any]:
         """Agents, new or changed: `dscore.store.StoredAgent`."""
 
     def states(
@@ -1010,14 +1011,14 @@ class Changes:
         """What has become of many agents at once: state, reason_code, last_close, left_at, dropped,
         seen_at if something came from them, and in SQL which agents those are."""
 
-    def seen(self) -> list[int | None]:
-        """Agents that were heard of: number, seen_at, heartbeat_at; None: no news of that."""
+    def seen(self, start: int, stop: int) -> list[int | float]:
+        """Agents that were heard of: number, seen_at, heartbeat_at; NULL: no news of that."""
 
-    def entries(self) -> list[int | bytes]:
+    def entries(self, start: int, stop: int) -> list[int | bytearray]:
         """Of timelines: number of the newest, number of the agent (0: the server), how many, and
         JSON: an array of arrays of number, Unix milliseconds, kind, data."""
 
-    def messages(self) -> list[int | str | bytes]:
+    def messages(self, start: int, stop: int) -> list[int | str | bytearray]:
         """That joined an outbox: number, agent's id, JSON."""
 
     @property

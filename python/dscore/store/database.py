@@ -5,7 +5,7 @@ it back after: row by row, a busy event loop would let it have one row for every
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from shlex import quote
@@ -316,20 +316,23 @@ def _load(db: sqlite3.Connection, damages: list[Damage]) -> tuple[Loaded, int | 
 def _write(db: sqlite3.Connection, changes: "Changes") -> None:
     for table, column in (("agents", "number"), ("timelines", "agent")):
         _delete(db, table, column, changes.forgotten)
-    _values(db, _ROW, len(_COLUMNS), changes.rows())
+    _values(db, _ROW, len(_COLUMNS), changes.rows)
     for *values, which in changes.states():
         db.execute(_STATE.format(which), (*values, changes.age))
-    _values(db, _SEEN, 3, changes.seen())
-    _values(db, _ENTRIES, 4, changes.entries())
-    _values(db, _MESSAGE, 3, changes.messages())
+    _values(db, _SEEN, 3, changes.seen)
+    _values(db, _ENTRIES, 4, changes.entries)
+    _values(db, _MESSAGE, 3, changes.messages)
     _delete(db, "outbox", "number", changes.delivered)
 
 
-def _values(db: sqlite3.Connection, statement: str, columns: int, values: list[Any]) -> None:
-    """Executes a statement with many rows at a time."""
-    for part in _parts(values, PARAMETERS // columns * columns):
-        row = f"({_marks(columns)})"
-        db.execute(statement.format(",".join([row] * (len(part) // columns))), part)
+def _values(
+    db: sqlite3.Connection, statement: str, columns: int, rows: Callable[[int, int], list[Any]]
+) -> None:
+    """Executes a statement with many rows at a time, as many of them as objects."""
+    row, most, start = f"({_marks(columns)})", PARAMETERS // columns, 0
+    while values := rows(start, start + most):
+        db.execute(statement.format(",".join([row] * (len(values) // columns))), values)
+        start += most
 
 
 def _delete(db: sqlite3.Connection, table: str, column: str, numbers: list[int]) -> None:

@@ -1,9 +1,13 @@
-//! `Changes`: converted where it is asked for, by the thread that writes. Documented in `_core.pyi`.
+//! `Changes`: converted where it is asked for, by the thread that writes, and as many rows at a time as it binds: of a whole
+//! fleet they would be megabytes of objects. Documented in `_core.pyi`.
+//!
+//! sqlite3 looks for an adapter of every value that is no plain int, float, str or bytearray, in vain and for half a
+//! microsecond each. So a BLOB is a bytearray here, and NULL is a NaN, which SQLite takes for NULL.
 
-use dscore_fleet::{EntriesRow, KeptState, Row, SeenRow};
+use dscore_fleet::KeptState;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyByteArray, PyFloat, PyList, PyString};
 
 /// What is to be written. Values of rows are flat: that is how they are bound.
 #[pyclass(frozen, module = "dscore._core")]
@@ -19,6 +23,8 @@ type StateRow<'a> = (
     Option<i64>,
     String,
 );
+
+type Values<'py> = Bound<'py, PyList>;
 
 /// Numbers in one condition.
 const NUMBERS: usize = 5000;
@@ -40,12 +46,34 @@ impl Changes {
         self.0.forgotten.clone()
     }
 
-    fn rows<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let mut values = Vec::with_capacity(16 * self.0.rows.len());
-        for row in &self.0.rows {
-            push_row(py, &mut values, row, self.0.age)?;
+    fn rows<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> PyResult<Values<'py>> {
+        let mut values = Bind::new(py);
+        let (mut ip, mut introduced_by) = (Last::default(), Last::default());
+        for row in part(&self.0.rows, start, stop) {
+            let KeptState {
+                state,
+                reason,
+                session,
+            } = &row.kept;
+            let (last_close, left_at, dropped) = session_columns(session.as_ref());
+            values.push(row.number)?;
+            values.push(&*row.agent_id)?;
+            values.name(state.name());
+            values.push_or_null(reason.map(|reason| reason.name()))?;
+            values.push(ip.object(py, &row.ip))?;
+            values.name(row.dialect.name());
+            values.push(row.generation)?;
+            values.push(introduced_by.object(py, &row.introduced_by))?;
+            values.push(row.connected_at)?;
+            values.push(self.0.age)?;
+            values.push_or_null(row.seen_at)?;
+            values.push_or_null(row.heartbeat_at)?;
+            values.push_or_null(last_close)?;
+            values.push_or_null(left_at)?;
+            values.push(dropped)?;
+            values.push_or_null(row.config.as_deref().map(|json| PyByteArray::new(py, json)))?;
         }
-        PyList::new(py, values)
+        values.list()
     }
 
     fn states(&self) -> Vec<StateRow<'_>> {
@@ -73,46 +101,35 @@ impl Changes {
         rows
     }
 
-    fn seen<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let mut values = Vec::with_capacity(3 * self.0.seen.len());
-        for SeenRow {
-            number,
-            seen_at,
-            heartbeat_at,
-        } in &self.0.seen
-        {
-            values.push(number.into_bound_py_any(py)?);
-            values.push(seen_at.into_bound_py_any(py)?);
-            values.push(heartbeat_at.into_bound_py_any(py)?);
+    fn seen<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> PyResult<Values<'py>> {
+        let mut values = Bind::new(py);
+        for row in part(&self.0.seen, start, stop) {
+            values.push(row.number)?;
+            values.push_or_null(row.seen_at)?;
+            values.push_or_null(row.heartbeat_at)?;
         }
-        PyList::new(py, values)
+        values.list()
     }
 
-    fn entries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let mut values = Vec::with_capacity(4 * self.0.entries.len());
-        for EntriesRow {
-            number,
-            agent,
-            count,
-            entries,
-        } in &self.0.entries
-        {
-            values.push(number.into_bound_py_any(py)?);
-            values.push(agent.into_bound_py_any(py)?);
-            values.push(count.into_bound_py_any(py)?);
-            values.push(PyBytes::new(py, entries).into_any());
+    fn entries<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> PyResult<Values<'py>> {
+        let mut values = Bind::new(py);
+        for row in part(&self.0.entries, start, stop) {
+            values.push(row.number)?;
+            values.push(row.agent)?;
+            values.push(row.count)?;
+            values.push(PyByteArray::new(py, &row.entries))?;
         }
-        PyList::new(py, values)
+        values.list()
     }
 
-    fn messages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let mut values = Vec::with_capacity(3 * self.0.messages.len());
-        for (number, agent_id, text) in &self.0.messages {
-            values.push(number.into_bound_py_any(py)?);
-            values.push(agent_id.into_bound_py_any(py)?);
-            values.push(PyBytes::new(py, text).into_any());
+    fn messages<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> PyResult<Values<'py>> {
+        let mut values = Bind::new(py);
+        for (number, agent_id, text) in part(&self.0.messages, start, stop) {
+            values.push(number)?;
+            values.push(&**agent_id)?;
+            values.push(PyByteArray::new(py, text))?;
         }
-        PyList::new(py, values)
+        values.list()
     }
 
     #[getter]
@@ -133,36 +150,65 @@ impl Changes {
     }
 }
 
-fn push_row<'py>(
+/// Rows of a part, none where there are no more.
+fn part<T>(rows: &[T], start: usize, stop: usize) -> &[T] {
+    rows.get(start.min(rows.len())..stop.min(rows.len()))
+        .unwrap_or_default()
+}
+
+/// Values as sqlite3 binds them at once.
+struct Bind<'py> {
     py: Python<'py>,
-    values: &mut Vec<Bound<'py, PyAny>>,
-    row: &Row,
-    age: i64,
-) -> PyResult<()> {
-    let KeptState {
-        state,
-        reason,
-        session,
-    } = &row.kept;
-    let (last_close, left_at, dropped) = session_columns(session.as_ref());
-    values.push(row.number.into_bound_py_any(py)?);
-    values.push(row.agent_id.into_bound_py_any(py)?);
-    values.push(state.name().into_bound_py_any(py)?);
-    values.push(reason.map(|reason| reason.name()).into_bound_py_any(py)?);
-    values.push(row.ip.into_bound_py_any(py)?);
-    values.push(row.dialect.name().into_bound_py_any(py)?);
-    values.push(row.generation.into_bound_py_any(py)?);
-    values.push(row.introduced_by.into_bound_py_any(py)?);
-    values.push(row.connected_at.into_bound_py_any(py)?);
-    values.push(age.into_bound_py_any(py)?);
-    values.push(row.seen_at.into_bound_py_any(py)?);
-    values.push(row.heartbeat_at.into_bound_py_any(py)?);
-    values.push(last_close.into_bound_py_any(py)?);
-    values.push(left_at.into_bound_py_any(py)?);
-    values.push(dropped.into_bound_py_any(py)?);
-    let config = row.config.as_deref().map(|config| PyBytes::new(py, config));
-    values.push(config.into_bound_py_any(py)?);
-    Ok(())
+    values: Vec<Bound<'py, PyAny>>,
+    null: Bound<'py, PyAny>,
+}
+
+impl<'py> Bind<'py> {
+    fn new(py: Python<'py>) -> Self {
+        Self {
+            py,
+            values: Vec::new(),
+            null: PyFloat::new(py, f64::NAN).into_any(),
+        }
+    }
+
+    fn push(&mut self, value: impl IntoPyObjectExt<'py>) -> PyResult<()> {
+        self.values.push(value.into_bound_py_any(self.py)?);
+        Ok(())
+    }
+
+    fn push_or_null(&mut self, value: Option<impl IntoPyObjectExt<'py>>) -> PyResult<()> {
+        match value {
+            Some(value) => self.push(value),
+            None => self.push(self.null.clone()),
+        }
+    }
+
+    /// One of few words.
+    fn name(&mut self, name: &'static str) {
+        self.values.push(PyString::intern(self.py, name).into_any());
+    }
+
+    fn list(self) -> PyResult<Values<'py>> {
+        PyList::new(self.py, self.values)
+    }
+}
+
+/// A text that is the same in most rows that follow one another: one object for those.
+#[derive(Default)]
+struct Last<'r, 'py>(Option<(&'r str, Bound<'py, PyString>)>);
+
+impl<'r, 'py> Last<'r, 'py> {
+    fn object(&mut self, py: Python<'py>, text: &'r str) -> Bound<'py, PyString> {
+        match &self.0 {
+            Some((last, object)) if *last == text => object.clone(),
+            _ => {
+                let object = PyString::new(py, text);
+                self.0 = Some((text, object.clone()));
+                object
+            }
+        }
+    }
 }
 
 fn session_columns(session: Option<&(u16, Option<i64>, u64)>) -> (Option<u16>, Option<i64>, u64) {
