@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from dscore_agent import AgentConfig, ConfigError, ReconnectPolicy, load
+from dscore_agent.credentials import read_credentials
+from dscore_agent.files import MAX_CONFIG
 from dscore_agent.identity import default_instance_id
+from odd_files import KINDS, odd_file
 
 DEEPSTREAM_FILE = """\
 # websocket_config.txt에 추가할 설정
@@ -188,6 +191,34 @@ def test_a_file_that_cannot_be_read_is_named(path: Path, text: bytes | None) -> 
         path.write_bytes(text)
     with pytest.raises(ConfigError, match=re.escape(f"cannot read {path}: ")):
         load(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_neither_blocks_nor_fills_the_memory(tmp_path: Path, kind: str) -> None:
+    path = odd_file(tmp_path, kind)
+    why = (
+        f"it has more than {MAX_CONFIG} bytes" if kind == "too long" else "it is not a regular file"
+    )
+    with pytest.raises(ConfigError, match=re.escape(f"cannot read {path}: {why}")):
+        load(path)
+
+
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:1", "wss://127.0.0.1:1"])
+def test_a_certificate_that_is_none_is_said_whatever_the_address(tmp_path: Path, url: str) -> None:
+    nonsense, certificate = tmp_path / "nonsense.pem", tmp_path / "certificate.pem"
+    nonsense.write_text("nonsense")
+    certificate.write_text("-----BEGIN CERTIFICATE-----\n")
+    huge = odd_file(tmp_path, "too long")
+    cases: list[tuple[dict[str, Path], str]] = [
+        ({"ca_file": nonsense}, f"ca_file: cannot use {nonsense}: there is no certificate in it"),
+        ({"cert_file": nonsense}, f"cert_file: cannot use {nonsense}: there is no certificate"),
+        ({"cert_file": certificate, "key_file": nonsense}, "there is no private key in it (PEM)"),
+        ({"cert_file": certificate}, "there is no private key in it: set key_file"),
+        ({"ca_file": huge}, f"ca_file: cannot use {huge}: it has more than 8388608 bytes"),
+    ]
+    for files, words in cases:
+        with pytest.raises(ConfigError, match=re.escape(words)):
+            read_credentials(AgentConfig(url=url, **files))
 
 
 def test_a_byte_order_mark_and_windows_lines_are_no_obstacle(path: Path) -> None:

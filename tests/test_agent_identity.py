@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -147,16 +148,36 @@ async def test_what_blocks_in_a_file_costs_no_heartbeat_and_no_attempt(
     async with FakeServer() as server:
         agent = await started(server.config(token_file=token))
         peer = await server.acquaint()
-        # A pipe without a writer: whatever opens it hangs, as a file of a dead NFS server does.
-        token.unlink()
-        os.mkfifo(token)
+        over = Event()
+        # As a file of a dead NFS server does.
+        monkeypatch.setattr("dscore_agent.files.read", lambda *_: over.wait(30) and b"two")
         monkeypatch.setattr("dscore_agent.gateway.CREDENTIALS_SECONDS", 0.05)
         await peer.close(1001)
         assert (await server.acquaint()).introduction["token"] == "one"
         assert said(caplog, "credentials_unreadable")
         await agent.close()
-        with token.open("w") as pipe:  # Lets the thread go.
-            pipe.write("one\n")
+        over.set()
+
+
+async def test_what_stands_where_a_token_stood_neither_blocks_nor_fills_the_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("one\n")
+    async with FakeServer() as server:
+        agent = await started(server.config(token_file=token))
+        peer = await server.acquaint()
+        token.unlink()
+        os.mkfifo(token)
+        await peer.close(1001)
+        peer = await server.acquaint()
+        token.unlink()
+        token.symlink_to("/dev/zero")
+        await peer.close(1001)
+        assert (await server.acquaint()).introduction["token"] == "one"
+        reasons = [line["reason"] for line in said(caplog, "credentials_unreadable")]
+        assert reasons == [f"token_file: cannot read {token}: it is not a regular file"] * 2
+        await agent.close()
 
 
 async def test_never_acknowledged_it_leaves_after_three_heartbeats(

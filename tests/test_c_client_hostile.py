@@ -8,6 +8,7 @@ import pytest
 
 from c_client import (
     EXACT,
+    QUICK,
     SECONDS,
     Driver,
     Event,
@@ -17,6 +18,7 @@ from c_client import (
     raw_server,
 )
 from fake_server import FakeServer
+from odd_files import KINDS, odd_file
 from test_agent_dial import proxy
 from waiting import wait_until
 
@@ -250,6 +252,27 @@ async def test_pings_are_answered_and_a_flood_of_them_is_bounded(c_build: Path) 
             assert agent.resident_bytes < 30e6
             peer.socket.transport.resume_reading()
             assert (await aside(agent.status))["last_close_code"] == 0
+
+
+async def test_what_stands_where_a_token_stood_neither_blocks_nor_fills_the_memory(
+    c_build: Path, tmp_path: Path
+) -> None:
+    """As the Python agent: test_agent_identity."""
+    token = tmp_path / "token"
+    token.write_text("one\n")
+    async with FakeServer() as server:
+        agent, peer = await acquainted(c_build, server, *QUICK, f"token_file={token}")
+        with agent:
+            for kind in KINDS:
+                token.unlink()
+                token.symlink_to(odd_file(tmp_path, kind))
+                peer.cut()
+                peer = await server.acquaint()
+                assert peer.introduction["token"] == "one"
+            said = [line for line in agent.errors if "credentials_unreadable" in line]
+            assert ["regular file" in line for line in said] == [True, True, True, False]
+            assert "it has more than 65536 bytes" in said[3]
+            assert agent.resident_bytes < 40e6
 
 
 async def test_a_proxy_connects_health_page_and_websocket(c_build: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from c_client import EXACT, Driver, acquainted, aside, needs_c
 from certificates import Authority, Issued
 from fake_server import FakeServer
+from odd_files import odd_file
 from serving import Serving
 
 pytestmark = needs_c
@@ -211,16 +212,32 @@ def test_without_a_good_client_certificate_no_attempt_succeeds(
     assert json.loads(serving.get("/deepstream/health")[1])["connected_instances"] == []
 
 
-@pytest.mark.parametrize("name", ["ca_file", "cert_file"])
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
 def test_a_file_that_holds_no_certificate_is_said_at_start(
-    c_build: Path, tmp_path: Path, name: str
+    c_build: Path, tmp_path: Path, scheme: str
 ) -> None:
-    path = tmp_path / "nonsense.pem"
-    path.write_text("nonsense")
-    with Driver(c_build, "url=wss://localhost:1", f"{name}={path}") as agent:
-        error = agent.until_event("failed")["error"]
-        assert f"{name}: cannot use {path}" in error
-        assert agent.close() == 0
+    """As the Python agent says it: test_agent_config."""
+    nonsense, certificate = tmp_path / "nonsense.pem", tmp_path / "certificate.pem"
+    nonsense.write_text("nonsense")
+    certificate.write_text("-----BEGIN CERTIFICATE-----\n")
+    huge = odd_file(tmp_path, "too long")
+    cases = [
+        (
+            (f"ca_file={nonsense}",),
+            f"ca_file: cannot use {nonsense}: there is no certificate in it",
+        ),
+        ((f"cert_file={nonsense}",), f"cert_file: cannot use {nonsense}: there is no certificate"),
+        (
+            (f"cert_file={certificate}", f"key_file={nonsense}"),
+            "there is no private key in it (PEM)",
+        ),
+        ((f"cert_file={certificate}",), "there is no private key in it: set key_file"),
+        ((f"ca_file={huge}",), f"ca_file: cannot use {huge}: it has more than 8388608 bytes"),
+    ]
+    for settings, words in cases:
+        with Driver(c_build, f"url={scheme}://localhost:1", *settings) as agent:
+            assert words in agent.until_event("failed")["error"]
+            assert agent.close() == 0
 
 
 async def test_long_messages_pass_both_ways(

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from c_client import SECONDS, Program, needs_c
+from dscore_agent.cli.arguments import help_text
+from odd_files import KINDS, odd_file
 from serving import Serving
 from waiting import wait_until
 
@@ -36,6 +39,47 @@ def test_a_wrong_setting_is_2_and_says_where_it_stands(c_build: Path, tmp_path: 
         with Program(c_build, *words) as program:
             assert program.wait() == 2
             assert said in program.log
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_neither_blocks_nor_fills_the_memory(
+    c_build: Path, tmp_path: Path, kind: str
+) -> None:
+    path = odd_file(tmp_path, kind)
+    why = "it has more than 262144 bytes" if kind == "too long" else "it is not a regular file"
+    with Program(c_build, "--config", path) as program:
+        assert program.wait() == 2
+        assert f"cannot read {path}: {why}" in program.log
+
+
+def test_the_help_has_defaults_and_variables(c_build: Path) -> None:
+    with Program(c_build, "--help") as program:
+        assert program.wait() == 0
+        text = " ".join("\n".join(program.lines).split())
+    mine = help_text("dscore-agent-c")
+    for option in ("--config", "--url", "--instance-id", "--pipeline", "--set", "--log-level"):
+        assert option in text
+        [said] = [line for line in re.split(r"\n  (?=-)", mine) if option in line]
+        words = " ".join(said.split("\n\n")[0].split()).partition(f"{option} ")[2]
+        # The same words behind FILE or URL, but for the first letter.
+        assert words.partition(" ")[2][1:] in text
+
+
+def test_an_empty_variable_is_none(c_build: Path, lasting: Serving) -> None:
+    names = ("DSCORE_AGENT_CONFIG", "DSCORE_AGENT_PIPELINE", "DSCORE_AGENT_LOG_LEVEL")
+    url = f"ws://127.0.0.1:{lasting.port}"
+    with Program(c_build, "--url", url, env=dict.fromkeys(names, "")) as program:
+        program.until_said("connected")
+    with Program(c_build, env={"DSCORE_AGENT_LOG_LEVEL": "loud"}) as program:
+        assert program.wait() == 2
+        assert "DSCORE_AGENT_LOG_LEVEL: must be debug" in program.log
+
+
+def test_it_says_that_it_starts_before_it_says_anything_else(c_build: Path) -> None:
+    for _ in range(5):
+        with Program(c_build, "--url", "ws://127.0.0.1:1") as program:
+            program.until_said("server_not_ready")
+            assert " agent_started " in program.errors[0]
 
 
 def test_a_machine_without_tls_is_2_and_says_what_to_install(c_build: Path, tmp_path: Path) -> None:

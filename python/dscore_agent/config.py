@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from dscore_agent import ini
+from dscore_agent import files, ini
 from dscore_agent.dial import check_proxy
 from dscore_agent.errors import ConfigError
 from dscore_agent.events import Kind
@@ -288,7 +288,7 @@ def read_token(path: Path) -> str:
         ValueError: It cannot be read, or there is none in it.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = files.read(path, files.MAX_TOKEN).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -9,8 +9,13 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
+from dscore_agent import files
 from dscore_agent.config import AgentConfig, read_token
 from dscore_agent.errors import ConfigError
+
+_CERTIFICATE = (b"CERTIFICATE-----", "certificate")
+_KEY = (b"PRIVATE KEY-----", "private key")
+"""What a file must hold: how its label ends (RFC 7468), before which stands of which kind it is."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,8 @@ def read_credentials(config: AgentConfig) -> Credentials:
         ConfigError: One of them cannot be used; says which.
     """
     digest = blake2b()
-    files = (config.ca_file, config.cert_file, config.key_file) if config.is_secure else ()
-    for path in files:
-        digest.update(b"" if path is None else blake2b(_content(path)).digest())
+    for content in _tls_files(config):
+        digest.update(blake2b(content).digest())
     token = config.token if config.token_file is None else _token(config.token_file)
     digest.update((token or "").encode(errors="surrogatepass"))
     return Credentials(token, tls_context(config), digest.digest())
@@ -63,11 +67,32 @@ def tls_context(config: AgentConfig) -> ssl.SSLContext | None:
     return context
 
 
-def _content(path: Path) -> bytes:
+def _tls_files(config: AgentConfig) -> tuple[bytes, bytes, bytes]:
+    """What the settings for TLS name; nothing: b"".
+
+    Whatever the address: a wrong file is to be known before the day on which it becomes wss://.
+    """
+    authorities = _content("ca_file", config.ca_file, _CERTIFICATE)
+    certificate = _content("cert_file", config.cert_file, _CERTIFICATE)
+    key = _content("key_file", config.key_file, _KEY)
+    if config.cert_file is not None and _KEY[0] not in key + certificate:
+        words = "there is no private key in it: set key_file"
+        raise ConfigError(f"cert_file: cannot use {config.cert_file}: {words}")
+    return authorities, certificate, key
+
+
+def _content(setting: str, path: Path | None, held: tuple[bytes, str]) -> bytes:
+    if path is None:
+        return b""
+    begin, what = held
     try:
-        return path.read_bytes()
-    except OSError:
-        return b""  # The context says what is wrong with it, and by which setting.
+        content = files.read(path, files.MAX_CERTIFICATE)
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        raise ConfigError(f"{setting}: cannot use {path}: {cause}") from None
+    if begin not in content:
+        raise ConfigError(f"{setting}: cannot use {path}: there is no {what} in it (PEM)")
+    return content
 
 
 def _token(path: Path) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dscore_agent import files
 from dscore_agent.errors import ConfigError
 
 SECTION = "websocket"
@@ -30,7 +31,7 @@ def read(path: Path) -> list[Entry]:
         ConfigError: The file cannot be read, has no such section, or a line of it makes no sense.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = files.read(path, files.MAX_CONFIG).decode("utf-8-sig")
     except OSError as error:
         cause = (error.strerror or str(error)).lower()
         raise ConfigError(f"cannot read {path}: {cause}") from None

@@ -20,6 +20,7 @@ struct _DscoreAttachment {
   char *name;
   gboolean named;
   DscoreEnding *ending;
+  DscoreStandstill standstill;
   DscoreReporter *reporter;
   GstBus *bus;
   gulong hearing;
@@ -44,6 +45,7 @@ clear (gpointer data)
 
   g_weak_ref_clear (&attachment->pipeline);
   g_free (attachment->name);
+  dscore_standstill_clear (&attachment->standstill);
   dscore_ending_unref (attachment->ending);
   dscore_reporter_unref (attachment->reporter);
   gst_object_unref (attachment->bus);
@@ -228,6 +230,7 @@ dscore_attachment_new (GstPipeline *pipeline, const char *name, DscoreReporter *
   attachment->name = name == NULL ? gst_object_get_name (GST_OBJECT (pipeline)) : g_strdup (name);
   attachment->named = name != NULL;
   attachment->ending = dscore_ending_new ();
+  dscore_standstill_init (&attachment->standstill);
   attachment->reporter = dscore_reporter_ref (reporter);
   attachment->bus = gst_element_get_bus (GST_ELEMENT (pipeline));
   attachment->logged = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -279,6 +282,12 @@ DscoreEnding *
 dscore_attachment_get_ending (DscoreAttachment *attachment)
 {
   return attachment->ending;
+}
+
+DscoreStopReport *
+dscore_attachment_stop (DscoreAttachment *attachment, GstPipeline *pipeline, const DscoreStopOptions *options)
+{
+  return dscore_standstill_reach (&attachment->standstill, pipeline, attachment->ending, options);
 }
 
 GstPipeline *

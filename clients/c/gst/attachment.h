@@ -3,6 +3,7 @@
 
 #include "ending.h"
 #include "report.h"
+#include "standstill.h"
 
 G_BEGIN_DECLS
 
@@ -19,6 +20,8 @@ const char       *dscore_attachment_get_name (DscoreAttachment *attachment);
 /* It was given this name: a pipeline's own may be that of many, as in deepstream-app. */
 gboolean          dscore_attachment_was_named (DscoreAttachment *attachment, const char *name);
 DscoreEnding     *dscore_attachment_get_ending (DscoreAttachment *attachment);
+/* Stops the pipeline, once: see dscore_standstill_reach(). */
+DscoreStopReport *dscore_attachment_stop (DscoreAttachment *attachment, GstPipeline *pipeline, const DscoreStopOptions *options);
 /* NULL: the application has let go of it. */
 GstPipeline      *dscore_attachment_dup_pipeline (DscoreAttachment *attachment);
 /* Whose it is, to be compared only. */

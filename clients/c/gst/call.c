@@ -10,6 +10,7 @@ struct _DscoreCall {
   GMutex lock;
   GCond returned;
   gboolean done;
+  gboolean missing; /* No thread could be made. */
   int abandoned; /* Atomic. */
   GFunc func;
   gpointer data;
@@ -46,7 +47,8 @@ dscore_call_start (const char *name, GFunc func, gpointer data, GDestroyNotify d
   if (thread != NULL) {
     g_thread_unref (thread);
   } else {
-    /* Never done: to its caller it is a call that hangs, which it has an answer to. */
+    /* Never done: to a caller with a bound it is a call that hangs, which it has an answer to. */
+    call->missing = TRUE;
     dscore_log (G_LOG_LEVEL_WARNING, "no_thread", "call", name, "cause", error->message, NULL);
     dscore_call_unref (call);
   }
@@ -76,13 +78,22 @@ dscore_call_unref (DscoreCall *call)
   g_atomic_rc_box_release_full (call, clear);
 }
 
-void
+gboolean
 dscore_call_join (DscoreCall *call)
 {
+  if (call->missing)
+    return FALSE;
   g_mutex_lock (&call->lock);
   while (!call->done)
     g_cond_wait (&call->returned, &call->lock);
   g_mutex_unlock (&call->lock);
+  return TRUE;
+}
+
+gboolean
+dscore_call_has_begun (DscoreCall *call)
+{
+  return !call->missing;
 }
 
 gboolean

@@ -12,13 +12,15 @@ DscoreCall *dscore_call_start (const char *name, GFunc func, gpointer data, GDes
 DscoreCall *dscore_call_ref (DscoreCall *call);
 void        dscore_call_unref (DscoreCall *call);
 
+/* FALSE: no thread could be made, and none will be. */
+gboolean    dscore_call_has_begun (DscoreCall *call);
 gboolean    dscore_call_is_done (DscoreCall *call);
 
 /* Waits until the call has returned, or until `deadline` (of g_get_monotonic_time). FALSE: it has not returned. */
 gboolean    dscore_call_wait (DscoreCall *call, gint64 deadline);
 
-/* Waits until the call has returned, however long that is. */
-void        dscore_call_join (DscoreCall *call);
+/* Waits until the call has returned, however long that is. FALSE: it has not begun. */
+gboolean    dscore_call_join (DscoreCall *call);
 
 /* Its outcome is of no use any more: a call that waits in steps may look, and return. */
 void        dscore_call_abandon (DscoreCall *call);

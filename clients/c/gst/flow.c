@@ -8,8 +8,10 @@
 
 #define MOVES (GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM)
 
+#define LEFT_ALONE 2
+
 typedef struct {
-  int passed; /* Atomic: set in streaming threads. */
+  int passed; /* Atomic, set in streaming threads: FALSE, TRUE, or LEFT_ALONE. */
   gulong probe;
   gint64 moved;
 } Watched;
@@ -25,8 +27,8 @@ pass (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
   Watched *watched = data;
 
-  g_atomic_int_set (&watched->passed, 1);
-  return GST_PAD_PROBE_REMOVE;
+  /* A probe goes once: by itself, or by the hand that gives up watching. */
+  return g_atomic_int_compare_and_exchange (&watched->passed, FALSE, TRUE) ? GST_PAD_PROBE_REMOVE : GST_PAD_PROBE_OK;
 }
 
 DscoreFlow *
@@ -48,7 +50,7 @@ dscore_flow_free (DscoreFlow *flow)
 
   g_hash_table_iter_init (&iter, flow->watched);
   while (g_hash_table_iter_next (&iter, &pad, &watched))
-    if (!g_atomic_int_get (&((Watched *) watched)->passed))
+    if (g_atomic_int_compare_and_exchange (&((Watched *) watched)->passed, FALSE, LEFT_ALONE))
       gst_pad_remove_probe (pad, ((Watched *) watched)->probe);
   g_hash_table_unref (flow->watched);
   gst_object_unref (flow->pipeline);

@@ -101,7 +101,7 @@ run (gpointer data, gpointer call)
 {
   Stop *stop = data;
 
-  stop->report = dscore_stop_run (stop->pipeline, dscore_attachment_get_ending (stop->attachment), &stop->options);
+  stop->report = dscore_attachment_stop (stop->attachment, stop->pipeline, &stop->options);
 }
 
 static void

@@ -10,7 +10,10 @@
 #endif
 
 #include <locale.h>
-#include <unistd.h>
+
+#define CONFIG_VARIABLE "DSCORE_AGENT_CONFIG"
+#define PIPELINE_VARIABLE "DSCORE_AGENT_PIPELINE"
+#define LEVEL_VARIABLE "DSCORE_AGENT_LOG_LEVEL"
 
 typedef struct {
   char *config;
@@ -40,21 +43,23 @@ static gboolean
 parse_options (Options *options, int *argc, char ***argv, GError **error)
 {
   const GOptionEntry entries[] = {
-    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &options->config, "Settings, a file with a section [websocket]", "FILE" },
-    { "url", 0, 0, G_OPTION_ARG_STRING, &options->url, "The server's address for agents", "URL" },
-    { "instance-id", 0, 0, G_OPTION_ARG_STRING, &options->instance_id, "This agent's name", "ID" },
-    { "pipeline", 0, 0, G_OPTION_ARG_STRING, &options->pipeline, "A GStreamer pipeline to run, as for gst-launch-1.0", "LAUNCH" },
-    { "set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->settings, "Any setting of the file", "KEY=VALUE" },
-    { "log-level", 0, 0, G_OPTION_ARG_STRING, &options->level, "The least level that is written", "debug|info|warning|error" },
+    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &options->config, "Settings, a file with a section [websocket] (or " CONFIG_VARIABLE ")", "FILE" },
+    { "url", 0, 0, G_OPTION_ARG_STRING, &options->url, "The server's address for agents (default: ws://127.0.0.1:8765/deepstream/ws)", "URL" },
+    { "instance-id", 0, 0, G_OPTION_ARG_STRING, &options->instance_id, "This agent's name in the fleet (default: made of the machine's)", "ID" },
+    { "pipeline", 0, 0, G_OPTION_ARG_STRING, &options->pipeline, "A GStreamer pipeline to run, as for gst-launch-1.0 (or " PIPELINE_VARIABLE ")", "LAUNCH" },
+    { "set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->settings, "Any setting of the file; may be given several times", "KEY=VALUE" },
+    { "log-level", 0, 0, G_OPTION_ARG_STRING, &options->level, "The least level that is written: debug, info, warning, error (default: info; or " LEVEL_VARIABLE ")", "LEVEL" },
     { NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL },
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
   g_option_context_set_summary (context, "Runs an agent: holds the connection, runs a pipeline, stops both when told to.");
   g_option_context_set_description (
     context, "SIGTERM or ctrl-C stops the pipeline gracefully, then ends; a second ctrl-C ends at once. SIGUSR1 writes the state of\n"
-             "the connection to the log. Flags win over DSCORE_AGENT_KEY variables, these over the file.\n\n"
+             "the connection to the log. Flags win over DSCORE_AGENT_KEY variables (DSCORE_AGENT_URL, and so on), these over the file;\n"
+             "docs/agent.md lists every key.\n\n"
              "Exits with 0 if it was told to stop, or a file was played to its end; 1 if the pipeline failed; 2 if a setting is\n"
-             "wrong; 3 if it had to be stopped by force; 5 if a stream did not reach its end; 6 if a live pipeline ended unasked.");
+             "wrong; 3 if it had to be stopped by force; 5 if a stream did not reach its end; 6 if a live pipeline ended unasked.\n"
+             "A refused token ends nothing: it plays on and tries again.");
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
@@ -68,7 +73,7 @@ static void
 take_variable (char ***environment, char **option, const char *name)
 {
   const char *value = g_environ_getenv (*environment, name);
-  if (*option == NULL && value != NULL)
+  if (*option == NULL && value != NULL && *value != '\0')
     *option = g_strdup (value);
   *environment = g_environ_unsetenv (*environment, name);
 }
@@ -78,9 +83,10 @@ load (Options *options, GError **error)
 {
   g_auto (GStrv) environment = g_get_environ ();
   g_autoptr (GPtrArray) settings = g_ptr_array_new_with_free_func (g_free);
-  take_variable (&environment, &options->config, "DSCORE_AGENT_CONFIG");
-  take_variable (&environment, &options->pipeline, "DSCORE_AGENT_PIPELINE");
-  take_variable (&environment, &options->level, "DSCORE_AGENT_LOG_LEVEL");
+  const char *level_of = options->level != NULL ? "--log-level" : LEVEL_VARIABLE;
+  take_variable (&environment, &options->config, CONFIG_VARIABLE);
+  take_variable (&environment, &options->pipeline, PIPELINE_VARIABLE);
+  take_variable (&environment, &options->level, LEVEL_VARIABLE);
   for (char **one = options->settings; one != NULL && *one != NULL; one++)
     g_ptr_array_add (settings, g_strdup (*one));
   if (options->url != NULL)
@@ -92,7 +98,7 @@ load (Options *options, GError **error)
     options->level = g_strdup ("info");
   if (!lines_install (options->level))
     {
-      g_set_error (error, DSCORE_ERROR, DSCORE_ERROR_CONFIG, "--log-level: must be debug, info, warning or error, not '%s'", options->level);
+      g_set_error (error, DSCORE_ERROR, DSCORE_ERROR_CONFIG, "%s: must be debug, info, warning or error, not '%s'", level_of, options->level);
       return NULL;
     }
   return dscore_config_load_full (options->config, (const char *const *) settings->pdata, (const char *const *) environment, error);
@@ -137,10 +143,6 @@ live (Program *self, const char *launch)
   if (!dscore_agent_start (self->agent, &error))
     return fail (error);
   dscore_agent_watch_signals (self->agent);
-  DscoreConfig *config = dscore_agent_get_config (self->agent);
-  g_autofree char *pid = g_strdup_printf ("%d", (int) getpid ());
-  dscore_log (G_LOG_LEVEL_INFO, "agent_started", "agent_id", dscore_config_get_instance_id (config), "url", dscore_config_get_url (config),
-              "pid", pid, NULL);
 #ifdef DSCORE_HAVE_GST
   if (keeper != NULL)
     dscore_keeper_start (keeper, on_pipeline_over, self);

@@ -13,7 +13,6 @@
 #include "binding-private.h"
 #include "call.h"
 #include "log.h"
-#include "stop.h"
 #include "walk.h"
 
 /* Before a pipeline is built anew; doubled each time. */
@@ -23,6 +22,7 @@
 #define HELD_US (10 * G_TIME_SPAN_SECOND)
 #define QUERY_US G_TIME_SPAN_SECOND
 #define NAME "pipeline"
+#define NO_THREAD "pipeline does not start: no thread can be made"
 
 struct _DscoreKeeper {
   DscoreAgent *agent;
@@ -217,7 +217,10 @@ play_until_over (DscoreKeeper *keeper)
   g_autoptr (DscoreCall) playing = dscore_call_start ("dscore-play", begin, play, play_free);
   g_autofree char *fault = NULL;
 
-  dscore_call_join (playing);
+  if (!dscore_call_join (playing)) {
+    end_as (keeper, DSCORE_EXIT_FAILED, g_strdup (NO_THREAD));
+    return;
+  }
   if (play->started != GST_STATE_CHANGE_FAILURE)
     dscore_ending_wait_over (ending);
   fault = dscore_ending_dup_first_error (ending);
@@ -231,6 +234,7 @@ play_until_over (DscoreKeeper *keeper)
     end_as (keeper, DSCORE_EXIT_STOPPED, g_strdup ("pipeline ended"));
 }
 
+/* NULL: it is being stopped, and was not in time. */
 static DscoreStopReport *
 stop (DscoreKeeper *keeper)
 {
@@ -244,7 +248,7 @@ stop (DscoreKeeper *keeper)
   pipeline = gst_object_ref (keeper->pipeline);
   attachment = dscore_attachment_ref (keeper->attachment);
   g_mutex_unlock (&keeper->lock);
-  return dscore_stop_run (pipeline, dscore_attachment_get_ending (attachment), &options);
+  return dscore_attachment_stop (attachment, pipeline, &options);
 }
 
 static gboolean
@@ -267,6 +271,12 @@ log_restart (const char *cause, gint64 wait)
   dscore_log (G_LOG_LEVEL_WARNING, "pipeline_restarts", "cause", cause, "seconds", seconds, NULL);
 }
 
+static gboolean
+is_stopped (const DscoreStopReport *report)
+{
+  return report != NULL && report->ok;
+}
+
 /* Whether another one is to be built, after a wait. */
 static gboolean
 goes_on (DscoreKeeper *keeper, guint *attempt, gint64 held)
@@ -276,9 +286,9 @@ goes_on (DscoreKeeper *keeper, guint *attempt, gint64 held)
 
   if (is_told (keeper))
     return FALSE;
-  if (!report->ok)
-    end_as (keeper, DSCORE_EXIT_FAILED, g_strdup (report->message));
-  if (!report->ok || keeper->code == DSCORE_EXIT_STOPPED
+  if (!is_stopped (report))
+    end_as (keeper, DSCORE_EXIT_FAILED, g_strdup (report == NULL ? "the pipeline did not stop in time" : report->message));
+  if (!is_stopped (report) || keeper->code == DSCORE_EXIT_STOPPED
       || !dscore_config_get_pipeline_restart (dscore_agent_get_config (keeper->agent)))
     return FALSE;
   *attempt = held >= HELD_US ? 0 : *attempt;
@@ -299,6 +309,12 @@ tell_over (gpointer data)
 }
 
 static void
+tell_over_later (DscoreKeeper *keeper)
+{
+  g_idle_add_full (G_PRIORITY_DEFAULT, tell_over, g_atomic_rc_box_acquire (keeper), (GDestroyNotify) dscore_keeper_unref);
+}
+
+static void
 keep (gpointer data, gpointer call)
 {
   DscoreKeeper *keeper = data;
@@ -314,16 +330,21 @@ keep (gpointer data, gpointer call)
     else
       end_as (keeper, DSCORE_EXIT_FAILED, g_strdup_printf ("pipeline cannot be built: %s", error->message));
   }
-  g_idle_add_full (G_PRIORITY_DEFAULT, tell_over, g_atomic_rc_box_acquire (keeper), (GDestroyNotify) dscore_keeper_unref);
+  tell_over_later (keeper);
 }
 
 void
 dscore_keeper_start (DscoreKeeper *keeper, DscoreKeeperOver over, gpointer data)
 {
+  g_autoptr (DscoreCall) keeping = NULL;
+
   keeper->over = over;
   keeper->data = data;
-  dscore_call_unref (
-    dscore_call_start ("dscore-keeper", keep, g_atomic_rc_box_acquire (keeper), (GDestroyNotify) dscore_keeper_unref));
+  keeping = dscore_call_start ("dscore-keeper", keep, g_atomic_rc_box_acquire (keeper), (GDestroyNotify) dscore_keeper_unref);
+  if (dscore_call_has_begun (keeping))
+    return;
+  end_as (keeper, DSCORE_EXIT_FAILED, g_strdup (NO_THREAD));
+  tell_over_later (keeper);
 }
 
 DscoreExit
@@ -336,7 +357,7 @@ dscore_keeper_stop (DscoreKeeper *keeper)
   g_cond_broadcast (&keeper->telling);
   g_mutex_unlock (&keeper->lock);
   report = stop (keeper);
-  if (!report->ok)
+  if (!is_stopped (report))
     return DSCORE_EXIT_FORCED;
   return report->complete ? DSCORE_EXIT_STOPPED : DSCORE_EXIT_INCOMPLETE;
 }

@@ -71,22 +71,8 @@ dscore_agent_finalize (GObject *object)
 }
 
 static void
-dscore_agent_class_init (DscoreAgentClass *klass)
+add_signals (void)
 {
-  GObjectClass *object_class = G_OBJECT_CLASS (klass);
-  object_class->get_property = dscore_agent_get_property;
-  object_class->finalize = dscore_agent_finalize;
-
-  /**
-   * DscoreAgent:state:
-   *
-   * Where the agent is, a #DscoreState. Notified in the agent's context when it changes, or when the server begins or ends
-   * shutting down.
-   */
-  properties[PROP_STATE] = g_param_spec_int ("state", "State", "Where the agent is in its life", DSCORE_STATE_IDLE, DSCORE_STATE_CLOSED,
-                                             DSCORE_STATE_IDLE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-  g_object_class_install_properties (object_class, PROPS, properties);
-
   /**
    * DscoreAgent::message:
    * @self: The agent.
@@ -114,6 +100,25 @@ dscore_agent_class_init (DscoreAgentClass *klass)
    * The agent is over: the place to quit a main loop.
    */
   signals[SIGNAL_EXITED] = g_signal_new ("exited", DSCORE_TYPE_AGENT, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_INT);
+}
+
+static void
+dscore_agent_class_init (DscoreAgentClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  object_class->get_property = dscore_agent_get_property;
+  object_class->finalize = dscore_agent_finalize;
+
+  /**
+   * DscoreAgent:state:
+   *
+   * Where the agent is, a #DscoreState. Notified in the agent's context when it changes, or when the server begins or ends
+   * shutting down.
+   */
+  properties[PROP_STATE] = g_param_spec_int ("state", "State", "Where the agent is in its life", DSCORE_STATE_IDLE, DSCORE_STATE_CLOSED,
+                                             DSCORE_STATE_IDLE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_properties (object_class, PROPS, properties);
+  add_signals ();
 }
 
 static void

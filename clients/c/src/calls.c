@@ -3,6 +3,8 @@
 #include "life.h"
 #include "log.h"
 
+#include <unistd.h>
+
 static void
 post (DscoreCore *self, GSourceFunc func)
 {
@@ -20,6 +22,13 @@ warn_of_labels (DscoreConfig *config)
     }
 }
 
+static void
+log_start (DscoreConfig *config)
+{
+  g_autofree char *pid = g_strdup_printf ("%d", (int) getpid ());
+  dscore_log (G_LOG_LEVEL_INFO, "agent_started", "agent_id", config->instance_id, "url", config->url, "pid", pid, NULL);
+}
+
 static gboolean
 begin (DscoreCore *self, GError **error)
 {
@@ -33,6 +42,8 @@ begin (DscoreCore *self, GError **error)
   if (self->credentials == NULL)
     return FALSE;
   warn_of_labels (self->config);
+  /* Before the worker says what became of it. */
+  log_start (self->config);
   if (dscore_worker_start (&self->worker, dscore_life_begin, dscore_life_end, dscore_core_ref (self), error))
     return TRUE;
   (void) g_atomic_ref_count_dec (&self->refs); /* never the last one: the caller has its own */

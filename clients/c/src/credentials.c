@@ -1,16 +1,76 @@
 /* Tokens are rotated and certificates renewed while a pipeline records for months: read anew before each attempt. */
 #include "credentials.h"
 
+#include "file.h"
+
+#include <string.h>
+
+typedef struct {
+  const char *begin;
+  const char *words;
+} Content;
+
+static const Content certificates = { "-----BEGIN CERTIFICATE-----", "certificate" };
+static const Content keys = { "PRIVATE KEY-----", "private key" }; /* before it stands of which kind */
+
+/* What the settings for TLS name, as text; NULL: nothing. */
+typedef struct {
+  char *ca;
+  char *certificate;
+  char *key;
+} Files;
+
 static void
-add_file (GChecksum *checksum, const char *path)
+files_clear (Files *files)
 {
-  g_autofree char *content = NULL;
-  gsize size = 0;
-  if (path != NULL)
-    g_file_get_contents (path, &content, &size, NULL); /* what is wrong with it, TLS says */
-  g_checksum_update (checksum, (const guchar *) &size, sizeof size);
-  if (size > 0)
-    g_checksum_update (checksum, (const guchar *) content, (gssize) size);
+  char *texts[] = { files->ca, files->certificate, files->key };
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    g_free (texts[i]);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Files, files_clear)
+
+static gboolean
+fail (GError **error, const char *setting, const char *path, const char *cause)
+{
+  g_set_error (error, DSCORE_ERROR, DSCORE_ERROR_CONFIG, "%s: cannot use %s: %s", setting, path, cause);
+  return FALSE;
+}
+
+static gboolean
+explain (GError **error, GError *cause, const char *setting, const char *path)
+{
+  fail (error, setting, path, cause->message);
+  g_error_free (cause);
+  return FALSE;
+}
+
+static gboolean
+read_file (char **text, const char *setting, const char *path, const Content *held, GError **error)
+{
+  g_autofree char *problem = NULL;
+  gsize size;
+  if (path == NULL)
+    return TRUE;
+  *text = dscore_file_read (path, DSCORE_CERTIFICATE_BYTES, &size, &problem);
+  if (*text == NULL)
+    return fail (error, setting, path, problem);
+  if (strstr (*text, held->begin) != NULL)
+    return TRUE;
+  problem = g_strdup_printf ("there is no %s in it (PEM)", held->words);
+  return fail (error, setting, path, problem);
+}
+
+/* Whatever the address: a wrong file is to be known before the day on which it becomes wss://. */
+static gboolean
+read_files (Files *files, DscoreConfig *config, GError **error)
+{
+  if (!read_file (&files->ca, "ca_file", config->ca_file, &certificates, error) ||
+      !read_file (&files->certificate, "cert_file", config->cert_file, &certificates, error) ||
+      !read_file (&files->key, "key_file", config->key_file, &keys, error))
+    return FALSE;
+  if (config->cert_file != NULL && files->key == NULL && strstr (files->certificate, keys.begin) == NULL)
+    return fail (error, "cert_file", config->cert_file, "there is no private key in it: set key_file");
+  return TRUE;
 }
 
 static gboolean
@@ -26,79 +86,54 @@ read_token (DscoreCredentials *self, DscoreConfig *config, GError **error)
 }
 
 static gboolean
-explain (GError **error, GError *cause, const char *setting, const char *path)
-{
-  g_set_error (error, DSCORE_ERROR, DSCORE_ERROR_CONFIG, "%s: cannot use %s: %s", setting, path, cause->message);
-  g_error_free (cause);
-  return FALSE;
-}
-
-static gboolean
-read_tls (DscoreCredentials *self, DscoreConfig *config, GError **error)
+make_tls (DscoreCredentials *self, DscoreConfig *config, const Files *files, GError **error)
 {
   GError *cause = NULL;
-  if (config->ca_file != NULL)
+  if (files->ca != NULL)
     {
+      /* GIO makes one of a file alone. */
       self->database = g_tls_file_database_new (config->ca_file, &cause);
       if (self->database == NULL)
         return explain (error, cause, "ca_file", config->ca_file);
     }
-  if (config->cert_file != NULL)
+  if (files->certificate != NULL)
     {
-      self->certificate = config->key_file == NULL ? g_tls_certificate_new_from_file (config->cert_file, &cause)
-                                                   : g_tls_certificate_new_from_files (config->cert_file, config->key_file, &cause);
+      /* The first key counts: that of the key's own file. */
+      g_autofree char *text = g_strconcat (files->key != NULL ? files->key : "", "\n", files->certificate, NULL);
+      self->certificate = g_tls_certificate_new_from_pem (text, -1, &cause);
       if (self->certificate == NULL)
         return explain (error, cause, "cert_file", config->cert_file);
     }
   return TRUE;
 }
 
+static char *
+digest_of (DscoreCredentials *self, const Files *files)
+{
+  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  const char *texts[] = { self->token, files->ca, files->certificate, files->key };
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      gsize size = texts[i] == NULL ? 0 : strlen (texts[i]);
+      g_checksum_update (checksum, (const guchar *) &size, sizeof size);
+      if (size > 0)
+        g_checksum_update (checksum, (const guchar *) texts[i], (gssize) size);
+    }
+  return g_strdup (g_checksum_get_string (checksum));
+}
+
 DscoreCredentials *
 dscore_credentials_read (DscoreConfig *config, GError **error)
 {
-  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  g_auto (Files) files = { NULL };
   g_autoptr (DscoreCredentials) self = g_new0 (DscoreCredentials, 1);
   g_atomic_ref_count_init (&self->refs);
-  if (!read_token (self, config, error))
+  if (!read_token (self, config, error) || !read_files (&files, config, error))
     return NULL;
-  g_checksum_update (checksum, (const guchar *) (self->token != NULL ? self->token : ""), -1);
-  if (config->is_secure)
-    {
-      const char *const files[] = { config->ca_file, config->cert_file, config->key_file };
-      for (gsize i = 0; i < G_N_ELEMENTS (files); i++)
-        add_file (checksum, files[i]);
-      if (!read_tls (self, config, error))
-        return NULL;
-    }
-  self->digest = g_strdup (g_checksum_get_string (checksum));
+  if (config->is_secure && !make_tls (self, config, &files, error))
+    return NULL;
+  self->digest = digest_of (self, &files);
   return g_steal_pointer (&self);
-}
-
-static void
-read_in_thread (GTask *task, gpointer source, gpointer config, GCancellable *cancellable)
-{
-  GError *error = NULL;
-  DscoreCredentials *read = dscore_credentials_read (config, &error);
-  if (read == NULL)
-    g_task_return_error (task, error);
-  else
-    g_task_return_pointer (task, read, (GDestroyNotify) dscore_credentials_unref);
-}
-
-void
-dscore_credentials_read_async (DscoreConfig *config, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data)
-{
-  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
-  g_task_set_task_data (task, g_object_ref (config), g_object_unref);
-  /* A disk that hangs is not waited for. */
-  g_task_set_return_on_cancel (task, TRUE);
-  g_task_run_in_thread (task, read_in_thread);
-}
-
-DscoreCredentials *
-dscore_credentials_read_finish (GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
 }
 
 DscoreCredentials *

@@ -17,9 +17,6 @@ typedef struct {
 
 /* Reads the token file, the certificates and the key. Blocks. */
 DscoreCredentials *dscore_credentials_read (DscoreConfig *config, GError **error);
-/* The same in a thread, and back in the context of the caller. */
-void dscore_credentials_read_async (DscoreConfig *config, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data);
-DscoreCredentials *dscore_credentials_read_finish (GAsyncResult *result, GError **error);
 
 DscoreCredentials *dscore_credentials_ref (DscoreCredentials *self);
 void dscore_credentials_unref (DscoreCredentials *self);

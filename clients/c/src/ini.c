@@ -4,6 +4,7 @@
  * in tests/vectors/ini.json. */
 #include "ini.h"
 
+#include "file.h"
 #include "similar.h"
 
 #include <string.h>
@@ -48,6 +49,7 @@ entry_free (gpointer data)
 typedef struct {
   const char *name;
   GPtrArray *entries;
+  GHashTable *first; /* the entries by their keys */
   GPtrArray *problems;
   char *section;
   gboolean found;
@@ -71,18 +73,6 @@ take_section (Reading *self, const char *line, guint number)
     g_ptr_array_add (self->problems, g_strdup_printf ("%s:%u: a section is written [name]", self->name, number));
 }
 
-static const DscoreIniEntry *
-former (const Reading *self, const char *key)
-{
-  for (guint i = 0; i < self->entries->len; i++)
-    {
-      const DscoreIniEntry *entry = g_ptr_array_index (self->entries, i);
-      if (strcmp (entry->key, key) == 0)
-        return entry;
-    }
-  return NULL;
-}
-
 static void
 take_setting (Reading *self, const char *line, guint number)
 {
@@ -92,7 +82,7 @@ take_setting (Reading *self, const char *line, guint number)
   const DscoreIniEntry *first;
   if (*key == '\0')
     g_ptr_array_add (self->problems, g_strdup_printf ("%s:%u: a setting is written key=value", self->name, number));
-  else if ((first = former (self, key)) != NULL)
+  else if ((first = g_hash_table_lookup (self->first, key)) != NULL)
     g_ptr_array_add (self->problems, g_strdup_printf ("%s:%u: %s is given twice, first in line %u", self->name, number, key, first->line));
   else
     {
@@ -101,6 +91,7 @@ take_setting (Reading *self, const char *line, guint number)
       entry->key = g_steal_pointer (&key);
       entry->line = number;
       g_ptr_array_add (self->entries, entry);
+      g_hash_table_insert (self->first, entry->key, entry);
     }
 }
 
@@ -120,6 +111,7 @@ dscore_ini_parse (const char *text, const char *name, GPtrArray *problems)
 {
   Reading self = { .name = name, .problems = problems, .section = g_strdup ("") };
   self.entries = g_ptr_array_new_with_free_func (entry_free);
+  self.first = g_hash_table_new (g_str_hash, g_str_equal);
   guint number = 0;
   for (const char *start = text; *start != '\0';)
     {
@@ -137,18 +129,19 @@ dscore_ini_parse (const char *text, const char *name, GPtrArray *problems)
                                                  : g_strdup_printf ("%s: there is no section [" DSCORE_INI_SECTION "]", name));
   g_free (self.near);
   g_free (self.section);
+  g_hash_table_unref (self.first);
   return self.entries;
 }
 
 GPtrArray *
 dscore_ini_read (const char *path, GPtrArray *problems)
 {
-  g_autofree char *text = NULL;
-  g_autoptr (GError) error = NULL;
-  gsize size;
-  if (!g_file_get_contents (path, &text, &size, &error))
+  g_autofree char *problem = NULL;
+  gsize size = 0;
+  g_autofree char *text = dscore_file_read (path, DSCORE_CONFIG_BYTES, &size, &problem);
+  if (text == NULL)
     {
-      g_ptr_array_add (problems, g_strdup_printf ("cannot read %s: %s", path, error->message));
+      g_ptr_array_add (problems, g_strdup_printf ("cannot read %s: %s", path, problem));
       return NULL;
     }
   const char *start = g_str_has_prefix (text, "\xef\xbb\xbf") ? text + 3 : text;

@@ -1,6 +1,7 @@
 /* The table of settings, and how the text of each is read. The names are the file's; the Python agent has the same. */
 #include "config-private.h"
 
+#include "file.h"
 #include "ini.h"
 #include "json.h"
 #include "similar.h"
@@ -112,11 +113,11 @@ parse_file (const char *text, gpointer field)
 char *
 dscore_read_token (const char *path, char **problem)
 {
-  g_autofree char *text = NULL;
-  g_autoptr (GError) error = NULL;
-  gsize size;
-  if (!g_file_get_contents (path, &text, &size, &error))
-    *problem = g_strdup_printf ("cannot read %s: %s", path, error->message);
+  g_autofree char *fault = NULL;
+  gsize size = 0;
+  g_autofree char *text = dscore_file_read (path, DSCORE_TOKEN_BYTES, &size, &fault);
+  if (text == NULL)
+    *problem = g_strdup_printf ("cannot read %s: %s", path, fault);
   else if (!g_utf8_validate (text, (gssize) size, NULL))
     *problem = g_strdup_printf ("%s is not UTF-8 text", path);
   else

@@ -1,9 +1,11 @@
 /* Settings: their sources, their order, their problems. */
 #include "config-private.h"
+#include "file.h"
 #include "identity.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char *
@@ -147,6 +149,41 @@ test_problems_name_their_place (void)
 }
 
 static void
+test_files_that_are_none (void)
+{
+  g_autofree char *pipe = file_with ("");
+  g_autofree char *great = g_strnfill (DSCORE_CONFIG_BYTES + 1, '\n');
+  g_autofree char *long_one = file_with (great);
+  g_unlink (pipe);
+  g_assert_cmpint (mkfifo (pipe, 0600), ==, 0);
+  const char *const cases[][2] = { { pipe, "it is not a regular file" },
+                                   { "/dev/zero", "it is not a regular file" },
+                                   { "/tmp", "it is not a regular file" },
+                                   { "/nowhere", "no such file or directory" },
+                                   { long_one, "it has more than 262144 bytes" } };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autofree char *words = g_strdup_printf ("cannot read %s: %s", cases[i][0], cases[i][1]);
+      g_assert_null (dscore_config_load_full (cases[i][0], NULL, NULL, &error));
+      g_assert_cmpstr (error->message, ==, words);
+    }
+  g_unlink (pipe);
+  g_unlink (long_one);
+}
+
+static void
+test_a_file_of_as_many_settings_as_it_can_hold (void)
+{
+  g_autoptr (GString) text = g_string_new ("[websocket]\n");
+  for (guint i = 0; text->len < DSCORE_CONFIG_BYTES - 16; i++)
+    g_string_append_printf (text, "%x=\n", i);
+  char *problem = NULL;
+  g_autoptr (DscoreConfig) config = load (text->str, NULL, NULL, &problem);
+  g_assert_nonnull (config);
+}
+
+static void
 test_identity (void)
 {
   g_autofree char *path = file_with ("0123456789abcdef\n");
@@ -168,6 +205,8 @@ main (int argc, char **argv)
   g_test_add_func ("/config/order", test_order_of_sources);
   g_test_add_func ("/config/addresses", test_addresses);
   g_test_add_func ("/config/problems", test_problems_name_their_place);
+  g_test_add_func ("/config/files_that_are_none", test_files_that_are_none);
+  g_test_add_func ("/config/a_file_of_as_many_settings_as_it_can_hold", test_a_file_of_as_many_settings_as_it_can_hold);
   g_test_add_func ("/config/identity", test_identity);
   return g_test_run ();
 }
