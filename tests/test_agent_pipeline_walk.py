@@ -1,12 +1,14 @@
 """Looking into pipelines, whatever their elements do meanwhile."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 import pipelines
 from dscore_agent.pipeline import walk
+from dscore_agent.pipeline.flow import Flow
 from dscore_agent.pipeline.gst import Gst
 from waiting import wait_until
 
@@ -138,3 +140,16 @@ def test_what_says_that_it_is_a_source_and_takes_data_is_a_transport() -> None:
     assert walk.unended_sinks(pipeline) == ["w"]
     assert walk.is_private(transport.get_by_name("rtpbin"))
     assert not walk.is_private(pipeline.get_by_name("plain").srcpads[0].get_peer().get_parent())
+
+
+def test_a_probe_that_fires_as_it_is_taken_away(capfd: pytest.CaptureFixture[str]) -> None:
+    """It was taken away although it had gone by itself: GStreamer warned of it."""
+    pipeline = parse("fakesrc ! queue ! identity ! fakesink sync=false")
+    pipeline.set_state(Gst.State.PLAYING)
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        flow = Flow(pipeline)
+        flow.look()
+        flow.close()
+    pipeline.set_state(Gst.State.NULL)
+    assert "has no probe" not in capfd.readouterr().err

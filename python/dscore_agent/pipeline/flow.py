@@ -19,7 +19,8 @@ class Flow:
     def __init__(self, pipeline: Gst.Pipeline) -> None:
         self._pipeline = pipeline
         self._probes: dict[Gst.Pad, int] = {}
-        self._passed: set[Gst.Pad] = set()
+        self._armed: set[Gst.Pad] = set()
+        """Those whose probe has not fired."""
         self._moved: dict[Gst.Pad, float] = {}
         self._last = time.monotonic()
 
@@ -27,9 +28,9 @@ class Flow:
         """Takes note of what has passed since the last look, and of pads that are new."""
         now = time.monotonic()
         for pad in walk.sink_pads(self._pipeline):
-            if pad in self._passed or pad not in self._moved:
-                self._passed.discard(pad)
+            if pad not in self._armed:
                 self._moved[pad] = self._last = now
+                self._armed.add(pad)
                 self._probes[pad] = pad.add_probe(_MOVES, self._pass)
 
     @property
@@ -53,14 +54,21 @@ class Flow:
     def close(self) -> None:
         """Takes the probes away."""
         for pad, probe in self._probes.items():
-            if pad not in self._passed:
+            if self._disarm(pad):
                 pad.remove_probe(probe)
         self._probes.clear()
 
     def _pass(self, pad: Gst.Pad, _info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
-        # In a streaming thread: a set takes a member in one step.
-        self._passed.add(pad)
-        return Gst.PadProbeReturn.REMOVE
+        # In a streaming thread. A probe goes once: by itself, or by the hand that gives up watching.
+        return Gst.PadProbeReturn.REMOVE if self._disarm(pad) else Gst.PadProbeReturn.OK
+
+    def _disarm(self, pad: Gst.Pad) -> bool:
+        # A set lets go of a member in one step.
+        try:
+            self._armed.remove(pad)
+        except KeyError:
+            return False
+        return True
 
     def _waits_in_vain(self, pad: Gst.Pad, seconds: float, *, hung: bool) -> bool:
         if not pad.is_active() or pad.mode != Gst.PadMode.PUSH:

@@ -1,4 +1,5 @@
 /* The end of the stream reaches every file, whatever stands between the cameras and the sinks. */
+#include "flow.h"
 #include "support.h"
 
 static const char *const TEES[] = {
@@ -155,6 +156,36 @@ a_source_whose_call_does_not_return_keeps_nothing_from_stopping (void)
   g_assert_cmpint (report->eos_us + report->null_us, <, 6 * G_TIME_SPAN_SECOND);
 }
 
+static void
+count_warnings (const char *domain, GLogLevelFlags level, const char *message, gpointer data)
+{
+  g_test_message ("%s", message);
+  g_atomic_int_inc ((int *) data);
+}
+
+/* It was taken away although it had gone by itself: a warning of GStreamer's, which ends programs that have those fatal. */
+static void
+a_probe_that_fires_as_it_is_taken_away (void)
+{
+  g_autoptr (GstPipeline) pipeline = pipeline_of ("fakesrc ! queue ! identity ! fakesink sync=false");
+  gint64 until = g_get_monotonic_time () + 2 * G_TIME_SPAN_SECOND;
+  int warnings = 0;
+  guint handler = g_log_set_handler ("GStreamer", G_LOG_LEVEL_WARNING | G_LOG_LEVEL_CRITICAL, count_warnings, &warnings);
+
+  gst_element_set_state (GST_ELEMENT (pipeline), GST_STATE_PLAYING);
+  for (guint i = 0; g_get_monotonic_time () < until; i++) {
+    DscoreFlow *flow = dscore_flow_new (GST_BIN (pipeline));
+
+    dscore_flow_look (flow);
+    if (i % 2 == 0)
+      g_thread_yield ();
+    dscore_flow_free (flow);
+  }
+  gst_element_set_state (GST_ELEMENT (pipeline), GST_STATE_NULL);
+  g_log_remove_handler ("GStreamer", handler);
+  g_assert_cmpint (g_atomic_int_get (&warnings), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -169,5 +200,6 @@ main (int argc, char **argv)
   g_test_add_func ("/ends/provoked-error", an_error_that_the_end_provokes_shortens_nothing_that_moves);
   g_test_add_func ("/ends/stubborn-bin", a_source_bin_that_takes_the_end_and_goes_on);
   g_test_add_func ("/ends/selector", a_source_whose_call_does_not_return_keeps_nothing_from_stopping);
+  g_test_add_func ("/ends/probe", a_probe_that_fires_as_it_is_taken_away);
   return g_test_run ();
 }
