@@ -30,6 +30,7 @@ struct _DscoreAttachment {
   gboolean detached;
   gboolean watching_preroll;
   GHashTable *logged; /* Faults that the log has already; elements repeat themselves with each attempt. */
+  DscoreLogLimit lines;
 };
 
 DscoreAttachment *
@@ -66,17 +67,21 @@ release (gpointer data, GClosure *closure)
   dscore_attachment_unref (data);
 }
 
+/* Whether it is to be logged. What is said of those that were not is said without the lock: a program's log may call back. */
 static gboolean
-is_new_fault (DscoreAttachment *attachment, const char *words)
+is_worth_a_line (DscoreAttachment *attachment, gboolean is_fault, const char *words)
 {
-  gboolean is_new;
+  gboolean worth;
+  guint left_out = 0;
 
   g_mutex_lock (&attachment->lock);
   if (g_hash_table_size (attachment->logged) >= MAX_LOGGED)
     g_hash_table_remove_all (attachment->logged);
-  is_new = g_hash_table_add (attachment->logged, g_strdup (words));
+  worth = !is_fault || g_hash_table_add (attachment->logged, g_strdup (words));
+  worth = worth && dscore_log_counts (&attachment->lines, &left_out);
   g_mutex_unlock (&attachment->lock);
-  return is_new;
+  dscore_log_left_out (left_out, "the pipeline causes too many");
+  return worth;
 }
 
 static void
@@ -86,7 +91,7 @@ log_event (DscoreAttachment *attachment, const DscorePipelineEvent *event)
   g_autofree char *words = dscore_pipeline_event_to_string (event);
   g_autofree char *name = NULL;
 
-  if (is_fault && !is_new_fault (attachment, words))
+  if (!is_worth_a_line (attachment, is_fault, words))
     return;
   name = g_strconcat ("pipeline_", dscore_pipeline_kind_to_string (event->kind), NULL);
   dscore_log (is_fault ? G_LOG_LEVEL_WARNING : G_LOG_LEVEL_INFO, name, "pipeline", attachment->name, "source", event->source,

@@ -35,6 +35,12 @@ release_attachment (gpointer data)
   dscore_attachment_unref (data);
 }
 
+static GPtrArray *
+attachments_new (void)
+{
+  return g_ptr_array_new_with_free_func (release_attachment);
+}
+
 /* Of a short time its share. */
 static gint64
 answer_us (gint64 hard_timeout)
@@ -94,11 +100,13 @@ terminate (gpointer data, gpointer call)
   gint64 hard_timeout = dscore_config_get_graceful_shutdown_timeout (config);
   gint64 limit = MIN (g_get_monotonic_time () + hard_timeout, dscore_termination_get_deadline (ask->termination));
   DscoreGuard *guard = ask->binding->force_exit ? dscore_guard_arm (limit) : NULL;
-  g_autoptr (DscoreGroup) group = dscore_group_new (dscore_config_get_pipeline_stop_timeout (config),
-                                                    limit - answer_us (hard_timeout), tell_progress, ask->termination);
+  gint64 deadline = limit - answer_us (hard_timeout);
+  g_autoptr (DscoreGroup) group =
+    dscore_group_new (dscore_config_get_pipeline_stop_timeout (config), deadline, tell_progress, ask->termination);
   g_autoptr (DscoreStopReport) report = NULL;
 
-  while (stop_bound (ask->binding, group))
+  /* A program may build one anew for each that is stopped, and go on with it. */
+  while (stop_bound (ask->binding, group) && g_get_monotonic_time () < deadline)
     ;
   report = dscore_group_report (group);
   if (guard != NULL && report->ok)
@@ -126,7 +134,9 @@ on_stop (DscoreAgent *agent, DscoreTermination *termination, gpointer data)
   Ask *ask;
 
   if (self == NULL) {
-    dscore_termination_finish (termination, TRUE, NULL);
+    /* As without a function: a handler of the program answers, or there is nothing to stop. */
+    if (!g_signal_has_handler_pending (agent, g_signal_lookup ("terminate", DSCORE_TYPE_AGENT), 0, FALSE))
+      dscore_termination_finish (termination, TRUE, NULL);
     return;
   }
   ask = g_new0 (Ask, 1);
@@ -163,11 +173,13 @@ static void
 dscore_gst_binding_dispose (GObject *object)
 {
   DscoreGstBinding *self = DSCORE_GST_BINDING (object);
+  GPtrArray *old;
 
-  g_ptr_array_set_size (self->attachments, 0);
-  if (self->agent != NULL)
-    dscore_agent_set_stop_func (self->agent, NULL, NULL, NULL);
-  g_clear_object (&self->agent);
+  g_mutex_lock (&self->lock);
+  old = g_steal_pointer (&self->attachments);
+  self->attachments = attachments_new ();
+  g_mutex_unlock (&self->lock);
+  g_ptr_array_unref (old);
   G_OBJECT_CLASS (dscore_gst_binding_parent_class)->dispose (object);
 }
 
@@ -177,6 +189,8 @@ dscore_gst_binding_finalize (GObject *object)
   DscoreGstBinding *self = DSCORE_GST_BINDING (object);
 
   g_ptr_array_unref (self->attachments);
+  /* The agent keeps on_stop(), which finds that there is no binding: its function may be that of another one by now. */
+  g_object_unref (self->agent);
   dscore_reporter_unref (self->reporter);
   g_mutex_clear (&self->lock);
   G_OBJECT_CLASS (dscore_gst_binding_parent_class)->finalize (object);
@@ -193,7 +207,7 @@ static void
 dscore_gst_binding_init (DscoreGstBinding *self)
 {
   g_mutex_init (&self->lock);
-  self->attachments = g_ptr_array_new_with_free_func (release_attachment);
+  self->attachments = attachments_new ();
   self->force_exit = TRUE;
 }
 

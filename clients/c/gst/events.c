@@ -109,18 +109,20 @@ read_fault (DscorePipelineKind kind, const char *source, GstMessage *message)
   text = bounded (debug == NULL ? "" : debug, LONGEST_TEXT);
   cause = cause_of (text);
   shown = bounded (cause, LONGEST_CAUSE);
-  said = bounded (error->message, LONGEST_TEXT);
+  said = bounded (error == NULL ? "" : error->message, LONGEST_TEXT);
   g_free (event->message);
   event->message = shown[0] == '\0' ? g_strdup (said) : g_strdup_printf ("%s (%s)", said, shown);
-  json_object_set_string_member (event->details, "domain", g_quark_to_string (error->domain));
-  json_object_set_int_member (event->details, "code", error->code);
+  if (error != NULL) {
+    json_object_set_string_member (event->details, "domain", g_quark_to_string (error->domain));
+    json_object_set_int_member (event->details, "code", error->code);
+  }
   json_object_set_string_member (event->details, "debug", text);
   g_free (said);
   g_free (shown);
   g_free (cause);
   g_free (text);
   g_free (debug);
-  g_error_free (error);
+  g_clear_error (&error);
   return event;
 }
 

@@ -40,6 +40,7 @@ struct _DscoreStreams {
   GHashTable *forced; /* GstPad → DscoreCall: pads that no end came to, and the threads that brought it */
   GPtrArray *lost;    /* Where data was left behind. */
   GPtrArray *held;    /* Names in the sources that waited for a sink. */
+  gboolean at_rest;   /* Every sink is at its end, and nothing moves: whether the bus told it or not. */
 };
 
 static void
@@ -135,7 +136,7 @@ have_ended (DscoreStreams *streams)
   GstBin *pipeline = GST_BIN (streams->pipeline);
   g_autoptr (GPtrArray) open = NULL;
 
-  if (dscore_ending_is_eos (streams->ending))
+  if (dscore_ending_is_eos (streams->ending) || streams->at_rest)
     return TRUE;
   if (!dscore_walk_has_private_sinks (pipeline))
     return FALSE;
@@ -204,6 +205,16 @@ end_idle_pads (DscoreStreams *streams, DscoreFlow *flow, gint64 rest, gboolean h
   return found;
 }
 
+/* The bus tells nothing of an end that came before it was heard, or after the program had the pipeline let go. Between two files of
+ * one recording its sinks are at their ends, too, but not at rest. */
+static gboolean
+is_at_rest (DscoreStreams *streams, gint64 still, gint64 rest)
+{
+  g_autoptr (GPtrArray) open = still < rest ? NULL : dscore_stuck_unended_sinks (GST_BIN (streams->pipeline));
+
+  return open != NULL && open->len == 0;
+}
+
 void
 dscore_streams_end (DscoreStreams *streams, gint64 patience)
 {
@@ -219,6 +230,7 @@ dscore_streams_end (DscoreStreams *streams, gint64 patience)
     gboolean found;
 
     dscore_flow_look (flow);
+    streams->at_rest = is_at_rest (streams, dscore_flow_rest (flow), rest);
     found = end_idle_pads (streams, flow, rest, dscore_flow_rest (flow) >= patience / HUNG_SHARE);
     if (dscore_ending_has_failed (streams->ending) && !found && dscore_flow_rest (flow) >= 2 * rest)
       return; /* It may never reach its end, and nothing in it is on its way any more. */

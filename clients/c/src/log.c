@@ -74,18 +74,34 @@ dscore_log (GLogLevelFlags level, const char *event, ...)
 }
 
 gboolean
-dscore_log_allows (DscoreLogLimit *self)
+dscore_log_counts (DscoreLogLimit *self, guint *left_out)
 {
   gint64 now = g_get_monotonic_time ();
+  *left_out = 0;
   if (now - self->since >= LIMIT_US)
     {
-      g_autofree char *left_out = self->lines > LIMIT_LINES ? g_strdup_printf ("%u", self->lines - LIMIT_LINES) : NULL;
-      if (left_out != NULL)
-        dscore_log (G_LOG_LEVEL_WARNING, "lines_left_out", "count", left_out, "reason", "the server causes too many", NULL);
+      *left_out = self->lines - MIN (self->lines, LIMIT_LINES);
       self->since = now;
       self->lines = 0;
     }
   if (self->lines < G_MAXUINT)
     self->lines++;
   return self->lines <= LIMIT_LINES;
+}
+
+void
+dscore_log_left_out (guint count, const char *reason)
+{
+  g_autofree char *digits = g_strdup_printf ("%u", count);
+  if (count > 0)
+    dscore_log (G_LOG_LEVEL_WARNING, "lines_left_out", "count", digits, "reason", reason, NULL);
+}
+
+gboolean
+dscore_log_allows (DscoreLogLimit *self)
+{
+  guint left_out;
+  gboolean allows = dscore_log_counts (self, &left_out);
+  dscore_log_left_out (left_out, "the server causes too many");
+  return allows;
 }
