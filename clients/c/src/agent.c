@@ -264,7 +264,7 @@ dscore_agent_stop (DscoreAgent *self, const char *reason)
  * @timeout_us: Microseconds to wait; negative: for as long as it takes, which is bounded by the settings.
  *
  * Ends the agent without asking the application. Where the application is being stopped already, the answer goes out first. It
- * needs no main loop. In the worker's own thread (#DscoreStopFunc) it does not wait.
+ * needs no main loop. In the worker's own thread (#DscoreStopFunc) it does not wait, nor in a child that was forked, which has no agent.
  *
  * Returns: A #DscoreExit; -1: it is not over yet.
  */

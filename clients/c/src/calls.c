@@ -5,6 +5,13 @@
 
 #include <unistd.h>
 
+/* A child has the memory of its parent, locks that are held and all, and none of its threads. */
+static gboolean
+is_of_another_process (const DscoreCore *self)
+{
+  return getpid () != self->process;
+}
+
 static void
 post (DscoreCore *self, GSourceFunc func)
 {
@@ -50,6 +57,29 @@ begin (DscoreCore *self, GError **error)
   return FALSE;
 }
 
+/* With the lock held. */
+static void
+never_start (DscoreCore *self)
+{
+  self->is_started = TRUE;
+  self->status.state = DSCORE_STATE_CLOSED;
+  self->exit_code = DSCORE_EXIT_STOPPED;
+}
+
+/* It has failed, and may be tried again; a close that came meanwhile waits for it. */
+static void
+end_start (DscoreCore *self)
+{
+  g_mutex_lock (&self->lock);
+  gboolean is_closed = self->is_closed;
+  self->is_started = self->is_terminating = FALSE;
+  if (is_closed)
+    never_start (self);
+  g_mutex_unlock (&self->lock);
+  if (is_closed)
+    dscore_worker_end (&self->worker);
+}
+
 gboolean
 dscore_core_start (DscoreCore *self, GError **error)
 {
@@ -64,9 +94,7 @@ dscore_core_start (DscoreCore *self, GError **error)
     }
   if (begin (self, error))
     return TRUE;
-  g_mutex_lock (&self->lock);
-  self->is_started = FALSE;
-  g_mutex_unlock (&self->lock);
+  end_start (self);
   return FALSE;
 }
 
@@ -90,6 +118,11 @@ dscore_core_send (DscoreCore *self, GBytes *text, const char *type, GError **err
   if (g_bytes_get_size (text) > self->config->max_message_size)
     {
       g_set_error (error, DSCORE_ERROR, DSCORE_ERROR_TOO_BIG, "a message has at most %u bytes", self->config->max_message_size);
+      return FALSE;
+    }
+  if (is_of_another_process (self))
+    {
+      g_set_error_literal (error, DSCORE_ERROR, DSCORE_ERROR_CLOSED, "the agent is its parent's: this process was forked");
       return FALSE;
     }
   switch (dscore_outbox_put (&self->outbox, text, dscore_type_is_control (type)))
@@ -156,16 +189,15 @@ dscore_core_stop (DscoreCore *self, const char *reason)
 int
 dscore_core_close (DscoreCore *self, gint64 timeout_us, const char *farewell)
 {
+  if (is_of_another_process (self))
+    return DSCORE_CORE_UNKNOWN_EXIT;
   gint64 until = timeout_us < 0 ? -1 : g_get_monotonic_time () + timeout_us;
   gboolean is_worker = dscore_worker_is_current (&self->worker);
   g_mutex_lock (&self->lock);
   gboolean is_terminating = self->is_terminating, is_started = self->is_started;
+  self->is_closed = TRUE;
   if (!is_started)
-    {
-      self->is_started = TRUE; /* and never does */
-      self->status.state = DSCORE_STATE_CLOSED;
-      self->exit_code = DSCORE_EXIT_STOPPED;
-    }
+    never_start (self);
   g_mutex_unlock (&self->lock);
   if (!is_started)
     dscore_worker_end (&self->worker);
@@ -216,5 +248,6 @@ dscore_core_watch_signals (DscoreCore *self)
 void
 dscore_core_detach (DscoreCore *self)
 {
-  dscore_worker_detach (&self->worker);
+  if (!is_of_another_process (self))
+    dscore_worker_detach (&self->worker);
 }

@@ -9,6 +9,8 @@
 #include "signals.h"
 #include "worker.h"
 
+#include <sys/types.h>
+
 G_BEGIN_DECLS
 
 #define DSCORE_CORE_UNKNOWN_EXIT (-1) /* it is not over yet */
@@ -16,6 +18,7 @@ G_BEGIN_DECLS
 /* core.c holds it, life.c has what happens in the worker, calls.c the calls from any thread. */
 struct _DscoreCore {
   gatomicrefcount refs;
+  pid_t process; /* whose worker it is: after a fork() the child has none */
   DscoreConfig *config;
   DscoreEmitter *emitter;
   DscoreOutbox outbox;
@@ -24,6 +27,7 @@ struct _DscoreCore {
   GMutex lock; /* of what follows, up to the line */
   DscoreStatus status;
   gboolean is_started;
+  gboolean is_closed; /* asked to close: one whose start fails at the same time is over */
   gboolean is_terminating;
   int exit_code;
   DscoreStopFunc stop_func;
