@@ -59,7 +59,7 @@ class Flow:
         self._probes.clear()
 
     def _pass(self, pad: Gst.Pad, _info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
-        # In a streaming thread. A probe goes once: by itself, or by the hand that gives up watching.
+        # In a streaming thread. A probe goes once: by itself, or by the hand that gives up on it.
         return Gst.PadProbeReturn.REMOVE if self._disarm(pad) else Gst.PadProbeReturn.OK
 
     def _disarm(self, pad: Gst.Pad) -> bool:
