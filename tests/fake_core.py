@@ -171,11 +171,19 @@ class HttpRequest:
     version: str = "1.1"
     headers: list[tuple[bytes, bytes]] = field(default_factory=lambda: [(b"host", b"localhost")])
     body: bytes = b""
+    more: bool = False
     peer: str = "127.0.0.1"
     peer_port: int = 50_000
     proxy: str | None = None
     secure: bool = False
     certificate_names: list[str] = field(default_factory=list)
+
+
+@dataclass
+class BodyPart:
+    conn: int
+    data: bytes
+    more: bool
 
 
 @dataclass

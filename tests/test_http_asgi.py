@@ -23,6 +23,7 @@ class HttpRequest:
     version: str = "1.1"
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes = b""
+    more: bool = False
     peer: str = "127.0.0.1"
     peer_port: int = 5000
     proxy: str | None = None

@@ -33,6 +33,7 @@ def test_the_core_takes_the_defaults() -> None:
         ("limits", "max_errors", 1, 255),
         ("limits", "header_size", 256, 1 << 20),
         ("limits", "body_size", 0, 1 << 30),
+        ("limits", "upload_size", 0, 1 << 40),
         ("limits", "outbox_bytes", 1024, 1 << 30),
         ("limits", "output_bytes", 1 << 20, 1 << 40),
         ("limits", "input_bytes", 1 << 20, 1 << 40),

@@ -82,6 +82,9 @@ class CoreConfig:
         max_fragments: int = 4096,
         max_header_size: int = 16_384,
         max_body_size: int = 1_000_000,
+        max_upload_size: int = 1_073_741_824,
+        guest: bool = False,
+        whole_bodies: Sequence[str] = (),
         max_connections: int = 0,
         accept_rate: float = 0.0,
         connections_per_address: int = 0,
@@ -456,8 +459,9 @@ class Drained:
 
 @final
 class HttpRequest:
-    """A complete HTTP request that is no WebSocket upgrade, and none for Engine.IO. Answer it with
-    `respond`; the next one of this connection is read after that."""
+    """An HTTP request that is no WebSocket upgrade, and none for Engine.IO. Answer it with
+    `respond`; the next one of this connection is read after that. It is complete, but where there
+    is a `guest`."""
 
     conn: int
     method: str
@@ -467,6 +471,8 @@ class HttpRequest:
     headers: list[tuple[bytes, bytes]]
     """Names in lower case, in the order sent."""
     body: bytes
+    more: bool
+    """The body is still coming: ask for it with `read_body`."""
     peer: str
     peer_port: int
     local: str
@@ -480,8 +486,19 @@ class HttpRequest:
     """As in `Opened`."""
 
 @final
+class BodyPart:
+    """The answer to `read_body`."""
+
+    conn: int
+    data: bytes
+    """Empty only where the body ends without more."""
+    more: bool
+    """Whether there is another part to ask for."""
+
+@final
 class HttpGone:
-    """The client of a request that is not answered yet has left."""
+    """The client of a request that is not answered yet has left, or the rest of its body will not
+    come. It hears no answer any more."""
 
     conn: int
 
@@ -542,6 +559,7 @@ Event: TypeAlias = (
     | Closed
     | Drained
     | HttpRequest
+    | BodyPart
     | HttpGone
     | LastSeen
     | Looked
@@ -745,6 +763,10 @@ class ReactorPool:
 
     def respond_more(self, conn: int, body: bytes, *, more: bool, notify: bool = False) -> None:
         """The next part of a body; `more=False` ends it."""
+
+    def read_body(self, conn: int) -> None:
+        """Asks for the next part of the request's body: one `BodyPart` follows, when there is one,
+        or `HttpGone`. What is not asked for is not read, but for some 64 KiB and one read."""
 
     def abort(self, conn: int) -> None:
         """Cuts a connection without a closing handshake (a response that failed in the middle)."""

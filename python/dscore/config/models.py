@@ -315,6 +315,9 @@ class LimitsConfig(_Section):
     """Bytes of a request head; past it 431."""
     body_size: Annotated[int, whole(0, _ONE_GIB)] = 1_000_000
     """Bytes of a request body; past it 413."""
+    upload_size: Annotated[int, whole(0, 1 << 40)] = 1 << 30
+    """Bytes of a request body for a program's own app, which is given it as it comes; past it 413.
+    """
     outbox_bytes: Annotated[int, whole(1024, _ONE_GIB)] = 1_048_576
     """Bytes queued for a peer that does not read; past it close 1013 `slow consumer`."""
     output_bytes: Annotated[int, whole(1 << 20, 1 << 40)] = 268_435_456

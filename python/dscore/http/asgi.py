@@ -1,4 +1,4 @@
-"""The bridge: a complete request of the core to an ASGI app, and the app's answer back.
+"""The bridge: a request of the core to an ASGI app, and the app's answer back.
 
 One task for each request, none for a connection. The core reads the next request of a connection
 only after the answer to this one, so an exchange owns its `conn` from its start to the last byte of
@@ -19,7 +19,7 @@ from dscore.errors import PoolClosedError
 from dscore.http.exchange import HIGH_WATER, Exchange, refuse_busy, scope_of
 from dscore.http.lanes import Counts, Lanes
 from dscore.http.lifespan import Lifespan
-from dscore.http.types import STEPS_ASIDE, App, OfConnection, Request, Responder
+from dscore.http.types import STEPS_ASIDE, App, BodyPart, OfConnection, Request, Responder
 from dscore.patience import DEAF_AFTER, Wait, wait
 
 __all__ = ["HIGH_WATER", "App", "Bridge"]
@@ -100,6 +100,12 @@ class Bridge:
         exchange = self._exchanges.pop(event.conn, None)
         if exchange is not None:
             exchange.client_left()
+
+    def part(self, event: BodyPart) -> None:
+        """The part of a body has come that was asked for."""
+        exchange = self._exchanges.get(event.conn)
+        if exchange is not None:
+            exchange.part(event)
 
     def drained(self, event: OfConnection) -> None:
         """The outbox has room again: the app may go on. Events of WebSockets are ignored."""

@@ -10,12 +10,14 @@ from urllib.parse import unquote
 import orjson
 
 from dscore.errors import PoolClosedError
+from dscore.http.body import Body
 from dscore.http.targets import local
 from dscore.http.types import (
     ASGI,
     CERTIFICATE_NAMES,
     PROXY,
     App,
+    BodyPart,
     Header,
     Message,
     Request,
@@ -73,7 +75,6 @@ class Exchange:
         "_hsts",
         "_is_cut",
         "_is_head",
-        "_over",
         "_pool",
         "_since",
         "_state",
@@ -94,7 +95,7 @@ class Exchange:
         self._answered = answered
         self._pool = pool
         self.request = request
-        self._body: bytes | None = request.body
+        self._body = Body(pool, request)
         self._is_head = request.method == "HEAD"
         self._state = "waiting"
         self._status = 0
@@ -102,7 +103,6 @@ class Exchange:
         self._hsts = hsts
         self._unsent = 0  # bytes handed over since the outbox was last known to be low
         self._waiter: asyncio.Future[None] | None = None
-        self._over = asyncio.Event()  # nothing more comes from the client
         self._is_cut = False
         self._since = time.monotonic()
         self.conn = request.conn
@@ -134,8 +134,12 @@ class Exchange:
     def client_left(self) -> None:
         """Tells the app, which goes on: what it is in the middle of is its own business."""
         self._state = "gone"
-        self._over.set()
+        self._body.end()
         self.has_room()
+
+    def part(self, event: BodyPart) -> None:
+        """The next part of the request's body has come."""
+        self._body.push(event.data, more=event.more)
 
     def cut(self, task: "asyncio.Task[None]", *, is_deaf: bool = False) -> None:
         """Cancels what has gone on for too long, and says so.
@@ -160,12 +164,10 @@ class Exchange:
             self._waiter.set_result(None)
 
     async def receive(self) -> Message:
-        if self._body is not None:
-            body, self._body = self._body, None
-            return {"type": "http.request", "body": body, "more_body": False}
-        # There is nothing to come but the end: of the answer, or of the connection.
-        await self._over.wait()
-        return {"type": "http.disconnect"}
+        try:
+            return await self._body.receive()
+        except PoolClosedError:
+            return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         if self._state == "gone":
@@ -207,7 +209,7 @@ class Exchange:
             self._pool.respond_more(self.conn, bytes(body), more=more, notify=notify)
         self._state = "streaming" if more else "done"
         if not more:
-            self._over.set()
+            self._body.end()
             self._answered(self)
         elif notify and self._waiter is not None:
             await self._waiter
@@ -225,7 +227,7 @@ class Exchange:
                 self._pool.abort(self.conn)
         except PoolClosedError:
             self._state = "gone"
-        self._over.set()
+        self._body.end()
         self._answered(self)
 
 

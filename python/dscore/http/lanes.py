@@ -24,6 +24,8 @@ STARTS = 4
 some 10 ms."""
 MAX_BYTES = 64 * 1024 * 1024
 """Of all requests that run or wait, bodies and heads; one alone may be larger."""
+UPLOADS = 512
+"""Requests for a program's app that run while their bodies come."""
 HEAD_COST = 2048
 """What a request costs beside its body."""
 
@@ -81,6 +83,9 @@ class Lanes:
             "lists": Lane(4, 256),
             # What a program's own app does with its requests, streams among them, is its business.
             "app": Lane(512, 1024),
+            # Of it, requests whose bodies are coming: clients that take their time over that take
+            # no place from others.
+            "uploads": Lane(UPLOADS, 1024),
         }
         self._running: dict[int, tuple[Request, Lane]] = {}
         """By connection."""
@@ -96,6 +101,8 @@ class Lanes:
         if name is None:
             self._start(request)
             return
+        if name == "app" and request.more:
+            name = "uploads"
         lane = self._lanes[name]
         cost = _cost(request)
         is_too_much = self._bytes > 0 and self._bytes + cost > MAX_BYTES

@@ -1,5 +1,17 @@
 """The target of a request in the form that is asked about: a path, and a query."""
 
+WHOLE_BODIES = (
+    "/api/v1/agents/{agent_id}/terminate",
+    "/api/v1/agents/{agent_id}/message",
+    "/api/v1/terminate",
+    "/api/v1/message",
+    "/api/v1/remove",
+    "/api/v1/maintenance",
+    "/api/v1/drain",
+)
+"""Paths of ours that take a body: those requests are handed over when they are whole, those of a
+program's own app as they come."""
+
 
 def local(target: str) -> str:
     """The path and the query of a target, whatever its form.

@@ -37,6 +37,7 @@ class Responder(Protocol):
         notify: bool = False,
     ) -> None: ...
     def respond_more(self, conn: int, body: bytes, *, more: bool, notify: bool = False) -> None: ...
+    def read_body(self, conn: int) -> None: ...
     def abort(self, conn: int) -> None: ...
     def address(self) -> tuple[str, int]: ...
 
@@ -50,6 +51,7 @@ class Request(Protocol):
     version: str
     headers: list[Header]
     body: bytes
+    more: bool
     peer: str
     peer_port: int
     local: str
@@ -57,6 +59,14 @@ class Request(Protocol):
     proxy: str | None
     secure: bool
     certificate_names: list[str]
+
+
+class BodyPart(Protocol):
+    """What the bridge reads of `_core.BodyPart`."""
+
+    conn: int
+    data: bytes
+    more: bool
 
 
 class OfConnection(Protocol):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from dscore.config import Config
 from dscore.http.loopback import is_loopback
+from dscore.http.targets import WHOLE_BODIES
 from dscore.translations import text
 
 if TYPE_CHECKING:
@@ -14,13 +15,18 @@ ENDPOINTS: "dict[str, Endpoint]" = {"/deepstream/ws": "raw", "/socket.io/": "soc
 
 
 def core_settings(
-    config: Config, namespaces: Sequence[str] = (), *, passed_socket: bool = False
+    config: Config,
+    namespaces: Sequence[str] = (),
+    *,
+    has_guest: bool = False,
+    passed_socket: bool = False,
 ) -> dict[str, Any]:
     """The keyword arguments of `CoreConfig`.
 
     Args:
         config: the settings.
         namespaces: of Socket.IO, beside "/".
+        has_guest: a program's own app has the paths that are not ours.
         passed_socket: take the service manager's listening socket.
 
     Raises:
@@ -36,6 +42,8 @@ def core_settings(
         "backlog": listen.backlog,
         "reactors": 0 if listen.reactors == "auto" else listen.reactors,
         "endpoints": ENDPOINTS,
+        "guest": has_guest,
+        "whole_bodies": WHOLE_BODIES,
         "origins": socket.cors_origins,
         "names": listen.names,
         "trusted_proxies": listen.trusted_proxies,
@@ -85,6 +93,7 @@ def _bounds(config: Config) -> dict[str, Any]:
         "max_fragments": limits.fragments,
         "max_header_size": limits.header_size,
         "max_body_size": limits.body_size,
+        "max_upload_size": limits.upload_size,
         "max_connections": limits.connections or 0,
         "accept_rate": limits.accept_rate or 0.0,
         "connections_per_address": limits.connections_per_address or 0,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dscore._core import (
         AgentRow,
         Beat,
+        BodyPart,
         Connected,
         Drained,
         Event,
@@ -74,6 +75,7 @@ class Dispatch:
             core.Progress: self._progress,
             core.Drained: self._drained,
             core.HttpRequest: self._http_request,
+            core.BodyPart: self._body_part,
             core.HttpGone: self._http_gone,
             core.LastSeen: self._last_seen,
             core.Looked: live.clock.looked,
@@ -185,6 +187,9 @@ class Dispatch:
 
     def _http_request(self, event: "HttpRequest", now: int) -> None:
         self._bridge.handle(event)
+
+    def _body_part(self, event: "BodyPart", now: int) -> None:
+        self._bridge.part(event)
 
     def _http_gone(self, event: "HttpGone", now: int) -> None:
         self._bridge.gone(event)

@@ -91,7 +91,7 @@ class Server:
         self._app = app
         self._keyring = read_keyring(self._config.auth)
         self._own_token = OwnToken(leaves_file=leaves_token)
-        self._passed_socket = passed_socket
+        self._core_arguments = {"has_guest": app is not None, "passed_socket": passed_socket}
         self._tasks = Tasks()
         self.tls: Final = Tls(self._core)
         self._begun = self._closing = False
@@ -380,7 +380,7 @@ class Server:
         return None if self._parts is None else self._parts.live.serving
 
     def _core_config(self, config: Config) -> "CoreConfig":
-        settings = core_settings(config, self._policy.namespaces, passed_socket=self._passed_socket)
+        settings = core_settings(config, self._policy.namespaces, **self._core_arguments)
         return cast("CoreConfig", self._core.CoreConfig(**settings))
 
     async def _run_drain(self, draining: Draining) -> DrainReport:

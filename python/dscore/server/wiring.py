@@ -141,7 +141,7 @@ def assemble(live: Live, core: ModuleType, server: "PagesServer", app: "App | No
         acceptance=acceptance,
         bridge=bridge,
     )
-    urgent = (core.HttpRequest, core.HttpGone, core.Drained)
+    urgent = (core.HttpRequest, core.BodyPart, core.HttpGone, core.Drained)
     return Parts(
         live=live,
         pages=pages,

@@ -188,6 +188,7 @@ event_class!(HttpRequest {
     version: Py<PyString>,
     headers: Py<PyList>,
     body: Py<PyBytes>,
+    more: bool,
     peer: String,
     peer_port: u16,
     local: String,
@@ -195,6 +196,11 @@ event_class!(HttpRequest {
     proxy: Option<String>,
     secure: bool,
     certificate_names: Vec<String>,
+});
+event_class!(BodyPart {
+    conn: u64,
+    data: Py<PyBytes>,
+    more: bool,
 });
 event_class!(HttpGone { conn: u64 });
 event_class!(Looked { number: u64 });

@@ -8,8 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::classes::{
-    AddressRefused, Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction,
-    LastSeen, Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply, TerminationRefused,
+    AddressRefused, Beat, BodyPart, Closed, Connected, Drained, Gap, HttpGone, HttpRequest,
+    Introduction, LastSeen, Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply,
+    TerminationRefused,
 };
 
 /// Turns a whole batch.
@@ -60,6 +61,10 @@ pub(crate) fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>
             any(py, Drained { conn })
         }
         Event::HttpRequest(request) => any(py, convert_request(py, *request)?),
+        Event::BodyPart(part) => {
+            let (conn, data, more) = (part.conn.to_u64(), bytes(py, &part.data), part.more);
+            any(py, BodyPart { conn, data, more })
+        }
         Event::HttpGone(conn) => {
             let conn = conn.to_u64();
             any(py, HttpGone { conn })
@@ -230,6 +235,7 @@ fn convert_request(py: Python<'_>, request: event::HttpRequest) -> PyResult<Http
         version: version.clone().unbind(),
         headers,
         body: bytes(py, &request.body),
+        more: request.more,
         peer: request.ends.peer.ip().to_string(),
         peer_port: request.ends.peer.port(),
         local: request.ends.local.ip().to_canonical().to_string(),

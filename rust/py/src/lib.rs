@@ -24,6 +24,7 @@ mod orders;
 mod origins;
 mod outgoing;
 mod pool;
+mod pool_guest;
 mod pool_tls;
 mod row;
 mod stats;
@@ -39,8 +40,8 @@ mod _core {
     use crate::changes::Changes;
     #[pymodule_export]
     use crate::classes::{
-        AddressRefused, Beat, Closed, Connected, Drained, Gap, HttpGone, HttpRequest, Introduction,
-        LastSeen, Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply,
+        AddressRefused, Beat, BodyPart, Closed, Connected, Drained, Gap, HttpGone, HttpRequest,
+        Introduction, LastSeen, Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply,
         TerminationRefused,
     };
     #[pymodule_export]

@@ -372,7 +372,7 @@ impl ReactorPool {
         ))
     }
 
-    fn give(&self, py: Python<'_>, conn: u64, command: Command) -> PyResult<()> {
+    pub(crate) fn give(&self, py: Python<'_>, conn: u64, command: Command) -> PyResult<()> {
         let pool = self.own()?;
         py.detach(|| pool.command(ConnId::from_u64(conn), command))
             .map_err(errors::stopped)

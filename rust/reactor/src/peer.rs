@@ -184,7 +184,10 @@ impl Peer {
         }
         match &mut self.stage {
             Stage::Conversation(conversation) => conversation.on_data(conn, input, cx),
-            Stage::Http(http) if !self.output.is_empty() => http.keep(input),
+            // A client that sends all of its body before it reads would wait for us as we for it.
+            Stage::Http(http) if !self.output.is_empty() && !http.is_receiving() => {
+                http.keep(input);
+            }
             Stage::Http(http) => match http.on_data(conn, input, cx) {
                 Some(Became::WebSocket(websocket, mut rest, turned_away)) => {
                     self.begin_conversation(conn, *websocket, turned_away, cx);

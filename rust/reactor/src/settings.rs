@@ -63,6 +63,12 @@ pub struct Settings {
     pub max_header_size: usize,
     /// Of a request body.
     pub max_body_size: usize,
+    /// Of a request body that the program's app is given as it comes.
+    pub max_upload_size: usize,
+    /// A program's app has every path that is no endpoint and no page of ours.
+    pub guest: bool,
+    /// Paths of ours whose requests are handed over when they are whole; a segment in braces stands for any.
+    pub whole_bodies: Vec<String>,
     /// Sockets of all reactors together; those past it are turned away.
     pub max_connections: usize,
     /// Upgrades and Engine.IO openings let go on in a second; 0 is no limit.
@@ -127,6 +133,11 @@ impl Settings {
             .map(|&(_, endpoint)| endpoint)
     }
 
+    /// Whether the body of a request for this path, which is no endpoint, is handed over as it comes.
+    pub(crate) fn is_streamed(&self, path: &str) -> bool {
+        self.guest && !self.whole_bodies.iter().any(|known| is_at(known, path))
+    }
+
     /// The revision of Engine.IO that a request asks for.
     ///
     /// # Errors
@@ -146,6 +157,15 @@ impl Settings {
             timeout: self.ping_timeout,
         }
     }
+}
+
+/// Whether a path is one of those that are known by this name.
+fn is_at(known: &str, path: &str) -> bool {
+    let mut segments = path.split('/');
+    known.split('/').all(|wanted| match segments.next() {
+        Some(segment) if wanted.starts_with('{') => !segment.is_empty(),
+        segment => segment == Some(wanted),
+    }) && segments.next().is_none()
 }
 
 /// How a conversation is kept alive, ms.

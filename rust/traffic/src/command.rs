@@ -54,6 +54,8 @@ pub enum Command {
     Respond(Box<Response>),
     /// Go on with it.
     RespondMore(ResponsePart),
+    /// Give the next part of a request's body, once there is one.
+    ReadBody,
     /// Cut the connection.
     Abort,
 }

@@ -157,7 +157,7 @@ pub struct Reply {
     pub parts: EventParts,
 }
 
-/// A complete HTTP request.
+/// An HTTP request.
 #[derive(Debug)]
 pub struct HttpRequest {
     /// The connection to answer on.
@@ -170,12 +170,25 @@ pub struct HttpRequest {
     pub version: u8,
     /// Names in lower case, in the order sent.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// All of it.
+    /// All of it; nothing, where more comes.
     pub body: Vec<u8>,
+    /// The body comes in parts, each asked for by [`Command::ReadBody`](crate::command::Command::ReadBody).
+    pub more: bool,
     /// The connection's.
     pub ends: Ends,
     /// Names in the certificate that was shown for the connection, if one was.
     pub certificate_names: Option<Arc<[String]>>,
+}
+
+/// A part of a request's body.
+#[derive(Debug)]
+pub struct BodyPart {
+    /// The connection of the request.
+    pub conn: ConnId,
+    /// Never empty, but for the last.
+    pub data: Box<[u8]>,
+    /// Whether another follows.
+    pub more: bool,
 }
 
 /// When the connections of one reactor were last heard of: one entry each, in the same order.
@@ -246,7 +259,9 @@ pub enum Event {
     Drained(ConnId),
     /// A request for the HTTP app.
     HttpRequest(Box<HttpRequest>),
-    /// The client of a request has left.
+    /// The part of a request's body that was asked for.
+    BodyPart(Box<BodyPart>),
+    /// The client of a request has left, or the rest of its body will not come.
     HttpGone(ConnId),
     /// The answer to [`ReactorCommand::ReadLastSeen`](crate::command::ReactorCommand::ReadLastSeen).
     LastSeen(Box<LastSeen>),
@@ -304,6 +319,7 @@ impl Event {
                 introduction.text.len() + config.map_or(0, |config| config.len())
             }
             Self::Connected(connected) => connected.auth.len(),
+            Self::BodyPart(part) => part.data.len(),
             Self::TerminationRefused(refused) => refused.status.len() + refused.message.len(),
             Self::Progress(progress) => progress.stage.len(),
             Self::Outcome(outcome) => outcome.message.len(),

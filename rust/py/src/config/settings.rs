@@ -64,6 +64,9 @@ settings! {
     max_fragments: u64 = 4096 in 1..=1 << 20;
     max_header_size: u64 = 16_384 in 256..=1 << 20;
     max_body_size: u64 = 1_000_000 in 0..=1 << 30;
+    max_upload_size: u64 = 1_073_741_824 in 0..=1 << 40;
+    guest: bool = false;
+    whole_bodies: Vec<String> = vec![];
     max_connections: u64 = 0 in 0..=MAX_CONNECTIONS;
     accept_rate: f64 = 0.0;
     connections_per_address: u64 = 0 in 0..=MAX_CONNECTIONS;

@@ -79,6 +79,7 @@ mod tests {
             version: 1,
             headers: fields.collect(),
             body: vec![],
+            more: false,
             ends: Ends::plain(
                 SocketAddr::from(([127, 0, 0, 1], 1)),
                 SocketAddr::from(([127, 0, 0, 1], 80)),

@@ -9,6 +9,7 @@ use httparse::Header;
 
 use super::answer::Exchange;
 use super::peer::{Asked, HttpPeer, PartialRequest, State, Step};
+use super::upload::Upload;
 use crate::context::Context;
 use crate::dialect::Dialect;
 use crate::dialect::sid::Sid;
@@ -102,7 +103,9 @@ impl HttpPeer {
         asked: Asked,
         cx: &mut Context,
     ) -> Result<Step, HttpError> {
+        let is_handed_over = asked == Asked::App && cx.settings.is_streamed(head.path());
         let max_body_size = match asked {
+            Asked::App if is_handed_over => cx.settings.max_upload_size,
             Asked::App => cx.settings.max_body_size,
             Asked::Session(_) => cx.settings.messages.max_message_size,
         };
@@ -111,7 +114,8 @@ impl HttpPeer {
             (reader, _) => reader.ok(),
         };
         let complete = reader.as_ref().is_some_and(BodyReader::done);
-        if head.expects_continue() && reader.is_some() && !complete {
+        let expects_continue = head.expects_continue();
+        if expects_continue && reader.is_some() && !complete && !is_handed_over {
             cx.out.extend_from_slice(http::CONTINUE);
         }
         let request = self.request_of(conn, head, cx);
@@ -127,9 +131,10 @@ impl HttpPeer {
             reader,
             exchange,
             discards: false,
+            expects_continue,
         }));
         self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
-        if complete {
+        if complete || is_handed_over {
             self.ask(cx);
         } else {
             self.announce_request(conn, cx);
@@ -153,6 +158,7 @@ impl HttpPeer {
             version: head.version,
             headers: fields_of(head),
             body: Vec::new(),
+            more: false,
             ends: self.ends_of(head, cx),
             certificate_names: self.certificate_names.clone(),
         }
@@ -172,7 +178,7 @@ impl HttpPeer {
         }
     }
 
-    /// Hands the request that is complete to the app, if there is room for what it holds until it is answered.
+    /// Hands the request to the app, with its body or before that has come, if there is room for what it holds until it is answered.
     pub(super) fn ask(&mut self, cx: &mut Context) {
         let State::ReadingBody(reading) = &self.state else {
             return;
@@ -183,11 +189,18 @@ impl HttpPeer {
             self.turn_away(conn, cx);
             return;
         }
-        let State::ReadingBody(reading) = std::mem::replace(&mut self.state, State::Reading) else {
+        let State::ReadingBody(mut reading) = std::mem::replace(&mut self.state, State::Reading)
+        else {
             return;
         };
         self.wait_for_answer(reading.exchange, reading.asked);
         self.asked_bytes = bytes;
+        if !reading.reader.done() {
+            reading.request.more = true;
+            let upload = Upload::new(reading.reader, reading.expects_continue);
+            self.upload = Some(Box::new(upload));
+            self.time_upload(cx);
+        }
         cx.stats.http_requests_total += 1;
         let request = Box::new(reading.request);
         match reading.asked {

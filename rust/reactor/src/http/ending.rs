@@ -7,6 +7,11 @@ use super::peer::{Asked, HttpPeer, State};
 use crate::context::Context;
 use crate::engineio_request::EngineIoRequest;
 
+/// The detail of a 408.
+const LATE_BODY: &str = "the request body did not arrive in time";
+/// The detail of a 503 where all peers together hold too much.
+const TOO_MUCH: &str = "too many unfinished requests; try again later";
+
 impl HttpPeer {
     /// The client sends no more; it may have gone, or wait for its answers.
     pub(crate) fn on_end(&mut self, conn: ConnId, cx: &mut Context) {
@@ -31,7 +36,11 @@ impl HttpPeer {
     }
 
     /// RFC 9112 §8: what has come of a request when the client sends no more is none.
-    pub(super) fn break_off(&mut self, cx: &mut Context) {
+    pub(super) fn break_off(&mut self, conn: ConnId, cx: &mut Context) {
+        if self.is_receiving() {
+            self.lose_upload(conn, 400, "the request broke off", cx);
+            return;
+        }
         let has_begun = match self.state {
             State::Reading => !self.input.is_empty(),
             State::ReadingBody(_) => true,
@@ -82,7 +91,8 @@ impl HttpPeer {
             | State::Queued { .. }
             | State::Closing { .. } => 0,
         };
-        self.input.capacity() + request + self.asked_bytes
+        let upload = self.upload.as_ref().map_or(0, |upload| upload.held());
+        self.input.capacity() + request + upload + self.asked_bytes
     }
 
     /// Those of them that are held until the end of an answer: turning the connection away would not free them.
@@ -98,6 +108,10 @@ impl HttpPeer {
                 self.lose_request(cx);
                 self.refuse_for_want_of_room(cx);
             }
+            State::Asked(..) | State::Answering(_) if self.upload.is_some() => {
+                cx.stats.refused_total += 1;
+                self.lose_upload(conn, 503, TOO_MUCH, cx);
+            }
             // Too late for the request at hand, whose answer is under way: it is the last.
             State::Asked(..) | State::Answering(_) => self.be_last(),
             State::Queued { .. } | State::Closing { .. } => {}
@@ -106,7 +120,7 @@ impl HttpPeer {
 
     fn refuse_for_want_of_room(&mut self, cx: &mut Context) {
         cx.stats.refused_total += 1;
-        self.refuse(503, "too many unfinished requests; try again later", cx);
+        self.refuse(503, TOO_MUCH, cx);
     }
 
     pub(super) fn be_last(&mut self) {
@@ -137,7 +151,7 @@ impl HttpPeer {
     }
 
     /// Does what is due. True if the socket is to be given up.
-    pub(crate) fn on_timer(&mut self, cx: &mut Context) -> bool {
+    pub(crate) fn on_timer(&mut self, conn: ConnId, cx: &mut Context) -> bool {
         if self.deadline > cx.now_ms {
             return false;
         }
@@ -148,7 +162,11 @@ impl HttpPeer {
             }
             State::ReadingBody(_) => {
                 self.lose_request(cx);
-                self.refuse(408, "the request body did not arrive in time", cx);
+                self.refuse(408, LATE_BODY, cx);
+                false
+            }
+            State::Asked(..) | State::Answering(_) if self.is_receiving() => {
+                self.lose_upload(conn, 408, LATE_BODY, cx);
                 false
             }
             _ => true,

@@ -8,6 +8,7 @@ mod peer;
 mod response;
 mod turn;
 mod upgrade;
+mod upload;
 
 pub(crate) use peer::{Became, HttpPeer};
 pub(crate) use upgrade::bearer;

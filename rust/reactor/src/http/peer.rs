@@ -19,6 +19,8 @@
 //! Queued means that the head of an upgrade, or of an Engine.IO opening, waits in the input for its turn ([`crate::pacer`]):
 //! it is read anew then. The wait is ours, so no deadline of the client's counts.
 //!
+//! A body that the app is given as it comes does not hold its request up: see [`super::upload`].
+//!
 //! A client may shut its side and still read (RFC 9293 §3.6.1): all that it has asked is answered, a part of a request
 //! with 400, and then its connection is given up. One that has gone altogether looks the same until it is sent something,
 //! so an app that is silent for `keep_alive_timeout` hears that it has. A session is not to learn that late: a poll is
@@ -31,6 +33,7 @@ use dscore_traffic::event::{Ends, HttpRequest};
 use dscore_traffic::{ConnId, Endpoint};
 
 use super::answer::{Answer, Exchange};
+use super::upload::Upload;
 use crate::context::Context;
 use crate::conversation::Conversation;
 
@@ -41,6 +44,8 @@ pub(crate) struct HttpPeer {
     /// It came when the connection limit was reached: requests are answered, an upgrade is closed 1013.
     pub(super) over_limit: bool,
     pub(super) state: State,
+    /// The body of the request at hand, where the app is given that as it comes.
+    pub(super) upload: Option<Box<Upload>>,
     /// Input that no request has used yet.
     pub(super) input: Vec<u8>,
     /// Its first request is not complete yet.
@@ -120,6 +125,8 @@ pub(super) struct PartialRequest {
     pub(super) exchange: Exchange,
     /// Its session has ended: the body is only waited out.
     pub(super) discards: bool,
+    /// The client waits for 100 (Continue), unless it has it.
+    pub(super) expects_continue: bool,
 }
 
 impl PartialRequest {
@@ -148,6 +155,7 @@ impl HttpPeer {
             ends,
             over_limit,
             state: State::Reading,
+            upload: None,
             input: Vec::new(),
             fresh: true,
             is_address_full: false,
@@ -205,7 +213,7 @@ impl HttpPeer {
             self.input = rest.to_vec();
         }
         if self.input_ended {
-            self.break_off(cx);
+            self.break_off(conn, cx);
         }
         None
     }
@@ -219,6 +227,9 @@ impl HttpPeer {
     }
 
     fn step(&mut self, conn: ConnId, bytes: &[u8], cx: &mut Context) -> Result<Step, HttpError> {
+        if self.is_receiving() {
+            return self.receive_body(conn, bytes, cx);
+        }
         match &mut self.state {
             State::Reading if bytes.is_empty() => Ok(Step::Wait),
             // RFC 9112 §2.2: such a line before a request belongs to none.
@@ -294,10 +305,8 @@ impl HttpPeer {
         match self.state {
             State::Reading => !self.fresh,
             State::ReadingBody(_) => true,
-            State::Asked(..)
-            | State::Answering(_)
-            | State::Queued { .. }
-            | State::Closing { .. } => false,
+            State::Asked(..) | State::Answering(_) => self.upload.is_some(),
+            State::Queued { .. } | State::Closing { .. } => false,
         }
     }
 
@@ -308,6 +317,7 @@ impl HttpPeer {
         match self.state {
             _ if self.input_ended => false,
             State::Reading | State::ReadingBody(_) => !output_waits,
+            State::Asked(..) | State::Answering(_) if self.is_receiving() => self.wants_body(),
             State::Asked(..) | State::Answering(_) => self.is_last || self.input.is_empty(),
             // One read's worth more, or one that leaves would not be noticed.
             State::Queued { held, .. } => self.input.len() <= held,

@@ -10,9 +10,10 @@ use crate::context::Context;
 impl HttpPeer {
     /// Starts the response. Bytes that may not go into a head are the app's fault: 500.
     pub(crate) fn respond(&mut self, response: &Response, cx: &mut Context) {
-        let State::Asked(exchange, _) = self.state else {
+        let State::Asked(mut exchange, _) = self.state else {
             return;
         };
+        exchange.keep_alive &= !self.is_receiving();
         let (date, out) = cx.date_and_out();
         match Answer::begin(exchange, response, date, out) {
             Ok(answer) => self.state = State::Answering(answer),
@@ -36,7 +37,7 @@ impl HttpPeer {
             }
             return;
         }
-        self.asked_bytes = 0;
+        (self.asked_bytes, self.upload) = (0, None);
         if answer.finish(&mut cx.out) && !self.is_last {
             self.state = State::Reading;
             self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
@@ -58,7 +59,7 @@ impl HttpPeer {
 
     pub(super) fn begin_closing(&mut self, cx: &Context) {
         self.state = State::Closing { half_closed: false };
-        self.asked_bytes = 0;
+        (self.asked_bytes, self.upload) = (0, None);
         self.input = Vec::new();
         self.deadline = cx.now_ms + cx.settings.close_timeout;
     }

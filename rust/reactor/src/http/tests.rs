@@ -109,7 +109,7 @@ fn next(from: &str, target: &str, column: usize) -> &'static str {
         _ if peer.deadline() == u64::MAX => return "—",
         _ => {
             bench.pass(peer.deadline() - bench.cx.now_ms);
-            if peer.on_timer(&mut bench.cx) {
+            if peer.on_timer(CONN, &mut bench.cx) {
                 return "given up";
             }
         }
@@ -140,11 +140,11 @@ fn a_client_that_sends_no_more_has_gone_when_the_app_was_silent_for_too_long() {
     assert!(!peer.wants_read(false), "the end would be ready for ever");
     for _ in 0..3 {
         bench.pass(patience - 1);
-        assert!(!peer.on_timer(&mut bench.cx));
+        assert!(!peer.on_timer(CONN, &mut bench.cx));
         peer.respond_more(b"x", true, &mut bench.cx);
     }
     bench.pass(patience);
-    assert!(peer.on_timer(&mut bench.cx));
+    assert!(peer.on_timer(CONN, &mut bench.cx));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_session_hears_of_a_request_that_comes_and_of_its_breaking_off() {
             "gone" => peer.release(CONN, &mut bench.cx),
             "too late" => {
                 bench.pass(peer.deadline() - bench.cx.now_ms);
-                assert!(!peer.on_timer(&mut bench.cx));
+                assert!(!peer.on_timer(CONN, &mut bench.cx));
             }
             _ => hears(&mut peer, "no chunk\r\n", &mut bench),
         }

@@ -57,7 +57,7 @@ impl Peer {
             return;
         }
         let done = match &mut self.stage {
-            Stage::Http(http) if self.output.is_empty() => http.on_timer(cx),
+            Stage::Http(http) if self.output.is_empty() => http.on_timer(conn, cx),
             Stage::Http(http) => {
                 http.postpone(cx);
                 false

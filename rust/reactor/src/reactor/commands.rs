@@ -144,6 +144,7 @@ fn apply(command: Command, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
             http.respond_more(&part.body, part.more, cx);
             after_response(part.notify, conn, peer, cx);
         }
+        (Command::ReadBody, Stage::Http(http)) => http.read_body(conn, cx),
         // Meant for a WebSocket that this connection has not become, or for a request it has not made.
         (_, Stage::Http(_) | Stage::Probe(_)) => {}
     }
@@ -216,7 +217,7 @@ fn apply_to_conversation(
         // Done already, for either stage.
         Command::Send(_) | Command::SendPacket(_) | Command::Abort => {}
         // Meant for a request that this connection made before it became a WebSocket: there is none.
-        Command::Respond(_) | Command::RespondMore(_) => {}
+        Command::Respond(_) | Command::RespondMore(_) | Command::ReadBody => {}
     }
 }
 

@@ -1,0 +1,155 @@
+//! A request body that is handed to the program's app as it comes, part by part, each when the app asks for it.
+//!
+//! | upload | the app asks | bytes come | the last bytes come | they break the rules | they are late | end of input |
+//! |---|---|---|---|---|---|---|
+//! | empty | waiting | filling | whole | lost | lost | lost |
+//! | filling | empty | filling | whole | lost | lost | lost |
+//! | waiting | waiting | empty | over | lost | lost | lost |
+//! | whole | over | whole | whole | whole | — | whole |
+//!
+//! Filling stops at [`MAX_PART`]: what is not asked for stays in the
+//! socket, and TCP pushes back. The client's time counts only while we would read. Lost means that the app hears so
+//! ([`Event::HttpGone`]), and the client 400, 408, 413 or 503, unless its answer has begun, which is cut. An answer that begins
+//! before its request is whole is the last of its connection: what still comes is waited out.
+
+use dscore_proto::http::{self, BodyReader, HttpError};
+use dscore_traffic::ConnId;
+use dscore_traffic::event::{BodyPart, Event};
+
+use super::peer::{HttpPeer, State, Step};
+use crate::context::Context;
+
+/// Bytes of a body that wait for the app before the socket is left unread; one read more may come.
+const MAX_PART: usize = 64 * 1024;
+
+/// The body of the request at hand, as far as the app does not have it.
+#[derive(Debug)]
+pub(super) struct Upload {
+    reader: BodyReader,
+    /// What has come since the app was last given something.
+    part: Vec<u8>,
+    /// The app waits for the next part.
+    is_asked: bool,
+    /// The client waits for 100 (Continue), which it gets when the app asks.
+    expects_continue: bool,
+}
+
+impl Upload {
+    pub(super) fn new(reader: BodyReader, expects_continue: bool) -> Self {
+        Self {
+            reader,
+            part: Vec::new(),
+            is_asked: false,
+            expects_continue,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.part.len() >= MAX_PART
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.part.capacity()
+    }
+}
+
+impl HttpPeer {
+    /// Whether the body of the request at hand is still coming.
+    pub(crate) fn is_receiving(&self) -> bool {
+        let upload = self.upload.as_ref();
+        upload.is_some_and(|upload| !upload.reader.done())
+    }
+
+    /// Whether more of it is to be read now.
+    pub(super) fn wants_body(&self) -> bool {
+        let upload = self.upload.as_ref();
+        upload.is_some_and(|upload| !upload.reader.done() && !upload.is_full())
+    }
+
+    /// The app asks for the next part.
+    pub(crate) fn read_body(&mut self, conn: ConnId, cx: &mut Context) {
+        let is_answering = matches!(self.state, State::Answering(_));
+        let Some(upload) = &mut self.upload else {
+            return;
+        };
+        upload.is_asked = true;
+        let waits_for_us = std::mem::take(&mut upload.expects_continue);
+        // RFC 9110 §10.1.1: not once something of the body, or an answer, is there.
+        if waits_for_us && upload.part.is_empty() && !upload.reader.done() && !is_answering {
+            cx.out.extend_from_slice(http::CONTINUE);
+        }
+        self.give_part(conn, cx);
+        self.time_upload(cx);
+    }
+
+    /// Takes what belongs to the body out of `bytes`.
+    pub(super) fn receive_body(
+        &mut self,
+        conn: ConnId,
+        bytes: &[u8],
+        cx: &mut Context,
+    ) -> Result<Step, HttpError> {
+        let Some(upload) = self.upload.as_mut().filter(|_| !bytes.is_empty()) else {
+            return Ok(Step::Wait);
+        };
+        upload.expects_continue = false;
+        match upload.reader.push(bytes, &mut upload.part) {
+            Ok(consumed) => {
+                self.give_part(conn, cx);
+                self.time_upload(cx);
+                Ok(Step::Consumed(consumed))
+            }
+            Err(error) => {
+                self.lose_upload(conn, error.status(), &error.to_string(), cx);
+                Ok(Step::Wait)
+            }
+        }
+    }
+
+    fn give_part(&mut self, conn: ConnId, cx: &mut Context) {
+        let Some(upload) = &mut self.upload else {
+            return;
+        };
+        let more = !upload.reader.done();
+        if !upload.is_asked || (more && upload.part.is_empty()) {
+            return;
+        }
+        upload.is_asked = false;
+        let data = std::mem::take(&mut upload.part);
+        if !more {
+            self.upload = None;
+        }
+        let data = data.into_boxed_slice();
+        cx.tell(Event::BodyPart(Box::new(BodyPart { conn, data, more })));
+    }
+
+    /// The client's time for the next bytes begins, or stands still.
+    pub(super) fn time_upload(&mut self, cx: &Context) {
+        let waits_for_us = |upload: &Upload| upload.expects_continue;
+        let is_waited_for = self.wants_body() && !self.upload.as_deref().is_some_and(waits_for_us);
+        if is_waited_for {
+            self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
+        } else if !self.input_ended {
+            self.deadline = u64::MAX;
+        }
+    }
+
+    /// The rest of the body will not come, or is not wanted.
+    pub(super) fn lose_upload(
+        &mut self,
+        conn: ConnId,
+        status: u16,
+        detail: &str,
+        cx: &mut Context,
+    ) {
+        cx.tell(Event::HttpGone(conn));
+        if matches!(self.state, State::Answering(_)) {
+            self.begin_closing(cx);
+        } else {
+            self.refuse(status, detail, cx);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
