@@ -11,7 +11,7 @@ use dscore_proto::forwarded::TrustedProxies;
 use dscore_proto::http;
 use dscore_proto::origin::OriginRules;
 use dscore_proto::socketio;
-use dscore_reactor::settings::{ListenSettings, Settings, TlsListen};
+use dscore_reactor::settings::{GuestSettings, ListenSettings, Settings, TlsListen};
 use dscore_reactor::{connections_allowed, descriptor_limit};
 use dscore_tls::TlsConfig;
 use dscore_traffic::Endpoint;
@@ -106,15 +106,14 @@ fn settings(
         trusted_proxies: trusted_proxies(&given.trusted_proxies)?,
         check_host: given.check_host && are_loopback(addresses),
         subprotocols: checked("subprotocols", given.subprotocols, http::is_token_text)?,
-        messages: Limits {
-            max_message_size: given.max_message_size as usize,
-            max_fragments: given.max_fragments as u32,
-        },
+        messages: messages(given.max_message_size, given.max_fragments),
         max_header_size: given.max_header_size as usize,
         max_body_size: given.max_body_size as usize,
-        max_upload_size: given.max_upload_size as usize,
-        guest: given.guest,
-        whole_bodies: given.whole_bodies,
+        guest: GuestSettings {
+            is_there: given.guest,
+            whole_bodies: given.whole_bodies,
+            max_upload_size: given.max_upload_size as usize,
+        },
         max_connections,
         accept_rate: rate("accept_rate", given.accept_rate)?,
         connections_per_address: given.connections_per_address,
@@ -141,6 +140,14 @@ fn settings(
         heartbeat_message: given.heartbeat_message.into(),
         introduce_by_heartbeat: given.introduce_by_heartbeat,
     })
+}
+
+/// Of a WebSocket message.
+fn messages(max_message_size: u64, max_fragments: u64) -> Limits {
+    Limits {
+        max_message_size: max_message_size as usize,
+        max_fragments: max_fragments as u32,
+    }
 }
 
 /// One for each two processors, at least one.

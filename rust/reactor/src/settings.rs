@@ -63,12 +63,8 @@ pub struct Settings {
     pub max_header_size: usize,
     /// Of a request body.
     pub max_body_size: usize,
-    /// Of a request body that the program's app is given as it comes.
-    pub max_upload_size: usize,
-    /// A program's app has every path that is no endpoint and no page of ours.
-    pub guest: bool,
-    /// Paths of ours whose requests are handed over when they are whole; a segment in braces stands for any.
-    pub whole_bodies: Vec<String>,
+    /// A program's own app.
+    pub guest: GuestSettings,
     /// Sockets of all reactors together; those past it are turned away.
     pub max_connections: usize,
     /// Upgrades and Engine.IO openings let go on in a second; 0 is no limit.
@@ -124,6 +120,17 @@ pub struct Settings {
     pub introduce_by_heartbeat: bool,
 }
 
+/// A program's own app, which has every path that is no endpoint and no page of ours.
+#[derive(Clone, Debug, Default)]
+pub struct GuestSettings {
+    /// Whether there is one.
+    pub is_there: bool,
+    /// Paths of ours whose requests are handed over when they are whole; a segment in braces stands for any.
+    pub whole_bodies: Vec<String>,
+    /// Of a request body that the app is given as it comes.
+    pub max_upload_size: usize,
+}
+
 impl Settings {
     /// What is spoken on `path`, if anything.
     pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
@@ -135,7 +142,12 @@ impl Settings {
 
     /// Whether the body of a request for this path, which is no endpoint, is handed over as it comes.
     pub(crate) fn is_streamed(&self, path: &str) -> bool {
-        self.guest && !self.whole_bodies.iter().any(|known| is_at(known, path))
+        self.guest.is_there
+            && !self
+                .guest
+                .whole_bodies
+                .iter()
+                .any(|known| is_at(known, path))
     }
 
     /// The revision of Engine.IO that a request asks for.

@@ -15,7 +15,7 @@ use rtrb::{Consumer, RingBuffer};
 
 use crate::context::Context;
 use crate::queue::{Entry, EventSender, Sleeper};
-use crate::settings::Settings;
+use crate::settings::{GuestSettings, Settings};
 
 pub(crate) use rows::table_rows;
 
@@ -92,9 +92,7 @@ fn settings() -> Settings {
         },
         max_header_size: 1_000,
         max_body_size: 1_000,
-        max_upload_size: 1_000,
-        guest: false,
-        whole_bodies: vec![],
+        guest: GuestSettings::default(),
         max_connections: 10,
         accept_rate: 0.0,
         connections_per_address: 0,

@@ -8,8 +8,8 @@ use dscore_traffic::{ConnId, Endpoint};
 use httparse::Header;
 
 use super::answer::Exchange;
+use super::body::Upload;
 use super::peer::{Asked, HttpPeer, PartialRequest, State, Step};
-use super::upload::Upload;
 use crate::context::Context;
 use crate::dialect::Dialect;
 use crate::dialect::sid::Sid;
@@ -105,7 +105,7 @@ impl HttpPeer {
     ) -> Result<Step, HttpError> {
         let is_handed_over = asked == Asked::App && cx.settings.is_streamed(head.path());
         let max_body_size = match asked {
-            Asked::App if is_handed_over => cx.settings.max_upload_size,
+            Asked::App if is_handed_over => cx.settings.guest.max_upload_size,
             Asked::App => cx.settings.max_body_size,
             Asked::Session(_) => cx.settings.messages.max_message_size,
         };

@@ -1,6 +1,7 @@
 //! Requests: those to the app and to Engine.IO sessions, and the upgrade that makes a connection a WebSocket.
 
 mod answer;
+mod body;
 pub(crate) mod cors;
 mod dispatch;
 mod ending;

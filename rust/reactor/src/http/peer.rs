@@ -33,7 +33,7 @@ use dscore_traffic::event::{Ends, HttpRequest};
 use dscore_traffic::{ConnId, Endpoint};
 
 use super::answer::{Answer, Exchange};
-use super::upload::Upload;
+use super::body::Upload;
 use crate::context::Context;
 use crate::conversation::Conversation;
 

@@ -7,51 +7,18 @@
 //! | waiting | waiting | empty | over | lost | lost | lost |
 //! | whole | over | whole | whole | whole | — | whole |
 //!
-//! Filling stops at [`MAX_PART`]: what is not asked for stays in the
+//! Filling stops at [`MAX_PART`](super::body::MAX_PART): what is not asked for stays in the
 //! socket, and TCP pushes back. The client's time counts only while we would read. Lost means that the app hears so
 //! ([`Event::HttpGone`]), and the client 400, 408, 413 or 503, unless its answer has begun, which is cut. An answer that begins
 //! before its request is whole is the last of its connection: what still comes is waited out.
 
-use dscore_proto::http::{self, BodyReader, HttpError};
+use dscore_proto::http::{self, HttpError};
 use dscore_traffic::ConnId;
 use dscore_traffic::event::{BodyPart, Event};
 
+use super::body::Upload;
 use super::peer::{HttpPeer, State, Step};
 use crate::context::Context;
-
-/// Bytes of a body that wait for the app before the socket is left unread; one read more may come.
-const MAX_PART: usize = 64 * 1024;
-
-/// The body of the request at hand, as far as the app does not have it.
-#[derive(Debug)]
-pub(super) struct Upload {
-    reader: BodyReader,
-    /// What has come since the app was last given something.
-    part: Vec<u8>,
-    /// The app waits for the next part.
-    is_asked: bool,
-    /// The client waits for 100 (Continue), which it gets when the app asks.
-    expects_continue: bool,
-}
-
-impl Upload {
-    pub(super) fn new(reader: BodyReader, expects_continue: bool) -> Self {
-        Self {
-            reader,
-            part: Vec::new(),
-            is_asked: false,
-            expects_continue,
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.part.len() >= MAX_PART
-    }
-
-    pub(super) fn held(&self) -> usize {
-        self.part.capacity()
-    }
-}
 
 impl HttpPeer {
     /// Whether the body of the request at hand is still coming.

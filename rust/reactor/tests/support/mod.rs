@@ -27,7 +27,7 @@ use dscore_proto::forwarded::TrustedProxies;
 use dscore_proto::frame::{self, Opcode};
 use dscore_proto::handshake;
 use dscore_proto::origin::OriginRules;
-use dscore_reactor::settings::{ListenSettings, Settings};
+use dscore_reactor::settings::{GuestSettings, ListenSettings, Settings};
 use dscore_reactor::{ReactorPool, Stats};
 use dscore_traffic::close::{CloseFrame, CloseInfo};
 use dscore_traffic::command::{Command, Notify, Outgoing};
@@ -57,9 +57,7 @@ pub fn settings() -> Settings {
         },
         max_header_size: 4_096,
         max_body_size: 10_000,
-        max_upload_size: 1 << 20,
-        guest: false,
-        whole_bodies: vec![],
+        guest: GuestSettings::default(),
         max_connections: 10_000,
         accept_rate: 0.0,
         connections_per_address: 0,

@@ -4,16 +4,20 @@ use std::sync::Arc;
 use dscore_traffic::command::Response;
 use dscore_traffic::event::{Ends, Event};
 
+use super::super::body::MAX_PART;
 use super::super::peer::HttpPeer;
-use super::MAX_PART;
+use crate::settings::GuestSettings;
 use crate::testing::{Bench, CONN, table_rows};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n";
 
 fn bench() -> Bench {
     let mut bench = Bench::new();
-    let settings = Arc::make_mut(&mut bench.cx.settings);
-    (settings.guest, settings.max_upload_size) = (true, 1 << 20);
+    Arc::make_mut(&mut bench.cx.settings).guest = GuestSettings {
+        is_there: true,
+        whole_bodies: vec![],
+        max_upload_size: 1 << 20,
+    };
     bench
 }
 
@@ -174,7 +178,7 @@ fn an_upload_is_given_up_where_all_peers_hold_too_much() {
 fn paths_of_ours_and_those_of_a_server_without_an_app_wait_for_their_bodies() {
     let mut bench = bench();
     let settings = Arc::make_mut(&mut bench.cx.settings);
-    settings.whole_bodies = vec!["/api/{id}/message".into()];
+    settings.guest.whole_bodies = vec!["/api/{id}/message".into()];
     for (path, expected) in [
         ("/", true),
         ("/api/a/message", false),
@@ -186,6 +190,6 @@ fn paths_of_ours_and_those_of_a_server_without_an_app_wait_for_their_bodies() {
     ] {
         assert_eq!(settings.is_streamed(path), expected, "{path}");
     }
-    settings.guest = false;
+    settings.guest.is_there = false;
     assert!(!settings.is_streamed("/"));
 }
