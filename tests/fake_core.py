@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -191,15 +191,7 @@ class HttpGone:
     conn: int
 
 
-@dataclass
-class LastSeen:
-    conns: list[int]
-    seen_ms: list[int]
-    heartbeat_ms: list[int]
-    rtt_us: list[int]
-
-    def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
-        return zip(self.conns, self.seen_ms, self.heartbeat_ms, self.rtt_us, strict=True)
+LastSeen = _core.LastSeen
 
 
 @dataclass
@@ -432,9 +424,9 @@ class ReactorPool:
     def abort(self, conn: int) -> None:
         self.commands.append(("abort", conn))
 
-    def read_last_seen(self) -> None:
-        self.commands.append(("read_last_seen",))
-        self.push(LastSeen([], [], [], []))
+    def read_last_seen(self, number: int = 0, conns: Sequence[int] | None = None) -> None:
+        self.commands.append(("read_last_seen", conns))
+        self.push(LastSeen([], [], [], [], number=number))
 
     def look(self, number: int) -> int:
         self.push(Looked(number))

@@ -202,7 +202,7 @@ class FakeFleet:
     def disconnects(self) -> list[tuple[Disconnect, int]]:
         return list(self.ended.items())
 
-    async def refresh(self) -> None:
+    async def refresh(self, agent_ids: Sequence[str] | None = None) -> None:
         pass
 
     async def send_kept(self, agent_id: str, message: bytes) -> bool:

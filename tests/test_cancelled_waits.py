@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from dscore import _core
 from dscore.config import Config
 from dscore.http.api import _drain_ended
 from dscore.policy.deadline import Deadline
@@ -73,7 +74,7 @@ async def test_of_a_reading() -> None:
     readings = Readings(Mock(), Mock(), reactors=1)
     task = asyncio.create_task(readings.take())
     await asyncio.sleep(0)
-    readings.answered([])  # type: ignore[arg-type]
+    readings.answered(_core.LastSeen([], [], [], [], number=1))
     task.cancel()
     assert await is_cancelled(task)
 

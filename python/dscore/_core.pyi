@@ -10,7 +10,7 @@ within a process. Times are milliseconds of the monotonic clock of `now_ms` unle
 otherwise.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, final
 
 from dscore.labels import Labels
@@ -504,21 +504,31 @@ class HttpGone:
 
 @final
 class LastSeen:
-    """The answer to `read_last_seen`: one for each reactor.
+    """The answer to `read_last_seen`, for `Fleet.heard_all`: one for each reactor."""
 
-    To walk over it, `for conn, seen_ms, heartbeat_ms, rtt_us in last_seen`, takes far less memory
-    than its lists do.
-    """
+    def __new__(
+        cls,
+        conns: list[int],
+        seen_ms: list[int],
+        heartbeat_ms: list[int],
+        rtt_us: list[int],
+        *,
+        number: int = 0,
+    ) -> LastSeen:
+        """Lists of equal length.
 
-    conns: list[int]
-    seen_ms: list[int]
-    """Last frame of any kind."""
-    heartbeat_ms: list[int]
-    """Last heartbeat; 0: none yet."""
-    rtt_us: list[int]
-    """The round trip of the last ping; 0: none yet."""
+        Args:
+            seen_ms: the last frame of any kind.
+            heartbeat_ms: the last heartbeat; 0: none yet.
+            rtt_us: the round trip of the last ping; 0: none yet.
+        """
 
-    def __iter__(self) -> Iterator[tuple[int, int, int, int]]: ...
+    @property
+    def number(self) -> int:
+        """That of the call."""
+    @property
+    def conns(self) -> list[int]:
+        """Whose."""
 
 @final
 class Looked:
@@ -771,8 +781,13 @@ class ReactorPool:
     def abort(self, conn: int) -> None:
         """Cuts a connection without a closing handshake (a response that failed in the middle)."""
 
-    def read_last_seen(self) -> None:
-        """Asks each reactor for one `LastSeen` event."""
+    def read_last_seen(self, number: int = 0, conns: Sequence[int] | None = None) -> None:
+        """Asks each reactor for one `LastSeen` event.
+
+        Args:
+            number: comes back with it.
+            conns: those of any reactor; None: all.
+        """
 
     def look(self, number: int) -> int:
         """Asks each reactor for one `Looked` event, when it has read everything that lies in its
@@ -1238,6 +1253,9 @@ class Fleet:
         Args:
             is_kept: it is written down.
         """
+
+    def heard_all(self, seen: LastSeen, *, is_kept: bool = True) -> None:
+        """As `heard`, of every agent that owns one of the connections."""
 
     def report_back(self, agent: AgentRow) -> bool:
         """Whether watchers are still to be told that it came back over this connection."""

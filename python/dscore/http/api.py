@@ -28,6 +28,7 @@ from dscore.http.serialize import (
     agent_document,
     count_agents,
     drain_document,
+    heard_document,
     store_document,
 )
 from dscore.http.strict import Plain, StrictRoute
@@ -77,19 +78,26 @@ def _agents(server: Server, redactor: Redactor) -> APIRouter:
         ] = 0,
     ) -> Response:
         query = Query(filter=wanted, sort=sort, limit=limit, cursor=cursor, offset=offset)
-        await server.fleet.refresh()
+        # What is sorted by is read of all before; otherwise what is shown is read afterwards.
+        if is_read_first := sort.endswith(("last_heartbeat", "rtt")):
+            await server.fleet.refresh()
         try:
             found = page(server.fleet, query)
         except CursorError as error:
             raise HTTPException(400, str(error)) from None
         items = [agent_document(agent, redactor) for agent in found.items]
+        if not is_read_first:
+            await server.fleet.refresh([agent.id for agent in found.items])
+            for item, agent in zip(items, found.items, strict=True):
+                # The rest stays as it was when it fitted.
+                item |= heard_document(agent)
         return json_response(
             {"items": items, "next_cursor": found.next_cursor, "total": found.total}
         )
 
     @routes.get("/agents/{agent_id}", summary="One agent", response_model=models.AgentDetail)
     async def show_agent(agent_id: AgentId) -> Response:
-        await server.fleet.refresh()
+        await server.fleet.refresh([agent_id])
         agent = _known(server.fleet, agent_id)
         return json_response(
             {

@@ -46,7 +46,7 @@ def router(server: Server, redactor: Redactor) -> APIRouter:
         before = None if cursor is None else number_of(cursor)
         # The sentence is the same however short the page is.
         wanted = limit if before is not None else max(limit, CONTEXT)
-        await server.fleet.refresh()
+        await server.fleet.refresh([agent_id])
         try:
             entries, next_before = await server.fleet.timeline(
                 agent_id, limit=wanted, before=before

@@ -30,9 +30,16 @@ def agent_document(agent: AgentView, redactor: Redactor) -> dict[str, Any]:
         "ip": agent.ip,
         "connected_at": _time(agent.connected_at),
         "since": timestamp(agent.since),
+        **heard_document(agent),
+        "labels": redactor.labels(agent.labels),
+    }
+
+
+def heard_document(agent: AgentView) -> dict[str, Any]:
+    """What `Fleet.refresh` renews of it."""
+    return {
         "last_heartbeat": _time(agent.last_heartbeat),
         "rtt_ms": None if agent.rtt is None else round(agent.rtt * 1000, 3),
-        "labels": redactor.labels(agent.labels),
     }
 
 

@@ -1,6 +1,6 @@
 """The agents of a server, as a program sees them: found, told, asked, ended."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dscore.agent_ids import trimmed
@@ -194,10 +194,20 @@ class Fleet:
         """
         return await self._running.outgoing.send_kept(self._record(agent_id), message, namespace)
 
-    async def refresh(self) -> None:
-        """Reads when every agent was last heard of: its `last_heartbeat` and `rtt` are of now, and
-        not of up to `monitoring.process_check_interval` ago."""
-        await self._running.live.readings.take()
+    async def refresh(self, agent_ids: Iterable[str] | None = None) -> None:
+        """Reads when agents were last heard of: their `last_heartbeat` and `rtt` are of now, and
+        not of up to `monitoring.process_check_interval` ago.
+
+        Args:
+            agent_ids: these; None: all that are connected, which takes longer the more there are.
+        """
+        readings, find = self._running.live.readings, self._table.agent
+        if agent_ids is None:
+            await readings.take()
+            return
+        records = map(find, agent_ids)
+        conns = [record.conn for record in records if record is not None]
+        await readings.take_some([conn for conn in conns if conn])
 
     def broadcast(self, message: Message, *, to: Audience = "agents") -> int:
         """Sends a message to many at once, in either dialect; no outbox keeps it.

@@ -1,10 +1,12 @@
 """When agents were last heard of: the core knows, and is asked.
 
 Heartbeats are no events: a fleet's would be all that Python does. They are read for all agents in
-one go, now and then, and whenever it is asked for: the operator API, a drain, a close.
+one go now and then, for a drain and for a close; of those that the operator API shows, whenever it
+shows them: what that costs does not grow with the fleet.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,8 +16,24 @@ PATIENCE = 1.0
 """Seconds that the reactors may take: after that, what is known has to do."""
 
 
+class _Reading:
+    """One that is on its way."""
+
+    __slots__ = ("began_at", "done", "missing", "to_store")
+
+    def __init__(
+        self, done: "asyncio.Future[None]", missing: int, began_at: float, *, to_store: bool
+    ) -> None:
+        self.done = done
+        self.missing = missing
+        """Answers that have not come yet."""
+        self.began_at = began_at
+        self.to_store = to_store
+
+
 class Readings:
-    """One reading at a time: calls during it share the next one."""
+    """Of the whole fleet one at a time: calls during it share the next one. Those of some agents go
+    beside it."""
 
     def __init__(
         self,
@@ -30,17 +48,16 @@ class Readings:
         self._pool = pool
         self._fleet = fleet
         self._reactors = reactors
-        self._missing = 0
-        """Answers of the reading that is on its way."""
-        self._to_store = True
-        """Whether it is for the store too."""
-        self._done: asyncio.Future[None] | None = None
+        self._last_number = 0
+        self._open: dict[int, _Reading] = {}
+        """By number: those that are waited for."""
+        self._whole: int | None = None
+        """The number of the one of the whole fleet."""
         self._next: asyncio.Future[None] | None = None
         self._next_to_store = False
-        self._began_at = 0.0
 
     async def take(self, *, to_store: bool = False) -> None:
-        """Reads now; when it returns, every record has its last heartbeat.
+        """Reads all now; when it returns, every record has its last heartbeat.
 
         Args:
             to_store: what was read is kept.
@@ -49,44 +66,63 @@ class Readings:
         # Not `wait_for`: before Python 3.12 it loses a cancellation that comes with the answer.
         await asyncio.wait({mine}, timeout=PATIENCE)
 
+    async def take_some(self, conns: Sequence[int]) -> None:
+        """Reads these connections now; nothing of it is kept."""
+        if not conns:
+            return
+        done = asyncio.get_running_loop().create_future()
+        number = self._begin(done, conns, to_store=False)
+        try:
+            await asyncio.wait({done}, timeout=PATIENCE)
+        finally:
+            self._open.pop(number, None)
+
     def begin(self) -> None:
         """Begins a reading for the store, and waits for nothing. Called now and then."""
         self._ask(to_store=True)
+
+    def answered(self, event: "LastSeen") -> None:
+        """One reactor's answer."""
+        reading = self._open.get(event.number)
+        # What is not waited for any more is news all the same.
+        self._fleet.heard_all(event, is_kept=reading is None or reading.to_store)
+        if reading is None:
+            return
+        reading.missing -= 1
+        if reading.missing <= 0:
+            self._end(event.number)
 
     def _ask(self, *, to_store: bool) -> "asyncio.Future[None]":
         loop = asyncio.get_running_loop()
         mine = self._next = self._next or loop.create_future()
         self._next_to_store |= to_store
-        if self._done is None or loop.time() - self._began_at > PATIENCE:
-            self._end()
+        now = loop.time()
+        if self._whole is None:
+            self._begin_next()
+        elif now - self._open[self._whole].began_at > PATIENCE:
+            self._end(self._whole)
         return mine
 
-    def answered(self, event: "LastSeen") -> None:
-        """One reactor's answer."""
-        owner, heard, is_kept = self._fleet.owner, self._fleet.heard, self._to_store
-        for conn, seen_ms, heartbeat_ms, rtt_us in event:
-            record = owner(conn)
-            if record is not None:
-                heard(
-                    record,
-                    heartbeat_ms=heartbeat_ms,
-                    rtt_us=rtt_us,
-                    seen_ms=seen_ms,
-                    is_kept=is_kept,
-                )
-        self._missing -= 1
-        if self._missing <= 0:
-            self._end()
+    def _begin_next(self) -> None:
+        """A reading of the whole fleet begins, if one is waited for."""
+        self._whole = None
+        if self._next is not None:
+            done, to_store = self._next, self._next_to_store
+            self._next, self._next_to_store = None, False
+            self._whole = self._begin(done, None, to_store=to_store)
 
-    def _end(self) -> None:
-        """A reading is over; the next one begins if it is waited for."""
-        if self._done is not None and not self._done.done():
-            self._done.set_result(None)
-        self._done, self._next = self._next, None
-        # An answer that is not waited for any more is news all the same.
-        self._to_store = self._next_to_store or self._done is None
-        self._next_to_store = False
-        if self._done is not None:
-            self._began_at = asyncio.get_running_loop().time()
-            self._missing = self._reactors
-            self._pool.read_last_seen()
+    def _begin(
+        self, done: "asyncio.Future[None]", conns: Sequence[int] | None, *, to_store: bool
+    ) -> int:
+        self._last_number += 1
+        began_at = asyncio.get_running_loop().time()
+        self._open[self._last_number] = _Reading(done, self._reactors, began_at, to_store=to_store)
+        self._pool.read_last_seen(self._last_number, conns)
+        return self._last_number
+
+    def _end(self, number: int) -> None:
+        done = self._open.pop(number).done
+        if not done.done():
+            done.set_result(None)
+        if number == self._whole:
+            self._begin_next()

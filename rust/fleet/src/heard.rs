@@ -1,5 +1,8 @@
 //! What is heard of agents without an event for each: heartbeats are read in bulk.
 
+use dscore_traffic::ConnId;
+use dscore_traffic::event::LastSeen;
+
 use crate::agent::AgentKey;
 use crate::fleet::Fleet;
 use crate::unsaved::{BEAT, SEEN};
@@ -16,6 +19,23 @@ pub struct Reading {
 }
 
 impl Fleet {
+    /// Takes what a reactor has read. Connections that own no agent any more say nothing of one.
+    pub fn hear_all(&mut self, seen: &LastSeen, is_kept: bool) {
+        let times = seen.seen_ms.iter().zip(&seen.heartbeat_ms);
+        for ((&conn, (&seen_ms, &heartbeat_ms)), &rtt_us) in
+            seen.conns.iter().zip(times).zip(&seen.rtt_us)
+        {
+            let reading = Reading {
+                seen_ms: seen_ms.cast_signed(),
+                heartbeat_ms: heartbeat_ms.cast_signed(),
+                rtt_us,
+            };
+            if let Some(key) = self.owner(ConnId::from_u64(conn)) {
+                self.hear(key, &reading, is_kept);
+            }
+        }
+    }
+
     /// Takes a reading. `is_kept`: it is to be written down.
     pub fn hear(&mut self, key: AgentKey, reading: &Reading, is_kept: bool) {
         let Some(agent) = self.agents.get_mut(key) else {

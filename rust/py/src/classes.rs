@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use dscore_traffic::event;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
@@ -213,38 +214,38 @@ event_class!(Gap {
     began_ms: u64,
     length_ms: u64,
 });
-event_class!(LastSeen {
-    conns: Vec<u64>,
-    seen_ms: Vec<u64>,
-    heartbeat_ms: Vec<u64>,
-    rtt_us: Vec<u32>,
-}
-    fn __iter__(slf: Py<Self>) -> Readings {
-        Readings { of: slf, next: 0 }
-    }
-);
 
-/// Walks over a [`LastSeen`]: as lists, a fleet of ten thousand would be forty thousand numbers at once.
-#[pyclass(module = "dscore._core")]
-pub(crate) struct Readings {
-    of: Py<LastSeen>,
-    next: usize,
-}
+/// As the reactor has sent it: a fleet of ten thousand would be forty thousand numbers of Python's.
+#[pyclass(frozen, module = "dscore._core")]
+pub(crate) struct LastSeen(pub(crate) event::LastSeen);
 
 #[pymethods]
-impl Readings {
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
+impl LastSeen {
+    #[new]
+    #[pyo3(signature = (conns, seen_ms, heartbeat_ms, rtt_us, *, number = 0))]
+    fn new(
+        conns: Vec<u64>,
+        seen_ms: Vec<u64>,
+        heartbeat_ms: Vec<u64>,
+        rtt_us: Vec<u32>,
+        number: u64,
+    ) -> Self {
+        Self(event::LastSeen {
+            number,
+            conns,
+            seen_ms,
+            heartbeat_ms,
+            rtt_us,
+        })
     }
 
-    fn __next__(&mut self) -> Option<(u64, u64, u64, u32)> {
-        let (all, at) = (self.of.get(), self.next);
-        self.next += 1;
-        Some((
-            *all.conns.get(at)?,
-            *all.seen_ms.get(at)?,
-            *all.heartbeat_ms.get(at)?,
-            *all.rtt_us.get(at)?,
-        ))
+    #[getter]
+    fn number(&self) -> u64 {
+        self.0.number
+    }
+
+    #[getter]
+    fn conns(&self) -> &[u64] {
+        &self.0.conns
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>
             let conn = conn.to_u64();
             any(py, HttpGone { conn })
         }
-        Event::LastSeen(seen) => any(py, convert_last_seen(*seen)),
+        Event::LastSeen(seen) => any(py, LastSeen(*seen)),
         Event::Looked(number) => any(py, Looked { number }),
         Event::AddressRefused(refused) => any(py, convert_address_refused(py, *refused)),
         Event::Gap(gap) => any(py, convert_gap(*gap)),
@@ -175,15 +175,6 @@ fn convert_progress(progress: event::Progress) -> Progress {
         request_id: progress.request.to_string(),
         stage: progress.stage,
         granted_ms: progress.granted_ms,
-    }
-}
-
-fn convert_last_seen(seen: event::LastSeen) -> LastSeen {
-    LastSeen {
-        conns: seen.conns,
-        seen_ms: seen.seen_ms,
-        heartbeat_ms: seen.heartbeat_ms,
-        rtt_us: seen.rtt_us,
     }
 }
 

@@ -10,6 +10,7 @@ use dscore_traffic::ConnId;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::classes::LastSeen;
 use crate::facets::{self, Filter};
 use crate::notes;
 use crate::orders::Acks;
@@ -233,6 +234,11 @@ impl Fleet {
             rtt_us,
         };
         self.lock().hear(agent.key, &reading, is_kept);
+    }
+
+    #[pyo3(signature = (seen, *, is_kept = true))]
+    fn heard_all(&self, seen: &LastSeen, is_kept: bool) {
+        self.lock().hear_all(&seen.0, is_kept);
     }
 
     fn report_back(&self, agent: &AgentRow) -> bool {

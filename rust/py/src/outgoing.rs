@@ -5,13 +5,30 @@ use std::sync::Arc;
 use dscore_proto::close::CloseCode;
 use dscore_proto::frame::{self, Opcode};
 use dscore_proto::socketio::{self, Kind};
+use dscore_traffic::ConnId;
 use dscore_traffic::close::CloseFrame;
-use dscore_traffic::command::{Notify, OutgoingPacket};
+use dscore_traffic::command::{Notify, OutgoingPacket, ReactorCommand};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 pub(crate) fn low_water(notify: bool) -> Notify {
     if notify { Notify::LowWater } else { Notify::No }
+}
+
+pub(crate) fn conn_ids(numbers: Vec<u64>) -> Arc<[ConnId]> {
+    numbers.into_iter().map(ConnId::from_u64).collect()
+}
+
+/// For each reactor; all share the list.
+pub(crate) fn read_last_seen(
+    number: u64,
+    conns: Option<Vec<u64>>,
+) -> impl Fn() -> ReactorCommand + Send + Sync {
+    let conns = conns.map(conn_ids);
+    move || ReactorCommand::ReadLastSeen {
+        number,
+        conns: conns.clone(),
+    }
 }
 
 pub(crate) fn close_frame(code: u16, reason: &str, cause: &str) -> PyResult<CloseFrame> {

@@ -17,7 +17,7 @@ use pyo3::types::PyList;
 use crate::config::CoreConfig;
 use crate::errors::{self, CoreError, ForkedError};
 use crate::events;
-use crate::outgoing::{close_frame, framed, frames, low_water, packet, text_frame};
+use crate::outgoing::{self, close_frame, conn_ids, framed, frames, low_water, packet, text_frame};
 use crate::stats::Stats;
 use crate::tls::TlsConfig;
 
@@ -183,8 +183,7 @@ impl ReactorPool {
     }
 
     fn send_many(&self, py: Python<'_>, conns: Vec<u64>, text: &[u8]) -> PyResult<()> {
-        let frame = text_frame(text)?;
-        let conns: Vec<ConnId> = conns.into_iter().map(ConnId::from_u64).collect();
+        let (frame, conns) = (text_frame(text)?, conn_ids(conns));
         let pool = self.own()?;
         py.detach(|| pool.send_many(&conns, &frame))
             .map_err(errors::stopped)
@@ -318,8 +317,9 @@ impl ReactorPool {
         self.give(py, conn, Command::Abort)
     }
 
-    fn read_last_seen(&self, py: Python<'_>) -> PyResult<()> {
-        self.give_all(py, || ReactorCommand::ReadLastSeen)
+    #[pyo3(signature = (number = 0, conns = None))]
+    fn read_last_seen(&self, py: Python<'_>, number: u64, conns: Option<Vec<u64>>) -> PyResult<()> {
+        self.give_all(py, outgoing::read_last_seen(number, conns))
     }
 
     fn look(&self, py: Python<'_>, number: u64) -> PyResult<usize> {

@@ -10,10 +10,12 @@ mod support;
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dscore_proto::handshake;
 use dscore_reactor::settings::Settings;
+use dscore_traffic::ConnId;
 use dscore_traffic::command::{Command, ReactorCommand, ServingState};
 use dscore_traffic::event::Event;
 use support::{Client, Heard, KEY, Server, connect, exchange, settings};
@@ -166,7 +168,10 @@ fn each_opened_has_its_closed_also_when_the_pool_ends() {
     for (mut client, _) in agents {
         assert_eq!(client.hear(), Heard::End);
     }
-    let error = server.pool.command_all(|| ReactorCommand::ReadLastSeen);
+    let error = server.pool.command_all(|| ReactorCommand::ReadLastSeen {
+        number: 0,
+        conns: None,
+    });
     assert!(error.is_err(), "a closed pool takes no commands");
 }
 
@@ -210,6 +215,28 @@ fn the_same_port_can_be_had_again_at_once() {
     drop(client);
 }
 
+/// Has both reactors read, and puts together what they say.
+fn read_last_seen(server: &mut Server, number: u64, conns: Option<&[ConnId]>) -> Vec<(u64, u64)> {
+    let conns: Option<Arc<[ConnId]>> = conns.map(Into::into);
+    let command = || ReactorCommand::ReadLastSeen {
+        number,
+        conns: conns.clone(),
+    };
+    server.pool.command_all(command).unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let last = server.wait("last seen", |event| match event {
+            Event::LastSeen(last) => {
+                Some((last.number, last.conns.clone(), last.heartbeat_ms.clone()))
+            }
+            _ => None,
+        });
+        assert_eq!(last.0, number);
+        seen.extend(last.1.into_iter().zip(last.2));
+    }
+    seen
+}
+
 #[test]
 fn last_seen_is_read_in_bulk() {
     let mut server = Server::with(settings(), 2, 1_024);
@@ -217,29 +244,24 @@ fn last_seen_is_read_in_bulk() {
     let (_silent, _) = server.agent("silent");
     beating.send(r#"{"type":"heartbeat","clientName":"beats"}"#);
     assert!(beating.text().contains("heartbeat_response"));
-    server
-        .pool
-        .command_all(|| ReactorCommand::ReadLastSeen)
-        .unwrap();
-    let mut seen = Vec::new();
-    for _ in 0..2 {
-        seen.extend(server.wait("last seen", |event| {
-            match event {
-                Event::LastSeen(last) => Some(
-                    last.conns
-                        .iter()
-                        .copied()
-                        .zip(last.heartbeat_ms.iter().copied())
-                        .collect::<Vec<_>>(),
-                ),
-                _ => None,
-            }
-        }));
-    }
+    let seen = read_last_seen(&mut server, 1, None);
     assert_eq!(seen.len(), 2);
     for (number, heartbeat_ms) in seen {
         assert_eq!(heartbeat_ms > 0, number == conn.to_u64());
     }
+}
+
+#[test]
+fn last_seen_of_some_connections_is_read_without_looking_at_the_others() {
+    let mut server = Server::with(settings(), 2, 1_024);
+    let agents: Vec<_> = (0..6).map(|n| server.agent(&format!("a-{n}"))).collect();
+    let gone = ConnId::new(1, 77, 3);
+    let wanted = [agents[5].1, gone, agents[0].1, agents[2].1];
+    let seen = read_last_seen(&mut server, 2, Some(&wanted));
+    let found: HashSet<_> = seen.iter().map(|&(conn, _)| conn).collect();
+    let expected = [5, 0, 2].map(|at: usize| agents[at].1.to_u64());
+    assert_eq!(found, HashSet::from(expected));
+    assert_eq!(read_last_seen(&mut server, 3, Some(&[])), []);
 }
 
 #[test]

@@ -117,7 +117,10 @@ fn what_is_closed_in_the_middle_of_an_upgrade_is_closed_when_it_is_made() {
     // The client polls no more, and says that the upgrade is made; the close is known by then.
     server
         .pool
-        .command_all(|| ReactorCommand::ReadLastSeen)
+        .command_all(|| ReactorCommand::ReadLastSeen {
+            number: 0,
+            conns: None,
+        })
         .unwrap();
     server.wait("the answer to what came after the close", |event| {
         matches!(event, Event::LastSeen(_)).then_some(())

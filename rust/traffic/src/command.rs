@@ -6,6 +6,7 @@ use dscore_proto::socketio::Kind;
 use uuid::Uuid;
 
 use crate::close::CloseFrame;
+use crate::conn_id::ConnId;
 
 /// What is to be done with one connection. For one that has gone it is dropped, silently: its end was told.
 #[derive(Debug)]
@@ -76,8 +77,13 @@ pub enum ReactorCommand {
     TerminateAll(Box<TerminateAll>),
     /// What new connections get from here on.
     SetServingState(ServingState),
-    /// Report when each connection was last heard of.
-    ReadLastSeen,
+    /// Report when connections were last heard of.
+    ReadLastSeen {
+        /// Comes back with the report.
+        number: u64,
+        /// Those of any reactor; `None`: all.
+        conns: Option<Arc<[ConnId]>>,
+    },
     /// Report when all that lies in the sockets by then was read.
     Look(u64),
 }

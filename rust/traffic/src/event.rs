@@ -194,6 +194,8 @@ pub struct BodyPart {
 /// When the connections of one reactor were last heard of: one entry each, in the same order.
 #[derive(Debug)]
 pub struct LastSeen {
+    /// That of the command.
+    pub number: u64,
     /// Whose.
     pub conns: Vec<u64>,
     /// The last frame of any kind, ms.
@@ -206,8 +208,9 @@ pub struct LastSeen {
 
 impl LastSeen {
     /// With room for so many connections.
-    pub fn with_capacity(connections: usize) -> Self {
+    pub fn with_capacity(number: u64, connections: usize) -> Self {
         Self {
+            number,
             conns: Vec::with_capacity(connections),
             seen_ms: Vec::with_capacity(connections),
             heartbeat_ms: Vec::with_capacity(connections),

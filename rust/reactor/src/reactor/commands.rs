@@ -70,9 +70,9 @@ impl Reactor {
                 self.walks.push_back(walk);
             }
             ReactorCommand::SetServingState(serving) => self.cx.serving = serving,
-            ReactorCommand::ReadLastSeen => {
-                let last_seen = Box::new(self.last_seen());
-                self.cx.tell(Event::LastSeen(last_seen));
+            ReactorCommand::ReadLastSeen { number, conns } => {
+                let last_seen = self.last_seen(number, conns.as_deref());
+                self.cx.tell(Event::LastSeen(Box::new(last_seen)));
             }
             ReactorCommand::Look(number) => self.looks.push_back((self.cx.now_us, number)),
         }
@@ -95,9 +95,27 @@ impl Reactor {
         });
     }
 
-    fn last_seen(&self) -> LastSeen {
-        let mut last_seen = LastSeen::with_capacity(self.peers.len());
-        for (conn, peer) in self.peers.iter() {
+    fn last_seen(&self, number: u64, conns: Option<&[ConnId]>) -> LastSeen {
+        match conns {
+            None => self.read(number, self.peers.len(), self.peers.iter()),
+            Some(conns) => {
+                // Those of other reactors are not in this one's table.
+                let own = conns
+                    .iter()
+                    .filter_map(|&conn| Some((conn, self.peers.get(conn)?)));
+                self.read(number, conns.len(), own)
+            }
+        }
+    }
+
+    fn read<'a>(
+        &self,
+        number: u64,
+        most: usize,
+        peers: impl Iterator<Item = (ConnId, &'a Peer)>,
+    ) -> LastSeen {
+        let mut last_seen = LastSeen::with_capacity(number, most);
+        for (conn, peer) in peers {
             if let Stage::Conversation(conversation) = &peer.stage {
                 last_seen.conns.push(conn.to_u64());
                 last_seen
