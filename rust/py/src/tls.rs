@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dscore_tls::{CertificateFiles, ClientAuth, TlsError, TlsFiles};
+use dscore_tls::{CertificateFiles, ClientAuth, RecordLayerKind, TlsError, TlsFiles};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -36,6 +36,7 @@ impl TlsConfig {
             client_auth,
             client_crl,
             ticket_keys,
+            record_layer: RecordLayerKind::default(),
         };
         let previous = previous.map(|previous| previous.config.clone());
         let loaded = py.detach(|| match previous {

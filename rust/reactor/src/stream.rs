@@ -193,15 +193,16 @@ fn receive_sealed(socket: &Socket, tls: &mut Tls, buffer: &mut [u8]) -> Read {
         Received::End => return read(0, Then::Truncated),
         Received::Broken(_) => return read(0, Then::Broken),
     };
-    match tls.open(sealed.get(..count).unwrap_or_default(), plain) {
+    let opened = tls.open(sealed.get_mut(..count).unwrap_or_default(), plain);
+    if opened.is_err() || opened.is_ok_and(|opened| opened.has_answer) {
+        // The alert that says what is wrong, or a key of ours that was asked for.
+        let _broken_already = tls.send(&mut [], &mut Writer(socket));
+    }
+    match opened {
         Ok(opened) if opened.has_ended => read(opened.count, Then::End),
         Ok(opened) if count == room => read(opened.count, Then::More),
         Ok(opened) => read(opened.count, Then::Nothing),
-        Err(_) => {
-            // The alert that says what is wrong.
-            let _broken_already = tls.send(&mut [], &mut Writer(socket));
-            read(0, Then::Invalid)
-        }
+        Err(_) => read(0, Then::Invalid),
     }
 }
 

@@ -37,6 +37,29 @@ pub struct TlsFiles {
     pub client_crl: Vec<PathBuf>,
     /// Where tickets are to outlive this process.
     pub ticket_keys: Option<PathBuf>,
+    /// Who opens and seals the records of what is established.
+    pub record_layer: RecordLayerKind,
+}
+
+/// Who opens and seals records, once a handshake is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordLayerKind {
+    /// rustls, which buffers them: some 8 KB a connection.
+    #[default]
+    Rustls,
+    /// [`crate::RecordLayer`]: a quarter of a kilobyte.
+    Own,
+}
+
+impl RecordLayerKind {
+    /// By the name that settings have for it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "rustls" => Some(Self::Rustls),
+            "own" => Some(Self::Own),
+            _ => None,
+        }
+    }
 }
 
 /// One certificate that is shown.
@@ -55,6 +78,7 @@ pub struct TlsConfig {
     /// Who judges clients' certificates, if they are asked for any.
     pub(crate) clients: Option<Arc<dyn ClientCertVerifier>>,
     pub(crate) requires_client: bool,
+    pub(crate) record_layer: RecordLayerKind,
     certificates: Vec<Certificate>,
     warnings: Vec<String>,
     /// Of this process, for where no file has any.
@@ -118,6 +142,7 @@ impl TlsConfig {
             server: Arc::new(server_config(provider, shown, verifier.clone(), tickets)?),
             clients: verifier,
             requires_client: files.client_auth == ClientAuth::Required,
+            record_layer: files.record_layer,
             certificates,
             warnings,
             own_key,

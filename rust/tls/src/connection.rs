@@ -5,65 +5,105 @@
 
 use std::io::{self, IoSlice, Write};
 
-use rustls::{Error, ServerConnection};
+use rustls::ServerConnection;
 
-use crate::records::{MAX_RECORD, Partial};
+use crate::buffered;
+use crate::handshake::{Failure, failure_of};
+use crate::layer::RecordLayer;
+use crate::partial::{MAX_RECORD, Partial};
+use crate::record::RecordError;
 
 /// Of a record of ours: what a socket does not take of it is held sealed beside the plaintext.
-const MAX_SEALED: usize = 4096;
+pub(crate) const MAX_SEALED: usize = 4096;
 /// How many bytes more than it is given [`Tls::open`] may give out: of a record that had begun before.
 pub const MAX_OPENED_BEYOND: usize = MAX_RECORD;
 
-/// One established connection.
+/// One established connection. It goes on from one record to the next, and is never two:
+///
+/// ```compile_fail
+/// fn twice<T: Clone>() {}
+/// twice::<dscore_tls::Tls>();
+/// ```
 #[derive(Debug)]
 pub struct Tls {
-    connection: ServerConnection,
+    form: Form,
     partial: Partial,
     /// Plaintext in the record that the socket has not taken whole yet.
-    sealed: usize,
+    sealed: u16,
     /// How much of that was told to be sent already.
-    credited: usize,
+    credited: u16,
     has_ended: bool,
     has_finished: bool,
 }
 
+/// Which record layer it has.
+#[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large one is what there are ten thousands of, and it is a tenth of what the other points to"
+)]
+enum Form {
+    Buffered(Box<ServerConnection>),
+    Own(RecordLayer),
+}
+
 /// What came of a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Opened {
     /// Bytes of the peer's.
     pub count: usize,
     /// It has said that it sends no more (close_notify).
     pub has_ended: bool,
+    /// It is to be answered, by [`Tls::send`] of nothing.
+    pub has_answer: bool,
 }
 
 impl Tls {
-    pub(crate) fn new(connection: ServerConnection, partial: Partial, has_ended: bool) -> Self {
+    pub(crate) fn buffered(connection: ServerConnection) -> Self {
+        Self::with(Form::Buffered(Box::new(connection)))
+    }
+
+    /// With a record layer of our own.
+    pub fn own(layer: RecordLayer) -> Self {
+        Self::with(Form::Own(layer))
+    }
+
+    fn with(form: Form) -> Self {
         Self {
-            connection,
-            partial,
+            form,
+            partial: Partial::default(),
             sealed: 0,
             credited: 0,
-            has_ended,
+            has_ended: false,
             has_finished: false,
         }
     }
 
-    /// Opens what came, into `plain`, which has room for that and [`MAX_OPENED_BEYOND`].
+    /// A record that had begun when the handshake ended.
+    pub(crate) fn begin_with(&mut self, partial: Partial) {
+        self.partial = partial;
+    }
+
+    /// Opens what came, into `plain`, which has room for that and [`MAX_OPENED_BEYOND`]. It may be opened where it lies.
     ///
     /// # Errors
     /// The peer broke the protocol, or a record was touched: the connection is over, and an alert is to be sent.
-    pub fn open(&mut self, input: &[u8], plain: &mut [u8]) -> Result<Opened, Error> {
-        let (connection, mut count, mut has_ended) = (&mut self.connection, 0, self.has_ended);
+    pub fn open(&mut self, input: &mut [u8], plain: &mut [u8]) -> Result<Opened, Failure> {
+        let (form, mut all) = (&mut self.form, Opened::default());
+        all.has_ended = self.has_ended;
         self.partial.push(input, |records| {
-            has_ended |= open_records(connection, records, |opened| {
-                let room = plain.get_mut(count..).unwrap_or_default();
-                count += io::Read::read(opened, room)?;
-                Ok(())
-            })?;
-            Ok::<(), Error>(())
+            // RFC 8446 §6.1: what follows a close_notify is ignored.
+            if all.has_ended {
+                return Ok(());
+            }
+            let opened = form.open(records, plain.get_mut(all.count..).unwrap_or_default())?;
+            all.count += opened.count;
+            all.has_ended = opened.has_ended;
+            all.has_answer |= opened.has_answer;
+            Ok(())
         })?;
-        self.has_ended = has_ended;
-        Ok(Opened { count, has_ended })
+        self.has_ended = all.has_ended;
+        Ok(all)
     }
 
     /// Whether the peer has said that it sends no more.
@@ -83,7 +123,7 @@ impl Tls {
 
     /// How much of what is to be sent next is on its way already, sealed: it must be sent next.
     pub fn on_its_way(&self) -> usize {
-        self.sealed - self.credited
+        (self.sealed - self.credited).into()
     }
 
     /// Seals and writes as much of `pieces` as `socket` takes; returns how much that is. What this says was not sent must be
@@ -102,10 +142,10 @@ impl Tls {
             let credit = self.flush(socket)?;
             sent += credit;
             IoSlice::advance_slices(&mut rest, credit);
-            if self.connection.wants_write() || rest.is_empty() {
+            if self.form.wants_write() || rest.is_empty() {
                 return Ok(sent);
             }
-            self.sealed = seal(&mut self.connection, rest)?;
+            self.sealed = self.form.seal(rest)? as u16;
         }
     }
 
@@ -114,8 +154,10 @@ impl Tls {
     /// # Errors
     /// As `send`.
     pub fn finish(&mut self, socket: &mut dyn Write) -> io::Result<()> {
-        self.has_finished = true;
-        self.connection.send_close_notify();
+        if !self.has_finished {
+            self.has_finished = true;
+            self.form.close()?;
+        }
         self.flush(socket).map(drop)
     }
 
@@ -123,8 +165,8 @@ impl Tls {
     /// until all are.
     fn flush(&mut self, socket: &mut dyn Write) -> io::Result<usize> {
         let mut written = 0;
-        while self.connection.wants_write() {
-            match self.connection.write_tls(socket) {
+        while self.form.wants_write() {
+            match self.form.write(socket) {
                 Ok(0) => break,
                 Ok(count) => written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -132,9 +174,9 @@ impl Tls {
             }
         }
         let left = self.on_its_way();
-        if self.connection.wants_write() {
+        if self.form.wants_write() {
             let credit = written.min(left.saturating_sub(1));
-            self.credited += credit;
+            self.credited += credit as u16;
             return Ok(credit);
         }
         (self.sealed, self.credited) = (0, 0);
@@ -142,42 +184,47 @@ impl Tls {
     }
 }
 
-/// Feeds whole records; `take` gets a reader of what was in them. Whether the peer has ended.
-pub(crate) fn open_records(
-    connection: &mut ServerConnection,
-    mut records: &[u8],
-    mut take: impl FnMut(&mut rustls::Reader<'_>) -> io::Result<()>,
-) -> Result<bool, Error> {
-    let mut has_ended = false;
-    while !records.is_empty() && !has_ended {
-        let read = connection.read_tls(&mut records);
-        if read.map_err(|error| Error::General(error.to_string()))? == 0 {
-            break;
-        }
-        let state = connection.process_new_packets()?;
-        has_ended = state.peer_has_closed();
-        if state.plaintext_bytes_to_read() > 0 {
-            take(&mut connection.reader()).map_err(|error| Error::General(error.to_string()))?;
+impl Form {
+    fn open(&mut self, records: &mut [u8], plain: &mut [u8]) -> Result<Opened, Failure> {
+        match self {
+            Self::Buffered(connection) => {
+                buffered::open(connection, records, plain).map_err(|error| failure_of(&error))
+            }
+            Self::Own(layer) => layer.open(records, plain).map_err(|error| match error {
+                RecordError::Alert(_) => Failure::Refused,
+                _ => Failure::Invalid,
+            }),
         }
     }
-    Ok(has_ended)
-}
 
-/// Seals one record of what is in front; how much that is.
-fn seal(connection: &mut ServerConnection, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-    let mut writer = connection.writer();
-    match pieces.first() {
-        Some(first) if first.len() >= MAX_SEALED => writer.write(&first[..MAX_SEALED]),
-        Some(first) if pieces.len() == 1 => writer.write(first),
-        _ => {
-            let mut room = MAX_SEALED;
-            let mut record = Vec::with_capacity(MAX_SEALED);
-            for piece in pieces {
-                let part = piece.get(..room).unwrap_or(piece);
-                record.extend_from_slice(part);
-                room -= part.len();
+    fn seal(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Buffered(connection) => buffered::seal(connection, pieces),
+            Self::Own(layer) => layer.seal_data(pieces).map_err(io::Error::other),
+        }
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        match self {
+            Self::Buffered(connection) => {
+                connection.send_close_notify();
+                Ok(())
             }
-            writer.write(&record)
+            Self::Own(layer) => layer.close().map_err(io::Error::other),
+        }
+    }
+
+    fn wants_write(&self) -> bool {
+        match self {
+            Self::Buffered(connection) => connection.wants_write(),
+            Self::Own(layer) => layer.wants_write(),
+        }
+    }
+
+    fn write(&mut self, socket: &mut dyn Write) -> io::Result<usize> {
+        match self {
+            Self::Buffered(connection) => connection.write_tls(&mut &mut *socket),
+            Self::Own(layer) => layer.write(socket),
         }
     }
 }

@@ -5,20 +5,22 @@
 //! |---|---|---|---|---|
 //! | hello | ready | hello | failed | failed |
 //! | ready | ready | running | failed | ready |
-//! | running | failed | running | established | failed |
+//! | running | failed | running | done | failed |
+//! | done | — | — | — | its data is kept, for the connection |
 
-use std::io::Read;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::{Accepted, Acceptor};
 use rustls::{Error, HandshakeKind, PeerIncompatible, ServerConnection};
 
-use crate::config::TlsConfig;
-use crate::connection::{Tls, open_records};
+use crate::buffered;
+use crate::config::{RecordLayerKind, TlsConfig};
+use crate::connection::{MAX_OPENED_BEYOND, Tls};
+use crate::extraction::{TrafficSecrets, extract, watched};
 use crate::names::client_names;
-use crate::records::Partial;
+use crate::partial::{Partial, record_length};
 
 /// The type of a record that a handshake begins with (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
@@ -44,7 +46,6 @@ pub struct Handshake {
     bytes: usize,
     /// What the client has said already behind its last flight.
     plain: Vec<u8>,
-    has_ended: bool,
     /// What is to be written.
     out: Vec<u8>,
 }
@@ -52,8 +53,21 @@ pub struct Handshake {
 enum State {
     Hello(Box<Acceptor>),
     Ready(Box<Accepted>),
-    Running(Box<ServerConnection>),
+    Running(Box<Running>),
+    Done(Box<Done>),
     Over,
+}
+
+struct Running {
+    connection: ServerConnection,
+    /// For a record layer of our own.
+    secrets: Option<Arc<TrafficSecrets>>,
+}
+
+struct Done {
+    tls: Tls,
+    certificates: Vec<CertificateDer<'static>>,
+    is_resumed: bool,
 }
 
 /// How far it is.
@@ -104,7 +118,6 @@ impl Handshake {
             partial: Partial::default(),
             bytes: 0,
             plain: Vec::new(),
-            has_ended: false,
             out: Vec::new(),
         }
     }
@@ -122,15 +135,23 @@ impl Handshake {
         self.bytes += input.len();
         let most = match self.state {
             State::Hello(_) | State::Ready(_) => MAX_HELLO,
-            State::Running(_) | State::Over => MAX_FLIGHT,
+            State::Running(_) | State::Done(_) | State::Over => MAX_FLIGHT,
         };
         if self.bytes > most {
             return Err(Failure::Invalid);
         }
+        // Records are opened where they lie.
+        let mut input = input.to_vec();
+        if matches!(self.state, State::Done(_)) {
+            self.on_established(&mut input)?;
+            return Ok(Progress::Done);
+        }
         let mut partial = std::mem::take(&mut self.partial);
-        let pushed = partial.push(input, |records| self.on_records(records));
-        self.partial = partial;
-        pushed?;
+        partial.push(&mut input, |records| self.on_records(records))?;
+        match &mut self.state {
+            State::Done(done) => done.tls.begin_with(partial),
+            _ => self.partial = partial,
+        }
         Ok(self.progress())
     }
 
@@ -142,9 +163,19 @@ impl Handshake {
         let State::Ready(accepted) = std::mem::replace(&mut self.state, State::Over) else {
             return Err(Failure::Invalid);
         };
-        match accepted.into_connection(self.config.server.clone()) {
+        let (config, secrets) = match self.config.record_layer {
+            RecordLayerKind::Rustls => (self.config.server.clone(), None),
+            RecordLayerKind::Own => {
+                let (config, secrets) = watched(&self.config.server);
+                (config, Some(secrets))
+            }
+        };
+        match accepted.into_connection(config) {
             Ok(connection) => {
-                self.state = State::Running(Box::new(connection));
+                self.state = State::Running(Box::new(Running {
+                    connection,
+                    secrets,
+                }));
                 self.bytes = 0;
                 self.write();
                 Ok(self.progress())
@@ -173,61 +204,97 @@ impl Handshake {
     /// # Errors
     /// The client's certificate is not good, or missing: a resumed session is judged anew, by the present lists.
     pub fn establish(self) -> Result<Established, Failure> {
-        let State::Running(connection) = self.state else {
+        let State::Done(done) = self.state else {
             return Err(Failure::Invalid);
         };
-        let is_resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
-        let certificates = connection.peer_certificates().unwrap_or_default();
-        match (&self.config.clients, certificates.split_first()) {
+        match (&self.config.clients, done.certificates.split_first()) {
             (Some(_), None) if self.config.requires_client => return Err(Failure::Certificate),
-            (Some(clients), Some((own, chain))) if is_resumed => {
+            (Some(clients), Some((own, chain))) if done.is_resumed => {
                 clients
                     .verify_client_cert(own, chain, now())
                     .map_err(|_| Failure::Certificate)?;
             }
             _ => {}
         }
-        let certificate_names = certificates.first().map(|own| client_names(own));
+        let certificate_names = done.certificates.first().map(|own| client_names(own));
         Ok(Established {
             certificate_names: certificate_names.unwrap_or_default(),
-            tls: Tls::new(*connection, self.partial, self.has_ended),
+            tls: done.tls,
             input: self.plain,
-            is_resumed,
+            is_resumed: done.is_resumed,
         })
     }
 
-    fn on_records(&mut self, records: &[u8]) -> Result<(), Failure> {
+    fn on_records(&mut self, records: &mut [u8]) -> Result<(), Failure> {
         match &mut self.state {
             State::Hello(_) => self.on_hello(records),
-            State::Running(connection) => {
-                let plain = &mut self.plain;
-                let opened = open_records(connection, records, |reader| {
-                    // The bytes of one flight bound it.
-                    let mut chunk = [0; 4096];
-                    loop {
-                        match reader.read(&mut chunk) {
-                            Ok(0) => return Ok(()),
-                            Ok(count) => plain.extend_from_slice(&chunk[..count]),
-                            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                                return Ok(());
-                            }
-                            Err(error) => return Err(error),
-                        }
-                    }
-                });
-                self.write();
-                self.has_ended |= opened.map_err(|error| failure_of(&error))?;
-                Ok(())
-            }
+            State::Running(_) => self.on_flight(records),
+            State::Done(_) => self.on_established(records),
             // RFC 8446 §4.1.2: a client waits for the answer to its hello; we offer no early data.
             State::Ready(_) | State::Over => Err(Failure::Invalid),
         }
     }
 
-    fn on_hello(&mut self, mut records: &[u8]) -> Result<(), Failure> {
+    /// One record at a time: what is behind the last of the handshake is the record layer's that goes on.
+    fn on_flight(&mut self, mut records: &mut [u8]) -> Result<(), Failure> {
+        while !records.is_empty() {
+            let State::Running(running) = &mut self.state else {
+                return self.on_established(records);
+            };
+            let length = record_length(records).unwrap_or(records.len());
+            let (record, rest) = records.split_at_mut(length.min(records.len()));
+            records = rest;
+            let opened = buffered::open(&mut running.connection, record, &mut []);
+            self.write();
+            opened.map_err(|error| failure_of(&error))?;
+            self.finish()?;
+        }
+        Ok(())
+    }
+
+    /// The handshake may be done: all that rustls had to say of it, its ticket too, is among what is to be written.
+    fn finish(&mut self) -> Result<(), Failure> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Running(running) if !running.connection.is_handshaking() => {
+                let connection = running.connection;
+                let certificates = connection.peer_certificates().unwrap_or_default().to_vec();
+                let is_resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+                let tls = match running.secrets {
+                    None => Tls::buffered(connection),
+                    Some(secrets) => extract(connection, &secrets)
+                        .map(Tls::own)
+                        .map_err(|error| failure_of(&error))?,
+                };
+                self.state = State::Done(Box::new(Done {
+                    tls,
+                    certificates,
+                    is_resumed,
+                }));
+            }
+            state => self.state = state,
+        }
+        Ok(())
+    }
+
+    /// The bytes of one flight bound what is kept.
+    fn on_established(&mut self, input: &mut [u8]) -> Result<(), Failure> {
+        let State::Done(done) = &mut self.state else {
+            return Err(Failure::Invalid);
+        };
+        let mut plain = vec![0; input.len() + MAX_OPENED_BEYOND];
+        let opened = done.tls.open(input, &mut plain);
+        // Answers and alerts; into memory it never fails.
+        let _written = done.tls.send(&mut [], &mut self.out);
+        let opened = plain.get(..opened?.count).unwrap_or_default();
+        self.plain.extend_from_slice(opened);
+        Ok(())
+    }
+
+    fn on_hello(&mut self, records: &[u8]) -> Result<(), Failure> {
         let State::Hello(acceptor) = &mut self.state else {
             return Err(Failure::Invalid);
         };
+        let mut records = records;
         while !records.is_empty() {
             if !matches!(acceptor.read_tls(&mut records), Ok(1..)) {
                 return Err(Failure::Invalid);
@@ -254,23 +321,24 @@ impl Handshake {
     fn progress(&self) -> Progress {
         match &self.state {
             State::Ready(_) => Progress::Ready,
-            State::Running(connection) if !connection.is_handshaking() => Progress::Done,
+            State::Done(_) => Progress::Done,
             State::Hello(_) | State::Running(_) | State::Over => Progress::Waits,
         }
     }
 
     /// Takes what rustls has to say.
     fn write(&mut self) {
-        if let State::Running(connection) = &mut self.state {
-            while connection.wants_write() {
+        if let State::Running(running) = &mut self.state {
+            while running.connection.wants_write() {
                 // Into memory: it never fails.
-                let _written = connection.write_tls(&mut self.out);
+                let _written = running.connection.write_tls(&mut self.out);
             }
         }
     }
 }
 
-fn failure_of(error: &Error) -> Failure {
+/// In the words of the metrics.
+pub(crate) fn failure_of(error: &Error) -> Failure {
     match error {
         Error::PeerIncompatible(
             PeerIncompatible::SupportedVersionsExtensionRequired

@@ -1,10 +1,10 @@
-//! Where one record ends (RFC 8446 §5.1): rustls is fed whole ones only, so that what a peer has not finished is held, and
+//! Where one record ends (RFC 8446 §5.1): whole ones only are opened, so that what a peer has not finished is held, and
 //! counted, in one place.
 
 /// Type, version and length.
-const HEADER: usize = 5;
+pub(crate) const HEADER: usize = 5;
 /// Bytes of a sealed record's content at most (RFC 8446 §5.2).
-const MAX_CONTENT: usize = (1 << 14) + 256;
+pub(crate) const MAX_CONTENT: usize = (1 << 14) + 256;
 /// Of a whole record.
 pub(crate) const MAX_RECORD: usize = HEADER + MAX_CONTENT;
 
@@ -19,21 +19,21 @@ impl Partial {
     /// given as it is: to be refused.
     pub(crate) fn push<E>(
         &mut self,
-        mut input: &[u8],
-        mut feed: impl FnMut(&[u8]) -> Result<(), E>,
+        mut input: &mut [u8],
+        mut feed: impl FnMut(&mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         while !self.bytes.is_empty() && !input.is_empty() {
             let wanted = wanted(&self.bytes).min(input.len());
-            let (front, rest) = input.split_at(wanted);
+            let (front, rest) = input.split_at_mut(wanted);
             self.bytes.extend_from_slice(front);
             input = rest;
             let whole = whole(&self.bytes);
             if whole > 0 {
-                let record = std::mem::take(&mut self.bytes);
-                feed(&record)?;
+                let mut record = std::mem::take(&mut self.bytes);
+                feed(&mut record)?;
             }
         }
-        let (records, rest) = input.split_at(whole(input));
+        let (records, rest) = input.split_at_mut(whole(input));
         if !records.is_empty() {
             feed(records)?;
         }
@@ -55,7 +55,8 @@ fn wanted(begun: &[u8]) -> usize {
     length.saturating_sub(begun.len()).max(1)
 }
 
-fn record_length(bytes: &[u8]) -> Option<usize> {
+/// Of the record in front, once its header is there.
+pub(crate) fn record_length(bytes: &[u8]) -> Option<usize> {
     let header = bytes.first_chunk::<HEADER>()?;
     Some(HEADER + usize::from(u16::from_be_bytes([header[3], header[4]])))
 }
@@ -88,7 +89,7 @@ mod tests {
 
     fn push(partial: &mut Partial, input: &[u8]) -> Vec<Vec<u8>> {
         let mut fed = Vec::new();
-        let fed_all: Result<(), Infallible> = partial.push(input, |records| {
+        let fed_all: Result<(), Infallible> = partial.push(&mut input.to_vec(), |records| {
             fed.push(records.to_vec());
             Ok(())
         });

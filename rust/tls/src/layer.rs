@@ -1,0 +1,234 @@
+//! The record layer of an established connection, both directions: a quarter of a kilobyte of plain data.
+//!
+//! | what comes | what it does |
+//! |---|---|
+//! | data | is given out; of none at all, only so many in a row are taken |
+//! | KeyUpdate | the key of what comes changes; ours as well, before the next data, if the peer asks for it |
+//! | close_notify | the peer has ended: all that follows is ignored |
+//! | user_canceled | nothing |
+//! | any other alert | the connection is over |
+//! | all else, and what does not open | an alert is to be sent, and the connection is over |
+//!
+//! A number of a record is used once: the state is not `Clone`, and a number is spent before its record is sealed.
+
+use std::fmt;
+use std::io::{self, IoSlice, Write};
+
+use crate::connection::{MAX_SEALED, Opened};
+use crate::messages::{Begun, CLOSE_NOTIFY, FATAL, Notice, WARNING, read_alert};
+use crate::partial::record_length;
+use crate::record::{ALERT, DATA, HANDSHAKE, RecordError, open, seal};
+use crate::secrets::{Keys, Suite};
+
+/// Records sealed with one key. AES-GCM is good for 2^24.5 (RFC 8446 §5.5).
+const MAX_RECORDS: u64 = 1 << 23;
+/// Records in a row that bring no data: empty ones, and changes of the key.
+const MAX_USELESS: u8 = 32;
+/// A KeyUpdate that asks for none in return (RFC 8446 §4.6.3).
+const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
+
+/// A traffic secret, and how many records were sent under it.
+#[derive(Clone, Copy)]
+pub struct Secret<'a> {
+    /// As long as a hash of its suite.
+    pub bytes: &'a [u8],
+    /// Records so far.
+    pub sequence: u64,
+}
+
+/// Opens what came and seals what is to go.
+pub struct RecordLayer {
+    receiving: Keys,
+    sending: Keys,
+    begun: Begun,
+    useless: u8,
+    /// The peer has asked for another key of ours.
+    owes_update: bool,
+    /// Why the connection is over, if it is.
+    over: Option<RecordError>,
+    /// Whole records, in front of which so much is written.
+    out: Vec<u8>,
+    written: u32,
+}
+
+impl RecordLayer {
+    /// Goes on from a handshake. None if a secret is none of this suite.
+    pub fn new(suite: Suite, receiving: Secret<'_>, sending: Secret<'_>) -> Option<Self> {
+        Some(Self::with(
+            Keys::new(suite, receiving.bytes, receiving.sequence)?,
+            Keys::new(suite, sending.bytes, sending.sequence)?,
+        ))
+    }
+
+    pub(crate) fn with(receiving: Keys, sending: Keys) -> Self {
+        Self {
+            receiving,
+            sending,
+            begun: Begun::default(),
+            useless: 0,
+            owes_update: false,
+            over: None,
+            out: Vec::new(),
+            written: 0,
+        }
+    }
+
+    /// Opens whole records, one behind the other, into `plain`, which has room for them. They are opened where they lie.
+    ///
+    /// # Errors
+    /// The connection is over; an alert may be among what is to be written.
+    pub fn open(&mut self, records: &mut [u8], plain: &mut [u8]) -> Result<Opened, RecordError> {
+        let opened = match self.over {
+            Some(error) => return Err(error),
+            None => self.open_all(records, plain),
+        };
+        match opened {
+            Ok(mut opened) => {
+                // One answer serves many requests. What the socket does not take is not added to.
+                if self.owes_update && !self.wants_write() {
+                    self.update_sending()?;
+                    opened.has_answer = true;
+                }
+                Ok(opened)
+            }
+            Err(error) => {
+                self.over = Some(error);
+                if let Some(alert) = error.alert() {
+                    self.seal(ALERT, &[FATAL, alert])?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn open_all(
+        &mut self,
+        mut records: &mut [u8],
+        plain: &mut [u8],
+    ) -> Result<Opened, RecordError> {
+        let mut opened = Opened::default();
+        let mut cipher = self.receiving.cipher().ok_or(RecordError::Internal)?;
+        while !records.is_empty() && !opened.has_ended {
+            let length = record_length(records).unwrap_or(records.len());
+            let (record, rest) = records.split_at_mut(length.min(records.len()));
+            records = rest;
+            let (kind, content) = open(&mut self.receiving, &cipher, record)?;
+            if kind == DATA && !content.is_empty() && !self.begun.is_some() {
+                let room = plain.get_mut(opened.count..opened.count + content.len());
+                room.ok_or(RecordError::Internal)?.copy_from_slice(content);
+                opened.count += content.len();
+                self.useless = 0;
+                continue;
+            }
+            self.useless += 1;
+            if self.useless > MAX_USELESS {
+                return Err(RecordError::Unexpected);
+            }
+            match kind {
+                HANDSHAKE => {
+                    if let Some(is_asked) = self.begun.push(content)? {
+                        self.receiving.update().ok_or(RecordError::Internal)?;
+                        cipher = self.receiving.cipher().ok_or(RecordError::Internal)?;
+                        self.owes_update |= is_asked;
+                    }
+                }
+                _ if self.begun.is_some() => return Err(RecordError::Unexpected),
+                DATA => {}
+                ALERT => opened.has_ended = read_alert(content)? == Notice::Closed,
+                _ => return Err(RecordError::Unexpected),
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Seals one record of the front of `pieces`; how much of them that is.
+    ///
+    /// # Errors
+    /// There is no number left, which no connection lives to see.
+    pub fn seal_data(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, RecordError> {
+        if self.owes_update || self.sending.sequence() >= MAX_RECORDS {
+            self.update_sending()?;
+        }
+        let mut length = 0;
+        for piece in pieces {
+            length += piece.len();
+            if length >= MAX_SEALED {
+                length = MAX_SEALED;
+                break;
+            }
+        }
+        let pieces = pieces.iter().map(|piece| &**piece);
+        let cipher = self.sending.cipher().ok_or(RecordError::Internal)?;
+        seal(
+            &mut self.sending,
+            &cipher,
+            DATA,
+            pieces,
+            length,
+            &mut self.out,
+        )?;
+        Ok(length)
+    }
+
+    /// Says that nothing more will be sent. One that is over has said why already.
+    ///
+    /// # Errors
+    /// As `seal_data`.
+    pub fn close(&mut self) -> Result<(), RecordError> {
+        match self.over {
+            Some(_) => Ok(()),
+            None => self.seal(ALERT, &[WARNING, CLOSE_NOTIFY]),
+        }
+    }
+
+    /// Whether something is to be written.
+    pub fn wants_write(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// Writes of it what `socket` takes at once.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn write(&mut self, socket: &mut dyn Write) -> io::Result<usize> {
+        let written = self.written as usize;
+        let count = socket.write(self.out.get(written..).unwrap_or_default())?;
+        self.written = (written + count) as u32;
+        if written + count >= self.out.len() {
+            (self.out, self.written) = (Vec::new(), 0);
+        }
+        Ok(count)
+    }
+
+    /// RFC 8446 §4.6.3: said with the old key, true of all that follows.
+    fn update_sending(&mut self) -> Result<(), RecordError> {
+        self.seal(HANDSHAKE, &KEY_UPDATE)?;
+        self.sending.update().ok_or(RecordError::Internal)?;
+        self.owes_update = false;
+        Ok(())
+    }
+
+    fn seal(&mut self, kind: u8, content: &[u8]) -> Result<(), RecordError> {
+        let cipher = self.sending.cipher().ok_or(RecordError::Internal)?;
+        let pieces = std::iter::once(content);
+        seal(
+            &mut self.sending,
+            &cipher,
+            kind,
+            pieces,
+            content.len(),
+            &mut self.out,
+        )
+    }
+}
+
+impl fmt::Debug for RecordLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordLayer")
+            .field("suite", &self.sending.suite())
+            .field("received", &self.receiving.sequence())
+            .field("sent", &self.sending.sequence())
+            .field("over", &self.over)
+            .finish_non_exhaustive()
+    }
+}
