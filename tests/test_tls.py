@@ -17,7 +17,17 @@ from websockets.exceptions import ConnectionClosed
 
 from certificates import Authority, Files
 from serving import Serving
-from tls_clients import agent, ask, dial, get, metric, read_all, upgrade
+from tls_clients import (
+    RECORD_LAYERS,
+    agent,
+    ask,
+    dial,
+    get,
+    layered,
+    metric,
+    read_all,
+    upgrade,
+)
 from waiting import wait_until
 
 Serve = Callable[..., Serving]
@@ -31,10 +41,11 @@ def files(authority: Authority, tmp_path: Path) -> Files:
     return authority.issue("localhost", "127.0.0.1").save(tmp_path)
 
 
-@pytest.fixture
-def secure(serve: Serve, files: Files) -> Serving:
+@pytest.fixture(params=RECORD_LAYERS)
+def secure(serve: Serve, files: Files, request: pytest.FixtureRequest) -> Serving:
     """A server that speaks TLS and plain HTTP on one port."""
-    return serve("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
+    words = ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
+    return serve(*words, env=layered(request.param))
 
 
 def counts(serving: Serving, name: str, least: float = 1) -> None:

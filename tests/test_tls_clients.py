@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from certificates import Authority, Files
 from serving import Serving
-from tls_clients import agent, ask, dial, get, metric, read_all, s_client
+from tls_clients import RECORD_LAYERS, agent, ask, dial, get, layered, metric, read_all, s_client
 from waiting import wait_until
 
 Serve = Callable[..., Serving]
@@ -178,13 +178,18 @@ def test_an_optional_certificate_may_be_left_out(
     assert not is_let_in(serving.port, authority.client_context(other))
 
 
+@pytest.mark.parametrize("record_layer", RECORD_LAYERS)
 def test_a_restart_keeps_resumption_with_a_file_of_keys(
-    serve: Serve, options: tuple[str, ...], authority: Authority, tmp_path: Path
+    serve: Serve,
+    options: tuple[str, ...],
+    authority: Authority,
+    tmp_path: Path,
+    record_layer: str,
 ) -> None:
     keys = tmp_path / "tickets.keys"
     command = ["openssl", "rand", "-base64", "32"]
     keys.write_bytes(subprocess.run(command, capture_output=True, check=True).stdout)
-    env = {"DSCORE_TLS__TICKET_KEYS": str(keys)}
+    env = {"DSCORE_TLS__TICKET_KEYS": str(keys), **layered(record_layer)}
     context = authority.client_context()
     first = serve(*options, env=env)
     with dial(first.port, context) as tls:
@@ -239,12 +244,14 @@ def test_openssl_gets_the_versions_and_ciphers_that_are_spoken(
     )
 
 
-@pytest.fixture(scope="module")
-def versions(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> "object":
+@pytest.fixture(scope="module", params=RECORD_LAYERS)
+def versions(
+    authority: Authority, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> "object":
     directory = tmp_path_factory.mktemp("versions")
     files = authority.issue("localhost", "127.0.0.1").save(directory)
     words = ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
-    with Serving(*words, directory=directory) as serving:
+    with Serving(*words, directory=directory, env=layered(request.param)) as serving:
         yield serving.wait_until_ready(), str(authority.save(directory))
 
 

@@ -20,7 +20,7 @@ from browser import CHROMIUM, DRIVER, Browser
 from certificates import Authority, Issued
 from serving import Serving
 from socketio_clients import INSTALLED
-from tls_clients import agent, ask, metric
+from tls_clients import RECORD_LAYERS, agent, ask, layered, metric
 from waiting import wait_until
 
 HERE = Path(__file__).parent
@@ -34,12 +34,14 @@ def issued(authority: Authority) -> Issued:
     return authority.issue("localhost", "127.0.0.1")
 
 
-@pytest.fixture(scope="module")
-def serving(issued: Issued, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+@pytest.fixture(scope="module", params=RECORD_LAYERS)
+def serving(
+    issued: Issued, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Serving]:
     directory = tmp_path_factory.mktemp("interop")
     files = issued.save(directory)
     words = ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
-    with Serving(*words, directory=directory) as one:
+    with Serving(*words, directory=directory, env=layered(request.param)) as one:
         yield one.wait_until_ready()
 
 

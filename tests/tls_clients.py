@@ -12,10 +12,18 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from serving import Serving
 
+RECORD_LAYERS = ("rustls", "own")
+"""What opens and seals a server's records: nothing shows to a client which of them it is."""
+
 UPGRADE = (
     "GET /deepstream/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
     "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
 )
+
+
+def layered(record_layer: str) -> dict[str, str]:
+    """The environment of a server with this record layer."""
+    return {"DSCORE_TLS__RECORD_LAYER": record_layer}
 
 
 def dial(

@@ -41,6 +41,7 @@ Endpoint: TypeAlias = Literal["raw", "plain", "socketio", "plain-engineio", "pla
 Transport: TypeAlias = Literal["websocket", "polling"]
 ServingState: TypeAlias = Literal["open", "draining", "maintenance"]
 ClientAuth: TypeAlias = Literal["none", "optional", "required"]
+RecordLayer: TypeAlias = Literal["rustls", "own"]
 Initiator: TypeAlias = Literal["peer", "server", "network"]
 CountedFacets: TypeAlias = tuple[
     list[tuple[State, int]],
@@ -189,6 +190,7 @@ class TlsConfig:
         client_auth: ClientAuth = "none",
         client_crl: Sequence[str] = ...,
         ticket_keys: str | None = None,
+        record_layer: RecordLayer = "rustls",
         previous: TlsConfig | None = None,
     ) -> TlsConfig:
         """Reads and checks every file: keys fit, chains are in order, all is in force.
@@ -202,6 +204,7 @@ class TlsConfig:
             client_crl: revoked ones. A certificate whose authority has no list is refused then.
             ticket_keys: where keys of tickets lie, one a line, 32 bytes as base64; the first seals,
                 all open. None: a key of this process.
+            record_layer: what opens and seals records once a handshake is done.
             previous: what this one replaces; tickets of it stay good.
 
         Raises:

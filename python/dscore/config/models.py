@@ -126,6 +126,9 @@ class TlsConfig(_Section):
     ticket_keys: OptionalPath = None
     """File of keys for session tickets, one a line (`openssl rand -base64 32`): the first seals,
     all open. With it a restart keeps resumption; none: a key of this process."""
+    record_layer: Annotated[Literal["rustls", "own"], choice("rustls", "own")] = "rustls"
+    """What opens and seals records once a handshake is done: rustls, which buffers 8 KB for each
+    agent, or the server's own, with a quarter of a kilobyte. Handshakes are always rustls'."""
     handshakes: Annotated[int, whole(1, 65_536)] = 1024
     """Handshakes under way at once; those past it wait to be accepted."""
     hsts: Annotated[float, duration("0s", "730d")] = 86_400.0

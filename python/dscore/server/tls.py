@@ -76,6 +76,7 @@ class Tls:
             client_auth=tls.client_auth,
             client_crl=list(tls.client_crl),
             ticket_keys=None if tls.ticket_keys is None else str(tls.ticket_keys),
+            record_layer=tls.record_layer,
             previous=self.handshakes,
         )
         return handshakes

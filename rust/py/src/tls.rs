@@ -15,7 +15,7 @@ pub(crate) struct TlsConfig {
 #[pymethods]
 impl TlsConfig {
     #[new]
-    #[pyo3(signature = (certificates, *, client_ca = None, client_auth = "none", client_crl = vec![], ticket_keys = None, previous = None))]
+    #[pyo3(signature = (certificates, *, client_ca = None, client_auth = "none", client_crl = vec![], ticket_keys = None, record_layer = "rustls", previous = None))]
     fn new(
         py: Python<'_>,
         certificates: Vec<(PathBuf, PathBuf)>,
@@ -23,11 +23,17 @@ impl TlsConfig {
         client_auth: &str,
         client_crl: Vec<PathBuf>,
         ticket_keys: Option<PathBuf>,
+        record_layer: &str,
         previous: Option<&Self>,
     ) -> PyResult<Self> {
         let client_auth = ClientAuth::from_name(client_auth).ok_or_else(|| {
             PyValueError::new_err(format!(
                 "client_auth: {client_auth:?} is not none, optional or required"
+            ))
+        })?;
+        let record_layer = RecordLayerKind::from_name(record_layer).ok_or_else(|| {
+            PyValueError::new_err(format!(
+                "record_layer: {record_layer:?} is not rustls or own"
             ))
         })?;
         let files = TlsFiles {
@@ -36,7 +42,7 @@ impl TlsConfig {
             client_auth,
             client_crl,
             ticket_keys,
-            record_layer: RecordLayerKind::default(),
+            record_layer,
         };
         let previous = previous.map(|previous| previous.config.clone());
         let loaded = py.detach(|| match previous {

@@ -10,8 +10,8 @@ use dscore_tls::{
     Failure, MAX_OPENED_BEYOND, RecordError, RecordLayer, RecordLayerKind, Secret, Suite, Tls,
 };
 use model::{
-    ALERT, DATA, Direction, HANDSHAKE, Narrow, Pair, SUITES, check, decode, feed, pattern,
-    shake_hands,
+    ALERT, DATA, Direction, HANDSHAKE, Narrow, Pair, SUITES, check, check_alone, decode, feed,
+    pattern, shake_hands,
 };
 use proptest::prelude::*;
 
@@ -21,6 +21,11 @@ proptest! {
     #[test]
     fn says_and_hears_what_rustls_does(data in proptest::collection::vec(any::<u8>(), 0..300)) {
         check(&decode(&data));
+    }
+
+    #[test]
+    fn hears_what_was_said_and_nothing_else(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+        check_alone(&decode(&data));
     }
 }
 
