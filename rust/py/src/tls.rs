@@ -15,6 +15,7 @@ pub(crate) struct TlsConfig {
 #[pymethods]
 impl TlsConfig {
     #[new]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     #[pyo3(signature = (certificates, *, client_ca = None, client_auth = "none", client_crl = vec![], ticket_keys = None, record_layer = "rustls", previous = None))]
     fn new(
         py: Python<'_>,
