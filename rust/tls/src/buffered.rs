@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, Read, Write};
 
 use rustls::{Error, ServerConnection};
 
-use crate::connection::{MAX_SEALED, Opened};
+use crate::record::{MAX_SEALED, Opened};
 
 /// Opens whole records into `plain`, which has room for them.
 pub(crate) fn open(

@@ -8,13 +8,11 @@ use std::io::{self, IoSlice, Write};
 use rustls::ServerConnection;
 
 use crate::buffered;
-use crate::handshake::{Failure, failure_of};
+use crate::failure::{Failure, failure_of};
 use crate::layer::RecordLayer;
 use crate::partial::{MAX_RECORD, Partial};
-use crate::record::RecordError;
+use crate::record::{Opened, RecordError};
 
-/// Of a record of ours: what a socket does not take of it is held sealed beside the plaintext.
-pub(crate) const MAX_SEALED: usize = 4096;
 /// How many bytes more than it is given [`Tls::open`] may give out: of a record that had begun before.
 pub const MAX_OPENED_BEYOND: usize = MAX_RECORD;
 
@@ -45,17 +43,6 @@ pub struct Tls {
 enum Form {
     Buffered(Box<ServerConnection>),
     Own(RecordLayer),
-}
-
-/// What came of a read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Opened {
-    /// Bytes of the peer's.
-    pub count: usize,
-    /// It has said that it sends no more (close_notify).
-    pub has_ended: bool,
-    /// It is to be answered, by [`Tls::send`] of nothing.
-    pub has_answer: bool,
 }
 
 impl Tls {

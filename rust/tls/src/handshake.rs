@@ -13,12 +13,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::{Accepted, Acceptor};
-use rustls::{Error, HandshakeKind, PeerIncompatible, ServerConnection};
+use rustls::{Error, HandshakeKind, ServerConnection};
 
 use crate::buffered;
 use crate::config::{RecordLayerKind, TlsConfig};
 use crate::connection::{MAX_OPENED_BEYOND, Tls};
 use crate::extraction::{TrafficSecrets, extract, watched};
+use crate::failure::{Failure, failure_of};
 use crate::names::client_names;
 use crate::partial::{Partial, record_length};
 
@@ -79,21 +80,6 @@ pub enum Progress {
     Ready,
     /// Done, once what is to be written is: [`Handshake::establish`].
     Done,
-}
-
-/// Why there is no connection. An alert may be among what is to be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The client does not speak TLS 1.3.
-    Version,
-    /// No cipher, group, signature or protocol in common.
-    Incompatible,
-    /// The client's certificate is missing, or not good.
-    Certificate,
-    /// The client refused our certificate, or gave up.
-    Refused,
-    /// It broke the protocol.
-    Invalid,
 }
 
 /// A connection, and what came with its handshake.
@@ -334,25 +320,6 @@ impl Handshake {
                 let _written = running.connection.write_tls(&mut self.out);
             }
         }
-    }
-}
-
-/// In the words of the metrics.
-pub(crate) fn failure_of(error: &Error) -> Failure {
-    match error {
-        Error::PeerIncompatible(
-            PeerIncompatible::SupportedVersionsExtensionRequired
-            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
-            | PeerIncompatible::ServerDoesNotSupportTls12Or13
-            | PeerIncompatible::Tls12NotOfferedOrEnabled
-            | PeerIncompatible::Tls12NotOffered,
-        ) => Failure::Version,
-        Error::PeerIncompatible(_) | Error::NoApplicationProtocol => Failure::Incompatible,
-        Error::InvalidCertificate(_)
-        | Error::InvalidCertRevocationList(_)
-        | Error::NoCertificatesPresented => Failure::Certificate,
-        Error::AlertReceived(_) => Failure::Refused,
-        _ => Failure::Invalid,
     }
 }
 

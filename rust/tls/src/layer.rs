@@ -14,10 +14,9 @@
 use std::fmt;
 use std::io::{self, IoSlice, Write};
 
-use crate::connection::{MAX_SEALED, Opened};
 use crate::messages::{Begun, CLOSE_NOTIFY, FATAL, Notice, WARNING, read_alert};
 use crate::partial::record_length;
-use crate::record::{ALERT, DATA, HANDSHAKE, RecordError, open, seal};
+use crate::record::{ALERT, DATA, HANDSHAKE, MAX_SEALED, Opened, RecordError, open, seal};
 use crate::secrets::{Keys, Suite};
 
 /// Records sealed with one key. AES-GCM is good for 2^24.5 (RFC 8446 §5.5).

@@ -15,10 +15,23 @@ pub(crate) const DATA: u8 = 23;
 /// `legacy_record_version` of all that is sealed.
 const VERSION: [u8; 2] = [3, 3];
 const TAG: usize = 16;
+/// Of a record of ours: what a socket does not take of it is held sealed beside the plaintext.
+pub(crate) const MAX_SEALED: usize = 4096;
 /// Content and its type, with padding (RFC 8446 §5.4).
 const MAX_INNER: usize = (1 << 14) + 1;
 /// What a record is longer by than its content.
 const OVERHEAD: usize = HEADER + 1 + TAG;
+
+/// What came of a read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// Bytes of the peer's.
+    pub count: usize,
+    /// It has said that it sends no more (close_notify).
+    pub has_ended: bool,
+    /// It is to be answered, by [`crate::Tls::send`] of nothing.
+    pub has_answer: bool,
+}
 
 /// Why a connection is over. Each but the last is said to the peer by its alert (RFC 8446 §6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
