@@ -113,8 +113,7 @@ class TlsConfig(_Section):
     same_port: Flag = True
     """Speak TLS on `listen.port`, told from plain HTTP by the first byte. Off only with `port`."""
     required: Flag = True
-    """Ask for TLS beyond loopback: of the server at its start, then of its clients. Trusted proxies
-    may speak plainly."""
+    """Ask for TLS beyond loopback: of the server at its start, then of clients, but for proxies."""
     client_ca: OptionalPath = None
     """PEM file of the authorities that sign clients' certificates."""
     client_auth: Annotated[
@@ -127,8 +126,7 @@ class TlsConfig(_Section):
     """File of keys for session tickets, one a line (`openssl rand -base64 32`): the first seals,
     all open. With it a restart keeps resumption; none: a key of this process."""
     record_layer: Annotated[Literal["rustls", "own"], choice("rustls", "own")] = "rustls"
-    """What opens and seals records once a handshake is done: rustls, which buffers 8 KB for each
-    agent, or the server's own, with a quarter of a kilobyte. Handshakes are always rustls'."""
+    """What opens and seals records after a handshake: rustls, 8 KB an agent; own, a quarter KB."""
     handshakes: Annotated[int, whole(1, 65_536)] = 1024
     """Handshakes under way at once; those past it wait to be accepted."""
     hsts: Annotated[float, duration("0s", "730d")] = 86_400.0
