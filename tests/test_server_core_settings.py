@@ -1,12 +1,43 @@
+from typing import Any
+
 import pytest
 
 from dscore._core import CoreConfig
 from dscore.config import Config
+from dscore.policy import Candidate, Policy
 from dscore.server.core_settings import core_settings
 
 
+class Judge(Policy):
+    """Looks at each introduction."""
+
+    def authenticate(self, candidate: Candidate) -> bool:
+        return True
+
+
+def in_namespaces(namespaces: Any) -> Policy:
+    policy = Policy()
+    policy.namespaces = namespaces
+    return policy
+
+
+@pytest.mark.parametrize(
+    ("config", "policy", "are_judged"),
+    [
+        ({}, Policy(), False),
+        ({}, Judge(), True),
+        ({"auth": {"required": True, "token_file": "tokens"}}, Policy(), True),
+    ],
+)
+def test_the_core_reads_introductions_where_none_is_judged(
+    config: dict[str, Any], policy: Policy, are_judged: bool
+) -> None:
+    settings = core_settings(Config.model_validate(config), policy)
+    assert settings["introductions_are_judged"] is are_judged
+
+
 def test_the_core_takes_the_defaults() -> None:
-    config = CoreConfig(**core_settings(Config()))
+    config = CoreConfig(**core_settings(Config(), Policy()))
     assert config.reactors >= 1
 
 
@@ -49,12 +80,12 @@ def test_the_core_takes_whatever_the_configuration_does(
     section: str, name: str, least: object, most: object
 ) -> None:
     for value in (least, most):
-        CoreConfig(**core_settings(Config.model_validate({section: {name: value}})))
+        CoreConfig(**core_settings(Config.model_validate({section: {name: value}}), Policy()))
 
 
 def test_a_namespace_without_its_tuple_is_named_with_the_remedy() -> None:
     with pytest.raises(ValueError, match=r'write \("/telemetry",\)$'):
-        core_settings(Config(), "/telemetry")
+        core_settings(Config(), in_namespaces("/telemetry"))
 
 
 def test_settings_go_to_the_core_in_milliseconds() -> None:
@@ -67,7 +98,7 @@ def test_settings_go_to_the_core_in_milliseconds() -> None:
             "auth": {"required": True},
         }
     )
-    settings = core_settings(config)
+    settings = core_settings(config, Policy())
     assert settings["reactors"] == 3
     assert (settings["offline_timeout"], settings["next_heartbeat_in"]) == (120_000, 500)
     assert (settings["accept_rate"], settings["max_connections"]) == (100.0, 50)
@@ -85,7 +116,7 @@ def test_the_socketio_contract_s_socket_section_goes_to_the_core() -> None:
         "maxHttpBufferSize": 1e6,
         "connectTimeout": 45_000,
     }
-    settings = core_settings(Config.model_validate({"socket": socket}), ["/x"])
+    settings = core_settings(Config.model_validate({"socket": socket}), in_namespaces(["/x"]))
     assert settings["endpoints"]["/socket.io/"] == "socketio"
     assert {name: settings[name] for name in ("origins", "cors_methods", "transports")} == {
         "origins": ("*",),

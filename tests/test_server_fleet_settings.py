@@ -28,6 +28,14 @@ def ready(conn: int, agent_id: str, **fields: object) -> fake_core.Introduction:
     return introduction(conn, "app_ready", instance_id=agent_id, **fields)
 
 
+def beat(conn: int, agent_id: str, **fields: object) -> fake_core.Introduction:
+    return introduction(conn, "heartbeat", clientName=agent_id, **fields)
+
+
+def back(conn: int, agent_id: str) -> fake_core.Introduction:
+    return introduction(conn, "reconnection_success", clientName=agent_id)
+
+
 FULL = {"labels": {"site": "busan", "line": "3"}, "fps": 25, "on": [True, None]}
 STORIES: dict[str, list[object]] = {
     "new": [Opened(1), ready(1, "a")],
@@ -55,6 +63,19 @@ STORIES: dict[str, list[object]] = {
     ],
     "twice on one connection": [Opened(1), ready(1, "a"), ready(1, "a")],
     "gone before": [Opened(1), Closed(1), ready(1, "a")],
+    "by a heartbeat": [Opened(1), beat(1, "a", ip_address="10.9.9.9", timestamp=17.5)],
+    "by heartbeats": [
+        *(Opened(1), beat(1, "a"), Closed(1, 1006)),
+        *(Opened(2), beat(2, "a", timestamp="2026-01-31T12:00:00.000Z")),
+    ],
+    "by its own word back": [Opened(1), back(1, "a")],
+    "back by its own word": [Opened(1), beat(1, " a "), Closed(1, 1006), Opened(2), back(2, "a")],
+    "back with a config": [
+        *(Opened(1), ready(1, "a", config=FULL), Closed(1, 1006)),
+        *(Opened(2), beat(2, "a"), ready(2, "a", reconnection=True)),
+    ],
+    "taken over by a heartbeat": [Opened(1), ready(1, "a"), Opened(2), beat(2, "a"), Closed(1)],
+    "an unusual heartbeat": [Opened(1), beat(1, "a", timestamp=[]), beat(1, "a", timestamp=-1)],
     "two at once": [Opened(1), Opened(2), ready(1, "a"), ready(2, "b", config={})],
     "a watcher too": [Opened(1), introduction(1, "watch"), Opened(2), ready(2, "a")],
     "an unusual number": [Opened(1), ready(1, "a", config={"x": 1.50, "labels": {"a": "b"}})],
@@ -114,10 +135,12 @@ async def test_python_meets_only_what_it_is_to_decide(monkeypatch: pytest.Monkey
         met = await let_in_by_itself(server, monkeypatch)
         await server.happen(Opened(1), ready(1, "a", config=FULL, reconnection=True))
         assert met == []
-        await server.happen(Opened(2), introduction(2, "heartbeat", clientName="b"))
-        await server.happen(Opened(3), ready(3, "c", config={"x": 0.5}))
-        assert met == ["heartbeat", "app_ready"]
-        assert [agent.id for agent in server.fleet.agents()] == ["a", "b", "c"]
+        await server.happen(Opened(2), beat(2, "b"), Opened(3), back(3, "c"))
+        assert met == []
+        await server.happen(Opened(4), ready(4, "d", config={"x": 0.5}))
+        await server.happen(Opened(5), beat(5, "e", timestamp=-1))
+        assert met == ["app_ready", "heartbeat"]
+        assert [agent.id for agent in server.fleet.agents()] == ["a", "b", "c", "d", "e"]
 
 
 async def test_a_server_that_stops_or_asks_for_tokens_lets_none_in(

@@ -110,6 +110,7 @@ class CoreConfig:
         offline_timeout: int = 300_000,
         heartbeat_message: str = "heartbeat received",
         introduce_by_heartbeat: bool = True,
+        introductions_are_judged: bool = False,
         event_queue: int = 16_384,
     ) -> CoreConfig:
         """Checks and keeps the settings.
@@ -171,6 +172,8 @@ class CoreConfig:
                 unauthenticated connections `not_introduced` (where `auth.required` is on, only
                 app_ready and watch can carry a token), unless the `auth` of a socketio CONNECT
                 has a string `token`.
+            introductions_are_judged: the owner reads each introduction; False has what a plain one
+                says read on the way, for `Fleet.step` to let it in.
             event_queue: events a reactor may be ahead of Python before it stops reading from its
                 sockets.
         """
@@ -644,7 +647,8 @@ class ReactorPool:
         self, conn: int, agent_id: str, replies: Sequence[bytes] = (), *, notice_only: bool = False
     ) -> None:
         """Lets an introduction through: from here on the connection is this
-        agent's; `replies` are sent, in order, before anything else.
+        agent's; `replies` are sent, in order, before anything else. If a heartbeat was the
+        introduction, its answer goes before them.
 
         Args:
             notice_only: the agent never sent app_ready (one of the Socket.IO contract):
@@ -1379,9 +1383,9 @@ class Fleet:
         """Says what `step` lets in by itself from here on.
 
         Args:
-            is_open: an app_ready with nothing unusual in it. Nothing else ever is.
+            is_open: an introduction with nothing unusual in it. Nothing else ever is.
             session_ttl_ms: how long a session that was left may be taken up again.
-            app_ready: the ack of one that is no reconnection; None: it has none.
+            app_ready: the ack of an app_ready that is no reconnection; None: it has none.
             reconnection: that of one that is: with a new session, with its former one.
         """
 

@@ -112,6 +112,11 @@ def wants_certificates(config: "Config") -> bool:
     return config.tls.client_auth == "required" and bool(config.tls.certificates)
 
 
+def is_asked(config: "Config") -> bool:
+    """Whether an agent must show a token or a certificate to be let in."""
+    return config.auth.required or wants_certificates(config)
+
+
 def with_grant(candidate: "Candidate", *, required: bool, keyring: "Keyring") -> "Candidate | None":
     """A candidate with what its token says; None: the configuration does not let it in."""
     if candidate.role == "operator":

@@ -1,11 +1,13 @@
 """What the core is told of a configuration."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dscore.config import Config
 from dscore.http.loopback import is_loopback
 from dscore.http.targets import WHOLE_BODIES
+from dscore.policy import Policy
+from dscore.policy.admission import is_asked
+from dscore.server.hooks import overrides
 from dscore.translations import text
 
 if TYPE_CHECKING:
@@ -15,24 +17,21 @@ ENDPOINTS: "dict[str, Endpoint]" = {"/deepstream/ws": "raw", "/socket.io/": "soc
 
 
 def core_settings(
-    config: Config,
-    namespaces: Sequence[str] = (),
-    *,
-    has_guest: bool = False,
-    passed_socket: bool = False,
+    config: Config, policy: Policy, *, has_guest: bool = False, passed_socket: bool = False
 ) -> dict[str, Any]:
     """The keyword arguments of `CoreConfig`.
 
     Args:
         config: the settings.
-        namespaces: of Socket.IO, beside "/".
+        policy: says which namespaces of Socket.IO there are beside "/", and what is judged.
         has_guest: a program's own app has the paths that are not ours.
         passed_socket: take the service manager's listening socket.
 
     Raises:
-        ValueError: settings that do not go together; or `namespaces` is one text: what was meant as
-            one namespace would be many of a letter each.
+        ValueError: settings that do not go together; or the policy's `namespaces` are one text:
+            what was meant as one namespace would be many of a letter each.
     """
+    namespaces = policy.namespaces
     if isinstance(namespaces, str):
         raise ValueError(f'namespaces must be a sequence of texts: write ("{namespaces}",)')
     listen, socket = config.listen, config.socket
@@ -56,6 +55,7 @@ def core_settings(
         "namespaces": tuple(namespaces),
         "heartbeat_message": text(config.log.language, "heartbeat_received"),
         "introduce_by_heartbeat": not config.auth.required,
+        "introductions_are_judged": is_asked(config) or overrides(policy, "authenticate"),
         **_bounds(config),
         **_times(config),
     }

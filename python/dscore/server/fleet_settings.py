@@ -1,7 +1,8 @@
 """What the fleet lets in by itself, and how an app_ready is acknowledged.
 
-An app_ready that is not to be judged meets no decision of Python's: the fleet takes the agent in,
-opens its session and has it told, with the acks that stand here.
+An introduction that is not to be judged meets no decision of Python's: the fleet takes the agent
+in, opens its session and has it told, with the acks that stand here. (A heartbeat that introduces
+is answered by the core, as every other one.)
 """
 
 from functools import cache

@@ -261,8 +261,11 @@ async def _finish(value: Awaitable[Any]) -> Any:
     return await value
 
 
+def overrides(policy: Policy, name: str) -> bool:
+    """Whether a hook is not the base class's own."""
+    return getattr(getattr(policy, name), "__func__", None) is not getattr(Policy, name)
+
+
 def _overridden(policy: Policy, name: str) -> Hook | None:
     """The hook, unless it is the base class's own."""
-    hook = getattr(policy, name)
-    is_ours = getattr(hook, "__func__", None) is getattr(Policy, name)
-    return None if is_ours else Hook(name, hook)
+    return Hook(name, getattr(policy, name)) if overrides(policy, name) else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dscore.arguments import number
 from dscore.clock import Seconds, WallClock, wall
-from dscore.policy.admission import wants_certificates
+from dscore.policy.admission import is_asked
 from dscore.policy.agent import Agent, AgentFleet
 from dscore.policy.deadline import Deadline
 from dscore.policy.drain import MAX_TIMEOUT
@@ -154,8 +154,7 @@ class Live:
 
     def _admit(self) -> None:
         config = self.config
-        is_asked = config.auth.required or wants_certificates(config)
-        is_judged = is_asked or self.hooks.authenticate is not None
+        is_judged = is_asked(config) or self.hooks.authenticate is not None
         admit(self.fleet, config, is_open=self.serving == "open" and not is_judged)
 
     def stop_taking(self) -> None:

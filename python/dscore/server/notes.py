@@ -98,7 +98,7 @@ class Notes:
                 self._watchers.end(previous)
             self._acceptance.told(
                 agent,
-                "app_ready",
+                agent.introduced_by,
                 now,
                 has_outbox=is_restored or previous != 0,
                 changed=changed,

@@ -380,7 +380,7 @@ class Server:
         return None if self._parts is None else self._parts.live.serving
 
     def _core_config(self, config: Config) -> "CoreConfig":
-        settings = core_settings(config, self._policy.namespaces, **self._core_arguments)
+        settings = core_settings(config, self._policy, **self._core_arguments)
         return cast("CoreConfig", self._core.CoreConfig(**settings))
 
     async def _run_drain(self, draining: Draining) -> DrainReport:

@@ -13,6 +13,20 @@ pub struct Admission {
     pub session_ttl: i64,
 }
 
+/// What acknowledges an introduction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// An app_ready that is no reconnection's.
+    AppReady,
+    /// That of one that is.
+    Reconnection {
+        /// Whether its session goes on.
+        is_restored: bool,
+    },
+    /// Of software of the Socket.IO contract, that knows no app_ready: the core answers its heartbeat by itself.
+    Other,
+}
+
 /// What a reactor is to be told.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Order {
@@ -22,10 +36,8 @@ pub enum Order {
         conn: ConnId,
         /// Whose.
         agent_id: Arc<str>,
-        /// Whether its app_ready was a reconnection's.
-        reconnection: bool,
-        /// Whether its session goes on.
-        is_restored: bool,
+        /// What its introduction is acknowledged with.
+        ack: Ack,
     },
     /// It was taken over.
     TakeOver(ConnId),

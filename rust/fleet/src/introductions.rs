@@ -1,12 +1,12 @@
-//! Introductions that are not to be judged: an app_ready with nothing unusual in it, while the server is open and neither
-//! a token nor the policy is asked for. All others are policy's.
+//! Introductions that are not to be judged: those with nothing unusual in them, while the server is open and neither a
+//! token nor the policy is asked for. All others are policy's.
 
-use dscore_proto::agent::AppReady;
+use dscore_proto::agent::{IntroducedBy, PlainIntroduction};
 use dscore_traffic::ConnId;
 use dscore_traffic::event;
 use serde::Serialize;
 
-use crate::admission::Order;
+use crate::admission::{Ack, Order};
 use crate::agent::AgentKey;
 use crate::fleet::{Fleet, Introduced, Introduction};
 use crate::notes::Arrival;
@@ -30,41 +30,52 @@ impl Fleet {
     /// Lets an agent in, if nothing about it is to be decided. Returns whether the notes are to be taken before anything
     /// else happens; `None`: its owner is to decide.
     pub(crate) fn let_in(&mut self, asked: &event::Introduction, now: i64) -> Option<bool> {
-        let ready = asked.plain.as_deref().filter(|_| self.admission.is_open)?;
+        let plain = asked.plain.as_deref().filter(|_| self.admission.is_open)?;
         let connection = self.connections.get(asked.conn)?;
         // One that watches until it is introduced has a watcher to be ended; a full table, an agent to be forgotten.
-        if connection.shown.is_none() || connection.watches || self.is_full(&ready.agent_id) {
+        if connection.shown.is_none() || connection.watches || self.is_full(&plain.agent_id) {
             return None;
         }
+        let ip = match &plain.by {
+            IntroducedBy::Heartbeat { ip_address } => ip_address.as_deref(),
+            IntroducedBy::AppReady { .. } | IntroducedBy::ReconnectionSuccess => None,
+        };
         let introduction = Introduction {
-            agent_id: &ready.agent_id,
-            kind: "app_ready",
-            is_heartbeat: false,
-            ip: None,
+            agent_id: &plain.agent_id,
+            kind: plain.by.name(),
+            is_heartbeat: matches!(plain.by, IntroducedBy::Heartbeat { .. }),
+            ip,
         };
         match self.introduce(asked.conn, &introduction, now) {
-            Ok(introduced) => Some(self.welcome(asked.conn, &introduced?, ready, now)),
+            Ok(introduced) => Some(self.accept(asked.conn, &introduced?, plain, now)),
             Err(missing) => {
-                let fault = format!("{missing}: {}", ready.agent_id);
+                let fault = format!("{missing}: {}", plain.agent_id);
                 self.notes.faults.push(fault);
                 Some(true)
             }
         }
     }
 
-    fn welcome(
+    fn accept(
         &mut self,
         conn: ConnId,
         introduced: &Introduced,
-        ready: &AppReady,
+        plain: &PlainIntroduction,
         now: i64,
     ) -> bool {
         let key = introduced.key;
         self.orders.extend(introduced.previous.map(Order::TakeOver));
+        let (reconnection, config) = match &plain.by {
+            IntroducedBy::AppReady {
+                reconnection,
+                config,
+            } => (Some(*reconnection), config.as_deref()),
+            IntroducedBy::Heartbeat { .. } | IntroducedBy::ReconnectionSuccess => (None, None),
+        };
         let (age, ttl) = (self.wants.age, self.admission.session_ttl);
-        let is_restored = self.open_session(key, Some(ready.reconnection), age, ttl);
-        if ready.config.is_some() || !is_restored {
-            self.set_config(key, ready.config.as_deref());
+        let is_restored = self.open_session(key, reconnection, age, ttl);
+        if config.is_some() || !is_restored {
+            self.set_config(key, config);
         }
         self.notes.restored += usize::from(is_restored);
         let took_over = introduced.previous.is_some();
@@ -73,17 +84,21 @@ impl Fleet {
             self.orders.push(Order::Accept {
                 conn,
                 agent_id: agent.id.clone(),
-                reconnection: ready.reconnection,
-                is_restored,
+                ack: match reconnection {
+                    Some(true) => Ack::Reconnection { is_restored },
+                    Some(false) => Ack::AppReady,
+                    None => Ack::Other,
+                },
             });
         }
-        self.arrive(introduced, is_restored)
+        let came_back = introduced.was_away || plain.by == IntroducedBy::ReconnectionSuccess;
+        self.arrive(introduced, is_restored, came_back)
     }
 
     /// Notes an arrival that has something to be done about it.
-    fn arrive(&mut self, introduced: &Introduced, is_restored: bool) -> bool {
+    fn arrive(&mut self, introduced: &Introduced, is_restored: bool, came_back: bool) -> bool {
         let key = introduced.key;
-        let is_news = introduced.changed || introduced.was_away;
+        let is_news = introduced.changed || came_back;
         let is_told = is_news && (self.wants.changes || self.connections.is_watched());
         let has_outbox = is_restored && self.has_outbox(key);
         let waits = introduced.previous.is_some() || has_outbox || is_told || self.wants.connects;
@@ -94,11 +109,9 @@ impl Fleet {
                 previous: introduced.previous,
                 is_restored,
                 changed: introduced.changed,
-                came_back: introduced.was_away,
+                came_back,
             });
-        } else if introduced.was_away
-            && let Some(agent) = self.agents.get_mut(key)
-        {
+        } else if came_back && let Some(agent) = self.agents.get_mut(key) {
             // Once for each connection, whether there was an audience or not.
             agent.reported_back = true;
         }

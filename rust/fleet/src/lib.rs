@@ -45,7 +45,7 @@ mod unsaved;
 mod words;
 
 pub use account::{DrainAccount, DrainCounts, Latencies};
-pub use admission::{Admission, Order};
+pub use admission::{Ack, Admission, Order};
 pub use agent::{Agent, AgentKey};
 pub use agents::{Agents, Restored};
 pub use connections::{Connection, Connections, Counts, Unauthenticated, Who};

@@ -38,7 +38,7 @@ pub struct Arrival {
     pub is_restored: bool,
     /// Whether its status has changed.
     pub changed: bool,
-    /// Whether it has come back within its grace period.
+    /// Whether it has come back: within its grace period, or as it says itself.
     pub came_back: bool,
 }
 

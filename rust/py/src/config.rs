@@ -139,6 +139,7 @@ fn settings(
         offline_timeout: given.offline_timeout,
         heartbeat_message: given.heartbeat_message.into(),
         introduce_by_heartbeat: given.introduce_by_heartbeat,
+        introductions_are_judged: given.introductions_are_judged,
     })
 }
 

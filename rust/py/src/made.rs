@@ -73,15 +73,14 @@ fn opened_of(opened: &Opened, py: Python<'_>) -> PyResult<event::Opened> {
 fn introduction_of(introduction: &Introduction, py: Python<'_>) -> PyResult<event::Introduction> {
     let kind = Kind::of(introduction.kind.bind(py).to_str()?);
     let text = introduction.text.bind(py).as_bytes();
-    let plain = match (kind, std::str::from_utf8(text)) {
-        (Kind::AppReady, Ok(text)) => agent::plain_app_ready(text).map(Box::new),
-        _ => None,
-    };
+    let plain = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| agent::plain_introduction(kind, text));
     Ok(event::Introduction {
         conn: ConnId::from_u64(introduction.conn),
         kind,
         text: text.into(),
-        plain,
+        plain: plain.map(Box::new),
     })
 }
 

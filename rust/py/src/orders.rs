@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use dscore_fleet::Order;
+use dscore_fleet::{Ack, Order};
 use dscore_proto::close::CloseCode;
 use dscore_proto::frame::Opcode;
 use dscore_traffic::ConnId;
 use dscore_traffic::close::CloseFrame;
 use dscore_traffic::command::Command;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::outgoing::framed;
 use crate::pool::ReactorPool;
 
 /// One ack: as text, and as a frame.
-struct Ack {
+struct Framed {
     text: Vec<u8>,
     frame: Arc<[u8]>,
 }
@@ -23,14 +23,14 @@ struct Ack {
 /// The acks of an app_ready; one that is not sent is `None`.
 #[derive(Default)]
 pub(crate) struct Acks {
-    app_ready: Option<Ack>,
-    reconnection: [Option<Ack>; 2],
+    app_ready: Option<Framed>,
+    reconnection: [Option<Framed>; 2],
 }
 
 impl Acks {
     /// Of an app_ready, of a reconnection whose session is new, of one whose session goes on.
     pub(crate) fn new(app_ready: Option<&[u8]>, is_new: &[u8], is_restored: &[u8]) -> Self {
-        let ack = |text: &[u8]| Ack {
+        let ack = |text: &[u8]| Framed {
             text: text.into(),
             frame: framed(Opcode::Text, text),
         };
@@ -40,11 +40,13 @@ impl Acks {
         }
     }
 
-    fn of(&self, reconnection: bool, is_restored: bool) -> Option<&Ack> {
-        if reconnection {
-            self.reconnection[usize::from(is_restored)].as_ref()
-        } else {
-            self.app_ready.as_ref()
+    fn of(&self, ack: Ack) -> Option<&Framed> {
+        match ack {
+            Ack::AppReady => self.app_ready.as_ref(),
+            Ack::Reconnection { is_restored } => {
+                self.reconnection[usize::from(is_restored)].as_ref()
+            }
+            Ack::Other => None,
         }
     }
 }
@@ -66,13 +68,15 @@ pub(crate) fn play(pool: &Bound<'_, PyAny>, orders: Vec<Order>, acks: &Acks) -> 
             Order::Accept {
                 conn,
                 agent_id,
-                reconnection,
-                is_restored,
+                ack,
             } => {
-                let ack = acks.of(reconnection, is_restored);
-                let replies = ack.map(|ack| PyBytes::new(pool.py(), &ack.text));
+                let framed = acks.of(ack);
+                let replies = framed.map(|framed| PyBytes::new(pool.py(), &framed.text));
                 let replies: Vec<_> = replies.into_iter().collect();
-                pool.call_method1("accept", (conn.to_u64(), &*agent_id, replies))?;
+                let arguments = (conn.to_u64(), &*agent_id, replies);
+                let options = PyDict::new(pool.py());
+                options.set_item("notice_only", ack == Ack::Other)?;
+                pool.call_method("accept", arguments, Some(&options))?;
             }
             Order::TakeOver(conn) => {
                 let arguments = (conn.to_u64(), 4409, "taken over", "taken_over");
@@ -88,14 +92,13 @@ fn command(order: Order, acks: &Acks) -> (ConnId, Command) {
         Order::Accept {
             conn,
             agent_id,
-            reconnection,
-            is_restored,
+            ack,
         } => {
-            let ack = acks.of(reconnection, is_restored);
+            let framed = acks.of(ack).map(|framed| framed.frame.clone());
             let accept = Command::Accept {
                 agent_id: (&*agent_id).into(),
-                replies: ack.map(|ack| ack.frame.clone()).into_iter().collect(),
-                notice_only: false,
+                replies: framed.into_iter().collect(),
+                notice_only: ack == Ack::Other,
             };
             (conn, accept)
         }

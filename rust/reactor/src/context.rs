@@ -309,7 +309,6 @@ impl Context {
         }
         self.out.extend_from_slice(&response.frame);
         self.stats.messages_sent_total += 1;
-        self.stats.heartbeats_total += 1;
     }
 }
 

@@ -118,6 +118,8 @@ pub struct Settings {
     /// one who gave a token with its Socket.IO CONNECT; and only there a Socket.IO connection must introduce itself in
     /// time.
     pub introduce_by_heartbeat: bool,
+    /// Whether the owner judges each introduction, and so reads it by itself.
+    pub introductions_are_judged: bool,
 }
 
 /// A program's own app, which has every path that is no endpoint and no page of ours.

@@ -118,5 +118,6 @@ fn settings() -> Settings {
         offline_timeout: 1_000,
         heartbeat_message: String::new(),
         introduce_by_heartbeat: true,
+        introductions_are_judged: false,
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use dscore_proto::agent::{AppReady, Kind};
+use dscore_proto::agent::{IntroducedBy, Kind, PlainIntroduction};
 use uuid::Uuid;
 
 use crate::close::CloseInfo;
@@ -107,8 +107,8 @@ pub struct Introduction {
     pub kind: Kind,
     /// The whole message.
     pub text: Box<[u8]>,
-    /// What it says, where it is an app_ready with nothing unusual in it.
-    pub plain: Option<Box<AppReady>>,
+    /// What it says, where it introduces an agent with nothing unusual in it and that may be all that is asked.
+    pub plain: Option<Box<PlainIntroduction>>,
 }
 
 /// A message that the core does not act on.
@@ -317,8 +317,10 @@ impl Event {
             }
             Self::Reply(reply) => reply.data.len() + reply.parts.bytes(),
             Self::Introduction(introduction) => {
-                let plain = introduction.plain.as_ref();
-                let config = plain.and_then(|plain| plain.config.as_ref());
+                let config = match introduction.plain.as_ref().map(|plain| &plain.by) {
+                    Some(IntroducedBy::AppReady { config, .. }) => config.as_ref(),
+                    _ => None,
+                };
                 introduction.text.len() + config.map_or(0, |config| config.len())
             }
             Self::Connected(connected) => connected.auth.len(),

@@ -6,16 +6,13 @@ from dscore.log import get_logger
 from dscore.messages import (
     AppReady,
     Heartbeat,
-    HeartbeatResponse,
     ReconnectionAck,
     ReconnectionSuccess,
     Watch,
-    timestamp,
 )
 from dscore.server.fleet_settings import app_ready_ack
 from dscore.server.live import Live
 from dscore.server.watchers import Watchers
-from dscore.translations import text
 
 if TYPE_CHECKING:
     from dscore._core import AgentRow
@@ -49,10 +46,12 @@ class Acceptance:
             live.pool.close_connection(previous, 4409, "taken over", "taken_over")
             self._watchers.end(previous)
         came_back = introduced.was_away or kind == "reconnection_success"
+        replies: list[bytes] = []
         if isinstance(message, AppReady):
             replies, restored = self._open(record, message)
         else:
-            replies, restored = self._open_by(record, message, now)
+            # A heartbeat is answered by the core, as every other one.
+            restored = self._open_session(record, None, None)
         live.counters.sessions_restored_total += restored
         live.timeline.connected(record, now, took_over=previous != 0, session_restored=restored)
         # One without a deadline (of the Socket.IO contract) counts as notified in a drain.
@@ -138,22 +137,6 @@ class Acceptance:
         """
         restored = self._open_session(record, message.reconnection, message.config)
         return self._ack(message.reconnection, restored), restored
-
-    def _open_by(
-        self, record: "AgentRow", message: Heartbeat | ReconnectionSuccess, now: int
-    ) -> tuple[list[bytes], bool]:
-        """The same for an agent that knows no app_ready."""
-        live = self._live
-        replies: list[bytes] = []
-        if isinstance(message, Heartbeat):
-            replies.append(
-                HeartbeatResponse(
-                    timestamp(live.unix(now)),
-                    text(live.config.log.language, "heartbeat_received"),
-                    round(live.config.monitoring.health_check_interval * 1000),
-                ).dump()
-            )
-        return replies, self._open_session(record, None, None)
 
     def _open_session(
         self, record: "AgentRow", reconnection: bool | None, config: bytes | None

@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING
 
-from dscore.policy.admission import wants_certificates, with_grant
+from dscore.policy.admission import is_asked, wants_certificates, with_grant
 from dscore.server.live import Live
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ class Authenticator:
     @property
     def is_needed(self) -> bool:
         """Whether a candidate may be refused at all."""
-        config = self._live.config
-        return self.asks or config.auth.required or wants_certificates(config)
+        return self.asks or is_asked(self._live.config)
 
     def with_grant(self, candidate: "Candidate") -> "Candidate | None":
         """A candidate with what its token says; None: the configuration does not let it in."""

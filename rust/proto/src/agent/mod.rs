@@ -6,15 +6,15 @@
 //! name given twice counts as its last value, as it does for the parser on the other side of the
 //! boundary.
 
-mod app_ready;
 mod encode;
+mod plain;
 mod refusal;
 mod scan;
 
-pub use app_ready::{AppReady, plain_app_ready};
 pub use encode::{
     TERMINATE_HEAD, encode_connection_check, encode_error, encode_heartbeat_response,
     encode_string, encode_terminate_tail,
 };
+pub use plain::{IntroducedBy, PlainIntroduction, plain_introduction};
 pub use refusal::{Refusal, RefusalCode};
 pub use scan::{Kind, MAX_AGENT_ID, Scanned, scan};

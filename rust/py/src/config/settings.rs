@@ -91,6 +91,7 @@ settings! {
     offline_timeout: u64 = 300_000 in TIME;
     heartbeat_message: &'a str = "heartbeat received";
     introduce_by_heartbeat: bool = true;
+    introductions_are_judged: bool = false;
     event_queue: u64 = 16_384 in 16..=1 << 22;
 }
 

@@ -121,14 +121,21 @@ impl Identity {
         matches!(self.role, Role::Watcher | Role::Unauthenticated(u64::MAX))
     }
 
-    /// The introduction was accepted: from here on this is that agent.
-    pub(crate) fn become_agent(&mut self, agent_id: Box<str>, notice_only: bool, cx: &mut Context) {
+    /// The introduction was accepted: from here on this is that agent. Returns whether a heartbeat was the introduction,
+    /// which is to be answered as all others are.
+    pub(crate) fn become_agent(
+        &mut self,
+        agent_id: Box<str>,
+        notice_only: bool,
+        cx: &mut Context,
+    ) -> bool {
         let was = self.become_known(Role::Agent(agent_id), cx);
         self.notice_only = notice_only;
-        if matches!(was, Role::Authenticating(Kind::Heartbeat, _)) {
-            cx.stats.heartbeats_total += 1;
+        let was_heartbeat = matches!(was, Role::Authenticating(Kind::Heartbeat, _));
+        if was_heartbeat {
             self.beat(Kind::Heartbeat, cx);
         }
+        was_heartbeat
     }
 
     /// The watch was accepted.
@@ -181,6 +188,7 @@ impl Identity {
         self.last_beat = cx.now_ms.max(1);
         self.was_heartbeat = kind == Kind::Heartbeat;
         if kind == Kind::Heartbeat {
+            cx.stats.heartbeats_total += 1;
             if self.last_heartbeat > 0 {
                 let due = self.last_heartbeat + cx.settings.next_heartbeat_in;
                 cx.stats.count_lateness(cx.pool_ms.saturating_sub(due));
@@ -313,7 +321,10 @@ mod tests {
                 let unauthenticated = identity.is_unauthenticated();
                 bench.cx.stats.connections_unauthenticated = unauthenticated.into();
                 match answer {
-                    0 => identity.become_agent("a".into(), false, &mut bench.cx),
+                    0 => {
+                        let _was_heartbeat =
+                            identity.become_agent("a".into(), false, &mut bench.cx);
+                    }
                     1 => identity.become_watcher(&mut bench.cx),
                     _ => identity.stay_unauthenticated(),
                 }

@@ -127,9 +127,9 @@ fn on_unauthenticated(
         conn: line.conn,
         kind: scanned.kind,
         text: text.as_bytes().into(),
-        plain: match scanned.kind {
-            Kind::AppReady => agent::plain_app_ready(text).map(Box::new),
-            _ => None,
+        plain: match cx.settings.introductions_are_judged {
+            true => None,
+            false => agent::plain_introduction(scanned.kind, text).map(Box::new),
         },
     })));
     Ok(true)

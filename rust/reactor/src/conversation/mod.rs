@@ -171,6 +171,13 @@ impl Conversation {
         }
     }
 
+    /// Answers a heartbeat.
+    pub(crate) fn send_heartbeat_response(&self, cx: &mut Context) {
+        if self.takes_messages() {
+            cx.send_heartbeat_response(self.dialect.form());
+        }
+    }
+
     /// Queues a Socket.IO packet; dropped if the closing has begun, where that is not spoken, or if its namespace was not
     /// joined.
     pub(crate) fn send_packet(&self, packet: &OutgoingPacket, cx: &mut Context) {

@@ -195,10 +195,12 @@ fn apply_to_conversation(
             replies,
             notice_only,
         } => {
-            conversation
-                .identity
-                .become_agent(agent_id, notice_only, cx);
+            let identity = &mut conversation.identity;
+            let was_heartbeat = identity.become_agent(agent_id, notice_only, cx);
             conversation.stay();
+            if was_heartbeat {
+                conversation.send_heartbeat_response(cx);
+            }
             send_all(conversation, &replies, cx);
             conversation.handle_early(conn, cx);
         }

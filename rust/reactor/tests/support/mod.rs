@@ -83,6 +83,7 @@ pub fn settings() -> Settings {
         offline_timeout: 300_000,
         heartbeat_message: "ok \"then\"".into(),
         introduce_by_heartbeat: true,
+        introductions_are_judged: false,
     }
 }
 
