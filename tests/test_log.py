@@ -146,6 +146,23 @@ def test_level_is_a_threshold_and_can_be_changed(output: Any) -> None:
     assert levels == ["warning", "error", "debug", "info", "warning", "error", "error"]
 
 
+def test_a_batch_of_lines_is_as_if_each_was_said_alone(output: Any) -> None:
+    fd, lines = output
+    log.configure(LogConfig(format="json", level="info"), fd=fd)
+    logger = log.get_logger("dscore.server").bind(request_id="r")
+    batch: list[log.Line] = [("info", "one", {"agent_id": "a"}), ("warning", "two", {"x": 2**70})]
+    logger.lines([])
+    logger.lines(batch)
+    for level, event, fields in batch:
+        getattr(logger, level)(event, **fields)
+    log.configure(LogConfig(format="json", level="warning"), fd=fd)
+    logger.lines(batch)
+    said = [re.sub(rb'"timestamp":"[^"]*"', b"", line) for line in lines()]
+    assert said[:2] == said[2:4]
+    assert said[4:] == said[1:2]
+    assert b'"event":"one","request_id":"r","agent_id":"a"}' in said[0]
+
+
 def test_exception_carries_its_traceback_in_one_line(output: Any) -> None:
     fd, lines = output
     log.configure(LogConfig(format="json"), fd=fd)
@@ -365,9 +382,9 @@ def test_lines_past_the_bound_are_dropped_and_counted(*, blocking: bool) -> None
         line = b"x" * 9999 + b"\n"
         count = 3 * MAX_QUEUED // len(line)
         for _ in range(count):
-            writer.write(line)
+            writer.write([line])
         out = drain_pipe(reader, b"lost ")
-        writer.write(b"last\n")
+        writer.write([b"last\n"])
         out += drain_pipe(reader, b"last\n")
         said = out.splitlines(keepends=True)
         lost = [int(one[5:]) for one in said if one.startswith(b"lost ")]
@@ -401,9 +418,9 @@ def test_block_cut_by_an_error_is_ended_before_the_next_line(
     writes = FailingWrites(2, OSError(errno.ENOSPC, "full"))
     monkeypatch.setattr(os, "write", writes)
     writer = Writer(99, lost=lambda count: b"lost %d\n" % count)
-    writer.write(b"first\n")
+    writer.write([b"first\n"])
     assert writer.flush(DEADLINE)
-    writer.write(b"second\n")
+    writer.write([b"second\n"])
     assert writer.flush(DEADLINE)
     writer.close()
     assert writes.out == b"fi\nlost 1\nsecond\n"
@@ -415,7 +432,7 @@ def test_count_of_lost_lines_outlives_a_second_failure(monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "write", writes)
     writer = Writer(99, lost=lambda count: b"lost %d\n" % count)
     for line in (b"first\n", b"second\n", b"third\n"):
-        writer.write(line)
+        writer.write([line])
         assert writer.flush(DEADLINE)
     writer.close()
     assert writes.out == b"lost 2\nthird\n"

@@ -27,6 +27,12 @@ def is_level(node: ast.expr) -> bool:
     return node.attr in LEVELS and logger.endswith(("_log", "_limit", "_log_limit"))
 
 
+def is_line(node: ast.Tuple) -> bool:
+    """Level, event and fields: what `Logger.lines` takes."""
+    level = node.elts[0] if len(node.elts) == 3 else None
+    return isinstance(level, ast.Constant) and level.value in LEVELS
+
+
 def strings(node: ast.expr) -> Iterator[str]:
     """What it can be, where that is written there."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -37,7 +43,8 @@ def strings(node: ast.expr) -> Iterator[str]:
 
 
 def events(package: str) -> Iterator[str]:
-    """The first arguments of all calls of a logger, and the constants named EVENT."""
+    """The first arguments of all calls of a logger, the lines of batches, and the constants named
+    EVENT."""
     for path in (ROOT / "python" / package).rglob("*.py"):
         nodes = list(ast.walk(ast.parse(path.read_text())))
         aliases = set()
@@ -49,6 +56,8 @@ def events(package: str) -> Iterator[str]:
                 if is_level(node.value):
                     aliases.add(name)
         for node in nodes:
+            if isinstance(node, ast.Tuple) and is_line(node):
+                yield from strings(node.elts[1])
             if not (isinstance(node, ast.Call) and node.args):
                 continue
             if is_level(node.func) or ast.unparse(node.func) in aliases:

@@ -15,8 +15,8 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 from structlog import BoundLoggerBase
 from structlog.processors import format_exc_info
@@ -26,7 +26,7 @@ from dscore.config import LogConfig
 from dscore.log.render import now, plain_fields, render_json, text_renderer
 from dscore.log.writer import Writer
 
-__all__ = ["Logger", "close", "configure", "flush", "get_logger", "lines_lost_total"]
+__all__ = ["Line", "Logger", "close", "configure", "flush", "get_logger", "lines_lost_total"]
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -35,6 +35,9 @@ _LEVELS = {
     "error": logging.ERROR,
 }
 _STDOUT = 1
+
+Line: TypeAlias = tuple[Literal["info", "warning"], str, dict[str, Any]]
+"""Level, event and fields of one line."""
 
 
 class Logger(BoundLoggerBase):
@@ -65,18 +68,41 @@ class Logger(BoundLoggerBase):
         """An error, with the traceback of the exception being handled."""
         self._say("error", event, {"exc_info": True, **fields})
 
+    def lines(self, lines: Sequence[Line]) -> None:
+        """Several in one go, in this order: what a batch of events has to say, which in a drain is
+        a line about each of hundreds of agents."""
+        level = _output.level
+        wanted = [line for line in lines if level <= _LEVELS[line[0]]]
+        if wanted:
+            moment, context = now(), self._context
+            _output.say_all(
+                [
+                    {
+                        "timestamp": moment,
+                        "level": of,
+                        "logger": "",
+                        "event": event,
+                        **context,
+                        **fields,
+                    }
+                    for of, event, fields in wanted
+                ]
+            )
+
     def _say(self, level: str, event: str, fields: dict[str, Any]) -> None:
         # In one go what structlog does with a chain of processors: a drain writes a line about
         # each agent. The logger's name is in the context; named first, it comes before the event.
-        _output.say(
-            {
-                "timestamp": now(),
-                "level": level,
-                "logger": "",
-                "event": event,
-                **self._context,
-                **fields,
-            }
+        _output.say_all(
+            [
+                {
+                    "timestamp": now(),
+                    "level": level,
+                    "logger": "",
+                    "event": event,
+                    **self._context,
+                    **fields,
+                }
+            ]
         )
 
 
@@ -103,7 +129,7 @@ def configure(config: LogConfig, *, fd: int = _STDOUT) -> None:
         return render({"timestamp": now(), "level": "warning", "logger": "dscore.log", **event})
 
     writer = _output.writer = Writer(fd, lost=lines_lost)
-    _output.say = _written_to(writer, render)
+    _output.say_all = _written_to(writer, render)
     logging.root.addHandler(_OTHERS)
     atexit.register(close)
 
@@ -126,7 +152,7 @@ def close() -> None:
         return
     atexit.unregister(close)
     logging.root.removeHandler(_OTHERS)
-    _output.say = _to_standard_logging
+    _output.say_all = _to_standard_logging
     _output.level = logging.NOTSET
     writer.close()
 
@@ -136,7 +162,7 @@ class _Output:
 
     def __init__(self) -> None:
         self.level = logging.NOTSET
-        self.say: Callable[[EventDict], None] = _to_standard_logging
+        self.say_all: Callable[[Sequence[EventDict]], None] = _to_standard_logging
         self.writer: Writer | None = None
 
 
@@ -153,7 +179,12 @@ class _OthersHandler(logging.Handler):
         say(message, exc_info=record.exc_info)
 
 
-def _to_standard_logging(event: EventDict) -> None:
+def _to_standard_logging(events: Sequence[EventDict]) -> None:
+    for event in events:
+        _log_to_standard(event)
+
+
+def _log_to_standard(event: EventDict) -> None:
     level = _LEVELS[event.pop("level")]
     del event["timestamp"]
     logger = logging.getLogger(event.pop("logger"))
@@ -165,15 +196,16 @@ def _to_standard_logging(event: EventDict) -> None:
 
 def _written_to(
     writer: Writer, render: Callable[[EventDict], bytes]
-) -> Callable[[EventDict], None]:
-    write = writer.write
-
-    def say(event: EventDict) -> None:
+) -> Callable[[Sequence[EventDict]], None]:
+    def line(event: EventDict) -> bytes:
         if "exc_info" in event:
             event = format_exc_info(None, event["level"], event)
-        write(render(event))
+        return render(event)
 
-    return say
+    def say_all(events: Sequence[EventDict]) -> None:
+        writer.write([line(event) for event in events])
+
+    return say_all
 
 
 _output = _Output()

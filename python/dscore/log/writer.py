@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 MAX_QUEUED = 8 << 20
 """Bytes that may wait: 18,000 lines of a drain several times over."""
@@ -45,14 +45,15 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="dscore-log", daemon=True)
         self._thread.start()
 
-    def write(self, line: bytes) -> None:
-        """Takes one line, newline included. Never blocks, never raises."""
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Takes lines, newlines included. Never blocks, never raises."""
         with self._lock:
-            if len(self._lines) + len(line) > MAX_QUEUED:
-                self._lost += 1
-                self.lost_total += 1
-                return
-            self._lines += line
+            for line in lines:
+                if len(self._lines) + len(line) > MAX_QUEUED:
+                    self._lost += 1
+                    self.lost_total += 1
+                else:
+                    self._lines += line
             if self._idle:
                 self._idle = False
                 self._changed.notify_all()

@@ -1,10 +1,10 @@
 """What the fleet has noted of a batch: written down, told, and handed to what waits for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from dscore._core import MAX_TEXT
-from dscore.log import get_logger
+from dscore.log import Line, get_logger
 from dscore.policy.agent import Termination
 from dscore.server.acks import Acks
 from dscore.server.admission.acceptance import Acceptance
@@ -46,7 +46,7 @@ class Notes:
             self._lose,
             self._keep,
             self._tell,
-            self._settle_all,
+            self._settle,
             self._close,
             self._look_at_drain,
             self._arrive,
@@ -105,51 +105,39 @@ class Notes:
                 came_back=came_back,
             )
 
-    def _settle_all(self, notes: "_core.Notes", now: int) -> None:
+    def _settle(self, notes: "_core.Notes", now: int) -> None:
+        _log.lines([line for settled in notes.settled for line in _settled_lines(settled)])
         for settled in notes.settled:
-            self._settle(settled, now)
+            if not settled[-1]:  # a drain's are in its account
+                self._terminated(settled, now)
 
     def _lose(self, notes: "_core.Notes", now: int) -> None:
-        for agent_id, conn, code, reason, initiator, cause in notes.lost:
-            _log.info(
-                "agent_disconnected",
-                agent_id=agent_id,
-                conn_id=conn,
-                close_code=code,
-                reason=reason,
-                initiator=initiator,
-                cause=cause,
-            )
-
-    def _settle(self, settled: "_core.Settled", now: int) -> None:
-        """How a terminate_app ended."""
-        conn, agent_id, request_id, outcome, latency_ms, message, incomplete, drain = settled
-        if outcome == "acked":
-            if incomplete:
-                _log.warning(
-                    "agent_incomplete", agent_id=agent_id, request_id=request_id, message=message
+        _log.lines(
+            [
+                (
+                    "info",
+                    "agent_disconnected",
+                    {
+                        "agent_id": agent_id,
+                        "conn_id": conn,
+                        "close_code": code,
+                        "reason": reason,
+                        "initiator": initiator,
+                        "cause": cause,
+                    },
                 )
-            _log.info(
-                "agent_terminated",
-                message=f"DeepStream client {agent_id} terminated gracefully",
-                agent_id=agent_id,
-                request_id=request_id,
-                latency_ms=latency_ms,
-            )
-        elif outcome != "notified":
-            _log.warning(
-                "agent_not_terminated",
-                agent_id=agent_id,
-                request_id=request_id,
-                outcome=outcome,
-                message=message,
-            )
-        if not drain:
-            complete = not incomplete if outcome == "acked" else None
-            words = message[:MAX_TEXT]
-            termination = Termination(outcome, request_id, latency_ms, complete, words)
-            self._terminations.outcome(conn, termination)
-            self._terminate_over(conn, now)
+                for agent_id, conn, code, reason, initiator, cause in notes.lost
+            ]
+        )
+
+    def _terminated(self, settled: "_core.Settled", now: int) -> None:
+        """How a single terminate_app ended, for its caller."""
+        conn, _, request_id, outcome, latency_ms, message, incomplete, _ = settled
+        complete = not incomplete if outcome == "acked" else None
+        words = message[:MAX_TEXT]
+        termination = Termination(outcome, request_id, latency_ms, complete, words)
+        self._terminations.outcome(conn, termination)
+        self._terminate_over(conn, now)
 
     def _terminate_over(self, conn: int, now: int) -> None:
         """A request is over. Unless another one waits, the agent is one like all others again."""
@@ -176,3 +164,20 @@ class Notes:
             acks.closed(conn)
         if self._live.fleet.is_empty():
             self._live.emptied.set()
+
+
+def _settled_lines(settled: "_core.Settled") -> Iterator[Line]:
+    """What is logged of the end of a terminate_app."""
+    _, agent_id, request_id, outcome, latency_ms, message, incomplete, _ = settled
+    about = {"agent_id": agent_id, "request_id": request_id}
+    if outcome == "acked":
+        if incomplete:
+            yield "warning", "agent_incomplete", about | {"message": message}
+        sentence = f"DeepStream client {agent_id} terminated gracefully"
+        yield (
+            "info",
+            "agent_terminated",
+            {"message": sentence, **about, "latency_ms": latency_ms},
+        )
+    elif outcome != "notified":
+        yield "warning", "agent_not_terminated", about | {"outcome": outcome, "message": message}
