@@ -64,7 +64,6 @@ fn a_heartbeat_introduces_and_is_answered_by_the_core() {
         assert_eq!(text, br#"{"clientName":"a","type":"heartbeat"}"#);
         assert_eq!(caller.hear(), "431[]");
         server.accept(conn, "a", &[]);
-        caller.say(r#"42["heartbeat",{"clientName":"a"}]"#);
         let response = caller.hear();
         let head = r#"42["heartbeat_response",{"status":"ok","timestamp":""#;
         assert!(response.starts_with(head), "{response}");
