@@ -109,11 +109,7 @@ fn settings(
         messages: messages(given.max_message_size, given.max_fragments),
         max_header_size: given.max_header_size as usize,
         max_body_size: given.max_body_size as usize,
-        guest: GuestSettings {
-            is_there: given.guest,
-            whole_bodies: given.whole_bodies,
-            max_upload_size: given.max_upload_size as usize,
-        },
+        guest: guest(given.guest, given.whole_bodies, given.max_upload_size),
         max_connections,
         accept_rate: rate("accept_rate", given.accept_rate)?,
         connections_per_address: given.connections_per_address,
@@ -148,6 +144,14 @@ fn messages(max_message_size: u64, max_fragments: u64) -> Limits {
     Limits {
         max_message_size: max_message_size as usize,
         max_fragments: max_fragments as u32,
+    }
+}
+
+fn guest(is_there: bool, whole_bodies: Vec<String>, max_upload_size: u64) -> GuestSettings {
+    GuestSettings {
+        is_there,
+        whole_bodies,
+        max_upload_size: max_upload_size as usize,
     }
 }
 
