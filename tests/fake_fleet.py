@@ -3,12 +3,12 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.facets import Facets, LabelFacet
+from dscore.filters import Filter
 from dscore.history import Sample
 from dscore.policy.drain import DrainDetail, DrainLeft
 from dscore.server.timeline import Disconnect
@@ -159,11 +159,11 @@ class FakeFleet:
     def states(self) -> Counter[str]:
         return Counter(agent.state for agent in self.by_id.values())
 
-    def page(self, **query: Any) -> tuple[list[FakeAgent], bool, int]:
-        return paged(list(self.by_id.values()), **query)
+    def page(self, filter: Filter, **order: Any) -> tuple[list[FakeAgent], bool, int]:
+        return paged(list(self.by_id.values()), filter, **order)
 
-    def facets(self, **query: Any) -> Facets:
-        found = fitting(list(self.by_id.values()), **query)
+    def facets(self, filter: Filter) -> Facets:
+        found = fitting(list(self.by_id.values()), filter)
         by_label: dict[str, dict[str, Counter[str]]] = {}
         for agent in found:
             for name, value in agent.labels.items():
@@ -289,28 +289,15 @@ def natural(agent_id: str) -> list[tuple[bytes, int]]:
 
 def paged(
     agents: list[Any],
+    filter: Filter,
     *,
-    status: str | None = None,
-    states: Sequence[str] = (),
-    reason: str | None = None,
-    dialect: str | None = None,
-    labels: Sequence[tuple[str, str | None]] = (),
-    text: str | None = None,
     sort: str = "id",
     limit: int = 100,
     after: tuple[Any, str] | None = None,
     offset: int = 0,
 ) -> tuple[list[Any], bool, int]:
     """A page as it could not be simpler: what the fleet's own is compared with."""
-    found = fitting(
-        agents,
-        status=status,
-        states=states,
-        reason=reason,
-        dialect=dialect,
-        labels=labels,
-        text=text,
-    )
+    found = fitting(agents, filter)
     total = len(found)
     descending = sort.startswith("-")
     found.sort(key=lambda agent: sort_value(agent, sort), reverse=descending)
@@ -332,17 +319,9 @@ def _valued(sort: str, value: Any) -> dict[str, Any]:
     return {"state" if name == "problem" else name: value}
 
 
-def fitting(
-    agents: list[Any],
-    *,
-    status: str | None = None,
-    states: Sequence[str] = (),
-    reason: str | None = None,
-    dialect: str | None = None,
-    labels: Sequence[tuple[str, str | None]] = (),
-    text: str | None = None,
-) -> list[Any]:
+def fitting(agents: list[Any], filter: Filter) -> list[Any]:
     """The agents that fit."""
+    status, states, reason, dialect, labels, text = filter
     needle = (text or "").casefold()
     return [
         agent

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dscore._core import AgentRow, Fleet
+from dscore.filters import Filter
 from dscore.policy.liveness import TABLE, new_fleet
 from dscore.server.fleet import Fleet as ServerFleet
 from dscore.store import MemoryStore, StoredAgent
@@ -328,17 +329,17 @@ def test_pages_hold_every_agent_that_fits_once_and_in_order(
         times=clock, unix=lambda ms: (ms + (7_000_000 if ms < 0 else 9_000_000)) / 1000
     )
     fleet.started(SimpleNamespace(live=live))  # type: ignore[arg-type]
-    wanted: dict[str, Any] = {**fits, "labels": labels, "text": text, "sort": sort}
+    wanted = Filter(**fits, labels=labels, text=text)
     after, more = None, True
     while more:
-        page, more, total = fleet.page(**wanted, limit=limit, after=after)
-        simple = paged(list(fleet.agents()), **wanted, limit=limit, after=after)
+        page, more, total = fleet.page(wanted, sort=sort, limit=limit, after=after)
+        simple = paged(list(fleet.agents()), wanted, sort=sort, limit=limit, after=after)
         found = [agent.id for agent in page], more, total
         assert found == ([agent.id for agent in simple[0]], *simple[1:])
         after = mark_of(page[-1], sort) if page else None
     for offset in range(len(rows) + 2):
-        page, more, total = fleet.page(**wanted, limit=limit, offset=offset)
-        simple = paged(list(fleet.agents()), **wanted, limit=limit, offset=offset)
+        page, more, total = fleet.page(wanted, sort=sort, limit=limit, offset=offset)
+        simple = paged(list(fleet.agents()), wanted, sort=sort, limit=limit, offset=offset)
         found = [agent.id for agent in page], more, total
         assert found == ([agent.id for agent in simple[0]], *simple[1:])
 
@@ -370,7 +371,7 @@ def test_facets_count_states_reasons_and_labels() -> None:
         ("n", [("1", {"offline": 1})], 0),
         ("site", [("x", {"offline": 1, "terminated": 1}), ("y", {"terminated": 1})], 0),
     ]
-    some = fleet.facets(labels=[("site", "x")], states=["terminated"])
+    some = fleet.facets(Filter(labels=[("site", "x")], states=["terminated"]))
     assert (some.states, some.labels[0].values) == ({"terminated": 1}, [("x", {"terminated": 1})])
 
 

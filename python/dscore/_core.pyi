@@ -13,6 +13,7 @@ otherwise.
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, final
 
+from dscore.filters import Filter
 from dscore.labels import Labels
 from dscore.messages import Dialect, ReasonCode, Status
 from dscore.states import Grace, Input, OutcomeName, State
@@ -1184,13 +1185,8 @@ class Fleet:
 
     def page(
         self,
+        filter: Filter,
         *,
-        status: Status | None,
-        states: list[State],
-        reason: ReasonCode | None,
-        dialect: Dialect | None,
-        labels: list[tuple[str, str | None]],
-        text: str | None,
         sort: str,
         limit: int,
         after: tuple[str | float, str] | None,
@@ -1204,16 +1200,7 @@ class Fleet:
             times: `dscore.clock.WallClock.offsets`.
         """
 
-    def facets(
-        self,
-        *,
-        status: Status | None,
-        states: list[State],
-        reason: ReasonCode | None,
-        dialect: Dialect | None,
-        labels: list[tuple[str, str | None]],
-        text: str | None,
-    ) -> CountedFacets:
+    def facets(self, filter: Filter) -> CountedFacets:
         """How many agents there are of each kind: see `dscore.Server.facets`.
 
         Returns:

@@ -11,9 +11,10 @@ from starlette.responses import Response
 
 from dscore.agent_ids import trimmed
 from dscore.errors import NotConnectedError, UnknownAgentError
+from dscore.filters import ANY, Filter
 from dscore.http.audit import MAX_TEXT, AuditOf
-from dscore.http.filters import ANY, MAX_WORDS, Filter, parse_labels
 from dscore.http.filters import MAX_TEXT as MAX_NEEDLE
+from dscore.http.filters import MAX_WORDS, parse_labels
 from dscore.http.json_response import json_response
 from dscore.http.models import AgentMessage
 from dscore.http.ports import Fleet, Server
@@ -290,6 +291,6 @@ def _narrows(choice: Choice) -> bool:
 def _fitting(fleet: Fleet, choice: Choice) -> list[tuple[str, bool]]:
     # In one go: page by page each would look at all agents anew.
     items, _, _ = fleet.page(
-        **choice.filter().arguments(), sort="natural", limit=MAX_CHOSEN, after=None, offset=0
+        choice.filter(), sort="natural", limit=MAX_CHOSEN, after=None, offset=0
     )
     return [(agent.id, agent.connected) for agent in items]

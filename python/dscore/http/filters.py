@@ -1,51 +1,18 @@
 """Which agents a request is about: the same words in every query."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, TypeAlias
 
 from fastapi import Depends
 from fastapi import Query as QueryParam
 
+from dscore.filters import Filter
 from dscore.messages import Dialect, ReasonCode, Status
 from dscore.states import State
 
 MAX_WORDS = 16
 """Of states and labels in one query."""
 MAX_TEXT = 128
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """None and nothing fit any agent.
-
-    Attributes:
-        states: any of these.
-        reason: the reason_code.
-        labels: each with its value, or with None where any value fits; all must.
-        text: part of the id or of the address, in any case.
-    """
-
-    status: Status | None = None
-    states: tuple[State, ...] = ()
-    reason: ReasonCode | None = None
-    dialect: Dialect | None = None
-    labels: tuple[tuple[str, str | None], ...] = ()
-    text: str | None = None
-
-    def arguments(self) -> dict[str, Any]:
-        """As `dscore.http.ports.Fleet` takes it."""
-        return {
-            "status": self.status,
-            "states": self.states,
-            "reason": self.reason,
-            "dialect": self.dialect,
-            "labels": self.labels,
-            "text": self.text,
-        }
-
-
-ANY: Final = Filter()
 
 
 def parse_labels(wanted: Iterable[str]) -> tuple[tuple[str, str | None], ...]:

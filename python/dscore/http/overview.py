@@ -50,7 +50,7 @@ def router(server: Server, redactor: Redactor) -> APIRouter:
         response_model=models.FacetsDocument,
     )
     async def show_facets(wanted: FilterOf) -> Response:
-        found = server.fleet.facets(**wanted.arguments())
+        found = server.fleet.facets(wanted)
         document = {
             "total": sum(found.states.values()),
             "states": found.states,

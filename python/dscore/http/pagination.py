@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias, cast
 import orjson
 from fastapi import HTTPException
 
-from dscore.http.filters import ANY, Filter
+from dscore.filters import ANY, Filter
 from dscore.http.ports import AgentView, Fleet
 
 Sort: TypeAlias = Literal[
@@ -84,7 +84,7 @@ def page(fleet: Fleet, query: Query) -> Page:
     if query.cursor is not None and query.offset:
         raise CursorError("A page begins at a cursor or at an offset, not at both.")
     items, has_more, total = fleet.page(
-        **query.filter.arguments(),
+        query.filter,
         sort=query.sort,
         limit=query.limit,
         after=None if query.cursor is None else _read_cursor(query.cursor, query.sort),

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from dscore.facets import Facets
+from dscore.filters import Filter
 from dscore.history import Sample, Span
-from dscore.messages import Dialect, Intent, ReasonCode, Status
+from dscore.messages import Dialect, Intent
 from dscore.policy.agent import Termination
 from dscore.policy.drain import DrainDetail, DrainReport, DrainStatus
 from dscore.states import State
@@ -97,39 +98,23 @@ class Fleet(Protocol):
     def connected_ids(self) -> Sequence[str]: ...
     def page(
         self,
+        filter: Filter,
+        /,
         *,
-        status: Status | None,
-        states: Sequence[State],
-        reason: ReasonCode | None,
-        dialect: Dialect | None,
-        labels: Sequence[tuple[str, str | None]],
-        text: str | None,
         sort: str,
         limit: int,
         after: tuple[str | float, str] | None,
         offset: int,
     ) -> tuple[Sequence[AgentView], bool, int]:
-        """Agents that fit, in order; whether there are more; how many fit in all. None fits any.
+        """Agents that fit, in order; whether there are more; how many fit in all.
 
         Args:
-            states: any of these.
-            labels: each with its value, or with None where any value fits.
-            text: part of the id or of the address, in any case.
             sort: a leading - turns the order round.
             after: only agents behind this one: what it was sorted by, and its id.
             offset: so many are left out at first.
         """
 
-    def facets(
-        self,
-        *,
-        status: Status | None,
-        states: Sequence[State],
-        reason: ReasonCode | None,
-        dialect: Dialect | None,
-        labels: Sequence[tuple[str, str | None]],
-        text: str | None,
-    ) -> Facets: ...
+    def facets(self, filter: Filter, /) -> Facets: ...
     def history(self, span: Span, after: int = 0, /) -> Sequence[Sample]: ...
 
     def states(self) -> Mapping[State, int]:

@@ -1,14 +1,15 @@
 """The agents of a server, as a program sees them: found, told, asked, ended."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dscore.agent_ids import trimmed
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.facets import Facets
+from dscore.filters import ANY, Filter
 from dscore.history import Sample, Span
 from dscore.log import get_logger
-from dscore.messages import Dialect, ReasonCode, Status
+from dscore.messages import Dialect
 from dscore.policy.agent import Agent, Outbox, Termination
 from dscore.server.outgoing import Audience, Message
 from dscore.server.timeline import Disconnect, read_timeline
@@ -77,25 +78,17 @@ class Fleet:
 
     def page(
         self,
+        filter: Filter = ANY,
         *,
-        status: Status | None = None,
-        states: Sequence[State] = (),
-        reason: ReasonCode | None = None,
-        dialect: Dialect | None = None,
-        labels: Sequence[tuple[str, str | None]] = (),
-        text: str | None = None,
         sort: str = "id",
         limit: int = 100,
         after: tuple[str | float, str] | None = None,
         offset: int = 0,
     ) -> tuple[list[Agent], bool, int]:
-        """Agents that fit, in order; whether there are more; how many fit in all. None fits any.
+        """Agents that fit, in order; whether there are more; how many fit in all.
 
         Args:
-            states: any of these.
-            reason: the reason_code.
-            labels: each with its value, or with None where any value fits.
-            text: part of the id or of the address, in any case.
+            filter: what they must be like.
             sort: "id"; "natural": by id, the numbers in it by their value; "problem": what needs a
                 look first, then "natural"; "status", "state", "connected_at", "last_heartbeat",
                 "since" (the state is what it is), "rtt". A leading - turns the order round.
@@ -108,12 +101,7 @@ class Fleet:
             ValueError: a word is none.
         """
         rows, has_more, total = self._table.page(
-            status=status,
-            states=list(states),
-            reason=reason,
-            dialect=dialect,
-            labels=list(labels),
-            text=text,
+            filter,
             sort=sort,
             limit=limit,
             after=after,
@@ -122,31 +110,13 @@ class Fleet:
         )
         return [Agent(self, row) for row in rows], has_more, total
 
-    def facets(
-        self,
-        *,
-        status: Status | None = None,
-        states: Sequence[State] = (),
-        reason: ReasonCode | None = None,
-        dialect: Dialect | None = None,
-        labels: Sequence[tuple[str, str | None]] = (),
-        text: str | None = None,
-    ) -> Facets:
-        """How many agents there are of each kind, of those that fit as in `page`.
+    def facets(self, filter: Filter = ANY) -> Facets:
+        """How many agents there are of each kind, of those that fit.
 
         Raises:
             ValueError: a word is none.
         """
-        return Facets.of(
-            self._table.facets(
-                status=status,
-                states=list(states),
-                reason=reason,
-                dialect=dialect,
-                labels=list(labels),
-                text=text,
-            )
-        )
+        return Facets.of(self._table.facets(filter))
 
     def history(self, span: Span, after: int = 0) -> list[Sample]:
         """What the fleet was like lately, oldest first.

@@ -12,8 +12,19 @@ pub(crate) type Facets = (
     Vec<(String, Vec<(String, Vec<u32>)>, usize)>,
 );
 
-/// The words of a query, known to be such.
-pub(crate) struct Filter<'a> {
+/// `dscore.filters.Filter`.
+#[derive(FromPyObject)]
+pub(crate) struct Filter {
+    status: Option<String>,
+    states: Vec<String>,
+    reason: Option<String>,
+    dialect: Option<String>,
+    labels: Vec<(String, Option<String>)>,
+    text: Option<String>,
+}
+
+/// The words of a filter, known to be such.
+pub(crate) struct Words<'a> {
     is_online: Option<bool>,
     states: Vec<State>,
     reason: Option<Reason>,
@@ -22,18 +33,14 @@ pub(crate) struct Filter<'a> {
     text: Option<&'a str>,
 }
 
-impl<'a> Filter<'a> {
-    pub(crate) fn new(
-        status: Option<&str>,
-        states: &[String],
-        reason: Option<&str>,
-        dialect: Option<&str>,
-        labels: &'a [(String, Option<String>)],
-        text: Option<&'a str>,
-    ) -> PyResult<Self> {
-        let states = states.iter();
-        Ok(Self {
-            is_online: status.map(|status| status == "online"),
+impl Filter {
+    /// # Errors
+    /// `ValueError`, which names a word that is none.
+    pub(crate) fn words(&self) -> PyResult<Words<'_>> {
+        let states = self.states.iter();
+        let (reason, dialect) = (self.reason.as_deref(), self.dialect.as_deref());
+        Ok(Words {
+            is_online: self.status.as_deref().map(|status| status == "online"),
             states: states
                 .map(|state| word(State::from_name, state, "state"))
                 .collect::<PyResult<_>>()?,
@@ -43,11 +50,13 @@ impl<'a> Filter<'a> {
             dialect: dialect
                 .map(|one| word(Dialect::from_name, one, "dialect"))
                 .transpose()?,
-            labels,
-            text,
+            labels: &self.labels,
+            text: self.text.as_deref(),
         })
     }
+}
 
+impl Words<'_> {
     /// All that fit, by id.
     pub(crate) fn query(&self) -> Query<'_> {
         Query {

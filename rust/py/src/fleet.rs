@@ -118,18 +118,10 @@ impl Fleet {
         names.zip(counts).collect()
     }
 
-    #[pyo3(signature = (
-        *, status, states, reason, dialect, labels, text, sort, limit, after, offset, times
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "the parts of a query")]
+    #[pyo3(signature = (filter, *, sort, limit, after, offset, times))]
     fn page(
         &self,
-        status: Option<&str>,
-        states: Vec<String>,
-        reason: Option<&str>,
-        dialect: Option<&str>,
-        labels: Vec<(String, Option<String>)>,
-        text: Option<&str>,
+        filter: Filter,
         sort: &str,
         limit: usize,
         after: Option<(SortValue, String)>,
@@ -138,7 +130,7 @@ impl Fleet {
     ) -> PyResult<(Vec<AgentRow>, bool, usize)> {
         let order = word(Sort::from_name, sort.trim_start_matches('-'), "sort")?;
         let after = after.as_ref().map(|(value, id)| (value.of(order), &**id));
-        let filter = Filter::new(status, &states, reason, dialect, &labels, text)?;
+        let words = filter.words()?;
         let query = Query {
             sort: order,
             is_descending: sort.starts_with('-'),
@@ -146,7 +138,7 @@ impl Fleet {
             limit,
             after,
             times: notes::times(times),
-            ..filter.query()
+            ..words.query()
         };
         let mut fleet = self.settle();
         let page = fleet.agents.page(&query);
@@ -155,18 +147,8 @@ impl Fleet {
         Ok((rows, page.has_more, page.total))
     }
 
-    #[pyo3(signature = (*, status, states, reason, dialect, labels, text))]
-    fn facets(
-        &self,
-        status: Option<&str>,
-        states: Vec<String>,
-        reason: Option<&str>,
-        dialect: Option<&str>,
-        labels: Vec<(String, Option<String>)>,
-        text: Option<&str>,
-    ) -> PyResult<facets::Facets> {
-        let filter = Filter::new(status, &states, reason, dialect, &labels, text)?;
-        let counted = self.settle().agents.facets(&filter.query());
+    fn facets(&self, filter: Filter) -> PyResult<facets::Facets> {
+        let counted = self.settle().agents.facets(&filter.words()?.query());
         Ok(facets::convert(counted))
     }
 
