@@ -257,6 +257,7 @@ fn clients_of_revision_3_are_joined_by_the_handshake() {
     assert_eq!(session.push(&format!("{}:{beat}", beat.len())).text(), "ok");
     assert_eq!(server.introduction(), conn);
     server.accept(conn, "a", &[r#"{"type":"x"}"#]);
+    assert!(session.hear().starts_with(r#"42["heartbeat_response""#));
     assert_eq!(session.hear(), r#"42["x",{}]"#);
     let mut websocket = session.upgrade();
     websocket.send(beat);
