@@ -39,17 +39,6 @@ dscore_stop_streams_us (gint64 wanted, gint64 available)
   return MIN (wanted, available - MIN (NULL_US, available / NULL_SHARE));
 }
 
-/* Data moves in it, or is about to: then its streams have an end to run to. */
-static gboolean
-is_flowing (GstPipeline *pipeline)
-{
-  GstState current, pending;
-
-  if (gst_element_get_state (GST_ELEMENT (pipeline), &current, &pending, 0) == GST_STATE_CHANGE_FAILURE)
-    pending = current; /* It is on its way no more, though GStreamer says so. */
-  return MAX (current, pending) >= GST_STATE_PAUSED;
-}
-
 /* NULL empties it: a program that waits for the end of the stream there would wait for good. */
 static void
 let_bus_be_read (GstPipeline *pipeline, gint64 deadline)
@@ -151,7 +140,7 @@ dscore_stop_run (GstPipeline *pipeline, DscoreEnding *ending, const DscoreStopOp
   DscoreStopReport *report = g_new0 (DscoreStopReport, 1);
   g_autofree char *failure = dscore_ending_dup_first_error (ending);
   gint64 began = g_get_monotonic_time (), ended;
-  gboolean flowing = is_flowing (pipeline);
+  gboolean flowing = dscore_streams_flow (streams);
   g_autoptr (GPtrArray) notes = NULL;
   g_autoptr (GPtrArray) up = NULL;
 

@@ -129,6 +129,16 @@ dscore_streams_next_step (DscoreStreams *streams)
   return MIN (streams->told + PROGRESS_US, streams->options.deadline);
 }
 
+gboolean
+dscore_streams_flow (DscoreStreams *streams)
+{
+  GstState current, pending;
+
+  if (gst_element_get_state (GST_ELEMENT (streams->pipeline), &current, &pending, 0) == GST_STATE_CHANGE_FAILURE)
+    pending = current; /* It is on its way no more, though GStreamer says so. */
+  return MAX (current, pending) >= GST_STATE_PAUSED;
+}
+
 /* Every stream has ended: the bus says so, unless something private keeps the end to itself. */
 static gboolean
 have_ended (DscoreStreams *streams)
@@ -229,6 +239,8 @@ dscore_streams_end (DscoreStreams *streams, gint64 patience)
   while (!have_ended (streams) && g_get_monotonic_time () < until) {
     gboolean found;
 
+    if (!dscore_streams_flow (streams))
+      return; /* The program has stopped it, and no end can come any more. */
     dscore_flow_look (flow);
     streams->at_rest = is_at_rest (streams, dscore_flow_rest (flow), rest);
     found = end_idle_pads (streams, flow, rest, dscore_flow_rest (flow) >= patience / HUNG_SHARE);
@@ -267,8 +279,10 @@ dscore_streams_notes (DscoreStreams *streams, gboolean flowing)
 
   for (guint i = 0; i < streams->lost->len; i++)
     g_ptr_array_insert (notes, i, g_strdup (streams->lost->pdata[i]));
-  if (flowing && !have_ended (streams))
-    g_ptr_array_add (notes, dscore_stuck_describe (GST_BIN (streams->pipeline)));
+  if (!flowing || have_ended (streams))
+    return notes;
+  g_ptr_array_add (notes, dscore_streams_flow (streams) ? dscore_stuck_describe (GST_BIN (streams->pipeline))
+                                                        : g_strdup ("the program stopped the pipeline before its streams had ended"));
   return notes;
 }
 

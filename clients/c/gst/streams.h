@@ -21,6 +21,8 @@ DscoreStreams *dscore_streams_new (GstPipeline *pipeline, DscoreEnding *ending, 
 /* Leaves the calls that have not returned to themselves. */
 void           dscore_streams_free (DscoreStreams *streams);
 
+/* Data moves in the pipeline, or is about to: then its streams have an end to run to. */
+gboolean       dscore_streams_flow (DscoreStreams *streams);
 /* Lets every stream run to its end, as far as it can, for so many microseconds. */
 void           dscore_streams_end (DscoreStreams *streams, gint64 patience);
 /* What is missing, for people; none: every stream came to its end. */

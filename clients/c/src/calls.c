@@ -101,15 +101,17 @@ dscore_core_start (DscoreCore *self, GError **error)
 void
 dscore_core_set_stop_func (DscoreCore *self, DscoreStopFunc func, gpointer data, GDestroyNotify destroy)
 {
+  DscoreStopHook *hook = func == NULL ? NULL : g_atomic_rc_box_new0 (DscoreStopHook);
+  if (hook != NULL)
+    *hook = (DscoreStopHook){ func, data, destroy };
   g_mutex_lock (&self->lock);
-  GDestroyNotify former = self->stop_destroy;
-  gpointer former_data = self->stop_data;
-  self->stop_func = func;
-  self->stop_data = data;
-  self->stop_destroy = destroy;
+  DscoreStopHook *former = self->stop;
+  self->stop = hook;
   g_mutex_unlock (&self->lock);
   if (former != NULL)
-    former (former_data);
+    dscore_stop_hook_unref (former);
+  if (hook == NULL && destroy != NULL)
+    destroy (data);
 }
 
 gboolean

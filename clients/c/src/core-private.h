@@ -15,6 +15,15 @@ G_BEGIN_DECLS
 
 #define DSCORE_CORE_UNKNOWN_EXIT (-1) /* it is not over yet */
 
+/* Its caller holds it, too: it may be replaced meanwhile. */
+typedef struct {
+  DscoreStopFunc func;
+  gpointer data;
+  GDestroyNotify destroy;
+} DscoreStopHook;
+
+void dscore_stop_hook_unref (DscoreStopHook *hook);
+
 /* core.c holds it, life.c has what happens in the worker, calls.c the calls from any thread. */
 struct _DscoreCore {
   gatomicrefcount refs;
@@ -30,9 +39,7 @@ struct _DscoreCore {
   gboolean is_closed; /* asked to close: one whose start fails at the same time is over */
   gboolean is_terminating;
   int exit_code;
-  DscoreStopFunc stop_func;
-  gpointer stop_data;
-  GDestroyNotify stop_destroy;
+  DscoreStopHook *stop; /* NULL: there is none */
   char *farewell; /* what the server is told when this end closes the connection */
   /* ---- of the worker alone */
   DscoreCredentials *credentials;

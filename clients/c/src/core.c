@@ -21,6 +21,20 @@ dscore_core_new (DscoreConfig *config, DscoreEmitter *emitter)
   return self;
 }
 
+static void
+stop_hook_clear (gpointer data)
+{
+  DscoreStopHook *hook = data;
+  if (hook->destroy != NULL)
+    hook->destroy (hook->data);
+}
+
+void
+dscore_stop_hook_unref (DscoreStopHook *hook)
+{
+  g_atomic_rc_box_release_full (hook, stop_hook_clear);
+}
+
 DscoreCore *
 dscore_core_ref (DscoreCore *self)
 {
@@ -33,8 +47,7 @@ dscore_core_unref (DscoreCore *self)
 {
   if (!g_atomic_ref_count_dec (&self->refs))
     return;
-  if (self->stop_destroy != NULL)
-    self->stop_destroy (self->stop_data);
+  g_clear_pointer (&self->stop, dscore_stop_hook_unref);
   dscore_credentials_unref (self->credentials);
   dscore_worker_clear (&self->worker);
   dscore_outbox_clear (&self->outbox);

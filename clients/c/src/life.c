@@ -235,20 +235,21 @@ static void
 ask_application (DscoreCore *self)
 {
   g_mutex_lock (&self->lock);
-  DscoreStopFunc func = self->stop_func;
-  gpointer data = self->stop_data;
+  DscoreStopHook *hook = self->stop == NULL ? NULL : g_atomic_rc_box_acquire (self->stop);
   g_mutex_unlock (&self->lock);
-  gpointer agent = func == NULL ? NULL : dscore_emitter_dup_agent (self->emitter);
+  gpointer agent = hook == NULL ? NULL : dscore_emitter_dup_agent (self->emitter);
   gboolean is_handled = dscore_emitter_has_terminate_handler (self->emitter);
   if (is_handled)
     dscore_emitter_terminate (self->emitter, self->termination);
   if (agent != NULL)
     {
-      func (agent, self->termination, data);
+      hook->func (agent, self->termination, hook->data);
       g_object_unref (agent);
     }
   else if (!is_handled)
     dscore_termination_finish (self->termination, TRUE, NULL); /* there is nothing to stop */
+  if (hook != NULL)
+    dscore_stop_hook_unref (hook);
 }
 
 void

@@ -3,6 +3,8 @@
  * The first answer counts. With it the termination lets go of the agent, so that one that is kept for long keeps nothing else. */
 #include "termination-private.h"
 
+#define MAX_MESSAGE 8192 /* characters; the words are for people */
+
 struct _DscoreTermination {
   GObject parent_instance;
 
@@ -24,6 +26,9 @@ dscore_answer_new (gboolean ok, gboolean complete, const char *message)
   self->ok = ok;
   self->complete = complete;
   self->message = g_utf8_make_valid (message, -1);
+  /* The server closes a connection that brings more than its limit, and the answer would be lost. */
+  if (g_utf8_strlen (self->message, -1) > MAX_MESSAGE)
+    *g_utf8_offset_to_pointer (self->message, MAX_MESSAGE) = '\0';
   return self;
 }
 
