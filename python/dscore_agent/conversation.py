@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Protocol
 from dscore_agent.alarm import Alarm
 from dscore_agent.config import AgentConfig
 from dscore_agent.dialect import Dialect
-from dscore_agent.log import Log
+from dscore_agent.log import LineLimit, Log
 from dscore_agent.seen import SeenIds
+from dscore_agent.weight import MAX_WEIGHT, TOO_HEAVY, weight
 from dscore_agent.wire import Connection
 
 HEARTBEAT_SECONDS = 30.0
@@ -58,7 +59,7 @@ class Owner(Protocol):
         """The server is going away; seconds to stay away after the close, if it said so."""
 
     def received(self, message: dict[str, Any], size: int) -> None:
-        """A message for the application, and its bytes on the wire."""
+        """A message for the application, and the bytes of memory that it takes, about."""
 
 
 class Conversation:
@@ -71,6 +72,7 @@ class Conversation:
         self._connection: Connection | None = None
         self._alarm = Alarm(self._beat)
         self._seen = SeenIds()
+        self._log_limit = LineLimit(_log, "the server causes too many")
         self._unanswered = 0
         self._interval = HEARTBEAT_SECONDS
         self._introduction: dict[str, Any] | None = None
@@ -124,10 +126,13 @@ class Conversation:
 
     def receive(self, text: bytes) -> None:
         """Takes a message's bytes. A message that cannot be decoded is logged and ignored."""
+        heavy = weight(text)
         try:
+            if heavy > MAX_WEIGHT:
+                raise ValueError(TOO_HEAVY)
             packet = self._dialect.decode(text)
         except ValueError as error:
-            _log.warning("message_ignored", reason=str(error))
+            self._log_limit.warning("message_ignored", reason=str(error))
             return
         if packet.reply is not None and self._connection is not None:
             self._connection.send(packet.reply)
@@ -138,7 +143,7 @@ class Conversation:
             _log.info("dismissed", reason=packet.ends)
             self._connection.close(1000, "dismissed")
         if packet.message is not None:
-            self._hear(packet.message, len(text))
+            self._hear(packet.message, len(text) + heavy)
 
     def _hear(self, message: dict[str, Any], size: int) -> None:
         answer = self._answers.get(message["type"])
@@ -147,7 +152,7 @@ class Conversation:
         # The application sees errors too: it may have caused them.
         if answer is None or message["type"] == "error":
             if self._seen.is_repeated(message.get("message_id")):
-                _log.info("message_repeated", message_id=message["message_id"])
+                self._log_limit.info("message_repeated", message_id=message["message_id"])
                 return
             self._owner.received(message, size)
 
@@ -168,7 +173,7 @@ class Conversation:
             self._acked(message)
             return
         self._unanswered = 0
-        _log.warning("heartbeat_failed", reason=message.get("message"))
+        self._log_limit.warning("heartbeat_failed", reason=message.get("message"))
         if message.get("shouldReconnect") is True and self._connection is not None:
             self._connection.close(1000, "heartbeat failed")
 
@@ -178,18 +183,20 @@ class Conversation:
     def _asked_to_terminate(self, message: Mapping[str, Any]) -> None:
         request_id, reason = message.get("request_id"), message.get("reason")
         if not isinstance(request_id, str) or len(request_id) > MAX_REQUEST_ID:
-            _log.warning("message_ignored", reason="terminate_app without a usable request_id")
+            self._log_limit.warning(
+                "message_ignored", reason="terminate_app without a usable request_id"
+            )
             return
         self._owner.asked_to_terminate(request_id, reason if isinstance(reason, str) else "")
 
     def _server_leaves(self, message: Mapping[str, Any]) -> None:
         after = milliseconds(message.get("reconnectAfter"))
-        _log.info("server_leaves", reason=message.get("message"), reconnect_after=after)
+        self._log_limit.info("server_leaves", reason=message.get("message"), reconnect_after=after)
         self._owner.server_leaves(after)
 
     def _complained(self, message: Mapping[str, Any]) -> None:
         code, text, about = (message.get(key) for key in ("code", "message", "request_type"))
-        _log.warning("message_refused", code=code, reason=text, request_type=about)
+        self._log_limit.warning("message_refused", code=code, reason=text, request_type=about)
 
     def _heartbeat_in(self, message: Mapping[str, Any]) -> None:
         seconds = milliseconds(message.get("nextHeartbeatIn"))

@@ -13,6 +13,7 @@ from dscore_agent import cause
 from dscore_agent.dial import Dialer
 from dscore_agent.exchange import Exchange, Response, retry_after
 from dscore_agent.timeout import timeout
+from dscore_agent.weight import MAX_WEIGHT, weight
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes; the page lists every instance of the fleet, and 100,000 long names fit."""
@@ -107,7 +108,7 @@ async def _page(url: str, tls: ssl.SSLContext | None, dialer: Dialer) -> Respons
 def _document(body: bytes) -> Any:
     # The status code says nothing that the document does not.
     try:
-        return orjson.loads(body)
+        return None if weight(body) > MAX_WEIGHT else orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
 

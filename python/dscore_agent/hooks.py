@@ -10,15 +10,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from dscore_agent.log import Log
+from dscore_agent.log import LineLimit, Log
 from dscore_agent.thread import ThreadError, in_thread
 
 Hook = Callable[..., Any]
 
 MAX_PENDING = 1000
 """Calls that may wait for the one before; a hook that hangs must not fill the memory."""
-MAX_PENDING_BYTES = 64 * 1024 * 1024
-"""The same, of the messages they wait with."""
+MAX_PENDING_BYTES = 96 * 1024 * 1024
+"""The same, of the memory that their messages take: more than the greatest message alone."""
 CLOSE_SECONDS = 2.0
 """Seconds for the calls that still wait when the agent ends."""
 
@@ -47,6 +47,7 @@ class HookQueue:
     def __init__(self) -> None:
         self._pending: deque[tuple[Hook, tuple[Any, ...], int]] = deque()
         self._bytes = 0
+        self._log_limit = LineLimit(_log, "the server causes too many")
         self._running: asyncio.Task[None] | None = None
         self._calling: asyncio.Task[Any] | None = None
 
@@ -61,7 +62,7 @@ class HookQueue:
         if hook is None:
             return
         if len(self._pending) >= MAX_PENDING or self._bytes + size > MAX_PENDING_BYTES:
-            _log.warning("hook_call_lost", hook=_name(hook), waiting=len(self._pending))
+            self._log_limit.warning("hook_call_lost", hook=_name(hook), waiting=len(self._pending))
             return
         self._pending.append((hook, arguments, size))
         self._bytes += size
@@ -82,7 +83,7 @@ class HookQueue:
                 self._calling = asyncio.ensure_future(call(hook, *arguments))
                 await asyncio.wait({self._calling})
                 if (error := failure(self._calling)) is not None:
-                    _log.error("hook_failed", hook=_name(hook), error=error)
+                    self._log_limit.error("hook_failed", hook=_name(hook), error=error)
         finally:
             if self._calling is not None:
                 self._calling.cancel()

@@ -6,12 +6,16 @@ An embedding program decides where lines go, so a record reads well on its own
 """
 
 import logging
+import math
 import select
+import time
 from collections.abc import Mapping
 from typing import Any
 
 MAX_VALUE = 500
 """Characters of a value: some come from the network."""
+LIMIT_LINES = 50
+LIMIT_SECONDS = 10.0
 
 
 class Log:
@@ -66,6 +70,47 @@ class Log:
             extra={"event": event, "fields": fields},
         )
         _handle(self._logger, record)
+
+
+class LineLimit:
+    """Lines that a server or an element decides the number of: they must not fill a disk.
+
+    Fifty in ten seconds; with the first one after that it is said how many were left out.
+    """
+
+    def __init__(self, log: Log, reason: str) -> None:
+        """Has written nothing yet.
+
+        Args:
+            log: Where the lines go.
+            reason: Why lines are left out, for `lines_left_out`.
+        """
+        self._log = log
+        self._reason = reason
+        self._since = -math.inf
+        self._lines = 0
+        """Those left out included."""
+
+    def info(self, event: str, **fields: Any) -> None:
+        if self._allows():
+            self._log.info(event, **fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        if self._allows():
+            self._log.warning(event, **fields)
+
+    def error(self, event: str, *, error: BaseException | None = None, **fields: Any) -> None:
+        if self._allows():
+            self._log.error(event, error=error, **fields)
+
+    def _allows(self) -> bool:
+        now = time.monotonic()
+        if now - self._since >= LIMIT_SECONDS:
+            left_out, self._lines, self._since = self._lines - LIMIT_LINES, 0, now
+            if left_out > 0:
+                self._log.warning("lines_left_out", count=left_out, reason=self._reason)
+        self._lines += 1
+        return self._lines <= LIMIT_LINES
 
 
 def _handle(logger: logging.Logger, record: logging.LogRecord) -> None:

@@ -16,6 +16,9 @@ GRACEFUL = "Application terminated gracefully"
 MAX_REQUESTS = 100
 """Requests that are answered; a server asks once."""
 
+MAX_MESSAGE = 8192
+"""Characters. The server closes a connection that brings more than its limit: no answer then."""
+
 Send = Callable[..., bool]
 
 _log = Log("dscore.agent")
@@ -126,7 +129,7 @@ class Termination:
                 "app_terminated",
                 request_id=request_id,
                 status=answer.status,
-                message=answer.message,
+                message=answer.message[:MAX_MESSAGE],
                 complete=answer.complete,
             )
             for request_id in waiting

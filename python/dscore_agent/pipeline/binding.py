@@ -16,7 +16,7 @@ from typing import Any
 from dscore_agent.errors import PipelineError
 from dscore_agent.events import Kind, PipelineEvent, StopReport
 from dscore_agent.hooks import Hook, HookQueue, call, within
-from dscore_agent.log import Log
+from dscore_agent.log import LineLimit, Log
 from dscore_agent.pipeline.bus import BusReader, call_on, is_watched
 from dscore_agent.pipeline.forced import ExitGuard
 from dscore_agent.pipeline.glib import GLibThread, is_turned_elsewhere
@@ -78,6 +78,7 @@ class PipelineBinding:
         self._force_exit = force_exit
         self._reporter: Reporter | None = None
         self._ending = Ending()
+        self._log_limit = LineLimit(_log, "the pipeline causes too many")
         self._logged: set[tuple[Kind, str, str]] = set()
         """Faults that the log has already; elements repeat themselves with each attempt."""
         self._bus: BusReader | None = None
@@ -259,7 +260,8 @@ class PipelineBinding:
         _log.info("pipeline_playing", pipeline=self.pipeline.get_name())
 
     def _see(self, event: PipelineEvent) -> None:
-        say = {"error": _log.error, "warning": _log.warning}.get(event.kind, _log.info)
+        log = self._log_limit
+        say = {"error": log.error, "warning": log.warning}.get(event.kind, log.info)
         if event.kind not in ("error", "warning") or self._is_new(event):
             say(f"pipeline_{event.kind}", source=event.source, message=event.message)
         self._ending.see(event)
