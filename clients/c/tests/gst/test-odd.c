@@ -1,0 +1,175 @@
+/* What no page of ours has a program do with its binding: replace it, let go in the middle of a stop, build for ever. */
+#include "host.h"
+#include "support.h"
+
+/* As a program that builds its binding anew: the new one's pipelines were not stopped, for the old one took its function away. */
+static void
+a_binding_that_goes_leaves_the_next_one_alone (void)
+{
+  Host host = host_new ("pipeline_stop_timeout_sec=2");
+  g_autoptr (Subject) subject = subject_new (CAMERA " ! " MJPEG);
+  g_autoptr (Frames) encoded = frames_count (subject->pipeline, "encoder", "src");
+  DscoreGstBinding *former = g_steal_pointer (&host.binding);
+
+  host.binding = dscore_gst_binding_new (host.agent);
+  dscore_gst_binding_set_force_exit (host.binding, FALSE);
+  dscore_gst_binding_add (host.binding, subject->pipeline, NULL);
+  g_object_unref (former);
+  subject_play (subject);
+  wait_for (frames_seen (encoded) >= 5);
+  g_assert_cmpint (host_stop (&host), ==, DSCORE_EXIT_STOPPED);
+  assert_whole (subject->path, encoded);
+  host_clear (&host);
+}
+
+static gpointer
+replace_for_a_while (gpointer data)
+{
+  DscoreAgent *agent = data;
+
+  while (dscore_agent_get_state (agent) != DSCORE_STATE_CLOSED) {
+    g_autoptr (DscoreGstBinding) binding = dscore_gst_binding_new (agent);
+
+    dscore_gst_binding_set_force_exit (binding, FALSE);
+  }
+  return NULL;
+}
+
+/* Under the sanitizers: the worker calls a function whose data another thread frees. */
+static void
+a_binding_is_replaced_while_it_is_asked (void)
+{
+  for (guint i = 0; i < 10; i++) {
+    Host host = host_new ("pipeline_stop_timeout_sec=2");
+    GThread *thread = g_thread_new ("replacer", replace_for_a_while, host.agent);
+
+    g_assert_cmpint (host_stop (&host), ==, DSCORE_EXIT_STOPPED);
+    g_thread_join (thread);
+    host_clear (&host);
+  }
+}
+
+static GstPadProbeReturn
+dispose_of_it (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  if (GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) == GST_EVENT_EOS)
+    g_object_run_dispose (G_OBJECT (((Host *) data)->binding));
+  return GST_PAD_PROBE_OK;
+}
+
+static GstPadProbeReturn
+let_it_go (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Host *host = data;
+  g_autoptr (GstElement) element = gst_pad_get_parent_element (pad);
+  g_autoptr (GstObject) pipeline = gst_object_get_parent (GST_OBJECT (element));
+
+  if (GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info)) == GST_EVENT_EOS)
+    dscore_gst_binding_remove (host->binding, GST_PIPELINE (pipeline));
+  return GST_PAD_PROBE_OK;
+}
+
+/* Its bus is heard no more, and so its end is not: it was waited for in vain, and the recording called incomplete. */
+static void
+in_the_middle_of_a_stop (gconstpointer what)
+{
+  Host host = host_new ("pipeline_stop_timeout_sec=3");
+  g_autoptr (Subject) subject = subject_new (CAMERA " ! identity name=i ! " MJPEG);
+  g_autoptr (Frames) encoded = frames_count (subject->pipeline, "encoder", "src");
+  g_autoptr (GstElement) identity = element_of (subject->pipeline, "i");
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (identity, "sink");
+
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, what == NULL ? dispose_of_it : let_it_go, &host, NULL);
+  dscore_gst_binding_add (host.binding, subject->pipeline, NULL);
+  subject_play (subject);
+  wait_for (frames_seen (encoded) >= 5);
+  g_assert_cmpint (host_stop (&host), ==, DSCORE_EXIT_STOPPED);
+  assert_whole (subject->path, encoded);
+  host_clear (&host);
+}
+
+typedef struct {
+  Host host;
+  int over; /* Atomic. */
+  guint built;
+} Watchdog;
+
+/* A program that plays a new pipeline whenever its own has ended. */
+static gpointer
+build_anew (gpointer data)
+{
+  Watchdog *watchdog = data;
+
+  while (!g_atomic_int_get (&watchdog->over)) {
+    g_autoptr (GstPipeline) pipeline = pipeline_of ("videotestsrc is-live=true ! fakesink");
+
+    dscore_gst_binding_add (watchdog->host.binding, pipeline, NULL);
+    gst_element_set_state (GST_ELEMENT (pipeline), GST_STATE_PLAYING);
+    while (GST_STATE (pipeline) != GST_STATE_PLAYING && !g_atomic_int_get (&watchdog->over))
+      g_usleep (1000);
+    while (GST_STATE (pipeline) != GST_STATE_NULL && !g_atomic_int_get (&watchdog->over))
+      g_usleep (1000);
+    gst_element_set_state (GST_ELEMENT (pipeline), GST_STATE_NULL);
+    watchdog->built++;
+  }
+  return NULL;
+}
+
+static void
+a_program_that_builds_it_anew_for_ever_is_not_waited_for (void)
+{
+  Watchdog watchdog = { .host = host_new ("pipeline_stop_timeout_sec=2") };
+  GThread *thread = g_thread_new ("watchdog", build_anew, &watchdog);
+  gint64 began = g_get_monotonic_time ();
+
+  host_stop (&watchdog.host);
+  g_assert_cmpint (g_get_monotonic_time () - began, <, 15 * G_TIME_SPAN_SECOND);
+  g_atomic_int_set (&watchdog.over, 1);
+  g_thread_join (thread);
+  g_assert_cmpuint (watchdog.built, >, 1);
+  host_clear (&watchdog.host);
+}
+
+static void
+on_terminate (DscoreAgent *agent, DscoreTermination *termination, gpointer data)
+{
+  dscore_termination_finish_incomplete (termination, "the program's own words");
+}
+
+static gpointer
+turn (gpointer data)
+{
+  while (!g_atomic_int_get ((int *) data))
+    g_main_context_iteration (NULL, FALSE);
+  return NULL;
+}
+
+/* The binding is gone, and the program answers for itself. */
+static void
+without_a_binding_the_program_answers (void)
+{
+  Host host = host_new ("pipeline_stop_timeout_sec=2");
+  int over = 0;
+  GThread *thread;
+
+  g_signal_connect (host.agent, "terminate", G_CALLBACK (on_terminate), NULL);
+  g_object_unref (host.binding);
+  thread = g_thread_new ("loop", turn, &over);
+  g_assert_cmpint (host_stop (&host), ==, DSCORE_EXIT_INCOMPLETE);
+  g_atomic_int_set (&over, 1);
+  g_thread_join (thread);
+  g_object_unref (host.agent);
+}
+
+int
+main (int argc, char **argv)
+{
+  test_start (&argc, &argv);
+  g_test_add_func ("/odd/next", a_binding_that_goes_leaves_the_next_one_alone);
+  g_test_add_func ("/odd/replaced", a_binding_is_replaced_while_it_is_asked);
+  g_test_add_data_func ("/odd/disposed", NULL, in_the_middle_of_a_stop);
+  g_test_add_data_func ("/odd/let-go", "let go", in_the_middle_of_a_stop);
+  g_test_add_func ("/odd/watchdog", a_program_that_builds_it_anew_for_ever_is_not_waited_for);
+  g_test_add_func ("/odd/program-answers", without_a_binding_the_program_answers);
+  return g_test_run ();
+}
