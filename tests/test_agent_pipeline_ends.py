@@ -341,3 +341,29 @@ async def test_a_transport_without_a_peer_is_named(bind: Bind, tmp_path: Path) -
     assert time.monotonic() - began < 5.0 + 1.0
     assert "held up by a" in report.message
     whole(path, encoded)
+
+
+async def test_one_that_is_bound_after_its_end(bind: Bind) -> None:
+    pipeline = Gst.parse_launch("videotestsrc num-buffers=3 ! fakesink")
+    pipeline.set_state(Gst.State.PLAYING)
+    ended = pipeline.get_bus().timed_pop_filtered(30 * Gst.SECOND, Gst.MessageType.EOS)
+    assert ended is not None
+    report = await bind(pipeline).stop()
+    assert report.complete
+    assert report.eos_seconds < 5
+
+
+async def test_one_that_its_program_takes_to_null(bind: Bind) -> None:
+    late = "videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink sync=true"
+    pipeline = Gst.parse_launch(late)
+    binding = bind(pipeline, stop_timeout=30.0, hard_timeout=60.0)
+    await binding.start()
+    stopping = asyncio.create_task(binding.stop())
+    await asyncio.sleep(0.2)
+    await asyncio.to_thread(pipeline.set_state, Gst.State.NULL)
+    report = await stopping
+    assert report.ok
+    assert not report.complete
+    words = "; the program stopped the pipeline before its streams had ended"
+    assert report.message.endswith(words)
+    assert report.eos_seconds < 20

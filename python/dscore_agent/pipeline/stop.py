@@ -48,6 +48,8 @@ SWALLOWED_SECONDS = 2.0
 SWALLOWED_SHARE = 0.4
 """The same of a short time for the streams to end."""
 
+_TAKEN_AWAY = "the program stopped the pipeline before its streams had ended"
+
 _log = Log("dscore.agent.pipeline")
 
 
@@ -113,6 +115,8 @@ class Stopping:
         """Pads that no end came to, and the threads that brought it."""
         self._lost: list[str] = []
         """Where data was left behind."""
+        self._at_rest = False
+        """Every sink is at its end, and nothing moves: whether the bus told it or not."""
 
     async def run(self) -> StopReport:
         """Stops the pipeline, as far as it can be stopped."""
@@ -125,7 +129,9 @@ class Stopping:
                 await self._end_streams()
             notes = [*stuck.first(self._lost), *map(str, self._faults())]
             if flowing and not self._have_ended():
-                notes.append(stuck.unended(self._pipeline))
+                notes.append(
+                    stuck.unended(self._pipeline) if _is_flowing(self._pipeline) else _TAKEN_AWAY
+                )
             ended = time.monotonic()
             self._stage = "null"
             if flowing:
@@ -191,7 +197,12 @@ class Stopping:
         eos = self._ending.eos
         rest = min(REST_SECONDS, REST_SHARE * timeout)
         while not self._have_ended() and (left := until - time.monotonic()) > 0:
+            if not _is_flowing(self._pipeline):
+                return  # The program has stopped it, and no end can come any more.
             flow.look()
+            # The bus tells nothing of an end that came before it was heard. Between two files of
+            # one recording its sinks are at their ends, too, but not at rest.
+            self._at_rest = flow.rest >= rest and not walk.unended_sinks(self._pipeline)
             hung = flow.rest >= HUNG_SHARE * timeout
             found = [pad for pad in flow.idle_pads(rest, hung=hung) if pad not in self._forced]
             for pad in found:
@@ -203,7 +214,7 @@ class Stopping:
 
     def _have_ended(self) -> bool:
         """Every stream has: the bus says so, unless something private keeps the end to itself."""
-        if self._ending.eos.is_set():
+        if self._ending.eos.is_set() or self._at_rest:
             return True
         return walk.has_private_sinks(self._pipeline) and not walk.unended_sinks(self._pipeline)
 

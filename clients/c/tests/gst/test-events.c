@@ -30,6 +30,18 @@ a_fault_is_read_with_its_cause (void)
   g_assert_cmpstr (words, ==, "error from sink: lens is dirty (no light)");
 }
 
+/* Applications make such by hand. GStreamer complains itself, and goes on. */
+static void
+a_fault_that_says_nothing_is_one (void)
+{
+  g_autoptr (GstElement) sink = gst_object_ref_sink (gst_element_factory_make ("fakesink", "sink"));
+  g_autoptr (DscorePipelineEvent) event =
+    event_of (gst_message_new_custom (GST_MESSAGE_ERROR, GST_OBJECT (sink), gst_structure_new_empty ("nothing")));
+
+  g_assert_cmpint (event->kind, ==, DSCORE_PIPELINE_ERROR);
+  g_assert_cmpstr (event->message, ==, "");
+}
+
 /* A character that the bound cuts through goes as a whole. */
 static void
 what_an_element_says_is_bounded (void)
@@ -172,6 +184,7 @@ main (int argc, char **argv)
 {
   test_start (&argc, &argv);
   g_test_add_func ("/events/fault", a_fault_is_read_with_its_cause);
+  g_test_add_func ("/events/nothing", a_fault_that_says_nothing_is_one);
   g_test_add_func ("/events/bounded", what_an_element_says_is_bounded);
   g_test_add_func ("/events/stream", the_ids_of_a_stream_are_read);
   g_test_add_func ("/events/stream-eos", the_end_of_one_stream_is_not_the_pipeline_s);

@@ -2,6 +2,8 @@
 #include "host.h"
 #include "support.h"
 
+#include <string.h>
+
 /* As a program that builds its binding anew: the new one's pipelines were not stopped, for the old one took its function away. */
 static void
 a_binding_that_goes_leaves_the_next_one_alone (void)
@@ -126,7 +128,7 @@ a_program_that_builds_it_anew_for_ever_is_not_waited_for (void)
   g_assert_cmpint (g_get_monotonic_time () - began, <, 15 * G_TIME_SPAN_SECOND);
   g_atomic_int_set (&watchdog.over, 1);
   g_thread_join (thread);
-  g_assert_cmpuint (watchdog.built, >, 1);
+  g_assert_cmpuint (watchdog.built, >=, 1);
   host_clear (&watchdog.host);
 }
 
@@ -161,6 +163,101 @@ without_a_binding_the_program_answers (void)
   g_object_unref (host.agent);
 }
 
+static GstBusSyncReply
+drop (GstBus *bus, GstMessage *message, gpointer data)
+{
+  gst_message_unref (message);
+  return GST_BUS_DROP;
+}
+
+/* Nothing is told of it to others then. */
+static void
+a_program_that_drops_what_the_bus_says (void)
+{
+  g_autoptr (Subject) subject = subject_new (CAMERA " ! " MJPEG);
+  g_autoptr (Frames) encoded = frames_count (subject->pipeline, "encoder", "src");
+  g_autoptr (GstBus) bus = gst_element_get_bus (GST_ELEMENT (subject->pipeline));
+  g_autoptr (DscoreStopReport) report = NULL;
+
+  gst_bus_set_sync_handler (bus, drop, NULL, NULL);
+  subject_play (subject);
+  wait_for (frames_seen (encoded) >= 5);
+  report = subject_stop (subject, 5, 10);
+  g_assert_true (report->complete);
+  g_assert_cmpint (report->eos_us, <, 5 * G_TIME_SPAN_SECOND);
+  assert_whole (subject->path, encoded);
+}
+
+static void
+one_that_is_bound_after_its_end (void)
+{
+  g_autoptr (GstPipeline) pipeline = pipeline_of ("videotestsrc num-buffers=3 ! fakesink");
+  g_autoptr (GstBus) bus = gst_element_get_bus (GST_ELEMENT (pipeline));
+  g_autoptr (GstMessage) end = NULL;
+  g_autoptr (Subject) subject = NULL;
+  g_autoptr (DscoreStopReport) report = NULL;
+
+  gst_element_set_state (GST_ELEMENT (pipeline), GST_STATE_PLAYING);
+  end = gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND, GST_MESSAGE_EOS);
+  g_assert_nonnull (end);
+  subject = subject_of (gst_object_ref (pipeline));
+  report = subject_stop (subject, 5, 10);
+  g_assert_true (report->complete);
+  g_assert_cmpint (report->eos_us, <, 5 * G_TIME_SPAN_SECOND);
+}
+
+static gpointer
+take_away (gpointer pipeline)
+{
+  g_usleep (G_TIME_SPAN_SECOND / 5);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  return NULL;
+}
+
+/* As at the end of a main function, while the stop waits for an end that comes late. */
+static void
+one_that_its_program_takes_to_null (void)
+{
+  g_autoptr (Subject) subject = subject_new ("videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink name=sink sync=true");
+  g_autoptr (Frames) frames = frames_count (subject->pipeline, "sink", "sink");
+  g_autoptr (DscoreStopReport) report = NULL;
+  GThread *thread;
+
+  subject_play (subject);
+  wait_for (frames_seen (frames) >= 1);
+  thread = g_thread_new ("program", take_away, subject->pipeline);
+  report = subject_stop (subject, 30, 60);
+  g_thread_join (thread);
+  g_assert_true (report->ok);
+  g_assert_false (report->complete);
+  g_assert_nonnull (strstr (report->message, "; the program stopped the pipeline before its streams had ended"));
+  g_assert_cmpint (report->eos_us, <, 20 * G_TIME_SPAN_SECOND);
+}
+
+static void
+count_lines (const char *domain, GLogLevelFlags level, const char *message, gpointer data)
+{
+  if (g_str_has_prefix (message, "pipeline_warning "))
+    g_atomic_int_inc ((int *) data);
+}
+
+/* Each of its words is new: how late the frame is. */
+static void
+an_element_that_warns_a_thousand_times (void)
+{
+  g_autoptr (Subject) subject = subject_new ("videotestsrc name=camera ! fakesink");
+  g_autoptr (GstElement) camera = element_of (subject->pipeline, "camera");
+  gint64 began = g_get_monotonic_time ();
+  int lines = 0;
+  guint handler = g_log_set_handler ("dscore", G_LOG_LEVEL_MASK, count_lines, &lines);
+
+  for (guint i = 0; i < 1000; i++)
+    GST_ELEMENT_WARNING (camera, CORE, CLOCK, ("late by %u", i), (NULL));
+  g_log_remove_handler ("dscore", handler);
+  g_assert_cmpint (lines, >=, 50);
+  g_assert_cmpint (lines, <=, 50 * (1 + (g_get_monotonic_time () - began) / (10 * G_TIME_SPAN_SECOND)));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -171,5 +268,9 @@ main (int argc, char **argv)
   g_test_add_data_func ("/odd/let-go", "let go", in_the_middle_of_a_stop);
   g_test_add_func ("/odd/watchdog", a_program_that_builds_it_anew_for_ever_is_not_waited_for);
   g_test_add_func ("/odd/program-answers", without_a_binding_the_program_answers);
+  g_test_add_func ("/odd/drops", a_program_that_drops_what_the_bus_says);
+  g_test_add_func ("/odd/bound-late", one_that_is_bound_after_its_end);
+  g_test_add_func ("/odd/taken-to-null", one_that_its_program_takes_to_null);
+  g_test_add_func ("/odd/warns", an_element_that_warns_a_thousand_times);
   return g_test_run ();
 }
