@@ -11,7 +11,9 @@ from c_client import needs_c
 pytestmark = needs_c
 
 
-@pytest.mark.parametrize("name", ["message", "reconnect", "text", "config", "dial", "renewal"])
+@pytest.mark.parametrize(
+    "name", ["message", "reconnect", "text", "config", "dial", "renewal", "host"]
+)
 def test_unit(c_build: Path, name: str) -> None:
     done = subprocess.run(
         [c_build / "tests" / f"test-{name}"], capture_output=True, text=True, check=False

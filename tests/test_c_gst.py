@@ -14,12 +14,13 @@ SECONDS = 120
 
 
 LONG = [
-    pytest.param(name, marks=pytest.mark.slow) for name in ("stop", "ends", "hangs", "transport")
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("stop", "ends", "hangs", "transport", "odd")
 ]
 """They wait for what never comes."""
 
 
-@pytest.mark.parametrize("name", ["events", "binding", *LONG])
+@pytest.mark.parametrize("name", ["events", "binding", "keeper", *LONG])
 def test_the_unit_tests_in_c(c_gst_build: Path, name: str) -> None:
     """All of them pass; what one of them skips, it says why."""
     done = subprocess.run(

@@ -251,20 +251,28 @@ dscore_gst_binding_new (DscoreAgent *agent)
   return self;
 }
 
-/* Takes out the attachment of a pipeline, that of a name, and those whose pipeline is gone; they are released without the lock. */
-static GPtrArray *
-take_out (DscoreGstBinding *self, GstPipeline *pipeline, const char *name)
+/* Takes out the attachment of a pipeline, that of a name, and those whose pipeline is gone; binds another one, unless it is NULL.
+ * All are released without the lock: the last reference to a pipeline may be the one that is taken here to look at it, and much
+ * happens when that goes. */
+static void
+exchange (DscoreGstBinding *self, GstPipeline *pipeline, const char *name, DscoreAttachment *next)
 {
-  GPtrArray *taken = g_ptr_array_new_with_free_func (release_attachment);
+  g_autoptr (GPtrArray) taken = attachments_new ();
+  g_autoptr (GPtrArray) seen = g_ptr_array_new_with_free_func (gst_object_unref);
 
+  g_mutex_lock (&self->lock);
   for (guint i = self->attachments->len; i > 0; i--) {
     DscoreAttachment *attachment = self->attachments->pdata[i - 1];
-    g_autoptr (GstPipeline) its = dscore_attachment_dup_pipeline (attachment);
+    GstPipeline *its = dscore_attachment_dup_pipeline (attachment);
 
     if (its == NULL || its == pipeline || dscore_attachment_was_named (attachment, name))
       g_ptr_array_add (taken, g_ptr_array_steal_index (self->attachments, i - 1));
+    if (its != NULL)
+      g_ptr_array_add (seen, its);
   }
-  return taken;
+  if (next != NULL)
+    g_ptr_array_add (self->attachments, next);
+  g_mutex_unlock (&self->lock);
 }
 
 /**
@@ -279,16 +287,8 @@ take_out (DscoreGstBinding *self, GstPipeline *pipeline, const char *name)
 void
 dscore_gst_binding_add (DscoreGstBinding *self, GstPipeline *pipeline, const char *name)
 {
-  DscoreAttachment *attachment;
-  GPtrArray *old;
-
   g_return_if_fail (DSCORE_IS_GST_BINDING (self) && GST_IS_PIPELINE (pipeline));
-  attachment = dscore_attachment_new (pipeline, name, self->reporter);
-  g_mutex_lock (&self->lock);
-  old = take_out (self, pipeline, name);
-  g_ptr_array_add (self->attachments, attachment);
-  g_mutex_unlock (&self->lock);
-  g_ptr_array_unref (old);
+  exchange (self, pipeline, name, dscore_attachment_new (pipeline, name, self->reporter));
 }
 
 DscoreAttachment *
@@ -313,13 +313,8 @@ dscore_gst_binding_lookup (DscoreGstBinding *self, GstPipeline *pipeline)
 void
 dscore_gst_binding_remove (DscoreGstBinding *self, GstPipeline *pipeline)
 {
-  GPtrArray *old;
-
   g_return_if_fail (DSCORE_IS_GST_BINDING (self) && pipeline != NULL);
-  g_mutex_lock (&self->lock);
-  old = take_out (self, pipeline, NULL);
-  g_mutex_unlock (&self->lock);
-  g_ptr_array_unref (old);
+  exchange (self, pipeline, NULL, NULL);
 }
 
 /**

@@ -43,12 +43,18 @@ static gboolean
 parse_options (Options *options, int *argc, char ***argv, GError **error)
 {
   const GOptionEntry entries[] = {
-    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &options->config, "Settings, a file with a section [websocket] (or " CONFIG_VARIABLE ")", "FILE" },
-    { "url", 0, 0, G_OPTION_ARG_STRING, &options->url, "The server's address for agents (default: ws://127.0.0.1:8765/deepstream/ws)", "URL" },
-    { "instance-id", 0, 0, G_OPTION_ARG_STRING, &options->instance_id, "This agent's name in the fleet (default: made of the machine's)", "ID" },
-    { "pipeline", 0, 0, G_OPTION_ARG_STRING, &options->pipeline, "A GStreamer pipeline to run, as for gst-launch-1.0 (or " PIPELINE_VARIABLE ")", "LAUNCH" },
-    { "set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->settings, "Any setting of the file; may be given several times", "KEY=VALUE" },
-    { "log-level", 0, 0, G_OPTION_ARG_STRING, &options->level, "The least level that is written: debug, info, warning, error (default: info; or " LEVEL_VARIABLE ")", "LEVEL" },
+    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &options->config,
+      "Settings, a file with a section [websocket] (or " CONFIG_VARIABLE ")", "FILE" },
+    { "url", 0, 0, G_OPTION_ARG_STRING, &options->url,
+      "The server's address for agents (default: ws://127.0.0.1:8765/deepstream/ws)", "URL" },
+    { "instance-id", 0, 0, G_OPTION_ARG_STRING, &options->instance_id,
+      "This agent's name in the fleet (default: made of the machine's)", "ID" },
+    { "pipeline", 0, 0, G_OPTION_ARG_STRING, &options->pipeline,
+      "A GStreamer pipeline to run, as for gst-launch-1.0 (or " PIPELINE_VARIABLE ")", "LAUNCH" },
+    { "set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->settings,
+      "Any setting of the file; may be given several times", "KEY=VALUE" },
+    { "log-level", 0, 0, G_OPTION_ARG_STRING, &options->level,
+      "The least level that is written: debug, info, warning, error (default: info; or " LEVEL_VARIABLE ")", "LEVEL" },
     { NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL },
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
@@ -98,7 +104,8 @@ load (Options *options, GError **error)
     options->level = g_strdup ("info");
   if (!lines_install (options->level))
     {
-      g_set_error (error, DSCORE_ERROR, DSCORE_ERROR_CONFIG, "%s: must be debug, info, warning or error, not '%s'", level_of, options->level);
+      g_set_error (error, DSCORE_ERROR, DSCORE_ERROR_CONFIG, "%s: must be debug, info, warning or error, not '%s'", level_of,
+                   options->level);
       return NULL;
     }
   return dscore_config_load_full (options->config, (const char *const *) settings->pdata, (const char *const *) environment, error);

@@ -1,9 +1,22 @@
 /* Which machine this is, when no setting says so. */
 #include "identity.h"
 
+#include "file.h"
+
 #include <string.h>
 
 #define MAX_HOST 100
+#define MAX_LINE 4096
+
+/* Without the blanks around it; NULL: it cannot be read. */
+static char *
+read_line (const char *path)
+{
+  g_autofree char *problem = NULL;
+  gsize size;
+  char *text = dscore_file_read (path, MAX_LINE, &size, &problem);
+  return text == NULL ? NULL : g_strstrip (text);
+}
 
 /* The hardware address of the first interface that has one, in twelve digits: containers often have no machine id. */
 static char *
@@ -14,10 +27,10 @@ hardware_address (void)
   while (interfaces != NULL && (name = g_dir_read_name (interfaces)) != NULL)
     {
       g_autofree char *path = g_build_filename ("/sys/class/net", name, "address", NULL);
-      g_autofree char *text = NULL;
-      if (!g_file_get_contents (path, &text, NULL, NULL) || g_str_has_prefix (text, "00:00:00:00:00:00"))
+      g_autofree char *text = read_line (path);
+      if (text == NULL || g_str_has_prefix (text, "00:00:00:00:00:00"))
         continue;
-      g_auto (GStrv) parts = g_strsplit (g_strstrip (text), ":", -1);
+      g_auto (GStrv) parts = g_strsplit (text, ":", -1);
       if (g_strv_length (parts) == 6)
         return g_strjoinv ("", parts);
     }
@@ -29,8 +42,8 @@ machine_id (const char *const *paths)
 {
   for (; *paths != NULL; paths++)
     {
-      g_autofree char *text = NULL;
-      if (g_file_get_contents (*paths, &text, NULL, NULL) && *g_strstrip (text) != '\0')
+      g_autofree char *text = read_line (*paths);
+      if (text != NULL && *text != '\0')
         return g_steal_pointer (&text);
     }
   return hardware_address ();
