@@ -139,6 +139,18 @@ dscore_streams_flow (DscoreStreams *streams)
   return MAX (current, pending) >= GST_STATE_PAUSED;
 }
 
+/* The program itself: its call may wait for a source that waits to take its end, and no end can come any more. */
+static gboolean
+is_taken_down (GstPipeline *pipeline)
+{
+  gboolean down;
+
+  GST_OBJECT_LOCK (pipeline);
+  down = GST_STATE_TARGET (pipeline) < GST_STATE_PAUSED;
+  GST_OBJECT_UNLOCK (pipeline);
+  return down;
+}
+
 /* Every stream has ended: the bus says so, unless something private keeps the end to itself. */
 static gboolean
 have_ended (DscoreStreams *streams)
@@ -239,8 +251,8 @@ dscore_streams_end (DscoreStreams *streams, gint64 patience)
   while (!have_ended (streams) && g_get_monotonic_time () < until) {
     gboolean found;
 
-    if (!dscore_streams_flow (streams))
-      return; /* The program has stopped it, and no end can come any more. */
+    if (is_taken_down (streams->pipeline))
+      return;
     dscore_flow_look (flow);
     streams->at_rest = is_at_rest (streams, dscore_flow_rest (flow), rest);
     found = end_idle_pads (streams, flow, rest, dscore_flow_rest (flow) >= patience / HUNG_SHARE);
@@ -281,8 +293,9 @@ dscore_streams_notes (DscoreStreams *streams, gboolean flowing)
     g_ptr_array_insert (notes, i, g_strdup (streams->lost->pdata[i]));
   if (!flowing || have_ended (streams))
     return notes;
-  g_ptr_array_add (notes, dscore_streams_flow (streams) ? dscore_stuck_describe (GST_BIN (streams->pipeline))
-                                                        : g_strdup ("the program stopped the pipeline before its streams had ended"));
+  g_ptr_array_add (notes, is_taken_down (streams->pipeline)
+                            ? g_strdup ("the program stopped the pipeline before its streams had ended")
+                            : dscore_stuck_describe (GST_BIN (streams->pipeline)));
   return notes;
 }
 

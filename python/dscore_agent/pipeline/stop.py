@@ -48,7 +48,7 @@ SWALLOWED_SECONDS = 2.0
 SWALLOWED_SHARE = 0.4
 """The same of a short time for the streams to end."""
 
-_TAKEN_AWAY = "the program stopped the pipeline before its streams had ended"
+_TAKEN_DOWN = "the program stopped the pipeline before its streams had ended"
 
 _log = Log("dscore.agent.pipeline")
 
@@ -130,7 +130,7 @@ class Stopping:
             notes = [*stuck.first(self._lost), *map(str, self._faults())]
             if flowing and not self._have_ended():
                 notes.append(
-                    stuck.unended(self._pipeline) if _is_flowing(self._pipeline) else _TAKEN_AWAY
+                    _TAKEN_DOWN if _is_taken_down(self._pipeline) else stuck.unended(self._pipeline)
                 )
             ended = time.monotonic()
             self._stage = "null"
@@ -197,8 +197,8 @@ class Stopping:
         eos = self._ending.eos
         rest = min(REST_SECONDS, REST_SHARE * timeout)
         while not self._have_ended() and (left := until - time.monotonic()) > 0:
-            if not _is_flowing(self._pipeline):
-                return  # The program has stopped it, and no end can come any more.
+            if _is_taken_down(self._pipeline):
+                return
             flow.look()
             # The bus tells nothing of an end that came before it was heard. Between two files of
             # one recording its sinks are at their ends, too, but not at rest.
@@ -299,6 +299,14 @@ def _is_flowing(pipeline: Gst.Pipeline) -> bool:
     if changed == Gst.StateChangeReturn.FAILURE:
         pending = current  # It is on its way no more, though GStreamer says so.
     return bool(max(current, pending) >= Gst.State.PAUSED)
+
+
+def _is_taken_down(pipeline: Gst.Pipeline) -> bool:
+    """By the program itself.
+
+    Its call may wait for a source that waits to take its end, and no end can come any more.
+    """
+    return bool(pipeline.target_state < Gst.State.PAUSED)
 
 
 async def _let_bus_be_read(pipeline: Gst.Pipeline, seconds: float) -> None:
