@@ -3,8 +3,9 @@
     python examples/policy_and_fastapi.py --port 8765
 
 Agents whose id begins with "cam-" are let in. What they report as `detections` is counted, and
-http://127.0.0.1:8765/detections shows it; a POST to /agents/{id}/snapshot asks one of them for a
-picture. SIGTERM or Ctrl-C drains the fleet and ends.
+http://127.0.0.1:8765/detections shows it; a WebSocket at /detections/live answers each message
+with it; a POST to /agents/{id}/snapshot asks one of them for a picture. SIGTERM or Ctrl-C drains
+the fleet and ends.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import sys
 from collections import Counter
 from typing import Any
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, WebSocket
 
 import dscore
 
@@ -41,6 +42,12 @@ def build_pages(cameras: Cameras) -> FastAPI:
     @pages.get("/detections")
     def detections() -> dict[str, int]:
         return dict(cameras.detections)
+
+    @pages.websocket("/detections/live")
+    async def live(socket: WebSocket) -> None:
+        await socket.accept()
+        async for _ in socket.iter_text():  # until the page leaves, or the server stops
+            await socket.send_json(dict(cameras.detections))
 
     @pages.post("/agents/{agent_id}/snapshot")
     async def snapshot(agent_id: str) -> dict[str, bool]:

@@ -172,6 +172,7 @@ class HttpRequest:
     headers: list[tuple[bytes, bytes]] = field(default_factory=lambda: [(b"host", b"localhost")])
     body: bytes = b""
     more: bool = False
+    subprotocols: list[str] | None = None
     peer: str = "127.0.0.1"
     peer_port: int = 50_000
     proxy: str | None = None
@@ -184,6 +185,21 @@ class BodyPart:
     conn: int
     data: bytes
     more: bool
+
+
+@dataclass
+class GuestMessage:
+    conn: int
+    data: bytes
+    binary: bool = False
+    is_last: bool = False
+
+
+@dataclass
+class GuestClosed:
+    conn: int
+    code: int = 1000
+    reason: str = ""
 
 
 @dataclass

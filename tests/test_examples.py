@@ -110,6 +110,9 @@ def test_policy_and_fastapi_share_a_port() -> None:
             assert get(f"http://{address}/agents/cam-1/snapshot", "POST") == {"delivered": True}
             hear(camera, "take_snapshot")
             assert get(f"http://{address}/detections") == {"cam-1": 2}
+            with connect(f"ws://{address}/detections/live") as page:
+                page.send("how many?")
+                assert json.loads(page.recv(timeout=SECONDS)) == {"cam-1": 2}
             assert get(f"http://{address}/deepstream/health")["connected_instances"] == ["cam-1"]
 
             process.send_signal(signal.SIGTERM)

@@ -24,6 +24,7 @@ class HttpRequest:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes = b""
     more: bool = False
+    subprotocols: list[str] | None = None
     peer: str = "127.0.0.1"
     peer_port: int = 5000
     proxy: str | None = None

@@ -150,6 +150,12 @@ class CoreConfig:
             cors_methods: what a page of another origin may use for polling; default GET and POST.
             namespaces: Socket.IO namespaces taken beside "/", each beginning with "/"; default
                 none. A CONNECT to any other is answered `Invalid namespace`.
+            guest: there is a program's own app: a request that is no endpoint's is handed over
+                before its body has come (`HttpRequest.more`), and so is an upgrade
+                (`HttpRequest.subprotocols`), whatever its Origin.
+            whole_bodies: paths whose requests come whole all the same; a segment in braces stands
+                for any.
+            max_upload_size: of a body that comes in parts; `max_body_size` is for whole ones.
             max_connections: 0 means what the descriptor limit allows, less an eighth (16 to 128).
             accept_rate: upgrades and Engine.IO openings a second; 0 means no limit. Those past it
                 wait in the order they came, up to a minute; where it would be longer: 503 with
@@ -480,6 +486,10 @@ class HttpRequest:
     body: bytes
     more: bool
     """The body is still coming: ask for it with `read_body`."""
+    subprotocols: list[str] | None
+    """With a `guest`, of an upgrade on a path that is no endpoint: those that the client speaks.
+    `accept_upgrade` makes a WebSocket of it, within `handshake_timeout`; any response refuses it.
+    None: it is a request."""
     peer: str
     peer_port: int
     local: str
@@ -501,6 +511,26 @@ class BodyPart:
     """Empty only where the body ends without more."""
     more: bool
     """Whether there is another part to ask for."""
+
+@final
+class GuestMessage:
+    """A message on a WebSocket that `accept_upgrade` has made."""
+
+    conn: int
+    data: bytes
+    """UTF-8, unless it is `binary`."""
+    binary: bool
+    is_last: bool
+    """No more is read before `read_on`: some 64 KiB have come since, or 128 messages."""
+
+@final
+class GuestClosed:
+    """A WebSocket that `accept_upgrade` has made has ended."""
+
+    conn: int
+    code: int
+    """1005: the client gave none; 1006: there was no close frame."""
+    reason: str
 
 @final
 class HttpGone:
@@ -582,6 +612,8 @@ Event: TypeAlias = (
     | Looked
     | AddressRefused
     | Gap
+    | GuestClosed
+    | GuestMessage
 )
 
 @final
@@ -785,6 +817,26 @@ class ReactorPool:
     def read_body(self, conn: int) -> None:
         """Asks for the next part of the request's body: one `BodyPart` follows, when there is one,
         or `HttpGone`. What is not asked for is not read, but for some 64 KiB and one read."""
+
+    def accept_upgrade(
+        self,
+        conn: int,
+        *,
+        subprotocol: str | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = ...,
+    ) -> None:
+        """Makes a WebSocket of the request of `conn`, which asked for one. `GuestMessage` events
+        follow, `send`, `send_binary` and `close_connection` are for it, and `GuestClosed` is its
+        end.
+
+        Args:
+            subprotocol: one of those that the client speaks.
+            headers: what the answer says besides. With one that cannot be sent, or is the
+                handshake's own, it is answered 500, and there is an `HttpGone`.
+        """
+
+    def read_on(self, conn: int) -> None:
+        """What came up to a `GuestMessage` that was the last is dealt with."""
 
     def abort(self, conn: int) -> None:
         """Cuts a connection without a closing handshake (a response that failed in the middle)."""

@@ -14,15 +14,29 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
+from typing import TypeAlias
 
 from dscore.errors import PoolClosedError
 from dscore.http.exchange import HIGH_WATER, Exchange, refuse_busy, scope_of
 from dscore.http.lanes import Counts, Lanes
 from dscore.http.lifespan import Lifespan
-from dscore.http.types import STEPS_ASIDE, App, BodyPart, OfConnection, Request, Responder
+from dscore.http.targets import path_of
+from dscore.http.types import (
+    STEPS_ASIDE,
+    App,
+    BodyPart,
+    GuestClosed,
+    GuestMessage,
+    OfConnection,
+    Request,
+    Responder,
+)
+from dscore.http.websocket import WebSocket, websocket_scope
 from dscore.patience import DEAF_AFTER, Wait, wait
 
 __all__ = ["HIGH_WATER", "App", "Bridge"]
+
+Served: TypeAlias = Exchange | WebSocket
 
 
 class Bridge:
@@ -52,9 +66,10 @@ class Bridge:
         self._server = pool.address()
         # Then each connection has come in on an address of its own.
         self._listens_everywhere = ip_address(self._server[0]).is_unspecified
-        self._exchanges: dict[int, Exchange] = {}
+        self._exchanges: dict[int, Served] = {}
+        self._is_ours = is_ours
         self._lanes = Lanes(self._start, self._refuse, is_ours)
-        self._tasks: dict[asyncio.Task[None], Exchange] = {}
+        self._tasks: dict[asyncio.Task[None], Served] = {}
         self._lifespan = Lifespan(app, self._wait_for)
 
     async def startup(self) -> None:
@@ -79,12 +94,19 @@ class Bridge:
         return self._lanes.counts()
 
     def _start(self, request: Request) -> None:
-        exchange = Exchange(self._answered, self._pool, request, self._hsts())
-        self._exchanges[request.conn] = exchange
         server = self._server
         if self._listens_everywhere:
             server = (request.local, request.local_port)
-        scope = scope_of(request, server, self._lifespan.state)
+        state, hsts = self._lifespan.state, self._hsts()
+        exchange: Served
+        # Our own pages have none: they are asked as if nothing was said of a WebSocket.
+        if request.subprotocols is None or self._is_ours(path_of(request.target)):
+            exchange = Exchange(self._answered, self._pool, request, hsts)
+            scope = scope_of(request, server, state)
+        else:
+            exchange = WebSocket(self._answered, self._accepted, self._pool, request, hsts)
+            scope = websocket_scope(request, server, state)
+        self._exchanges[request.conn] = exchange
         scope[STEPS_ASIDE] = partial(self._lanes.ended, request)
         task = asyncio.get_running_loop().create_task(exchange.run(self._app, scope))
         self._tasks[task] = exchange
@@ -107,20 +129,36 @@ class Bridge:
         if exchange is not None:
             exchange.part(event)
 
+    def message(self, event: GuestMessage) -> None:
+        """A client has sent a message on a WebSocket of the app's."""
+        socket = self._exchanges.get(event.conn)
+        if isinstance(socket, WebSocket):
+            socket.message(event)
+
+    def closed(self, event: GuestClosed) -> None:
+        """A WebSocket of the app's has ended."""
+        socket = self._exchanges.pop(event.conn, None)
+        if isinstance(socket, WebSocket):
+            socket.closed(event.code, event.reason)
+
     def drained(self, event: OfConnection) -> None:
-        """The outbox has room again: the app may go on. Events of WebSockets are ignored."""
+        """The outbox has room again: the app may go on. Events of agents are ignored."""
         exchange = self._exchanges.get(event.conn)
         if exchange is not None:
             exchange.has_room()
 
     async def drain_requests(self, timeout: float) -> int:
-        """Waits for the requests that are in progress, background tasks included. Those that take
-        longer than `timeout` seconds are cancelled, and named in the log.
+        """Closes WebSockets, and waits for them and for the requests that are in progress,
+        background tasks included. What takes longer than `timeout` seconds is cancelled, and named
+        in the log.
 
         Returns:
             How many had to be cancelled.
         """
         self._lanes.refuse_waiting()
+        for socket in list(self._exchanges.values()):
+            if isinstance(socket, WebSocket):
+                socket.close()
         late = await self._wait(set(self._tasks), timeout)
         for task in late:
             self._tasks[task].cut(task)
@@ -145,7 +183,11 @@ class Bridge:
         if not task.cancelled():
             task.exception()  # it was logged, and what ends a program was raised by the loop
 
-    def _answered(self, exchange: Exchange) -> None:
+    def _accepted(self, socket: WebSocket) -> None:
+        # How long it stays is no business of the requests that wait.
+        self._lanes.ended(socket.request)
+
+    def _answered(self, exchange: Served) -> None:
         if self._exchanges.get(exchange.conn) is exchange:
             del self._exchanges[exchange.conn]
             self._lanes.ended(exchange.request)

@@ -110,7 +110,7 @@ class Exchange:
     async def run(self, app: App, scope: Scope) -> None:
         try:
             await app(scope, self.receive, self.send)
-            if self._state not in ("done", "gone"):
+            if self.is_unfinished:
                 raise RuntimeError("the app returned without a complete answer")
         except BaseException as error:
             self._failed(error)
@@ -119,17 +119,26 @@ class Exchange:
 
     def _failed(self, error: BaseException) -> None:
         if self._is_cut and isinstance(error, asyncio.CancelledError):
-            self._give_up(503)
+            self.give_up(503)
             return
-        if self._state == "gone" and _comes_of_leaving(error):
+        if self._state == "gone" and comes_of_leaving(error):
             return
+        self.report(error)
+        self.give_up(500)
+
+    def report(self, error: BaseException) -> None:
+        """Says that the app has failed."""
         _log.error(
             "http_request_failed",
             method=self.request.method,
             target=self.request.target,
             exc_info=error,
         )
-        self._give_up(500)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether an answer is owed, or a part of one."""
+        return self._state not in ("done", "gone")
 
     def client_left(self) -> None:
         """Tells the app, which goes on: what it is in the middle of is its own business."""
@@ -147,14 +156,8 @@ class Exchange:
         Args:
             is_deaf: it was cancelled before, and went on.
         """
-        say = _log.error if is_deaf else _log.warning
-        say(
-            "http_request_stuck" if is_deaf else "http_request_cut",
-            method=self.request.method,
-            path=self.request.target.partition("?")[0],
-            seconds=round(time.monotonic() - self._since, 3),
-            answered=self._state == "done",
-        )
+        is_answered = self._state == "done"
+        report_cut(self.request, self._since, is_answered=is_answered, is_deaf=is_deaf)
         self._is_cut = True
         task.cancel()
 
@@ -216,7 +219,7 @@ class Exchange:
             if self._state == "gone":
                 raise ClientLeftError("the client has left")
 
-    def _give_up(self, status: int) -> None:
+    def give_up(self, status: int) -> None:
         """Ends what the app left unfinished: with a problem if nothing was sent, else a cut."""
         try:
             if self._state in ("waiting", "started"):
@@ -231,7 +234,19 @@ class Exchange:
         self._answered(self)
 
 
-def _comes_of_leaving(error: BaseException) -> bool:
+def report_cut(request: Request, since: float, *, is_answered: bool, is_deaf: bool) -> None:
+    """Says that an app is cancelled, or goes on though it was."""
+    say = _log.error if is_deaf else _log.warning
+    say(
+        "http_request_stuck" if is_deaf else "http_request_cut",
+        method=request.method,
+        path=request.target.partition("?")[0],
+        seconds=round(time.monotonic() - since, 3),
+        answered=is_answered,
+    )
+
+
+def comes_of_leaving(error: BaseException) -> bool:
     """Whether an app has let our own error through, or raised one of its own because of it:
     Starlette makes a ClientDisconnect of it, a task group an exception group."""
     rest, seen = [error], set[int]()

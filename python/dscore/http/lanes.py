@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Final
 
 from dscore.http.access import API, DRAIN, HEALTH, METRICS, OPENAPI, OPENAPI_ALIAS, PROBES
-from dscore.http.targets import local
+from dscore.http.targets import path_of
 from dscore.http.types import Request
 
 STARTS = 4
@@ -26,6 +26,8 @@ MAX_BYTES = 64 * 1024 * 1024
 """Of all requests that run or wait, bodies and heads; one alone may be larger."""
 UPLOADS = 512
 """Requests for a program's app that run while their bodies come."""
+UPGRADES = 256
+"""WebSockets that a program's app is asked about at a time."""
 HEAD_COST = 2048
 """What a request costs beside its body."""
 
@@ -86,6 +88,8 @@ class Lanes:
             # Of it, requests whose bodies are coming: clients that take their time over that take
             # no place from others.
             "uploads": Lane(UPLOADS, 1024),
+            # WebSockets of it that are not accepted yet.
+            "upgrades": Lane(UPGRADES, 1024),
         }
         self._running: dict[int, tuple[Request, Lane]] = {}
         """By connection."""
@@ -101,8 +105,8 @@ class Lanes:
         if name is None:
             self._start(request)
             return
-        if name == "app" and request.more:
-            name = "uploads"
+        if name == "app":
+            name = _lane_of_app(request)
         lane = self._lanes[name]
         cost = _cost(request)
         is_too_much = self._bytes > 0 and self._bytes + cost > MAX_BYTES
@@ -180,9 +184,15 @@ def _cost(request: Request) -> int:
     return HEAD_COST + len(request.body)
 
 
+def _lane_of_app(request: Request) -> str:
+    if request.subprotocols is not None:
+        return "upgrades"
+    return "uploads" if request.more else "app"
+
+
 def lane_of(method: str, target: str, is_ours: Callable[[str], bool]) -> str | None:
     """The lane of a request; None for a probe, which waits for nothing."""
-    path = local(target).partition("?")[0]
+    path = path_of(target)
     if path in PROBES:
         return None
     if path == DRAIN:

@@ -24,6 +24,8 @@ from dscore.policy.liveness import ONLINE_STATES
 
 _HELP = {
     "http_connections": "Open HTTP connections that are no WebSocket.",
+    "guest_websockets": "Open WebSockets of the program's own app.",
+    "guest_websockets_total": "WebSockets of the program's own app that were accepted.",
     "http_requests_total": "HTTP requests received.",
     "http_requests_running": "HTTP requests that are being answered, probes left out.",
     "http_requests_waiting": "HTTP requests that wait for their turn.",

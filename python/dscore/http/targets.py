@@ -25,3 +25,8 @@ def local(target: str) -> str:
     end = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
     found = rest[end:]
     return found if found.startswith("/") else f"/{found}"
+
+
+def path_of(target: str) -> str:
+    """The path of a target, as it was sent."""
+    return local(target).partition("?")[0]

@@ -39,6 +39,13 @@ class Responder(Protocol):
     def respond_more(self, conn: int, body: bytes, *, more: bool, notify: bool = False) -> None: ...
     def read_body(self, conn: int) -> None: ...
     def abort(self, conn: int) -> None: ...
+    def accept_upgrade(
+        self, conn: int, *, subprotocol: str | None = None, headers: Sequence[Header] = ()
+    ) -> None: ...
+    def read_on(self, conn: int) -> None: ...
+    def send(self, conn: int, text: bytes, *, notify: bool = False) -> None: ...
+    def send_binary(self, conn: int, data: bytes, *, notify: bool = False) -> None: ...
+    def close_connection(self, conn: int, code: int, reason: str) -> None: ...
     def address(self) -> tuple[str, int]: ...
 
 
@@ -52,6 +59,7 @@ class Request(Protocol):
     headers: list[Header]
     body: bytes
     more: bool
+    subprotocols: list[str] | None
     peer: str
     peer_port: int
     local: str
@@ -67,6 +75,23 @@ class BodyPart(Protocol):
     conn: int
     data: bytes
     more: bool
+
+
+class GuestMessage(Protocol):
+    """What the bridge reads of `_core.GuestMessage`."""
+
+    conn: int
+    data: bytes
+    binary: bool
+    is_last: bool
+
+
+class GuestClosed(Protocol):
+    """What the bridge reads of `_core.GuestClosed`."""
+
+    conn: int
+    code: int
+    reason: str
 
 
 class OfConnection(Protocol):

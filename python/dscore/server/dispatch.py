@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         Connected,
         Drained,
         Event,
+        GuestClosed,
+        GuestMessage,
         HttpGone,
         HttpRequest,
         LastSeen,
@@ -77,6 +79,8 @@ class Dispatch:
             core.HttpRequest: self._http_request,
             core.BodyPart: self._body_part,
             core.HttpGone: self._http_gone,
+            core.GuestMessage: self._guest_message,
+            core.GuestClosed: self._guest_closed,
             core.LastSeen: self._last_seen,
             core.Looked: live.clock.looked,
             core.Gap: live.gaps.noticed,
@@ -190,6 +194,12 @@ class Dispatch:
 
     def _body_part(self, event: "BodyPart", now: int) -> None:
         self._bridge.part(event)
+
+    def _guest_message(self, event: "GuestMessage", now: int) -> None:
+        self._bridge.message(event)
+
+    def _guest_closed(self, event: "GuestClosed", now: int) -> None:
+        self._bridge.closed(event)
 
     def _http_gone(self, event: "HttpGone", now: int) -> None:
         self._bridge.gone(event)

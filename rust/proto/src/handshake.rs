@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
+use crate::error::UsageError;
 use crate::http::{self, BodyKind, Head, MAX_HEADERS};
 use crate::origin::{Addressed, OriginRefusal, OriginRules};
 
@@ -99,6 +100,43 @@ pub struct Accept<'a> {
 /// # Errors
 /// The request is to be answered with [`HandshakeError::status`] (see [`http::error_response`]).
 pub fn accept<'a>(head: &Head<'a>, rules: &UpgradeRules<'a>) -> Result<Accept<'a>, HandshakeError> {
+    let key = check(head)?;
+    let addressed = Addressed {
+        host: head.header("host"),
+        local: rules.local,
+        check_host: rules.check_host,
+    };
+    rules.origins.judge(head.header_all("origin"), &addressed)?;
+    Ok(Accept {
+        proof: prove(key),
+        subprotocol: choose_subprotocol(&offers(head)?, rules.subprotocols),
+    })
+}
+
+/// A handshake that passed every check but who may come, and with which subprotocol: that is for the
+/// server's program to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    proof: [u8; 28],
+    /// The subprotocols that the client speaks, in its order.
+    pub subprotocols: Vec<String>,
+}
+
+/// Checks a client's handshake (§4.2.1) without its Origin.
+///
+/// # Errors
+/// As [`accept`].
+pub fn offer(head: &Head<'_>) -> Result<Offer, HandshakeError> {
+    let key = check(head)?;
+    let subprotocols = offers(head)?.into_iter().map(str::to_owned).collect();
+    Ok(Offer {
+        proof: prove(key),
+        subprotocols,
+    })
+}
+
+/// The key of a handshake that is none of a bad form (§4.2.1).
+fn check<'a>(head: &Head<'a>) -> Result<&'a [u8], HandshakeError> {
     match head.method {
         "GET" => {}
         // RFC 9110 §9.3.2: answered as GET is, which without an upgrade says what is spoken here.
@@ -122,19 +160,9 @@ pub fn accept<'a>(head: &Head<'a>, rules: &UpgradeRules<'a>) -> Result<Accept<'a
     if only(head, "sec-websocket-version") != Some(b"13") {
         return Err(HandshakeError::WebSocketVersion);
     }
-    let key = only(head, "sec-websocket-key")
+    only(head, "sec-websocket-key")
         .filter(|key| is_key(key))
-        .ok_or(HandshakeError::Key)?;
-    let addressed = Addressed {
-        host: head.header("host"),
-        local: rules.local,
-        check_host: rules.check_host,
-    };
-    rules.origins.judge(head.header_all("origin"), &addressed)?;
-    Ok(Accept {
-        proof: prove(key),
-        subprotocol: choose_subprotocol(&offers(head)?, rules.subprotocols),
-    })
+        .ok_or(HandshakeError::Key)
 }
 
 /// The subprotocols that a client offers, in its order (§4.1 item 10, §11.3.4: several fields are
@@ -169,19 +197,68 @@ fn choose_subprotocol<'a>(offers: &[&'a str], spoken: &'a [String]) -> Option<&'
 impl Accept<'_> {
     /// Appends the 101 response (§4.2.2 item 5). Frames may follow it at once.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(
-            b"HTTP/1.1 101 Switching Protocols\r\n\
-              Upgrade: websocket\r\n\
-              Connection: Upgrade\r\n\
-              Sec-WebSocket-Accept: ",
-        );
-        out.extend_from_slice(&self.proof);
-        if let Some(subprotocol) = self.subprotocol {
-            out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
-            out.extend_from_slice(subprotocol.as_bytes());
-        }
-        out.extend_from_slice(b"\r\n\r\n");
+        encode_switch(&self.proof, self.subprotocol, out);
+        out.extend_from_slice(b"\r\n");
     }
+}
+
+impl Offer {
+    /// Appends the 101 response (§4.2.2 item 5) with fields of the program's own. Frames may follow it
+    /// at once.
+    ///
+    /// # Errors
+    /// [`UsageError::InvalidHeader`]: a field cannot be sent, or says what this answer itself says; or
+    /// the subprotocol is none of those that were offered. `out` is then as it was.
+    pub fn encode(
+        &self,
+        subprotocol: Option<&str>,
+        headers: &[(Vec<u8>, Vec<u8>)],
+        out: &mut Vec<u8>,
+    ) -> Result<(), UsageError> {
+        let is_offered = |name: &str| self.subprotocols.iter().any(|offered| offered == name);
+        if !subprotocol.is_none_or(is_offered) {
+            return Err(UsageError::InvalidHeader);
+        }
+        let fits =
+            |(name, value): &(Vec<u8>, Vec<u8>)| http::is_field(name, value) && !is_ours(name);
+        if !headers.iter().all(fits) {
+            return Err(UsageError::InvalidHeader);
+        }
+        encode_switch(&self.proof, subprotocol, out);
+        for (name, value) in headers {
+            for part in [&name[..], b": ", value, b"\r\n"] {
+                out.extend_from_slice(part);
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+}
+
+/// Whether a field of a 101 response is the handshake's own, or would give it a content.
+fn is_ours(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with(b"sec-websocket-")
+        || matches!(
+            &name[..],
+            b"connection" | b"upgrade" | b"content-length" | b"transfer-encoding" | b"keep-alive"
+        )
+}
+
+/// The 101 response without its end.
+fn encode_switch(proof: &[u8; 28], subprotocol: Option<&str>, out: &mut Vec<u8>) {
+    out.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\n\
+          Upgrade: websocket\r\n\
+          Connection: Upgrade\r\n\
+          Sec-WebSocket-Accept: ",
+    );
+    out.extend_from_slice(proof);
+    if let Some(subprotocol) = subprotocol {
+        out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
+        out.extend_from_slice(subprotocol.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends a client's handshake (§4.1). The strings are the caller's own and written as they are.

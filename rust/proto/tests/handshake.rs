@@ -5,7 +5,7 @@
 )]
 
 use dscore_proto::handshake::{
-    HandshakeError, UpgradeRules, accept, check_response, client_request,
+    HandshakeError, UpgradeRules, accept, check_response, client_request, offer,
 };
 use dscore_proto::http::{MAX_HEADERS, parse_head};
 use dscore_proto::origin::{OriginRefusal, OriginRules};
@@ -411,5 +411,69 @@ proptest! {
     fn noise_from_a_server_never_panics(noise in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = check_response(&noise, KEY);
         let _ = check_response(&[b"HTTP/1.1 101 ", &noise[..], b"\r\n\r\n"].concat(), KEY);
+    }
+}
+
+#[test]
+fn an_offer_is_answered_with_what_a_program_chooses() {
+    let request = with(
+        "Host: server.example.com",
+        "Host: server.example.com\r\nOrigin: https://elsewhere\r\nSec-WebSocket-Protocol: one, two",
+    );
+    let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let (head, _) = parse_head(request.as_bytes(), &mut slots, 16_384)
+        .unwrap()
+        .unwrap();
+    let offer = offer(&head).unwrap();
+    assert_eq!(offer.subprotocols, ["one", "two"]);
+    let field = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    let mut out = Vec::new();
+    let headers = [field("X-Served-By", "app"), field("set-cookie", "a=b")];
+    offer.encode(Some("two"), &headers, &mut out).unwrap();
+    let answer = String::from_utf8(out).unwrap();
+    assert_eq!(
+        check_response(answer.as_bytes(), KEY),
+        Ok(Some(answer.len()))
+    );
+    assert!(answer.contains(&format!("Sec-WebSocket-Accept: {PROOF}\r\n")));
+    assert!(answer.ends_with("Protocol: two\r\nX-Served-By: app\r\nset-cookie: a=b\r\n\r\n"));
+    let mut out = Vec::new();
+    for (subprotocol, name, value) in [
+        (Some("three"), "x", "y"),
+        (Some("ONE"), "x", "y"),
+        (None, "x", "a\r\nb: c"),
+        (None, "a b", "c"),
+        (None, "", "c"),
+        (None, "CONNECTION", "close"),
+        (None, "sec-websocket-anything", "x"),
+        (None, "Content-Length", "1"),
+    ] {
+        let refused = offer.encode(subprotocol, &[field(name, value)], &mut out);
+        assert!(refused.is_err(), "{subprotocol:?}, {name}: {value}");
+        assert!(out.is_empty());
+    }
+}
+
+#[test]
+fn an_offer_of_a_bad_form_is_none() {
+    for (line, changed, expected) in [
+        ("Upgrade: websocket", "", HandshakeError::Upgrade),
+        (
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Version: 8",
+            HandshakeError::WebSocketVersion,
+        ),
+        (
+            "Host: server.example.com",
+            "Host: x\r\nSec-WebSocket-Protocol: a,,b",
+            HandshakeError::Subprotocol,
+        ),
+    ] {
+        let request = with(line, changed);
+        let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let (head, _) = parse_head(request.as_bytes(), &mut slots, 16_384)
+            .unwrap()
+            .unwrap();
+        assert_eq!(offer(&head), Err(expected), "{changed:?}");
     }
 }

@@ -190,6 +190,7 @@ event_class!(HttpRequest {
     headers: Py<PyList>,
     body: Py<PyBytes>,
     more: bool,
+    subprotocols: Option<Vec<String>>,
     peer: String,
     peer_port: u16,
     local: String,
@@ -202,6 +203,17 @@ event_class!(BodyPart {
     conn: u64,
     data: Py<PyBytes>,
     more: bool,
+});
+event_class!(GuestMessage {
+    conn: u64,
+    data: Py<PyBytes>,
+    binary: bool,
+    is_last: bool,
+});
+event_class!(GuestClosed {
+    conn: u64,
+    code: u16,
+    reason: Cow<'static, str>,
 });
 event_class!(HttpGone { conn: u64 });
 event_class!(Looked { number: u64 });

@@ -8,9 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::classes::{
-    AddressRefused, Beat, BodyPart, Closed, Connected, Drained, Gap, HttpGone, HttpRequest,
-    Introduction, LastSeen, Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply,
-    TerminationRefused,
+    AddressRefused, Beat, BodyPart, Closed, Connected, Drained, Gap, GuestClosed, GuestMessage,
+    HttpGone, HttpRequest, Introduction, LastSeen, Left, Looked, Message, Missed, Opened, Outcome,
+    Progress, Reply, TerminationRefused,
 };
 
 /// Turns a whole batch.
@@ -65,6 +65,15 @@ pub(crate) fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>
             let (conn, data, more) = (part.conn.to_u64(), bytes(py, &part.data), part.more);
             any(py, BodyPart { conn, data, more })
         }
+        Event::GuestMessage(message) => any(py, convert_guest_message(py, &message)),
+        Event::GuestClosed(conn, info) => any(
+            py,
+            GuestClosed {
+                conn: conn.to_u64(),
+                code: info.code,
+                reason: info.reason,
+            },
+        ),
         Event::HttpGone(conn) => {
             let conn = conn.to_u64();
             any(py, HttpGone { conn })
@@ -130,6 +139,15 @@ fn convert_message(py: Python<'_>, message: event::Message) -> PyResult<Message>
         ack: parts.ack,
         attachments: attachments(py, &parts)?,
     })
+}
+
+fn convert_guest_message(py: Python<'_>, message: &event::GuestMessage) -> GuestMessage {
+    GuestMessage {
+        conn: message.conn.to_u64(),
+        data: bytes(py, &message.data),
+        binary: message.binary,
+        is_last: message.is_last,
+    }
 }
 
 fn convert_connected(py: Python<'_>, connected: event::Connected) -> Connected {
@@ -227,6 +245,7 @@ fn convert_request(py: Python<'_>, request: event::HttpRequest) -> PyResult<Http
         headers,
         body: bytes(py, &request.body),
         more: request.more,
+        subprotocols: request.upgrade,
         peer: request.ends.peer.ip().to_string(),
         peer_port: request.ends.peer.port(),
         local: request.ends.local.ip().to_canonical().to_string(),

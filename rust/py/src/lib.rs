@@ -40,9 +40,9 @@ mod _core {
     use crate::changes::Changes;
     #[pymodule_export]
     use crate::classes::{
-        AddressRefused, Beat, BodyPart, Closed, Connected, Drained, Gap, HttpGone, HttpRequest,
-        Introduction, LastSeen, Left, Looked, Message, Missed, Opened, Outcome, Progress, Reply,
-        TerminationRefused,
+        AddressRefused, Beat, BodyPart, Closed, Connected, Drained, Gap, GuestClosed, GuestMessage,
+        HttpGone, HttpRequest, Introduction, LastSeen, Left, Looked, Message, Missed, Opened,
+        Outcome, Progress, Reply, TerminationRefused,
     };
     #[pymodule_export]
     use crate::config::CoreConfig;

@@ -51,7 +51,7 @@ pub(crate) struct Closing {
     pub(crate) close_frame: CloseFrame,
     /// Evenly over how long.
     pub(crate) spread_ms: u64,
-    /// Whether connections that only watch stay.
+    /// Whether connections that only watch, and guests', stay.
     pub(crate) spare_watchers: bool,
 }
 
@@ -85,7 +85,7 @@ impl Walk {
             }
             (Task::Terminate { .. }, Stage::Http(_)) | (_, Stage::Probe(_)) => {}
             (Task::Close { closing, .. }, Stage::Conversation(conversation))
-                if closing.spare_watchers && conversation.identity.only_watches() => {}
+                if closing.spare_watchers && conversation.identity.is_spared() => {}
             (Task::Close { closing, of }, Stage::Conversation(conversation)) => {
                 let slot = closing.spread_ms * self.met.min(*of) / *of;
                 self.met += 1;

@@ -13,6 +13,7 @@ mod watch;
 use std::num::NonZeroU8;
 
 use dscore_traffic::ConnId;
+use dscore_traffic::command::AcceptUpgrade;
 use dscore_wheel::Key;
 
 use crate::context::Context;
@@ -189,13 +190,7 @@ impl Peer {
                 http.keep(input);
             }
             Stage::Http(http) => match http.on_data(conn, input, cx) {
-                Some(Became::WebSocket(websocket, mut rest, turned_away)) => {
-                    self.begin_conversation(conn, *websocket, turned_away, cx);
-                    self.on_data(conn, &mut rest, cx);
-                }
-                Some(Became::Elsewhere(reactor)) => {
-                    self.moves_to = NonZeroU8::new(reactor.saturating_add(1));
-                }
+                Some(became) => self.become_other(conn, became, cx),
                 None => {}
             },
             Stage::Probe(probe) => {
@@ -204,6 +199,33 @@ impl Peer {
                 if probe.phase != before && probe.phase != Phase::Refused {
                     cx.requests.push_back(EngineIoRequest::Probe(conn));
                 }
+            }
+        }
+    }
+
+    /// The program's app has accepted the upgrade that this connection asked for.
+    pub(crate) fn accept_upgrade(
+        &mut self,
+        conn: ConnId,
+        accept: &AcceptUpgrade,
+        cx: &mut Context,
+    ) {
+        if let Stage::Http(http) = &mut self.stage
+            && let Some(became) = http.accept_upgrade(conn, accept, cx)
+        {
+            self.become_other(conn, became, cx);
+        }
+    }
+
+    /// What this HTTP connection is from here on.
+    fn become_other(&mut self, conn: ConnId, became: Became, cx: &mut Context) {
+        match became {
+            Became::WebSocket(websocket, mut rest, turned_away) => {
+                self.begin_conversation(conn, *websocket, turned_away, cx);
+                self.on_data(conn, &mut rest, cx);
+            }
+            Became::Elsewhere(reactor) => {
+                self.moves_to = NonZeroU8::new(reactor.saturating_add(1));
             }
         }
     }

@@ -30,6 +30,8 @@ stats! {
     connections,
     /// Unauthenticated WebSockets.
     connections_unauthenticated,
+    /// WebSockets of the program's own app, those that are closing included: they are none of the former.
+    guest_websockets,
     /// Sockets that speak HTTP, those just accepted included.
     http_connections,
     /// Connections that have a place: sockets, and sessions that poll.
@@ -54,6 +56,8 @@ stats! {
     events_queued,
     /// Bytes of what peers said in them.
     events_queued_bytes,
+    /// WebSockets of the program's own app.
+    guest_websockets_total,
     /// Sockets accepted.
     accepted_total,
     /// Connections turned away: over the limit, draining, maintenance, no descriptor.

@@ -55,6 +55,10 @@ pub enum Command {
     Respond(Box<Response>),
     /// Go on with it.
     RespondMore(ResponsePart),
+    /// Make a WebSocket of the connection whose request asks for one.
+    AcceptUpgrade(Box<AcceptUpgrade>),
+    /// Read on, after the last message of a guest that was to come.
+    ReadOn,
     /// Give the next part of a request's body, once there is one.
     ReadBody,
     /// Cut the connection.
@@ -136,6 +140,15 @@ pub struct OutgoingPacket {
     pub attachments: Vec<Box<[u8]>>,
     /// Whether [`Event::Drained`](crate::event::Event::Drained) shall follow.
     pub notify: bool,
+}
+
+/// The answer to an upgrade that is accepted.
+#[derive(Debug)]
+pub struct AcceptUpgrade {
+    /// One of those that were offered.
+    pub subprotocol: Option<String>,
+    /// Fields beside those of the handshake.
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// The beginning of an HTTP response.

@@ -9,6 +9,8 @@ pub enum Endpoint {
     SocketIo,
     /// Bare WebSocket messages, handed over as they come.
     Plain,
+    /// A WebSocket of the program's own app, on any other path: bare messages, handed over as far as they are asked for.
+    Guest,
     /// Bare Engine.IO messages, handed over as they come.
     PlainEngineIo,
     /// Bare Socket.IO events, handed over as they come.
@@ -24,7 +26,7 @@ impl Endpoint {
         (Self::PlainSocketIo, "plain-socketio"),
     ];
 
-    /// The endpoint of this name.
+    /// The endpoint of this name. None is a guest's: what has no endpoint is.
     pub fn from_name(name: &str) -> Option<Self> {
         let mut names = Self::NAMES.into_iter();
         names
@@ -47,7 +49,7 @@ impl Endpoint {
 
     /// Whether Engine.IO is spoken there: over polling too.
     pub fn speaks_engine_io(self) -> bool {
-        !matches!(self, Self::Raw | Self::Plain)
+        !matches!(self, Self::Raw | Self::Plain | Self::Guest)
     }
 
     /// Whether Socket.IO is spoken there.

@@ -172,6 +172,9 @@ pub struct HttpRequest {
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// All of it; nothing, where more comes.
     pub body: Vec<u8>,
+    /// Where it asks for a WebSocket: the subprotocols that the client speaks. It is answered by
+    /// [`Command::AcceptUpgrade`](crate::command::Command::AcceptUpgrade), or as any other request is.
+    pub upgrade: Option<Vec<String>>,
     /// The body comes in parts, each asked for by [`Command::ReadBody`](crate::command::Command::ReadBody).
     pub more: bool,
     /// The connection's.
@@ -189,6 +192,19 @@ pub struct BodyPart {
     pub data: Box<[u8]>,
     /// Whether another follows.
     pub more: bool,
+}
+
+/// A message on a WebSocket of a guest.
+#[derive(Debug)]
+pub struct GuestMessage {
+    /// Whose.
+    pub conn: ConnId,
+    /// The whole message.
+    pub data: Box<[u8]>,
+    /// Whether it was a binary message.
+    pub binary: bool,
+    /// Nothing more is read before [`Command::ReadOn`](crate::command::Command::ReadOn).
+    pub is_last: bool,
 }
 
 /// When the connections of one reactor were last heard of: one entry each, in the same order.
@@ -262,6 +278,10 @@ pub enum Event {
     Drained(ConnId),
     /// A request for the HTTP app.
     HttpRequest(Box<HttpRequest>),
+    /// A message on a WebSocket of a guest.
+    GuestMessage(Box<GuestMessage>),
+    /// A WebSocket of a guest has ended.
+    GuestClosed(ConnId, Box<CloseInfo>),
     /// The part of a request's body that was asked for.
     BodyPart(Box<BodyPart>),
     /// The client of a request has left, or the rest of its body will not come.
@@ -325,6 +345,7 @@ impl Event {
             }
             Self::Connected(connected) => connected.auth.len(),
             Self::BodyPart(part) => part.data.len(),
+            Self::GuestMessage(message) => message.data.len(),
             Self::TerminationRefused(refused) => refused.status.len() + refused.message.len(),
             Self::Progress(progress) => progress.stage.len(),
             Self::Outcome(outcome) => outcome.message.len(),
@@ -333,6 +354,7 @@ impl Event {
             | Self::Beat { .. }
             | Self::Missed { .. }
             | Self::Closed(..)
+            | Self::GuestClosed(..)
             | Self::Drained(_)
             | Self::HttpRequest(_)
             | Self::HttpGone(_)

@@ -15,6 +15,7 @@ use thiserror::Error;
 pub use body::{BodyKind, BodyReader, MAX_CHUNK_EXTENSIONS, MAX_TRAILERS};
 pub(crate) use head::find_end;
 pub use head::{Head, MAX_HEADERS, parse_head, path};
+pub(crate) use response::is_field;
 pub use response::{
     CONTINUE, Framing, NO_SNIFFING, Particulars, WEBSOCKET_METHODS, encode_chunk,
     encode_last_chunk, encode_response_head, error_response,

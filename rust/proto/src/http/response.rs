@@ -156,18 +156,16 @@ fn check(status: u16, headers: &[(&[u8], &[u8])]) -> Result<(), UsageError> {
     if !(200..=599).contains(&status) {
         return Err(UsageError::InvalidStatus(status));
     }
-    for (name, value) in headers {
-        if !is_token(name) {
-            return Err(UsageError::InvalidHeader);
-        }
-        if value
-            .iter()
-            .any(|&byte| byte.is_ascii_control() && byte != b'\t')
-        {
-            return Err(UsageError::InvalidHeader);
-        }
+    if headers.iter().all(|(name, value)| is_field(name, value)) {
+        return Ok(());
     }
-    Ok(())
+    Err(UsageError::InvalidHeader)
+}
+
+/// Whether this can be a field of a head: its name a token, no control byte in its value (RFC 9110 §5).
+pub(crate) fn is_field(name: &[u8], value: &[u8]) -> bool {
+    let is_text = |&byte: &u8| !byte.is_ascii_control() || byte == b'\t';
+    is_token(name) && value.iter().all(is_text)
 }
 
 /// Fields that say how the connection goes on or where the content ends.

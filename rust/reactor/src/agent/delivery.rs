@@ -22,15 +22,29 @@ impl Delivery {
     /// Counts a message of `length` bytes that was delivered. A connection that gets too far ahead is read again when the
     /// owner is done with it all.
     pub(crate) fn count(&mut self, conn: ConnId, length: usize, cx: &mut Context) {
-        // No message or body may be that long.
-        let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let cost = length.saturating_add(MESSAGE_COST);
         let was_ahead = self.is_ahead();
-        self.ahead = self.ahead.saturating_add(cost);
-        if !was_ahead && (self.ahead >= MAX_AHEAD || cx.events.is_crowded()) {
-            self.ahead = self.ahead.max(MAX_AHEAD);
+        if self.add(length, cx) && !was_ahead {
             cx.ask_to_settle(conn);
         }
+    }
+
+    /// Counts a message that is about to be delivered to an app which says itself when it has received all. True if that is
+    /// waited for from here on.
+    pub(crate) fn count_for_app(&mut self, length: usize, cx: &Context) -> bool {
+        self.add(length, cx)
+    }
+
+    /// Whether this is far enough ahead.
+    fn add(&mut self, length: usize, cx: &Context) -> bool {
+        // No message or body may be that long.
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        self.ahead = self
+            .ahead
+            .saturating_add(length.saturating_add(MESSAGE_COST));
+        if cx.events.is_crowded() {
+            self.ahead = self.ahead.max(MAX_AHEAD);
+        }
+        self.is_ahead()
     }
 
     pub(crate) fn is_ahead(&self) -> bool {

@@ -7,6 +7,7 @@
 //! | agent | agent | agent | agent |
 //! | watcher | agent | watcher | watcher |
 //! | plain | plain | plain | plain |
+//! | guest | guest | guest | guest |
 //!
 //! An unauthenticated connection introduces itself by what it says: see [`super::messages`]. While that is judged it is not
 //! read.
@@ -38,6 +39,8 @@ pub(crate) enum Role {
     Watcher,
     /// On an endpoint without agents: never asked.
     Plain,
+    /// The same, a WebSocket of the program's own app, which says itself when it is read on.
+    Guest,
 }
 
 /// Who is on a connection.
@@ -66,10 +69,10 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn new(endpoint: Endpoint, now_ms: u64) -> Self {
-        let role = if endpoint.has_agents() {
-            Role::Unauthenticated(now_ms)
-        } else {
-            Role::Plain
+        let role = match endpoint {
+            Endpoint::Guest => Role::Guest,
+            endpoint if endpoint.has_agents() => Role::Unauthenticated(now_ms),
+            _ => Role::Plain,
         };
         Self {
             role,
@@ -113,7 +116,16 @@ impl Identity {
     }
 
     pub(crate) fn is_plain(&self) -> bool {
-        self.role == Role::Plain
+        matches!(self.role, Role::Plain | Role::Guest)
+    }
+
+    pub(crate) fn is_guest(&self) -> bool {
+        self.role == Role::Guest
+    }
+
+    /// Stays in maintenance: a guest's is the app's, whose requests are served too.
+    pub(crate) fn is_spared(&self) -> bool {
+        self.only_watches() || self.is_guest()
     }
 
     /// Watches and is no agent. One whose deadline was lifted watches until it introduces itself.
@@ -150,6 +162,7 @@ impl Identity {
             // An agent that watches as well stays an agent.
             (Role::Agent(agent_id), Role::Watcher) => Role::Agent(agent_id.clone()),
             (Role::Plain, _) => Role::Plain,
+            (Role::Guest, _) => Role::Guest,
             (_, role) => role,
         };
         std::mem::replace(&mut self.role, next)
@@ -229,7 +242,7 @@ impl Identity {
             Role::Agent(_) if self.last_beat > 0 => self
                 .next_check
                 .min(self.last_beat + settings.offline_timeout),
-            Role::Agent(_) | Role::Watcher | Role::Plain => u64::MAX,
+            Role::Agent(_) | Role::Watcher | Role::Plain | Role::Guest => u64::MAX,
         };
         match &self.terminations {
             Some(terminations) => own.min(terminations.next_deadline()),
@@ -305,6 +318,7 @@ mod tests {
             "agent" => Role::Agent("a".into()),
             "watcher" => Role::Watcher,
             "plain" => Role::Plain,
+            "guest" => Role::Guest,
             _ => panic!("no role is called {name}"),
         }
     }
@@ -312,7 +326,7 @@ mod tests {
     #[test]
     fn answers_lead_where_the_documented_table_says() {
         let rows = table_rows(include_str!("identity.rs"));
-        assert_eq!(rows.len(), 5);
+        assert_eq!(rows.len(), 6);
         for row in rows {
             for (answer, expected) in row[1..].iter().enumerate() {
                 let mut bench = Bench::new();

@@ -66,7 +66,7 @@ pub(crate) fn on_text(
         Role::Unauthenticated(since) => {
             on_unauthenticated(identity, since, line, &scanned, text, cx)?
         }
-        Role::Authenticating(..) | Role::Watcher | Role::Plain => false,
+        Role::Authenticating(..) | Role::Watcher | Role::Plain | Role::Guest => false,
     };
     if !answered {
         deliver(line, &scanned, text, parts, cx);

@@ -110,12 +110,21 @@ impl Conversation {
         if let Some(mut terminations) = self.identity.terminations.take() {
             terminations.vanish(conn, cx);
         }
-        cx.stats.connections -= 1;
+        let is_guest = self.identity.is_guest();
+        if is_guest {
+            cx.stats.guest_websockets -= 1;
+        } else {
+            cx.stats.connections -= 1;
+        }
         cx.stats.connections_unauthenticated -= u64::from(self.identity.is_unauthenticated());
         let (info, answer) = match self.closing {
             Some(closing) => (closing.info, closing.answer),
             None => (CloseInfo::without_close(Initiator::Network, ""), 0),
         };
+        if is_guest {
+            cx.tell(Event::GuestClosed(conn, Box::new(info)));
+            return None;
+        }
         let closed = Closed {
             info,
             answer,

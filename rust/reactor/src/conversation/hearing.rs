@@ -4,7 +4,7 @@ use dscore_proto::connection::Event as Incoming;
 use dscore_proto::engineio::Packet;
 use dscore_traffic::ConnId;
 use dscore_traffic::close::{CloseFrame, CloseInfo};
-use dscore_traffic::event::{Connected, Event, Message};
+use dscore_traffic::event::{Connected, Event, GuestMessage, Message};
 
 use crate::agent::delivery::Delivery;
 use crate::agent::identity::Identity;
@@ -148,6 +148,16 @@ impl Hearing<'_> {
     }
 
     fn deliver_bare(&mut self, data: &[u8], binary: bool, cx: &mut Context) {
+        if self.identity.is_guest() {
+            let is_last = self.delivery.count_for_app(data.len(), cx);
+            cx.tell(Event::GuestMessage(Box::new(GuestMessage {
+                conn: self.conn,
+                data: data.into(),
+                binary,
+                is_last,
+            })));
+            return;
+        }
         cx.tell(Event::Message(Box::new(Message {
             conn: self.conn,
             kind: "".into(),

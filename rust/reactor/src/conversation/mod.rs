@@ -67,7 +67,12 @@ impl Conversation {
         dialect: Dialect,
         cx: &mut Context,
     ) -> Self {
-        cx.stats.connections += 1;
+        if endpoint == Endpoint::Guest {
+            cx.stats.guest_websockets += 1;
+            cx.stats.guest_websockets_total += 1;
+        } else {
+            cx.stats.connections += 1;
+        }
         cx.stats.connections_unauthenticated += u64::from(endpoint.has_agents());
         Self {
             transport,
@@ -148,6 +153,11 @@ impl Conversation {
         if let Some(closing) = &mut self.closing {
             closing.release(cx);
         }
+    }
+
+    /// The program's app has received what was delivered.
+    pub(crate) fn read_on(&mut self) {
+        self.delivery.caught_up();
     }
 
     /// Bytes of input that are held until the rest of it comes, or its turn.

@@ -117,7 +117,7 @@ impl Conversation {
         cx.stats.protocol_errors_total += 1;
         let (code, reason) = (violation.close_code(), violation.to_string());
         let close_frame = CloseFrame::new(code, reason, "protocol_error");
-        let is_plain = self.identity.is_plain();
+        let is_plain = self.identity.is_plain() && !self.identity.is_guest();
         let closing = self.end(CloseInfo::by_us(&close_frame), cx);
         closing.fail();
         // A message that was whole and right is answered before the one that was not ends the connection.

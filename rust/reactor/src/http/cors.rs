@@ -80,6 +80,7 @@ mod tests {
             headers: fields.collect(),
             body: vec![],
             more: false,
+            upgrade: None,
             ends: Ends::plain(
                 SocketAddr::from(([127, 0, 0, 1], 1)),
                 SocketAddr::from(([127, 0, 0, 1], 80)),

@@ -16,7 +16,7 @@ use crate::dialect::sid::Sid;
 use crate::engineio_request::EngineIoRequest;
 
 /// What a header field costs beside its bytes, until its request is answered.
-const FIELD_COST: usize = 64;
+pub(super) const FIELD_COST: usize = 64;
 
 /// A whole request of at most so many bytes is answered however much all peers together hold: probes, metrics and the
 /// operator get through any storm (PROTOCOL.md §10), and a connection has one such request at a time.
@@ -33,6 +33,9 @@ impl HttpPeer {
     ) -> Result<Step, HttpError> {
         let endpoint = cx.settings.endpoint(head.path());
         let step = match endpoint {
+            None if cx.settings.guest.is_there && head.wants_upgrade() => {
+                Some(self.on_guest_upgrade(conn, head, length, cx))
+            }
             None => None,
             Some(endpoint) if endpoint.speaks_engine_io() => {
                 self.on_engineio_head(conn, head, length, endpoint, cx)
@@ -142,7 +145,7 @@ impl HttpPeer {
         Ok(Step::Consumed(length))
     }
 
-    fn exchange_of(&self, head: &Head<'_>) -> Exchange {
+    pub(super) fn exchange_of(&self, head: &Head<'_>) -> Exchange {
         Exchange {
             keep_alive: head.keep_alive() && !self.over_limit,
             head_only: head.method == "HEAD",
@@ -150,7 +153,7 @@ impl HttpPeer {
         }
     }
 
-    fn request_of(&self, conn: ConnId, head: &Head<'_>, cx: &Context) -> HttpRequest {
+    pub(super) fn request_of(&self, conn: ConnId, head: &Head<'_>, cx: &Context) -> HttpRequest {
         HttpRequest {
             conn,
             method: head.method.into(),
@@ -159,6 +162,7 @@ impl HttpPeer {
             headers: fields_of(head),
             body: Vec::new(),
             more: false,
+            upgrade: None,
             ends: self.ends_of(head, cx),
             certificate_names: self.certificate_names.clone(),
         }

@@ -9,6 +9,8 @@ use crate::engineio_request::EngineIoRequest;
 
 /// The detail of a 408.
 const LATE_BODY: &str = "the request body did not arrive in time";
+/// The detail of a 504.
+const LATE_APP: &str = "the app did not answer the handshake in time";
 /// The detail of a 503 where all peers together hold too much.
 const TOO_MUCH: &str = "too many unfinished requests; try again later";
 
@@ -37,8 +39,8 @@ impl HttpPeer {
 
     /// RFC 9112 §8: what has come of a request when the client sends no more is none.
     pub(super) fn break_off(&mut self, conn: ConnId, cx: &mut Context) {
-        if self.is_receiving() {
-            self.lose_upload(conn, 400, "the request broke off", cx);
+        if self.is_receiving() || self.upgrade.is_some() {
+            self.abandon(conn, 400, "the request broke off", cx);
             return;
         }
         let has_begun = match self.state {
@@ -110,7 +112,7 @@ impl HttpPeer {
             }
             State::Asked(..) | State::Answering(_) if self.upload.is_some() => {
                 cx.stats.refused_total += 1;
-                self.lose_upload(conn, 503, TOO_MUCH, cx);
+                self.abandon(conn, 503, TOO_MUCH, cx);
             }
             // Too late for the request at hand, whose answer is under way: it is the last.
             State::Asked(..) | State::Answering(_) => self.be_last(),
@@ -165,8 +167,12 @@ impl HttpPeer {
                 self.refuse(408, LATE_BODY, cx);
                 false
             }
+            State::Asked(..) if self.upgrade.is_some() => {
+                self.abandon(conn, 504, LATE_APP, cx);
+                false
+            }
             State::Asked(..) | State::Answering(_) if self.is_receiving() => {
-                self.lose_upload(conn, 408, LATE_BODY, cx);
+                self.abandon(conn, 408, LATE_BODY, cx);
                 false
             }
             _ => true,

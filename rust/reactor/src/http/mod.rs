@@ -5,6 +5,7 @@ mod body;
 pub(crate) mod cors;
 mod dispatch;
 mod ending;
+mod guest;
 mod peer;
 mod response;
 mod turn;

@@ -28,6 +28,7 @@
 
 use std::sync::Arc;
 
+use dscore_proto::handshake::Offer;
 use dscore_proto::http::{self, BodyReader, HttpError};
 use dscore_traffic::event::{Ends, HttpRequest};
 use dscore_traffic::{ConnId, Endpoint};
@@ -46,6 +47,8 @@ pub(crate) struct HttpPeer {
     pub(super) state: State,
     /// The body of the request at hand, where the app is given that as it comes.
     pub(super) upload: Option<Box<Upload>>,
+    /// What is to be answered where the request at hand asks for a WebSocket of a guest.
+    pub(super) upgrade: Option<Box<Offer>>,
     /// Input that no request has used yet.
     pub(super) input: Vec<u8>,
     /// Its first request is not complete yet.
@@ -156,6 +159,7 @@ impl HttpPeer {
             over_limit,
             state: State::Reading,
             upload: None,
+            upgrade: None,
             input: Vec::new(),
             fresh: true,
             is_address_full: false,
@@ -219,9 +223,16 @@ impl HttpPeer {
     }
 
     /// `input` is the WebSocket's own.
-    fn become_websocket(&self, websocket: Conversation, input: &[u8], cx: &mut Context) -> Became {
+    pub(super) fn become_websocket(
+        &self,
+        websocket: Conversation,
+        input: &[u8],
+        cx: &mut Context,
+    ) -> Became {
         cx.stats.http_connections -= 1;
-        let may_watch = websocket.identity.is_unauthenticated();
+        // In maintenance a guest's is served, as its requests are.
+        let identity = &websocket.identity;
+        let may_watch = identity.is_unauthenticated() || identity.is_guest();
         let turned_away = self.turned_away(may_watch, cx);
         Became::WebSocket(Box::new(websocket), input.to_vec(), turned_away)
     }

@@ -14,6 +14,9 @@ impl HttpPeer {
             return;
         };
         exchange.keep_alive &= !self.is_receiving();
+        if self.upgrade.take().is_some() && !self.input_ended {
+            self.deadline = u64::MAX;
+        }
         let (date, out) = cx.date_and_out();
         match Answer::begin(exchange, response, date, out) {
             Ok(answer) => self.state = State::Answering(answer),
@@ -59,7 +62,7 @@ impl HttpPeer {
 
     pub(super) fn begin_closing(&mut self, cx: &Context) {
         self.state = State::Closing { half_closed: false };
-        (self.asked_bytes, self.upload) = (0, None);
+        (self.asked_bytes, self.upload, self.upgrade) = (0, None, None);
         self.input = Vec::new();
         self.deadline = cx.now_ms + cx.settings.close_timeout;
     }

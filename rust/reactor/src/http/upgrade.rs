@@ -1,5 +1,7 @@
 //! The upgrade: what it takes for an HTTP connection to become a WebSocket.
 
+use std::net::IpAddr;
+
 use dscore_proto::connection::{Connection, Role};
 use dscore_proto::engineio::{HandshakeError, Query, Revision};
 use dscore_proto::handshake::{self, UpgradeRules};
@@ -73,10 +75,7 @@ impl HttpPeer {
         cx: &mut Context,
     ) -> Conversation {
         let peer = self.ends_of(head, cx).peer;
-        self.is_address_full = !cx.take_address(peer.ip());
-        if !self.is_address_full {
-            cx.hold_address(conn, peer.ip());
-        }
+        self.count_address(conn, peer.ip(), cx);
         let transport = Transport::WebSocket(Connection::new(Role::Server));
         let websocket = Conversation::new(endpoint, transport, dialect, cx);
         cx.tell(Event::Opened(Box::new(Opened {
@@ -89,6 +88,16 @@ impl HttpPeer {
             bearer: head.header("authorization").and_then(bearer),
         })));
         websocket
+    }
+
+    /// One conversation more of this address, if it may have that.
+    pub(super) fn count_address(&mut self, conn: ConnId, address: IpAddr, cx: &mut Context) {
+        // An upgrade that the guest refused may have been counted.
+        cx.release_address(conn);
+        self.is_address_full = !cx.take_address(address);
+        if !self.is_address_full {
+            cx.hold_address(conn, address);
+        }
     }
 
     /// A WebSocket for Engine.IO: a session of its own, or one to take over a session that polls.

@@ -67,7 +67,7 @@ impl HttpPeer {
                 Ok(Step::Consumed(consumed))
             }
             Err(error) => {
-                self.lose_upload(conn, error.status(), &error.to_string(), cx);
+                self.abandon(conn, error.status(), &error.to_string(), cx);
                 Ok(Step::Wait)
             }
         }
@@ -101,14 +101,8 @@ impl HttpPeer {
         }
     }
 
-    /// The rest of the body will not come, or is not wanted.
-    pub(super) fn lose_upload(
-        &mut self,
-        conn: ConnId,
-        status: u16,
-        detail: &str,
-        cx: &mut Context,
-    ) {
+    /// The app's request is over before its answer is: the rest of its body will not come, or is not wanted.
+    pub(super) fn abandon(&mut self, conn: ConnId, status: u16, detail: &str, cx: &mut Context) {
         cx.tell(Event::HttpGone(conn));
         if matches!(self.state, State::Answering(_)) {
             self.begin_closing(cx);

@@ -92,9 +92,10 @@ impl Peer {
     }
 
     fn marks(&self, cx: &Context) -> Marks {
-        let high = match self.stage {
-            // A response is as long as the app made it; the app is held back by `Drained`.
+        let high = match &self.stage {
+            // A response, or a guest's message, is as long as the app made it; the app is held back by `Drained`.
             Stage::Http(_) => usize::MAX,
+            Stage::Conversation(conversation) if conversation.identity.is_guest() => usize::MAX,
             Stage::Conversation(_) | Stage::Probe(_) => cx.settings.outbox_bytes,
         };
         Marks {

@@ -116,7 +116,9 @@ impl Reactor {
     ) -> LastSeen {
         let mut last_seen = LastSeen::with_capacity(number, most);
         for (conn, peer) in peers {
-            if let Stage::Conversation(conversation) = &peer.stage {
+            if let Stage::Conversation(conversation) = &peer.stage
+                && !conversation.identity.is_guest()
+            {
                 last_seen.conns.push(conn.to_u64());
                 last_seen
                     .seen_ms
@@ -163,6 +165,7 @@ fn apply(command: Command, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
             after_response(part.notify, conn, peer, cx);
         }
         (Command::ReadBody, Stage::Http(http)) => http.read_body(conn, cx),
+        (Command::AcceptUpgrade(accept), Stage::Http(_)) => peer.accept_upgrade(conn, &accept, cx),
         // Meant for a WebSocket that this connection has not become, or for a request it has not made.
         (_, Stage::Http(_) | Stage::Probe(_)) => {}
     }
@@ -222,6 +225,7 @@ fn apply_to_conversation(
             }
         }
         Command::Close(close_frame) => conversation.close(&close_frame, cx),
+        Command::ReadOn => conversation.read_on(),
         Command::HearNextBeat => conversation.identity.hear_next_beat(conn, cx),
         Command::Terminate {
             request,
@@ -237,7 +241,10 @@ fn apply_to_conversation(
         // Done already, for either stage.
         Command::Send(_) | Command::SendPacket(_) | Command::Abort => {}
         // Meant for a request that this connection made before it became a WebSocket: there is none.
-        Command::Respond(_) | Command::RespondMore(_) | Command::ReadBody => {}
+        Command::Respond(_)
+        | Command::RespondMore(_)
+        | Command::ReadBody
+        | Command::AcceptUpgrade(_) => {}
     }
 }
 

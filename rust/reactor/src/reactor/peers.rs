@@ -142,6 +142,7 @@ impl Reactor {
                 }
             }
             Stage::Http(mut http) => {
+                self.cx.release_address(conn);
                 http.release(conn, &mut self.cx);
                 if let Some(session) = http.session {
                     self.abandon(session, conn);

@@ -103,6 +103,7 @@ impl Reactor {
             return;
         };
         self.cx.stats.http_connections -= 1;
+        self.cx.release_address(conn);
         let (ends, is_extra) = http.origin();
         let accepted = AcceptedSocket {
             stream,
