@@ -162,7 +162,11 @@ fn in_a_drain_it_is_accepted_without_the_app_and_turned_away() {
         panic!("{became:?}");
     };
     assert!(bench.told().is_empty());
-    assert!(bench.written().contains("\r\nSec-WebSocket-Protocol: one\r\n"));
+    assert!(
+        bench
+            .written()
+            .contains("\r\nSec-WebSocket-Protocol: one\r\n")
+    );
     // One that the app was asked about before the drain fares no better.
     bench.cx.serving = ServingState::Open;
     let mut peer = asked(&mut bench);
