@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, Request
 
 import dscore
 from dscore.config import Config
@@ -406,3 +407,34 @@ def test_the_core_waits_for_the_whole_body_wherever_the_operator_api_takes_one()
         if any("requestBody" in operation for operation in operations.values())
     }
     assert taking == set(WHOLE_BODIES)
+
+
+@pytest.mark.parametrize("how", ["stream", "body"])
+async def test_a_fastapi_app_is_not_blamed_for_an_upload_that_breaks_off(
+    how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = FastAPI()
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    @app.post("/upload")
+    async def upload(request: Request) -> int:
+        begun.set()
+        try:
+            if how == "body":
+                return len(await request.body())
+            return sum([len(part) async for part in request.stream()])
+        finally:
+            ended.set()
+
+    async with serving(app) as (_, connect):
+        whole, broken = await connect(), await connect()
+        whole.ask("Content-Length: 3")
+        whole.say(b"abc")
+        assert (await whole.response())[2] == b"3"
+        begun.clear()
+        ended.clear()
+        broken.ask("Content-Length: 3")
+        await asyncio.wait_for(begun.wait(), DEADLINE)
+        broken.reset()
+        await asyncio.wait_for(ended.wait(), DEADLINE)
+    assert [one.message for one in caplog.records if "failed" in one.message] == []

@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import orjson
+from starlette.requests import ClientDisconnect
+from starlette.websockets import WebSocketDisconnect
 
 from dscore.errors import PoolClosedError
 from dscore.http.body import Body
@@ -252,7 +254,7 @@ def comes_of_leaving(error: BaseException) -> bool:
     rest, seen = [error], set[int]()
     while rest:
         one = rest.pop()
-        if isinstance(one, ClientLeftError):
+        if isinstance(one, ClientLeftError | ClientDisconnect | WebSocketDisconnect):
             return True
         if id(one) not in seen:
             seen.add(id(one))

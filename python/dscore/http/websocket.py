@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from starlette.websockets import WebSocketDisconnect
-
 from dscore.errors import PoolClosedError
 from dscore.http.exchange import (
     HIGH_WATER,
@@ -270,8 +268,7 @@ class WebSocket:
 
     def _failed(self, error: BaseException) -> None:
         is_ours = self._is_cut and isinstance(error, asyncio.CancelledError)
-        is_expected = isinstance(error, WebSocketDisconnect) or comes_of_leaving(error)
-        if not is_ours and not (self._state == "gone" and is_expected):
+        if not is_ours and not (self._state == "gone" and comes_of_leaving(error)):
             self._answer.report(error)
         if self._state == "open":
             if is_ours:

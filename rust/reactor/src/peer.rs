@@ -189,10 +189,11 @@ impl Peer {
             Stage::Http(http) if !self.output.is_empty() && !http.is_receiving() => {
                 http.keep(input);
             }
-            Stage::Http(http) => match http.on_data(conn, input, cx) {
-                Some(became) => self.become_other(conn, became, cx),
-                None => {}
-            },
+            Stage::Http(http) => {
+                if let Some(became) = http.on_data(conn, input, cx) {
+                    self.become_other(conn, became, cx);
+                }
+            }
             Stage::Probe(probe) => {
                 let before = probe.phase;
                 probe.on_data(input, cx);

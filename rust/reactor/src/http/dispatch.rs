@@ -33,7 +33,8 @@ impl HttpPeer {
     ) -> Result<Step, HttpError> {
         let endpoint = cx.settings.endpoint(head.path());
         let step = match endpoint {
-            None if cx.settings.guest.is_there && head.wants_upgrade() => {
+            // RFC 9110 §7.8: an Upgrade may be ignored, and with any other method it is.
+            None if cx.settings.guest.is_there && head.method == "GET" && head.wants_upgrade() => {
                 Some(self.on_guest_upgrade(conn, head, length, cx))
             }
             None => None,
