@@ -1,7 +1,11 @@
 """The metrics page."""
 
+from pathlib import Path
+
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+import dscore
 from dscore import testing
 from dscore.http import metrics
 from dscore.http.metrics import LATENCY_BOUNDS_MS
@@ -149,14 +153,17 @@ async def test_a_real_server_counts_what_happens_to_it() -> None:
         fleet["b"].answers = "BUSY"
         assert (await server.fleet.terminate("a")).outcome == "acked"
         assert (await server.fleet.terminate("b", timeout=0.05)).outcome != "acked"
-        server.failed_reloads += 1
+        server.reload_failed()
+        missing = server.config.auth.model_copy(update={"token_file": Path("/nowhere/tokens")})
+        with pytest.raises(dscore.ConfigError):
+            server.reload(server.config.model_copy(update={"auth": missing}))
         stats = server.core_stats()
     assert stats["watchers"] == 1
     assert stats["terminations_acked_total"] == 1
     assert sum(v for k, v in stats.items() if k.startswith("terminations_")) == 2
     took = [v for k, v in stats.items() if k.startswith("termination_took_") and "sum" not in k]
     assert sum(took) == 1
-    assert stats["reload_failures_total"] == 1
+    assert stats["reload_failures_total"] == 2, "a program's own reload counts, too"
     assert stats["limit_input_bytes"] == server.config.limits.input_bytes
     assert stats["log_lines_lost_total"] == 0
 

@@ -213,10 +213,14 @@ class Service:
     def _take_over_settings(self) -> None:
         try:
             loaded = load(self._path, flags=self._flags, environ=os.environ)
+        except (DscoreError, ValueError, OSError) as error:
+            self._server.reload_failed()
+            _log.error("reload_failed", reason=str(error))
+            return
+        try:
             changes = self._server.reload(loaded.config)
         except (DscoreError, ValueError, OSError) as error:
             _log.error("reload_failed", reason=str(error))
-            self._server.failed_reloads += 1
             return
         log.configure(loaded.config.log)
         if changes.needs_restart:

@@ -3,20 +3,19 @@
 import asyncio
 import time
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, ClassVar, Final, cast, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, get_args
 
 from dscore import _core
 from dscore.arguments import flag, one_of
-from dscore.auth import has_operator_tokens, read_keyring
+from dscore.auth import has_operator_tokens
 from dscore.clock import wall
-from dscore.config import Changes, Config, compare, merge_live
+from dscore.config import Changes, Config
 from dscore.errors import DrainingError
 from dscore.log import get_logger
 from dscore.messages import Intent
 from dscore.policy import Policy
 from dscore.policy.drain import DrainDetail, DrainReport, DrainStatus
 from dscore.policy.liveness import configure, new_fleet
-from dscore.server.core_settings import core_settings
 from dscore.server.drain import Draining
 from dscore.server.fleet import Fleet
 from dscore.server.hooks import Hooks
@@ -26,15 +25,16 @@ from dscore.server.origin_warning import warn_of_every_origin
 from dscore.server.own_token import OwnToken, warn_of_readable_files
 from dscore.server.readiness import why_full
 from dscore.server.restore import restore
+from dscore.server.settings import Settings
 from dscore.server.stats import stats
 from dscore.server.tasks import Tasks
 from dscore.server.tls import Tls
-from dscore.server.wiring import Parts, access_rules, assemble, running
+from dscore.server.wiring import Parts, assemble, running
 from dscore.store import MemoryStore, Store, StoreHealth
 from dscore.store.behind import Behind
 
 if TYPE_CHECKING:
-    from dscore._core import CoreConfig, ReactorPool, ServingState
+    from dscore._core import ReactorPool, ServingState
     from dscore.http.asgi import App
 
 _log = get_logger("dscore.server")
@@ -86,16 +86,20 @@ class Server:
         """The agents, known also before the start; told and asked only after it."""
         self._parts: Parts | None = None
         """None before the start."""
-        self._config = config or Config()
         self._policy = policy or Policy()
+        self._settings = Settings(
+            config or Config(),
+            self._policy,
+            self._core,
+            has_guest=app is not None,
+            passed_socket=passed_socket,
+        )
         self._app = app
-        self._keyring = read_keyring(self._config.auth)
         self._own_token = OwnToken(leaves_file=leaves_token)
-        self._core_arguments = {"has_guest": app is not None, "passed_socket": passed_socket}
         self._tasks = Tasks()
         self.tls: Final = Tls(self._core)
         self._begun = self._closing = False
-        self._max_connections = self._exit_code = self.failed_reloads = 0
+        self._exit_code = 0
         self._finished = asyncio.Event()
         self._drain_task: asyncio.Task[DrainReport] | None = None
 
@@ -111,9 +115,9 @@ class Server:
         """
         if self._begun:
             raise RuntimeError("this server was started before: make another one")
-        core_config = self._core_config(self._config)
-        self._max_connections = core_config.max_connections
-        self.tls.load(self._config)
+        core_config = self._settings.of_core(self.config)
+        self._settings.max_connections = core_config.max_connections
+        self.tls.load(self.config)
         pool: ReactorPool = self._core.ReactorPool(core_config, self.tls.handshakes)
         # Not before: an address that could not be had may be tried again.
         self._begun = True
@@ -137,18 +141,18 @@ class Server:
         """The parts around a pool; where they cannot be put together, it is closed."""
         live: Live | None = None
         try:
-            warn_of_readable_files(self._config.auth)
-            warn_of_every_origin(self._config)
-            configure(self._table, self._config.monitoring)
+            warn_of_readable_files(self.config.auth)
+            warn_of_every_origin(self.config)
+            configure(self._table, self.config.monitoring)
             live = Live(
                 handles=self.fleet,
-                config=self._config,
+                config=self.config,
                 pool=pool,
                 fleet=self._table,
                 store=self._store,
                 hooks=Hooks(self._policy, self._tasks),
                 tasks=self._tasks,
-                keyring=self._own_token.unless(self._keyring, pool.address()),
+                keyring=self._own_token.unless(self._settings.keyring, pool.address()),
                 reactors=reactors,
                 wall=self._wall,
             )
@@ -191,11 +195,11 @@ class Server:
                 await live.readings.take(to_store=True)
                 live.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
                 left = live.deadline.left(live.pool.now_ms())
-                await live.wait_until_empty(min(self._config.shutdown.close_timeout, left))
+                await live.wait_until_empty(min(self.config.shutdown.close_timeout, left))
             live.timeline.server("stopped", live.pool.now_ms())
         finally:
             await self._parts.stop()
-            if self._config.listen.port == 0:
+            if self.config.listen.port == 0:
                 self._own_token.take_back()
             self._finished.set()
             _log.info("server_stopped")
@@ -214,7 +218,7 @@ class Server:
 
     @property
     def config(self) -> Config:
-        return self._config
+        return self._settings.config
 
     @property
     def address(self) -> tuple[str, int]:
@@ -225,7 +229,7 @@ class Server:
     def operator_token(self) -> str | None:
         """The token that POST and DELETE of the operator API take where none is configured, and
         that is made for this; None where one is. No file holds it but with `leaves_token`."""
-        return None if has_operator_tokens(self._config.auth) else self._own_token.value
+        return None if has_operator_tokens(self.config.auth) else self._own_token.value
 
     @property
     def uptime(self) -> float:
@@ -247,7 +251,7 @@ class Server:
 
     def why_full(self) -> str | None:
         """Why no agent more can be let in; None while one can."""
-        return why_full(self._running.live.pool.stats().as_dict(), self._max_connections)
+        return why_full(self._running.live.pool.stats().as_dict(), self._settings.max_connections)
 
     @property
     def maintenance(self) -> bool:
@@ -305,7 +309,7 @@ class Server:
         parts = self._running
         seconds = parts.live.termination_timeout(timeout)
         if self._drain_task is None:
-            intent = intent or self._config.shutdown.intent
+            intent = intent or self.config.shutdown.intent
             draining = Draining(parts.live, parts.watchers, intent, seconds)
             draining.begin()
             parts.dispatch.notes.draining = draining
@@ -333,30 +337,16 @@ class Server:
             ConfigError: a token file cannot be read; nothing has changed then.
             ValueError: the core does not take a setting; nothing has changed then.
         """
-        parts, live = self._running, self._running.live
-        # What needs a restart stays as it is everywhere: none of it may be in force by half.
-        merged = merge_live(self._config, config)
-        keyring = read_keyring(merged.auth)
-        warn_of_readable_files(merged.auth)
-        core_config = self._core_config(merged)
-        live.pool.configure(core_config)
-        # Where that failed, what was read before is in force, and agents are judged by it.
-        before = {} if self.tls.reload(merged, live) else {"tls": self._config.tls}
-        config, merged = config.model_copy(update=before), merged.model_copy(update=before)
-        changes = compare(self._config, config)
-        self._max_connections = core_config.max_connections
-        live.config = self._config = merged
-        live.take_over_settings()
-        configure(live.fleet, merged.monitoring)
-        live.keyring = self._own_token.unless(keyring, self.address)
-        parts.pages.rules = access_rules(live)
-        applied, waiting = list(changes.live), list(changes.needs_restart)
-        _log.info("config_reloaded", applied=applied, needs_restart=waiting)
-        return changes
+        return self._settings.reload(config, self._running, self.tls, self._own_token)
+
+    def reload_failed(self) -> None:
+        """Counts, as `reload` does for itself, that settings could not be read anew."""
+        self._settings.failed_reloads_total += 1
 
     def core_stats(self) -> dict[str, int]:
         """Counters (names ending in `_total`) and gauges, the core's and ours."""
-        return {**stats(self._running), "reload_failures_total": self.failed_reloads}
+        failed = self._settings.failed_reloads_total
+        return {**stats(self._running), "reload_failures_total": failed}
 
     def store_health(self) -> StoreHealth:
         """Whether what is kept gets to where it outlives the process."""
@@ -378,10 +368,6 @@ class Server:
     @property
     def _serving(self) -> "ServingState | None":
         return None if self._parts is None else self._parts.live.serving
-
-    def _core_config(self, config: Config) -> "CoreConfig":
-        settings = core_settings(config, self._policy, **self._core_arguments)
-        return cast("CoreConfig", self._core.CoreConfig(**settings))
 
     async def _run_drain(self, draining: Draining) -> DrainReport:
         try:
