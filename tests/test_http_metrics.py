@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import dscore
 from dscore import testing
+from dscore._core import CoreConfig, ReactorPool
 from dscore.http import metrics
 from dscore.http.metrics import LATENCY_BOUNDS_MS
 from dscore.server import terminations
@@ -76,6 +77,33 @@ async def test_lateness_of_heartbeats_and_of_the_loop_are_histograms() -> None:
     assert samples[f"{loop}_bucket", (("le", "1.0"),)] == 4
     assert samples[f"{loop}_count", ()] == 5
     assert not any(name.startswith("dscore_heartbeats_late") for name, _ in samples)
+
+
+async def test_round_trips_are_a_histogram_whose_sum_is_finer_than_its_bounds() -> None:
+    fleet = FakeFleet()
+    fleet.stats |= {
+        "round_trips_1_ms_total": 4,
+        "round_trips_20_ms_total": 2,
+        "round_trips_more_total": 1,
+        "round_trips_sum_us_total": 3_021_250,
+    }
+    samples = await scrape(fleet)
+    name = "dscore_round_trip_seconds"
+    assert samples[f"{name}_bucket", (("le", "0.001"),)] == 4
+    assert samples[f"{name}_bucket", (("le", "2.0"),)] == 6
+    assert samples[f"{name}_bucket", (("le", "+Inf"),)] == 7
+    assert (samples[f"{name}_count", ()], samples[f"{name}_sum", ()]) == (7, 3.02125)
+    assert not any(name.startswith("dscore_round_trips") for name, _ in samples)
+
+
+def test_the_core_counts_round_trips_by_the_bounds_that_are_told() -> None:
+    prefix = metrics._ROUND_TRIPS
+    told = {f"{prefix}{bound}_ms_total" for bound in metrics.ROUND_TRIP_BOUNDS_MS}
+    pool = ReactorPool(CoreConfig())
+    stats = pool.stats().as_dict()
+    pool.close()
+    counted = {name for name in stats if name.startswith(prefix)}
+    assert counted == told | {f"{prefix}more_total", f"{prefix}sum_us_total"}
 
 
 async def test_refused_engineio_requests_by_reason() -> None:

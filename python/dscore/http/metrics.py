@@ -122,9 +122,12 @@ _WRONG_HELP = "Wrong tokens, by what they came with."
 _TERMINATIONS = "terminations_"
 _TERMINATIONS_HELP = "Agents that were terminated one by one or in bulk, by outcome."
 _TOOK = "termination_took_"
-_TOLD_APART = (_LATE, _REFUSED, _WRONG, _TLS_REFUSED, _TERMINATIONS, _TOOK)
+_ROUND_TRIPS = "round_trips_"
+_TOLD_APART = (_LATE, _ROUND_TRIPS, _REFUSED, _WRONG, _TLS_REFUSED, _TERMINATIONS, _TOOK)
 LATENCY_BOUNDS_MS: Final = (10, 100, 1000, 5000, 10_000, 30_000)
 """Of terminations, as `server.terminations` counts them."""
+ROUND_TRIP_BOUNDS_MS: Final = (1, 5, 20, 100, 500, 2000)
+"""From a fleet in one building to one behind a mobile network that buffers."""
 LATENESS_BOUNDS_MS: Final = (10, 100, 1000, 5000, 15000, 60000)
 
 
@@ -251,6 +254,14 @@ class FleetCollector(Collector):
             "dscore_heartbeat_lateness_seconds",
             "How long after they were due heartbeats came.",
         )
+        yield _histogram(
+            stats,
+            _ROUND_TRIPS,
+            ROUND_TRIP_BOUNDS_MS,
+            "dscore_round_trip_seconds",
+            "From a transport ping to its answer, of every connection; pings come each "
+            "socket.ping_interval.",
+        )
 
     def _phase(self) -> Iterator[Metric]:
         server = self._server
@@ -289,13 +300,15 @@ class FleetCollector(Collector):
 def _histogram(
     stats: Mapping[str, int], prefix: str, bounds_ms: Sequence[int], name: str, help_text: str
 ) -> Metric:
-    """One of counters in milliseconds whose names begin alike."""
+    """One of counters in milliseconds whose names begin alike; the sum may be in microseconds."""
     buckets, count = [], 0
     for bound_ms in bounds_ms:
         count += stats.get(f"{prefix}{bound_ms}_ms_total", 0)
         buckets.append((_bound(bound_ms / 1000), count))
     buckets.append(("+Inf", count + stats.get(f"{prefix}more_total", 0)))
-    total = stats.get(f"{prefix}sum_ms_total", 0) / 1000
+    total = (
+        stats.get(f"{prefix}sum_ms_total", 0) / 1e3 + stats.get(f"{prefix}sum_us_total", 0) / 1e6
+    )
     return HistogramMetricFamily(name, help_text, buckets=buckets, sum_value=total)
 
 

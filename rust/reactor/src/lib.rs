@@ -11,6 +11,11 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "the dscore server is for Linux only (epoll); the agent alone, dscore-agent, runs on macOS too"
+);
+
 mod acceptor;
 mod addresses;
 mod admission;

@@ -116,6 +116,22 @@ stats! {
     heartbeats_late_more_total,
     /// How late all of them were together, ms.
     heartbeats_late_sum_ms_total,
+    /// Pings that were answered within 1 ms.
+    round_trips_1_ms_total,
+    /// More than that, at most 5 ms.
+    round_trips_5_ms_total,
+    /// More than that, at most 20 ms.
+    round_trips_20_ms_total,
+    /// More than that, at most 100 ms.
+    round_trips_100_ms_total,
+    /// More than that, at most 500 ms.
+    round_trips_500_ms_total,
+    /// More than that, at most 2 s.
+    round_trips_2000_ms_total,
+    /// More than that.
+    round_trips_more_total,
+    /// How long all of them took together, us.
+    round_trips_sum_us_total,
     /// Intervals of silence.
     missed_heartbeats_total,
     /// `error` replies.
@@ -204,11 +220,33 @@ impl Stats {
             _ => &mut self.heartbeats_late_more_total,
         } += 1;
     }
+
+    /// Counts a ping that was answered after so long.
+    pub(crate) fn count_round_trip(&mut self, us: u64) {
+        self.round_trips_sum_us_total += us;
+        *match us {
+            0..=1_000 => &mut self.round_trips_1_ms_total,
+            1_001..=5_000 => &mut self.round_trips_5_ms_total,
+            5_001..=20_000 => &mut self.round_trips_20_ms_total,
+            20_001..=100_000 => &mut self.round_trips_100_ms_total,
+            100_001..=500_000 => &mut self.round_trips_500_ms_total,
+            500_001..=2_000_000 => &mut self.round_trips_2000_ms_total,
+            _ => &mut self.round_trips_more_total,
+        } += 1;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn buckets(stats: &Stats, prefix: &str) -> Vec<u64> {
+        let entries = stats.entries().into_iter();
+        entries
+            .filter(|(name, _)| name.starts_with(prefix) && !name.contains("sum"))
+            .map(|(_, count)| count)
+            .collect()
+    }
 
     #[test]
     fn lateness_falls_into_the_bucket_whose_bound_it_does_not_pass() {
@@ -219,16 +257,23 @@ mod tests {
         for late_ms in edges {
             stats.count_lateness(late_ms);
         }
-        let counts: Vec<u64> = stats
-            .entries()
-            .into_iter()
-            .filter(|(name, _)| name.starts_with("heartbeats_late") && !name.contains("sum"))
-            .map(|(_, count)| count)
-            .collect();
-        assert_eq!(counts, [2, 2, 2, 1, 1, 1, 2]);
+        assert_eq!(buckets(&stats, "heartbeats_late_"), [2, 2, 2, 1, 1, 1, 2]);
         assert_eq!(
             stats.heartbeats_late_sum_ms_total,
             edges.iter().sum::<u64>()
         );
+    }
+
+    #[test]
+    fn a_round_trip_falls_into_the_bucket_whose_bound_it_does_not_pass() {
+        let mut stats = Stats::default();
+        let edges = [
+            0, 1_000, 1_001, 5_000, 5_001, 20_001, 100_000, 100_001, 500_001, 2_000_000, 2_000_001,
+        ];
+        for us in edges {
+            stats.count_round_trip(us);
+        }
+        assert_eq!(buckets(&stats, "round_trips_"), [2, 2, 1, 2, 1, 2, 1]);
+        assert_eq!(stats.round_trips_sum_us_total, edges.iter().sum::<u64>());
     }
 }

@@ -388,6 +388,7 @@ fn the_end_tells_the_last_heartbeat_and_the_round_trip() {
     assert_eq!((closed.info.code, closed.answer), (1000, 1000));
     assert!(closed.heartbeat_ms > 0);
     assert!((1..10_000_000).contains(&closed.rtt_us), "{closed:?}");
+    server.stats_when("round trip", |stats| stats.round_trips_sum_us_total > 0);
 }
 
 #[test]
@@ -401,6 +402,7 @@ fn a_pong_that_was_made_up_is_no_round_trip() {
     client.close(1000, "");
     let (_, closed) = server.next_closed();
     assert_eq!((closed.heartbeat_ms, closed.rtt_us), (0, 0));
+    server.stats_when("none", |stats| stats.round_trips_sum_us_total == 0);
 }
 
 #[test]

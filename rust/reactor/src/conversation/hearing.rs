@@ -169,16 +169,17 @@ impl Hearing<'_> {
     }
 
     /// A pong came. What it carries is the time of the ping, unless the peer made it up: a time to come is no answer.
-    fn on_pong(&mut self, payload: &[u8], cx: &Context) {
+    fn on_pong(&mut self, payload: &[u8], cx: &mut Context) {
         if let Ok(sent_us) = payload.try_into().map(u64::from_be_bytes) {
             self.measure_round_trip(sent_us, cx);
         }
     }
 
     /// What was sent at `sent_us` was answered just now.
-    fn measure_round_trip(&mut self, sent_us: u64, cx: &Context) {
+    fn measure_round_trip(&mut self, sent_us: u64, cx: &mut Context) {
         if let Some(rtt_us) = cx.now_us.checked_sub(sent_us) {
             *self.rtt_us = u32::try_from(rtt_us).unwrap_or(u32::MAX).max(1);
+            cx.stats.count_round_trip(u64::from(*self.rtt_us));
         }
     }
 }
