@@ -34,7 +34,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-dist setup-helm c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-tls bench-record bench-instructions check-slow dist release-notes soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-dist setup-helm setup-images c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-tls bench-record bench-instructions check-images check-slow dist release-notes soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +66,9 @@ setup-dist: $(INSTALLED) ## what wheels for other machines are built and tried w
 
 setup-helm: ## Helm from the Go module proxy (needs Go), for the chart in packaging/helm
 	@scripts/setup-helm
+
+setup-images: ## buildah, Podman and a Debian made by debootstrap, to build and start the images of packaging/docker (as root)
+	@scripts/setup-images
 
 c: ## the C client (clients/c), built in build/c
 	@[ -f build/c/build.ninja ] || meson setup build/c clients/c
@@ -110,10 +113,16 @@ check: setup ## what CI runs: formatting (check only), lint, test
 	$(PY) -m ruff format --check .
 	$(MAKE) --no-print-directory lint test
 
-check-slow: setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-helm dist ## what takes too long for every change: dist, tests marked slow, check-c, debian-c
+check-slow: setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-helm dist setup-images ## what takes too long for every change: dist, images, tests marked slow, check-c, debian-c
+	@scripts/images $(PY)
 	cargo build --release --locked --quiet -p dscore-load
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "slow and not soak" $(ARGS)
 	$(MAKE) --no-print-directory check-c debian-c ARGS=
+
+check-images: dist setup-images ## the images of packaging/docker, built by buildah and started: health, rights, a fleet drained within 5, 10 and 30 s
+	@scripts/images $(PY)
+	cargo build --release --locked --quiet -p dscore-load
+	$(PY) -m pytest tests/test_images.py -m slow $(ARGS)
 
 # What a release is: dist/dscore_server-… and dist/dscore_agent-…
 dist: $(INSTALLED) setup-dist ## wheels for x86-64 and aarch64, the agent's wheel and both source distributions, in dist/

@@ -1,7 +1,7 @@
 """The servers that are measured. Each is a program of its own, started anew for every round."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,12 +24,13 @@ def start_dscore(
     *,
     reactors: str = "auto",
     dialect: str = "raw",
+    words: Sequence[str] = (),
 ) -> Server:
     """`python -m dscore serve` with its defaults, but for the store: a full disk or a slow one is
-    not the question, unless it is asked."""
+    not the question, unless it is asked. And with further words."""
     port = free_port()
-    words = ["--port", str(port), "--store", str(store), "--reactors", reactors]
-    command = [sys.executable, "-m", "dscore", "serve", *words]
+    usual = ["--port", str(port), "--store", str(store), "--reactors", reactors]
+    command = [sys.executable, "-m", "dscore", "serve", *usual, *words]
     return start(command, port, directory, is_ready, dialect)
 
 

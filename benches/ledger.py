@@ -61,6 +61,10 @@ METRICS = {
         Metric("secure_beat_us", "server CPU per heartbeat, TLS, µs", 2),
         Metric("more_beat_us", "more over TLS, µs", 2, "≤ 1.5"),
     ],
+    "Before the deadline": [
+        Metric("report_margin_ms", "report written before the deadline, ms", 0, "> 0"),
+        Metric("exit_margin_ms", "store flushed, process gone before the deadline, ms", 0, "> 0"),
+    ],
     "Liveness": [
         Metric("late_p50_ms", "late after the deadline, p50, ms", 1),
         Metric("late_p99_ms", "late after the deadline, p99, ms", 1),

@@ -1,5 +1,7 @@
 //! What an agent says, and what it does with each message it hears.
 
+use std::time::Duration;
+
 use dscore_proto::close::CloseCode;
 
 use super::{Agent, Phase, Todo};
@@ -11,6 +13,8 @@ use crate::tally::{Tally, count};
 
 /// Heartbeats of one agent that may wait for their answers; a server this far behind gets no more of them.
 const MAX_BEATS: usize = 64;
+/// What an agent that asks for more time asks for besides: an answer at the last moment may come too late.
+const SPARE: Duration = Duration::from_secs(5);
 
 impl Agent {
     pub(super) fn obey(
@@ -110,7 +114,7 @@ impl Agent {
             }
             Role::Well | Role::Fail => {}
             Role::Extend => {
-                let need = options.delay_of(self.role);
+                let need = options.delay_of(self.role) + SPARE;
                 self.say(
                     &message::termination_progress(options.dialect, &request, need),
                     out,

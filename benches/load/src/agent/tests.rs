@@ -155,7 +155,7 @@ fn asks_for_the_time_that_it_then_takes() {
     pair.tell(ACK);
     pair.tell(TERMINATE);
     let said = pair.said.last().unwrap();
-    assert!(said.contains("termination_progress") && said.contains(r#""need_ms":15000"#));
+    assert!(said.contains("termination_progress") && said.contains(r#""need_ms":20000"#));
     let mut out = Vec::new();
     pair.agent.answer(&pair.options, &mut pair.tally, &mut out);
     pair.hear(&mut out);
