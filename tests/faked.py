@@ -42,7 +42,9 @@ class FakeServer(Server):
         await self.happen(fake_core.Opened(conn), introduction(conn, "watch", **fields))
 
     def told(self, conn: int, kind: str | None = None) -> list[dict[str, Any]]:
-        """What a connection was sent, of one type if named."""
+        """What a connection was sent, of one type if named; what is held back of a storm too."""
+        if self._parts is not None:
+            self._parts.watchers.flush()
         return [one for one in self.pool.told(conn) if kind is None or one["type"] == kind]
 
 

@@ -192,6 +192,11 @@ class Serving:
         finally:
             connection.close()
 
+    def limit_files(self, size: int) -> None:
+        """No file of that process may grow past a size: what it meets is a full disk."""
+        _, hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, hard))
+
     def wait(self, seconds: float = 20.0) -> int:
         """Waits for its end and returns the exit code (negative: the signal that ended it)."""
         return self.process.wait(seconds)

@@ -42,12 +42,6 @@ async def notes(one: Wire, count: int) -> list[Any]:
     return [(await one.recv_type("note"))["n"] for _ in range(count)]
 
 
-def limit_files(serving: Serving, size: int) -> None:
-    """No file of that process may grow past a size: what it meets is a full disk."""
-    _, hard = resource.prlimit(serving.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(serving.pid, resource.RLIMIT_FSIZE, (size, hard))
-
-
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGUSR1])
 async def test_a_fleet_comes_back_to_a_restarted_server(
     serve: Serve, tmp_path: Path, end: signal.Signals
@@ -105,7 +99,7 @@ async def test_a_full_disk_stops_no_agent_and_is_caught_up(serve: Serve, tmp_pat
     serving = await asyncio.to_thread(serve, "--store", str(store))
     async with agent(serving.ws, "away"):
         pass
-    limit_files(serving, FILE_LIMIT)
+    serving.limit_files(FILE_LIMIT)
     await asyncio.to_thread(wait_until, lambda: not health(serving)["connected_instances"], "leave")
     status, body = await asyncio.to_thread(
         serving.request, "POST", "/api/v1/agents/away/message", {"type": "x", "y": "x" * FILE_LIMIT}
@@ -123,7 +117,7 @@ async def test_a_full_disk_stops_no_agent_and_is_caught_up(serve: Serve, tmp_pat
         refused = {"type": "note", "n": 0}
         path = "/api/v1/agents/away/message"
         assert (await asyncio.to_thread(serving.request, "POST", path, refused))[0] == 503
-        limit_files(serving, resource.RLIM_INFINITY)
+        serving.limit_files(resource.RLIM_INFINITY)
         await asyncio.to_thread(
             wait_until, lambda: health(serving)["store"]["status"] == "ok", "recovery", 20.0
         )

@@ -2,6 +2,7 @@
 a picture to be looked at in `build/page`."""
 
 import json
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 AXE = ROOT / "clients" / "page" / "node_modules" / "axe-core" / "axe.min.js"
+FILE_LIMIT = 256 * 1024
 SITES = ("busan", "seoul", "daegu", "jeju")
 
 pytestmark = [
@@ -90,6 +92,11 @@ def agents(serve: Callable[..., Serving]) -> Iterator[tuple[Serving, list[Client
             answer(fleet[n])
             asked.join()
         yield serving, fleet[:50]
+
+
+def store(serving: Serving) -> dict[str, str]:
+    document: dict[str, dict[str, str]] = json.loads(serving.get("/deepstream/health")[1])
+    return document["store"]
 
 
 def answer(one: ClientConnection, status: str = "OK") -> None:
@@ -221,20 +228,17 @@ def test_agents_that_are_late_or_coming_back_and_a_store_that_fails(
         browser.wait_for_text("[data-condition=late].tile", "3", 60)
         browser.wait_for_text("[data-condition=reconnecting].tile", "2", 60)
         gallery.look("late-and-reconnecting")
-        browser.run(
-            """
-            const real = window.fetch;
-            window.fetch = async (path, options) => {
-              const answer = await real(path, options);
-              if (!path.endsWith("/status")) return answer;
-              const document = await answer.json();
-              document.store = { status: "failing", reason: "no space left on device" };
-              return new Response(JSON.stringify(document));
-            };
-            """
-        )
-        browser.wait_for_text("#warning", "no space left on device", 60)
+        serving.limit_files(FILE_LIMIT)
+        # Longer than its file may become.
+        much = {"type": "x", "y": "x" * FILE_LIMIT}
+        status, _ = serving.request("POST", "/api/v1/agents/camera-3/message", much)
+        assert status == 503
+        wait_until(lambda: store(serving)["status"] == "failing", "failure", 60)
+        browser.wait_for_text("#warning", store(serving)["reason"], 60)
         gallery.look("store-failing")
+        serving.limit_files(resource.RLIM_INFINITY)
+        wait_until(lambda: browser.text("#phase") == "running", "recovery", 60)
+        assert browser.text("#warning") == ""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from itertools import count
 from types import SimpleNamespace
@@ -319,6 +320,20 @@ class Page:
 EVENTS = st.sampled_from(["flip", "flip", "come_back", "forget", "read"])
 
 
+async def play(history: list[tuple[str, str]]) -> Page:
+    page = Page()
+    page.watchers.by_conn[1].credit = 4
+    for what, agent_id in history:
+        page.read() if what == "read" else getattr(page, what)(agent_id)
+    behind = dict(page.watchers.by_conn[1].behind)
+    assert len(behind) <= 4, "no more than there are agents"
+    while page.owed:
+        page.read()
+    page.watchers.flush()
+    page.watchers.close()
+    return page
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(EVENTS, st.sampled_from("abcd")), max_size=120))
 def test_whatever_happens_the_last_word_on_each_agent_is_true_and_no_change_is_told_twice(
@@ -326,14 +341,7 @@ def test_whatever_happens_the_last_word_on_each_agent_is_true_and_no_change_is_t
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(watchers_module, "WINDOW", 4)
-        page = Page()
-        page.watchers.by_conn[1].credit = 4
-        for what, agent_id in history:
-            page.read() if what == "read" else getattr(page, what)(agent_id)
-        behind = dict(page.watchers.by_conn[1].behind)
-        assert len(behind) <= 4, "no more than there are agents"
-        while page.owed:
-            page.read()
+        page = asyncio.run(play(history))
     view: dict[str, str] = {}
     for one in page.heard:
         if one["type"] == "client_status_changed":

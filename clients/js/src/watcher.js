@@ -37,13 +37,15 @@ import { makeLink } from "./link.js";
 /** Milliseconds of silence until it asks whether the server lives, and between questions without an answer. */
 const SILENCE = 10_000;
 const AGAIN = 5_000;
+/** A server tells of no agent that it has forgotten: where ids are made anew all the time, they would only grow. */
+const MAX_AGENTS = 250_000;
 
 /** @type {ReturnType<typeof typed<WatcherEvents>>} */
 const Target = typed();
 
 export class Watcher extends Target {
   /**
-   * The agents that fit the filter, by id. While it is away: as they were.
+   * The agents that fit the filter, by id; past 250,000 the first is dropped. While it is away: as they were.
    *
    * @type {Map<string, WatchedAgent>}
    */
@@ -145,6 +147,7 @@ export class Watcher extends Target {
     const known = this.agents.get(id);
     const agent = { id, status, reason: reason ?? "", reasonCode: reason_code ?? null, lastHeartbeat: lastHeartbeat ?? known?.lastHeartbeat ?? null };
     this.agents.set(id, agent);
+    if (this.agents.size > MAX_AGENTS) this.agents.delete(this.agents.keys().next().value ?? "");
     if (known?.status !== status) emit(this, "change", { agent, isSnapshot: snapshot === true });
   }
 

@@ -401,3 +401,15 @@ test("given up and forbidden are told, and retry goes on", async () => {
   assert.equal(sockets.length, 3);
   one.close();
 });
+
+test("where ids are made anew all the time a watcher's agents do not grow for ever", async () => {
+  const one = await watcher({ snapshot: false });
+  const socket = sockets.at(-1);
+  socket.says({ type: "server_status_response" });
+  for (let n = 0; n < 250_000; n++) one.agents.set(`a-${n}`, { id: `a-${n}` });
+  for (let n = 250_000; n < 250_010; n++) socket.says({ type: "client_status_changed", id: `a-${n}`, status: "offline" });
+  assert.equal(one.agents.size, 250_000);
+  assert.equal(one.agents.has("a-9"), false);
+  assert.equal(one.agents.has("a-10"), true);
+  one.close();
+});

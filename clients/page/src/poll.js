@@ -11,12 +11,12 @@ const QUIET = 5_000;
 const DRAIN = 500;
 /** Seconds that the server holds an answer back at most. */
 const HELD = 10;
-/** One part in so many is what a page takes of a server's time at most. */
-const SHARE = 100;
+/** One part in so many is what each of the readings takes of a server's time at most: the three that never rest, a hundredth. */
+const SHARE = 300;
 /** Milliseconds; a busy machine between the two must not make the page look dead. */
 const LONGEST = 10_000;
 /** Rows asked for at once: a screen, and some more above and below. */
-export const WINDOW = 90;
+export const WINDOW = 72;
 
 /** Whether something has changed since the rows were read. */
 let isStale = true;

@@ -193,6 +193,7 @@ class Server:
                 live.fleet.stop_clock(live.pool.now_ms())
             if not self._table.is_empty():
                 await live.readings.take(to_store=True)
+                self._parts.watchers.flush()
                 live.pool.close_all(1001, "Server shutting down gracefully", "shutdown")
                 left = live.deadline.left(live.pool.now_ms())
                 await live.wait_until_empty(min(self.config.shutdown.close_timeout, left))

@@ -1,6 +1,7 @@
 """What watchers are told (PROTOCOL.md §4).
 
-A watcher that keeps up is sent each change at once, encoded once for all of them. One that does not
+A watcher that keeps up is sent each change at once, or in a storm of them five times a second
+(`bursts`), encoded once for all of them. One that does not
 read as fast as the fleet changes falls behind: what it has not been told is kept by agent, so it
 costs no more than the fleet is large, and is told as it stands when the watcher has read what was
 sent before. Nothing is dropped: the last word on each agent always comes, in the order of the last
@@ -30,6 +31,7 @@ from dscore.messages import (
     timestamp,
 )
 from dscore.policy.drain import DrainStatus
+from dscore.server.bursts import Bursts
 from dscore.server.live import Live
 from dscore.translations import text
 
@@ -76,6 +78,7 @@ class Watchers:
         self.by_conn: dict[int, Watcher] = {}
         """Every connection that is told of changes: those that only watch, and agents that do so
         besides."""
+        self._bursts = Bursts(live.pool)
         self._moved = asyncio.Event()
         """Set whenever a watcher may have caught up."""
 
@@ -88,6 +91,7 @@ class Watchers:
         Args:
             until_introduced: it has not asked to watch, and may still become an agent's.
         """
+        self._bursts.flush()
         self._live.fleet.watch(conn, until_introduced=until_introduced)
         watcher = self.by_conn.setdefault(conn, Watcher(filter))
         watcher.filter = filter
@@ -108,12 +112,14 @@ class Watchers:
 
     def end(self, conn: int) -> None:
         """A connection watches no longer, or has ended."""
+        self._bursts.flush()
         self._live.fleet.unwatch(conn)
         if self.by_conn.pop(conn, None) is not None:
             self._moved.set()
 
     async def catch_up(self, seconds: float) -> None:
         """Waits until every watcher has been told everything, or for so long."""
+        self._bursts.flush()
         with suppress(asyncio.TimeoutError):
             await self._live.clock.wait_for(self._until_all_have_caught_up(), seconds)
 
@@ -148,6 +154,7 @@ class Watchers:
             incomplete=status.incomplete,
             pending=status.pending,
         )
+        self._bursts.flush()
         live = self._live
         to_all = live.config.monitoring.broadcast_to_agents
         conns = live.all_connections() if to_all else list(self.by_conn)
@@ -155,9 +162,18 @@ class Watchers:
 
     def maintenance(self, *, enabled: bool) -> None:
         """Tells those that stay: agents which watch as well are sent away."""
+        self._bursts.flush()
         conns = self._live.fleet.only_watching()
         if conns:
             self._live.pool.send_many(conns, MaintenanceChanged(enabled).dump())
+
+    def flush(self) -> None:
+        """Sends what is held back of a storm."""
+        self._bursts.flush()
+
+    def close(self) -> None:
+        """Tells nothing any more."""
+        self._bursts.close()
 
     async def _until_all_have_caught_up(self) -> None:
         while any(watcher.is_behind for watcher in self.by_conn.values()):
@@ -191,7 +207,10 @@ class Watchers:
             conns += [conn for conn in live.all_connections() if conn not in self.by_conn]
         if conns:
             for message in self._messages(change):
-                live.pool.send_many(conns, message)
+                self._bursts.send(conns, message)
+            if live.config.monitoring.broadcast_to_agents:
+                # So many names of connections are not kept with each message.
+                self._bursts.flush()
 
     def _keep(self, watcher: Watcher, change: Change) -> None:
         agent_id = change.agent.agent_id
@@ -206,6 +225,7 @@ class Watchers:
 
     def _catch_up(self, conn: int, watcher: Watcher) -> None:
         """Sends what it is behind with, as far as its credit goes."""
+        self._bursts.flush()
         pool, messages = self._live.pool, self._take(watcher, watcher.credit)
         watcher.credit -= min(watcher.credit, len(messages))
         if messages:

@@ -85,6 +85,7 @@ class Parts:
             self.fullness.close()
             live.clock.close()
             self.timers.close()
+            self.watchers.close()
             self.loop.close()
             self.acks.close()
             live.wrong_tokens.close()
