@@ -464,6 +464,18 @@ def test_no_press_is_lost_and_no_selection_while_the_fleet_changes(
 
 
 @in_a_browser
+def test_a_link_that_makes_no_sense_shows_everything(serving: Serving, browser: Browser) -> None:
+    """`?show=constructor` was taken for a condition: an object has one, and the page stayed empty."""
+    with introduce(serving, "cam-1"), introduce(serving, "\u202ecam-2"):
+        go(browser, serving, "?show=constructor&sort=toString&span=__proto__&reason=&label=&q=")
+        wait_for_rows(browser, "cam-1 ●Connected", "\u202ecam-2 ●Connected")
+        # The second one's name turns round what it is, and nothing beside it.
+        isolated = "return getComputedStyle(document.querySelector('.rows .agent')).unicodeBidi"
+        assert browser.run(isolated) == "isolate"
+    assert browser.complaints() == []
+
+
+@in_a_browser
 def test_it_is_used_by_keys(serving: Serving, browser: Browser) -> None:
     with introduce(serving, "cam-1"), introduce(serving, "cam-2"):
         go(browser, serving)

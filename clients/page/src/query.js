@@ -21,7 +21,8 @@ export function readQuery() {
   const text = (/** @type {string} */ name) => given.get(name) ?? "";
   const sort = text("sort");
   return {
-    show: text("show") in CONDITIONS ? text("show") : "",
+    // Not `in`: an object has a constructor, too.
+    show: Object.hasOwn(CONDITIONS, text("show")) ? text("show") : "",
     reason: text("reason"),
     label: given.getAll("label"),
     q: text("q"),
