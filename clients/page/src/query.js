@@ -24,7 +24,7 @@ export function readQuery() {
     // Not `in`: an object has a constructor, too.
     show: Object.hasOwn(CONDITIONS, text("show")) ? text("show") : "",
     reason: text("reason"),
-    label: given.getAll("label"),
+    label: given.getAll("label").filter(Boolean),
     q: text("q"),
     sort: SORTS.includes(sort.replace("-", "")) ? sort : "problem",
     agent: text("agent"),
