@@ -51,7 +51,7 @@ function facts(detail) {
   return [
     [say("state"), shown],
     ...(detail.reason_code ? [[say("reason"), told(detail.reason_code)]] : []),
-    [say("since"), clock(detail.since)],
+    [say("sinceAt"), clock(detail.since)],
     [say("dialect"), detail.dialect],
     [say("address"), detail.ip ?? "–"],
     [say("connectedAt"), detail.connected_at ? clock(detail.connected_at) : "–"],

@@ -204,4 +204,4 @@ class Operation:
             self._failures.append({"id": agent_id, "outcome": outcome, "message": words})
         most = self._pace.max_failed
         if most is not None and self._failed > most:
-            self.stop("stopped", f"{self._failed} failed, {most} are borne")
+            self.stop("stopped", f"more failed than {most}")
