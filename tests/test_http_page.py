@@ -465,7 +465,7 @@ def test_no_press_is_lost_and_no_selection_while_the_fleet_changes(
 
 @in_a_browser
 def test_a_link_that_makes_no_sense_shows_everything(serving: Serving, browser: Browser) -> None:
-    """`?show=constructor` was taken for a condition: an object has one, and the page stayed empty."""
+    """`?show=constructor` was a condition, for each object has one: the page stayed empty."""
     with introduce(serving, "cam-1"), introduce(serving, "\u202ecam-2"):
         go(browser, serving, "?show=constructor&sort=toString&span=__proto__&reason=&label=&q=")
         wait_for_rows(browser, "cam-1 ●Connected", "\u202ecam-2 ●Connected")
