@@ -1,5 +1,5 @@
 import asyncio
-from itertools import pairwise
+from itertools import count, pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,10 +51,11 @@ class Desk:
         self.noted += 1
 
 
-async def test_events_are_dealt_with_in_order_and_in_slices(
+async def test_events_are_dealt_with_in_order_and_for_so_long_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loop_module, "SLICE", 10)
+    # An event takes a tenth of a turn.
+    monkeypatch.setattr(loop_module, "monotonic_ns", count(0, loop_module.TURN_NS // 10).__next__)
     desk = Desk()
     events = said(95)
     desk.pool.push(*events)
@@ -65,7 +66,7 @@ async def test_events_are_dealt_with_in_order_and_in_slices(
 
 
 async def test_requests_overtake_and_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "SLICE", 10)
+    monkeypatch.setattr(loop_module, "TURN_NS", 0)
     desk = Desk()
     request, gone = HttpRequest(500, "GET", "/"), HttpGone(500)
     desk.pool.push(*said(95), request, gone)
@@ -77,7 +78,7 @@ async def test_requests_overtake_and_keep_their_order(monkeypatch: pytest.Monkey
 async def test_a_request_overtakes_what_was_taken_before_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loop_module, "SLICE", 1)
+    monkeypatch.setattr(loop_module, "TURN_NS", 0)
     desk = Desk()
     desk.pool.push(*said(1000))
     await desk.begun.wait()
@@ -89,7 +90,7 @@ async def test_a_request_overtakes_what_was_taken_before_it(
 
 
 async def test_past_high_water_events_stay_in_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "SLICE", 1)
+    monkeypatch.setattr(loop_module, "TURN_NS", 0)
     monkeypatch.setattr(loop_module, "HIGH_WATER", 20)
     monkeypatch.setattr(loop_module, "LOOKAHEAD", 10)
     desk = Desk()
@@ -103,7 +104,7 @@ async def test_past_high_water_events_stay_in_the_core(monkeypatch: pytest.Monke
 
 
 async def test_what_waits_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "SLICE", 1)
+    monkeypatch.setattr(loop_module, "TURN_NS", 0)
     monkeypatch.setattr(loop_module, "LOOKAHEAD", 10)
     desk = Desk()
     longest = 0
@@ -116,7 +117,7 @@ async def test_what_waits_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_after_close_nothing_is_dealt_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "SLICE", 1)
+    monkeypatch.setattr(loop_module, "TURN_NS", 0)
     desk = Desk()
     desk.pool.push(*said(100))
     await eventually(lambda: desk.done)
@@ -138,6 +139,7 @@ async def test_the_fleet_applies_what_needs_no_decision() -> None:
 
 async def test_a_slice_bounds_what_the_fleet_applies_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_module, "SLICE", 10)
+    monkeypatch.setattr(loop_module, "TURN_NS", 0)
     desk = Desk()
     desk.pool.push(*(Opened(n) for n in range(95)))
     seen = set()

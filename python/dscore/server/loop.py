@@ -1,6 +1,6 @@
 """The loop: what happened in the reactors, an event at a time, into the fleet or to what decides.
 
-A turn takes events, lets the urgent go first, and deals with a slice of the rest in their order:
+A turn takes events, lets the urgent go first, and deals for a while with the rest in their order:
 the fleet applies what needs no decision, what it has noted of that is written down and told, and
 what is to be decided goes to its part. Then the earliest grace period is looked after.
 
@@ -10,6 +10,7 @@ connections of their own. What agents do stays in order.
 """
 
 import asyncio
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from dscore._core import Inbox
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
 LOOKAHEAD = 8192
 """Events taken in one turn of the loop, at well under 1 µs each."""
-SLICE = 512
-"""Events dealt with in one turn of the loop: about 5 ms where each is to be decided, 2 where the
-fleet applies them."""
+TURN_NS = 2_000_000
+"""How long one turn of the loop deals with events, and a page that is asked for meanwhile waits."""
+SLICE = 256
+"""Events after which a turn looks at the clock: a quarter of it where the fleet applies them. Where
+one is to be decided it looks after each."""
 HIGH_WATER = 32_768
 """Events that may wait here, if they do not hold too many bytes. From there on they stay in the
 core, which stops reading from its sockets when its own queue is full."""
@@ -86,14 +89,15 @@ class Loop:
         live.clock.read()
         now = live.pool.now_ms()
         dispatch.want()
-        left = SLICE
-        while left and inbox:
-            taken, event = live.fleet.step(inbox, left, now)
-            left -= taken
+        until = monotonic_ns() + TURN_NS
+        while inbox:
+            taken, event = live.fleet.step(inbox, SLICE, now)
             if taken > (event is not None):
                 dispatch.notes.write_down(now)
             if event is not None:
                 dispatch.handle(event, now)
+            if monotonic_ns() >= until:
+                break
         live.store.changed()
         self._timers.rearm(now)
         if inbox:
