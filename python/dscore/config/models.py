@@ -113,7 +113,7 @@ class TlsConfig(_Section):
     same_port: Flag = True
     """Speak TLS on `listen.port`, told from plain HTTP by the first byte. Off only with `port`."""
     required: Flag = True
-    """Ask for TLS beyond loopback: of the server at its start, then of clients, but for proxies."""
+    """Ask for TLS beyond loopback: of the server at its start, then of all but trusted proxies."""
     client_ca: OptionalPath = None
     """PEM file of the authorities that sign clients' certificates."""
     client_auth: Annotated[

@@ -3,7 +3,7 @@
 //! | what comes | what it does |
 //! |---|---|
 //! | data | is given out; of none at all, only so many in a row are taken |
-//! | KeyUpdate | the key of what comes changes; ours as well, before the next data, if the peer asks for it |
+//! | KeyUpdate | the key of what comes changes, if it does not do so all the time; ours as well, if the peer asks for it |
 //! | close_notify | the peer has ended: all that follows is ignored |
 //! | user_canceled | nothing |
 //! | any other alert | the connection is over |
@@ -23,6 +23,10 @@ use crate::secrets::{Keys, Suite};
 const MAX_RECORDS: u64 = 1 << 23;
 /// Records in a row that bring no data: empty ones, and changes of the key.
 const MAX_USELESS: u8 = 32;
+/// Changes of the peer's key that come sooner than [`EARLY`] records after the one before, in all: each costs as much as
+/// ten records.
+const MAX_EARLY_UPDATES: u8 = 32;
+const EARLY: u64 = 64;
 /// A KeyUpdate that asks for none in return (RFC 8446 §4.6.3).
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
 
@@ -41,6 +45,7 @@ pub struct RecordLayer {
     sending: Keys,
     begun: Begun,
     useless: u8,
+    early_updates: u8,
     /// The peer has asked for another key of ours.
     owes_update: bool,
     /// Why the connection is over, if it is.
@@ -65,6 +70,7 @@ impl RecordLayer {
             sending,
             begun: Begun::default(),
             useless: 0,
+            early_updates: 0,
             owes_update: false,
             over: None,
             out: Vec::new(),
@@ -126,7 +132,7 @@ impl RecordLayer {
             match kind {
                 HANDSHAKE => {
                     if let Some(is_asked) = self.begun.push(content)? {
-                        self.receiving.update().ok_or(RecordError::Internal)?;
+                        self.update_receiving()?;
                         cipher = self.receiving.cipher().ok_or(RecordError::Internal)?;
                         self.owes_update |= is_asked;
                     }
@@ -143,8 +149,11 @@ impl RecordLayer {
     /// Seals one record of the front of `pieces`; how much of them that is.
     ///
     /// # Errors
-    /// There is no number left, which no connection lives to see.
+    /// The connection is over.
     pub fn seal_data(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, RecordError> {
+        if let Some(error) = self.over {
+            return Err(error);
+        }
         if self.owes_update || self.sending.sequence() >= MAX_RECORDS {
             self.update_sending()?;
         }
@@ -197,6 +206,16 @@ impl RecordLayer {
             (self.out, self.written) = (Vec::new(), 0);
         }
         Ok(count)
+    }
+
+    fn update_receiving(&mut self) -> Result<(), RecordError> {
+        if self.receiving.sequence() < EARLY {
+            self.early_updates += 1;
+            if self.early_updates > MAX_EARLY_UPDATES {
+                return Err(RecordError::Unexpected);
+            }
+        }
+        self.receiving.update().ok_or(RecordError::Internal)
     }
 
     /// RFC 8446 §4.6.3: said with the old key, true of all that follows.

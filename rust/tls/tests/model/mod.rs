@@ -8,6 +8,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     dead_code,
+    unused_imports,
     unreachable_pub,
     reason = "a test that cannot go on has failed; each user has its part of it"
 )]

@@ -75,15 +75,22 @@ impl Said {
 const LONG: [usize; 5] = [16_383, 16_384, 16_385, 16_400, 16_623];
 /// Records without data in a row: rustls has limits of its own for them.
 const MAX_USELESS: u8 = 8;
+/// Fewer than what is refused.
+const MAX_UPDATES: u8 = 30;
 
 pub fn decode(data: &[u8]) -> Script {
     let mut bytes = data.iter().copied();
     let suite = SUITES[usize::from(bytes.next().unwrap_or(0)) % SUITES.len()];
     let seed = u64::from(bytes.next().unwrap_or(0)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let (mut said, mut useless) = (Vec::new(), 0);
+    let (mut said, mut useless, mut updates) = (Vec::new(), 0, 0);
     while let Some(what) = bytes.next() {
         let mut next = || bytes.next().unwrap_or(0);
-        let one = one(what, &mut next);
+        let mut one = one(what, &mut next);
+        updates += u8::from(matches!(one, Said::Update { .. } | Said::Spread { .. }));
+        if updates > MAX_UPDATES {
+            one = Said::Data { length: 1 };
+            updates = MAX_UPDATES;
+        }
         useless = match one {
             Said::Data { length: 1.. } => 0,
             _ => useless + 1,
