@@ -66,11 +66,11 @@ def test_a_wrong_value_is_refused_where_it_stands(value: str) -> None:
 
 
 def test_every_value_is_in_the_schema_and_no_other() -> None:
-    """What a chart above this one gives, `global`, has no default."""
+    """What a chart above this one gives, `global` and a condition's `enabled`, has no default."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     values = (CHART / "values.yaml").read_text()
     known = set(re.findall(r"^(\w+):", values, re.MULTILINE))
-    assert set(schema["properties"]) - {"global"} == known
+    assert set(schema["properties"]) - {"global", "enabled"} == known
 
 
 def test_one_replica_is_recreated_probed_and_drained_within_its_grace_period() -> None:
