@@ -55,6 +55,10 @@ pub(crate) enum Task {
     Stop,
 }
 
+/// So many times the bound may be inside from a port that speaks plainly too: those that wait for their turn, which may be
+/// long, have one part, so that a probe finds a place among the others.
+const WIDE: usize = 2;
+
 /// The porter as other threads see it.
 #[derive(Debug)]
 pub(crate) struct Door {
@@ -73,7 +77,7 @@ impl Door {
     /// The process is out of descriptors.
     pub(crate) fn new(most: usize) -> std::io::Result<Self> {
         Ok(Self {
-            queue: ArrayQueue::new(most + BESIDE),
+            queue: ArrayQueue::new(WIDE * most + BESIDE),
             sleeper: Sleeper::new(false)?,
             inside: AtomicUsize::new(0),
             most,
@@ -87,10 +91,15 @@ impl Door {
         self.most
     }
 
-    /// How many sockets more fit in.
+    /// How many sockets more fit in, of a port for TLS alone.
     pub(crate) fn room(&self) -> usize {
         self.most
             .saturating_sub(self.inside.load(Ordering::Relaxed))
+    }
+
+    /// The same of a port that speaks plainly too.
+    pub(crate) fn wide_room(&self) -> usize {
+        (WIDE * self.most).saturating_sub(self.inside.load(Ordering::Relaxed))
     }
 
     /// Gives a socket to the porter; false, and the socket closed, where there is no room for it.

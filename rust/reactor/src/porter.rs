@@ -6,9 +6,9 @@
 //! the pace of `limits.accept_rate` ([`crate::pacer`]), in the order in which they came; those that came too soon wait,
 //! which is no client's fault and counts for none of its deadlines.
 //!
-//! So many sockets may be inside at once. Where all places are taken, those that have said nothing for a while give theirs
-//! to others ([`QUIET_MS`]): a thousand silent connections keep none out for longer than that.
+//! So many sockets may be inside at once: [`crowd`].
 
+mod crowd;
 mod guest;
 
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ use dscore_traffic::ConnId;
 use dscore_traffic::command::ServingState;
 
 use crate::clock::Clock;
-use crate::door::{Arrival, Door, Task};
+use crate::door::{Door, Task};
 use crate::handle::Shared;
 use crate::pace::Pace;
 use crate::pacer::{Pacer, Turn};
@@ -29,7 +29,7 @@ use crate::queue::{AcceptedSocket, Order};
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::stream::Stream;
-use crate::sys::{Interest, Poller, Readiness, ReadyList};
+use crate::sys::{Poller, Readiness, ReadyList};
 use crate::table::Table;
 use guest::{Connection, Guest, Next};
 
@@ -43,8 +43,6 @@ const MAX_TASKS: usize = 256;
 const BUFFER: usize = 16 * 1024;
 /// How often deadlines are looked at.
 const SWEEP_MS: u64 = 100;
-/// One that has said nothing for so long yields its place while others want it.
-const QUIET_MS: u64 = 1_000;
 /// A reactor whose queue is full is tried again so soon.
 const RETRY: Duration = Duration::from_millis(1);
 const WAKER: u64 = u64::MAX;
@@ -108,7 +106,7 @@ impl Porter {
         let mut buffer = vec![0; BUFFER].into_boxed_slice();
         while !self.stopping {
             self.wait(&mut ready);
-            self.take_tasks();
+            self.take_tasks(&mut buffer);
             for (token, readiness) in ready.iter() {
                 if token == WAKER {
                     self.door.sleeper.waker.clear();
@@ -117,7 +115,7 @@ impl Porter {
                 self.serve_socket(ConnId::from_u64(token), readiness, &mut buffer);
             }
             self.serve_turns();
-            self.sweep();
+            self.sweep(&mut buffer);
             self.assign();
             self.publish();
         }
@@ -158,22 +156,26 @@ impl Porter {
     }
 
     fn serve_socket(&mut self, conn: ConnId, readiness: Readiness, buffer: &mut [u8]) {
-        let (tls, now_ms) = (self.tls.clone(), self.now_ms);
         if readiness.writable {
             self.with_guest(conn, Guest::on_writable);
         }
         if readiness.readable || readiness.hung_up {
-            self.with_guest(conn, |guest, stats| {
-                guest.on_readable(buffer, tls.as_ref(), now_ms, stats)
-            });
+            self.hear(conn, buffer);
         }
     }
 
-    fn take_tasks(&mut self) {
+    fn hear(&mut self, conn: ConnId, buffer: &mut [u8]) {
+        let (tls, now_ms) = (self.tls.clone(), self.now_ms);
+        self.with_guest(conn, |guest, stats| {
+            guest.on_readable(buffer, tls.as_ref(), now_ms, stats)
+        });
+    }
+
+    fn take_tasks(&mut self, buffer: &mut [u8]) {
         for _ in 0..MAX_TASKS {
             match self.door.take() {
                 None => return,
-                Some(Task::Arrived(arrival)) => self.let_in(arrival),
+                Some(Task::Arrived(arrival)) => self.let_in(arrival, buffer),
                 Some(Task::Configure(settings)) => self.settings = settings,
                 Some(Task::Certify(tls)) => self.tls = Some(tls),
                 Some(Task::Serve(serving)) => self.serving = serving,
@@ -185,31 +187,6 @@ impl Porter {
         }
     }
 
-    fn let_in(&mut self, arrival: Arrival) {
-        // A port that speaks plainly too is never left alone: there the one that was quiet for longest makes room at once.
-        if self.guests.len() >= self.door.most() {
-            let guests = self.guests.iter();
-            let idle = guests.filter(|(_, guest)| guest.waits_since_ms.is_none());
-            let quietest = idle.min_by_key(|(_, guest)| guest.heard_ms);
-            if let Some((conn, is_refused)) = quietest.map(|(conn, one)| (conn, one.is_refused())) {
-                // One that was refused was counted then.
-                self.stats.tls_refused_crowded_total += u64::from(!is_refused);
-                self.remove(conn);
-            }
-        }
-        let timeout_ms = self.settings.handshake_timeout;
-        let guest = Guest::new(arrival, self.now_ms, timeout_ms);
-        let conn = self.guests.insert(guest);
-        let watched = self.guests.get(conn).map(|guest| {
-            self.poller
-                .add(guest.socket(), conn.to_u64(), Interest::READ)
-                .is_ok()
-        });
-        if watched != Some(true) {
-            self.remove(conn);
-        }
-    }
-
     /// Works on a guest, and does what comes of it.
     fn with_guest(&mut self, conn: ConnId, work: impl FnOnce(&mut Guest, &mut Stats) -> Next) {
         let pace = self.pace();
@@ -217,6 +194,11 @@ impl Porter {
             return;
         };
         let mut next = work(guest, &mut self.stats);
+        if matches!(next, Next::Asks) && self.pacer.len() >= self.door.most() {
+            // The last to come: those that have waited are nearer to their turn.
+            self.stats.tls_refused_crowded_total += 1;
+            next = Next::Gone;
+        }
         if matches!(next, Next::Asks) {
             next = match self.pacer.ask(conn, self.pool_us, self.now_ms, pace) {
                 Turn::Go => guest.go_on(&mut self.stats),
@@ -332,39 +314,6 @@ impl Porter {
                     stats.refused_total += 1;
                     Next::Gone
                 }
-            });
-        }
-    }
-
-    /// Ends those that were not done in time, and those that are quiet while others want their places.
-    fn sweep(&mut self) {
-        if self.now_ms < self.swept_ms + SWEEP_MS {
-            return;
-        }
-        self.swept_ms = self.now_ms;
-        let is_crowded = self.door.room() == 0;
-        let now_ms = self.now_ms;
-        let quiet = |guest: &Guest| {
-            let is_wanted = is_crowded || guest.is_short;
-            is_wanted && guest.heard_ms + QUIET_MS <= now_ms
-        };
-        let due = |guest: &Guest| guest.deadline_ms <= now_ms;
-        let over: Vec<(ConnId, bool)> = self
-            .guests
-            .iter()
-            .filter(|(_, guest)| guest.waits_since_ms.is_none() && (due(guest) || quiet(guest)))
-            .map(|(conn, guest)| (conn, due(guest)))
-            .collect();
-        for (conn, is_late) in over {
-            self.with_guest(conn, |guest, stats| {
-                if !guest.is_refused() {
-                    *if is_late {
-                        &mut stats.tls_refused_timeout_total
-                    } else {
-                        &mut stats.tls_refused_crowded_total
-                    } += 1;
-                }
-                Next::Gone
             });
         }
     }

@@ -23,6 +23,11 @@ use crate::sys::{Interest, Received, Sent, Socket};
 /// Words of a request, by which plain HTTP on a port of TLS shows.
 const METHODS: [&[u8]; 6] = [b"GET ", b"POST", b"HEAD", b"OPTI", b"PUT ", b"DELE"];
 
+/// One that has said nothing for so long yields its place while others want it.
+pub(super) const QUIET_MS: u64 = 1_000;
+/// The same on a port that speaks plainly too, of one that has shown no hello yet: a client that means it speaks at once.
+const SPEAK_MS: u64 = 100;
+
 /// A socket whose connection is not made yet.
 pub(super) struct Guest {
     socket: Socket,
@@ -36,6 +41,10 @@ pub(super) struct Guest {
     pub(super) deadline_ms: u64,
     /// When it last said something.
     pub(super) heard_ms: u64,
+    /// How often it did.
+    pub(super) heard: u32,
+    /// Its hello was answered: what it owes is a word that takes a round trip.
+    is_answered: bool,
     /// Since when it waits for its turn, on the pool's clock.
     pub(super) waits_since_ms: Option<u64>,
     pub(super) watched: Interest,
@@ -86,6 +95,8 @@ impl Guest {
             is_short: arrival.is_short,
             deadline_ms: now_ms + timeout_ms,
             heard_ms: now_ms,
+            heard: 0,
+            is_answered: false,
             waits_since_ms: None,
             watched: Interest::READ,
         }
@@ -102,6 +113,13 @@ impl Guest {
 
     pub(super) fn is_refused(&self) -> bool {
         matches!(self.phase, Phase::Refused)
+    }
+
+    /// Whether it is to make room for others: it was silent for long, or has shown nothing yet where it had the time to.
+    pub(super) fn yields(&self, now_ms: u64) -> bool {
+        let has_shown = self.is_answered || self.speech == Speech::Tls;
+        let quiet_ms = if has_shown { QUIET_MS } else { SPEAK_MS };
+        self.waits_since_ms.is_none() && self.heard_ms + quiet_ms <= now_ms
     }
 
     /// What it is to be watched for.
@@ -129,6 +147,7 @@ impl Guest {
             }
         };
         self.heard_ms = now_ms;
+        self.heard = self.heard.wrapping_add(1);
         let input = buffer.get(..count).unwrap_or_default();
         match &mut self.phase {
             Phase::Header(kept) => {
@@ -158,6 +177,7 @@ impl Guest {
         let Phase::Shaking(handshake) = &mut self.phase else {
             return Next::Stays;
         };
+        self.is_answered = true;
         let progress = handshake.go_on();
         self.after(progress, stats)
     }

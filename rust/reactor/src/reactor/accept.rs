@@ -28,6 +28,7 @@ impl Reactor {
         let entrance = acceptor.entrance;
         let room = match (entrance, self.shared.door.as_deref()) {
             (Entrance::Tls, Some(door)) => door.room(),
+            (Entrance::Either, Some(door)) => door.wide_room(),
             _ => usize::MAX,
         };
         if room == 0 {

@@ -1,0 +1,103 @@
+//! Who has a place with the porter, and who gives it up.
+//!
+//! Where all places are taken, those that have said nothing for a while give theirs to others ([`QUIET_MS`]): a thousand
+//! silent connections keep none out for longer than that. On a port for TLS alone what comes then waits in the backlog. On a
+//! port that speaks plainly too probes are not to wait behind a storm. There one that has shown no hello makes room soon, as
+//! many again may wait for their turn, and a handshake past those is turned away; the backlog is for what comes faster than
+//! the porter works.
+
+use dscore_traffic::ConnId;
+
+use super::guest::{Guest, Next, QUIET_MS};
+use super::{Porter, SWEEP_MS};
+use crate::door::Arrival;
+use crate::sys::Interest;
+
+/// Guests that are read once more where one of them is to make room.
+const MAX_LOOKS: usize = 8;
+
+impl Porter {
+    pub(super) fn let_in(&mut self, arrival: Arrival, buffer: &mut [u8]) {
+        // The acceptor of a port for TLS alone has kept to the bound.
+        if self.guests.len() - self.pacer.len() >= self.door.most() {
+            self.make_room(buffer);
+        }
+        let timeout_ms = self.settings.handshake_timeout;
+        let guest = Guest::new(arrival, self.now_ms, timeout_ms);
+        let conn = self.guests.insert(guest);
+        let watched = self.guests.get(conn).map(|guest| {
+            self.poller
+                .add(guest.socket(), conn.to_u64(), Interest::READ)
+                .is_ok()
+        });
+        if watched == Some(true) {
+            // Most clients have spoken by now: it is not silent only because it was not read.
+            self.hear(conn, buffer);
+        } else {
+            self.remove(conn);
+        }
+    }
+
+    /// Ends the guest that was quiet for longest among those that yield, if one does.
+    fn make_room(&mut self, buffer: &mut [u8]) {
+        for _ in 0..MAX_LOOKS {
+            let guests = self.guests.iter();
+            let yielding = guests.filter(|(_, guest)| guest.yields(self.now_ms));
+            let quietest = yielding.min_by_key(|(_, guest)| guest.heard_ms);
+            let Some(conn) = quietest.map(|(conn, _)| conn) else {
+                return;
+            };
+            if self.yield_place(conn, buffer) {
+                return;
+            }
+        }
+    }
+
+    /// Ends a guest for others, unless it has spoken and was not read yet: false then.
+    fn yield_place(&mut self, conn: ConnId, buffer: &mut [u8]) -> bool {
+        let heard = self.guests.get(conn).map(|guest| guest.heard);
+        self.hear(conn, buffer);
+        match self.guests.get(conn) {
+            None => true,
+            Some(guest) if Some(guest.heard) != heard => false,
+            Some(guest) => {
+                // One that was refused was counted then.
+                self.stats.tls_refused_crowded_total += u64::from(!guest.is_refused());
+                self.remove(conn);
+                true
+            }
+        }
+    }
+
+    /// Ends those that were not done in time, and those that are quiet while others want their places.
+    pub(super) fn sweep(&mut self, buffer: &mut [u8]) {
+        if self.now_ms < self.swept_ms + SWEEP_MS {
+            return;
+        }
+        self.swept_ms = self.now_ms;
+        let is_crowded = self.door.room() == 0;
+        let is_full = self.guests.len() - self.pacer.len() >= self.door.most();
+        let now_ms = self.now_ms;
+        let yields = |guest: &Guest| {
+            let is_wanted = is_crowded || guest.is_short;
+            (is_wanted && guest.heard_ms + QUIET_MS <= now_ms) || (is_full && guest.yields(now_ms))
+        };
+        let due = |guest: &Guest| guest.deadline_ms <= now_ms;
+        let over: Vec<(ConnId, bool)> = self
+            .guests
+            .iter()
+            .filter(|(_, guest)| guest.waits_since_ms.is_none() && (due(guest) || yields(guest)))
+            .map(|(conn, guest)| (conn, due(guest)))
+            .collect();
+        for (conn, is_late) in over {
+            if is_late {
+                self.with_guest(conn, |guest, stats| {
+                    stats.tls_refused_timeout_total += u64::from(!guest.is_refused());
+                    Next::Gone
+                });
+            } else {
+                self.yield_place(conn, buffer);
+            }
+        }
+    }
+}
