@@ -61,10 +61,12 @@ def start_nginx(programs: Programs, directory: Path) -> Server:
     return start(command, port, directory, accepts, scheme="wss")
 
 
-def start_dscore(programs: Programs, directory: Path) -> Server:
+def start_dscore(programs: Programs, directory: Path, *, record_layer: str) -> Server:
     """`serve --tls-cert --tls-key`, with its defaults but for the store."""
     port, files = free_port(), certificate(directory)
-    words = ("--port", str(port), "--store", ":memory:")
+    config = directory / "dscore.toml"
+    config.write_text(f'[tls]\nrecord_layer = "{record_layer}"\n')
+    words = ("--config", config, "--port", str(port), "--store", ":memory:")
     secure = ("--tls-cert", files.certificate, "--tls-key", files.key)
     command: list[str | Path] = [sys.executable, "-m", "dscore", "serve", *words, *secure]
     return start(command, port, directory, is_ready_securely, scheme="wss")
@@ -79,7 +81,8 @@ def start_peer(name: str, programs: Programs, directory: Path) -> Server:
 
 SECURE: dict[str, Callable[[Programs, Path], Server]] = {
     "rustls": start_rustls,
-    "dscore-tls": start_dscore,
+    "dscore-tls": partial(start_dscore, record_layer="rustls"),
+    "dscore-tls-own": partial(start_dscore, record_layer="own"),
     "nginx-tls": start_nginx,
     **{f"{name}-tls": partial(start_peer, name) for name in SECURE_PEERS},
 }

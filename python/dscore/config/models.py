@@ -128,10 +128,7 @@ class TlsConfig(_Section):
     record_layer: Annotated[Literal["rustls", "own"], choice("rustls", "own")] = "rustls"
     """What opens and seals records after a handshake: rustls, 8 KB an agent; own, a quarter KB."""
     handshakes: Annotated[int, whole(1, 65_536)] = 1024
-    """Handshakes under way at once; those past it wait to be accepted.
-
-    On a port that speaks plainly too as many again may wait for their turn (limits.accept_rate);
-    those past these are turned away."""
+    """Handshakes under way at once; those past it wait to be accepted."""
     hsts: Annotated[float, duration("0s", "730d")] = 86_400.0
     """How long browsers are to ask this host for https alone (RFC 6797), where the TLS is ours. It
     holds for every port of the host, and is not taken back by leaving it out: 0s takes it back."""
