@@ -120,6 +120,61 @@ async def test_takeover_and_the_end_of_the_stale_connection() -> None:
         ]
 
 
+async def test_a_name_that_comes_back_while_its_terminated_connection_still_ends() -> None:
+    """An `OK` ends the session and lets the agent go at once (PROTOCOL.md §6.4), up to
+    `shutdown.close_timeout` before its connection has ended: two events, not one. Told as one, the
+    application that starts again would take over a session that is over, and be closed 4409."""
+    policy = Recording()
+    async with running(policy=policy) as server:
+        await server.watch(9)
+        await server.happen(Opened(1), ready(1, "a"), Opened(2))
+        asked = asyncio.create_task(server.fleet.terminate("a"))
+        await asyncio.sleep(0)
+        await server.happen(
+            fake_core.Outcome(1, "request-1", "acked", drain=False),
+            ready(2, "a", reconnection=True),
+            message(1, "late"),
+            message(2, "shot"),
+            Closed(1, 1000, "Client terminated", "server"),
+        )
+        assert (await asked).outcome == "acked"
+        assert policy.taken() == [
+            "connect a | online connected connected",
+            "status a online None | online connected connected",
+            "disconnect a 1000 Client terminated | online terminating away",
+            "status a offline terminated | offline terminated away",
+            "connect a | online connected connected",
+            "status a online None | online connected connected",
+            "message a shot | online connected connected",
+        ]
+        assert server.told(2, "reconnection_ack")[0]["session_restored"] is False
+        assert server.pool.closes(1) == server.pool.closes(2) == []
+        timeline, _ = await server.fleet.timeline("a")
+        kinds = [entry.kind for entry in reversed(timeline)]
+        assert kinds == ["connected", "asked", "terminated", "connected", "disconnected"]
+
+
+async def test_a_name_taken_over_while_its_connection_is_closed_by_policy() -> None:
+    policy = Recording()
+    async with running(policy=policy) as server:
+        await server.happen(Opened(1), ready(1, "a"), Opened(2))
+        # The core has begun to close the first, and tells its end after the introduction.
+        await server.happen(
+            ready(2, "a", reconnection=True),
+            Closed(1, 1008, "too many messages", "server"),
+            message(2, "shot"),
+            Closed(2, 1006),
+        )
+        assert policy.taken() == [
+            "connect a | online connected connected",
+            "status a online None | online connected connected",
+            "connect a | online connected connected",
+            "message a shot | online connected connected",
+            "disconnect a 1006 - | online reconnecting away",
+        ]
+        assert server.told(2, "reconnection_ack")[0]["session_restored"] is True
+
+
 async def test_losses_and_returns() -> None:
     policy = Recording()
     async with running(policy=policy) as server:

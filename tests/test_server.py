@@ -159,6 +159,7 @@ async def test_terminate_forgets_a_caller_that_gave_up() -> None:
         agent = server.fleet.agent("a")
         assert agent is not None
         assert agent.status == "offline"
+        assert server.core_stats()["terminations_acked_total"] == 1
 
 
 async def test_terminate_needs_an_agent_that_is_connected() -> None:
@@ -275,6 +276,7 @@ async def test_reload_with_an_unreadable_token_file_changes_nothing(tmp_path: Pa
             server.reload(Config.model_validate(broken))
         assert server.config is before
         assert server.pool.named("configure") == []
+        assert server.core_stats()["reload_failures_total"] == 1
 
 
 async def test_the_sweep_reads_last_seen_and_expires_sessions() -> None:

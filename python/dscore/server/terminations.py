@@ -37,9 +37,7 @@ class Terminations:
         outcome = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(conn, {})[request_id] = outcome
         try:
-            termination = await outcome
-            self._count(termination)
-            return termination
+            return await outcome
         finally:
             requests = self._waiting.get(conn)
             if requests is not None:
@@ -70,6 +68,8 @@ class Terminations:
         return any(not outcome.done() for outcome in self._waiting.get(conn, {}).values())
 
     def outcome(self, conn: int, termination: Termination) -> None:
+        # Whether its caller still waits or has gone.
+        self._count(termination)
         outcome = self._waiting.get(conn, {}).get(termination.request_id)
         if outcome is not None and not outcome.done():
             outcome.set_result(termination)
@@ -80,4 +80,6 @@ class Terminations:
             return
         for request_id, outcome in self._waiting[conn].items():
             if not outcome.done():
-                outcome.set_result(Termination("vanished", request_id, 0.0))
+                termination = Termination("vanished", request_id, 0.0)
+                self._count(termination)
+                outcome.set_result(termination)
