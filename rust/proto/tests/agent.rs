@@ -537,7 +537,56 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// All that is read of a message, or why none is.
+fn reading(text: &str) -> Result<impl PartialEq + std::fmt::Debug + use<>, RefusalCode> {
+    let message = scan(text).map_err(|refusal| refusal.code)?;
+    let owned = |text: Result<Cow<'_, str>, Refusal>| text.map(Cow::into_owned);
+    Ok((
+        (message.kind, message.type_name.to_string()),
+        owned(message.agent_id()),
+        (owned(message.request_id()), owned(message.status())),
+        (owned(message.stage()), message.need_ms()),
+        (message.message().map(Cow::into_owned), message.complete()),
+    ))
+}
+
+/// Objects of strings, whole and broken: what they are made of, in any order.
+fn nearly_flat() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => Just("\""), 2 => Just(":"), 2 => Just(","), 1 => Just("{"), 1 => Just("}"),
+        1 => Just("type"), 1 => Just("heartbeat"), 1 => Just("\\"), 1 => Just(" "), 1 => Just("\u{1}"),
+        1 => Just("\u{7f}é"), 1 => Just("1"), 1 => Just("null"),
+    ];
+    let name = prop_oneof![
+        Just("type"),
+        Just("clientName"),
+        Just("instance_id"),
+        Just("request_id"),
+        Just("status"),
+        Just("complete"),
+        Just("other"),
+        Just(""),
+        Just("ty\\u0070e"),
+    ];
+    let value = prop_oneof![
+        3 => "[ -~é\u{7f}]{0,9}".prop_map(|text| serde_json::to_string(&text).unwrap()),
+        2 => Just(r#""heartbeat""#.to_owned()), 1 => Just("\"\u{1}\"".to_owned()),
+        1 => Just("true".to_owned()), 1 => Just(" \"x\"".to_owned()),
+    ];
+    let pair = (name, value).prop_map(|(name, value)| format!("\"{name}\":{value}"));
+    let pairs = proptest::collection::vec(pair, 0..6).prop_map(|pairs| pairs.join(","));
+    let pieces = proptest::collection::vec(piece, 0..20).prop_map(|pieces| pieces.concat());
+    prop_oneof![pairs, pieces].prop_map(|inner| format!("{{{inner}}}"))
+}
+
 proptest! {
+    /// Behind white space serde_json alone reads it.
+    #[test]
+    fn the_shortcut_for_plain_strings_reads_as_the_parser_does(text in nearly_flat(), end in "[} ,x]{0,1}") {
+        let text = text + &end;
+        prop_assert_eq!(reading(&text), reading(&format!(" {text}")));
+    }
+
     #[test]
     fn agrees_with_a_full_parser_on_json(value in any_json(), pretty in any::<bool>()) {
         let text = if pretty { format!("{value:#}") } else { value.to_string() };

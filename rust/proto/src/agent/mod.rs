@@ -7,6 +7,7 @@
 //! boundary.
 
 mod encode;
+mod flat;
 mod plain;
 mod refusal;
 mod scan;

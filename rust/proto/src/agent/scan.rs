@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Refusal, RefusalCode};
+use super::{Refusal, RefusalCode, flat};
 use crate::json;
 
 /// Bytes of an agent id (PROTOCOL.md §10).
@@ -188,9 +188,9 @@ pub fn scan(text: &str) -> Result<Scanned<'_>, Refusal> {
     {
         return Err(Refusal::new(RefusalCode::BadJson));
     }
-    let fields = match read::<Name>(text) {
-        Ok(fields) => fields,
-        Err(_) => read_leniently(text)?,
+    let fields = match read_flat(text) {
+        Some(fields) => fields,
+        None => read::<Name>(text).or_else(|_| read_leniently(text))?,
     };
     let type_name = fields
         .string(Field::Type)
@@ -277,6 +277,17 @@ fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
         Cow::Borrowed(id) => Cow::Borrowed(id.trim()),
         Cow::Owned(id) => Cow::Owned(id.trim().to_owned()),
     }
+}
+
+/// The fields of an object of plain strings, if it is one.
+fn read_flat(text: &str) -> Option<Fields<'_>> {
+    let mut fields = Fields::default();
+    let is_flat = flat::read(text, |name, value| {
+        if let Some(field) = Field::of(name) {
+            fields.0[field as usize] = Some(value);
+        }
+    });
+    is_flat.then_some(fields)
 }
 
 /// The fields of an object whose names are read as `N`, and nothing behind it.
