@@ -295,6 +295,10 @@ pub fn path(target: &str) -> &str {
 
 /// The authority of an absolute-form target, and what follows it.
 fn split_absolute(target: &str) -> Option<(&str, &str)> {
+    // Nearly always: no need to look for a scheme.
+    if target.starts_with('/') {
+        return None;
+    }
     let (scheme, rest) = target.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return None;

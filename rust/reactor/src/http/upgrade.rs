@@ -23,6 +23,9 @@ use crate::settings::Settings;
 /// The close reason where `limits.connections_per_address` is reached.
 const ADDRESS_FULL: &str = "Too many connections from this address";
 
+/// Room for the answer to a handshake, if it names no long subprotocol.
+const ANSWER: usize = 192;
+
 impl HttpPeer {
     /// The answer to a WebSocket's handshake; one that is bad is refused.
     pub(super) fn accept(&mut self, head: &Head<'_>, cx: &mut Context) -> Option<Vec<u8>> {
@@ -34,7 +37,7 @@ impl HttpPeer {
         };
         match handshake::accept(head, &rules) {
             Ok(accept) => {
-                let mut answer = Vec::new();
+                let mut answer = Vec::with_capacity(ANSWER);
                 accept.encode(&mut answer);
                 Some(answer)
             }
