@@ -3,7 +3,6 @@
 //! Each is in exactly one [`Who`], so total = authenticated + unauthenticated holds in every reading. Numbers of
 //! connections are never used again.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use dscore_traffic::ConnId;
@@ -73,7 +72,6 @@ pub struct Connections {
     slab: Slab<(ConnId, Connection)>,
     /// Its place in the slab, by the hash of its number: a hash table is half empty, so what lies in it is small.
     by_number: HashTable<u32>,
-    hasher: RandomState,
     unauthenticated: usize,
     watching: usize,
 }
@@ -103,10 +101,9 @@ impl Connections {
         };
         self.unauthenticated += 1;
         let slot = self.slab.insert((conn, connection)) as u32;
-        let (hasher, slab) = (&self.hasher, &self.slab);
-        let hash_of = |&slot: &u32| hasher.hash_one(slab[slot as usize].0);
-        self.by_number
-            .insert_unique(hasher.hash_one(conn), slot, hash_of);
+        let slab = &self.slab;
+        let hash_of = |&slot: &u32| hash(slab[slot as usize].0);
+        self.by_number.insert_unique(hash(conn), slot, hash_of);
     }
 
     /// The connection of this number.
@@ -191,9 +188,9 @@ impl Connections {
 
     /// It has ended.
     pub(crate) fn close(&mut self, conn: ConnId) -> Option<Connection> {
-        let hash = self.hasher.hash_one(conn);
         let is_it = |&slot: &u32| self.slab[slot as usize].0 == conn;
-        let (slot, _) = self.by_number.find_entry(hash, is_it).ok()?.remove();
+        let found = self.by_number.find_entry(hash(conn), is_it);
+        let (slot, _) = found.ok()?.remove();
         let (_, connection) = self.slab.remove(slot as usize);
         self.unauthenticated -= usize::from(connection.who == Who::Unauthenticated);
         self.watching -= usize::from(connection.watches);
@@ -228,13 +225,20 @@ impl Connections {
     }
 
     fn find(&self, conn: ConnId) -> Option<usize> {
-        let hash = self.hasher.hash_one(conn);
         let is_it = |&slot: &u32| self.slab[slot as usize].0 == conn;
-        self.by_number.find(hash, is_it).map(|&slot| slot as usize)
+        let slot = self.by_number.find(hash(conn), is_it);
+        slot.map(|&slot| slot as usize)
     }
 
     fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
         let slot = self.find(conn)?;
         self.slab.get_mut(slot).map(|(_, connection)| connection)
     }
+}
+
+/// Numbers are the core's own, and no peer chooses one: they need to be spread, and not to be kept from being guessed.
+fn hash(conn: ConnId) -> u64 {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let spread = conn.to_u64().wrapping_mul(GOLDEN);
+    spread ^ (spread >> 32)
 }

@@ -304,3 +304,42 @@ fn cut(text: &str) -> &str {
         .nth(MAX_TEXT)
         .map_or(text, |(end, _)| &text[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phrases::tests::has_no_key;
+
+    /// What packs timelines knows the entries of today.
+    #[test]
+    fn the_keys_of_entries_are_packed() {
+        let drained = Terminated {
+            latency_ms: 1.5,
+            drain: true,
+            incomplete: None,
+        };
+        assert!(has_no_key(&drained));
+        assert!(has_no_key(&Terminated {
+            drain: false,
+            ..drained
+        }));
+        assert!(has_no_key(&Offline {
+            reason_code: Some("disconnected"),
+        }));
+        for (code, answer, rtt_us) in [(1000, 1000, Some(90)), (1006, 0, None), (1001, 1001, None)]
+        {
+            assert!(has_no_key(&Disconnected {
+                code,
+                answer,
+                reason: "",
+                initiator: "server",
+                cause: "terminated",
+                ip: "10.0.0.7",
+                lasted_ms: Some(7),
+                heartbeat_at: None,
+                rtt_us,
+                stale: false,
+            }));
+        }
+    }
+}

@@ -140,3 +140,27 @@ impl Fleet {
         self.write(key, "connected", &connected, now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phrases::tests::has_no_key;
+
+    #[test]
+    fn the_keys_of_an_introduction_are_packed() {
+        for (dialect, introduced_by, took_over, session_restored) in [
+            ("raw", "app_ready", false, false),
+            ("socketio", "app_ready", false, true),
+            ("socketio", "heartbeat", true, true),
+        ] {
+            assert!(has_no_key(&Connected {
+                ip: "10.0.0.7",
+                dialect,
+                introduced_by,
+                generation: 12,
+                took_over,
+                session_restored,
+            }));
+        }
+    }
+}

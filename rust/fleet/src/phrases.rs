@@ -7,9 +7,11 @@
 const ESCAPE: u8 = 0;
 /// One above the largest byte that may stand for a phrase.
 const PHRASE_BYTES: u8 = 0x20;
+/// No phrase is shorter.
+const BEGINNING: usize = 7;
 
 /// In the order in which they follow one another, so that each is looked for behind the one before it. Byte 1 is the first.
-const PHRASES: [&[u8]; 20] = [
+const PHRASES: [&[u8]; 27] = [
     b"{\"ip\":\"",
     b"\",\"dialect\":\"raw\",\"introduced_by\":\"app_ready\",\"generation\":",
     b"\",\"dialect\":\"socketio\",\"introduced_by\":\"app_ready\",\"generation\":",
@@ -19,9 +21,10 @@ const PHRASES: [&[u8]; 20] = [
     b",\"took_over\":false,\"session_restored\":false}",
     b",\"took_over\":false,\"session_restored\":true}",
     b",\"took_over\":true,\"session_restored\":",
-    b"{\"code\":1000,\"reason\":\"\",\"initiator\":\"",
-    b"{\"code\":1006,\"reason\":\"\",\"initiator\":\"",
+    b"{\"code\":1000,\"answer\":1000,\"reason\":\"",
+    b"{\"code\":1006,\"answer\":0,\"reason\":\"\",\"initiator\":\"",
     b"{\"code\":",
+    b",\"answer\":",
     b",\"reason\":\"",
     b"\",\"initiator\":\"",
     b"\",\"cause\":\"",
@@ -30,7 +33,14 @@ const PHRASES: [&[u8]; 20] = [
     b",\"heartbeat_at\":",
     b",\"rtt_us\":",
     b",\"stale\":false}",
+    b"{\"latency_ms\":",
+    b",\"drain\":true}",
+    b",\"drain\":false}",
+    b"{\"reason_code\":\"",
+    b"{\"misses\":",
+    b",\"silent_ms\":",
 ];
+const _: () = assert!(PHRASES.len() < PHRASE_BYTES as usize);
 
 /// Appends a text with its phrases packed.
 pub(crate) fn pack(text: &[u8], packed: &mut Vec<u8>) {
@@ -69,14 +79,21 @@ fn found(text: &[u8], likely: usize) -> Option<usize> {
     if !matches!(text.first(), Some(b'{' | b'"' | b',')) {
         return None;
     }
-    let indices = (likely..PHRASES.len()).chain(0..likely);
-    let mut found = indices.filter(|&index| text.starts_with(PHRASES[index]));
-    found.next()
+    // A whole phrase is compared only where its beginning is right: most are not even that.
+    let begins = |phrase: &[u8]| phrase.first_chunk::<BEGINNING>() == text.first_chunk();
+    let mut indices = (likely..PHRASES.len()).chain(0..likely);
+    indices.find(|&index| begins(PHRASES[index]) && text.starts_with(PHRASES[index]))
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Whether every key of an entry is in a phrase: keys are what stands in quotes, and so are words that hardly differ.
+    pub(crate) fn has_no_key(entry: &impl serde::Serialize) -> bool {
+        let text = serde_json::to_vec(entry).unwrap_or_default();
+        !text.is_empty() && !packed(&text).windows(2).any(|pair| pair == b"\":")
+    }
 
     const CONNECTED: &[u8] = br#"{"ip":"10.0.0.7","dialect":"raw","introduced_by":"app_ready","generation":1,"took_over":false,"session_restored":false}"#;
 
