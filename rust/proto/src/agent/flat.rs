@@ -1,5 +1,4 @@
-//! Objects of nothing but plain strings, as nearly every heartbeat and answer is one: read at a third of what serde_json
-//! takes for them.
+//! Objects of nothing but plain strings, as nearly every heartbeat and answer is one: read in one walk over their bytes.
 //!
 //! A shortcut and no second opinion: only what is surely JSON is read, and serde_json would read it alike. White space,
 //! escapes, control characters and values of other types are left to it.
