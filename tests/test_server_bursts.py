@@ -84,3 +84,13 @@ async def test_watchers_are_told_of_a_storm_before_maintenance_and_before_the_en
         server.set_maintenance(enabled=True)
         told = [one["type"] for one in server.pool.told(9_999)]
         assert told == ["client_status_changed"] * (2 * BURST - 1) + ["maintenance_changed"]
+
+
+async def test_watchers_are_told_of_a_storm_before_what_a_program_says() -> None:
+    async with running() as server:
+        await server.watch(9_999)
+        for conn in range(1, 2 * BURST):
+            await server.introduce(conn, f"a{conn}")
+        server.fleet.broadcast({"type": "note"}, to="watchers")
+        told = [one["type"] for one in server.pool.told(9_999)]
+        assert told == ["client_status_changed"] * (2 * BURST - 1) + ["note"]

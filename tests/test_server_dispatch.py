@@ -222,3 +222,16 @@ async def test_the_last_heartbeat_of_a_terminated_agent_is_kept() -> None:
         agent = server.fleet.agent("a")
         assert agent is not None
         assert (agent.state, agent.last_heartbeat) == ("terminated", server.fleet.unix_time(beat))
+
+
+async def test_a_reading_of_some_agents_asks_for_their_connections_alone() -> None:
+    async with running() as server:
+        await server.introduce(1, "a")
+        await server.introduce(2, "b")
+        await server.fleet.refresh(["b", "unknown"])
+        assert server.pool.named("read_last_seen")[-1][-1] == [2]
+        asked = len(server.pool.named("read_last_seen"))
+        await server.fleet.refresh(["unknown"])
+        assert len(server.pool.named("read_last_seen")) == asked, "there is nothing to read"
+        await server.fleet.refresh()
+        assert server.pool.named("read_last_seen")[-1][-1] is None

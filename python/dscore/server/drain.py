@@ -120,6 +120,7 @@ class Draining:
     async def _announce(self) -> None:
         """server_shutdown: to watchers and every Socket.IO connection, in a restart to everyone;
         each with a slot of its own to come back in."""
+        self._watchers.flush()
         live, drain = self._live, self.drain
         fleet = live.fleet
         conns = fleet.listeners() if drain.intent == "terminate" else fleet.conns()

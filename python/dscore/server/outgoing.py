@@ -111,6 +111,7 @@ class Outgoing:
         if to == "agents":
             conns = [record.conn for record in live.fleet.connected()]
         else:
+            self._watchers.flush()
             conns = list(self._watchers.by_conn) if to == "watchers" else live.all_connections()
         live.pool.send_many(conns, text)
         return len(conns)

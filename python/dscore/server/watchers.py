@@ -168,7 +168,7 @@ class Watchers:
             self._live.pool.send_many(conns, MaintenanceChanged(enabled).dump())
 
     def flush(self) -> None:
-        """Sends what is held back of a storm."""
+        """Sends what is held back of a storm: they are to hear something else."""
         self._bursts.flush()
 
     def close(self) -> None:
