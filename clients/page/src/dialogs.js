@@ -87,7 +87,7 @@ class Maintenance extends Acting {
   render() {
     const isOn = state.isMaintenance;
     return html`
-      <${Head} title=${say("maintenance")} />
+      <${Head} title=${say("headMaintenance")} />
       <p>${say(isOn ? "confirmMaintenanceOff" : "confirmMaintenanceOn")}</p>
       ${this.trouble()}
       <div class="doing"><button class="act" onClick=${() => this.again()}>${say(isOn ? "switchOff" : "switchOn")}</button><button onClick=${close}>${say("cancel")}</button></div>`;

@@ -3,7 +3,7 @@
 const EN = {
   fleet: "Fleet", up: "up {0}", connecting: "connecting…", ready: "live", waiting: "back in {0} s, attempt {1}", stoppedLink: "not wanted back",
   forbidden: "waiting for a token", retry: "Connect now", running: "running", starting: "starting", maintenance: "maintenance", draining: "draining",
-  storeFailing: "store failing", toMaintenance: "Maintenance…", toDrain: "Drain…", keysHelp: "Keys", language: "한국어",
+  storeFailing: "store failing", toMaintenance: "Maintenance…", headMaintenance: "Maintenance", toDrain: "Drain…", keysHelp: "Keys", language: "한국어",
   connected: "Connected", late: "Late", reconnecting: "Reconnecting", offline: "Offline", stopped: "Stopped", all: "All agents",
   states: "States over time", flow: "Connects and disconnects a second", hour: "1 h", day: "24 h",
   time: "Time", connects: "connects", disconnects: "disconnects", why: "Why they are offline", noReasons: "No agent is offline.", by: "By label", noLabels: "No agent has labels.",
@@ -34,7 +34,7 @@ const EN = {
 const KO = {
   fleet: "플릿", up: "가동 {0}", connecting: "연결 중…", ready: "실시간", waiting: "{0}초 후 재시도 ({1}번째)", stoppedLink: "서버가 거부함",
   forbidden: "토큰 대기 중", retry: "지금 연결", running: "실행 중", starting: "시작 중", maintenance: "점검 중", draining: "종료 중",
-  storeFailing: "저장소 오류", toMaintenance: "점검…", toDrain: "드레인…", keysHelp: "단축키", language: "English",
+  storeFailing: "저장소 오류", toMaintenance: "점검…", headMaintenance: "점검", toDrain: "드레인…", keysHelp: "단축키", language: "English",
   connected: "연결됨", late: "지연", reconnecting: "재연결 중", offline: "오프라인", stopped: "중지됨", all: "전체 에이전트",
   states: "시간별 상태", flow: "초당 연결과 끊김", hour: "1시간", day: "24시간",
   time: "시각", connects: "연결", disconnects: "끊김", why: "오프라인 이유", noReasons: "오프라인 에이전트가 없습니다.", by: "레이블별", noLabels: "레이블이 있는 에이전트가 없습니다.",
