@@ -47,10 +47,10 @@ explain (GError **error, GError *cause, const char *setting, const char *path)
 static gboolean
 read_file (char **text, const char *setting, const char *path, const Content *held, GError **error)
 {
-  g_autofree char *problem = NULL;
-  gsize size;
   if (path == NULL)
     return TRUE;
+  g_autofree char *problem = NULL;
+  gsize size;
   *text = dscore_file_read (path, DSCORE_CERTIFICATE_BYTES, &size, &problem);
   if (*text == NULL)
     return fail (error, setting, path, problem);
