@@ -733,3 +733,56 @@ async def test_they_count_for_the_limit_of_an_address(monkeypatch: pytest.Monkey
         async with connect(server, **options) as third:
             await third.send("x")
             assert await third.recv() == "x"
+
+
+async def test_what_comes_before_the_acceptance_waits_and_is_bounded() -> None:
+    begun, may_accept = asyncio.Event(), asyncio.Event()
+    received = 0
+
+    async def thinking(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal received
+        await receive()
+        begun.set()
+        await may_accept.wait()
+        await send({"type": "websocket.accept"})
+        while (event := await receive())["type"] == "websocket.receive":
+            assert event["bytes"] == bytes(1000)
+            received += 1
+
+    count = 8000
+    async with serving(App(thinking)) as server:
+        reader, writer = await raw(server)
+        writer.write(client_frame(2, bytes(1000)) * count)
+        await asyncio.wait_for(begun.wait(), DEADLINE)
+        await eventually(lambda: server.core_stats()["input_bytes"] > 1000, DEADLINE)
+        assert server.core_stats()["input_bytes"] < MIB
+        may_accept.set()
+        assert b" 101 " in await head_of(reader)
+        await eventually(lambda: received == count, DEADLINE * 2)
+        writer.close()
+
+
+async def test_a_client_that_answers_no_ping_is_told_1011() -> None:
+    app = App(echo)
+    times = {"ping_interval": "50ms", "ping_timeout": "50ms"}
+    async with serving(app, socket=times) as server:
+        reader, writer = await raw(server)
+        await head_of(reader)
+        said = await asyncio.wait_for(reader.read(), DEADLINE)
+        assert said.endswith(struct.pack("!H", 1011) + b"ping timeout")
+        await eventually(lambda: app.log == ["disconnect 1011 ping timeout"], DEADLINE)
+        writer.close()
+
+
+async def test_past_the_limit_of_connections_they_are_closed_1013() -> None:
+    limits = {"connections": 2}
+    async with (
+        serving(App(echo), limits=limits) as server,
+        connect(server) as first,
+        connect(server) as second,
+    ):
+        async with connect(server) as third:
+            assert await closing_of(third) == (1013, "Server connection limit reached")
+        for client in (first, second):
+            await client.send("still")
+            assert await client.recv() == "still"

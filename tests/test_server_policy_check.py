@@ -13,6 +13,11 @@ class Slip(Policy):
     def on_conect(self, agent: Any) -> None: ...
 
 
+class Missed(Policy):
+    def authentificate(self, candidate: Any) -> bool:
+        return False
+
+
 class Unknown(Policy):
     def on_moon(self) -> None: ...
 
@@ -36,12 +41,16 @@ class Fine(Policy):
     def on_connect(self, agent: Any, *more: Any, **named: Any) -> None: ...
     async def on_drained(self, report: Any, extra: int = 0) -> None: ...
     def _on_tick(self) -> None: ...
+    def authenticate_user(self) -> None: ...
+    def notice(self) -> None: ...
+    def message(self) -> None: ...
 
 
 @pytest.mark.parametrize(
     ("policy", "sentence"),
     [
         (Slip(), "Slip.on_conect is no hook: did you mean on_connect?"),
+        (Missed(), "Missed.authentificate is no hook: did you mean authenticate?"),
         (Unknown(), "Unknown.on_moon is no hook: there are authenticate, on_message, "),
         (Few(), "Few.on_disconnect(agent: Any) -> None is called with (agent, close_code, reason)"),
         (Many(), "is called with (agent): missing a required argument: 'why'"),

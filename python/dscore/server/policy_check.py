@@ -10,6 +10,11 @@ from dscore.policy import Policy
 HOOKS = tuple(name for name in vars(Policy) if not name.startswith("_") and name != "namespaces")
 
 
+SLIP = 0.9
+"""How like a hook's a name is that was not meant to be another: one or two letters of twelve are
+wrong. `authenticate_user` is a program's own."""
+
+
 def check_policy(policy: Policy) -> None:
     """
     Raises:
@@ -17,10 +22,13 @@ def check_policy(policy: Policy) -> None:
     """
     kind = type(policy)
     for name in dir(kind):
-        if name.startswith("on_") and name not in HOOKS and callable(getattr(kind, name)):
-            near = get_close_matches(name, HOOKS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(HOOKS)}"
-            raise PolicyError(f"{kind.__name__}.{name} is no hook: {hint}")
+        if name.startswith("_") or name in HOOKS or not callable(getattr(kind, name)):
+            continue
+        is_meant = name.startswith("on_")
+        if near := get_close_matches(name, HOOKS, n=1, cutoff=0.6 if is_meant else SLIP):
+            raise PolicyError(f"{kind.__name__}.{name} is no hook: did you mean {near[0]}?")
+        if is_meant:
+            raise PolicyError(f"{kind.__name__}.{name} is no hook: there are {', '.join(HOOKS)}")
     for name in HOOKS:
         _check_arguments(kind.__name__, name, getattr(policy, name))
 
