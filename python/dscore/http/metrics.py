@@ -18,96 +18,11 @@ from starlette.responses import Response
 from dscore._core import __version__
 from dscore.history import STATES
 from dscore.http.access import METRICS
+from dscore.http.metric_texts import HELP
 from dscore.http.ports import Server
 from dscore.http.serialize import OUTCOMES
 from dscore.policy.liveness import ONLINE_STATES
 
-_HELP = {
-    "http_connections": "Open HTTP connections that are no WebSocket.",
-    "guest_websockets": "Open WebSockets of the program's own app.",
-    "guest_websockets_total": "WebSockets of the program's own app that were accepted.",
-    "http_requests_total": "HTTP requests received.",
-    "http_requests_running": "HTTP requests that are being answered, probes left out.",
-    "http_requests_waiting": "HTTP requests that wait for their turn.",
-    "http_requests_refused_total": "HTTP requests answered 503 because too many waited.",
-    "http_responses_stalled_total": "HTTP connections ended because they did not read.",
-    "places_taken": "Connections that count for limits.connections.",
-    "places_short": "Connections that came when all places were taken, and have none.",
-    "places_yielding": "Connections with a place that would give it up to an agent.",
-    "descriptors_short": "1 while so few descriptors are left that no agent is let in.",
-    "polling_unauthenticated": "Sessions that poll and have not introduced themselves.",
-    "yielded_total": "Idle connections, and sessions never introduced, closed for others.",
-    "upgrades_waiting": "Upgrades and Engine.IO openings that wait for limits.accept_rate.",
-    "upgrades_delayed_total": "Upgrades and Engine.IO openings that had to wait.",
-    "accepted_total": "Connections accepted.",
-    "address_connections_refused_total": (
-        "Connections refused because their address has as many as one may have."
-    ),
-    "address_introductions_refused_total": (
-        "Introductions refused because their address has made as many as one may in a minute."
-    ),
-    "refused_total": "Connections refused: over a limit, while draining or in maintenance.",
-    "handshake_failures_total": "WebSocket upgrades that were not valid.",
-    "missed_heartbeats_total": "Intervals in which a heartbeat was due and none came.",
-    "sessions_restored_total": "Introductions that took up an earlier session.",
-    "agents_evicted_total": "Absent agents forgotten early because there were too many.",
-    "requests_waiting": "Requests to agents that wait for an ack.",
-    "stray_replies_total": "Acks of requests that are unknown, or over.",
-    "authentication_failures_total": "Introductions and watches refused for want of a token.",
-    "takeovers_total": "Connections that took over from another one of the same agent.",
-    "messages_received_total": "Messages received from agents and watchers.",
-    "messages_sent_total": "Messages sent to agents and watchers.",
-    "bytes_received_total": "Bytes received.",
-    "bytes_sent_total": "Bytes sent.",
-    "heartbeats_total": "Heartbeats received.",
-    "errors_total": "Messages refused with an error.",
-    "unmatched_acks_total": "Answers to terminate_app whose request is unknown.",
-    "slow_consumers_total": "Connections closed because they did not read.",
-    "ping_timeouts_total": "Connections closed because nothing came from them.",
-    "accept_errors_total": "Failures to accept a connection.",
-    "events_queued": "Events that wait for Python.",
-    "events_queued_bytes": "Bytes of what peers said that wait for Python.",
-    "reading_paused_total": "Times that a reactor stopped reading because Python was behind.",
-    "outbox_bytes": "Bytes queued for peers that have not read them yet.",
-    "output_bytes": "Memory of what is queued for peers; a message for many is there once.",
-    "input_bytes": "Bytes held of messages that have not come whole and of unanswered requests.",
-    "outbox_dropped_total": "Messages dropped from outboxes of agents that are away.",
-    "configs_dropped_total": "Configs of absent agents dropped because all took too much.",
-    "missing_cells_total": "Events that the state table of agents has no cell for: a fault.",
-    "clock_steps_total": "Times that the wall clock was set.",
-    "sessions": "Sessions kept, of agents that are connected or may come back.",
-    "undelivered_messages": "Messages that wait for agents that are away.",
-    "undelivered_bytes": "The same in bytes.",
-    "store_failing": "1 while nothing can be written to the store.",
-    "store_waiting": "Changes that are not written yet.",
-    "store_written_total": "Changes written to the store.",
-    "store_lost_total": "Timeline entries dropped because the store could not take them.",
-    "store_damaged_total": "Rows of the store left out because they are damaged.",
-    "tls_connections": "Connections that speak TLS.",
-    "tls_handshakes_running": "TLS handshakes and PROXY headers under way.",
-    "tls_handshakes_waiting": "TLS handshakes that wait for limits.accept_rate.",
-    "tls_handshakes_total": "TLS handshakes that led to a connection.",
-    "tls_handshakes_resumed_total": "Those among them that resumed an earlier session.",
-    "tls_truncated_total": "TLS connections that ended without a close_notify.",
-    "tls_records_invalid_total": "TLS connections that ended with a record that was not valid.",
-    "tls_reload_failures_total": "Times that certificates were read again and were not fit.",
-    "proxy_headers_invalid_total": "Connections of trusted proxies without a good PROXY header.",
-    "plain_refused_total": "Connections without TLS from where it is required.",
-    "reload_failures_total": "Times that settings were read again and the old ones stayed.",
-    "watchers": "Connections that are told of changes: pages, tools, agents that watch besides.",
-    "log_lines_lost_total": "Lines of the log dropped because no reader took them.",
-    "limit_input_bytes": "limits.input_bytes, which input_bytes never exceeds.",
-    "limit_output_bytes": "limits.output_bytes, which output_bytes never exceeds.",
-    "limit_absent_bytes": "limits.absent_bytes, which undelivered_bytes never exceeds.",
-    "limit_history_bytes": "limits.history_bytes, of all timelines together.",
-    "hook_errors_total": "Hooks of the policy that raised.",
-    "too_many_errors_total": "Connections closed for too many errors.",
-    "protocol_errors_total": "Connections that broke RFC 6455.",
-    "terminates_total": "terminate_app sent.",
-    "pings_total": "Transport pings sent.",
-    "turns_total": "Turns of the reactors' loops.",
-    "gaps_total": "Times that the server did not look at anything for a second or longer.",
-}
 # Prometheus wants the unit last, before _total.
 _RENAMED = {"bytes_received_total": "received_bytes_total", "bytes_sent_total": "sent_bytes_total"}
 # Told with a label, or as a histogram, instead.
@@ -326,7 +241,7 @@ def _bound(seconds: float) -> str:
 
 
 def _core_metric(name: str, value: int) -> Metric:
-    help_text = _HELP.get(name, "A figure of the reactors.")
+    help_text = HELP.get(name, "A figure of the reactors.")
     full_name = f"dscore_{_RENAMED.get(name, name)}"
     if name.endswith("_total"):
         return CounterMetricFamily(full_name, help_text, value=value)
