@@ -44,6 +44,11 @@ def is_about_dates(error: BaseException) -> bool:
     )
 
 
+def is_unknown_authority(error: BaseException) -> bool:
+    """The server's certificate is signed by an authority that is not trusted here."""
+    return isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in _UNKNOWN
+
+
 def sentence(error: BaseException, host: str) -> str | None:
     """What a failed handshake means; None: it is none of the usual failures.
 

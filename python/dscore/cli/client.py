@@ -1,7 +1,9 @@
 """Calls to the operator API, and what their failures mean in words."""
 
 import os
+import ssl
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
 from urllib.parse import SplitResult, quote, urlsplit
@@ -13,7 +15,7 @@ from dscore import operator_token
 from dscore.agent_ids import has_control, trimmed
 from dscore.cli.errors import FAILED, USAGE, CliError
 from dscore.http.loopback import is_loopback
-from dscore_agent.tls import is_plain_answer
+from dscore_agent.tls import is_plain_answer, is_unknown_authority, sentence
 
 PATIENCE = 15.0
 """Seconds for an answer that does not wait for agents."""
@@ -25,8 +27,9 @@ Shape: TypeAlias = type | tuple["Shape", ...] | Mapping[str, "Shape"] | list["Sh
 class Client:
     """A connection to one server. Safe to use from several threads."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, cacert: Path | None = None) -> None:
         self.url = _base_url(url)
+        self.cacert = cacert
         parts = urlsplit(self.url)
         # A proxy of the environment never knows the way to this machine's own loopback.
         loopback = is_loopback(parts.hostname or "")
@@ -42,6 +45,7 @@ class Client:
             # In UTF-8: httpx would refuse a text that is not ASCII.
             headers={} if token is None else {b"authorization": f"Bearer {token}".encode()},
             timeout=PATIENCE,
+            verify=True if cacert is None else _trusting(cacert),
             trust_env=not loopback,
             limits=httpx.Limits(max_connections=None),
         )
@@ -129,6 +133,8 @@ class Client:
         if isinstance(error, httpx.ConnectError):
             if any(map(is_plain_answer, _causes(error))):
                 return f"cannot reach {self.url}: it does not speak TLS; use http://"
+            if (words := untrusted(error, self.url)) is not None:
+                return f"cannot reach {self.url}: {words}"
             return (
                 f"cannot reach {self.url}: {_cause(error)}; is the server running? "
                 "(--url or DSCORE_URL says where)"
@@ -165,6 +171,29 @@ def agent_path(agent_id: str, action: str = "") -> str:
         )
     escaped = quote(agent_id, safe="").replace(".", "%2E")
     return f"/api/v1/agents/{escaped}{action}"
+
+
+def untrusted(error: BaseException, url: str) -> str | None:
+    """What is wrong with a server's certificate, and what to do; None: nothing, as far as known."""
+    for cause in _causes(error):
+        if is_unknown_authority(cause):
+            assert isinstance(cause, ssl.SSLCertVerificationError)
+            return (
+                f"the authority of its certificate is not trusted here ({cause.verify_message}); "
+                "give the authority's certificate, a PEM file, with --cacert or DSCORE_CACERT"
+            )
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return sentence(cause, urlsplit(url).hostname or "")
+    return None
+
+
+def _trusting(cacert: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=cacert)
+    except OSError as error:  # An SSLError is one too.
+        words = error.strerror if not isinstance(error, ssl.SSLError) else None
+        words = words or "it holds no certificate in PEM"
+        raise CliError(f"--cacert: cannot use {cacert}: {words}", USAGE) from None
 
 
 def _base_url(url: str) -> str:

@@ -11,6 +11,7 @@ from dscore.cli.options import (
     DEFAULT_URL,
     AgentState,
     AgentStatus,
+    CaCert,
     ConfigPath,
     Json,
     Labels,
@@ -103,12 +104,17 @@ def agent(
 
 
 @app.command()
-def status(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> int:
+def status(
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    cacert: CaCert = None,
+    json: Json = False,
+) -> int:
     """Show a server at a glance."""
     from dscore.cli import operate
     from dscore.cli.client import Client
 
-    with Client(url, token) as client:
+    with Client(url, token, cacert) as client:
         return operate.status(client, as_json=json)
 
 
@@ -143,6 +149,7 @@ def agents(
     ] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
+    cacert: CaCert = None,
     json: Json = False,
 ) -> int:
     """List the agents."""
@@ -161,7 +168,7 @@ def agents(
         "sort": sort.value,
     }
     query = {name: value for name, value in wanted.items() if value is not None}
-    with Client(url, token) as client:
+    with Client(url, token, cacert) as client:
         if watch:
             from dscore.cli.watch import watch as run
 
@@ -177,6 +184,7 @@ def why(
     ] = 20,
     url: Url = DEFAULT_URL,
     token: Token = None,
+    cacert: CaCert = None,
     json: Json = False,
 ) -> int:
     """Tell in one sentence why an agent is what it is, and show what happened to it.
@@ -186,7 +194,7 @@ def why(
     from dscore.cli.client import Client
     from dscore.cli.explain import why as run
 
-    with Client(url, token) as client:
+    with Client(url, token, cacert) as client:
         return run(client, agent, limit=limit, as_json=json)
 
 
@@ -212,6 +220,7 @@ def events(
     q: WithText = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
+    cacert: CaCert = None,
     json: Json = False,
 ) -> int:
     """Show what happens: to one agent, or with --follow to the fleet, one line each.
@@ -227,14 +236,19 @@ def events(
         raise CliError("name an agent, or give --follow; see dscore events --help", USAGE)
     if agent is not None and (status or q):
         raise CliError("--status and --q are for the fleet, not with an agent", USAGE)
-    with Client(url, token) as client:
+    with Client(url, token, cacert) as client:
         if agent is not None:
             return run.timeline(client, agent, limit=limit, goes_on=follow, as_json=json)
         return run.fleet(client, status.value if status else None, q, as_json=json)
 
 
 @app.command()
-def page(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> int:
+def page(
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    cacert: CaCert = None,
+    json: Json = False,
+) -> int:
     """Print the address of the fleet page, with the operator's token behind its #.
 
     A browser keeps what is behind the # to itself. Where a server has no tokens set, it makes one,
@@ -243,7 +257,7 @@ def page(url: Url = DEFAULT_URL, token: Token = None, json: Json = False) -> int
     from dscore.cli import operate
     from dscore.cli.client import Client
 
-    with Client(url, token) as client:
+    with Client(url, token, cacert) as client:
         return operate.page(client, as_json=json)
 
 

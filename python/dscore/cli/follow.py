@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from dscore.cli import output, shapes
-from dscore.cli.client import Client, RefusedError, agent_path
+from dscore.cli.client import Client, RefusedError, agent_path, untrusted
 from dscore.cli.drain_lines import progress_of
 from dscore.cli.errors import FAILED, OK, CliError
 from dscore.explain import clock
@@ -105,19 +105,24 @@ def fleet(client: Client, status: str | None, q: str | None, *, as_json: bool) -
     scheme, _, rest = client.url.partition("://")
     address = f"{'wss' if scheme == 'https' else 'ws'}://{rest}/deepstream/ws"
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_Follower(client.url, address, wish, as_json=as_json).follow())
+        asyncio.run(_Follower(client, address, wish, as_json=as_json).follow())
     return OK
 
 
 class _Follower:
     """Watches a server, and again when it has been away."""
 
-    def __init__(self, url: str, address: str, wish: dict[str, Any], *, as_json: bool) -> None:
-        self._url = url
+    def __init__(
+        self, client: Client, address: str, wish: dict[str, Any], *, as_json: bool
+    ) -> None:
+        self._url = url = client.url
         self._wish = orjson.dumps(wish)
         self._as_json = as_json
         try:
-            self._gateway = Gateway(AgentConfig(url=address, health_check_enabled=False))
+            # A variable may name it while the address is a plain one.
+            ca_file = client.cacert if address.startswith("wss:") else None
+            config = AgentConfig(url=address, ca_file=ca_file, health_check_enabled=False)
+            self._gateway = Gateway(config)
             self._gateway.open()
         except ConfigError as error:
             raise CliError(f"--url {url}: {error}") from None
@@ -131,6 +136,8 @@ class _Follower:
                 wait = await self._once()
             except ConnectError as error:
                 if not self._was_open:
+                    if (words := untrusted(error, self._url)) is not None:
+                        raise CliError(f"cannot reach {self._url}: {words}") from None
                     sentence = f"cannot reach {self._url}: {error}; is the server running?"
                     raise CliError(f"{sentence} (--url or DSCORE_URL says where)") from None
                 wait = self._reconnector.refused(retry_after=error.retry_after)

@@ -25,6 +25,16 @@ Token: TypeAlias = Annotated[
         "machine the one that a server makes for its user is found without.",
     ),
 ]
+CaCert: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--cacert",
+        envvar="DSCORE_CACERT",
+        metavar="FILE",
+        show_default=False,
+        help="Whom to trust with https, instead of this system's authorities: PEM.",
+    ),
+]
 Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON, for programs.", show_default=False)
 ]

@@ -20,6 +20,7 @@ from dscore.cli.choice import (
 )
 from dscore.cli.options import (
     DEFAULT_URL,
+    CaCert,
     Intent,
     Json,
     Labels,
@@ -58,6 +59,7 @@ def drain(
     ] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
+    cacert: CaCert = None,
     json: Json = False,
 ) -> int:
     """Shut a server down gracefully, and wait for its report.
@@ -69,7 +71,7 @@ def drain(
     from dscore.cli.client import Client
 
     wish = {"intent": intent.value if intent else None, "timeout": seconds(timeout)}
-    with Client(url, token) as client:
+    with Client(url, token, cacert) as client:
         if status:
             return operate.drain_status(client, as_json=json)
         return shutdown.drain(client, wish, ask=not yes, wait=wait, as_json=json)
@@ -91,6 +93,7 @@ def terminate(
     timeout: Timeout = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
+    cacert: CaCert = None,
     json: Json = False,
 ) -> int:
     """Ask agents to stop their application, and wait for their answers. The server goes on.
@@ -106,7 +109,7 @@ def terminate(
     wanted = pace(wave, pause, max_failed)
     patience = seconds(timeout)
     is_by_id = everyone or which.keys() == {"ids"}
-    with Client(url, token) as client:
+    with Client(url, token, cacert) as client:
         if is_by_id and not (wanted or dry_run):
             ids = agent or shutdown.everyone(client, ask=not yes)
             return shutdown.terminate(client, ids, timeout=patience, as_json=json)
@@ -122,6 +125,7 @@ def message(
     message: MessageText,
     url: Url = DEFAULT_URL,
     token: Token = None,
+    cacert: CaCert = None,
     json: Json = False,
 ) -> int:
     """Send one agent a message: a JSON object with a `type`.
@@ -133,7 +137,7 @@ def message(
     from dscore.cli.client import Client
 
     read = send.read_message(message)
-    with Client(url, token) as client:
+    with Client(url, token, cacert) as client:
         return send.message(client, agent, read, as_json=json)
 
 
@@ -152,6 +156,7 @@ def broadcast(
     yes: Yes = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
+    cacert: CaCert = None,
     json: Json = False,
 ) -> int:
     """Send many agents the same message: a JSON object with a `type`.
@@ -164,7 +169,7 @@ def broadcast(
 
     which = chosen(agent, state, dialect, label, q, everyone=everyone, command="broadcast")
     wish = {"filter": which, "message": send.read_message(message), **pace(wave, pause)}
-    with Client(url, token) as client:
+    with Client(url, token, cacert) as client:
         return bulk.run(client, bulk.MESSAGE, wish, dry_run=dry_run, ask=not yes, as_json=json)
 
 
@@ -182,6 +187,7 @@ def remove(
     yes: Yes = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
+    cacert: CaCert = None,
     json: Json = False,
 ) -> int:
     """Forget agents, with their session and what waits for them; connections are closed.
@@ -194,7 +200,7 @@ def remove(
 
     which = chosen(agent, state, dialect, label, q, everyone=everyone, command="remove")
     wish = {"filter": which, **pace(wave, pause)}
-    with Client(url, token) as client:
+    with Client(url, token, cacert) as client:
         return bulk.run(client, bulk.REMOVE, wish, dry_run=dry_run, ask=not yes, as_json=json)
 
 
@@ -206,6 +212,7 @@ def maintenance(
     ] = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
+    cacert: CaCert = None,
     json: Json = False,
 ) -> int:
     """Turn all agents away for a while, without stopping the server."""
@@ -213,5 +220,5 @@ def maintenance(
     from dscore.cli.client import Client
 
     enabled = None if switch is None else switch is Switch.on
-    with Client(url, token) as client:
+    with Client(url, token, cacert) as client:
         return operate.maintenance(client, enabled=enabled, as_json=json)

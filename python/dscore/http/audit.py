@@ -12,13 +12,12 @@ from fastapi import Depends, Request
 
 from dscore.http.types import CERTIFICATE_NAMES, PROXY, Message, Scope, Send
 from dscore.log import get_logger
+from dscore.log.certificates import certificate_fields
 from dscore.log.limit import LineLimit
 
 EVENT = "operator_action"
 MAX_TEXT = 256
 """Characters of a path, an id or a header in a line."""
-MAX_NAMES = 8
-"""Of a client's certificate in a line."""
 LINES_A_SECOND = 20
 """Of those that are refused for want of a token."""
 
@@ -117,8 +116,7 @@ def _describe(scope: Scope) -> dict[str, Any]:
     }
     if path.startswith(_AGENTS):
         fields["agent_id"] = unquote(path[len(_AGENTS) :].partition("/")[0])[:MAX_TEXT]
-    if names := scope.get(CERTIFICATE_NAMES):
-        fields["certificate_names"] = [name[:MAX_TEXT] for name in names[:MAX_NAMES]]
+    fields |= certificate_fields(scope.get(CERTIFICATE_NAMES) or ())
     if proxy := scope.get(PROXY):
         fields["proxy"] = proxy
         return fields

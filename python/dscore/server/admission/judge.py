@@ -4,6 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from dscore.log import get_logger
+from dscore.log.certificates import certificate_fields
 from dscore.log.limit import LineLimit
 from dscore.messages import (
     AppReady,
@@ -32,9 +33,6 @@ IntroductionMessage: TypeAlias = AppReady | Heartbeat | ReconnectionSuccess | Wa
 FAILED = "authentication failed"
 NO_TOKEN = "no token"
 """The cause in the log, where none was shown; the close reason stays the contract's."""
-MAX_NAMES = 8
-MAX_NAME = 256
-"""What a line tells of a certificate: so many names, of so many characters."""
 LINES_A_SECOND = 20
 """Of introductions that are refused without a token."""
 
@@ -149,7 +147,7 @@ class Judge:
                 agent_id=candidate.agent_id,
                 conn_id=conn,
                 ip=candidate.ip,
-                **_named(candidate.certificate_names),
+                **certificate_fields(candidate.certificate_names),
                 reason=cause or why,
             )
             self._answer_refused(conn, candidate, why)
@@ -195,11 +193,6 @@ class Judge:
         cause = "shutdown" if serving == "draining" else ""
         self._live.pool.close_connection(conn, 1013, REFUSAL_REASONS[serving], cause)
         return True
-
-
-def _named(names: tuple[str, ...]) -> dict[str, list[str]]:
-    """What a line tells of a certificate, if one was shown."""
-    return {"certificate_names": [name[:MAX_NAME] for name in names[:MAX_NAMES]]} if names else {}
 
 
 def _candidate(
