@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use dscore_proto::agent;
 use dscore_traffic::ConnId;
@@ -18,6 +18,7 @@ use crate::pacer::{Pacer, Turn};
 use crate::places::Places;
 use crate::queue::EventSender;
 use crate::settings::Settings;
+use crate::stamp::{Date, StampedFrame, Timestamp};
 use crate::stats::Stats;
 use crate::sys::Descriptors;
 
@@ -30,12 +31,9 @@ const UNFINISHED_SHARE: u64 = 8;
 /// Room in a buffer that stays after it held more.
 const KEPT_BUFFER: usize = 256 * 1024;
 
-/// The last second of the year 9999.
-const MAX_UNIX_S: u64 = 253_402_300_799;
-
 /// One reactor's surroundings. Handlers get it beside the peer they work on.
 pub(crate) struct Context {
-    /// What every deadline is measured in: see [`crate::clock`]. Read twice a turn.
+    /// What every deadline is measured in: see [`crate::clock`]. Read at most twice a turn.
     pub(crate) now_ms: u64,
     pub(crate) now_us: u64,
     /// The pool's clock: what the owner is told.
@@ -293,68 +291,19 @@ impl Context {
             Form::Event => &mut self.heartbeat_event,
             Form::Bare | Form::Packet(_) => &mut self.heartbeat_response,
         };
-        if response.at_ms != Some(self.pool_ms) {
-            self.text.clear();
-            let timestamp = self.timestamp.at(self.pool_ms, self.of_day);
+        let timestamp = self.timestamp.at(self.pool_ms, self.of_day);
+        let frame = response.at(self.pool_ms, timestamp, |frame| {
             let next_ms = self.settings.next_heartbeat_in;
+            self.text.clear();
             agent::encode_heartbeat_response(
                 timestamp,
                 &self.heartbeat_message,
                 next_ms,
                 &mut self.text,
             );
-            response.frame.clear();
-            form.encode_text(&self.text, &mut response.frame);
-            response.at_ms = Some(self.pool_ms);
-        }
-        self.out.extend_from_slice(&response.frame);
+            form.encode_text(&self.text, frame);
+        });
+        self.out.extend_from_slice(frame);
         self.stats.messages_sent_total += 1;
-    }
-}
-
-/// A frame that is right for one millisecond.
-#[derive(Default)]
-struct StampedFrame {
-    at_ms: Option<u64>,
-    frame: Vec<u8>,
-}
-
-/// The time of day as HTTP has it (RFC 9110 §5.6.7).
-#[derive(Default)]
-struct Date {
-    at_s: Option<u64>,
-    text: String,
-}
-
-impl Date {
-    /// Written at most once a second.
-    fn at(&mut self, of_day: SystemTime) -> &str {
-        let since = of_day.duration_since(SystemTime::UNIX_EPOCH);
-        // A clock before 1970, or past the year 9999, has no such form.
-        let now_s = since.map_or(0, |since| since.as_secs().min(MAX_UNIX_S));
-        if self.at_s != Some(now_s) {
-            let day = SystemTime::UNIX_EPOCH + Duration::from_secs(now_s);
-            self.text = httpdate::fmt_http_date(day);
-            self.at_s = Some(now_s);
-        }
-        &self.text
-    }
-}
-
-/// The time of day as the wire has it: ISO-8601 UTC with milliseconds and `Z`.
-#[derive(Default)]
-struct Timestamp {
-    at_ms: Option<u64>,
-    text: String,
-}
-
-impl Timestamp {
-    /// Written at most once a millisecond of the pool's clock.
-    fn at(&mut self, pool_ms: u64, of_day: SystemTime) -> &str {
-        if self.at_ms != Some(pool_ms) {
-            self.text = humantime::format_rfc3339_millis(of_day).to_string();
-            self.at_ms = Some(pool_ms);
-        }
-        &self.text
     }
 }

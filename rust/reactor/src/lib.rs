@@ -43,6 +43,7 @@ mod probe;
 mod queue;
 mod reactor;
 pub mod settings;
+mod stamp;
 mod stats;
 mod stream;
 mod sys;
