@@ -38,7 +38,17 @@ pub const DATA: u8 = 23;
 pub fn server_config(record_layer: RecordLayerKind) -> Arc<TlsConfig> {
     static CONFIGS: [OnceLock<Arc<TlsConfig>>; 2] = [OnceLock::new(), OnceLock::new()];
     let config = &CONFIGS[usize::from(record_layer == RecordLayerKind::Own)];
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tls/tests/model"));
+    // Of the package that has this as a module: the crate itself, its fuzzing or the benches.
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = [
+        "tests/model",
+        "../tls/tests/model",
+        "../rust/tls/tests/model",
+    ];
+    let mut folders = folders.map(|folder| package.join(folder)).into_iter();
+    let folder = folders
+        .find(|folder| folder.exists())
+        .expect("it lies beside this file");
     let load = || {
         let files = TlsFiles {
             certificates: vec![CertificateFiles {
