@@ -18,7 +18,7 @@ struct _DscoreGstBinding {
   DscoreReporter *reporter;
   GMutex lock;
   GPtrArray *attachments;
-  gboolean force_exit;
+  int force_exit; /* Atomic. */
 };
 
 typedef struct {
@@ -99,7 +99,7 @@ terminate (gpointer data, gpointer call)
   DscoreConfig *config = dscore_agent_get_config (ask->binding->agent);
   gint64 hard_timeout = dscore_config_get_graceful_shutdown_timeout (config);
   gint64 limit = MIN (g_get_monotonic_time () + hard_timeout, dscore_termination_get_deadline (ask->termination));
-  DscoreGuard *guard = ask->binding->force_exit ? dscore_guard_arm (limit) : NULL;
+  DscoreGuard *guard = g_atomic_int_get (&ask->binding->force_exit) ? dscore_guard_arm (limit) : NULL;
   gint64 deadline = limit - answer_us (hard_timeout);
   g_autoptr (DscoreGroup) group =
     dscore_group_new (dscore_config_get_pipeline_stop_timeout (config), deadline, tell_progress, ask->termination);
@@ -328,5 +328,5 @@ void
 dscore_gst_binding_set_force_exit (DscoreGstBinding *self, gboolean force_exit)
 {
   g_return_if_fail (DSCORE_IS_GST_BINDING (self));
-  self->force_exit = force_exit;
+  g_atomic_int_set (&self->force_exit, force_exit);
 }

@@ -33,6 +33,7 @@ replace_for_a_while (gpointer data)
     g_autoptr (DscoreGstBinding) binding = dscore_gst_binding_new (agent);
 
     dscore_gst_binding_set_force_exit (binding, FALSE);
+    g_usleep (1000); /* The worker is to have its turn, too. */
   }
   return NULL;
 }
