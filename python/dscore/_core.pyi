@@ -86,7 +86,7 @@ class CoreConfig:
         max_body_size: int = 1_000_000,
         max_upload_size: int = 1_073_741_824,
         guest: bool = False,
-        whole_bodies: Sequence[str] = (),
+        whole_bodies: Sequence[str] = ...,
         max_connections: int = 0,
         accept_rate: float = 0.0,
         connections_per_address: int = 0,
