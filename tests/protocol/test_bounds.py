@@ -131,9 +131,10 @@ async def test_requests_that_wait_for_the_app_are_bounded_and_probes_get_through
         running({"limits": {"input_bytes": 2 * MB}}, app=app) as here,
         AsyncExitStack() as stack,
     ):
-        asked = [await stack.enter_async_context(tcp(here.ws)) for _ in range(10)]
-        for one in asked:
-            await send_what_goes(one, request)
+        # Of each, 64 KiB and a read are held while the app does not receive.
+        asked = [await stack.enter_async_context(tcp(here.ws)) for _ in range(60)]
+        for sent in asyncio.as_completed([send_what_goes(one, request) for one in asked]):
+            await sent
             assert gauge(here, "input_bytes") <= 2 * MB
         assert (await here.pages.get("/livez")).status_code == 200
         held.set()
