@@ -125,7 +125,7 @@ digest_of (DscoreCredentials *self, const Files *files)
 DscoreCredentials *
 dscore_credentials_read (DscoreConfig *config, GError **error)
 {
-  g_auto (Files) files = { NULL };
+  g_auto (Files) files = { NULL, NULL, NULL };
   g_autoptr (DscoreCredentials) self = g_new0 (DscoreCredentials, 1);
   g_atomic_ref_count_init (&self->refs);
   if (!read_token (self, config, error) || !read_files (&files, config, error))
