@@ -45,7 +45,9 @@ ABOUT = {"pinned": str(CORES)}
 
 BEATING = 2_000
 """Agents that beat once a second while the others come back."""
-AT_ONCE = 65_536
+AT_ONCE = 1000
+"""Of those, on their way in at once: one process speaks for all of them, and is late with more, as
+clients are not that have a processor each."""
 WINDOWS = 16
 """Of heartbeats over each of the two, in turns: what else a server does falls on both."""
 WINDOW_SECONDS = 0.25

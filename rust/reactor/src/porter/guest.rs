@@ -25,8 +25,9 @@ const METHODS: [&[u8]; 6] = [b"GET ", b"POST", b"HEAD", b"OPTI", b"PUT ", b"DELE
 
 /// One that has said nothing for so long yields its place while others want it.
 pub(super) const QUIET_MS: u64 = 1_000;
-/// The same on a port that speaks plainly too, of one that has shown no hello yet: a client that means it speaks at once.
-const SPEAK_MS: u64 = 100;
+/// The same on a port that speaks plainly too, of one that has shown no hello yet: a client that means it speaks at once,
+/// but what it says may be lost once on its way.
+const SPEAK_MS: u64 = 500;
 
 /// A socket whose connection is not made yet.
 pub(super) struct Guest {
