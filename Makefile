@@ -150,7 +150,7 @@ bench-peers: setup ## build other people's servers to compare with, each if the 
 bench-pinned: setup ## the README's table of aims: server and fleet on a processor each, in benches/results/record
 	$(PY) -m benches -k test_pinned --results record --resume $(ARGS)
 
-# Nine minutes, else as the pinned one. What it is beside: make bench-peers ARGS="picows websockets ws uWebSockets.js", nginx.
+# Five minutes, longer with the peers, else as the pinned one. What it is beside: make bench-peers ARGS="picows websockets ws uWebSockets.js", nginx.
 bench-tls: setup ## what TLS costs: handshakes, idle agents, heartbeats, the drain, a storm; in benches/results/record
 	$(PY) -m benches -k test_tls --results record --resume $(ARGS)
 

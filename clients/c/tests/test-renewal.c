@@ -36,11 +36,10 @@ write_token (const char *path, const char *token)
   g_assert_no_error (error);
 }
 
-/* The end of one that was cancelled was taken for that of the next: "cannot be read in time", and the new token was dropped. */
-static void
-test_one_that_was_cancelled_tells_the_next_nothing (void)
+/* Of a token that is "one" so far. */
+static DscoreRenewal *
+renewal_of (const char *path)
 {
-  g_autofree char *path = token_file ();
   g_autofree char *setting = g_strconcat ("token_file=", path, NULL);
   const char *const settings[] = { setting, NULL };
   g_autoptr (GError) error = NULL;
@@ -49,7 +48,15 @@ test_one_that_was_cancelled_tells_the_next_nothing (void)
   g_assert_no_error (error);
   g_autoptr (DscoreCredentials) credentials = dscore_credentials_read (config, &error);
   g_assert_no_error (error);
-  DscoreRenewal *renewal = dscore_renewal_new (config, credentials, NULL);
+  return dscore_renewal_new (config, credentials, NULL);
+}
+
+/* The end of one that was cancelled was taken for that of the next: "cannot be read in time", and the new token was dropped. */
+static void
+test_one_that_was_cancelled_tells_the_next_nothing (void)
+{
+  g_autofree char *path = token_file ();
+  DscoreRenewal *renewal = renewal_of (path);
   Told former = { 0 }, told = { 0 };
   write_token (path, "two");
   dscore_renewal_run (renewal, on_renewed, &former);
@@ -106,14 +113,7 @@ static void
 test_one_that_hangs_holds_one_thread (void)
 {
   g_autofree char *path = token_file ();
-  g_autofree char *setting = g_strconcat ("token_file=", path, NULL);
-  const char *const settings[] = { setting, NULL };
-  g_autoptr (GError) error = NULL;
-  write_token (path, "one");
-  g_autoptr (DscoreConfig) config = dscore_config_load_full (NULL, settings, NULL, &error);
-  g_autoptr (DscoreCredentials) credentials = dscore_credentials_read (config, &error);
-  g_assert_no_error (error);
-  DscoreRenewal *renewal = dscore_renewal_new (config, credentials, NULL);
+  DscoreRenewal *renewal = renewal_of (path);
   Told told = { 0 };
   set_disk (TRUE);
   for (guint i = 0; i < 20; i++)
@@ -143,14 +143,7 @@ static void
 test_one_that_hangs_at_the_end_holds_nothing_up (void)
 {
   g_autofree char *path = token_file ();
-  g_autofree char *setting = g_strconcat ("token_file=", path, NULL);
-  const char *const settings[] = { setting, NULL };
-  g_autoptr (GError) error = NULL;
-  write_token (path, "one");
-  g_autoptr (DscoreConfig) config = dscore_config_load_full (NULL, settings, NULL, &error);
-  g_autoptr (DscoreCredentials) credentials = dscore_credentials_read (config, &error);
-  g_assert_no_error (error);
-  DscoreRenewal *renewal = dscore_renewal_new (config, credentials, NULL);
+  DscoreRenewal *renewal = renewal_of (path);
   Told told = { 0 };
   set_disk (TRUE);
   dscore_renewal_run (renewal, on_renewed, &told);

@@ -1,5 +1,5 @@
 // The figures: asked for as they are shown, no more often than is cheap for the server. What takes it long is asked for
-// less often, so that a page never takes more than a hundredth of its time.
+// less often, so that the readings that never rest take a hundredth of its time, where none takes longer than LONGEST / SHARE.
 
 import { agentPath, ask, fastest, isOpen, Refused } from "./api.js";
 import { isAny, parameters } from "./query.js";
