@@ -358,8 +358,14 @@ async def test_one_that_its_program_takes_to_null(bind: Bind) -> None:
     pipeline = Gst.parse_launch(late)
     binding = bind(pipeline, stop_timeout=30.0, hard_timeout=60.0)
     await binding.start()
-    stopping = asyncio.create_task(binding.stop())
-    await asyncio.sleep(0.2)
+    waits = asyncio.Event()
+
+    async def progress(stage: str, _: int) -> None:
+        assert stage == "eos"
+        waits.set()
+
+    stopping = asyncio.create_task(binding.stop(progress))
+    await asyncio.wait_for(waits.wait(), 30)
     await asyncio.to_thread(pipeline.set_state, Gst.State.NULL)
     report = await stopping
     assert report.ok
