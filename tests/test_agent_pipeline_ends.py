@@ -354,10 +354,13 @@ async def test_one_that_is_bound_after_its_end(bind: Bind) -> None:
 
 
 async def test_one_that_its_program_takes_to_null(bind: Bind) -> None:
-    late = "videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink sync=true"
+    late = "videotestsrc num-buffers=2 ! video/x-raw,framerate=1/100 ! fakesink name=late sync=true"
     pipeline = Gst.parse_launch(late)
     binding = bind(pipeline, stop_timeout=30.0, hard_timeout=60.0)
+    shown = count_frames(pipeline, "late", "sink")
     await binding.start()
+    # An end that comes before the first frame is one at once.
+    await until(lambda: len(shown) == 2, "second frame")
     waits = asyncio.Event()
 
     async def progress(stage: str, _: int) -> None:
