@@ -141,3 +141,16 @@ def test_config_check_of_a_bad_file_is_one_line_and_exit_2(
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert sentence in err
+
+
+@pytest.mark.parametrize("extension", ["None", "types.ModuleType('dscore._core')"])
+def test_an_extension_that_does_not_fit_is_one_line_with_the_remedy(extension: str) -> None:
+    """After `git pull`, or in a clone in which nothing was built yet, it was a traceback."""
+    script = f"import sys, types; sys.modules['dscore._core'] = {extension}\n"
+    script += "from dscore.cli import main; main(['serve', '--port', '0', '--store', ':memory:'])"
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30
+    )
+    assert (said.returncode, said.stderr.count("\n")) == (1, 1), said.stderr
+    assert said.stderr.startswith("dscore: its extension does not fit it (")
+    assert "`make setup`" in said.stderr

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dscore.config import load
+
 ROOT = Path(__file__).parent.parent
 PATH = re.compile(
     r"(?<![\w/.-])((?:rust|python|tests|benches|scripts|docs|examples|clients)/[\w./-]*\w/?)"
@@ -36,3 +38,43 @@ def test_the_readme_s_reading_order_names_files_that_are_there(row: str) -> None
         path = ROOT / name if PATH.fullmatch(name) else folder / name
         assert path.exists(), name
         folder = path.parent
+
+
+def pages() -> list[Path]:
+    """What a reader is led through, from README.md on."""
+    readmes = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("clients/*/README.md")]
+    return [*readmes, *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a page's headings have on the web."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), link
+        assert not anchor or anchor in anchors(there), link
+
+
+def test_the_readme_leads_to_every_document() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for document in (ROOT / "docs").glob("*.md"):
+        assert f"](docs/{document.name})" in readme, document.name
+
+
+SETTINGS = [
+    pytest.param(text, id=f"{page.stem}-{place}")
+    for page in pages()
+    for place, text in enumerate(re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.M | re.S))
+]
+
+
+@pytest.mark.parametrize("text", SETTINGS)
+def test_settings_of_the_documents_are_settings(text: str, tmp_path: Path) -> None:
+    (tmp_path / "dscore.toml").write_text(text)
+    load(tmp_path / "dscore.toml")

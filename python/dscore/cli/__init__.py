@@ -47,6 +47,12 @@ def run(arguments: Sequence[str]) -> int:
         raise  # an OSError, and no fault
     except KeyboardInterrupt:
         return _fail("stopped", INTERRUPTED)
+    except ImportError as error:
+        if not (error.name or "").startswith(f"{PROGRAM}."):
+            raise
+        # Of a clone after `git pull`, where the extension is of an older version, or not built yet.
+        remedy = "run `make setup` in a clone, or install dscore-server again"
+        return _fail(f"its extension does not fit it ({error.msg}): {remedy}")
     except UnicodeError as error:
         return _fail(f"the encoding of this system lacks a character: {error}; try LC_ALL=C.UTF-8")
     except OSError as error:
