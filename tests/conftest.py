@@ -24,7 +24,7 @@ from serving import Serving
 
 if TYPE_CHECKING:
     import dscore
-    from certificates import Authority
+    from certificates import Authority, Files
 
 ROOM = pytest.StashKey[Room]()
 
@@ -79,6 +79,12 @@ def authority() -> "Authority":
     from certificates import Authority
 
     return Authority()
+
+
+@pytest.fixture
+def tls_files(authority: "Authority", tmp_path: Path) -> "Files":
+    """Certificate, chain and key of a server on loopback."""
+    return authority.issue("localhost", "127.0.0.1").save(tmp_path)
 
 
 @pytest.fixture

@@ -33,6 +33,18 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "DSCORE_LOG__FORMAT": "json", **extra}
 
 
+def dscore_command(*words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Runs one command of `dscore` to its end, whatever it exits with."""
+    return subprocess.run(
+        [sys.executable, "-m", "dscore", *words],
+        env=clean_environment(environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 class Serving:
     """One run of the server. Made by the `serve` fixture, which ends all that it started."""
 

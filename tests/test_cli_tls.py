@@ -11,7 +11,7 @@ import pytest
 
 from certificates import Authority, Files
 from dscore.cli import commands, power
-from serving import Serving, clean_environment
+from serving import Serving, clean_environment, dscore_command
 from tls_clients import metric
 from waiting import wait_until
 
@@ -21,27 +21,15 @@ REMEDY = "with --cacert or DSCORE_CACERT"
 
 
 @pytest.fixture
-def files(authority: Authority, tmp_path: Path) -> Files:
-    return authority.issue("localhost", "127.0.0.1").save(tmp_path)
-
-
-@pytest.fixture
-def secure(serve: Serve, files: Files) -> Serving:
-    return serve("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
+def secure(serve: Serve, tls_files: Files) -> Serving:
+    return serve("--tls-cert", str(tls_files.certificate), "--tls-key", str(tls_files.key))
 
 
 def dscore(
     serving: Serving, *words: str, host: str = "127.0.0.1", **env: str
 ) -> subprocess.CompletedProcess[str]:
     """One command of the server's user against its https."""
-    return subprocess.run(
-        [sys.executable, "-m", "dscore", *words, "--url", f"https://{host}:{serving.port}"],
-        env=clean_environment(env),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return dscore_command(*words, "--url", f"https://{host}:{serving.port}", **env)
 
 
 def test_every_command_that_takes_a_url_takes_an_authority() -> None:

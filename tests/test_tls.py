@@ -36,15 +36,10 @@ READY = '{"type":"app_ready","instance_id":"%s"}'
 BEAT = '{"type":"heartbeat","clientName":"%s"}'
 
 
-@pytest.fixture
-def files(authority: Authority, tmp_path: Path) -> Files:
-    return authority.issue("localhost", "127.0.0.1").save(tmp_path)
-
-
 @pytest.fixture(params=RECORD_LAYERS)
-def secure(serve: Serve, files: Files, request: pytest.FixtureRequest) -> Serving:
+def secure(serve: Serve, tls_files: Files, request: pytest.FixtureRequest) -> Serving:
     """A server that speaks TLS and plain HTTP on one port."""
-    words = ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
+    words = ("--tls-cert", str(tls_files.certificate), "--tls-key", str(tls_files.key))
     return serve(*words, env=layered(request.param))
 
 
@@ -65,10 +60,10 @@ def test_one_port_speaks_both(secure: Serving, authority: Authority) -> None:
 
 
 def test_browsers_are_asked_for_https_for_as_long_as_is_set(
-    serve: Serve, files: Files, authority: Authority, tmp_path: Path
+    serve: Serve, tls_files: Files, authority: Authority, tmp_path: Path
 ) -> None:
     settings = tmp_path / "dscore.toml"
-    base = f'[tls]\ncertificates = ["{files.certificate}"]\nkeys = ["{files.key}"]\n'
+    base = f'[tls]\ncertificates = ["{tls_files.certificate}"]\nkeys = ["{tls_files.key}"]\n'
     settings.write_text(base)
     serving = serve("--config", str(settings))
     context = authority.client_context()
@@ -111,9 +106,9 @@ async def test_agents_beat_and_are_terminated_over_tls(
 
 
 async def test_a_drain_over_tls_closes_1001_and_turns_new_ones_away_1013(
-    serve: Serve, files: Files, authority: Authority
+    serve: Serve, tls_files: Files, authority: Authority
 ) -> None:
-    options = ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
+    options = ("--tls-cert", str(tls_files.certificate), "--tls-key", str(tls_files.key))
     serving = serve(*options, env={"DSCORE_SHUTDOWN__TIMEOUT": "3s"})
     context = authority.client_context()
     async with agent(serving, serving.port, context) as mute:
@@ -224,10 +219,12 @@ def test_a_record_that_was_touched_ends_its_connection_alone(
 
 
 @pytest.fixture
-def alone(serve: Serve, files: Files) -> tuple[Serving, int]:
+def alone(serve: Serve, tls_files: Files) -> tuple[Serving, int]:
     """A server with a port for TLS alone, and that port."""
     env = {"DSCORE_TLS__PORT": "0"}
-    serving = serve("--tls-cert", str(files.certificate), "--tls-key", str(files.key), env=env)
+    serving = serve(
+        "--tls-cert", str(tls_files.certificate), "--tls-key", str(tls_files.key), env=env
+    )
     return serving, int(serving.wait_for_log("server_started")["tls_port"])
 
 
@@ -248,13 +245,15 @@ def test_plain_http_on_the_port_of_tls_is_told_so(alone: tuple[Serving, int]) ->
 
 
 def test_slow_handshakes_end_in_time_and_delay_none(
-    serve: Serve, files: Files, authority: Authority
+    serve: Serve, tls_files: Files, authority: Authority
 ) -> None:
     env = {
         "DSCORE_TLS__PORT": "0",
         "DSCORE_LIMITS__HANDSHAKE_TIMEOUT": "2s",
     }
-    serving = serve("--tls-cert", str(files.certificate), "--tls-key", str(files.key), env=env)
+    serving = serve(
+        "--tls-cert", str(tls_files.certificate), "--tls-key", str(tls_files.key), env=env
+    )
     port = int(serving.wait_for_log("server_started")["tls_port"])
     hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
     slow = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(3)]
@@ -272,10 +271,12 @@ def test_slow_handshakes_end_in_time_and_delay_none(
 
 
 def test_silent_connections_in_every_place_keep_none_out(
-    serve: Serve, files: Files, authority: Authority
+    serve: Serve, tls_files: Files, authority: Authority
 ) -> None:
     env = {"DSCORE_TLS__PORT": "0", "DSCORE_TLS__HANDSHAKES": "20"}
-    serving = serve("--tls-cert", str(files.certificate), "--tls-key", str(files.key), env=env)
+    serving = serve(
+        "--tls-cert", str(tls_files.certificate), "--tls-key", str(tls_files.key), env=env
+    )
     port = int(serving.wait_for_log("server_started")["tls_port"])
     silent = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(50)]
     try:
@@ -289,9 +290,9 @@ def test_silent_connections_in_every_place_keep_none_out(
 
 
 def test_handshakes_keep_the_pace_and_all_get_through(
-    serve: Serve, files: Files, authority: Authority
+    serve: Serve, tls_files: Files, authority: Authority
 ) -> None:
-    options = ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
+    options = ("--tls-cert", str(tls_files.certificate), "--tls-key", str(tls_files.key))
     serving = serve(*options, env={"DSCORE_LIMITS__ACCEPT_RATE": "5"})
     context = authority.client_context()
     began = time.monotonic()
@@ -356,10 +357,12 @@ def test_a_client_gets_the_certificate_of_the_name_it_asks_for(
 
 
 def test_sighup_renews_certificates_and_keeps_connections_and_the_old_where_one_is_not_fit(
-    secure: Serving, authority: Authority, files: Files, tmp_path: Path
+    secure: Serving, authority: Authority, tls_files: Files, tmp_path: Path
 ) -> None:
     context = authority.client_context()
-    expiry = f'dscore_tls_certificate_expiry_timestamp_seconds{{certificate="{files.certificate}"}}'
+    expiry = (
+        f'dscore_tls_certificate_expiry_timestamp_seconds{{certificate="{tls_files.certificate}"}}'
+    )
 
     def serial() -> object:
         with dial(secure.port, context) as tls:
@@ -376,7 +379,7 @@ def test_sighup_renews_certificates_and_keeps_connections_and_the_old_where_one_
         second = serial()
         # A key that does not fit.
         authority.issue("other.example").save(tmp_path, "other")
-        files.key.write_bytes((tmp_path / "other.key").read_bytes())
+        tls_files.key.write_bytes((tmp_path / "other.key").read_bytes())
         secure.process.send_signal(signal.SIGHUP)
         line = secure.wait_for_log("tls_reload_failed")
         assert "is not the key of the first certificate" in line["reason"]
@@ -439,10 +442,10 @@ def test_the_commands_of_the_document_make_what_the_server_takes(
     assert json.loads(answer.stdout)["status"] == "ok", answer.stderr
 
 
-def test_beyond_loopback_tokens_and_tls_are_asked_for(serve: Serve, files: Files) -> None:
+def test_beyond_loopback_tokens_and_tls_are_asked_for(serve: Serve, tls_files: Files) -> None:
     tls = {
-        "DSCORE_TLS__CERTIFICATES": str(files.certificate),
-        "DSCORE_TLS__KEYS": str(files.key),
+        "DSCORE_TLS__CERTIFICATES": str(tls_files.certificate),
+        "DSCORE_TLS__KEYS": str(tls_files.key),
     }
     tokens = {"DSCORE_AUTH__REQUIRED": "true", "DSCORE_AUTH__TOKENS": "t"}
     waived = {"DSCORE_TLS__REQUIRED": "false"}
@@ -468,10 +471,10 @@ def test_beyond_loopback_tokens_and_tls_are_asked_for(serve: Serve, files: Files
 
 
 def test_with_a_port_for_tls_alone_plain_http_is_for_this_machine(
-    serve: Serve, files: Files
+    serve: Serve, tls_files: Files
 ) -> None:
     env = {"DSCORE_TLS__PORT": "0", "DSCORE_AUTH__REQUIRED": "true", "DSCORE_AUTH__TOKENS": "t"}
-    words = ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
+    words = ("--tls-cert", str(tls_files.certificate), "--tls-key", str(tls_files.key))
     serving = serve(*words, host="0.0.0.0", env=env)
     line = serving.wait_for_log("server_started")
     assert line["host"] == "127.0.0.1"

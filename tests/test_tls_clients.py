@@ -23,13 +23,8 @@ READY = '{"type":"app_ready","instance_id":"%s"}'
 
 
 @pytest.fixture
-def files(authority: Authority, tmp_path: Path) -> Files:
-    return authority.issue("localhost", "127.0.0.1").save(tmp_path)
-
-
-@pytest.fixture
-def options(files: Files) -> tuple[str, ...]:
-    return ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
+def options(tls_files: Files) -> tuple[str, ...]:
+    return ("--tls-cert", str(tls_files.certificate), "--tls-key", str(tls_files.key))
 
 
 def counts(serving: Serving, name: str, least: float = 1) -> None:
@@ -100,18 +95,18 @@ async def test_an_agent_must_be_named_in_its_certificate_where_one_is_required(
 
 
 async def test_agents_are_judged_by_the_settings_that_are_in_force_after_a_reload_that_failed(
-    serve: Serve, files: Files, authority: Authority, tmp_path: Path
+    serve: Serve, tls_files: Files, authority: Authority, tmp_path: Path
 ) -> None:
     settings = tmp_path / "dscore.toml"
 
     def write(certificate: object, client_auth: str) -> None:
         clients = authority.save(tmp_path, "clients")
         settings.write_text(
-            f'[tls]\ncertificates = ["{certificate}"]\nkeys = ["{files.key}"]\n'
+            f'[tls]\ncertificates = ["{certificate}"]\nkeys = ["{tls_files.key}"]\n'
             f'client_ca = "{clients}"\nclient_auth = "{client_auth}"\n'
         )
 
-    write(files.certificate, "required")
+    write(tls_files.certificate, "required")
     serving = serve("--config", str(settings))
     mine = authority.client("cam-1").save(tmp_path, "mine")
     write(tmp_path / "missing.pem", "none")

@@ -32,19 +32,14 @@ REFUSED = 'dscore_tls_refused_total{reason="%s"}'
 
 
 @pytest.fixture
-def files(authority: Authority, tmp_path: Path) -> Files:
-    return authority.issue("localhost", "127.0.0.1").save(tmp_path)
-
-
-@pytest.fixture
-def start(serve: Serve, files: Files) -> Callable[..., tuple[Serving, int]]:
+def start(serve: Serve, tls_files: Files) -> Callable[..., tuple[Serving, int]]:
     """Starts a server with these settings; gives it and its port for TLS."""
 
     def start(*, shared: bool, **settings: str) -> tuple[Serving, int]:
         env = {f"DSCORE_{name}": value for name, value in settings.items()}
         if not shared:
             env["DSCORE_TLS__PORT"] = "0"
-        words = ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
+        words = ("--tls-cert", str(tls_files.certificate), "--tls-key", str(tls_files.key))
         serving = serve(*words, env=env)
         port = serving.port if shared else serving.wait_for_log("server_started")["tls_port"]
         return serving, int(port)
@@ -312,17 +307,17 @@ def test_files_that_are_not_fit_change_nothing_under_load(
     start: Callable[..., tuple[Serving, int]],
     authority: Authority,
     tmp_path: Path,
-    files: Files,
+    tls_files: Files,
 ) -> None:
     context = authority.client_context()
     serving, port = start(shared=False)
-    good_key, good = files.key.read_bytes(), files.certificate.read_bytes()
+    good_key, good = tls_files.key.read_bytes(), tls_files.certificate.read_bytes()
     other = authority.issue("localhost", "127.0.0.1")
     spoilt = [
-        lambda: files.key.write_bytes(other.key_pem),
-        lambda: files.key.write_bytes(b""),
-        lambda: files.certificate.write_bytes(good[: len(good) // 2]),
-        files.certificate.unlink,
+        lambda: tls_files.key.write_bytes(other.key_pem),
+        lambda: tls_files.key.write_bytes(b""),
+        lambda: tls_files.certificate.write_bytes(good[: len(good) // 2]),
+        tls_files.certificate.unlink,
     ]
     with witness(serving, port, context) as answered, storm(port, context) as seen:
         first = seen()[0]
@@ -336,8 +331,8 @@ def test_files_that_are_not_fit_change_nothing_under_load(
             wait_until(lambda before=at: len(seen()) > before + 8, "more of the storm")
             wait_until(lambda before=beats: answered() > before, "an answer")
             assert set(seen()) == {first}
-            files.key.write_bytes(good_key)
-            files.certificate.write_bytes(good)
+            tls_files.key.write_bytes(good_key)
+            tls_files.certificate.write_bytes(good)
         other.save(tmp_path)
         serving.process.send_signal(signal.SIGHUP)
         wait_until(lambda: seen()[-1] != first, "the mended certificate")

@@ -7,8 +7,6 @@ import os
 import re
 import select
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +19,7 @@ import websockets
 import dscore
 from dscore import operator_token
 from dscore.errors import LifespanError
-from serving import Serving, clean_environment
+from serving import Serving, dscore_command
 from waiting import wait_until
 from wire import agent
 
@@ -43,12 +41,6 @@ REQUIRED = {
     "DSCORE_AUTH__OPERATOR_TOKENS": "operator-secret",
 }
 NO_TOKEN = {"authorization": ""}
-
-
-def dscore_command(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "dscore", *arguments]
-    env = clean_environment(environ)
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
 def bearer(token: str) -> dict[str, str]:
