@@ -21,10 +21,7 @@ def is_level(node: ast.expr) -> bool:
     """A method of a logger, or one of two that a condition chooses."""
     if isinstance(node, ast.IfExp):
         return is_level(node.body) and is_level(node.orelse)
-    if not isinstance(node, ast.Attribute):
-        return False
-    logger = ast.unparse(node.value)
-    return node.attr in LEVELS and logger.endswith(("_log", "_limit", "_log_limit"))
+    return isinstance(node, ast.Attribute) and node.attr in LEVELS
 
 
 def is_line(node: ast.Tuple) -> bool:

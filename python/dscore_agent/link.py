@@ -187,9 +187,13 @@ class Link:
             _log.warning("authentication_failed", agent_id=name, retry_in=retry_in, remedy=remedy)
 
     def _remedy_of_token(self) -> str:
+        # Whether it was the token or the certificate the server keeps to itself.
+        certificate = ", and into cert_file a certificate that names this agent"
+        besides = certificate if self._config.cert_file is not None else ""
         if self._config.token_file is not None:
-            return "put a token that the server knows into token_file; it is read anew"
-        return "set token_file, or token, to a token that the server knows"
+            anew = "both are" if besides else "it is"
+            return f"put a token that the server knows into token_file{besides}; {anew} read anew"
+        return f"set token_file, or token, to a token that the server knows{besides}"
 
     async def _converse(self, connection: Connection) -> CloseInfo:
         """Runs the conversation on a connection until it has ended."""

@@ -12,11 +12,15 @@ _VERIFIED = {
     23: "the server's certificate was revoked: the server needs a new one",
     26: "the server's certificate is not one for servers: the server needs another one",
 }
+_REFUSED = (
+    "the server refuses this agent's cert_file: is it one of X.509 version 3 "
+    "(docs/tls.md has the commands)?"
+)
 _ALERTS = {
     "CERTIFICATE_REQUIRED": "the server wants a client certificate: set cert_file and key_file",
     "UNKNOWN_CA": "the server does not know the authority of this agent's cert_file",
-    "BAD_CERTIFICATE": "the server refuses this agent's cert_file",
-    "CERTIFICATE_UNKNOWN": "the server refuses this agent's cert_file",
+    "BAD_CERTIFICATE": _REFUSED,
+    "CERTIFICATE_UNKNOWN": _REFUSED,
     "UNSUPPORTED_CERTIFICATE": "the server refuses this agent's cert_file: is it one for clients?",
     "CERTIFICATE_EXPIRED": "this agent's cert_file has expired: put a new one there, it is read "
     "anew",

@@ -71,8 +71,16 @@ over (DscoreLink *self)
 static const char *
 remedy_of_token (const DscoreLink *self)
 {
-  return self->config->token_file != NULL ? "put a token that the server knows into token_file; it is read anew"
-                                          : "set token_file, or token, to a token that the server knows";
+  /* Whether it was the token or the certificate the server keeps to itself. */
+#define BESIDES ", and into cert_file a certificate that names this agent"
+  const char *remedies[2][2] = {
+    { "set token_file, or token, to a token that the server knows",
+      "set token_file, or token, to a token that the server knows" BESIDES },
+    { "put a token that the server knows into token_file; it is read anew",
+      "put a token that the server knows into token_file" BESIDES "; both are read anew" },
+  };
+#undef BESIDES
+  return remedies[self->config->token_file != NULL][self->config->cert_file != NULL];
 }
 
 /* The application works on: an id in use or a refused token stops no pipeline. */
