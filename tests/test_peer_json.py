@@ -1,7 +1,9 @@
 """JSON of peers: lone surrogates as the shared vectors have them, and nothing else let through."""
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -39,3 +41,23 @@ def test_what_has_no_lone_surrogate_is_left_as_it_is(value: object) -> None:
 def test_what_is_read_can_be_written_again(value: str) -> None:
     read = loads(json.dumps(value).encode())
     assert orjson.loads(orjson.dumps(read)) == read
+
+
+@pytest.mark.parametrize("escape", [rb"\n", rb"\ud800", rb"\\", rb"\ud83d\ude00"])
+def test_no_number_of_escapes_makes_python_work(escape: bytes) -> None:
+    """A message of 1 MB, full of escapes, held the loop up for half a second, without a token."""
+    text = b'{"type": "app_ready", "x": "\\ud800' + escape * 50_000 + b'"}'
+    calls = 0
+
+    def count(_frame: Any, _event: str, _argument: Any) -> None:
+        nonlocal calls
+        calls += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        read = loads(text)
+    finally:
+        sys.setprofile(before)
+    assert read["x"].startswith("\ufffd")
+    assert calls < 100

@@ -10,12 +10,16 @@ from typing import Any
 
 import orjson
 
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair
-    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})"  # a half
-    rb"|.)",
-    re.DOTALL,
+# Each begins with what is sought, not with a look behind, which would be one for each byte.
+_LONE = re.compile(
+    rb"\\u[dD](?:"
+    rb"[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"  # a first half
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2}"  # a second one
+    rb")"
 )
+_BACKSLASH = rb"\\"
+_NEVER = b"\0\0"
+"""As long as an escaped backslash, and in no JSON."""
 
 
 def loads(text: bytes) -> Any:
@@ -32,5 +36,12 @@ def loads(text: bytes) -> Any:
 
 
 def without_lone_surrogates(text: bytes) -> bytes:
-    """The same JSON with every lone surrogate escape written as U+FFFD."""
-    return _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], text)
+    """The same JSON with every lone surrogate escape written as U+FFFD.
+
+    Peers choose how many escapes there are: none of them may be work for Python itself.
+    """
+    if b"\0" in text:
+        return text  # no JSON
+    # With those out of the way, a backslash is the beginning of an escape wherever it stands.
+    plain = text.replace(_BACKSLASH, _NEVER)
+    return _LONE.sub(rb"\\ufffd", plain).replace(_NEVER, _BACKSLASH)
