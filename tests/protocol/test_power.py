@@ -275,6 +275,31 @@ def test_power_wrong_tokens_are_counted_logged_and_slowed(lasting: Serving) -> N
     assert b'dscore_wrong_tokens_total{where="watch"}' in metrics
 
 
+def test_power_a_token_cannot_be_guessed_unheard_at_health(serve: Serve) -> None:
+    """Health is answered whatever is shown, and tells by its ids whether that was right."""
+    serving = serve(env=REQUIRED)
+
+    def counted() -> float:
+        _, body = serving.request("GET", "/metrics", headers=bearer("operator-secret"))
+        found = re.search(rb'^dscore_wrong_tokens_total{where="http"} (.+)$', body, re.M)
+        assert found is not None
+        return float(found[1])
+
+    basic = {"authorization": "Basic b3BlcmF0b3I6c2VjcmV0"}
+    for headers in (bearer("operator-secret"), bearer("agent-secret"), basic, {}):
+        assert serving.request("GET", "/deepstream/health", headers=headers)[0] == 200
+    assert counted() == 0
+    for number, method in enumerate(("GET", "HEAD", "OPTIONS"), 1):
+        began = time.monotonic()
+        status, _ = serving.request(method, "/deepstream/health", headers=bearer("guess-4712"))
+        assert status == 200
+        assert time.monotonic() - began >= 0.5
+        assert counted() == number
+    line = serving.wait_for_log("wrong_token")
+    assert (line["where"], line["path"]) == ("http", "/deepstream/health")
+    assert "guess-4712" not in serving.log
+
+
 def test_power_leaves_a_line_for_each_use(lasting: Serving) -> None:
     lasting.request("POST", "/api/v1/maintenance", {"enabled": False})
     lasting.request("DELETE", "/api/v1/agents/no%2Fsuch")

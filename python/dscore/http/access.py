@@ -192,7 +192,8 @@ class Access:
                 await send(message)
 
             scope["method"] = "GET"
-            await self._our(scope, scope["path"])(scope, receive, send_with_allow)
+            app = await self._our(scope, scope["path"])
+            await app(scope, receive, send_with_allow)
 
         return answer
 
@@ -216,20 +217,28 @@ class Access:
         if judged.answer is not None:
             return judged.answer
         if rules.allows(caller, need):
-            return self._our(scope, path)
+            return await self._our(scope, path)
         if caller is not None:
             return rules.forbidden(caller)
         if shown:
-            peer, _ = scope.get("client") or ("", 0)
-            self._wrong_tokens.note("http", peer, method=method, path=path[:MAX_PATH])
-            if steps_aside := scope.get(STEPS_ASIDE):
-                steps_aside()  # or a few guesses would take every place
-            await self._wrong_tokens.delay()
+            await self._note_wrong_token(scope, path)
         return rules.refusal(need, is_shown=bool(shown))
 
-    def _our(self, scope: Scope, path: str) -> App:
+    async def _note_wrong_token(self, scope: Scope, path: str) -> None:
+        """A token that is none was shown: it is counted, written down, and answered late."""
+        peer, _ = scope.get("client") or ("", 0)
+        self._wrong_tokens.note("http", peer, method=scope["method"], path=path[:MAX_PATH])
+        if steps_aside := scope.get(STEPS_ASIDE):
+            steps_aside()  # or a few guesses would take every place
+        await self._wrong_tokens.delay()
+
+    async def _our(self, scope: Scope, path: str) -> App:
         if path == HEALTH:
-            scope[SEES_IDS] = self.rules.may_see_ids(scope["headers"])
+            sees_ids = self.rules.may_see_ids(scope["headers"])
+            if sees_ids is None:
+                # It is answered all the same, and tells whether the token was right.
+                await self._note_wrong_token(scope, path)
+            scope[SEES_IDS] = bool(sees_ids)
         # An agent id may hold any character: routes match the path as it was sent, where a "/"
         # inside an id is still "%2F", and decode the id themselves.
         path = _sent(scope)

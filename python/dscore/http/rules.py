@@ -7,7 +7,7 @@
 |                                     | have one configured, or `auth.required` is on, or the     |
 |                                     | request is not of loopback                                |
 | metrics, the OpenAPI document       | the same where `auth.required` is on                      |
-| health, probes, the page            | nothing; but see `may_see_ids`                            |
+| health, probes, the page            | nothing; the ids in health: `may_see_ids`                 |
 
 `auth.local_operators = "open"` makes power of a request of loopback as open as reading. A request
 is of loopback when the listener is, and no proxy has passed it on.
@@ -38,6 +38,8 @@ class Caller(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def may_read(self) -> bool: ...
+    @property
     def may_operate(self) -> bool: ...
 
 
@@ -45,6 +47,7 @@ class Callers(Protocol):
     """What `access` needs of `dscore.auth.Keyring`."""
 
     def reader(self, token: str | None, /) -> Caller | None: ...
+    def find(self, token: str | None, /) -> Caller | None: ...
 
 
 LOCAL = "local"
@@ -87,9 +90,15 @@ class Rules:
         """The operator or watcher of a token; None: it is none, or an agent's, or wrong."""
         return self.keyring.reader(token)
 
-    def may_see_ids(self, headers: Iterable[Header]) -> bool:
-        """Whether the health document names agents to the sender of a request."""
-        return not self.is_required or self.caller(bearer(authorizations(headers))) is not None
+    def may_see_ids(self, headers: Iterable[Header]) -> bool | None:
+        """Whether the health document names agents to the sender of a request; None: it has shown a
+        token that is none, not an agent's either."""
+        # What a proxy asks its users for (Basic) is no token.
+        token = bearer(authorizations(headers)) if self.is_required else None
+        if not token:
+            return not self.is_required
+        holder = self.keyring.find(token)
+        return None if holder is None else holder.may_read
 
 
 def allows(caller: Caller | None, need: Need) -> bool:
