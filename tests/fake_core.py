@@ -373,8 +373,8 @@ class ReactorPool:
         self.commands.append(("lift_deadline", conn))
         self.watching.add(conn)
 
-    def send_many(self, conns: Sequence[int], text: bytes) -> None:
-        self.commands.append(("send_many", list(conns), text))
+    def send_many(self, conns: Sequence[int], *texts: bytes) -> None:
+        self.commands.extend(("send_many", list(conns), text) for text in texts)
 
     def close_connection(self, conn: int, code: int, reason: str, cause: str = "") -> None:
         self.commands.append(("close_connection", conn, code, reason, cause))

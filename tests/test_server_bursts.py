@@ -13,9 +13,11 @@ class Sent:
 
     def __init__(self) -> None:
         self.messages: list[tuple[list[int], bytes]] = []
+        self.commands = 0
 
-    def send_many(self, conns: list[int], message: bytes) -> None:
-        self.messages.append((conns, message))
+    def send_many(self, conns: list[int], *messages: bytes) -> None:
+        self.commands += 1
+        self.messages.extend((conns, message) for message in messages)
 
 
 @pytest.fixture
@@ -44,8 +46,27 @@ async def test_a_storm_goes_out_together_and_in_its_order(
     told = storm(bursts, 0, BURST + 50)
     assert core.messages == told[:BURST]
     await eventually(lambda: core.messages == told)
+    assert core.commands == BURST + 1, "one write for all that was held"
     told += storm(bursts, 1_000, BURST + 50)
     await eventually(lambda: core.messages == told)
+    assert core.commands == BURST + 2
+    bursts.close()
+
+
+async def test_watchers_that_are_told_different_things_hear_them_in_their_order(core: Any) -> None:
+    bursts = Bursts(core)
+    storm(bursts, 0, BURST)
+    core.messages.clear()
+    core.commands = 0
+    for conns, message in [([1, 2, 3], b"a"), ([2], b"b"), ([3, 1], b"c"), ([1, 2, 3], b"d")]:
+        bursts.send(conns, message)
+    bursts.flush()
+    heard = {
+        conn: b"".join(message for conns, message in core.messages if conn in conns)
+        for conn in (1, 2, 3)
+    }
+    assert heard == {1: b"acd", 2: b"abd", 3: b"acd"}
+    assert core.commands == 2, "the first and the third share what they are told"
     bursts.close()
 
 

@@ -282,9 +282,10 @@ class Page:
         if notify:
             self.owed.append(conn)
 
-    def send_many(self, conns: list[int], text: bytes) -> None:
+    def send_many(self, conns: list[int], *texts: bytes) -> None:
         assert conns == [1]
-        self.send(1, text)
+        for text in texts:
+            self.send(1, text)
 
     def read(self) -> None:
         if self.owed:

@@ -744,8 +744,9 @@ class ReactorPool:
     def send_binary(self, conn: int, data: bytes, *, notify: bool = False) -> None:
         """Sends one binary message (plain and plain-engineio endpoints)."""
 
-    def send_many(self, conns: Sequence[int], text: bytes) -> None:
-        """Sends the same text message to many connections; it is framed once."""
+    def send_many(self, conns: Sequence[int], *texts: bytes) -> None:
+        """Sends the same text message, or several, to many connections: framed once, and brought to
+        each socket in one write as far as it takes them."""
 
     def close_connection(self, conn: int, code: int, reason: str, cause: str = "") -> None:
         """Begins the closing handshake; `cause` comes back in `Closed`. A code that may not be sent

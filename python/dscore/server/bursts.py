@@ -1,9 +1,10 @@
 """Messages for many: the first ones at once, those of a storm together.
 
 A message alone wakes a reactor, which writes it and sleeps again: with 200 changes a second that is
-most of what a watcher costs. Forty in one turn take little more than one.
+most of what a watcher costs. Forty in one write take little more than one.
 
-Invariant: messages go out in the order in which they came, and none waits longer than `PAUSE`.
+Invariant: messages go out to each connection in the order in which they came, and none waits longer
+than `PAUSE`.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ class Bursts:
         self._left = 0
         """Messages that still go out at once in this pause."""
         self._held: list[tuple[Sequence[int], bytes]] = []
+        """In their order, each with those that it is for."""
         self._pause: asyncio.TimerHandle | None = None
 
     def send(self, conns: Sequence[int], message: bytes) -> None:
@@ -41,8 +43,16 @@ class Bursts:
     def flush(self) -> None:
         """What is held goes out now: something else is to be said, or a connection ends."""
         held, self._held = self._held, []
+        by_conn: dict[int, list[bytes]] = {}
         for conns, message in held:
-            self._pool.send_many(conns, message)
+            for conn in conns:
+                by_conn.setdefault(conn, []).append(message)
+        # Watchers that are told the same share one frame of it.
+        alike: dict[tuple[bytes, ...], list[int]] = {}
+        for conn, messages in by_conn.items():
+            alike.setdefault(tuple(messages), []).append(conn)
+        for told, conns in alike.items():
+            self._pool.send_many(conns, *told)
 
     def close(self) -> None:
         """Nothing is sent after this."""

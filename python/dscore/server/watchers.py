@@ -228,10 +228,14 @@ class Watchers:
         self._bursts.flush()
         pool, messages = self._live.pool, self._take(watcher, watcher.credit)
         watcher.credit -= min(watcher.credit, len(messages))
-        if messages:
-            for message in messages[:-1]:
-                pool.send(conn, message)
-            pool.send(conn, messages[-1], notify=not watcher.credit)
+        if watcher.credit:
+            if messages:
+                pool.send_many([conn], *messages)
+            return
+        *most, last = messages
+        if most:
+            pool.send_many([conn], *most)
+        pool.send(conn, last, notify=True)
 
     def _take(self, watcher: Watcher, limit: int) -> list[bytes]:
         """What a watcher is told next: `limit` messages, or one more, or all there is."""

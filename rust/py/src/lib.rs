@@ -25,6 +25,7 @@ mod origins;
 mod outgoing;
 mod pool;
 mod pool_guest;
+mod pool_messages;
 mod pool_tls;
 mod row;
 mod stats;

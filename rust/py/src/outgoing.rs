@@ -10,6 +10,7 @@ use dscore_traffic::close::CloseFrame;
 use dscore_traffic::command::{Notify, OutgoingPacket, ReactorCommand};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 pub(crate) fn low_water(notify: bool) -> Notify {
     if notify { Notify::LowWater } else { Notify::No }
@@ -69,10 +70,23 @@ pub(crate) fn frames(texts: &[Vec<u8>]) -> PyResult<Vec<Arc<[u8]>>> {
     texts.iter().map(|text| text_frame(text)).collect()
 }
 
+/// One after the other.
+pub(crate) fn text_frames(texts: &[Bound<'_, PyBytes>]) -> PyResult<Arc<[u8]>> {
+    let mut frames = Vec::new();
+    for text in texts {
+        frame::encode_message(Opcode::Text, utf8(text.as_bytes())?, &mut frames);
+    }
+    Ok(frames.into())
+}
+
 pub(crate) fn text_frame(text: &[u8]) -> PyResult<Arc<[u8]>> {
+    Ok(framed(Opcode::Text, utf8(text)?))
+}
+
+fn utf8(text: &[u8]) -> PyResult<&[u8]> {
     std::str::from_utf8(text)
         .map_err(|error| PyValueError::new_err(format!("text: not UTF-8: {error}")))?;
-    Ok(framed(Opcode::Text, text))
+    Ok(text)
 }
 
 pub(crate) fn framed(opcode: Opcode, payload: &[u8]) -> Arc<[u8]> {

@@ -1,13 +1,10 @@
 //! `ReactorPool`: convert, call, map the error. Documented in `_core.pyi`.
 
-use std::sync::Arc;
-
 use dscore_proto::agent::{self, RefusalCode};
 use dscore_proto::frame::Opcode;
-use dscore_proto::socketio::Kind;
 use dscore_traffic::ConnId;
 use dscore_traffic::command::{
-    Command, Notify, Outgoing, ReactorCommand, Response, ResponsePart, ServingState, TerminateAll,
+    Command, ReactorCommand, Response, ResponsePart, ServingState, TerminateAll,
 };
 use dscore_traffic::event::Event;
 use pyo3::exceptions::PyValueError;
@@ -17,7 +14,7 @@ use pyo3::types::PyList;
 use crate::config::CoreConfig;
 use crate::errors::{self, CoreError, ForkedError};
 use crate::events;
-use crate::outgoing::{self, close_frame, conn_ids, framed, frames, low_water, packet, text_frame};
+use crate::outgoing::{self, close_frame, framed, frames};
 use crate::stats::Stats;
 use crate::tls::TlsConfig;
 
@@ -128,65 +125,6 @@ impl ReactorPool {
                 frame: framed(Opcode::Text, &text),
             },
         )
-    }
-
-    #[pyo3(signature = (conn, text, *, notify = false, flushed = false))]
-    fn send(
-        &self,
-        py: Python<'_>,
-        conn: u64,
-        text: &[u8],
-        notify: bool,
-        flushed: bool,
-    ) -> PyResult<()> {
-        let notify = if flushed {
-            Notify::Empty
-        } else {
-            low_water(notify)
-        };
-        self.send_frame(py, conn, text_frame(text)?, notify)
-    }
-
-    #[pyo3(signature = (conn, data, *, notify = false))]
-    fn send_binary(&self, py: Python<'_>, conn: u64, data: &[u8], notify: bool) -> PyResult<()> {
-        self.send_frame(py, conn, framed(Opcode::Binary, data), low_water(notify))
-    }
-
-    #[pyo3(signature = (conn, data, *, namespace = "/", id = None, attachments = vec![], notify = false))]
-    #[expect(clippy::too_many_arguments, reason = "the parts of an event")]
-    fn send_event(
-        &self,
-        py: Python<'_>,
-        conn: u64,
-        data: &[u8],
-        namespace: &str,
-        id: Option<u64>,
-        attachments: Vec<Vec<u8>>,
-        notify: bool,
-    ) -> PyResult<()> {
-        let packet = packet(Kind::Event, namespace, id, data, attachments, notify)?;
-        self.give(py, conn, Command::SendPacket(Box::new(packet)))
-    }
-
-    #[pyo3(signature = (conn, id, data, *, namespace = "/", attachments = vec![]))]
-    fn send_ack(
-        &self,
-        py: Python<'_>,
-        conn: u64,
-        id: u64,
-        data: &[u8],
-        namespace: &str,
-        attachments: Vec<Vec<u8>>,
-    ) -> PyResult<()> {
-        let packet = packet(Kind::Ack, namespace, Some(id), data, attachments, false)?;
-        self.give(py, conn, Command::SendPacket(Box::new(packet)))
-    }
-
-    fn send_many(&self, py: Python<'_>, conns: Vec<u64>, text: &[u8]) -> PyResult<()> {
-        let (frame, conns) = (text_frame(text)?, conn_ids(conns));
-        let pool = self.own()?;
-        py.detach(|| pool.send_many(&conns, &frame))
-            .map_err(errors::stopped)
     }
 
     #[pyo3(signature = (conn, code, reason, cause = ""))]
@@ -386,15 +324,5 @@ impl ReactorPool {
         let pool = self.own()?;
         py.detach(|| pool.command_all(command))
             .map_err(errors::stopped)
-    }
-
-    fn send_frame(
-        &self,
-        py: Python<'_>,
-        conn: u64,
-        frame: Arc<[u8]>,
-        notify: Notify,
-    ) -> PyResult<()> {
-        self.give(py, conn, Command::Send(Outgoing { frame, notify }))
     }
 }

@@ -99,18 +99,21 @@ fn encode_after(first: u8, opcode: Opcode, rest: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
-/// A message that many get: framed once for each form it is needed in.
+/// Messages that many get, mostly one: framed once for each form they are needed in.
 #[derive(Debug)]
-pub(crate) struct SharedFrame {
+pub(crate) struct SharedFrames {
     bare: Arc<[u8]>,
     event: Option<Arc<[u8]>>,
     packet: Option<(Revision, Arc<[u8]>)>,
+    /// How many they are.
+    pub(crate) count: u64,
 }
 
-impl SharedFrame {
-    /// Of a message that is framed as it is.
+impl SharedFrames {
+    /// Of messages that are framed as they are, one after the other.
     pub(crate) fn new(bare: Arc<[u8]>) -> Self {
         Self {
+            count: split(&bare).count() as u64,
             bare,
             event: None,
             packet: None,
@@ -133,9 +136,21 @@ impl SharedFrame {
 }
 
 fn reframed(bare: &[u8], form: Form) -> Arc<[u8]> {
-    let mut frame = Vec::with_capacity(bare.len() + 8);
-    form.reframe(bare, &mut frame);
-    frame.into()
+    let mut frames = Vec::with_capacity(bare.len() + 8);
+    split(bare).for_each(|frame| form.reframe(frame, &mut frames));
+    frames.into()
+}
+
+/// The frames that lie one after the other; what is none is left out.
+fn split(frames: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = frames;
+    std::iter::from_fn(move || {
+        let (header, at) = frame::decode_header(rest).ok()??;
+        let end = usize::try_from(header.len).ok()?.checked_add(at)?;
+        let (frame, behind) = rest.split_at_checked(end)?;
+        rest = behind;
+        Some(frame)
+    })
 }
 
 #[cfg(test)]
@@ -176,7 +191,7 @@ mod tests {
         let mut bare = Vec::new();
         Form::Bare.encode_text(MESSAGE, &mut bare);
         let bare: Arc<[u8]> = bare.into();
-        let mut shared = SharedFrame::new(bare.clone());
+        let mut shared = SharedFrames::new(bare.clone());
         let forms = [
             Form::Bare,
             Form::Event,
@@ -191,7 +206,8 @@ mod tests {
             assert!(Arc::ptr_eq(&first, shared.in_form(form)), "{form:?}");
         }
         assert!(Arc::ptr_eq(&bare, shared.in_form(Form::Bare)));
-        let mut of_bytes = SharedFrame::new(b"\x82\x01\xff"[..].into());
+        assert_eq!(shared.count, 1);
+        let mut of_bytes = SharedFrames::new(b"\x82\x01\xff"[..].into());
         assert_eq!(
             **of_bytes.in_form(Form::Packet(Revision::V3)),
             *b"\x82\x02\x04\xff"
@@ -200,6 +216,24 @@ mod tests {
             **of_bytes.in_form(Form::Packet(Revision::V4)),
             *b"\x82\x01\xff"
         );
+    }
+
+    #[test]
+    fn several_messages_are_framed_each_by_itself() {
+        let texts = [MESSAGE, b"{\"type\":\"y\"}", MESSAGE];
+        let framed = |form: Form| {
+            let mut frames = Vec::new();
+            texts
+                .iter()
+                .for_each(|text| form.encode_text(text, &mut frames));
+            frames
+        };
+        let mut shared = SharedFrames::new(framed(Form::Bare).into());
+        assert_eq!(shared.count, 3);
+        let packet = Form::Packet(Revision::V4);
+        for form in [Form::Bare, Form::Event, packet] {
+            assert_eq!(**shared.in_form(form), *framed(form), "{form:?}");
+        }
     }
 
     #[test]

@@ -86,16 +86,16 @@ impl Output {
         self.waiting.as_ref().map(|waiting| waiting.progress_ms)
     }
 
-    /// Sends one frame that others get as well: what does not go at once waits without being copied.
+    /// Sends frames that others get as well: what does not go at once waits without being copied.
     pub(crate) fn send_shared(
         &mut self,
         stream: Option<&mut Stream>,
-        frame: &Arc<[u8]>,
+        frames: &Arc<[u8]>,
         marks: Marks,
         cx: &mut Context,
     ) -> Sending {
-        self.send_with(stream, frame, marks, cx, |outbox| {
-            outbox.push_shared(frame.clone());
+        self.send_with(stream, frames, marks, cx, |outbox| {
+            outbox.push_shared(frames.clone());
         })
     }
 

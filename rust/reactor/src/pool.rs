@@ -233,11 +233,11 @@ impl ReactorPool {
         self.order_all(|| Order::Configure(settings.clone()))
     }
 
-    /// Sends one frame to many.
+    /// Sends one frame, or several that lie one after the other, to many: as far as a socket takes them in one write.
     ///
     /// # Errors
     /// The reactors have stopped.
-    pub fn send_many(&self, conns: &[ConnId], frame: &Arc<[u8]>) -> Result<(), Stopped> {
+    pub fn send_many(&self, conns: &[ConnId], frames: &Arc<[u8]>) -> Result<(), Stopped> {
         for (number, handle) in self.shared.handles.iter().enumerate() {
             let own: Vec<ConnId> = conns
                 .iter()
@@ -247,7 +247,7 @@ impl ReactorPool {
             for part in own.chunks(SEND_MANY) {
                 handle
                     .commands
-                    .push(Order::SendMany(part.to_vec(), frame.clone()))?;
+                    .push(Order::SendMany(part.to_vec(), frames.clone()))?;
             }
         }
         Ok(())

@@ -95,6 +95,38 @@ fn agents_of_either_dialect_hear_one_message() {
 }
 
 #[test]
+fn messages_that_are_sent_in_one_go_are_heard_one_by_one() {
+    let mut server = Server::with(settings(), 2, 1_024);
+    let (mut raw, raw_conn) = server.agent("raw");
+    let callers = agents(&mut server);
+    let texts: Vec<String> = (0..300)
+        .map(|n| format!(r#"{{"type":"news","n":{n}}}"#))
+        .collect();
+    let frames: Vec<u8> = texts
+        .iter()
+        .flat_map(|text| text_frame(text).to_vec())
+        .collect();
+    let conns: Vec<ConnId> = callers.iter().map(|(_, conn)| *conn).collect();
+    let all = [&conns[..], &[raw_conn]].concat();
+    server.pool.send_many(&all, &frames.into()).unwrap();
+    for text in &texts {
+        assert_eq!(raw.text(), *text);
+    }
+    let receivers = all.len() as u64;
+    server.stats_when("all counted", |stats| {
+        stats.messages_sent_total >= 300 * receivers
+    });
+    for (mut caller, _) in callers {
+        for n in 0..300 {
+            assert_eq!(caller.hear(), format!(r#"42["news",{{"n":{n}}}]"#));
+        }
+        caller.leave();
+    }
+    drop(raw);
+    server.rest();
+}
+
+#[test]
 fn nothing_is_said_before_the_main_namespace_was_joined() {
     let mut server = Server::start(settings());
     let mut other = Client::open(server.address(), "/echo");

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::{Peer, Stage};
 use crate::context::Context;
-use crate::form::SharedFrame;
+use crate::form::SharedFrames;
 use crate::output::{Marks, Sending};
 use crate::stream::Stream;
 
@@ -23,8 +23,8 @@ impl Peer {
         cx.out.clear();
     }
 
-    /// Sends one message that others get as well, if this is a conversation that still takes them.
-    pub(crate) fn send_shared(&mut self, frame: &mut SharedFrame, cx: &mut Context) {
+    /// Sends messages that others get as well, in one go, if this is a conversation that still takes them.
+    pub(crate) fn send_shared(&mut self, frames: &mut SharedFrames, cx: &mut Context) {
         let form = match &self.stage {
             Stage::Conversation(conversation) if conversation.takes_messages() => {
                 conversation.dialect.form()
@@ -34,11 +34,11 @@ impl Peer {
         if !self.takes_output() {
             return;
         }
-        cx.stats.messages_sent_total += 1;
-        let (frame, marks) = (frame.in_form(form), self.marks(cx));
+        cx.stats.messages_sent_total += frames.count;
+        let (frames, marks) = (frames.in_form(form), self.marks(cx));
         let sending = self
             .output
-            .send_shared(self.stream.as_mut(), frame, marks, cx);
+            .send_shared(self.stream.as_mut(), frames, marks, cx);
         self.after_sending(sending, cx);
     }
 

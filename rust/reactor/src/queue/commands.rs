@@ -23,7 +23,7 @@ pub(crate) enum Order {
     Reactor(ReactorCommand),
     /// New limits and times.
     Configure(Arc<Settings>),
-    /// The same message for each of these connections.
+    /// The same messages for each of these connections: whole frames.
     SendMany(Vec<ConnId>, Arc<[u8]>),
     /// The owner is done with all it was told before this fence.
     Settled(ConnId),

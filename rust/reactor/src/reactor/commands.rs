@@ -12,7 +12,7 @@ use crate::agent::termination::Termination;
 use crate::broadcast::{Closing, TerminateFrame, Walk, send_terminate};
 use crate::context::Context;
 use crate::conversation::Conversation;
-use crate::form::SharedFrame;
+use crate::form::SharedFrames;
 use crate::peer::{Peer, Stage};
 use crate::queue::Order;
 
@@ -29,7 +29,7 @@ impl Reactor {
                 Order::Peer(conn, command) => self.serve_command(conn, command),
                 Order::Reactor(command) => self.serve_reactor_command(command),
                 Order::Configure(settings) => self.cx.configure(settings),
-                Order::SendMany(conns, frame) => self.send_many(conns, frame),
+                Order::SendMany(conns, frames) => self.send_many(conns, frames),
                 Order::Settled(conn) => self.release(conn),
                 Order::Adopt(accepted) => self.adopt(*accepted),
                 Order::Yield(claim) => self.yield_to(claim),
@@ -78,10 +78,10 @@ impl Reactor {
         }
     }
 
-    fn send_many(&mut self, conns: Vec<ConnId>, frame: Arc<[u8]>) {
-        let mut frame = SharedFrame::new(frame);
+    fn send_many(&mut self, conns: Vec<ConnId>, frames: Arc<[u8]>) {
+        let mut frames = SharedFrames::new(frames);
         for conn in conns {
-            self.with_peer(conn, |peer, cx| peer.send_shared(&mut frame, cx));
+            self.with_peer(conn, |peer, cx| peer.send_shared(&mut frames, cx));
         }
     }
 
@@ -138,7 +138,7 @@ fn apply(command: Command, conn: ConnId, peer: &mut Peer, cx: &mut Context) {
     match (command, &mut peer.stage) {
         (Command::Abort, _) => peer.finished = true,
         (Command::Send(outgoing), Stage::Conversation(_)) => {
-            peer.send_shared(&mut SharedFrame::new(outgoing.frame), cx);
+            peer.send_shared(&mut SharedFrames::new(outgoing.frame), cx);
             match outgoing.notify {
                 Notify::No => {}
                 Notify::LowWater => peer.notify_when_drained(conn, cx),
