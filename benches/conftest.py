@@ -1,7 +1,7 @@
 """What the benches share: options, built programs, and the ledgers that are kept meanwhile."""
 
 import resource
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -51,15 +51,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     sizes = config.getoption("--agents") or (bench.QUICK_AGENTS if quick else bench.AGENTS)
     rounds = config.getoption("--rounds") or (bench.QUICK_ROUNDS if quick else bench.ROUNDS)
     chosen = config.getoption("--contenders")
-    # A file of several benches names those of each.
-    contenders = getattr(metafunc.function, "contenders", None) or bench.CONTENDERS
+    contenders = chosen.split(",") if chosen else _contenders(metafunc, quick)
     turns = [
         pytest.param(agents, contender, id=f"{agents}-{number}-{contender}")
         for agents in sizes
         for number in range(rounds)
-        for contender in (chosen.split(",") if chosen else contenders)
+        for contender in contenders
     ]
     metafunc.parametrize(("agents", "contender"), turns)
+
+
+def _contenders(metafunc: pytest.Metafunc, quick: bool) -> Sequence[str]:
+    """A file of several benches names those of each. A small run leaves out what another bench of
+    it has shown to work."""
+    test, bench = metafunc.function, metafunc.module
+    everyone: Sequence[str] = getattr(test, "contenders", None) or bench.CONTENDERS
+    if not quick:
+        return everyone
+    return getattr(test, "quick_contenders", None) or getattr(bench, "QUICK_CONTENDERS", everyone)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

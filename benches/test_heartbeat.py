@@ -16,7 +16,7 @@ QUICK_AGENTS = [500]
 ROUNDS = 3
 QUICK_ROUNDS = 1
 SECONDS = 10.0
-QUICK_SECONDS = 1.0
+QUICK_SECONDS = 0.5
 KEYS = ("beat_cpu_us", "beat_p50_ms", "beat_p99_ms", "beating_cpu_percent", "others")
 
 

@@ -23,6 +23,7 @@ CONTENDERS = ["floor", "dscore-sqlite", "dscore", *([PEER] if PEERS[PEER].is_bui
 LEFT_OUT = [name for name in (PEER,) if name not in CONTENDERS]
 AGENTS = [10_000]
 QUICK_AGENTS = [500]
+QUICK_CONTENDERS = ["dscore"]
 ROUNDS = 5
 QUICK_ROUNDS = 1
 INTERVAL = "5s"

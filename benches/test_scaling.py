@@ -10,6 +10,7 @@ from benches.round import Round
 CONTENDERS = ["floor", "dscore-1", "dscore-2"]
 AGENTS = [1_000, 2_000, 5_000, 10_000, 14_000, 18_000]
 QUICK_AGENTS = [500]
+QUICK_CONTENDERS = ["dscore-2"]
 ROUNDS = 3
 QUICK_ROUNDS = 1
 

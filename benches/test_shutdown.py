@@ -16,7 +16,7 @@ CONTENDERS = ["floor", "dscore"]
 AGENTS = [1_000, 5_000, 10_000]
 QUICK_AGENTS = [500]
 ROUNDS = 7
-QUICK_ROUNDS = 2
+QUICK_ROUNDS = 1
 
 
 def test_drain(

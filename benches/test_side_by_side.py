@@ -15,6 +15,7 @@ CONTENDERS = ["floor", "dscore", "dscore-sqlite", *built("raw")]
 LEFT_OUT = [name for name in speaking("raw") if name not in CONTENDERS]
 AGENTS = [10_000]
 QUICK_AGENTS = [500]
+QUICK_CONTENDERS = ["floor", "dscore-sqlite"]
 ROUNDS = 3
 QUICK_ROUNDS = 1
 INTERVAL = "5s"

@@ -17,6 +17,7 @@ LEFT_OUT = [name for name in speaking("socketio") if name not in CONTENDERS]
 ABOUT = {"aims": "dscore-socketio / dscore: memory ≤ 1.3, CPU per heartbeat ≤ 1.5"}
 AGENTS = [10_000]
 QUICK_AGENTS = [500]
+QUICK_CONTENDERS = ["dscore-socketio"]
 ROUNDS = 3
 QUICK_ROUNDS = 1
 INTERVAL = "5s"

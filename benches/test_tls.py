@@ -31,6 +31,7 @@ OURS, OWN = "dscore-tls", "dscore-tls-own"
 BUILT = [f"{name}-tls" for name in SECURE_PEERS if PEERS[name].is_built]
 YARDSTICK = ["nginx-tls"] if NGINX else []
 CONTENDERS = ["dscore", OURS, OWN, *BUILT]
+QUICK_CONTENDERS = [OWN]
 LEFT_OUT = [name for name in SECURE_PEERS if f"{name}-tls" not in BUILT]
 if not NGINX:
     LEFT_OUT.append("nginx")
@@ -68,11 +69,12 @@ AIMS = (
 Test = Callable[..., None]
 
 
-def among(*names: str) -> Callable[[Test], Test]:
-    """Names the servers of one bench."""
+def among(*names: str, quick: tuple[str, ...]) -> Callable[[Test], Test]:
+    """Names the servers of one bench, and those of a small run."""
 
     def note(test: Test) -> Test:
         test.contenders = names  # type: ignore[attr-defined]
+        test.quick_contenders = quick  # type: ignore[attr-defined]
         return test
 
     return note
@@ -105,7 +107,7 @@ def test_whole_life(
     ledger.record(f"The life of {agents:,} agents", contender, figures)
 
 
-@among("rustls", OURS, OWN, *BUILT, *YARDSTICK)
+@among("rustls", OURS, OWN, *BUILT, *YARDSTICK, quick=("rustls", OURS))
 def test_handshakes(
     start_rested: Callable[..., Round], ledger: Ledger, contender: str, agents: int
 ) -> None:
@@ -119,7 +121,7 @@ def test_handshakes(
     ledger.record(f"{agents:,} handshakes, and nothing behind them", contender, kept)
 
 
-@among("dscore", OURS, OWN)
+@among("dscore", OURS, OWN, quick=("dscore",))
 def test_reactor_memory(
     start_rested: Callable[..., Round], ledger: Ledger, contender: str, agents: int
 ) -> None:
@@ -128,7 +130,7 @@ def test_reactor_memory(
     ledger.record(f"{agents:,} WebSockets, none introduced: the reactor's part", contender, kept)
 
 
-@among(OURS, OWN, *BUILT)
+@among(OURS, OWN, *BUILT, quick=(OURS,))
 def test_heartbeats_beside_a_storm(
     request: pytest.FixtureRequest,
     start_round: Callable[..., Round],
@@ -156,7 +158,7 @@ def test_heartbeats_beside_a_storm(
     ledger.record(f"{beating:,} heartbeats a second while {agents:,} come back", contender, kept)
 
 
-@among(OURS, OWN)
+@among(OURS, OWN, quick=(OWN,))
 def test_heartbeats_of_both(
     request: pytest.FixtureRequest,
     programs: Programs,

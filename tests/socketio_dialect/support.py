@@ -14,18 +14,28 @@ from socketio_dialect.cable import Cable
 
 Transports = Sequence[str] | None
 
-KINDS = [
-    pytest.param(library, transports, id=f"{library}-{name}")
+
+def kind(library: str, name: str, *marks: pytest.MarkDecorator) -> Any:
+    return pytest.param(library, TRANSPORTS[name], id=f"{library}-{name}", marks=marks)
+
+
+COMMON = [
+    kind(library, name)
     for library in LIBRARIES
-    for name, transports in TRANSPORTS.items()
+    for name in TRANSPORTS
+    if library == NEWEST or name == "default"
 ]
-every_kind = pytest.mark.parametrize(("library", "transports"), KINDS)
+RARE = [
+    kind(library, name, pytest.mark.slow)
+    for library in LIBRARIES
+    for name in TRANSPORTS
+    if library != NEWEST and name != "default"
+]
+every_kind = pytest.mark.parametrize(("library", "transports"), COMMON + RARE)
 """Each library with each way to connect: for what an end, an upgrade, a size or the form of a
-message has to do with."""
-each_client = pytest.mark.parametrize(
-    ("library", "transports"),
-    [kind for kind in KINDS if kind.values[0] == NEWEST or kind.values[1] is None],
-)
+message has to do with. What an older one does in only one of the ways is left to `make check-slow`:
+in its own way it polls first and is on a WebSocket then."""
+each_client = pytest.mark.parametrize(("library", "transports"), COMMON)
 """Each library in its own way, polling and then an upgrade; the newest in each. For what a message
 says: it is read after the transport, and the same for all three, so that the other six could not
 differ."""

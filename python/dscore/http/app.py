@@ -114,7 +114,8 @@ def build_app(
     problems.install(app)
     app.include_router(health.router(server, draining_status=draining_status))
     app.include_router(metrics.router(server))
-    app.include_router(api.router(server, Redactor(redact), weakref.proxy(trail), page_at=page_at))
+    for routes in api.routers(server, Redactor(redact), weakref.proxy(trail), page_at=page_at):
+        app.include_router(routes)
     app.include_router(page.router(page_at))
     access = Access(
         app,

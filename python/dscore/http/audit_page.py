@@ -9,6 +9,7 @@ from fastapi import Query as QueryParam
 from starlette.responses import Response
 
 from dscore.http import models
+from dscore.http.access import API
 from dscore.http.json_response import json_response
 from dscore.http.pagination import MAX_LIMIT, number_of
 from dscore.http.strict import Plain, StrictRoute
@@ -26,7 +27,7 @@ class AuditReader(Protocol):
 
 def router(trail: AuditReader) -> APIRouter:
     """`/audit` of a server."""
-    routes = APIRouter(tags=["server"], route_class=StrictRoute)
+    routes = APIRouter(prefix=API, tags=["server"], route_class=StrictRoute)
 
     @routes.get(
         "/audit",

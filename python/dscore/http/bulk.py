@@ -12,6 +12,7 @@ from starlette.responses import Response
 from dscore.agent_ids import trimmed
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.filters import ANY, Filter
+from dscore.http.access import API
 from dscore.http.audit import MAX_TEXT, AuditOf
 from dscore.http.filters import MAX_TEXT as MAX_NEEDLE
 from dscore.http.filters import MAX_WORDS, parse_labels
@@ -159,7 +160,7 @@ OperationId = Annotated[str, PathParam(max_length=64)]
 
 def router(server: Server) -> APIRouter:
     """`/terminate`, `/message`, `/remove` and `/operations/{id}` of a server."""
-    routes = APIRouter(tags=["operations"], route_class=StrictRoute)
+    routes = APIRouter(prefix=API, tags=["operations"], route_class=StrictRoute)
     operations = Operations()
 
     async def begin(

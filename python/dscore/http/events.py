@@ -11,6 +11,7 @@ from starlette.responses import Response
 from dscore.errors import UnknownAgentError
 from dscore.explain import CONTEXT, clock, sentence
 from dscore.http import models
+from dscore.http.access import API
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.json_response import json_response
 from dscore.http.pagination import MAX_LIMIT, number_of
@@ -29,7 +30,7 @@ _log = get_logger("dscore.store")
 
 def router(server: Server, redactor: Redactor) -> APIRouter:
     """`/agents/{agent_id}/events` of a server."""
-    routes = APIRouter(tags=["agents"], route_class=StrictRoute)
+    routes = APIRouter(prefix=API, tags=["agents"], route_class=StrictRoute)
 
     @routes.get(
         "/agents/{agent_id}/events",

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from dscore.history import STATES, Sample, Span
 from dscore.http import models
+from dscore.http.access import API
 from dscore.http.filters import FilterOf
 from dscore.http.json_response import json_response
 from dscore.http.ports import Server
@@ -20,7 +21,7 @@ MAX_AFTER = 1 << 53
 
 def router(server: Server, redactor: Redactor) -> APIRouter:
     """`/history` and `/facets` of a server."""
-    routes = APIRouter(tags=["fleet"], route_class=StrictRoute)
+    routes = APIRouter(prefix=API, tags=["fleet"], route_class=StrictRoute)
 
     @routes.get(
         "/history",

@@ -202,7 +202,8 @@ impl HttpPeer {
         self.asked_bytes = bytes;
         if !reading.reader.done() {
             reading.request.more = true;
-            let upload = Upload::new(reading.reader, reading.expects_continue);
+            let patience_ms = cx.settings.keep_alive_timeout;
+            let upload = Upload::new(reading.reader, reading.expects_continue, patience_ms);
             self.upload = Some(Box::new(upload));
             self.time_upload(cx);
         }

@@ -8,7 +8,8 @@
 //! | whole | over | whole | whole | whole | — | whole |
 //!
 //! Filling stops at [`MAX_PART`](super::body::MAX_PART): what is not asked for stays in the
-//! socket, and TCP pushes back. The client's time counts only while we would read. Lost means that the app hears so
+//! socket, and TCP pushes back. The client's time counts only while we would read, and each byte is worth some: a body that
+//! trickles is late as one that stops. Lost means that the app hears so
 //! ([`Event::HttpGone`]), and the client 400, 408, 413 or 503, unless its answer has begun, which is cut. An answer that begins
 //! before its request is whole is the last of its connection: what still comes is waited out.
 
@@ -16,7 +17,6 @@ use dscore_proto::http::{self, HttpError};
 use dscore_traffic::ConnId;
 use dscore_traffic::event::{BodyPart, Event};
 
-use super::body::Upload;
 use super::peer::{HttpPeer, State, Step};
 use crate::context::Context;
 
@@ -62,6 +62,7 @@ impl HttpPeer {
         upload.expects_continue = false;
         match upload.reader.push(bytes, &mut upload.part) {
             Ok(consumed) => {
+                upload.earn(consumed, cx.settings.keep_alive_timeout, cx.now_ms);
                 self.give_part(conn, cx);
                 self.time_upload(cx);
                 Ok(Step::Consumed(consumed))
@@ -90,14 +91,19 @@ impl HttpPeer {
         cx.tell(Event::BodyPart(Box::new(BodyPart { conn, data, more })));
     }
 
-    /// The client's time for the next bytes begins, or stands still.
+    /// The client's time runs, or stands still.
     pub(super) fn time_upload(&mut self, cx: &Context) {
-        let waits_for_us = |upload: &Upload| upload.expects_continue;
-        let is_waited_for = self.wants_body() && !self.upload.as_deref().is_some_and(waits_for_us);
-        if is_waited_for {
-            self.deadline = cx.now_ms + cx.settings.keep_alive_timeout;
-        } else if !self.input_ended {
-            self.deadline = u64::MAX;
+        let wants_body = self.wants_body();
+        let Some(upload) = &mut self.upload else {
+            if !self.input_ended {
+                self.deadline = u64::MAX;
+            }
+            return;
+        };
+        let is_waited_for = wants_body && !upload.expects_continue;
+        let deadline = upload.run(is_waited_for, cx.now_ms);
+        if is_waited_for || !self.input_ended {
+            self.deadline = deadline.unwrap_or(u64::MAX);
         }
     }
 

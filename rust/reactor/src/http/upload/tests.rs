@@ -127,6 +127,74 @@ fn the_clients_time_counts_only_while_it_is_waited_for() {
     }
 }
 
+/// Sends `chunk` every `every_ms` until it is late or `for_ms` are over; returns how long it was not.
+fn trickled(every_ms: u64, chunk: &str, for_ms: u64) -> u64 {
+    let mut bench = bench();
+    let mut peer = uploading("", &mut bench);
+    let begun = bench.cx.now_ms;
+    while bench.cx.now_ms - begun < for_ms {
+        peer.read_body(CONN, &mut bench.cx);
+        let next = bench.cx.now_ms + every_ms;
+        if peer.deadline() < next {
+            bench.pass(peer.deadline() - bench.cx.now_ms);
+            assert!(!peer.on_timer(CONN, &mut bench.cx));
+            assert!(bench.written().starts_with("HTTP/1.1 408 "));
+            assert_eq!(state(&peer, &mut bench), "lost");
+            break;
+        }
+        bench.pass(every_ms);
+        hears(&mut peer, chunk, &mut bench);
+    }
+    bench.cx.now_ms - begun
+}
+
+#[test]
+fn a_body_that_trickles_is_late_and_one_that_is_slow_is_not() {
+    let bench = bench();
+    let patience = bench.cx.settings.keep_alive_timeout;
+    let every_ms = patience / 10;
+    // Data, framing, an extension: each byte is worth the same.
+    let extension = format!("1;{}\r\nx\r\n", "e".repeat(4));
+    for chunk in ["1\r\nx\r\n", &extension] {
+        let lasted = trickled(every_ms, chunk, patience * 100);
+        let worth = patience * chunk.len() as u64 * 2 / every_ms;
+        assert!(
+            (patience..=patience + 2 * worth).contains(&lasted),
+            "{lasted}"
+        );
+    }
+    let size = usize::try_from(every_ms).unwrap() / 2;
+    let slow = format!("{size:x}\r\n{}\r\n", "x".repeat(size));
+    assert_eq!(trickled(every_ms, &slow, patience * 100), patience * 100);
+}
+
+#[test]
+fn much_at_once_buys_no_more_time_than_there_was() {
+    let mut bench = bench();
+    let patience = bench.cx.settings.keep_alive_timeout;
+    let mut peer = uploading("", &mut bench);
+    for _ in 0..3 {
+        peer.read_body(CONN, &mut bench.cx);
+        let size = MAX_PART / 2;
+        let chunk = format!("{size:x}\r\n{}\r\n", "x".repeat(size));
+        hears(&mut peer, &chunk, &mut bench);
+        assert_eq!(peer.deadline(), bench.cx.now_ms + patience);
+    }
+}
+
+#[test]
+fn time_that_was_spent_stays_spent_while_the_app_is_waited_for() {
+    let mut bench = bench();
+    let patience = bench.cx.settings.keep_alive_timeout;
+    let mut peer = uploading("Expect: 100-continue\r\n", &mut bench);
+    bench.pass(patience * 10);
+    peer.read_body(CONN, &mut bench.cx);
+    bench.pass(patience / 2);
+    // Asking again buys nothing.
+    peer.read_body(CONN, &mut bench.cx);
+    assert_eq!(peer.deadline(), bench.cx.now_ms + patience / 2);
+}
+
 #[test]
 fn a_client_that_waits_for_100_is_not_late_before_it_has_it() {
     let mut bench = bench();
