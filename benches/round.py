@@ -176,6 +176,8 @@ def whole_life(
 ) -> Figures:
     """A connect storm, some seconds of heartbeats and the drain: one start for all figures."""
     one = start(heartbeat_interval=interval, heartbeats="off")
+    # What is written of an introduction behind its ack is no heartbeat's cost.
+    one.rest()
     one.heartbeats(seconds)
     benchmark.group = f"drain of {one.agents} agents"
     # pytest-benchmark has no types. It is one round of its own: the servers take turns.
