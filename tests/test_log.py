@@ -146,11 +146,36 @@ def test_level_is_a_threshold_and_can_be_changed(output: Any) -> None:
     assert levels == ["warning", "error", "debug", "info", "warning", "error", "error"]
 
 
+BATCHES: list[list[log.Line]] = [
+    [("info", "one", {"agent_id": "a"}), ("warning", "two", {"x": 2**70})],
+    [("info", "one", {"agent_id": f'é\n"{n}', "n": n, "x": None}) for n in range(3)],
+    [("info", "one", {}), ("warning", "one", {}), ("info", "one", {"x": {"y": [1]}})],
+    [("info", "one", {"request_id": "its own"}), ("info", "one", {"x": 1, "logger": "z"})],
+    [("info", "one", {"x": object}), ("info", "one", {"x": "\ud800"}), ("info", "one", {"x": 1})],
+]
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize("batch", BATCHES)
+def test_lines_of_a_batch_of_any_kind_are_those_of_each_alone(
+    output: Any, form: Any, batch: list[log.Line]
+) -> None:
+    fd, lines = output
+    log.configure(LogConfig(format=form, level="info"), fd=fd)
+    logger = log.get_logger("dscore.server").bind(request_id="r")
+    logger.lines(batch)
+    for level, event, fields in batch:
+        getattr(logger, level)(event, **fields)
+    said = [re.sub(rb"[-0-9]{10}T[:.0-9]{12}Z", b"", line) for line in lines()]
+    assert len(said) == 2 * len(batch)
+    assert said[: len(batch)] == said[len(batch) :]
+
+
 def test_a_batch_of_lines_is_as_if_each_was_said_alone(output: Any) -> None:
     fd, lines = output
     log.configure(LogConfig(format="json", level="info"), fd=fd)
     logger = log.get_logger("dscore.server").bind(request_id="r")
-    batch: list[log.Line] = [("info", "one", {"agent_id": "a"}), ("warning", "two", {"x": 2**70})]
+    batch = BATCHES[0]
     logger.lines([])
     logger.lines(batch)
     for level, event, fields in batch:

@@ -16,13 +16,14 @@ import atexit
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from structlog import BoundLoggerBase
 from structlog.processors import format_exc_info
 from structlog.typing import EventDict
 
 from dscore.config import LogConfig
+from dscore.log.batch import Batch, Line, renderer
 from dscore.log.render import now, plain_fields, render_json, text_renderer
 from dscore.log.writer import Writer
 
@@ -35,9 +36,6 @@ _LEVELS = {
     "error": logging.ERROR,
 }
 _STDOUT = 1
-
-Line: TypeAlias = tuple[Literal["info", "warning"], str, dict[str, Any]]
-"""Level, event and fields of one line."""
 
 
 class Logger(BoundLoggerBase):
@@ -74,35 +72,20 @@ class Logger(BoundLoggerBase):
         level = _output.level
         wanted = [line for line in lines if level <= _LEVELS[line[0]]]
         if wanted:
-            moment, context = now(), self._context
-            _output.say_all(
-                [
-                    {
-                        "timestamp": moment,
-                        "level": of,
-                        "logger": "",
-                        "event": event,
-                        **context,
-                        **fields,
-                    }
-                    for of, event, fields in wanted
-                ]
-            )
+            _output.say_batch(Batch(now(), self._context, wanted))
 
     def _say(self, level: str, event: str, fields: dict[str, Any]) -> None:
         # In one go what structlog does with a chain of processors: a drain writes a line about
         # each agent. The logger's name is in the context; named first, it comes before the event.
-        _output.say_all(
-            [
-                {
-                    "timestamp": now(),
-                    "level": level,
-                    "logger": "",
-                    "event": event,
-                    **self._context,
-                    **fields,
-                }
-            ]
+        _output.say(
+            {
+                "timestamp": now(),
+                "level": level,
+                "logger": "",
+                "event": event,
+                **self._context,
+                **fields,
+            }
         )
 
 
@@ -129,7 +112,8 @@ def configure(config: LogConfig, *, fd: int = _STDOUT) -> None:
         return render({"timestamp": now(), "level": "warning", "logger": "dscore.log", **event})
 
     writer = _output.writer = Writer(fd, lost=lines_lost)
-    _output.say_all = _written_to(writer, render)
+    _output.say = _written_to(writer, render)
+    _output.say_batch = _all_written_to(writer, render)
     logging.root.addHandler(_OTHERS)
     atexit.register(close)
 
@@ -152,7 +136,7 @@ def close() -> None:
         return
     atexit.unregister(close)
     logging.root.removeHandler(_OTHERS)
-    _output.say_all = _to_standard_logging
+    _output.say, _output.say_batch = _to_standard_logging, _all_to_standard_logging
     _output.level = logging.NOTSET
     writer.close()
 
@@ -162,7 +146,8 @@ class _Output:
 
     def __init__(self) -> None:
         self.level = logging.NOTSET
-        self.say_all: Callable[[Sequence[EventDict]], None] = _to_standard_logging
+        self.say: Callable[[EventDict], None] = _to_standard_logging
+        self.say_batch: Callable[[Batch], None] = _all_to_standard_logging
         self.writer: Writer | None = None
 
 
@@ -179,12 +164,12 @@ class _OthersHandler(logging.Handler):
         say(message, exc_info=record.exc_info)
 
 
-def _to_standard_logging(events: Sequence[EventDict]) -> None:
-    for event in events:
-        _log_to_standard(event)
+def _all_to_standard_logging(batch: Batch) -> None:
+    for event in batch.events():
+        _to_standard_logging(event)
 
 
-def _log_to_standard(event: EventDict) -> None:
+def _to_standard_logging(event: EventDict) -> None:
     level = _LEVELS[event.pop("level")]
     del event["timestamp"]
     logger = logging.getLogger(event.pop("logger"))
@@ -196,16 +181,20 @@ def _log_to_standard(event: EventDict) -> None:
 
 def _written_to(
     writer: Writer, render: Callable[[EventDict], bytes]
-) -> Callable[[Sequence[EventDict]], None]:
-    def line(event: EventDict) -> bytes:
+) -> Callable[[EventDict], None]:
+    def say(event: EventDict) -> None:
         if "exc_info" in event:
             event = format_exc_info(None, event["level"], event)
-        return render(event)
+        writer.write([render(event)])
 
-    def say_all(events: Sequence[EventDict]) -> None:
-        writer.write([line(event) for event in events])
+    return say
 
-    return say_all
+
+def _all_written_to(
+    writer: Writer, render: Callable[[EventDict], bytes]
+) -> Callable[[Batch], None]:
+    render_batch = renderer(render)
+    return lambda batch: writer.write(render_batch(batch))
 
 
 _output = _Output()

@@ -39,10 +39,12 @@ def now() -> str:
 def render_json(event: EventDict) -> bytes:
     """A JSON object in one line."""
     try:
-        return orjson.dumps(event, default=_text, option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(event, default=plain_text, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         # What orjson refuses: huge integers, lone surrogates, circles, keys that are no strings.
-        plain = {key: one if isinstance(one, str) else _text(one) for key, one in event.items()}
+        plain = {
+            key: one if isinstance(one, str) else plain_text(one) for key, one in event.items()
+        }
         return json.dumps(plain).encode() + b"\n"
 
 
@@ -75,10 +77,11 @@ def _value(value: object) -> str:
     if isinstance(value, str):
         bare = value.isprintable() and value and _NEEDS_QUOTES.isdisjoint(value)
         return value if bare else repr(value)
-    return _printable(_text(value))
+    return _printable(plain_text(value))
 
 
-def _text(value: object) -> str:
+def plain_text(value: object) -> str:
+    """A value that a renderer has no form for."""
     try:
         return str(value)
     except Exception as error:  # A broken __str__ of a hook's object must not end anything.

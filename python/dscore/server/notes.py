@@ -1,6 +1,6 @@
 """What the fleet has noted of a batch: written down, told, and handed to what waits for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from dscore._core import MAX_TEXT
@@ -106,7 +106,7 @@ class Notes:
             )
 
     def _settle(self, notes: "_core.Notes", now: int) -> None:
-        _log.lines([line for settled in notes.settled for line in _settled_lines(settled)])
+        _log.lines(_settled_lines(notes.settled))
         for settled in notes.settled:
             if not settled[-1]:  # a drain's are in its account
                 self._terminated(settled, now)
@@ -166,18 +166,18 @@ class Notes:
             self._live.emptied.set()
 
 
-def _settled_lines(settled: "_core.Settled") -> Iterator[Line]:
-    """What is logged of the end of a terminate_app."""
-    _, agent_id, request_id, outcome, latency_ms, message, incomplete, _ = settled
-    about = {"agent_id": agent_id, "request_id": request_id}
-    if outcome == "acked":
-        if incomplete:
-            yield "warning", "agent_incomplete", about | {"message": message}
-        sentence = f"DeepStream client {agent_id} terminated gracefully"
-        yield (
-            "info",
-            "agent_terminated",
-            {"message": sentence, **about, "latency_ms": latency_ms},
-        )
-    elif outcome != "notified":
-        yield "warning", "agent_not_terminated", about | {"outcome": outcome, "message": message}
+def _settled_lines(settled: "list[_core.Settled]") -> list[Line]:
+    """What is logged of the ends of terminate_apps."""
+    lines: list[Line] = []
+    for _, agent_id, request_id, outcome, latency_ms, message, incomplete, _ in settled:
+        about = {"agent_id": agent_id, "request_id": request_id}
+        if outcome == "acked":
+            if incomplete:
+                lines.append(("warning", "agent_incomplete", about | {"message": message}))
+            sentence = f"DeepStream client {agent_id} terminated gracefully"
+            fields = {"message": sentence, **about, "latency_ms": latency_ms}
+            lines.append(("info", "agent_terminated", fields))
+        elif outcome != "notified":
+            fields = {**about, "outcome": outcome, "message": message}
+            lines.append(("warning", "agent_not_terminated", fields))
+    return lines
