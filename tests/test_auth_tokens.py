@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dscore.auth import GENERATED, MAX_TOKEN_BYTES, Grant, Tokens
+from dscore.auth import GENERATED, MAX_TOKEN_BYTES, Grant, Keyring, Tokens
 from dscore.errors import ConfigError
 
 
@@ -131,6 +131,18 @@ def test_a_token_is_bound_to_agents(tmp_path: Path) -> None:
         ("north-*", "*"),
         None,
     ]
+
+
+def test_it_is_said_why_a_token_was_refused_and_never_which_one_it_was(tmp_path: Path) -> None:
+    keyring = Keyring(
+        tokens_of(tmp_path / "agents", "one agent=cam-1", "two"),
+        tokens_of(tmp_path / "operators", "three role=watcher name=wall", role="operator"),
+    )
+    assert keyring.why_not("one", "cam-2") == "agents:1 is for agents of other ids"
+    assert keyring.why_not("one") == keyring.why_not("two").replace("2", "1")
+    assert keyring.why_not("two") == "agents:2 is for agents"
+    assert keyring.why_not("three", "cam-1") == "operators:1(wall) is for watchers"
+    assert keyring.why_not("guess-4711") == keyring.why_not(None) == "it is in no token file"
 
 
 def test_a_token_may_be_kept_as_its_digest(tmp_path: Path) -> None:

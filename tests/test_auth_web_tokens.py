@@ -118,6 +118,29 @@ def test_takes_none_that_is_not_for_us_or_not_for_now(
     assert tokens(pem(P256)).find(signed(**other)) is None
 
 
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [
+        (signed(exp=1), "it has expired"),
+        (signed(nbf=int(time.time()) + 86_400), "it is not valid yet"),
+        (signed(aud="shop"), "it is not for auth.jwt_audience"),
+        (signed(iss="https://evil.example"), "it is not of auth.jwt_issuer"),
+        (signed(exp=None), "it lacks exp, iss or aud"),
+        (signed(ec.generate_private_key(ec.SECP256R1())), "no key of auth.jwt_keys has signed it"),
+        (signed(RSA, "RS256"), "no key of auth.jwt_keys has signed it"),
+        (signed(sub=None), "its claims give it no role, or an agent's without an id"),
+        (signed(role="king"), "its claims give it no role, or an agent's without an id"),
+        ("a.b.c", "it cannot be read"),
+        ("guess-4711", ""),
+        (signed(), ""),
+    ],
+)
+def test_it_is_said_why_a_token_is_none(
+    tokens: Callable[..., WebTokens], token: str, why: str
+) -> None:
+    assert tokens(pem(P256)).why_not(token) == why
+
+
 def test_a_clock_may_be_wrong_by_the_leeway(tokens: Callable[..., WebTokens]) -> None:
     late = signed(exp=int(time.time()) - 60)
     assert tokens(pem(P256), jwt_leeway="2m").find(late) is not None

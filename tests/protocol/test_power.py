@@ -269,6 +269,7 @@ def test_power_wrong_tokens_are_counted_logged_and_slowed(lasting: Serving) -> N
     assert time.monotonic() - began >= 0.5
     line = lasting.wait_for_log("wrong_token")
     assert (line["where"], line["ip"], line["path"]) == ("http", "127.0.0.1", "/api/v1/drain")
+    assert line["reason"] == "it is in no token file"
     assert "guess-4711" not in lasting.log
     _, metrics = lasting.get("/metrics")
     assert b'dscore_wrong_tokens_total{where="http"}' in metrics
@@ -320,6 +321,18 @@ def test_power_leaves_a_line_for_each_use(lasting: Serving) -> None:
     assert (removed["method"], removed["status"]) == ("DELETE", 404)
     (refused,) = [line for line in lines if line.get("agent_id") == "refused"]
     assert (refused["who"], refused["status"]) == (None, 401)
+
+
+def test_power_a_filter_is_written_down_in_the_words_that_it_was_typed_in(lasting: Serving) -> None:
+    chosen = {"label": ["site=busan", "line=3"], "state": ["late"]}
+    lasting.request("POST", "/api/v1/terminate", {"filter": chosen, "dry_run": True})
+
+    def written() -> dict[str, Any] | None:
+        lines = [line for line in lasting.log_lines() if "filter" in (line.get("parameters") or {})]
+        return lines[-1]["parameters"]["filter"] if lines else None
+
+    filter = wait_until(written, "the line of the dry run")
+    assert filter == {"label": "site=busan, line=3", "state": "late"}
 
 
 def test_power_a_drain_is_written_down_with_its_source(serve: Serve, tmp_path: Path) -> None:

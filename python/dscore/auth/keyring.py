@@ -41,6 +41,20 @@ class Keyring:
         """What a token is good for, in any role."""
         return self.operators.find(token) or self.agents.find(token) or self._signed(token)
 
+    def why_not(self, token: str | None, agent_id: str = "") -> str:
+        """Why a token was refused, for the log: its bearer is told nothing of it.
+
+        Args:
+            agent_id: Where it was an agent that showed it.
+        """
+        grant = self.find(token)
+        if grant is not None:
+            if agent_id and "agent" in grant.roles:
+                return f"{grant.name} is for agents of other ids"
+            return f"{grant.name} is for {' and '.join(sorted(f'{one}s' for one in grant.roles))}"
+        why = "" if self.signed is None else self.signed.why_not(token)
+        return why or "it is in no token file"
+
     def _signed(self, token: str | None) -> Grant | None:
         return None if self.signed is None else self.signed.find(token)
 

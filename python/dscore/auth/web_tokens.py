@@ -43,6 +43,15 @@ _HMAC = frozenset({"HS256", "HS384", "HS512"})
 _PRIVATE = "holds a private key, which only the issuer should have"
 _NOT_TAKEN = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 """What a candidate may make of the reading of it: all of them mean that it is none."""
+_WHY_NOT: Mapping[type[Exception], str] = MappingProxyType(
+    {
+        jwt.ExpiredSignatureError: "it has expired",
+        jwt.ImmatureSignatureError: "it is not valid yet",
+        jwt.InvalidAudienceError: "it is not for auth.jwt_audience",
+        jwt.InvalidIssuerError: "it is not of auth.jwt_issuer",
+        jwt.MissingRequiredClaimError: "it lacks exp, iss or aud",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +93,25 @@ class WebTokens:
 
     def find(self, candidate: str | None) -> Grant | None:
         """What a token is good for; None: it is none, or is no longer, or not yet."""
+        verdict = self._verdict(candidate)
+        return verdict if isinstance(verdict, Grant) else None
+
+    def why_not(self, candidate: str | None) -> str:
+        """Why `find` has nothing for it; "": it does not look like a signed one."""
+        verdict = self._verdict(candidate)
+        return "" if isinstance(verdict, Grant) else verdict
+
+    def _verdict(self, candidate: str | None) -> Grant | str:
         if not candidate or len(candidate) > MAX_WEB_TOKEN or candidate.count(".") != 2:
-            return None
+            return ""
         try:
             header = jwt.get_unverified_header(candidate)
             claims = self._verify(candidate, header)
-        except _NOT_TAKEN:
-            return None
-        return None if claims is None else self._grant(claims)
+        except _NOT_TAKEN as error:
+            return _WHY_NOT.get(type(error), "it cannot be read")
+        if claims is None:
+            return "no key of auth.jwt_keys has signed it"
+        return self._grant(claims) or "its claims give it no role, or an agent's without an id"
 
     def _verify(self, candidate: str, header: Mapping[str, Any]) -> dict[str, Any] | None:
         # RFC 7515 §4.1.11: what must be understood, and is not.

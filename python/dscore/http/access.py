@@ -227,7 +227,8 @@ class Access:
     async def _note_wrong_token(self, scope: Scope, path: str) -> None:
         """A token that is none was shown: it is counted, written down, and answered late."""
         peer, _ = scope.get("client") or ("", 0)
-        self._wrong_tokens.note("http", peer, method=scope["method"], path=path[:MAX_PATH])
+        method, reason = scope["method"], self.rules.why_not(scope["headers"])
+        self._wrong_tokens.note("http", peer, method=method, path=path[:MAX_PATH], reason=reason)
         if steps_aside := scope.get(STEPS_ASIDE):
             steps_aside()  # or a few guesses would take every place
         await self._wrong_tokens.delay()

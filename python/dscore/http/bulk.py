@@ -155,6 +155,11 @@ class Operations:
         return operation
 
 
+def _words(value: object) -> str:
+    """What a filter chooses by, for the audit: of a list its words."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 OperationId = Annotated[str, PathParam(max_length=64)]
 
 
@@ -170,7 +175,7 @@ def router(server: Server) -> APIRouter:
         operation = Operation(action, ids, wish.pace(), ask, lambda: server.is_draining)
         chosen = wish.filter.model_dump(exclude_none=True, exclude={"ids"})
         audit.parameters(
-            filter={name: str(value)[:MAX_TEXT] for name, value in chosen.items() if value},
+            filter={name: _words(value)[:MAX_TEXT] for name, value in chosen.items() if value},
             agents=len(ids),
             dry_run=wish.dry_run,
             operation=None if wish.dry_run else operation.id,

@@ -48,6 +48,7 @@ class Callers(Protocol):
 
     def reader(self, token: str | None, /) -> Caller | None: ...
     def find(self, token: str | None, /) -> Caller | None: ...
+    def why_not(self, token: str | None, /) -> str: ...
 
 
 LOCAL = "local"
@@ -89,6 +90,11 @@ class Rules:
     def caller(self, token: str | None) -> Caller | None:
         """The operator or watcher of a token; None: it is none, or an agent's, or wrong."""
         return self.keyring.reader(token)
+
+    def why_not(self, headers: Iterable[Header]) -> str:
+        """Why what was shown is no token of a caller, for the log."""
+        token = bearer(authorizations(headers))
+        return "it is no Bearer token" if token is None else self.keyring.why_not(token)
 
     def may_see_ids(self, headers: Iterable[Header]) -> bool | None:
         """Whether the health document names agents to the sender of a request; None: it has shown a

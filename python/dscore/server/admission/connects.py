@@ -45,7 +45,8 @@ class Connects:
             is_wrong = not self._may_be_right(token)
             fleet.show_token(conn, token, is_wrong=is_wrong)
             if is_wrong:
-                live.wrong_tokens.note("connect", fleet.ip(conn), conn_id=conn)
+                reason = live.keyring.why_not(token)
+                live.wrong_tokens.note("connect", fleet.ip(conn), conn_id=conn, reason=reason)
         if auth and self._authenticator.asks:
             fleet.show_auth(conn, event.auth)
         shown = self._shown(conn)

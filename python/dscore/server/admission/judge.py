@@ -156,7 +156,8 @@ class Judge:
         if candidate.token != shown:  # else it was counted at its CONNECT
             where: Where = "watch" if candidate.role == "operator" else "app_ready"
             name = {"agent_id": candidate.agent_id} if candidate.agent_id else {}
-            live.wrong_tokens.note(where, candidate.ip, **name, conn_id=conn)
+            reason = live.keyring.why_not(candidate.token, candidate.agent_id)
+            live.wrong_tokens.note(where, candidate.ip, **name, conn_id=conn, reason=reason)
         self._judged.add(conn)
         live.wrong_tokens.answer_late(partial(self._answer_refused, conn, candidate, why))
 
