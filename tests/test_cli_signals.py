@@ -135,6 +135,23 @@ async def test_a_later_ctrl_c_ends_at_once_with_130(serving: Serving) -> None:
         assert await asyncio.to_thread(serving.wait, 30.0) == 130
 
 
+@pytest.mark.parametrize("numbers", [ENDING, ENDING[::-1]])
+async def test_a_restart_that_is_asked_for_with_an_end_stops_no_application(
+    serving: Serving, numbers: list[signal.Signals]
+) -> None:
+    """`kill -USR1` and `systemctl restart` reach a busy process together: SIGTERM was heard first,
+    and stopped the fleet."""
+    async with agent(serving.ws, "a-1") as one:
+        serving.process.send_signal(signal.SIGSTOP)
+        for number in numbers:
+            serving.process.send_signal(number)
+        serving.process.send_signal(signal.SIGCONT)
+        await one.recv_type("server_shutdown")
+        assert (await one.closed())[0] == 1001
+    assert await asyncio.to_thread(serving.wait) == 0
+    assert serving.wait_for_log("drain_started")["intent"] == "restart"
+
+
 async def test_signals_while_draining_change_nothing_and_the_exit_code_stays(
     serve: Serve, tmp_path: Path
 ) -> None:

@@ -98,6 +98,7 @@ class Service:
         self._drains: set[asyncio.Task[None]] = set()
         self._ctrl_c = CtrlC()
         self._is_given_up = False
+        self._is_restarted = False
         self._reload_is_due = False
 
     async def run(self) -> int:
@@ -191,11 +192,15 @@ class Service:
                 self._starting.cancel()
             return
         self._notifier.extend_timeout(deadline.seconds(self._server.config.shutdown))
-        task = asyncio.get_running_loop().create_task(self._join_drain(intent))
+        self._is_restarted |= intent == "restart"
+        task = asyncio.get_running_loop().create_task(self._join_drain())
         self._drains.add(task)
         task.add_done_callback(self._drains.discard)
 
-    async def _join_drain(self, intent: Intent | None) -> None:
+    async def _join_drain(self) -> None:
+        # A step after the signal: of several that come together the last is heard first, and the
+        # SIGTERM of `systemctl restart` must not make another drain of SIGUSR1's.
+        intent: Intent | None = "restart" if self._is_restarted else None
         try:
             await self._server.drain(intent=intent)
         except Exception:
