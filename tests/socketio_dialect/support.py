@@ -31,7 +31,8 @@ RARE = [
     for name in TRANSPORTS
     if library != NEWEST and name != "default"
 ]
-every_kind = pytest.mark.parametrize(("library", "transports"), COMMON + RARE)
+KINDS = COMMON + RARE
+every_kind = pytest.mark.parametrize(("library", "transports"), KINDS)
 """Each library with each way to connect: for what an end, an upgrade, a size or the form of a
 message has to do with. What an older one does in only one of the ways is left to `make check-slow`:
 in its own way it polls first and is on a WebSocket then."""
