@@ -163,7 +163,10 @@ class FakeFleet:
     def page(self, filter: Filter, **order: Any) -> tuple[list[FakeAgent], bool, int]:
         return paged(list(self.by_id.values()), filter, **order)
 
-    def facets(self, filter: Filter) -> Facets:
+    async def read_page(self, filter: Filter, **order: Any) -> tuple[list[FakeAgent], bool, int]:
+        return self.page(filter, **order)
+
+    async def read_facets(self, filter: Filter) -> Facets:
         found = fitting(list(self.by_id.values()), filter)
         by_label: dict[str, dict[str, Counter[str]]] = {}
         for agent in found:

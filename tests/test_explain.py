@@ -1,12 +1,15 @@
 """The sentence and the lines of `dscore why`."""
 
+import re
 from datetime import datetime, timedelta, timezone
+from string import Formatter
 from typing import Any
 
 import pytest
 
 from dscore.explain import clock, describe, sentence, span
 from dscore.messages import timestamp
+from dscore.phrases import PHRASES
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=timezone.utc)
 SEOUL = timezone(timedelta(hours=9))
@@ -246,3 +249,38 @@ def test_times_are_those_of_the_wall_with_the_date_when_it_is_another_day() -> N
 )
 def test_spans(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+def test_both_languages_have_the_same_phrases_with_the_same_holes() -> None:
+    english, korean = PHRASES["en"], PHRASES["ko"]
+    assert english.keys() == korean.keys()
+
+    def holes(phrase: str) -> set[str]:
+        return {name for _, name, _, _ in Formatter().parse(phrase) if name}
+
+    for name, phrase in english.items():
+        assert holes(korean[name]) == holes(phrase), name
+
+
+@pytest.mark.parametrize("kind", ["offline", "terminated", "disconnected", "missed", "clock"])
+def test_a_story_is_told_in_korean(kind: str) -> None:
+    data = {
+        "offline": {"reason_code": "reconnect_timeout"},
+        "terminated": {"latency_ms": 90_000, "incomplete": "a"},
+        "disconnected": {
+            "code": 1006,
+            "reason": "",
+            "answer": 0,
+            "initiator": "network",
+            "cause": "",
+            "lasted_ms": 700_000,
+            "rtt_us": 1500,
+            "stale": False,
+        },
+        "missed": {"misses": 2, "silent_ms": 60_000},
+        "clock": {"seconds": -3},
+    }[kind]
+    told = describe(kind, data, "ko")
+    assert told != describe(kind, data)
+    assert re.search("[가-힣]", told)
+    assert not re.search(r"[a-z]{3,}", told.replace("reconnect_timeout", "")), told

@@ -1,3 +1,4 @@
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -339,9 +340,68 @@ def test_pages_hold_every_agent_that_fits_once_and_in_order(
         after = mark_of(page[-1], sort) if page else None
     for offset in range(len(rows) + 2):
         page, more, total = fleet.page(wanted, sort=sort, limit=limit, offset=offset)
+        in_steps = asyncio.run(fleet.read_page(wanted, sort=sort, limit=limit, offset=offset))
+        assert [agent.id for agent in in_steps[0]] == [agent.id for agent in page]
+        assert in_steps[1:] == (more, total)
         simple = paged(list(fleet.agents()), wanted, sort=sort, limit=limit, offset=offset)
         found = [agent.id for agent in page], more, total
         assert found == ([agent.id for agent in simple[0]], *simple[1:])
+
+
+async def test_what_is_asked_of_a_hundred_thousand_is_done_in_many_turns_of_the_loop() -> None:
+    rows: dict[str, tuple[str, int, int | None, bytes | None]] = {
+        f"cam-{n * 7_919 % 100_003}": ("connected", 0, None, b'{"labels":{"site":"%d"}}' % (n % 9))
+        for n in range(100_000)
+    }
+    fleet = boot(rows)
+    live = SimpleNamespace(times=SimpleNamespace(offsets=lambda: (0, 0, 0)))
+    fleet.started(SimpleNamespace(live=live))  # type: ignore[arg-type]
+    in_order = sorted(rows, key=lambda each: int(each.removeprefix("cam-")))
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    for sort, offset, shown in [
+        ("natural", 0, in_order[:72]),
+        ("natural", 50_000, in_order[50_000:50_072]),
+        ("-problem", 99_990, in_order[9::-1]),
+    ]:
+        turns = 0
+        page, more, total = await fleet.read_page(sort=sort, limit=72, offset=offset)
+        assert ([agent.id for agent in page], total) == (shown, 100_000)
+        assert more == (offset < 99_990)
+        # Each looks at some thousand, whatever is asked for.
+        assert turns > 20, (sort, offset)
+    turns = 0
+    facets = await fleet.read_facets(Filter(text="CAM"))
+    assert facets.states == {"unknown": 100_000}
+    assert sum(sum(states.values()) for _, states in facets.labels[0].values) == 100_000
+    assert turns > 20
+    counting.cancel()
+
+
+def test_agents_that_go_while_a_page_is_made_are_left_out() -> None:
+    fleet = fleet_with(*(f"a{n}" for n in range(10)))
+    order: Any = {"sort": "natural", "limit": 4, "after": None, "times": (0, 0, 0)}
+    for offset in (0, 2):
+        scan = fleet.scan_page(Filter(), offset=offset, **order)
+        while not scan.step():
+            pass
+        known_before = known(fleet, "a3")
+        fleet.forget(known_before)
+        del known_before
+        fleet.open(100 + offset, "10.0.0.1")
+        # In the slot of the other one, perhaps.
+        introduce(fleet, 100 + offset, f"z{offset}")
+        rows, more, total = scan.take()
+        expected = [f"a{n}" for n in range(offset, offset + 4) if n != 3]
+        assert (ids(rows), more, total) == (expected, True, 10 + offset // 2)
+        introduce(fleet, 4, "a3")
 
 
 def mark_of(agent: Any, sort: str) -> tuple[Any, str]:

@@ -1000,6 +1000,29 @@ class Unauthenticated:
         """As in `Opened`."""
 
 @final
+class PageScan:
+    """The agents of a page, looked for in steps of well under a millisecond each, however many
+    agents there are. Between two of them the table may change."""
+
+    def step(self) -> bool:
+        """Goes on; true when it is done."""
+
+    def take(self) -> tuple[list[AgentRow], bool, int]:
+        """Those that were found, in order, less those forgotten since; whether there are more; how
+        many fit in all. Once, when it is done."""
+
+@final
+class FacetsScan:
+    """Counts, taken in steps as those of a `PageScan`."""
+
+    def step(self) -> bool:
+        """Goes on; true when it is done."""
+
+    def take(self) -> CountedFacets:
+        """By state; by reason, the most frequent first; by label: its name, its values with their
+        counts in the order of the states, how many values are not told. Once, when it is done."""
+
+@final
 class Notes:
     """What is to be done about a batch that a `Fleet` has applied, in this order."""
 
@@ -1236,7 +1259,7 @@ class Fleet:
     def states(self) -> list[tuple[State, int]]:
         """How many agents are known in each state, zeros included."""
 
-    def page(
+    def scan_page(
         self,
         filter: Filter,
         *,
@@ -1245,20 +1268,21 @@ class Fleet:
         after: tuple[str | float, str] | None,
         offset: int,
         times: tuple[int, int, int],
-    ) -> tuple[list[AgentRow], bool, int]:
-        """Agents that fit, in order; whether there are more; how many fit in all: see
-        `dscore.Server.fleet`.
+    ) -> PageScan:
+        """Begins to look for the agents of a page: see `dscore.Server.fleet`.
 
         Args:
             times: `dscore.clock.WallClock.offsets`.
+
+        Raises:
+            ValueError: a word is none.
         """
 
-    def facets(self, filter: Filter) -> CountedFacets:
-        """How many agents there are of each kind: see `dscore.Server.facets`.
+    def scan_facets(self, filter: Filter) -> FacetsScan:
+        """Begins to count how many agents there are of each kind: see `dscore.Server.facets`.
 
-        Returns:
-            By state; by reason, the most frequent first; by label: its name, its values with their
-            counts in the order of the states, how many values are not told.
+        Raises:
+            ValueError: a word is none.
         """
 
     def owner(self, conn: int) -> AgentRow | None:

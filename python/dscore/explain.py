@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone, tzinfo
 from typing import Any, Final, TypeAlias
 
+from dscore.phrases import Say
+from dscore.translations import Language
+
 Document: TypeAlias = Mapping[str, Any]
 Clock: TypeAlias = Callable[[str], str]
 """Makes a time for people of a timestamp."""
@@ -17,6 +20,7 @@ CONTEXT: Final = 50
 TOO_LONG: Final = 600
 """Seconds from which on a duration is told in minutes and hours: up to there in the unit that
 settings have."""
+_SAY: Final = Say("en")
 
 
 def clock(now: datetime, zone: tzinfo) -> Clock:
@@ -32,63 +36,66 @@ def clock(now: datetime, zone: tzinfo) -> Clock:
     return on_the_wall
 
 
-def sentence(agent: Document, entries: Sequence[Document], clock: Clock) -> str:
+def sentence(
+    agent: Document, entries: Sequence[Document], clock: Clock, language: Language = "en"
+) -> str:
     """Why an agent is what it is.
 
     Args:
         agent: as the operator API has it.
         entries: its timeline as far as it is at hand, newest first.
+        language: of the sentence.
     """
-    said = _offline(agent, entries, clock) if agent["status"] == "offline" else None
+    say = Say(language)
+    said = _offline(agent, entries, clock, say) if agent["status"] == "offline" else None
     if said is None:
-        said = _online(agent, entries, clock)
-    return f"{agent['id']} is {said}{_last_heartbeat(agent, clock)}"
+        said = _online(agent, entries, clock, say)
+    last = agent["last_heartbeat"]
+    heard = say("never heard") if last is None else say("heard", at=clock(last))
+    return say("is", id=agent["id"], said=said, heard=heard)
 
 
-def describe(kind: str, data: Document) -> str:
+def describe(kind: str, data: Document, language: Language = "en") -> str:
     """One entry in words."""
     describe = _KINDS.get(kind)
-    return kind if describe is None else describe(data)
+    return kind if describe is None else describe(data, Say(language))
 
 
-def span(seconds: float) -> str:
+def span(seconds: float, say: Say = _SAY) -> str:
     """A duration for people."""
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
+        return say("ms", count=f"{seconds * 1000:.0f}")
     if seconds < 10:
-        return f"{seconds:.1f} s".replace(".0 ", " ")
+        return say("s", count=f"{seconds:.1f}".removesuffix(".0"))
     if seconds < TOO_LONG:
-        return f"{seconds:.0f} s"
+        return say("s", count=f"{seconds:.0f}")
     minutes = round(seconds / 60)
     parts = [(minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "min")]
-    return " ".join(f"{count} {unit}" for count, unit in parts if count)
+    return " ".join(say(unit, count=count) for count, unit in parts if count)
 
 
-def _online(agent: Document, entries: Sequence[Document], clock: Clock) -> str:
+def _online(agent: Document, entries: Sequence[Document], clock: Clock, say: Say) -> str:
     state = agent["state"]
     lost = _newest(entries, "disconnected")
     if state == "reconnecting" and lost is not None:
-        return (
-            f"reconnecting since {clock(lost['at'])}: its connection{_from(lost)} {_end(lost)}, "
-            "and it still has time to come back"
+        return say(
+            "reconnecting", at=clock(lost["at"]), ip=_from(lost, say), end=_end(lost["data"], say)
         )
     if state == "unknown":
         started = _newest(entries, "started")
-        since = "" if started is None else f" at {clock(started['at'])}"
-        lost_how = "" if lost is None else f"; before, its connection{_from(lost)} {_end(lost)}"
-        return (
-            f"not back yet since the server started{since}, and still has time for that{lost_how}"
-        )
-    where = f"connected{_from(agent)} since {clock(agent['connected_at'])}"
+        since = "" if started is None else say("started at", at=clock(started["at"]))
+        before = "" if lost is None else _connection("before", lost, say)
+        return say("unknown", at=since, lost=before)
+    connected = say("connected", ip=_from(agent, say), at=clock(agent["connected_at"]))
     missed = _newest(entries, "missed")
     if state == "late" and missed is not None:
-        return f"late: {where}, but {_missed(missed)}"
+        return say("late", connected=connected, missed=_missed(missed["data"], say))
     if state == "terminating":
-        return f"terminating: {where}, and was asked to stop its application"
-    return f"online: {where}{_after_absence(entries)}"
+        return say("terminating", connected=connected)
+    return say("online", connected=connected, absence=_after_absence(entries, say))
 
 
-def _after_absence(entries: Sequence[Document]) -> str:
+def _after_absence(entries: Sequence[Document], say: Say) -> str:
     """How long it was offline, if it came back from that and not from something since."""
     offline = _newest(entries, "offline", "terminated")
     if offline is None:
@@ -100,53 +107,53 @@ def _after_absence(entries: Sequence[Document]) -> str:
     ]
     if len(came) != 1:
         return ""
-    return f", after it was offline for {span(_passed(entries, offline, came[0]))}"
+    return say("absence", span=span(_passed(entries, offline, came[0]), say))
 
 
-def _offline(agent: Document, entries: Sequence[Document], clock: Clock) -> str | None:
+def _offline(agent: Document, entries: Sequence[Document], clock: Clock, say: Say) -> str | None:
     offline = _newest(entries, "offline", "terminated")
     if offline is None:
-        return f"offline ({agent['reason_code'] or 'never online'}), and nothing tells since when"
-    since = f"offline since {clock(offline['at'])}"
+        return say("untold", reason=agent["reason_code"] or say("never online"))
     reason = "terminated" if offline["kind"] == "terminated" else offline["data"]["reason_code"]
     earlier = [entry for entry in entries if entry["number"] < offline["number"]]
-    why = _why_offline(reason, offline, earlier, clock)
     gone = _newest([e for e in entries if e["number"] > offline["number"]], "disconnected")
+    connection = ""
     if gone is not None and reason != "terminated":
-        why = f"{why}; its connection{_from(gone)} {_end(gone)} at {clock(gone['at'])}"
+        connection = _connection("gone", gone, say, at=clock(gone["at"]))
     elif agent["connected"]:
-        why = f"{why}; its connection{_from(agent)} is still open"
-    return f"{since}: {why}"
+        connection = say("still open", ip=_from(agent, say))
+    why = _why_offline(reason, offline, earlier, say)
+    return say("offline", at=clock(offline["at"]), why=why, connection=connection)
 
 
-def _why_offline(reason: str, offline: Document, earlier: Sequence[Document], clock: Clock) -> str:
+def _why_offline(reason: str, offline: Document, earlier: Sequence[Document], say: Say) -> str:
     lost = _newest(earlier, "disconnected")
     missed = _newest(earlier, "missed")
     match reason:
         case "terminated":
-            who = "the drain" if offline["data"].get("drain") else "an operator"
-            return f"{who} asked it to stop its application, and it did{_lost(offline['data'])}"
+            who = "drain" if offline["data"].get("drain") else "operator"
+            return say(f"stopped by {who}", lost=_lost(offline["data"], say))
         case "reconnect_timeout" if lost is not None:
-            waited = span(_passed(earlier, lost, offline))
-            return f"its connection{_from(lost)} {_end(lost)}, it did not come back within {waited}"
+            waited = span(_passed(earlier, lost, offline), say)
+            return _connection("lost", lost, say, span=waited)
         case "reconnect_timeout":
-            return "it did not come back in time"
+            return say("not back")
         case "missed_heartbeats" if missed is not None:
-            return f"{_missed(missed)}, and no sign of life came within the grace period"
+            return say("silent", missed=_missed(missed["data"], say))
         case "heartbeat_timeout" if lost is not None and lost["data"]["cause"] == reason:
-            return f"its connection{_from(lost)} {_end(lost)}"
+            return _connection("its connection", lost, say)
         case "heartbeat_timeout":
-            return "it did not come back after the server's start, and was silent long before"
+            return say("silent before")
         case "no_connection":
-            return "it did not come back after the server's start, and never sent a heartbeat"
+            return say("never sent")
         case "operator":
-            return "an operator removed it"
+            return say("removed")
     return reason.replace("_", " ")
 
 
-def _last_heartbeat(agent: Document, clock: Clock) -> str:
-    last = agent["last_heartbeat"]
-    return "; it never sent a heartbeat" if last is None else f"; last heartbeat {clock(last)}"
+def _connection(phrase: str, lost: Document, say: Say, **fields: object) -> str:
+    """A phrase about a connection and its end."""
+    return say(phrase, ip=_from(lost, say), end=_end(lost["data"], say), **fields)
 
 
 def _passed(entries: Iterable[Document], first: Document, last: Document) -> float:
@@ -169,107 +176,121 @@ def _newest(entries: Iterable[Document], *kinds: str) -> Document | None:
     return None
 
 
-def _from(what: Document) -> str:
+def _from(what: Document, say: Say) -> str:
     ip = what.get("ip") or what.get("data", {}).get("ip")
-    return f" from {ip}" if ip else ""
+    return say("from", ip=ip) if ip else ""
 
 
-def _end(entry: Document) -> str:
+def _end(data: Document, say: Say) -> str:
     """How a connection ended, after its name."""
-    data = entry["data"]
     words = f"{data['code']} {data['reason']}".rstrip()
     match data["initiator"], data["cause"]:
         case "network", _:
-            return "was lost without a close frame"
+            return say("end network")
         case "peer", _ if data["code"] == 1005:
-            return "was closed by the agent without a code"
+            return say("end without code")
         case "peer", _:
-            return f"was closed by the agent with {words}"
-        case _, "slow_consumer":
-            return f"was closed by the server with {words}: it did not read what it was sent"
-        case _, "ping_timeout":
-            return f"was closed by the server with {words}: nothing came from it any more"
-        case _, "heartbeat_timeout":
-            return f"was closed by the server with {words}: it sent no heartbeat any more"
-        case _, "taken_over":
-            return f"was closed by the server with {words}: another one took its place"
+            return say("end peer", words=words)
+        case _, "slow_consumer" | "ping_timeout" | "heartbeat_timeout" | "taken_over" as cause:
+            return say(f"end {cause}", words=words)
         case _ if data["code"] == 1006:
-            return "was cut by the server"
-    return f"was closed by the server with {words}"
+            return say("end cut")
+    return say("end server", words=words)
 
 
-def _missed(entry: Document) -> str:
-    misses, silent_ms = entry["data"]["misses"], entry["data"]["silent_ms"]
-    heartbeats = "a heartbeat" if misses == 1 else f"{misses} heartbeats in a row"
-    return f"it missed {heartbeats} and was silent for {span(silent_ms / 1000)}"
+def _missed(data: Document, say: Say, phrase: str = "missed") -> str:
+    silent = span(data["silent_ms"] / 1000, say)
+    if data["misses"] == 1:
+        return say(f"{phrase} one", span=silent)
+    return say(phrase, count=data["misses"], span=silent)
 
 
-def _describe_connected(data: Document) -> str:
-    parts = [f"connected from {data['ip']} ({data['dialect']}, {data['introduced_by']})"]
+def _describe_connected(data: Document, say: Say) -> str:
+    parts = [
+        say(
+            "entry connected",
+            ip=data["ip"],
+            dialect=data["dialect"],
+            introduced_by=data["introduced_by"],
+        )
+    ]
     if data["took_over"]:
-        parts.append("took over from an earlier connection")
+        parts.append(say("took over"))
     if data["session_restored"]:
-        parts.append("session restored")
+        parts.append(say("restored"))
     return ", ".join(parts)
 
 
-def _describe_disconnected(data: Document) -> str:
-    whose = "an earlier connection" if data["stale"] else "its connection"
-    parts = [f"{whose} {_end({'data': data})}"]
+def _describe_disconnected(data: Document, say: Say) -> str:
+    whose = "earlier" if data["stale"] else "entry disconnected"
+    parts = [say(whose, end=_end(data, say))]
     if data["initiator"] == "server" and data["code"] != 1006:
         answer = data["answer"]
         if not answer:
-            parts.append("the agent did not answer that")
+            parts.append(say("no answer"))
         elif answer != data["code"]:
-            parts.append(f"the agent answered {answer}")
+            parts.append(say("answer", answer=answer))
     if data["lasted_ms"] is not None:
-        parts.append(f"it lasted {span(data['lasted_ms'] / 1000)}")
+        parts.append(say("lasted", span=span(data["lasted_ms"] / 1000, say)))
     if data["rtt_us"]:
-        parts.append(f"round trip {data['rtt_us'] / 1000:.1f} ms")
+        parts.append(say("round trip", ms=data["rtt_us"] / 1000))
     return ", ".join(parts)
 
 
-def _describe_terminated(data: Document) -> str:
-    return f"stopped its application after {span(data['latency_ms'] / 1000)}{_lost(data)}"
+def _describe_terminated(data: Document, say: Say) -> str:
+    stopped = span(data["latency_ms"] / 1000, say)
+    return say("entry terminated", span=stopped, lost=_lost(data, say))
 
 
-def _lost(data: Document) -> str:
+def _lost(data: Document, say: Say) -> str:
     """That it stopped, and yet not all of its streams ended."""
     words = data.get("incomplete")
     if words is None:
         return ""
-    return ", but a stream did not reach its end" + (f" ({words})" if words else "")
+    return say("incomplete", words=f" ({words})" if words else "")
 
 
-def _describe_clock(data: Document) -> str:
+def _describe_clock(data: Document, say: Say) -> str:
     way = "forward" if data["seconds"] > 0 else "back"
-    return f"the wall clock was set {way} by {span(abs(data['seconds']))}"
+    return say(f"set {way}", span=span(abs(data["seconds"]), say))
 
 
-def _describe_unterminated(data: Document) -> str:
-    said = f": {data['message']}" if data["message"] else ""
+def _describe_unterminated(data: Document, say: Say) -> str:
     if data["outcome"] == "timed_out":
-        return "did not answer terminate_app in time"
-    return f"terminate_app failed{said}"
+        return say("timed out")
+    return say("failed", said=f": {data['message']}" if data["message"] else "")
 
 
-_KINDS: Final[dict[str, Callable[[Document], str]]] = {
+def _describe_progress(data: Document, say: Say) -> str:
+    return say("entry progress", stage=data["stage"], seconds=data["granted_ms"] / 1000)
+
+
+def _describe_maintenance(data: Document, say: Say) -> str:
+    return say(f"maintenance {'on' if data['enabled'] else 'off'}")
+
+
+def _plain(phrase: str, *fields: str) -> Callable[[Document, Say], str]:
+    """A phrase that takes these fields of an entry as they are."""
+    return lambda data, say: say(phrase, **{name: data[name] for name in fields})
+
+
+_KINDS: Final[dict[str, Callable[[Document, Say], str]]] = {
     "connected": _describe_connected,
     "disconnected": _describe_disconnected,
-    "missed": lambda data: f"{_missed({'data': data}).removeprefix('it ')}; was asked for a sign",
-    "recovered": lambda data: f"a {data['by']} came",
-    "online": lambda data: "online",
-    "offline": lambda data: f"offline: {data['reason_code']}",
-    "asked": lambda data: "was asked to stop its application",
+    "missed": lambda data, say: _missed(data, say, "entry missed"),
+    "recovered": _plain("entry recovered", "by"),
+    "online": _plain("entry online"),
+    "offline": _plain("entry offline", "reason_code"),
+    "asked": _plain("entry asked"),
     "terminated": _describe_terminated,
     "unterminated": _describe_unterminated,
-    "refused": lambda data: f"answered terminate_app with {data['status']}: {data['message']}",
-    "progress": lambda data: f"still stopping: {data['stage']} (+{data['granted_ms'] / 1000:g} s)",
-    "started": lambda data: f"the server started (dscore {data['version']})",
-    "stopped": lambda data: "the server stopped",
-    "maintenance": lambda data: f"maintenance {'on' if data['enabled'] else 'off'}",
+    "refused": _plain("entry refused", "status", "message"),
+    "progress": _describe_progress,
+    "started": _plain("entry started", "version"),
+    "stopped": _plain("entry stopped"),
+    "maintenance": _describe_maintenance,
     "clock": _describe_clock,
-    "drain": lambda data: f"the server began to drain ({data['intent']})",
+    "drain": _plain("entry drain", "intent"),
 }
 
 

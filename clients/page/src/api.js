@@ -1,6 +1,7 @@
 // The operator API. The token is kept in this tab only.
 
 import { set, state } from "./state.js";
+import { currentLanguage } from "./words.js";
 
 /** The way from the page to the server's own paths: the page may be anywhere (listen.page). */
 export const ROOT = document.documentElement.dataset.root ?? "";
@@ -48,7 +49,7 @@ export class Refused extends Error {
  * @param {{ method?: string, body?: unknown }} [options]
  */
 export async function ask(path, { method = "GET", body } = {}) {
-  const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) };
+  const headers = { "accept-language": currentLanguage(), ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) };
   const signal = AbortSignal.timeout(TIMEOUT);
   const began = performance.now();
   const answer = await fetch(`${ROOT}api/v1/${path}`, { method, headers, signal, cache: "no-store", body: body && JSON.stringify(body) });

@@ -4,6 +4,7 @@ import { isOpen } from "./api.js";
 import { number, span } from "./format.js";
 import { html } from "./html.js";
 import { retry } from "./live.js";
+import { drawerAnew } from "./poll.js";
 import { set, state } from "./state.js";
 import { currentLanguage, say, speak } from "./words.js";
 
@@ -12,7 +13,7 @@ export function Bar() {
   return html`
     <header class="bar">
       <h1>dscore</h1>
-      <p class="server">${server && html`<span>${server.version}</span> <span>${say("up", span(server.uptime))}</span>`}</p>
+      <p class="server">${server && html`<span>${server.version}</span> <span>${say("up", span(server.uptime + (Date.now() - server.readAt) / 1000))}</span>`}</p>
       <${Chip} />
       <p class="connection" id="connection" data-state=${stateOf(link)}>${connection(link)}</p>
       ${(link.state === "waiting" || link.state === "stopped") && html`<button id="now" onClick=${retry}>${say("retry")}</button>`}
@@ -58,6 +59,8 @@ function connection({ state: now, why, since, retryIn, attempt }) {
 function turnLanguage() {
   speak(currentLanguage() === "en" ? "ko" : "en");
   set({});
+  // Its story is told by the server.
+  drawerAnew();
 }
 
 /** What the operator must know before all else. */

@@ -11,20 +11,21 @@ const QUIET = 5_000;
 const DRAIN = 500;
 /** Seconds that the server holds an answer back at most. */
 const HELD = 10;
-/** One part in so many is what each of the readings takes of a server's time at most: the three that never rest, a hundredth. */
-const SHARE = 300;
+/** One part in so many is what each of the readings takes of a server's time at most: the four that never rest, a hundredth. */
+const SHARE = 400;
 /** Milliseconds; a busy machine between the two must not make the page look dead. */
 const LONGEST = 10_000;
 /** Rows asked for at once: a screen, and some more above and below. */
 export const WINDOW = 72;
 
-/** Whether something has changed since the rows were read. */
+/** Whether something has changed since the rows, or the figures, were read. */
 let isStale = true;
+let areFiguresStale = true;
 let isDrawerStale = false;
 
 /** Something changed. @param {string} id */
 export function stale(id) {
-  isStale = true;
+  isStale = areFiguresStale = true;
   if (id === state.query.agent) isDrawerStale = true;
 }
 
@@ -65,10 +66,21 @@ class Poll {
   }
 }
 
+/** What watchers are not told, heartbeats that are late for one, is seen in a quiet time too. */
+let countedAt = -QUIET;
+
 const overview = new Poll(OVERVIEW, async () => {
+  const now = performance.now();
+  if (!isLive() || (!areFiguresStale && now - countedAt < QUIET)) return;
+  areFiguresStale = false;
+  countedAt = now;
+  set({ facets: await ask("facets"), login: null });
+});
+
+const server = new Poll(QUIET, async () => {
   if (!isLive()) return;
-  const [facets, server] = await Promise.all([ask("facets"), ask("status")]);
-  set({ facets, server, login: null, isMaintenance: server.status === "maintenance" });
+  const found = await ask("status");
+  set({ server: { ...found, readAt: Date.now() }, login: null, isMaintenance: found.status === "maintenance" });
 });
 
 const history = new Poll(QUIET, async () => {
@@ -179,7 +191,9 @@ export function rowsAgain() {
 
 /** All of it, now. */
 export function refresh() {
+  areFiguresStale = true;
   overview.now();
+  server.now();
   history.now();
   rowsAgain();
   drain.now();
@@ -204,7 +218,7 @@ function joined(known, found) {
 
 /** Begins. */
 export function poll() {
-  for (const one of [overview, history, table, drawer, drain, drainEnd]) one.now();
+  for (const one of [overview, server, history, table, drawer, drain, drainEnd]) one.now();
   setInterval(() => isDrawerStale && drawer.now(), 1_000);
   document.addEventListener("visibilitychange", () => document.hidden || refresh());
 }

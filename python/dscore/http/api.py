@@ -86,7 +86,7 @@ def _agents(server: Server, redactor: Redactor) -> APIRouter:
         if is_read_first := sort.endswith(("last_heartbeat", "rtt")):
             await server.fleet.refresh()
         try:
-            found = page(server.fleet, query)
+            found = await page(server.fleet, query)
         except CursorError as error:
             raise HTTPException(400, str(error)) from None
         items = [agent_document(agent, redactor) for agent in found.items]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from fastapi import Query as QueryParam
 from starlette.responses import Response
 
@@ -21,6 +21,7 @@ from dscore.http.serialize import agent_document, entry_document
 from dscore.http.strict import Plain, StrictRoute
 from dscore.log import get_logger
 from dscore.store import Entry
+from dscore.translations import Language
 
 MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 """What reading an entry raises that is not as it was written."""
@@ -35,6 +36,8 @@ def router(server: Server, redactor: Redactor) -> APIRouter:
     @routes.get(
         "/agents/{agent_id}/events",
         summary="What happened to one agent, newest first",
+        description="`text` and `sentence` are English, or Korean where that is preferred "
+        "(Accept-Language: ko).",
         response_model=models.Timeline,
     )
     async def events(
@@ -43,6 +46,7 @@ def router(server: Server, redactor: Redactor) -> APIRouter:
         cursor: Annotated[
             str | None, QueryParam(max_length=32, description="next_cursor of the page before.")
         ] = None,
+        accept_language: Annotated[str, Header()] = "",
     ) -> Response:
         before = None if cursor is None else number_of(cursor)
         # The sentence is the same however short the page is.
@@ -58,35 +62,50 @@ def router(server: Server, redactor: Redactor) -> APIRouter:
         agent = server.fleet.agent(agent_id)
         if agent is None:
             raise unknown_agent(agent_id)
-        shown, items = agent_document(agent, redactor), list(_told(entries))
+        language = preferred(accept_language)
+        shown, items = agent_document(agent, redactor), list(_told(entries, language))
         if len(items) > limit:
             next_before = items[limit - 1]["number"]
         document = {
             "agent": shown,
             # A later page does not have what the sentence is about.
-            "sentence": _sentence(shown, items) if before is None else None,
+            "sentence": _sentence(shown, items, language) if before is None else None,
             "items": items[:limit],
             "next_cursor": None if next_before is None else str(next_before),
         }
-        return json_response(document)
+        response = json_response(document)
+        response.headers["content-language"] = language
+        return response
 
     return routes
 
 
-def _told(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+def preferred(accepted: str) -> Language:
+    """The first language that an `Accept-Language` (RFC 9110 §12.5.4) names and that there is.
+    Browsers and people write what they like best first: weights are not looked at."""
+    for one in accepted.split(","):
+        language = one.strip()[:2].lower()
+        if language == "ko":
+            return "ko"
+        if language == "en":
+            return "en"
+    return "en"
+
+
+def _told(entries: Iterable[Entry], language: Language) -> Iterator[dict[str, Any]]:
     """The entries as they are shown. One in which something is missing is left out: the file may
     have been edited."""
     for entry in entries:
         try:
-            yield entry_document(entry)
+            yield entry_document(entry, language)
         except MALFORMED as error:  # noqa: PERF203 -- one bad entry must not lose the rest
             _log.warning("timeline_entry_dropped", number=entry.number, reason=repr(error))
 
 
-def _sentence(agent: dict[str, Any], items: list[dict[str, Any]]) -> str | None:
+def _sentence(agent: dict[str, Any], items: list[dict[str, Any]], language: Language) -> str | None:
     utc = timezone.utc
     try:
-        return sentence(agent, items, clock(datetime.now(utc), utc))
+        return sentence(agent, items, clock(datetime.now(utc), utc), language)
     except MALFORMED as error:
         _log.warning("timeline_untold", agent_id=agent["id"], reason=repr(error))
         return None

@@ -51,7 +51,7 @@ def router(server: Server, redactor: Redactor) -> APIRouter:
         response_model=models.FacetsDocument,
     )
     async def show_facets(wanted: FilterOf) -> Response:
-        found = server.fleet.facets(wanted)
+        found = await server.fleet.read_facets(wanted)
         document = {
             "total": sum(found.states.values()),
             "states": found.states,

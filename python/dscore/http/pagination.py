@@ -75,7 +75,7 @@ class Page(NamedTuple):
     """All that fit."""
 
 
-def page(fleet: Fleet, query: Query) -> Page:
+async def page(fleet: Fleet, query: Query) -> Page:
     """One page of the agents that fit.
 
     Raises:
@@ -83,7 +83,7 @@ def page(fleet: Fleet, query: Query) -> Page:
     """
     if query.cursor is not None and query.offset:
         raise CursorError("A page begins at a cursor or at an offset, not at both.")
-    items, has_more, total = fleet.page(
+    items, has_more, total = await fleet.read_page(
         query.filter,
         sort=query.sort,
         limit=query.limit,

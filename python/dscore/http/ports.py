@@ -114,7 +114,19 @@ class Fleet(Protocol):
             offset: so many are left out at first.
         """
 
-    def facets(self, filter: Filter, /) -> Facets: ...
+    async def read_page(
+        self,
+        filter: Filter,
+        /,
+        *,
+        sort: str,
+        limit: int,
+        after: tuple[str | float, str] | None,
+        offset: int,
+    ) -> tuple[Sequence[AgentView], bool, int]:
+        """The same; of a large fleet in steps."""
+
+    async def read_facets(self, filter: Filter, /) -> Facets: ...
     def history(self, span: Span, after: int = 0, /) -> Sequence[Sample]: ...
 
     def states(self) -> Mapping[State, int]:

@@ -12,6 +12,7 @@ from dscore.policy.drain import DrainLeft, DrainStatus
 from dscore.policy.liveness import ONLINE_STATES
 from dscore.states import OutcomeName
 from dscore.store import Entry, StoreHealth
+from dscore.translations import Language
 
 OUTCOMES: Final[tuple[str, ...]] = (*get_args(OutcomeName), "pending")
 COUNTS: Final = (*OUTCOMES, "incomplete")
@@ -80,14 +81,14 @@ def _counted(status: DrainStatus | None) -> dict[str, Any]:
     return document
 
 
-def entry_document(entry: Entry) -> dict[str, Any]:
+def entry_document(entry: Entry, language: Language) -> dict[str, Any]:
     """An entry of an agent's timeline."""
     data = orjson.loads(entry.data)
     return {
         "number": entry.number,
         "at": timestamp(entry.at / 1000),
         "kind": entry.kind,
-        "text": describe(entry.kind, data),
+        "text": describe(entry.kind, data, language),
         "data": data,
     }
 

@@ -1,5 +1,6 @@
 """The agents of a server, as a program sees them: found, told, asked, ended."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +20,7 @@ from dscore.store import Entry
 from dscore.store.behind import Behind
 
 if TYPE_CHECKING:
-    from dscore._core import AgentRow
+    from dscore._core import AgentRow, PageScan
     from dscore._core import Fleet as Table
 
 _log = get_logger("dscore.server")
@@ -100,15 +101,26 @@ class Fleet:
         Raises:
             ValueError: a word is none.
         """
-        rows, has_more, total = self._table.page(
-            filter,
-            sort=sort,
-            limit=limit,
-            after=after,
-            offset=offset,
-            times=self._running.live.times.offsets(),
-        )
-        return [Agent(self, row) for row in rows], has_more, total
+        scan = self._scan(filter, sort, limit, after, offset)
+        while not scan.step():
+            pass
+        return self._page(scan)
+
+    async def read_page(
+        self,
+        filter: Filter = ANY,
+        *,
+        sort: str = "id",
+        limit: int = 100,
+        after: tuple[str | float, str] | None = None,
+        offset: int = 0,
+    ) -> tuple[list[Agent], bool, int]:
+        """The same as `page`; of a large fleet in steps, between which the loop does other things.
+        An agent that changes meanwhile is taken as it is when it is looked at."""
+        scan = self._scan(filter, sort, limit, after, offset)
+        while not scan.step():
+            await asyncio.sleep(0)
+        return self._page(scan)
 
     def facets(self, filter: Filter = ANY) -> Facets:
         """How many agents there are of each kind, of those that fit.
@@ -116,7 +128,17 @@ class Fleet:
         Raises:
             ValueError: a word is none.
         """
-        return Facets.of(self._table.facets(filter))
+        scan = self._table.scan_facets(filter)
+        while not scan.step():
+            pass
+        return Facets.of(scan.take())
+
+    async def read_facets(self, filter: Filter = ANY) -> Facets:
+        """The same as `facets`; of a large fleet in steps, as `read_page`."""
+        scan = self._table.scan_facets(filter)
+        while not scan.step():
+            await asyncio.sleep(0)
+        return Facets.of(scan.take())
 
     def history(self, span: Span, after: int = 0) -> list[Sample]:
         """What the fleet was like lately, oldest first.
@@ -264,6 +286,27 @@ class Fleet:
     def unix_time(self, pool_ms: int) -> float:
         """A time of the pool's clock in Unix seconds."""
         return self._running.live.unix(pool_ms)
+
+    def _scan(
+        self,
+        filter: Filter,
+        sort: str,
+        limit: int,
+        after: tuple[str | float, str] | None,
+        offset: int,
+    ) -> "PageScan":
+        return self._table.scan_page(
+            filter,
+            sort=sort,
+            limit=limit,
+            after=after,
+            offset=offset,
+            times=self._running.live.times.offsets(),
+        )
+
+    def _page(self, scan: "PageScan") -> tuple[list[Agent], bool, int]:
+        rows, has_more, total = scan.take()
+        return [Agent(self, row) for row in rows], has_more, total
 
     @property
     def _running(self) -> Parts:

@@ -112,6 +112,16 @@ impl Agents {
         self.by_id.is_empty()
     }
 
+    /// The agent of this key, if it is known still.
+    pub(crate) fn known(&self, key: AgentKey) -> Option<&Agent> {
+        self.get(key).filter(|agent| agent.is_known)
+    }
+
+    /// No agent's slot is of this index, or of a later one.
+    pub(crate) fn slots(&self) -> usize {
+        self.slab.capacity()
+    }
+
     /// Those that are known, in the order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = (AgentKey, &Agent)> {
         self.slab

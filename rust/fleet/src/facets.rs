@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::agent::Agent;
 use crate::agents::Agents;
-use crate::page::Query;
+use crate::page::Slots;
+use crate::query::Query;
 use crate::words::{Reason, State};
 
 /// Values of one label that are told; the rest is counted.
@@ -37,40 +39,67 @@ pub struct Facets {
     pub labels: Vec<Label>,
 }
 
-impl Agents {
-    /// Counts those that fit; order and limit of the query do not matter.
-    pub fn facets(&self, query: &Query<'_>) -> Facets {
+/// Counts that are being taken. Each call takes the same query; its order and its limit do not matter.
+#[derive(Debug, Default)]
+pub struct FacetsScan {
+    slots: Slots,
+    states: States,
+    reasons: [u32; Reason::ALL.len()],
+    /// By address: agents share the strings of their labels, and an address is hashed sooner than a text. It stays that of
+    /// its string, which is held.
+    labels: HashMap<usize, (Arc<str>, States)>,
+}
+
+impl FacetsScan {
+    /// Goes on; true when it is done.
+    pub fn step(&mut self, agents: &Agents, query: &Query<'_>) -> bool {
         let needle = query.needle();
-        let mut states = States::default();
-        let mut reasons = [0; Reason::ALL.len()];
-        // By address: agents share the strings of their labels, and an address is hashed sooner than a text.
-        let mut labels: HashMap<usize, (&str, States)> = HashMap::new();
-        for (_, agent) in self.iter() {
-            if !query.fits(agent, needle.as_deref()) {
-                continue;
-            }
-            let state = agent.state as usize;
-            states[state] += 1;
-            if let Some(reason) = agent.reason {
-                reasons[reason as usize] += 1;
-            }
-            for label in agent.shared_labels() {
-                let address = Arc::as_ptr(label).cast::<u8>().addr();
-                let has_room = labels.len() < MAX_LABELS;
-                if let Some((_, counts)) = labels.get_mut(&address) {
-                    counts[state] += 1;
-                } else if has_room {
-                    let mut counts = States::default();
-                    counts[state] = 1;
-                    labels.insert(address, (label, counts));
-                }
+        for key in self.slots.step(agents) {
+            if let Some(agent) = agents.known(key)
+                && query.fits(agent, needle.as_deref())
+            {
+                self.count(agent);
             }
         }
+        self.slots.are_done(agents)
+    }
+
+    fn count(&mut self, agent: &Agent) {
+        let state = agent.state as usize;
+        self.states[state] += 1;
+        if let Some(reason) = agent.reason {
+            self.reasons[reason as usize] += 1;
+        }
+        for label in agent.shared_labels() {
+            let address = Arc::as_ptr(label).cast::<u8>().addr();
+            let has_room = self.labels.len() < MAX_LABELS;
+            if let Some((_, counts)) = self.labels.get_mut(&address) {
+                counts[state] += 1;
+            } else if has_room {
+                let mut counts = States::default();
+                counts[state] = 1;
+                self.labels.insert(address, (label.clone(), counts));
+            }
+        }
+    }
+
+    /// The counts, when it is done.
+    pub fn facets(self) -> Facets {
+        let labels = self.labels.values();
         Facets {
-            states,
-            reasons: ranked(&reasons),
-            labels: by_name(labels.into_values()),
+            states: self.states,
+            reasons: ranked(&self.reasons),
+            labels: by_name(labels.map(|(label, counts)| (&**label, *counts))),
         }
+    }
+}
+
+impl Agents {
+    /// Counts those that fit, in one go.
+    pub fn facets(&self, query: &Query<'_>) -> Facets {
+        let mut scan = FacetsScan::default();
+        while !scan.step(self, query) {}
+        scan.facets()
     }
 }
 

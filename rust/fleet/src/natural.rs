@@ -30,6 +30,41 @@ pub(crate) fn compare(one: &str, other: &str) -> Ordering {
     }
 }
 
+/// The beginning of a text as a number: of two texts, the one whose number is less comes first; where they are alike,
+/// `compare` knows.
+pub(crate) fn beginning(text: &str) -> u128 {
+    let mut left = text.as_bytes();
+    let mut number: &[u8] = &[];
+    let mut length = None;
+    packed(std::iter::from_fn(|| {
+        if let Some(length) = length.take() {
+            return Some(length);
+        }
+        if let Some((&digit, rest)) = number.split_first() {
+            number = rest;
+            return Some(digit);
+        }
+        let (&byte, rest) = left.split_first()?;
+        if byte.is_ascii_digit() {
+            (number, left) = split_number(left);
+            // Where a number and something else meet, any digit says which comes first.
+            length = Some(u8::try_from(number.len()).unwrap_or(u8::MAX));
+            return Some(b'0');
+        }
+        left = rest;
+        Some(byte.to_ascii_lowercase())
+    }))
+}
+
+/// As many of these bytes as there is room for, the first one the most significant.
+pub(crate) fn packed(bytes: impl Iterator<Item = u8>) -> u128 {
+    let mut packed = [0; size_of::<u128>()];
+    for (place, byte) in packed.iter_mut().zip(bytes) {
+        *place = byte;
+    }
+    u128::from_be_bytes(packed)
+}
+
 /// The digits at the beginning without zeros in front, and what comes behind them.
 fn split_number(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| !byte.is_ascii_digit());
@@ -65,9 +100,50 @@ mod tests {
 
     #[test]
     fn is_a_total_order() {
-        let ids = ["a1", "A1", "a01", "a1b", "a", "1", "01", "1a", "é1", ""];
+        let long = format!("a{}1", "0".repeat(300));
+        let longest = format!("a{}", "9".repeat(300));
+        let ids = [
+            "a1",
+            "A1",
+            "a01",
+            "a1b",
+            "a",
+            "1",
+            "01",
+            "1a",
+            "é1",
+            "",
+            "0",
+            "00",
+            "/",
+            ":",
+            "a/",
+            "a:",
+            "a0",
+            "a\u{1}",
+            "1-2",
+            "1-10",
+            "cam-000000000009",
+            "cam-000000000010",
+            &long,
+            &longest,
+            "a99999999999999999999999",
+            "a99999999999999999999998",
+            "camera-of-the-north-9",
+            "camera-of-the-north-10",
+        ];
         for (at, one) in ids.iter().enumerate() {
             for (also_at, other) in ids.iter().enumerate() {
+                let by_beginning = beginning(one).cmp(&beginning(other));
+                assert!(
+                    by_beginning.is_eq() || by_beginning == compare(one, other),
+                    "{one:?} {other:?}"
+                );
+                let bytes = packed(one.bytes()).cmp(&packed(other.bytes()));
+                assert!(
+                    bytes.is_eq() || bytes == one.cmp(other),
+                    "{one:?} {other:?}"
+                );
                 assert_eq!(compare(one, other), compare(other, one).reverse());
                 assert_eq!(compare(one, other).is_eq(), at == also_at, "{one} {other}");
             }

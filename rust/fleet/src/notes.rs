@@ -6,7 +6,7 @@ use dscore_traffic::ConnId;
 use dscore_traffic::event::{Closed, Outcome};
 
 use crate::agent::AgentKey;
-use crate::page::Times;
+use crate::query::Times;
 
 /// Who wants to hear of what, and how times are shown.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::agent::AgentKey;
-use crate::page::Times;
+use crate::query::Times;
 use crate::words::{Dialect, Reason, State};
 
 /// The row of an agent is to be written as a whole: it is new, or something of it has changed that seldom does.

@@ -3,18 +3,18 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dscore_fleet::{
-    AgentKey, Connection, Introduction, MissingCell, Monitoring, Query, Reading, Sort, State,
-    Tables, Value,
+    AgentKey, Connection, Introduction, MissingCell, Monitoring, Reading, Sort, State, Tables,
 };
 use dscore_traffic::ConnId;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::classes::LastSeen;
-use crate::facets::{self, Filter};
+use crate::facets::Filter;
 use crate::notes;
 use crate::orders::Acks;
 use crate::row::{AgentRow, Shared, Table};
+use crate::scan::{FacetsScan, Order, PageScan, SortValue};
 use crate::words::word;
 
 #[pyclass(frozen, module = "dscore._core")]
@@ -30,31 +30,6 @@ pub(crate) struct Introduced {
     previous: u64,
     was_away: bool,
     changed: bool,
-}
-
-/// What a page was sorted by.
-#[derive(FromPyObject)]
-enum SortValue {
-    Text(String),
-    Seconds(f64),
-}
-
-impl SortValue {
-    /// One that is of another order names an agent before all others.
-    fn of(&self, sort: Sort) -> Value<'_> {
-        match (self, sort) {
-            (Self::Text(text), Sort::Id | Sort::Natural | Sort::Status | Sort::State) => {
-                Value::Text(text)
-            }
-            (Self::Text(state), Sort::Problem) => {
-                Value::Rank(State::from_name(state).map_or(0, dscore_fleet::rank))
-            }
-            (_, Sort::Problem) => Value::Rank(0),
-            (_, Sort::Id | Sort::Natural | Sort::Status | Sort::State) => Value::Text(""),
-            (Self::Seconds(seconds), _) => Value::Seconds(*seconds),
-            (Self::Text(_), _) => Value::Seconds(0.0),
-        }
-    }
 }
 
 type Cell = (String, String, String, String, Option<String>);
@@ -119,7 +94,7 @@ impl Fleet {
     }
 
     #[pyo3(signature = (filter, *, sort, limit, after, offset, times))]
-    fn page(
+    fn scan_page(
         &self,
         filter: Filter,
         sort: &str,
@@ -127,29 +102,20 @@ impl Fleet {
         after: Option<(SortValue, String)>,
         offset: usize,
         times: (i64, i64, i64),
-    ) -> PyResult<(Vec<AgentRow>, bool, usize)> {
-        let order = word(Sort::from_name, sort.trim_start_matches('-'), "sort")?;
-        let after = after.as_ref().map(|(value, id)| (value.of(order), &**id));
-        let words = filter.words()?;
-        let query = Query {
-            sort: order,
+    ) -> PyResult<PageScan> {
+        let order = Order {
+            sort: word(Sort::from_name, sort.trim_start_matches('-'), "sort")?,
             is_descending: sort.starts_with('-'),
+            after,
             offset,
             limit,
-            after,
             times: notes::times(times),
-            ..words.query()
         };
-        let mut fleet = self.settle();
-        let page = fleet.agents.page(&query);
-        let found = page.agents.into_iter();
-        let rows = found.map(|key| self.row(&mut fleet, key)).collect();
-        Ok((rows, page.has_more, page.total))
+        PageScan::new(self.shared.clone(), filter, order)
     }
 
-    fn facets(&self, filter: Filter) -> PyResult<facets::Facets> {
-        let counted = self.settle().agents.facets(&filter.words()?.query());
-        Ok(facets::convert(counted))
+    fn scan_facets(&self, filter: Filter) -> PyResult<FacetsScan> {
+        FacetsScan::new(self.shared.clone(), filter)
     }
 
     fn owner(&self, conn: u64) -> Option<AgentRow> {

@@ -28,6 +28,7 @@ mod pool_guest;
 mod pool_messages;
 mod pool_tls;
 mod row;
+mod scan;
 mod stats;
 mod tls;
 mod wheel;
@@ -61,6 +62,8 @@ mod _core {
     use crate::pool::ReactorPool;
     #[pymodule_export]
     use crate::row::AgentRow;
+    #[pymodule_export]
+    use crate::scan::{FacetsScan, PageScan};
     #[pymodule_export]
     use crate::stats::Stats;
     #[pymodule_export]
