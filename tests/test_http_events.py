@@ -1,5 +1,7 @@
 """The page of one agent's timeline."""
 
+import re
+
 import orjson
 import pytest
 
@@ -33,6 +35,30 @@ async def test_a_timeline_is_the_newest_first_with_its_sentence() -> None:
     }
     assert [item["kind"] for item in document["items"]] == ["online", "recovered"]
     assert document["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("", "en"),
+        ("ko", "ko"),
+        ("ko-KR,ko;q=0.9,en-US;q=0.8", "ko"),
+        ("en-GB, ko", "en"),
+        ("fr, KO;q=0.1", "ko"),
+        ("kok, de", "en"),
+        (",;=*\u00ff", "en"),
+    ],
+)
+async def test_a_timeline_is_told_in_the_language_that_is_preferred(
+    accepted: str, language: str
+) -> None:
+    headers = {"accept-language": accepted.encode("latin-1")}
+    async with client_of(fleet_with("recovered", "online")) as client:
+        answer = await client.get("/api/v1/agents/a%2Fb/events", headers=headers)
+    document = answer.json()
+    told = [document["sentence"], *(item["text"] for item in document["items"])]
+    assert [bool(re.search("[가-힣]", text)) for text in told] == [language == "ko"] * 3
+    assert answer.headers["content-language"] == language
 
 
 async def test_its_pages_join_and_only_the_first_has_the_sentence() -> None:

@@ -269,7 +269,8 @@ def test_it_is_as_good_in_the_dark_on_a_phone_and_in_korean(
     browser.wait_for_text("[data-condition=offline].tile", "오프라인", 60)
     gallery.look(f"{kind}-{scheme}-ko")
     opened(browser, serving, "?agent=camera-3")
-    browser.wait_for_text("#story-entries", "connected from", 60)
+    browser.wait_for_text("#story-entries", "에서 연결됨", 60)
+    browser.wait_for_text("#story-why", "온라인", 60)
     gallery.look(f"{kind}-{scheme}-agent")
 
 

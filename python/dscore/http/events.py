@@ -1,5 +1,6 @@
 """The timeline of one agent, and the sentence that it comes to (`dscore.explain`)."""
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Annotated, Any, Final
@@ -25,6 +26,9 @@ from dscore.translations import Language
 
 MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 """What reading an entry raises that is not as it was written."""
+
+_PRIMARY: Final = re.compile(r"\s*(en|ko)(?![a-z])", re.IGNORECASE)
+"""A language that there is, at the beginning of a tag."""
 
 _log = get_logger("dscore.store")
 
@@ -84,11 +88,9 @@ def preferred(accepted: str) -> Language:
     """The first language that an `Accept-Language` (RFC 9110 §12.5.4) names and that there is.
     Browsers and people write what they like best first: weights are not looked at."""
     for one in accepted.split(","):
-        language = one.strip()[:2].lower()
-        if language == "ko":
-            return "ko"
-        if language == "en":
-            return "en"
+        language = _PRIMARY.match(one)
+        if language is not None:
+            return "ko" if language[1].lower() == "ko" else "en"
     return "en"
 
 

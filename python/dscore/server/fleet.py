@@ -20,7 +20,7 @@ from dscore.store import Entry
 from dscore.store.behind import Behind
 
 if TYPE_CHECKING:
-    from dscore._core import AgentRow, PageScan
+    from dscore._core import AgentRow, FacetsScan, PageScan
     from dscore._core import Fleet as Table
 
 _log = get_logger("dscore.server")
@@ -118,8 +118,7 @@ class Fleet:
         """The same as `page`; of a large fleet in steps, between which the loop does other things.
         An agent that changes meanwhile is taken as it is when it is looked at."""
         scan = self._scan(filter, sort, limit, after, offset)
-        while not scan.step():
-            await asyncio.sleep(0)
+        await _in_steps(scan)
         return self._page(scan)
 
     def facets(self, filter: Filter = ANY) -> Facets:
@@ -136,8 +135,7 @@ class Fleet:
     async def read_facets(self, filter: Filter = ANY) -> Facets:
         """The same as `facets`; of a large fleet in steps, as `read_page`."""
         scan = self._table.scan_facets(filter)
-        while not scan.step():
-            await asyncio.sleep(0)
+        await _in_steps(scan)
         return Facets.of(scan.take())
 
     def history(self, span: Span, after: int = 0) -> list[Sample]:
@@ -317,3 +315,9 @@ class Fleet:
         if record is None:
             raise UnknownAgentError(agent_id)
         return record
+
+
+async def _in_steps(scan: "PageScan | FacetsScan") -> None:
+    """Each in a turn of the loop of its own."""
+    while not scan.step():  # noqa: ASYNC110 -- it waits for nothing: the loop has its turn
+        await asyncio.sleep(0)

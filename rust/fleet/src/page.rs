@@ -17,8 +17,8 @@ use crate::selection::Selection;
 
 /// Slots that are looked at in one step: well under a millisecond.
 pub(crate) const STEP: usize = 4096;
-/// Comparisons of a step that selects: they take less than a look.
-const COMPARISONS: usize = 4 * STEP;
+/// Comparisons of a step that selects: one that goes to the end of two long ids takes longer than a look.
+const COMPARISONS: usize = STEP;
 
 /// A page.
 #[derive(Debug, Default)]

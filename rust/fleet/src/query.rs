@@ -82,9 +82,9 @@ impl Sort {
 /// What a page was sorted by, of one agent.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub enum Value<'a> {
-    /// A word, "" where the id alone counts.
+    /// A word.
     Text(&'a str),
-    /// How soon a state needs a look.
+    /// How soon a state needs a look; 0 where the id alone counts.
     Rank(u8),
     /// Unix seconds; 0 for never.
     Seconds(f64),
@@ -130,7 +130,7 @@ impl Query<'_> {
     pub fn value(&self, agent: &Agent) -> Value<'static> {
         let seconds = |ms: Option<i64>| ms.map_or(0.0, |ms| self.times.unix_seconds(ms));
         match self.sort {
-            Sort::Id | Sort::Natural => Value::Text(""),
+            Sort::Id | Sort::Natural => Value::Rank(0),
             Sort::Problem => Value::Rank(rank(agent.state)),
             Sort::Status => Value::Text(agent.state.status()),
             Sort::State => Value::Text(agent.state.name()),

@@ -19,14 +19,13 @@ impl SortValue {
     /// One that is of another order names an agent before all others.
     fn of(&self, sort: Sort) -> Value<'_> {
         match (self, sort) {
-            (Self::Text(text), Sort::Id | Sort::Natural | Sort::Status | Sort::State) => {
-                Value::Text(text)
-            }
+            (_, Sort::Id | Sort::Natural) => Value::Rank(0),
+            (Self::Text(text), Sort::Status | Sort::State) => Value::Text(text),
             (Self::Text(state), Sort::Problem) => {
                 Value::Rank(State::from_name(state).map_or(0, dscore_fleet::rank))
             }
             (_, Sort::Problem) => Value::Rank(0),
-            (_, Sort::Id | Sort::Natural | Sort::Status | Sort::State) => Value::Text(""),
+            (_, Sort::Status | Sort::State) => Value::Text(""),
             (Self::Seconds(seconds), _) => Value::Seconds(*seconds),
             (Self::Text(_), _) => Value::Seconds(0.0),
         }
