@@ -3,8 +3,9 @@
 import asyncio
 import socket
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from starlette.responses import JSONResponse
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.protocol import State
 
 import dscore
 from certificates import Authority
@@ -527,6 +529,42 @@ async def test_an_app_that_does_not_receive_is_not_flooded() -> None:
         may_receive.set()
         await asyncio.wait_for(flooding, DEADLINE * 2)
         await eventually(lambda: received == count, DEADLINE * 2)
+
+
+async def test_what_all_apps_together_have_not_received_is_bounded() -> None:
+    """Each client may have one long message waiting; the bound of all of them is input_bytes."""
+    may_receive = asyncio.Event()
+    first: list[Any] = []
+
+    async def deaf(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await may_receive.wait()
+        first.append(await receive())
+
+    limits, listen = {"input_bytes": 4 * MIB}, {"port": 0, "reactors": 1}
+    async with (
+        serving(App(deaf), limits=limits, listen=listen) as server,
+        AsyncExitStack() as stack,
+    ):
+        clients = [await stack.enter_async_context(connect(server)) for _ in range(16)]
+        for client in clients:
+            with suppress(ConnectionClosed):
+                await client.send(bytes(900_000))
+
+        def are_turned_away() -> bool:
+            left = sum(client.state is State.OPEN for client in clients)
+            return left < 5 and left == guests(server)
+
+        await eventually(are_turned_away, DEADLINE)
+        assert 0 < server.core_stats()["input_bytes"] <= 4 * MIB
+        may_receive.set()
+        await eventually(lambda: len(first) == len(clients), DEADLINE)
+        closings = Counter([await closing_of(client) for client in clients])
+        away = closings[1013, "too many unfinished messages"]
+        assert away > 10
+        # What those had sent is held for no app any more.
+        assert Counter(event["type"] for event in first)["websocket.receive"] < 5
 
 
 async def test_a_client_that_does_not_read_holds_the_app_back() -> None:

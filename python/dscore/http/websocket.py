@@ -30,6 +30,8 @@ from dscore.http.types import (
 MAX_HEADERS = 65_536
 """Bytes of the fields that an app adds to its acceptance; clients take less."""
 _GOING_AWAY = 1001
+_TOO_MUCH_WAITS = 1013, "too many unfinished messages"
+"""What the core closes with whose input is more than fits: see `limits.input_bytes`."""
 _ABNORMAL = 1006
 """RFC 6455 §7.4.1: there was no close frame."""
 _FRAMING = frozenset(
@@ -219,7 +221,10 @@ class WebSocket:
             self._news.set()
 
     def closed(self, code: int, reason: str) -> None:
-        """It has ended. What came before is received first."""
+        """It has ended. What came before is received first, unless the server has turned the client
+        away for all that waits: else the app would go on to hold it."""
+        if (code, reason) == _TOO_MUCH_WAITS:
+            self._inbox.clear()
         self._state = "gone"
         self._close = code, reason
         self._news.set()

@@ -51,6 +51,15 @@ impl Delivery {
         self.ahead >= MAX_AHEAD
     }
 
+    /// Bytes that wait for an app to receive them: known only of one that is far enough ahead.
+    pub(crate) fn held_for_app(&self) -> usize {
+        if self.is_ahead() {
+            self.ahead as usize
+        } else {
+            0
+        }
+    }
+
     /// The owner is done with what it was told up to the request to settle.
     pub(crate) fn caught_up(&mut self) {
         self.ahead = 0;

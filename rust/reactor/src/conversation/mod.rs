@@ -160,9 +160,15 @@ impl Conversation {
         self.delivery.caught_up();
     }
 
-    /// Bytes of input that are held until the rest of it comes, or its turn.
+    /// Bytes of input that are held until the rest of it comes, its turn, or until an app receives them.
     pub(crate) fn held_input(&self) -> usize {
-        self.transport.buffered() + self.kept.capacity() + self.dialect.held_input()
+        let is_for_app = self.identity.is_guest() && self.is_open();
+        let for_app = if is_for_app {
+            self.delivery.held_for_app()
+        } else {
+            0
+        };
+        self.transport.buffered() + self.kept.capacity() + self.dialect.held_input() + for_app
     }
 
     /// True if input was read that was not looked at yet.

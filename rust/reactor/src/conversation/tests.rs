@@ -187,3 +187,25 @@ fn one_is_told_not_to_come_back_where_it_is_not_to() {
         assert_eq!(said[0] == "41", is_told, "{code:?} {reason}: {said:?}");
     }
 }
+
+#[test]
+fn what_an_app_has_not_received_is_held_input() {
+    let mut bench = Bench::new();
+    let mut peer = in_phase("open", Endpoint::Guest, &mut bench);
+    let message = [&[0x82, 0xfe, 3, 0, 0, 0, 0, 0][..], &[0; 768]].concat();
+    hears(&mut peer, &message, &mut bench);
+    assert_eq!(peer.held_input(), 0, "the app may have it by now");
+    let mut fill = |peer: &mut Conversation| {
+        while peer.wants_read() {
+            hears(peer, &message, &mut bench);
+        }
+        peer.held_input()
+    };
+    assert!(fill(&mut peer) >= 64 * 1024);
+    peer.read_on();
+    assert_eq!(peer.held_input(), 0);
+    assert!(fill(&mut peer) >= 64 * 1024);
+    // Or others would be turned away in its place.
+    peer.turn_away(&mut bench.cx);
+    assert_eq!(peer.held_input(), 0);
+}
