@@ -170,6 +170,44 @@ def test_half_hellos_in_every_place_keep_none_out(
         assert answered() > at
 
 
+@pytest.mark.parametrize("moment", ["hello", "last flight"])
+@pytest.mark.parametrize("shared", [False, True], ids=["own port", "shared port"])
+def test_handshakes_that_come_byte_by_byte_in_every_place_keep_none_out(
+    start: Callable[..., tuple[Serving, int]], authority: Authority, shared: bool, moment: str
+) -> None:
+    """Each byte was a sign of life: some connections and a byte a second kept all others out."""
+    context = authority.client_context()
+    bound = 8
+    serving, port = start(shared=shared, LIMITS__HANDSHAKE_TIMEOUT="2m", TLS__HANDSHAKES=str(bound))
+    is_over = threading.Event()
+
+    def drip(one: socket.socket, rest: bytes) -> None:
+        with suppress(OSError):
+            for at in range(len(rest)):
+                one.sendall(rest[at : at + 1])
+                if is_over.wait(0.2):
+                    return
+
+    with ExitStack() as stack:
+        slow = [Shaking(port, context, stack) for _ in range(2 * bound)]
+        threads = []
+        for one in slow:
+            hello = one.hello()
+            if moment == "last flight":
+                one.socket.sendall(hello)
+                hello = bytes((22, 3, 3, 2, 0)) + bytes(500)
+            threads.append(threading.Thread(target=drip, args=(one.socket, hello)))
+            threads[-1].start()
+        try:
+            with dial(port, context) as tls:
+                assert get(tls, "/livez").startswith(b"HTTP/1.1 200 ")
+            assert metric(serving, REFUSED % "crowded") >= 1
+        finally:
+            is_over.set()
+            for thread in threads:
+                thread.join(60)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True], ids=["own port", "shared port"])
 def test_as_many_handshakes_as_may_be_are_under_way_and_all_get_through(

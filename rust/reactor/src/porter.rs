@@ -201,7 +201,7 @@ impl Porter {
         }
         if matches!(next, Next::Asks) {
             next = match self.pacer.ask(conn, self.pool_us, self.now_ms, pace) {
-                Turn::Go => guest.go_on(&mut self.stats),
+                Turn::Go => guest.go_on(self.now_ms, &mut self.stats),
                 Turn::Wait => {
                     guest.waits_since_ms = Some(self.pool_us / 1_000);
                     Next::Stays
@@ -307,8 +307,9 @@ impl Porter {
                 guest.deadline_ms += waited_ms;
                 guest.heard_ms = self.now_ms;
             }
+            let now_ms = self.now_ms;
             self.with_guest(conn, |guest, stats| match turn {
-                Turn::Go | Turn::Wait => guest.go_on(stats),
+                Turn::Go | Turn::Wait => guest.go_on(now_ms, stats),
                 Turn::ComeAgain(_) => {
                     guest.waits_since_ms = None;
                     stats.refused_total += 1;

@@ -1,7 +1,7 @@
 //! Who has a place with the porter, and who gives it up.
 //!
-//! Where all places are taken, those that have said nothing for a while give theirs to others ([`QUIET_MS`]): a thousand
-//! silent connections keep none out for longer than that. On a port for TLS alone what comes then waits in the backlog. On a
+//! Where all places are taken, those that have said nothing for a while give theirs to others ([`QUIET_MS`]), and those that
+//! take long over it: a thousand connections that are silent, or say a byte at a time, keep none out for longer than that. On a port for TLS alone what comes then waits in the backlog. On a
 //! port that speaks plainly too probes are not to wait behind a storm. There one that has shown no hello makes room soon, as
 //! many again may wait for their turn, and a handshake past those is turned away; the backlog is for what comes faster than
 //! the porter works.
@@ -53,13 +53,13 @@ impl Porter {
         }
     }
 
-    /// Ends a guest for others, unless it has spoken and was not read yet: false then.
+    /// Ends a guest for others, unless it has spoken and was not read yet, and is not slow: false then.
     fn yield_place(&mut self, conn: ConnId, buffer: &mut [u8]) -> bool {
         let heard = self.guests.get(conn).map(|guest| guest.heard);
         self.hear(conn, buffer);
         match self.guests.get(conn) {
             None => true,
-            Some(guest) if Some(guest.heard) != heard => false,
+            Some(guest) if Some(guest.heard) != heard && !guest.is_slow(self.now_ms) => false,
             Some(guest) => {
                 // One that was refused was counted then.
                 self.stats.tls_refused_crowded_total += u64::from(!guest.is_refused());
@@ -80,7 +80,8 @@ impl Porter {
         let now_ms = self.now_ms;
         let yields = |guest: &Guest| {
             let is_wanted = is_crowded || guest.is_short;
-            (is_wanted && guest.heard_ms + QUIET_MS <= now_ms) || (is_full && guest.yields(now_ms))
+            let is_late = guest.heard_ms + QUIET_MS <= now_ms || guest.is_slow(now_ms);
+            (is_wanted && is_late) || (is_full && guest.yields(now_ms))
         };
         let due = |guest: &Guest| guest.deadline_ms <= now_ms;
         let over: Vec<(ConnId, bool)> = self

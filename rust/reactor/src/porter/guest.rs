@@ -28,6 +28,9 @@ pub(super) const QUIET_MS: u64 = 1_000;
 /// The same on a port that speaks plainly too, of one that has shown no hello yet: a client that means it speaks at once,
 /// but what it says may be lost once on its way.
 const SPEAK_MS: u64 = 500;
+/// As long may a hello take, and a last flight, while others want the place: a client that says a byte at a time is never
+/// quiet.
+const SLOW_MS: u64 = 3_000;
 
 /// A socket whose connection is not made yet.
 pub(super) struct Guest {
@@ -44,6 +47,8 @@ pub(super) struct Guest {
     pub(super) heard_ms: u64,
     /// How often it did.
     pub(super) heard: u32,
+    /// Since when it is waited for to say what it has to say next, whole.
+    since_ms: u64,
     /// Its hello was answered: what it owes is a word that takes a round trip.
     is_answered: bool,
     /// Since when it waits for its turn, on the pool's clock.
@@ -97,6 +102,7 @@ impl Guest {
             deadline_ms: now_ms + timeout_ms,
             heard_ms: now_ms,
             heard: 0,
+            since_ms: now_ms,
             is_answered: false,
             waits_since_ms: None,
             watched: Interest::READ,
@@ -120,7 +126,13 @@ impl Guest {
     pub(super) fn yields(&self, now_ms: u64) -> bool {
         let has_shown = self.is_answered || self.speech == Speech::Tls;
         let quiet_ms = if has_shown { QUIET_MS } else { SPEAK_MS };
-        self.waits_since_ms.is_none() && self.heard_ms + quiet_ms <= now_ms
+        let is_quiet = self.heard_ms + quiet_ms <= now_ms;
+        self.waits_since_ms.is_none() && (is_quiet || self.is_slow(now_ms))
+    }
+
+    /// Whether it takes too long to say what it has to, however often it says something.
+    pub(super) fn is_slow(&self, now_ms: u64) -> bool {
+        self.waits_since_ms.is_none() && self.since_ms + SLOW_MS <= now_ms
     }
 
     /// What it is to be watched for.
@@ -165,7 +177,8 @@ impl Guest {
     }
 
     /// Its turn has come. One that has left while it waited costs no handshake.
-    pub(super) fn go_on(&mut self, stats: &mut Stats) -> Next {
+    pub(super) fn go_on(&mut self, now_ms: u64, stats: &mut Stats) -> Next {
+        self.since_ms = now_ms;
         if self.waits_since_ms.take().is_some() {
             match self.socket.receive(&mut [0]) {
                 Received::Nothing => {}
