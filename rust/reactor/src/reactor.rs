@@ -8,7 +8,7 @@
 //! Timers run up to the moment by which everything that came was read, and no further (`looking.rs`); what they count in
 //! leaves out the time in which this reactor did not look (`clock.rs`).
 //!
-//! The clocks are read once after the wait and once before the commands, for all handlers.
+//! The clocks are read once after the wait, and once before commands if there are any, for all handlers.
 
 mod accept;
 mod commands;
@@ -162,10 +162,12 @@ impl Reactor {
         if !paused && self.has_looked(control, ready) {
             self.serve_timers(buffer);
         }
-        // Deadlines that commands set count from now, not from before the sockets were served: none may fire early.
-        self.read_clock();
-        self.serve_commands();
-        self.walk();
+        if !(self.own.commands.is_empty() && self.walks.is_empty()) {
+            // Deadlines that commands set count from now, not from before the sockets were served: none may fire early.
+            self.read_clock();
+            self.serve_commands();
+            self.walk();
+        }
         self.shed_input();
         self.serve_sessions();
         self.shed_output();
