@@ -8,6 +8,7 @@
 )]
 
 use std::fs;
+use std::sync::Arc;
 
 use dscore_fleet::{Agent, Connection, Dialect, Fleet, Input, Introduction, State, Tables};
 use dscore_traffic::ConnId;
@@ -18,8 +19,8 @@ fn main() {
     println!("struct Agent {} B", size_of::<Agent>());
     println!("struct Connection {} B", size_of::<Connection>());
     let mut fleet = Fleet::new(tables(), AGENTS, 0);
-    let ids: Vec<String> = (0..AGENTS)
-        .map(|index| format!("deepstream-{index:06}"))
+    let ids: Vec<Arc<str>> = (0..AGENTS)
+        .map(|index| format!("deepstream-{index:06}").into())
         .collect();
     let conn = |index: usize| ConnId::new(0, index, 1);
     measure("connections", || {

@@ -87,7 +87,10 @@ impl Default for Agents {
 impl Agents {
     /// The agent of this id.
     pub fn find(&self, id: &str) -> Option<AgentKey> {
-        let hash = self.hasher.hash_one(id);
+        self.find_hashed(id, self.hasher.hash_one(id))
+    }
+
+    fn find_hashed(&self, id: &str, hash: u64) -> Option<AgentKey> {
         let has_id = |&key: &AgentKey| self.get(key).is_some_and(|agent| *agent.id == *id);
         self.by_id.find(hash, has_id).copied()
     }
@@ -136,15 +139,14 @@ impl Agents {
     }
 
     /// The agent of this id that is to have a connection; it is made if there is none.
-    pub(crate) fn admit(&mut self, id: &str) -> AgentKey {
-        if let Some(key) = self.find(id) {
+    pub(crate) fn admit(&mut self, id: &Arc<str>) -> AgentKey {
+        let hash = self.hasher.hash_one(&**id);
+        if let Some(key) = self.find_hashed(id, hash) {
             self.be_present(key);
             return key;
         }
-        let id: Arc<str> = id.into();
         self.last_number += 1;
-        let hash = self.hasher.hash_one(&*id);
-        let agent = Agent::new(id, self.last_number, &self.empty);
+        let agent = Agent::new(id.clone(), self.last_number, &self.empty);
         let key = AgentKey::of(self.slab.insert(agent));
         let (hasher, slab) = (&self.hasher, &self.slab);
         let hash_of = |&key: &AgentKey| hasher.hash_one(&*slab[key.index()].id);
@@ -157,7 +159,7 @@ impl Agents {
         if self.find(stored.id).is_some() {
             return None;
         }
-        let key = self.admit(stored.id);
+        let key = self.admit(&stored.id.into());
         let (ip, introduced_by) = (
             self.shared_ip(stored.ip),
             self.shared_kind(stored.introduced_by),

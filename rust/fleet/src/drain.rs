@@ -113,7 +113,7 @@ mod tests {
         for number in 0..agents {
             fleet.open(conn(number), "", None, Dialect::Raw);
             let introduction = Introduction {
-                agent_id: &format!("a{number}"),
+                agent_id: &format!("a{number}").into(),
                 kind: "app_ready",
                 is_heartbeat: false,
                 ip: None,

@@ -1,5 +1,7 @@
 //! The fleet: the only place where an agent, its connection and its grace period change together.
 
+use std::sync::Arc;
+
 use dscore_traffic::ConnId;
 use dscore_traffic::event::OutcomeKind;
 
@@ -21,8 +23,8 @@ use crate::words::{Dialect, Grace, Input, Reason, State};
 /// What introduces an agent.
 #[derive(Clone, Copy, Debug)]
 pub struct Introduction<'a> {
-    /// Whose.
-    pub agent_id: &'a str,
+    /// Whose: kept, and not copied, by an agent that is made for it.
+    pub agent_id: &'a Arc<str>,
     /// The `type` of the message.
     pub kind: &'a str,
     /// Whether it is a heartbeat too.

@@ -65,7 +65,7 @@ fn fleet() -> Fleet {
 fn connect(fleet: &mut Fleet, model: &mut Model, agent: usize) -> Option<AgentKey> {
     model.conns += 1;
     let conn = ConnId::from_u64(model.conns);
-    let agent_id = format!("agent-{agent}");
+    let agent_id = format!("agent-{agent}").into();
     fleet.open(conn, "10.0.0.1", None, Dialect::Raw);
     let introduction = Introduction {
         agent_id: &agent_id,

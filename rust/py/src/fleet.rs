@@ -145,7 +145,7 @@ impl Fleet {
         ip: Option<&str>,
     ) -> PyResult<Option<Introduced>> {
         let introduction = Introduction {
-            agent_id,
+            agent_id: &agent_id.into(),
             kind,
             is_heartbeat: kind == "heartbeat",
             ip,

@@ -96,7 +96,7 @@ fn command(order: Order, acks: &Acks) -> (ConnId, Command) {
         } => {
             let framed = acks.of(ack).map(|framed| framed.frame.clone());
             let accept = Command::Accept {
-                agent_id: (&*agent_id).into(),
+                agent_id,
                 replies: framed.into_iter().collect(),
                 notice_only: ack == Ack::Other,
             };

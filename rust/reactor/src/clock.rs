@@ -44,6 +44,11 @@ impl Clock {
         }
     }
 
+    /// The pool's clock, as of the last reading.
+    pub(crate) fn pool_us(&self) -> u64 {
+        self.read_us
+    }
+
     /// What counts, as of the last reading.
     pub(crate) fn now_us(&self) -> u64 {
         self.read_us - self.unseen_us

@@ -18,7 +18,7 @@ use crate::pacer::{Pacer, Turn};
 use crate::places::Places;
 use crate::queue::EventSender;
 use crate::settings::Settings;
-use crate::stamp::{Date, StampedFrame, Timestamp};
+use crate::stamp::{Date, StampedFrame, TimeOfDay, Timestamp};
 use crate::stats::Stats;
 use crate::sys::Descriptors;
 
@@ -38,7 +38,7 @@ pub(crate) struct Context {
     pub(crate) now_us: u64,
     /// The pool's clock: what the owner is told.
     pub(crate) pool_ms: u64,
-    of_day: SystemTime,
+    of_day: TimeOfDay,
     /// Which reactor this is, and of how many.
     pub(crate) reactor: u8,
     pub(crate) reactors: u8,
@@ -77,7 +77,7 @@ impl Context {
             now_ms: 0,
             now_us: 0,
             pool_ms: 0,
-            of_day: SystemTime::UNIX_EPOCH,
+            of_day: TimeOfDay::default(),
             reactor: 0,
             reactors: 1,
             settings: settings.clone(),
@@ -102,9 +102,9 @@ impl Context {
         context
     }
 
-    /// What time it is for all that comes next, on the pool's clock and of day.
-    pub(crate) fn set_time(&mut self, pool_us: u64, of_day: SystemTime) {
-        self.of_day = of_day;
+    /// What time it is for all that comes next, on the pool's clock and of day; `read` reads the clock of that.
+    pub(crate) fn set_time(&mut self, pool_us: u64, read: impl FnOnce() -> SystemTime) {
+        self.of_day.set(pool_us, read);
         self.pool_ms = pool_us / 1_000;
     }
 
@@ -148,7 +148,7 @@ impl Context {
 
     /// What time it is, in HTTP's form, and where it is to be written.
     pub(crate) fn date_and_out(&mut self) -> (&str, &mut Vec<u8>) {
-        (self.date.at(self.of_day), &mut self.out)
+        (self.date.at(self.of_day.now()), &mut self.out)
     }
 
     /// Gives back what buffers have grown to beyond what they nearly always hold.
@@ -273,7 +273,7 @@ impl Context {
     /// Queues one text message for the peer at hand, written by `write`.
     pub(crate) fn send_text(&mut self, form: Form, write: impl FnOnce(&str, &mut Vec<u8>)) {
         self.text.clear();
-        let timestamp = self.timestamp.at(self.pool_ms, self.of_day);
+        let timestamp = self.timestamp.at(self.pool_ms, self.of_day.now());
         write(timestamp, &mut self.text);
         form.encode_text(&self.text, &mut self.out);
         self.stats.messages_sent_total += 1;
@@ -291,7 +291,7 @@ impl Context {
             Form::Event => &mut self.heartbeat_event,
             Form::Bare | Form::Packet(_) => &mut self.heartbeat_response,
         };
-        let timestamp = self.timestamp.at(self.pool_ms, self.of_day);
+        let timestamp = self.timestamp.at(self.pool_ms, self.of_day.now());
         let frame = response.at(self.pool_ms, timestamp, |frame| {
             let next_ms = self.settings.next_heartbeat_in;
             self.text.clear();

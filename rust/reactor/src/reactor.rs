@@ -8,7 +8,8 @@
 //! Timers run up to the moment by which everything that came was read, and no further (`looking.rs`); what they count in
 //! leaves out the time in which this reactor did not look (`clock.rs`).
 //!
-//! The clocks are read once after the wait, and once before commands if there are any, for all handlers.
+//! The clock is read once after the wait, once before commands if there are any, and once more before the next wait if the
+//! turn was long: for all handlers.
 
 mod accept;
 mod commands;
@@ -48,6 +49,9 @@ const MAX_ENDED: usize = 64;
 /// The same while a walk is under way: the fleet is to hear of a drain before its first answers are counted. With a slice
 /// of a walk in 4 to 8 ms these are a thousand a second, more heartbeats than a fleet has.
 const MAX_READY_DURING_WALK: usize = 8;
+/// A turn with no more sockets than this is short, a millisecond at most: the clock is not read again for the deadlines
+/// behind it.
+const MAX_SHORT: usize = 32;
 /// The receive buffer, shared by all peers of a reactor.
 const BUFFER: usize = 256 * 1024;
 /// Peers that a reactor makes room for at most when it starts; with more it grows as it must.
@@ -86,6 +90,8 @@ pub(crate) struct Reactor {
     looked_us: u64,
     /// Who wants to know when everything was read that lies here by then.
     looks: VecDeque<(u64, u64)>,
+    /// What was done since the clock was read may have taken its time.
+    was_long: bool,
     cx: Context,
     /// The last turn's figures were not published: the next turn must not be long in coming.
     unpublished: bool,
@@ -129,6 +135,7 @@ impl Reactor {
             control_pass: Pass::default(),
             looked_us: 0,
             looks: VecDeque::new(),
+            was_long: false,
             cx,
             unpublished: false,
             stopping: false,
@@ -153,6 +160,7 @@ impl Reactor {
         self.wait(control, ready, paused);
         self.read_clock();
         self.cx.stats.turns_total += 1;
+        self.was_long = control.len() + ready.len() > MAX_SHORT;
         self.serve_sockets(control, buffer, paused);
         self.serve_sockets(ready, buffer, paused);
         self.resume_accepting();
@@ -165,6 +173,7 @@ impl Reactor {
         if !(self.own.commands.is_empty() && self.walks.is_empty()) {
             // Deadlines that commands set count from now, not from before the sockets were served: none may fire early.
             self.read_clock();
+            self.was_long = true;
             self.serve_commands();
             self.walk();
         }
@@ -239,6 +248,7 @@ impl Reactor {
         self.cx.set_now(self.looked_us);
         self.wheel.advance(self.cx.now_ms / TICK_MS);
         while let Some((_, conn)) = self.wheel.pop_expired() {
+            self.was_long = true;
             self.with_peer(conn, |peer, cx| {
                 peer.timer = None;
                 if peer.has_unread() && peer.wants_read() {

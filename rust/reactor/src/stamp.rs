@@ -9,6 +9,51 @@ const SECOND: usize = "2026-11-30T09:00:00.".len();
 /// What stands in front of the timestamp of a message.
 const NAME: &[u8] = br#""timestamp":""#;
 
+/// How long the clock of day is taken to go as the pool's does: one that is set is followed as soon.
+const REREAD_US: u64 = 100_000;
+
+/// The time of day. Its clock is read now and then; between two readings it goes as the pool's does.
+#[derive(Debug)]
+pub(crate) struct TimeOfDay {
+    /// What the pool's clock said at the last reading; `None` before the first.
+    read_us: Option<u64>,
+    /// What its own clock said then.
+    read: SystemTime,
+    now: SystemTime,
+}
+
+impl Default for TimeOfDay {
+    fn default() -> Self {
+        Self {
+            read_us: None,
+            read: SystemTime::UNIX_EPOCH,
+            now: SystemTime::UNIX_EPOCH,
+        }
+    }
+}
+
+impl TimeOfDay {
+    /// As of this time of the pool's clock.
+    pub(crate) fn set(&mut self, pool_us: u64, read: impl FnOnce() -> SystemTime) {
+        let since_us = self.read_us.map(|read_us| pool_us.saturating_sub(read_us));
+        match since_us.filter(|&since_us| since_us < REREAD_US) {
+            Some(since_us) => {
+                let since = Duration::from_micros(since_us);
+                self.now = self.read.checked_add(since).unwrap_or(self.read);
+            }
+            None => {
+                self.read = read();
+                (self.read_us, self.now) = (Some(pool_us), self.read);
+            }
+        }
+    }
+
+    /// As it was last set.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.now
+    }
+}
+
 /// Since 1970, and not past the year 9999; a clock before 1970 says 1970.
 fn since_1970(of_day: SystemTime) -> Duration {
     let since = of_day.duration_since(SystemTime::UNIX_EPOCH);
@@ -109,6 +154,37 @@ mod tests {
 
     fn day(ms: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn the_time_of_day_goes_as_the_pools_clock_does_between_two_readings_and_follows_a_clock_that_was_set()
+     {
+        let mut of_day = TimeOfDay::default();
+        let mut at = |pool_us, clock_ms| {
+            let mut was_read = false;
+            of_day.set(pool_us, || {
+                was_read = true;
+                day(clock_ms)
+            });
+            (of_day.now(), was_read)
+        };
+        assert_eq!(at(7_000, 50_000), (day(50_000), true));
+        assert_eq!(at(7_000, 50_000), (day(50_000), false));
+        assert_eq!(at(8_000, 99_999), (day(50_001), false));
+        assert_eq!(
+            at(106_999, 99_999),
+            (day(50_000) + Duration::from_micros(99_999), false)
+        );
+        assert_eq!(
+            at(107_000, 20_000),
+            (day(20_000), true),
+            "set back meanwhile"
+        );
+        assert_eq!(
+            at(108_500, 0),
+            (day(20_001) + Duration::from_micros(500), false)
+        );
+        assert_eq!(at(9_000_000, 90_000), (day(90_000), true), "after a sleep");
     }
 
     #[test]

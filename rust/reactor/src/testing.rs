@@ -34,7 +34,7 @@ impl Bench {
         let reader = Arc::new(Sleeper::new(false).unwrap());
         let sender = EventSender::new(producer, reader, Arc::default());
         let mut cx = Context::new(Arc::new(settings()), sender);
-        cx.set_time(1_000_000, SystemTime::UNIX_EPOCH);
+        cx.set_time(1_000_000, || SystemTime::UNIX_EPOCH);
         cx.set_now(1_000_000);
         Self { cx, events }
     }
@@ -42,7 +42,7 @@ impl Bench {
     /// Lets so many milliseconds pass.
     pub(crate) fn pass(&mut self, ms: u64) {
         let (pool_ms, now_us) = (self.cx.pool_ms + ms, self.cx.now_us + ms * 1_000);
-        self.cx.set_time(pool_ms * 1_000, SystemTime::UNIX_EPOCH);
+        self.cx.set_time(pool_ms * 1_000, || SystemTime::UNIX_EPOCH);
         self.cx.set_now(now_us);
     }
 

@@ -14,7 +14,7 @@ pub enum Command {
     /// The introduction is accepted: this connection is that agent's.
     Accept {
         /// The agent's id.
-        agent_id: Box<str>,
+        agent_id: Arc<str>,
         /// Frames to send before anything else.
         replies: Vec<Arc<[u8]>>,
         /// It never sent app_ready.

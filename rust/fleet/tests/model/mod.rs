@@ -179,7 +179,7 @@ impl Checked {
             self.conns.insert(conn, None);
         }
         let introduction = Introduction {
-            agent_id: id,
+            agent_id: &id.into(),
             kind: "app_ready",
             is_heartbeat: false,
             ip: None,

@@ -3,6 +3,8 @@
 //! What is read here is read as policy reads it (`messages/inbound.py`). Whatever could be read in two ways, or is to be
 //! refused with a sentence, is not plain: policy reads it.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -21,8 +23,8 @@ const MAX_DIGITS: usize = 15;
 /// What introduces an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlainIntroduction {
-    /// Whose.
-    pub agent_id: Box<str>,
+    /// Whose. Shared by all that keep it: the reactor for its messages, the table of agents for itself.
+    pub agent_id: Arc<str>,
     /// The message that does it.
     pub by: IntroducedBy,
 }

@@ -12,6 +12,8 @@
 //! An unauthenticated connection introduces itself by what it says: see [`super::messages`]. While that is judged it is not
 //! read.
 
+use std::sync::Arc;
+
 use dscore_proto::agent::{self, Kind};
 use dscore_proto::close::CloseCode;
 use dscore_traffic::close::CloseFrame;
@@ -34,7 +36,7 @@ pub(crate) enum Role {
     /// Has introduced itself this way and waits for the answer; unauthenticated since when.
     Authenticating(Kind, u64),
     /// An agent.
-    Agent(Box<str>),
+    Agent(Arc<str>),
     /// A page or an operator's tool.
     Watcher,
     /// On an endpoint without agents: never asked.
@@ -137,7 +139,7 @@ impl Identity {
     /// which is to be answered as all others are.
     pub(crate) fn become_agent(
         &mut self,
-        agent_id: Box<str>,
+        agent_id: Arc<str>,
         notice_only: bool,
         cx: &mut Context,
     ) -> bool {

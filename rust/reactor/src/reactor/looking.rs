@@ -50,7 +50,11 @@ impl Pass {
 impl Reactor {
     /// Sleeps until a socket, a command or a deadline calls.
     pub(super) fn wait(&mut self, control: &mut ReadyList, ready: &mut ReadyList, paused: bool) {
-        let pool_us = self.read_pool_clock();
+        // Deadlines are late by no more than a short turn, and one reading less is made between two heartbeats.
+        if self.was_long || paused || self.clock.stands_still {
+            self.read_pool_clock();
+        }
+        let pool_us = self.clock.pool_us();
         self.clock.stands_still = paused;
         let commands = &self.own.commands;
         let mut timeout = self.time_to_next_deadline().map(|time| time.min(MAX_SLEEP));
@@ -85,7 +89,7 @@ impl Reactor {
 
     pub(super) fn read_clock(&mut self) {
         let pool_us = self.read_pool_clock();
-        self.cx.set_time(pool_us, SystemTime::now());
+        self.cx.set_time(pool_us, SystemTime::now);
         self.cx.set_now(self.clock.now_us());
     }
 
