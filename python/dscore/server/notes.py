@@ -170,14 +170,20 @@ def _settled_lines(settled: "list[_core.Settled]") -> list[Line]:
     """What is logged of the ends of terminate_apps."""
     lines: list[Line] = []
     for _, agent_id, request_id, outcome, latency_ms, message, incomplete, _ in settled:
-        about = {"agent_id": agent_id, "request_id": request_id}
+        fields: dict[str, object]
         if outcome == "acked":
             if incomplete:
-                lines.append(("warning", "agent_incomplete", about | {"message": message}))
-            sentence = f"DeepStream client {agent_id} terminated gracefully"
-            fields = {"message": sentence, **about, "latency_ms": latency_ms}
+                fields = {"agent_id": agent_id, "request_id": request_id, "message": message}
+                lines.append(("warning", "agent_incomplete", fields))
+            fields = {
+                "message": f"DeepStream client {agent_id} terminated gracefully",
+                "agent_id": agent_id,
+                "request_id": request_id,
+                "latency_ms": latency_ms,
+            }
             lines.append(("info", "agent_terminated", fields))
         elif outcome != "notified":
-            fields = {**about, "outcome": outcome, "message": message}
+            fields = {"agent_id": agent_id, "request_id": request_id}
+            fields |= {"outcome": outcome, "message": message}
             lines.append(("warning", "agent_not_terminated", fields))
     return lines
