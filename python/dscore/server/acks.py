@@ -1,6 +1,7 @@
 """Requests to agents: an event with an id, and the wait for the ack that names it."""
 
 import asyncio
+from collections.abc import Iterable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -94,13 +95,16 @@ class Acks:
 
     def close(self) -> None:
         """The server stops: what has no ack by now gets none."""
-        for conn in self._waiting:
-            self.closed(conn)
+        self.closed(self._waiting)
 
-    def closed(self, conn: int) -> None:
-        """A connection has ended."""
-        for agent_id, _, answer in self._waiting.get(conn, {}).values():
-            _lose(agent_id, answer)
+    def closed(self, conns: Iterable[int]) -> None:
+        """Connections have ended. In a drain they are all there are, and mostly none is waited
+        for."""
+        if not self._waiting:
+            return
+        for conn in conns:
+            for agent_id, _, answer in self._waiting.get(conn, {}).values():
+                _lose(agent_id, answer)
 
     def left(self, conn: int, namespace: str) -> None:
         """A client has left a namespace: no ack comes from there."""

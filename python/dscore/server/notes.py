@@ -158,10 +158,8 @@ class Notes:
             return
         for conn in notes.watchers:
             self._watchers.end(conn)
-        terminations, acks = self._terminations, self._acks
-        for conn in notes.closed:
-            terminations.closed(conn)
-            acks.closed(conn)
+        self._terminations.closed(notes.closed)
+        self._acks.closed(notes.closed)
         if self._live.fleet.is_empty():
             self._live.emptied.set()
 

@@ -3,6 +3,7 @@
 import asyncio
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, get_args
 
 from dscore.policy.agent import Termination
@@ -74,12 +75,14 @@ class Terminations:
         if outcome is not None and not outcome.done():
             outcome.set_result(termination)
 
-    def closed(self, conn: int) -> None:
-        """A connection has ended: a request that came too late for it never got an outcome."""
-        if conn not in self._waiting:
+    def closed(self, conns: Iterable[int]) -> None:
+        """Connections have ended: requests that came too late for one never got an outcome. In a
+        drain they are all there are, and mostly none is waited for."""
+        if not self._waiting:
             return
-        for request_id, outcome in self._waiting[conn].items():
-            if not outcome.done():
-                termination = Termination("vanished", request_id, 0.0)
-                self._count(termination)
-                outcome.set_result(termination)
+        for conn in conns:
+            for request_id, outcome in self._waiting.get(conn, {}).items():
+                if not outcome.done():
+                    termination = Termination("vanished", request_id, 0.0)
+                    self._count(termination)
+                    outcome.set_result(termination)
