@@ -41,9 +41,10 @@ def page(js_browser: Browser, js_files: str) -> Iterator[Page]:
     js_browser.open("about:blank")
 
 
-@pytest.fixture(params=["node", "chromium"])
+@pytest.fixture(params=["node", pytest.param("chromium", marks=pytest.mark.slow)])
 def stage(request: pytest.FixtureRequest) -> Stage:
-    """The same test in both."""
+    """The same test in both. It is one client: for each change Node does, and what a browser alone
+    has is in test_browser."""
     if request.param == "node":
         found = request.getfixturevalue("node_stage")
         assert isinstance(found, Stage)
