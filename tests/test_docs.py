@@ -1,10 +1,13 @@
 """Documents that lead through the code: what they name is there."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from dscore.auth import read_keyring, readable_token_files
 from dscore.config import load
 
 ROOT = Path(__file__).parent.parent
@@ -78,3 +81,27 @@ SETTINGS = [
 def test_settings_of_the_documents_are_settings(text: str, tmp_path: Path) -> None:
     (tmp_path / "dscore.toml").write_text(text)
     load(tmp_path / "dscore.toml")
+
+
+def test_what_operations_has_typed_for_the_unit_makes_settings_that_it_can_read(
+    tmp_path: Path,
+) -> None:
+    """The lines that write token files and settings; the others install packages and units."""
+    [script] = re.findall(
+        r"^```sh\n(python3 -m venv /opt/dscore\n.*?)^```",
+        (ROOT / "docs" / "operations.md").read_text(),
+        re.M | re.S,
+    )
+    lines = [line for line in script.splitlines() if "/etc/dscore/" in line]
+    typed = "\n".join(line for line in lines if not line.startswith("export "))
+    typed = typed.replace("/etc/dscore", str(tmp_path)).replace("-o dscore", f"-o {os.getuid()}")
+    subprocess.run(["bash", "-ec", typed], check=True, timeout=60)
+    auth = load(tmp_path / "dscore.toml").config.auth
+    assert auth.required
+    keyring = read_keyring(auth)
+    assert (len(keyring.agents), len(keyring.operators)) == (1, 1)
+    assert list(readable_token_files(auth)) == []
+    assert (
+        f"export DSCORE_TOKEN=$(cat /etc/dscore/{Path(auth.operator_token_file or '').name})"
+        in lines
+    )
