@@ -18,8 +18,10 @@ use std::sync::Arc;
 use crate::claim::Claim;
 use crate::handle::Handle;
 
-/// A connection that is extra is not asked for its descriptor before, if any other yields one.
-const TIME_TO_SPEAK_MS: u64 = 100;
+/// A client that means it speaks at once, but what it says may be lost once on its way, and a process that opens connections
+/// by the thousand comes to speak on the first when it has opened the last: for so long one that has said nothing is not asked
+/// for its place, its descriptor or its turn with the porter, if any other yields one.
+pub(crate) const TIME_TO_SPEAK_MS: u64 = 500;
 
 /// Whether a connection would yield its place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

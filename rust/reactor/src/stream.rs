@@ -79,6 +79,12 @@ impl Stream {
         }
     }
 
+    /// From another thread, for good. What idles for days is to lie with this thread's likes: among what is left of the
+    /// handshakes it would keep their memory from being given back.
+    pub(crate) fn settle(&mut self) {
+        self.tls = self.tls.take().map(|tls| Box::new(*tls));
+    }
+
     pub(crate) fn is_secure(&self) -> bool {
         self.tls.is_some()
     }
@@ -226,7 +232,10 @@ impl Write for Writer<'_> {
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        taken(self.0.send_pieces(pieces))
+        match pieces {
+            [piece] => self.write(piece),
+            _ => taken(self.0.send_pieces(pieces)),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring as provider};
@@ -11,6 +10,7 @@ use rustls::server::danger::ClientCertVerifier;
 
 use crate::certificates::{self, CertificateFiles};
 use crate::clients::{self, ClientAuth};
+use crate::clock::unix_s;
 use crate::error::TlsError;
 use crate::names::Shown;
 use crate::tickets::{Tickets, random_key, read_keys};
@@ -113,7 +113,7 @@ impl TlsConfig {
     }
 
     fn with_key(files: &TlsFiles, own_key: [u8; 32]) -> Result<Self, TlsError> {
-        let now_s = unix_s();
+        let now_s = unix_s() as i64;
         let provider = Arc::new(CryptoProvider {
             // The two that every client has, and that cost the least.
             kx_groups: vec![provider::kx_group::X25519, provider::kx_group::SECP256R1],
@@ -222,9 +222,4 @@ fn server_config(
     config.send_tls13_tickets = 1;
     config.max_early_data_size = 0;
     Ok(config)
-}
-
-fn unix_s() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs() as i64)
 }

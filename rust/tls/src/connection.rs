@@ -9,7 +9,7 @@ use rustls::ServerConnection;
 
 use crate::buffered;
 use crate::failure::{Failure, failure_of};
-use crate::layer::RecordLayer;
+use crate::layer::{RecordLayer, Sealed, taken};
 use crate::partial::{MAX_RECORD, Partial};
 use crate::record::{Opened, RecordError};
 
@@ -123,16 +123,18 @@ impl Tls {
         pieces: &mut [IoSlice<'_>],
         socket: &mut dyn Write,
     ) -> io::Result<usize> {
-        let (mut rest, mut sent) = (pieces, 0);
         // What is sealed already is in front of them.
+        let mut credit = self.flush(socket)?;
+        let (mut rest, mut sent) = (pieces, 0);
         loop {
-            let credit = self.flush(socket)?;
             sent += credit;
             IoSlice::advance_slices(&mut rest, credit);
-            if self.form.wants_write() || rest.is_empty() {
+            if rest.is_empty() || self.form.wants_write() {
                 return Ok(sent);
             }
-            self.sealed = self.form.seal(rest)? as u16;
+            let sealed = self.form.send(rest, socket)?;
+            self.sealed = sealed.length as u16;
+            credit = self.credit(sealed.written);
         }
     }
 
@@ -151,23 +153,19 @@ impl Tls {
     /// Writes what is sealed, alerts among it. Returns how many bytes more of the plaintext count as sent: all but one
     /// until all are.
     fn flush(&mut self, socket: &mut dyn Write) -> io::Result<usize> {
-        let mut written = 0;
-        while self.form.wants_write() {
-            match self.form.write(socket) {
-                Ok(0) => break,
-                Ok(count) => written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
+        let written = self.form.write(socket)?;
+        Ok(self.credit(written))
+    }
+
+    fn credit(&mut self, written: usize) -> usize {
         let left = self.on_its_way();
         if self.form.wants_write() {
             let credit = written.min(left.saturating_sub(1));
             self.credited += credit as u16;
-            return Ok(credit);
+            return credit;
         }
         (self.sealed, self.credited) = (0, 0);
-        Ok(left)
+        left
     }
 }
 
@@ -184,10 +182,15 @@ impl Form {
         }
     }
 
-    fn seal(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// Seals one record of what is in front, and writes what the socket takes.
+    fn send(&mut self, pieces: &[IoSlice<'_>], socket: &mut dyn Write) -> io::Result<Sealed> {
         match self {
-            Self::Buffered(connection) => buffered::seal(connection, pieces),
-            Self::Own(layer) => layer.seal_data(pieces).map_err(io::Error::other),
+            Self::Buffered(connection) => {
+                let length = buffered::seal(connection, pieces)?;
+                let written = self.write(socket)?;
+                Ok(Sealed { length, written })
+            }
+            Self::Own(layer) => layer.send(pieces, socket),
         }
     }
 
@@ -208,10 +211,19 @@ impl Form {
         }
     }
 
+    /// Writes what waits until the socket takes no more.
     fn write(&mut self, socket: &mut dyn Write) -> io::Result<usize> {
-        match self {
-            Self::Buffered(connection) => connection.write_tls(&mut &mut *socket),
-            Self::Own(layer) => layer.write(socket),
+        let mut all = 0;
+        while self.wants_write() {
+            let written = taken(match self {
+                Self::Buffered(connection) => connection.write_tls(&mut &mut *socket),
+                Self::Own(layer) => layer.write(socket),
+            })?;
+            if written == 0 {
+                break;
+            }
+            all += written;
         }
+        Ok(all)
     }
 }

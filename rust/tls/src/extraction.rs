@@ -13,7 +13,7 @@ use rustls::{
 use zeroize::Zeroize;
 
 use crate::layer::RecordLayer;
-use crate::secrets::{Keys, Suite};
+use crate::secrets::{Key, Suite, TrafficSecret};
 
 const CLIENT: &str = "CLIENT_TRAFFIC_SECRET_0";
 const SERVER: &str = "SERVER_TRAFFIC_SECRET_0";
@@ -67,13 +67,18 @@ pub(crate) fn extract(
     let ExtractedSecrets { tx, rx } = connection.dangerous_extract_secrets()?;
     let kept = secrets.0.lock().unwrap_or_else(PoisonError::into_inner);
     let [client, server] = &*kept;
-    match (keys(client, rx), keys(server, tx)) {
-        (Some(receiving), Some(sending)) => Ok(RecordLayer::with(receiving, sending)),
+    match (keyed(client, rx), keyed(server, tx)) {
+        (Some((suite, receiving)), Some((other, sending))) if suite == other => {
+            Ok(RecordLayer::with(suite, receiving, sending))
+        }
         _ => Err(Error::General("keys are not those of their secrets".into())),
     }
 }
 
-fn keys(secret: &[u8], (sequence, own): (u64, ConnectionTrafficSecrets)) -> Option<Keys> {
+fn keyed(
+    secret: &[u8],
+    (sequence, own): (u64, ConnectionTrafficSecrets),
+) -> Option<(Suite, (Key, TrafficSecret))> {
     let (suite, key, iv) = match &own {
         ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (Suite::Aes128Gcm, key, iv),
         ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (Suite::Aes256Gcm, key, iv),
@@ -82,6 +87,8 @@ fn keys(secret: &[u8], (sequence, own): (u64, ConnectionTrafficSecrets)) -> Opti
         }
         _ => return None,
     };
-    let keys = Keys::new(suite, secret, sequence)?;
-    keys.are(key.as_ref(), iv.as_ref()).then_some(keys)
+    let secret = TrafficSecret::new(suite, secret)?;
+    let made = secret.key(suite, sequence)?;
+    made.is(key.as_ref(), iv.as_ref())
+        .then_some((suite, (made, secret)))
 }

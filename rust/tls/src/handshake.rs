@@ -9,13 +9,14 @@
 //! | done | — | — | — | its data is kept, for the connection |
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::{Accepted, Acceptor};
 use rustls::{Error, HandshakeKind, ServerConnection};
 
 use crate::buffered;
+use crate::clock::unix_s;
 use crate::config::{RecordLayerKind, TlsConfig};
 use crate::connection::{MAX_OPENED_BEYOND, Tls};
 use crate::extraction::{TrafficSecrets, extract, watched};
@@ -196,8 +197,9 @@ impl Handshake {
         match (&self.config.clients, done.certificates.split_first()) {
             (Some(_), None) if self.config.requires_client => return Err(Failure::Certificate),
             (Some(clients), Some((own, chain))) if done.is_resumed => {
+                let now = UnixTime::since_unix_epoch(Duration::from_secs(unix_s()));
                 clients
-                    .verify_client_cert(own, chain, now())
+                    .verify_client_cert(own, chain, now)
                     .map_err(|_| Failure::Certificate)?;
             }
             _ => {}
@@ -321,9 +323,4 @@ impl Handshake {
             }
         }
     }
-}
-
-fn now() -> UnixTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    UnixTime::since_unix_epoch(since.unwrap_or_default())
 }

@@ -9,6 +9,7 @@
 mod buffered;
 mod certificates;
 mod clients;
+mod clock;
 mod config;
 mod connection;
 mod error;
@@ -30,6 +31,6 @@ pub use connection::{MAX_OPENED_BEYOND, Tls};
 pub use error::TlsError;
 pub use failure::Failure;
 pub use handshake::{Established, Handshake, Progress, begins_handshake};
-pub use layer::{RecordLayer, Secret};
+pub use layer::{RecordLayer, Sealed, Secret};
 pub use record::{Opened, RecordError};
 pub use secrets::Suite;

@@ -6,8 +6,6 @@ use crate::record::RecordError;
 
 /// Messages of the handshake (RFC 8446 §B.3).
 const KEY_UPDATE: u8 = 24;
-/// KeyUpdate: type, length of three bytes, and whether the other side's key is to change as well.
-const LENGTH: usize = 5;
 /// Alerts (RFC 8446 §6.1).
 pub(crate) const CLOSE_NOTIFY: u8 = 0;
 const USER_CANCELED: u8 = 90;
@@ -15,10 +13,11 @@ const USER_CANCELED: u8 = 90;
 pub(crate) const WARNING: u8 = 1;
 pub(crate) const FATAL: u8 = 2;
 
-/// A message whose rest has not come: it may be spread over records (RFC 8446 §5.1).
+/// A KeyUpdate whose rest has not come: it may be spread over records (RFC 8446 §5.1). It has its type, a length of three bytes,
+/// and whether the other side's key is to change as well.
+/// Each byte but the last can be one only, so that how many have come is all there is to keep.
 #[derive(Debug, Default)]
 pub(crate) struct Begun {
-    bytes: [u8; LENGTH],
     count: u8,
 }
 
@@ -46,8 +45,7 @@ impl Begun {
             return Err(RecordError::Unexpected);
         }
         for (at, byte) in content.iter().enumerate() {
-            let count = usize::from(self.count);
-            *self.bytes.get_mut(count).ok_or(RecordError::Unexpected)? = *byte;
+            let count = self.count;
             self.count += 1;
             match (count, *byte) {
                 (0, KEY_UPDATE) | (1 | 2, 0) | (3, 1) => {}
@@ -82,6 +80,8 @@ pub(crate) fn read_alert(content: &[u8]) -> Result<Notice, RecordError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LENGTH: usize = 5;
 
     #[test]
     fn a_key_update_may_be_cut_anywhere_and_must_end_its_record() {

@@ -6,7 +6,7 @@
 use ring::aead::{Aad, LessSafeKey};
 
 use crate::partial::{HEADER, MAX_CONTENT};
-use crate::secrets::Keys;
+use crate::secrets::Key;
 
 /// Types of content (RFC 8446 §B.1).
 pub(crate) const ALERT: u8 = 21;
@@ -76,7 +76,7 @@ impl RecordError {
 
 /// Opens a whole record in place: the type of its content, and where that lies in it.
 pub(crate) fn open<'a>(
-    keys: &mut Keys,
+    key: &mut Key,
     cipher: &LessSafeKey,
     record: &'a mut [u8],
 ) -> Result<(u8, &'a [u8]), RecordError> {
@@ -90,7 +90,7 @@ pub(crate) fn open<'a>(
     if sealed.len() > MAX_CONTENT {
         return Err(RecordError::Overflow);
     }
-    let nonce = keys.next_nonce().ok_or(RecordError::Internal)?;
+    let nonce = key.next_nonce().ok_or(RecordError::Internal)?;
     let opened = cipher.open_in_place(nonce, Aad::from(*header), sealed);
     let inner: &[u8] = opened.map_err(|_| RecordError::Mac)?;
     if inner.len() > MAX_INNER {
@@ -106,7 +106,7 @@ pub(crate) fn open<'a>(
 
 /// Seals one record behind `out`: the front of `pieces`, `length` bytes that they have.
 pub(crate) fn seal<'a>(
-    keys: &mut Keys,
+    key: &mut Key,
     cipher: &LessSafeKey,
     kind: u8,
     pieces: impl Iterator<Item = &'a [u8]>,
@@ -116,8 +116,8 @@ pub(crate) fn seal<'a>(
     let sealed_length = u16::try_from(length + 1 + TAG).map_err(|_| RecordError::Overflow)?;
     let [high, low] = sealed_length.to_be_bytes();
     let header = [DATA, VERSION[0], VERSION[1], high, low];
-    let nonce = keys.next_nonce().ok_or(RecordError::Internal)?;
-    out.reserve_exact(length + OVERHEAD);
+    let nonce = key.next_nonce().ok_or(RecordError::Internal)?;
+    out.reserve(length + OVERHEAD);
     out.extend_from_slice(&header);
     let (begin, mut left) = (out.len(), length);
     for piece in pieces {

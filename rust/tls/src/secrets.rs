@@ -45,101 +45,99 @@ impl Suite {
     }
 }
 
-/// One direction of a connection. Not `Clone`: of two that go on from one number, both would use its nonce.
-pub(crate) struct Keys {
-    secret: [u8; MAX_SECRET],
-    key: [u8; MAX_KEY],
-    iv: [u8; NONCE_LEN],
-    suite: Suite,
-    /// Of the next record.
-    sequence: u64,
-}
+/// What the keys of one direction are made from, for as long as it lasts. Read only where a key changes.
+pub(crate) struct TrafficSecret([u8; MAX_SECRET]);
 
-impl Keys {
-    /// From a traffic secret under which `sequence` records were sent already. None if it is no secret of this suite.
-    pub(crate) fn new(suite: Suite, secret: &[u8], sequence: u64) -> Option<Self> {
-        let mut keys = Self {
-            secret: [0; MAX_SECRET],
-            key: [0; MAX_KEY],
-            iv: [0; NONCE_LEN],
-            suite,
-            sequence,
-        };
-        let kept = keys.secret.get_mut(..suite.secret_length())?;
-        if kept.len() != secret.len() {
+impl TrafficSecret {
+    /// None if it is no secret of this suite.
+    pub(crate) fn new(suite: Suite, secret: &[u8]) -> Option<Self> {
+        let mut kept = Self([0; MAX_SECRET]);
+        let own = kept.0.get_mut(..suite.secret_length())?;
+        if own.len() != secret.len() {
             return None;
         }
-        kept.copy_from_slice(secret);
-        keys.derive()?;
-        Some(keys)
+        own.copy_from_slice(secret);
+        Some(kept)
     }
 
-    /// The next traffic secret takes the place of this one (RFC 8446 §7.2). None never happens: the lengths are of hashes.
-    pub(crate) fn update(&mut self) -> Option<()> {
-        let length = self.suite.secret_length();
+    /// Key and IV (RFC 8446 §7.3), under which `sequence` records were sent already. None never happens: the lengths are of
+    /// hashes.
+    pub(crate) fn key(&self, suite: Suite, sequence: u64) -> Option<Key> {
+        let mut key = Key {
+            sequence: sequence.to_be_bytes(),
+            iv: [0; NONCE_LEN],
+            bytes: [0; MAX_KEY],
+        };
+        let (prk, length) = (self.prk(suite)?, suite.aead().key_len());
+        expand_label(&prk, b"key", key.bytes.get_mut(..length)?)?;
+        expand_label(&prk, b"iv", &mut key.iv)?;
+        Some(key)
+    }
+
+    /// The next traffic secret takes the place of this one (RFC 8446 §7.2): its key. None never happens.
+    pub(crate) fn update(&mut self, suite: Suite) -> Option<Key> {
         let mut next = [0; MAX_SECRET];
-        expand_label(&self.prk()?, b"traffic upd", next.get_mut(..length)?)?;
-        self.secret = next;
+        let own = next.get_mut(..suite.secret_length())?;
+        expand_label(&self.prk(suite)?, b"traffic upd", own)?;
+        self.0 = next;
         next.zeroize();
-        self.sequence = 0;
-        self.derive()
+        self.key(suite, 0)
     }
 
-    /// Key and IV (RFC 8446 §7.3).
-    fn derive(&mut self) -> Option<()> {
-        let prk = self.prk()?;
-        let length = self.suite.aead().key_len();
-        expand_label(&prk, b"key", self.key.get_mut(..length)?)?;
-        expand_label(&prk, b"iv", &mut self.iv)
+    fn prk(&self, suite: Suite) -> Option<Prk> {
+        let secret = self.0.get(..suite.secret_length())?;
+        Some(Prk::new_less_safe(suite.hash(), secret))
     }
+}
 
-    fn prk(&self) -> Option<Prk> {
-        let secret = self.secret.get(..self.suite.secret_length())?;
-        Some(Prk::new_less_safe(self.suite.hash(), secret))
+impl Drop for TrafficSecret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
+}
 
+/// One direction of a connection. Not `Clone`: of two that go on from one number, both would use its nonce. Bytes alone, so
+/// that two of them leave no gap: an idle connection is little else.
+#[repr(C)]
+pub(crate) struct Key {
+    /// Of the next record, big-endian as it goes into the nonce.
+    sequence: [u8; 8],
+    iv: [u8; NONCE_LEN],
+    bytes: [u8; MAX_KEY],
+}
+
+impl Key {
     /// What opens and seals, for this turn.
-    pub(crate) fn cipher(&self) -> Option<LessSafeKey> {
-        UnboundKey::new(self.suite.aead(), self.key())
-            .ok()
-            .map(LessSafeKey::new)
+    pub(crate) fn cipher(&self, suite: Suite) -> Option<LessSafeKey> {
+        let aead = suite.aead();
+        let key = UnboundKey::new(aead, self.bytes.get(..aead.key_len())?);
+        key.ok().map(LessSafeKey::new)
     }
 
     /// Of the next record (RFC 8446 §5.3). It is used up, whatever comes of that record; none once all are.
     pub(crate) fn next_nonce(&mut self) -> Option<Nonce> {
         let mut nonce = self.iv;
-        for (byte, number) in nonce.iter_mut().skip(4).zip(self.sequence.to_be_bytes()) {
+        for (byte, number) in nonce.iter_mut().skip(4).zip(self.sequence) {
             *byte ^= number;
         }
-        self.sequence = self.sequence.checked_add(1)?;
+        self.sequence = self.sequence().checked_add(1)?.to_be_bytes();
         Some(Nonce::assume_unique_for_key(nonce))
     }
 
     /// Records under this key so far.
     pub(crate) fn sequence(&self) -> u64 {
-        self.sequence
-    }
-
-    pub(crate) fn suite(&self) -> Suite {
-        self.suite
+        u64::from_be_bytes(self.sequence)
     }
 
     /// Whether these are its key and IV.
-    pub(crate) fn are(&self, key: &[u8], iv: &[u8]) -> bool {
-        self.key() == key && self.iv == iv
-    }
-
-    fn key(&self) -> &[u8] {
-        self.key
-            .get(..self.suite.aead().key_len())
-            .unwrap_or_default()
+    pub(crate) fn is(&self, key: &[u8], iv: &[u8]) -> bool {
+        self.bytes.get(..key.len()) == Some(key) && self.iv == iv
     }
 }
 
-impl Drop for Keys {
+impl Drop for Key {
     fn drop(&mut self) {
-        self.secret.zeroize();
-        self.key.zeroize();
+        self.bytes.zeroize();
         self.iv.zeroize();
     }
 }
@@ -195,8 +193,9 @@ mod tests {
                 "5b78923dee08579033e523d9",
             ),
         ] {
-            let keys = Keys::new(Suite::Aes128Gcm, &bytes(secret), 0).unwrap();
-            assert!(keys.are(&bytes(key), &bytes(iv)));
+            let secret = TrafficSecret::new(Suite::Aes128Gcm, &bytes(secret)).unwrap();
+            let made = secret.key(Suite::Aes128Gcm, 0).unwrap();
+            assert!(made.is(&bytes(key), &bytes(iv)));
         }
     }
 
@@ -208,33 +207,34 @@ mod tests {
             (Suite::ChaCha20Poly1305, 32),
         ] {
             for wrong in [0, length - 1, length + 1, 64] {
-                assert!(Keys::new(suite, &vec![1; wrong], 0).is_none());
+                assert!(TrafficSecret::new(suite, &vec![1; wrong]).is_none());
             }
-            assert!(Keys::new(suite, &vec![1; length], 0).is_some());
+            assert!(TrafficSecret::new(suite, &vec![1; length]).is_some());
         }
     }
 
     #[test]
     fn a_nonce_is_the_iv_with_the_number_of_the_record_and_comes_once() {
-        let mut keys = Keys::new(Suite::Aes128Gcm, &[7; 32], 0x0102).unwrap();
-        let (before, iv) = (keys.sequence(), keys.iv);
-        let nonce = keys.next_nonce().unwrap();
-        let mut expected = iv;
+        let secret = TrafficSecret::new(Suite::Aes128Gcm, &[7; 32]).unwrap();
+        let mut key = secret.key(Suite::Aes128Gcm, 0x0102).unwrap();
+        let (before, mut expected) = (key.sequence(), key.iv);
+        let nonce = key.next_nonce().unwrap();
         expected[10] ^= 1;
         expected[11] ^= 2;
         assert_eq!(nonce.as_ref(), &expected);
-        assert_eq!(keys.sequence(), before + 1);
-        keys.sequence = u64::MAX;
-        assert!(keys.next_nonce().is_none());
-        assert!(keys.next_nonce().is_none());
+        assert_eq!(key.sequence(), before + 1);
+        key.sequence = [255; 8];
+        assert!(key.next_nonce().is_none());
+        assert!(key.next_nonce().is_none());
     }
 
     #[test]
     fn an_update_changes_everything_and_counts_anew() {
-        let mut keys = Keys::new(Suite::Aes256Gcm, &[7; 48], 9).unwrap();
-        let (secret, key, iv) = (keys.secret, keys.key, keys.iv);
-        keys.update().unwrap();
-        assert_eq!(keys.sequence(), 0);
-        assert!(keys.secret != secret && keys.key != key && keys.iv != iv);
+        let suite = Suite::Aes256Gcm;
+        let mut secret = TrafficSecret::new(suite, &[7; 48]).unwrap();
+        let (old, old_secret) = (secret.key(suite, 9).unwrap(), secret.0);
+        let new = secret.update(suite).unwrap();
+        assert_eq!((old.sequence(), new.sequence()), (9, 0));
+        assert!(secret.0 != old_secret && new.bytes != old.bytes && new.iv != old.iv);
     }
 }

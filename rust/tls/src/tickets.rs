@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +14,7 @@ use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls::server::ProducesTickets;
 
+use crate::clock::unix_s;
 use crate::error::{TlsError, read};
 
 const KEY: usize = 32;
@@ -155,11 +155,6 @@ pub(crate) fn random_key() -> Result<[u8; KEY], TlsError> {
         .fill(&mut key)
         .map_err(|_| TlsError::Unusable("the system gives no random bytes".into()))?;
     Ok(key)
-}
-
-fn unix_s() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

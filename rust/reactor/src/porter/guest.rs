@@ -17,6 +17,7 @@ use dscore_tls::{Failure, Handshake, Progress, Tls, TlsConfig, begins_handshake}
 use dscore_traffic::event::Ends;
 
 use crate::door::{Arrival, Speech};
+use crate::places::TIME_TO_SPEAK_MS;
 use crate::stats::Stats;
 use crate::sys::{Interest, Received, Sent, Socket};
 
@@ -25,9 +26,6 @@ const METHODS: [&[u8]; 6] = [b"GET ", b"POST", b"HEAD", b"OPTI", b"PUT ", b"DELE
 
 /// One that has said nothing for so long yields its place while others want it.
 pub(super) const QUIET_MS: u64 = 1_000;
-/// The same on a port that speaks plainly too, of one that has shown no hello yet: a client that means it speaks at once,
-/// but what it says may be lost once on its way.
-const SPEAK_MS: u64 = 500;
 /// As long may a hello take, and a last flight, while others want the place: a client that says a byte at a time is never
 /// quiet.
 const SLOW_MS: u64 = 3_000;
@@ -125,7 +123,11 @@ impl Guest {
     /// Whether it is to make room for others: it was silent for long, or has shown nothing yet where it had the time to.
     pub(super) fn yields(&self, now_ms: u64) -> bool {
         let has_shown = self.is_answered || self.speech == Speech::Tls;
-        let quiet_ms = if has_shown { QUIET_MS } else { SPEAK_MS };
+        let quiet_ms = if has_shown {
+            QUIET_MS
+        } else {
+            TIME_TO_SPEAK_MS
+        };
         let is_quiet = self.heard_ms + quiet_ms <= now_ms;
         self.waits_since_ms.is_none() && (is_quiet || self.is_slow(now_ms))
     }

@@ -183,6 +183,7 @@ impl Reactor {
         let mut http = HttpPeer::new(accepted.ends, accepted.is_extra, &mut self.cx);
         http.certificate_names = accepted.certificate_names;
         let is_secure = accepted.stream.is_secure();
+        accepted.stream.settle();
         self.cx.stats.tls_connections += u64::from(is_secure);
         let mut peer = Peer::new(accepted.stream, http, self.cx.now_ms);
         peer.is_extra = accepted.is_extra;
