@@ -2,11 +2,13 @@
 
 import inspect
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from certificates import Authority, Files
@@ -32,7 +34,7 @@ def dscore(
     return dscore_command(*words, "--url", f"https://{host}:{serving.port}", **env)
 
 
-def test_every_command_that_takes_a_url_takes_an_authority() -> None:
+def test_every_command_that_takes_a_url_takes_an_authority_and_a_certificate() -> None:
     found = [
         one.callback
         for one in commands.app.registered_commands
@@ -41,7 +43,7 @@ def test_every_command_that_takes_a_url_takes_an_authority() -> None:
     talking = [one for one in found if one.__module__ in (commands.__name__, power.__name__)]
     assert len(talking) > 8
     for one in talking:
-        assert "cacert" in inspect.signature(one).parameters, one.__name__
+        assert {"cacert", "cert", "key"} <= set(inspect.signature(one).parameters), one.__name__
 
 
 def test_commands_trust_the_authority_that_is_given(
@@ -111,3 +113,99 @@ def test_a_file_that_is_no_authority_is_wrong_usage(secure: Serving, tmp_path: P
         assert done.returncode == 2
         assert f"--cacert: cannot use {tmp_path / name}: " in done.stderr
         assert expected.lower() in done.stderr.lower()
+
+
+@pytest.fixture
+def mutual(serve: Serve, files: Files, authority: Authority, tmp_path: Path) -> Serving:
+    """A server that lets in nothing without a client certificate."""
+    options = ["--tls-cert", str(files.certificate), "--tls-key", str(files.key)]
+    config = tmp_path / "mutual.toml"
+    config.write_text(
+        f'[tls]\nclient_ca = "{authority.save(tmp_path)}"\nclient_auth = "required"\n'
+    )
+    return serve(*options, "--config", str(config))
+
+
+@pytest.fixture
+def own(authority: Authority, tmp_path: Path) -> Files:
+    (tmp_path / "own").mkdir()
+    return authority.issue("operator").save(tmp_path / "own")
+
+
+def test_commands_show_the_certificate_that_is_given(
+    mutual: Serving, own: Files, authority: Authority, tmp_path: Path
+) -> None:
+    ca, cert, key = str(authority.save(tmp_path)), str(own.certificate), str(own.key)
+    given = ("--cacert", ca, "--cert", cert, "--key", key)
+    status = dscore(mutual, "status", "--json", *given)
+    assert (status.returncode, json.loads(status.stdout)["status"]) == (0, "ok"), status.stderr
+    named = dscore(mutual, "agents", DSCORE_CACERT=ca, DSCORE_CERT=cert, DSCORE_KEY=key)
+    assert named.returncode == 0, named.stderr
+    # Both in one file, as curl takes it.
+    both = tmp_path / "both.pem"
+    both.write_bytes(own.certificate.read_bytes() + own.key.read_bytes())
+    assert dscore(mutual, "agents", "--cacert", ca, "--cert", str(both)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("status",), ("drain", "--status"), ("events", "--follow")],
+    ids=lambda words: words[0],
+)
+def test_a_certificate_that_is_wanted_is_said_with_the_remedy(
+    mutual: Serving, authority: Authority, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    done = dscore(mutual, *words, "--cacert", str(authority.save(tmp_path)))
+    assert done.returncode == 1
+    assert "the server wants a client certificate" in done.stderr
+    assert "with --cert and --key, or DSCORE_CERT and DSCORE_KEY" in done.stderr
+    assert "cert_file" not in done.stderr
+
+
+def test_a_certificate_of_another_authority_is_refused_in_words_of_the_command(
+    mutual: Serving, authority: Authority, tmp_path: Path
+) -> None:
+    ca = str(authority.save(tmp_path))
+    (tmp_path / "other").mkdir()
+    other = Authority("other").issue("operator").save(tmp_path / "other")
+    given = ("--cacert", ca, "--cert", str(other.certificate), "--key", str(other.key))
+    done = dscore(mutual, "status", *given)
+    assert done.returncode == 1
+    assert "the certificate of --cert" in done.stderr
+
+
+def test_events_are_followed_with_a_certificate(
+    mutual: Serving, own: Files, authority: Authority, tmp_path: Path
+) -> None:
+    ca = authority.save(tmp_path)
+    trusting = ssl.create_default_context(cafile=ca)
+    trusting.load_cert_chain(own.certificate, own.key)
+    url = f"https://127.0.0.1:{mutual.port}"
+    command = [sys.executable, "-m", "dscore", "events", "--follow", "--json", "--url", url]
+    command += ["--cacert", str(ca), "--cert", str(own.certificate), "--key", str(own.key)]
+
+    def is_watched() -> bool:
+        metrics = httpx.get(f"{url}/metrics", verify=trusting, trust_env=False).text
+        return "dscore_watchers 1" in metrics.splitlines()
+
+    with subprocess.Popen(command, env=clean_environment({}), stdout=subprocess.PIPE) as follower:
+        try:
+            wait_until(is_watched, "the watcher")
+            assert follower.poll() is None
+        finally:
+            follower.kill()
+
+
+def test_a_certificate_or_key_that_is_none_is_wrong_usage(
+    secure: Serving, own: Files, tmp_path: Path
+) -> None:
+    (tmp_path / "no.pem").write_text("no PEM")
+    for words, expected in [
+        (("--cert", str(tmp_path / "no.pem")), "--cert: cannot use"),
+        (("--cert", str(tmp_path / "missing.pem")), "no such file"),
+        (("--cert", str(own.certificate)), "its key"),
+        (("--key", str(own.key)), "--key: a key needs its certificate"),
+    ]:
+        done = dscore(secure, "status", *words)
+        assert done.returncode == 2, done.stderr
+        assert expected in done.stderr.lower()

@@ -12,21 +12,16 @@ _VERIFIED = {
     23: "the server's certificate was revoked: the server needs a new one",
     26: "the server's certificate is not one for servers: the server needs another one",
 }
-_REFUSED = (
-    "the server refuses this agent's cert_file: is it one of X.509 version 3 "
-    "(docs/tls.md has the commands)?"
-)
+_REFUSED = "the server refuses {own}: is it one of X.509 version 3 (docs/tls.md has the commands)?"
 _ALERTS = {
-    "CERTIFICATE_REQUIRED": "the server wants a client certificate: set cert_file and key_file",
-    "UNKNOWN_CA": "the server does not know the authority of this agent's cert_file",
+    "CERTIFICATE_REQUIRED": "the server wants a client certificate: {give}",
+    "UNKNOWN_CA": "the server does not know the authority of {own}",
     "BAD_CERTIFICATE": _REFUSED,
     "CERTIFICATE_UNKNOWN": _REFUSED,
-    "UNSUPPORTED_CERTIFICATE": "the server refuses this agent's cert_file: is it one for clients?",
-    "CERTIFICATE_EXPIRED": "this agent's cert_file has expired: put a new one there, it is read "
-    "anew",
-    "CERTIFICATE_REVOKED": "this agent's cert_file was revoked: put a new one there, it is read "
-    "anew",
-    "ACCESS_DENIED": "the server lets this agent's cert_file in nowhere",
+    "UNSUPPORTED_CERTIFICATE": "the server refuses {own}: is it one for clients?",
+    "CERTIFICATE_EXPIRED": "{own} has expired: put a new one there, it is read anew",
+    "CERTIFICATE_REVOKED": "{own} was revoked: put a new one there, it is read anew",
+    "ACCESS_DENIED": "the server lets {own} in nowhere",
     "PROTOCOL_VERSION": "the server wants another version of TLS than this machine's OpenSSL has",
     "UNSUPPORTED_PROTOCOL": "the server's TLS is older than this machine's OpenSSL takes",
     "HANDSHAKE_FAILURE": "the server and this machine's OpenSSL have no cipher in common",
@@ -53,11 +48,19 @@ def is_unknown_authority(error: BaseException) -> bool:
     return isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in _UNKNOWN
 
 
-def sentence(error: BaseException, host: str) -> str | None:
+def sentence(
+    error: BaseException,
+    host: str,
+    own: str = "this agent's cert_file",
+    give: str = "set cert_file and key_file",
+) -> str | None:
     """What a failed handshake means; None: it is none of the usual failures.
 
     Args:
+        error: What the handshake ended with.
         host: The name, or the address, that the server was asked by.
+        own: What a client's certificate is called where it was set.
+        give: How to set one.
     """
     if is_plain_answer(error):
         return "it does not speak TLS; use ws://"
@@ -65,7 +68,8 @@ def sentence(error: BaseException, host: str) -> str | None:
         return _of_verification(error, host)
     if isinstance(error, ssl.SSLError) and error.reason:
         ends = (words for name, words in _ALERTS.items() if error.reason.endswith(name))
-        return next(ends, None)
+        words = next(ends, None)
+        return None if words is None else words.format(own=own, give=give)
     return None
 
 

@@ -27,9 +27,28 @@ Shape: TypeAlias = type | tuple["Shape", ...] | Mapping[str, "Shape"] | list["Sh
 class Client:
     """A connection to one server. Safe to use from several threads."""
 
-    def __init__(self, url: str, token: str | None, cacert: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        cacert: Path | None = None,
+        cert: Path | None = None,
+        key: Path | None = None,
+    ) -> None:
+        """Prepares calls to a server.
+
+        Args:
+            url: Its address.
+            token: The operator's; None: the one that a server on this machine has left.
+            cacert: Whom to trust, instead of the system's authorities.
+            cert: A client certificate.
+            key: Its key, where that is not in the same file.
+
+        Raises:
+            CliError: one of them cannot be used.
+        """
         self.url = _base_url(url)
-        self.cacert = cacert
+        self.cacert, self.cert, self.key = cacert, cert, key
         parts = urlsplit(self.url)
         # A proxy of the environment never knows the way to this machine's own loopback.
         loopback = is_loopback(parts.hostname or "")
@@ -45,7 +64,7 @@ class Client:
             # In UTF-8: httpx would refuse a text that is not ASCII.
             headers={} if token is None else {b"authorization": f"Bearer {token}".encode()},
             timeout=PATIENCE,
-            verify=True if cacert is None else _trusting(cacert),
+            verify=_context(cacert, cert, key),
             trust_env=not loopback,
             limits=httpx.Limits(max_connections=None),
         )
@@ -135,6 +154,10 @@ class Client:
                 return f"cannot reach {self.url}: it does not speak TLS; use http://"
             if (words := untrusted(error, self.url)) is not None:
                 return f"cannot reach {self.url}: {words}"
+        # In TLS 1.3 a client is done with the handshake before its certificate was looked at.
+        if (words := refused_us(error, self.url)) is not None:
+            return f"cannot reach {self.url}: {words}"
+        if isinstance(error, httpx.ConnectError):
             return (
                 f"cannot reach {self.url}: {_cause(error)}; is the server running? "
                 "(--url or DSCORE_URL says where)"
@@ -187,13 +210,44 @@ def untrusted(error: BaseException, url: str) -> str | None:
     return None
 
 
-def _trusting(cacert: Path) -> ssl.SSLContext:
+def refused_us(error: BaseException, url: str) -> str | None:
+    """What a server has against this side of the handshake; None: nothing, as far as known."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError):
+            host = urlsplit(url).hostname or ""
+            give = "give one with --cert and --key, or DSCORE_CERT and DSCORE_KEY"
+            return sentence(cause, host, own="the certificate of --cert", give=give)
+    return None
+
+
+def _context(cacert: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext | bool:
+    """What https needs; True: what httpx takes by itself."""
+    if key is not None and cert is None:
+        raise CliError("--key: a key needs its certificate: give --cert too", USAGE)
+    if cacert is None and cert is None:
+        return True
     try:
-        return ssl.create_default_context(cafile=cacert)
+        trusting = ssl.create_default_context
+        context = httpx.create_ssl_context() if cacert is None else trusting(cafile=cacert)
     except OSError as error:  # An SSLError is one too.
-        words = error.strerror if not isinstance(error, ssl.SSLError) else None
-        words = words or "it holds no certificate in PEM"
-        raise CliError(f"--cacert: cannot use {cacert}: {words}", USAGE) from None
+        raise _unusable("--cacert", cacert, error, "it holds no certificate in PEM") from None
+    if cert is not None:
+        try:
+            # A key with a password would be asked for on the terminal.
+            context.load_cert_chain(cert, key, password=_no_password)
+        except OSError as error:
+            what = "it holds no certificate with its key in PEM, or the key is another's"
+            raise _unusable("--cert", cert, error, what) from None
+    return context
+
+
+def _no_password() -> str:
+    raise CliError("--key: it has a password; give one without", USAGE)
+
+
+def _unusable(option: str, path: Path | None, error: OSError, what: str) -> CliError:
+    words = None if isinstance(error, ssl.SSLError) else error.strerror
+    return CliError(f"{option}: cannot use {path}: {words or what}", USAGE)
 
 
 def _base_url(url: str) -> str:

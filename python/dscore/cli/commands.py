@@ -12,8 +12,10 @@ from dscore.cli.options import (
     AgentState,
     AgentStatus,
     CaCert,
+    Cert,
     ConfigPath,
     Json,
+    Key,
     Labels,
     OfDialect,
     Reason,
@@ -108,13 +110,15 @@ def status(
     url: Url = DEFAULT_URL,
     token: Token = None,
     cacert: CaCert = None,
+    cert: Cert = None,
+    key: Key = None,
     json: Json = False,
 ) -> int:
     """Show a server at a glance."""
     from dscore.cli import operate
     from dscore.cli.client import Client
 
-    with Client(url, token, cacert) as client:
+    with Client(url, token, cacert, cert, key) as client:
         return operate.status(client, as_json=json)
 
 
@@ -150,6 +154,8 @@ def agents(
     url: Url = DEFAULT_URL,
     token: Token = None,
     cacert: CaCert = None,
+    cert: Cert = None,
+    key: Key = None,
     json: Json = False,
 ) -> int:
     """List the agents."""
@@ -168,7 +174,7 @@ def agents(
         "sort": sort.value,
     }
     query = {name: value for name, value in wanted.items() if value is not None}
-    with Client(url, token, cacert) as client:
+    with Client(url, token, cacert, cert, key) as client:
         if watch:
             from dscore.cli.watch import watch as run
 
@@ -185,6 +191,8 @@ def why(
     url: Url = DEFAULT_URL,
     token: Token = None,
     cacert: CaCert = None,
+    cert: Cert = None,
+    key: Key = None,
     json: Json = False,
 ) -> int:
     """Tell in one sentence why an agent is what it is, and show what happened to it.
@@ -194,7 +202,7 @@ def why(
     from dscore.cli.client import Client
     from dscore.cli.explain import why as run
 
-    with Client(url, token, cacert) as client:
+    with Client(url, token, cacert, cert, key) as client:
         return run(client, agent, limit=limit, as_json=json)
 
 
@@ -221,6 +229,8 @@ def events(
     url: Url = DEFAULT_URL,
     token: Token = None,
     cacert: CaCert = None,
+    cert: Cert = None,
+    key: Key = None,
     json: Json = False,
 ) -> int:
     """Show what happens: to one agent, or with --follow to the fleet, one line each.
@@ -236,7 +246,7 @@ def events(
         raise CliError("name an agent, or give --follow; see dscore events --help", USAGE)
     if agent is not None and (status or q):
         raise CliError("--status and --q are for the fleet, not with an agent", USAGE)
-    with Client(url, token, cacert) as client:
+    with Client(url, token, cacert, cert, key) as client:
         if agent is not None:
             return run.timeline(client, agent, limit=limit, goes_on=follow, as_json=json)
         return run.fleet(client, status.value if status else None, q, as_json=json)
@@ -247,6 +257,8 @@ def page(
     url: Url = DEFAULT_URL,
     token: Token = None,
     cacert: CaCert = None,
+    cert: Cert = None,
+    key: Key = None,
     json: Json = False,
 ) -> int:
     """Print the address of the fleet page, with the operator's token behind its #.
@@ -257,7 +269,7 @@ def page(
     from dscore.cli import operate
     from dscore.cli.client import Client
 
-    with Client(url, token, cacert) as client:
+    with Client(url, token, cacert, cert, key) as client:
         return operate.page(client, as_json=json)
 
 

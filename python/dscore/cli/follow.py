@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from dscore.cli import output, shapes
-from dscore.cli.client import Client, RefusedError, agent_path, untrusted
+from dscore.cli.client import Client, RefusedError, agent_path, refused_us, untrusted
 from dscore.cli.drain_lines import progress_of
 from dscore.cli.errors import FAILED, OK, CliError
 from dscore.explain import clock
@@ -120,8 +120,11 @@ class _Follower:
         self._as_json = as_json
         try:
             # A variable may name it while the address is a plain one.
-            ca_file = client.cacert if address.startswith("wss:") else None
-            config = AgentConfig(url=address, ca_file=ca_file, health_check_enabled=False)
+            files = (client.cacert, client.cert, client.key)
+            ca, cert, key = files if address.startswith("wss:") else (None, None, None)
+            config = AgentConfig(
+                url=address, ca_file=ca, cert_file=cert, key_file=key, health_check_enabled=False
+            )
             self._gateway = Gateway(config)
             self._gateway.open()
         except ConfigError as error:
@@ -136,7 +139,8 @@ class _Follower:
                 wait = await self._once()
             except ConnectError as error:
                 if not self._was_open:
-                    if (words := untrusted(error, self._url)) is not None:
+                    words = untrusted(error, self._url) or refused_us(error, self._url)
+                    if words is not None:
                         raise CliError(f"cannot reach {self._url}: {words}") from None
                     sentence = f"cannot reach {self._url}: {error}; is the server running?"
                     raise CliError(f"{sentence} (--url or DSCORE_URL says where)") from None

@@ -35,6 +35,26 @@ CaCert: TypeAlias = Annotated[
         help="Whom to trust with https, instead of this system's authorities: PEM.",
     ),
 ]
+Cert: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--cert",
+        envvar="DSCORE_CERT",
+        metavar="FILE",
+        show_default=False,
+        help="A client certificate to show with https, its chain behind it: PEM.",
+    ),
+]
+Key: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        envvar="DSCORE_KEY",
+        metavar="FILE",
+        show_default=False,
+        help="The key of --cert, where it is not in the same file: PEM, without a password.",
+    ),
+]
 Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON, for programs.", show_default=False)
 ]

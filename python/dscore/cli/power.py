@@ -21,8 +21,10 @@ from dscore.cli.choice import (
 from dscore.cli.options import (
     DEFAULT_URL,
     CaCert,
+    Cert,
     Intent,
     Json,
+    Key,
     Labels,
     OfDialect,
     Switch,
@@ -60,6 +62,8 @@ def drain(
     url: Url = DEFAULT_URL,
     token: Token = None,
     cacert: CaCert = None,
+    cert: Cert = None,
+    key: Key = None,
     json: Json = False,
 ) -> int:
     """Shut a server down gracefully, and wait for its report.
@@ -71,7 +75,7 @@ def drain(
     from dscore.cli.client import Client
 
     wish = {"intent": intent.value if intent else None, "timeout": seconds(timeout)}
-    with Client(url, token, cacert) as client:
+    with Client(url, token, cacert, cert, key) as client:
         if status:
             return operate.drain_status(client, as_json=json)
         return shutdown.drain(client, wish, ask=not yes, wait=wait, as_json=json)
@@ -94,6 +98,8 @@ def terminate(
     url: Url = DEFAULT_URL,
     token: Token = None,
     cacert: CaCert = None,
+    cert: Cert = None,
+    key: Key = None,
     json: Json = False,
 ) -> int:
     """Ask agents to stop their application, and wait for their answers. The server goes on.
@@ -109,7 +115,7 @@ def terminate(
     wanted = pace(wave, pause, max_failed)
     patience = seconds(timeout)
     is_by_id = everyone or which.keys() == {"ids"}
-    with Client(url, token, cacert) as client:
+    with Client(url, token, cacert, cert, key) as client:
         if is_by_id and not (wanted or dry_run):
             ids = agent or shutdown.everyone(client, ask=not yes)
             return shutdown.terminate(client, ids, timeout=patience, as_json=json)
@@ -126,6 +132,8 @@ def message(
     url: Url = DEFAULT_URL,
     token: Token = None,
     cacert: CaCert = None,
+    cert: Cert = None,
+    key: Key = None,
     json: Json = False,
 ) -> int:
     """Send one agent a message: a JSON object with a `type`.
@@ -137,7 +145,7 @@ def message(
     from dscore.cli.client import Client
 
     read = send.read_message(message)
-    with Client(url, token, cacert) as client:
+    with Client(url, token, cacert, cert, key) as client:
         return send.message(client, agent, read, as_json=json)
 
 
@@ -157,6 +165,8 @@ def broadcast(
     url: Url = DEFAULT_URL,
     token: Token = None,
     cacert: CaCert = None,
+    cert: Cert = None,
+    key: Key = None,
     json: Json = False,
 ) -> int:
     """Send many agents the same message: a JSON object with a `type`.
@@ -169,7 +179,7 @@ def broadcast(
 
     which = chosen(agent, state, dialect, label, q, everyone=everyone, command="broadcast")
     wish = {"filter": which, "message": send.read_message(message), **pace(wave, pause)}
-    with Client(url, token, cacert) as client:
+    with Client(url, token, cacert, cert, key) as client:
         return bulk.run(client, bulk.MESSAGE, wish, dry_run=dry_run, ask=not yes, as_json=json)
 
 
@@ -188,6 +198,8 @@ def remove(
     url: Url = DEFAULT_URL,
     token: Token = None,
     cacert: CaCert = None,
+    cert: Cert = None,
+    key: Key = None,
     json: Json = False,
 ) -> int:
     """Forget agents, with their session and what waits for them; connections are closed.
@@ -200,7 +212,7 @@ def remove(
 
     which = chosen(agent, state, dialect, label, q, everyone=everyone, command="remove")
     wish = {"filter": which, **pace(wave, pause)}
-    with Client(url, token, cacert) as client:
+    with Client(url, token, cacert, cert, key) as client:
         return bulk.run(client, bulk.REMOVE, wish, dry_run=dry_run, ask=not yes, as_json=json)
 
 
@@ -213,6 +225,8 @@ def maintenance(
     url: Url = DEFAULT_URL,
     token: Token = None,
     cacert: CaCert = None,
+    cert: Cert = None,
+    key: Key = None,
     json: Json = False,
 ) -> int:
     """Turn all agents away for a while, without stopping the server."""
@@ -220,5 +234,5 @@ def maintenance(
     from dscore.cli.client import Client
 
     enabled = None if switch is None else switch is Switch.on
-    with Client(url, token, cacert) as client:
+    with Client(url, token, cacert, cert, key) as client:
         return operate.maintenance(client, enabled=enabled, as_json=json)

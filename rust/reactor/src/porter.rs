@@ -28,7 +28,7 @@ use crate::places::taken;
 use crate::queue::{AcceptedSocket, Order};
 use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::stream::Stream;
+use crate::stream::Moving;
 use crate::sys::{Poller, Readiness, ReadyList};
 use crate::table::Table;
 use guest::{Connection, Guest, Next};
@@ -261,14 +261,10 @@ impl Porter {
         if self.poller.delete(&socket).is_err() {
             return;
         }
-        let stream = match connection.tls {
-            Some(tls) => Stream::secure(socket, tls),
-            None => Stream::plain(socket),
-        };
         let names = connection.certificate_names;
         let most = self.settings.max_connections;
         self.finished.push_back(Box::new(AcceptedSocket {
-            stream,
+            stream: Moving::new(socket, connection.tls),
             ends,
             certificate_names: (!names.is_empty()).then(|| names.into()),
             is_extra: is_short || taken(&self.shared.handles) >= most,

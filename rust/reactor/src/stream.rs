@@ -25,6 +25,28 @@ pub(crate) struct Stream {
     tls: Option<Box<Tls>>,
 }
 
+/// A stream on its way to the thread that will have it. What idles for days is to lie in that one's memory: what the porter
+/// gives out lies between handshakes, whose memory it would keep from being given back.
+#[derive(Debug)]
+pub(crate) struct Moving {
+    stream: Stream,
+    tls: Option<Tls>,
+}
+
+impl Moving {
+    /// Bytes as they are, or of an established TLS connection.
+    pub(crate) fn new(socket: Socket, tls: Option<Tls>) -> Self {
+        let stream = Stream::plain(socket);
+        Self { stream, tls }
+    }
+
+    /// In the thread that has it from here on.
+    pub(crate) fn unpack(mut self) -> Stream {
+        self.stream.tls = self.tls.map(Box::new);
+        self.stream
+    }
+}
+
 /// What may be left in the socket, though it was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unread {
@@ -71,18 +93,10 @@ impl Stream {
         }
     }
 
-    /// Bytes of an established TLS connection.
-    pub(crate) fn secure(socket: Socket, tls: Tls) -> Self {
-        Self {
-            tls: Some(Box::new(tls)),
-            ..Self::plain(socket)
-        }
-    }
-
-    /// From another thread, for good. What idles for days is to lie with this thread's likes: among what is left of the
-    /// handshakes it would keep their memory from being given back.
-    pub(crate) fn settle(&mut self) {
-        self.tls = self.tls.take().map(|tls| Box::new(*tls));
+    /// To be given to another thread.
+    pub(crate) fn pack(mut self) -> Moving {
+        let tls = self.tls.take().map(|tls| *tls);
+        Moving { stream: self, tls }
     }
 
     pub(crate) fn is_secure(&self) -> bool {

@@ -12,7 +12,7 @@ use dscore_traffic::event::Ends;
 use super::sleeper::Sleeper;
 use crate::claim::Claim;
 use crate::settings::Settings;
-use crate::stream::Stream;
+use crate::stream::Moving;
 
 /// What lies in a command queue.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) enum Order {
 /// A socket that was just accepted, or that asks for a session of this reactor's.
 #[derive(Debug)]
 pub(crate) struct AcceptedSocket {
-    pub(crate) stream: Stream,
+    pub(crate) stream: Moving,
     pub(crate) ends: Ends,
     /// Of the client's certificate, if it showed one.
     pub(crate) certificate_names: Option<Arc<[String]>>,

@@ -12,7 +12,7 @@ use crate::door::{Arrival, Door};
 use crate::http::HttpPeer;
 use crate::peer::Peer;
 use crate::queue::{AcceptedSocket, Order};
-use crate::stream::Stream;
+use crate::stream::Moving;
 use crate::sys::{Descriptors, Interest, Socket};
 
 /// Turns by which descriptors that were claimed from another reactor have surely come back.
@@ -157,7 +157,7 @@ impl Reactor {
     fn assign(&mut self, socket: Socket, ends: Ends, is_short: bool) {
         let handles = &self.shared.handles;
         let accepted = Box::new(AcceptedSocket {
-            stream: Stream::plain(socket),
+            stream: Moving::new(socket, None),
             ends,
             certificate_names: None,
             is_extra: is_short || self.cx.places.are_taken(self.cx.settings.max_connections),
@@ -182,10 +182,10 @@ impl Reactor {
     pub(super) fn adopt(&mut self, mut accepted: AcceptedSocket) {
         let mut http = HttpPeer::new(accepted.ends, accepted.is_extra, &mut self.cx);
         http.certificate_names = accepted.certificate_names;
-        let is_secure = accepted.stream.is_secure();
-        accepted.stream.settle();
+        let stream = accepted.stream.unpack();
+        let is_secure = stream.is_secure();
         self.cx.stats.tls_connections += u64::from(is_secure);
-        let mut peer = Peer::new(accepted.stream, http, self.cx.now_ms);
+        let mut peer = Peer::new(stream, http, self.cx.now_ms);
         peer.is_extra = accepted.is_extra;
         if accepted.is_extra {
             self.own.extra.add_one();

@@ -106,7 +106,7 @@ impl Reactor {
         self.cx.release_address(conn);
         let (ends, is_extra) = http.origin();
         let accepted = AcceptedSocket {
-            stream,
+            stream: stream.pack(),
             ends,
             certificate_names: http.certificate_names.take(),
             is_extra,
