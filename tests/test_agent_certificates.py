@@ -206,7 +206,12 @@ def test_each_alert_has_a_sentence_whatever_it_begins_with(reason: str) -> None:
     for prefix in ("TLSV1_ALERT_", "TLSV13_ALERT_", "SSLV3_ALERT_", ""):
         error = ssl.SSLError(1, "handshake failed")
         error.reason = prefix + reason  # type: ignore[assignment]
-        assert tls.sentence(error, "a") == tls._ALERTS[reason]
+        words = tls._ALERTS[reason].format(
+            own="this agent's cert_file", give="set cert_file and key_file"
+        )
+        assert tls.sentence(error, "a") == words
+        of_a_command = tls.sentence(error, "a", own="the file", give="give one")
+        assert of_a_command == tls._ALERTS[reason].format(own="the file", give="give one")
 
 
 def test_other_errors_have_none() -> None:

@@ -2,13 +2,11 @@
 
 import inspect
 import json
-import ssl
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 
 from certificates import Authority, Files
@@ -129,7 +127,7 @@ def mutual(serve: Serve, files: Files, authority: Authority, tmp_path: Path) -> 
 @pytest.fixture
 def own(authority: Authority, tmp_path: Path) -> Files:
     (tmp_path / "own").mkdir()
-    return authority.issue("operator").save(tmp_path / "own")
+    return authority.issue("operator", client=True).save(tmp_path / "own")
 
 
 def test_commands_show_the_certificate_that_is_given(
@@ -138,7 +136,8 @@ def test_commands_show_the_certificate_that_is_given(
     ca, cert, key = str(authority.save(tmp_path)), str(own.certificate), str(own.key)
     given = ("--cacert", ca, "--cert", cert, "--key", key)
     status = dscore(mutual, "status", "--json", *given)
-    assert (status.returncode, json.loads(status.stdout)["status"]) == (0, "ok"), status.stderr
+    assert status.returncode == 0, status.stderr
+    assert json.loads(status.stdout)["status"] == "ok"
     named = dscore(mutual, "agents", DSCORE_CACERT=ca, DSCORE_CERT=cert, DSCORE_KEY=key)
     assert named.returncode == 0, named.stderr
     # Both in one file, as curl takes it.
@@ -167,7 +166,7 @@ def test_a_certificate_of_another_authority_is_refused_in_words_of_the_command(
 ) -> None:
     ca = str(authority.save(tmp_path))
     (tmp_path / "other").mkdir()
-    other = Authority("other").issue("operator").save(tmp_path / "other")
+    other = Authority("other").issue("operator", client=True).save(tmp_path / "other")
     given = ("--cacert", ca, "--cert", str(other.certificate), "--key", str(other.key))
     done = dscore(mutual, "status", *given)
     assert done.returncode == 1
@@ -177,20 +176,13 @@ def test_a_certificate_of_another_authority_is_refused_in_words_of_the_command(
 def test_events_are_followed_with_a_certificate(
     mutual: Serving, own: Files, authority: Authority, tmp_path: Path
 ) -> None:
-    ca = authority.save(tmp_path)
-    trusting = ssl.create_default_context(cafile=ca)
-    trusting.load_cert_chain(own.certificate, own.key)
-    url = f"https://127.0.0.1:{mutual.port}"
-    command = [sys.executable, "-m", "dscore", "events", "--follow", "--json", "--url", url]
-    command += ["--cacert", str(ca), "--cert", str(own.certificate), "--key", str(own.key)]
-
-    def is_watched() -> bool:
-        metrics = httpx.get(f"{url}/metrics", verify=trusting, trust_env=False).text
-        return "dscore_watchers 1" in metrics.splitlines()
-
+    command = [sys.executable, "-m", "dscore", "events", "--follow", "--json"]
+    command += ["--url", f"https://127.0.0.1:{mutual.port}"]
+    command += ["--cacert", str(authority.save(tmp_path))]
+    command += ["--cert", str(own.certificate), "--key", str(own.key)]
     with subprocess.Popen(command, env=clean_environment({}), stdout=subprocess.PIPE) as follower:
         try:
-            wait_until(is_watched, "the watcher")
+            wait_until(lambda: metric(mutual, "dscore_watchers") == 1, "the watcher")
             assert follower.poll() is None
         finally:
             follower.kill()

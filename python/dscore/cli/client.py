@@ -155,7 +155,7 @@ class Client:
             if (words := untrusted(error, self.url)) is not None:
                 return f"cannot reach {self.url}: {words}"
         # In TLS 1.3 a client is done with the handshake before its certificate was looked at.
-        if (words := refused_us(error, self.url)) is not None:
+        if (words := _refused_us(error, self.url)) is not None:
             return f"cannot reach {self.url}: {words}"
         if isinstance(error, httpx.ConnectError):
             return (
@@ -210,7 +210,7 @@ def untrusted(error: BaseException, url: str) -> str | None:
     return None
 
 
-def refused_us(error: BaseException, url: str) -> str | None:
+def _refused_us(error: BaseException, url: str) -> str | None:
     """What a server has against this side of the handshake; None: nothing, as far as known."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from dscore.cli import output, shapes
-from dscore.cli.client import Client, RefusedError, agent_path, refused_us, untrusted
+from dscore.cli.client import Client, RefusedError, agent_path, untrusted
 from dscore.cli.drain_lines import progress_of
 from dscore.cli.errors import FAILED, OK, CliError
 from dscore.explain import clock
@@ -115,7 +115,8 @@ class _Follower:
     def __init__(
         self, client: Client, address: str, wish: dict[str, Any], *, as_json: bool
     ) -> None:
-        self._url = url = client.url
+        self._client, self._url = client, client.url
+        url = client.url
         self._wish = orjson.dumps(wish)
         self._as_json = as_json
         try:
@@ -139,9 +140,12 @@ class _Follower:
                 wait = await self._once()
             except ConnectError as error:
                 if not self._was_open:
-                    words = untrusted(error, self._url) or refused_us(error, self._url)
-                    if words is not None:
+                    if (words := untrusted(error, self._url)) is not None:
                         raise CliError(f"cannot reach {self._url}: {words}") from None
+                    # In TLS 1.3 a client certificate is refused behind the handshake: of an upgrade
+                    # that shows as its end, of a request it is known why.
+                    with contextlib.suppress(RefusedError):
+                        self._client.get("/deepstream/health", {})
                     sentence = f"cannot reach {self._url}: {error}; is the server running?"
                     raise CliError(f"{sentence} (--url or DSCORE_URL says where)") from None
                 wait = self._reconnector.refused(retry_after=error.retry_after)
