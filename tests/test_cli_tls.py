@@ -114,9 +114,9 @@ def test_a_file_that_is_no_authority_is_wrong_usage(secure: Serving, tmp_path: P
 
 
 @pytest.fixture
-def mutual(serve: Serve, files: Files, authority: Authority, tmp_path: Path) -> Serving:
+def mutual(serve: Serve, tls_files: Files, authority: Authority, tmp_path: Path) -> Serving:
     """A server that lets in nothing without a client certificate."""
-    options = ["--tls-cert", str(files.certificate), "--tls-key", str(files.key)]
+    options = ["--tls-cert", str(tls_files.certificate), "--tls-key", str(tls_files.key)]
     config = tmp_path / "mutual.toml"
     config.write_text(
         f'[tls]\nclient_ca = "{authority.save(tmp_path)}"\nclient_auth = "required"\n'
