@@ -157,6 +157,7 @@ impl Tls {
         Ok(self.credit(written))
     }
 
+    /// How much plaintext more counts as sent, after so many sealed bytes were written.
     fn credit(&mut self, written: usize) -> usize {
         let left = self.on_its_way();
         if self.form.wants_write() {
