@@ -69,8 +69,12 @@ def test_an_agent_with_the_certificate_that_was_made_is_let_in(
     with agent(server, certificates, *words("--set cert_file")) as has:
         wait_until(lambda: has('"connected"'), "the agent to be let in", SECONDS)
         url = f"https://localhost:{server.port}"
-        said = dscore_command("status", "--url", url, "--cacert", str(certificates / "ca.pem"))
-        assert (said.returncode, "certificate required" in said.stderr) == (1, True)
+        trusting = ["status", "--url", url, "--cacert", str(certificates / "ca.pem")]
+        said = dscore_command(*trusting)
+        assert (said.returncode, "wants a client certificate" in said.stderr) == (1, True)
+        own = [str(certificates / name) for name in ("cam-17.pem", "cam-17.key")]
+        shown = dscore_command(*trusting, "--cert", own[0], "--key", own[1])
+        assert "1 online" in shown.stdout
         plainly = dscore_command("status", "--url", server.url)
         assert "1 online" in plainly.stdout
 
