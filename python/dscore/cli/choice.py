@@ -18,20 +18,20 @@ OfState: TypeAlias = Annotated[
     AgentState | None, typer.Option(metavar="STATE", help="Agents in this state.")
 ]
 Wave: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="So many at a time. [default: all]")
+    int | None, typer.Option(min=1, metavar="N", help="Agents at a time. [default: all]")
 ]
 Pause: TypeAlias = Annotated[
     str | None, typer.Option(metavar="TIME", help="Between two waves: 10s, 2m, or seconds.")
 ]
 MaxFailed: TypeAlias = Annotated[
     int | None,
-    typer.Option(min=0, metavar="N", help="Stop at one more failure than these. [default: never]"),
+    typer.Option(min=0, metavar="N", help="Stop once more than N have failed. [default: never]"),
 ]
 DryRun: TypeAlias = Annotated[
-    bool, typer.Option("--dry-run", help="Only count them.", show_default=False)
+    bool, typer.Option("--dry-run", help="Count the agents, and ask none.", show_default=False)
 ]
 Yes: TypeAlias = Annotated[
-    bool, typer.Option("--yes", "-y", help="Do not ask before many.", show_default=False)
+    bool, typer.Option("--yes", "-y", help="Ask for no confirmation.", show_default=False)
 ]
 MessageText: TypeAlias = Annotated[
     str,

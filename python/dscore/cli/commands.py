@@ -141,11 +141,11 @@ def agents(
         Sort,
         typer.Option(
             metavar="FIELD",
-            help="id, status, state, connected_at or last_heartbeat; a leading - turns it round.",
+            help="id, status, state, connected_at or last_heartbeat; a leading - reverses it.",
         ),
     ] = Sort.id,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="At most so many. [default: all]")
+        int | None, typer.Option(min=1, metavar="N", help="Agents at most. [default: all]")
     ] = None,
     watch: Annotated[
         bool,
@@ -186,7 +186,7 @@ def agents(
 def why(
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="An agent's id.")],
     limit: Annotated[
-        int, typer.Option(min=1, max=1000, metavar="N", help="Entries of the timeline.")
+        int, typer.Option(min=1, max=1000, metavar="N", help="Entries of the timeline, the latest.")
     ] = 20,
     url: Url = DEFAULT_URL,
     token: Token = None,
@@ -218,7 +218,7 @@ def events(
     limit: Annotated[
         int,
         typer.Option(
-            "--limit", "-n", min=0, max=1000, metavar="N", help="Past ones to begin with."
+            "--limit", "-n", min=0, max=1000, metavar="N", help="Past entries to begin with."
         ),
     ] = 20,
     status: Annotated[

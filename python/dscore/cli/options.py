@@ -166,7 +166,9 @@ OfDialect: TypeAlias = Annotated[
 ]
 WithText: TypeAlias = Annotated[
     str | None,
-    typer.Option("--q", "-q", metavar="TEXT", help="Only agents with this in id or address."),
+    typer.Option(
+        "--q", "-q", metavar="TEXT", help="Only agents whose id or address contains this."
+    ),
 ]
 
 

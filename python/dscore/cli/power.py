@@ -51,12 +51,12 @@ def drain(
         typer.Option("--wait/--no-wait", help="Wait for the end, or return once it has begun."),
     ] = True,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask on a terminal.", show_default=False)
+        bool, typer.Option("--yes", "-y", help="Ask for no confirmation.", show_default=False)
     ] = False,
     status: Annotated[
         bool,
         typer.Option(
-            "--status", help="Tell how a drain goes, and who is left.", show_default=False
+            "--status", help="Show how far a drain is, and who is left.", show_default=False
         ),
     ] = False,
     url: Url = DEFAULT_URL,
@@ -220,7 +220,7 @@ def remove(
 def maintenance(
     switch: Annotated[
         Switch | None,
-        typer.Argument(metavar="on|off", help="Leave it out to see which it is."),
+        typer.Argument(metavar="on|off", help="Without it: show whether it is on."),
     ] = None,
     url: Url = DEFAULT_URL,
     token: Token = None,

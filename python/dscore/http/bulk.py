@@ -70,11 +70,11 @@ class BulkWish(Wish):
     """What is asked of the agents that are chosen, and how fast."""
 
     filter: Choice
-    dry_run: bool = Field(False, description="Only count them.")
+    dry_run: bool = Field(False, description="Count the agents, and ask none.")
     wave: int | None = Field(None, ge=1, description="Agents at a time; default: all.")
     pause: float = Field(0.0, ge=0, le=MAX_TIMEOUT, description="Seconds between two waves.")
     max_failed: int | None = Field(
-        None, ge=0, description="Stop at one more failure than these; default: never."
+        None, ge=0, description="Stop once more than these have failed; default: never."
     )
 
     def pace(self) -> Pace:
