@@ -257,6 +257,53 @@ async def test_a_window_that_was_read_again_and_again_never_holds_up_a_watcher()
         assert len(server.told(9_999)) == 2 * WINDOW
 
 
+async def test_watchers_that_do_not_read_are_ended_where_all_are_behind_with_too_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each kept the whole fleet, for as long as it read nothing; there was no bound for all."""
+    monkeypatch.setattr(watchers_module, "WHOLE_FLEETS", 0)
+    monkeypatch.setattr(watchers_module, "MAX_BEHIND", 5 * FLEET // 2)
+    async with running(QUICK) as server:
+        await introduce_all(server, FLEET)
+        await server.watch(9_990)
+        server.pool.deaf.update((9_991, 9_992, 9_993))
+        for conn in (9_991, 9_992):
+            await server.watch(conn, snapshot=True)
+        assert not any(server.pool.closes(conn) for conn in (9_990, 9_991, 9_992))
+        await server.watch(9_993, snapshot=True)
+        ended = [conn for conn in range(9_990, 9_994) if server.pool.closes(conn)]
+        assert len(ended) == 1
+        assert 9_990 not in ended
+        assert server.pool.closes(ended[0]) == [(1013, "slow consumer")]
+        # What changes is kept as well, for each of them.
+        for conn in range(1, FLEET + 1):
+            server.pool.push(fake_core.Closed(conn))
+        await server.happen()
+        await eventually(lambda: len(server.told(9_990, "client_status_changed")) >= FLEET)
+        assert not server.pool.closes(9_990)
+        assert sum(bool(server.pool.closes(conn)) for conn in (9_991, 9_992, 9_993)) == 2
+
+
+async def test_snapshots_of_a_large_fleet_leave_the_loop_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each looks at all agents: some watchers that asked for one after the other held the loop."""
+    ticks = count(0, 1)
+    monkeypatch.setattr(watchers_module, "perf_counter", lambda: float(next(ticks)))
+    async with running() as server:
+        await introduce_all(server, 3)
+        await server.watch(9_998, snapshot=True)
+        assert len(server.told(9_998)) == 3
+        for _ in range(5):
+            await server.happen(message(9_998, "watch", snapshot=True))
+        await server.watch(9_999, snapshot=True)
+        assert (len(server.told(9_998)), len(server.told(9_999))) == (3, 0)
+        monkeypatch.setattr(watchers_module, "perf_counter", lambda: 0.0)
+        await eventually(lambda: len(server.told(9_999)) == 3, 30.0)
+        # However often it asked meanwhile, it was for one.
+        assert len(server.told(9_998)) == 6
+
+
 class Page:
     """One watcher and what it hears, with no server: it reads when the test says so."""
 

@@ -6,7 +6,8 @@ read as fast as the fleet changes falls behind: what it has not been told is kep
 costs no more than the fleet is large, and is told as it stands when the watcher has read what was
 sent before. Nothing is dropped: the last word on each agent always comes, in the order of the last
 words. A snapshot is the same with a longer beginning: the state of one moment, then what changed
-after it.
+after it. That looks at all agents, so snapshots begin one after the other, with a pause behind each
+that took long; and those that are behind with most are ended where all together are with too much.
 
 Invariant: a watcher with `credit` left has nothing to be told yet, but for a snapshot that begins
 in the next turn of the loop. One without has been sent a last message with `notify`: the core says
@@ -17,6 +18,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
+from time import perf_counter
 from typing import NamedTuple
 
 from dscore._core import AgentRow
@@ -38,12 +40,21 @@ from dscore.translations import text
 WINDOW = 256
 """Messages a watcher is sent before it must have read them: about 50 KB, far below an outbox's
 limit."""
+MAX_BEHIND = 500_000
+"""Agents that all watchers together are behind with: some 100 MB. Of a large fleet more, or a few
+pages that open at once would be too many."""
+WHOLE_FLEETS = 32
+"""As often all agents may be among them, whatever that is."""
+SHORT = 0.005
+"""Seconds; a snapshot that takes no longer to begin is followed by the next one at once."""
+PAUSES = 4
+"""So many times as long as any other took the loop has for everything else."""
 
 
 class Watcher:
     """A connection that wants to be told of agents."""
 
-    __slots__ = ("behind", "credit", "filter", "snapshot", "wants_snapshot")
+    __slots__ = ("behind", "credit", "filter", "moment", "snapshot", "wants_snapshot")
 
     def __init__(self, filter: WatchFilter) -> None:
         self.filter = filter
@@ -52,8 +63,15 @@ class Watcher:
         self.wants_snapshot = False
         self.snapshot: Iterator[bytes] | None = None
         """What is left of the state it starts from."""
+        self.moment = 0
+        """Agents that are kept for it."""
         self.behind: dict[str, Change] = {}
         """Agents of which it has something to be told yet, the one that changed last at the end."""
+
+    @property
+    def held(self) -> int:
+        """Agents of which something is kept for it."""
+        return len(self.behind) + (self.moment if self.snapshot is not None else 0)
 
     @property
     def is_behind(self) -> bool:
@@ -81,6 +99,11 @@ class Watchers:
         self._bursts = Bursts(live.pool)
         self._moved = asyncio.Event()
         """Set whenever a watcher may have caught up."""
+        self._queue: dict[int, Watcher] = {}
+        """Those whose snapshots are to begin, by connection; the first came first."""
+        self._turn: asyncio.Handle | None = None
+        self._free_at = 0.0
+        """When the next snapshot may begin, in the loop's time."""
 
     def begin(
         self, conn: int, filter: WatchFilter, *, snapshot: bool, until_introduced: bool = False
@@ -97,17 +120,20 @@ class Watchers:
         watcher.filter = filter
         # With another filter what was left of an earlier one is no snapshot any more.
         watcher.snapshot = None
-        if snapshot and not watcher.wants_snapshot:
-            # However often it asks in one turn of the loop, it costs one snapshot.
-            asyncio.get_running_loop().call_soon(self._begin_snapshot, conn, watcher)
         watcher.wants_snapshot = snapshot
+        if snapshot:
+            # However often it asks before its turn, it costs one snapshot.
+            self._queue_snapshot(conn, watcher)
 
     def drained(self, conn: int) -> None:
         """A connection has read what was sent to it."""
         watcher = self.by_conn.get(conn)
         if watcher is not None:
             watcher.credit = WINDOW
-            self._catch_up(conn, watcher)
+            if watcher.wants_snapshot:
+                self._queue_snapshot(conn, watcher)
+            else:
+                self._catch_up(conn, watcher)
             self._moved.set()
 
     def end(self, conn: int) -> None:
@@ -174,17 +200,53 @@ class Watchers:
     def close(self) -> None:
         """Tells nothing any more."""
         self._bursts.close()
+        if self._turn is not None:
+            self._turn.cancel()
 
     async def _until_all_have_caught_up(self) -> None:
         while any(watcher.is_behind for watcher in self.by_conn.values()):
             self._moved.clear()
             await self._moved.wait()
 
+    def _queue_snapshot(self, conn: int, watcher: Watcher) -> None:
+        self._queue[conn] = watcher
+        if self._turn is None:
+            loop = asyncio.get_running_loop()
+            wait = self._free_at - loop.time()
+            later = loop.call_later(wait, self._next_snapshot) if wait > 0 else None
+            self._turn = later or loop.call_soon(self._next_snapshot)
+
+    def _next_snapshot(self) -> None:
+        """Begins the snapshot of the first that still wants it."""
+        self._turn = None
+        while self._queue:
+            conn = next(iter(self._queue))
+            watcher = self._queue.pop(conn)
+            is_watching = self.by_conn.get(conn) is watcher
+            # Without credit it begins when the watcher has read what was sent before.
+            if is_watching and watcher.wants_snapshot and watcher.credit:
+                self._begin_snapshot(conn, watcher)
+                break
+        if self._queue:
+            self._queue_snapshot(*next(iter(self._queue.items())))
+
     def _begin_snapshot(self, conn: int, watcher: Watcher) -> None:
-        is_watching = self.by_conn.get(conn) is watcher
-        # Without credit it begins when the watcher has read what was sent before.
-        if is_watching and watcher.wants_snapshot and watcher.credit:
-            self._catch_up(conn, watcher)
+        began = perf_counter()
+        self._catch_up(conn, watcher)
+        took = perf_counter() - began
+        if took > SHORT:
+            self._free_at = asyncio.get_running_loop().time() + PAUSES * took
+        self._bound(sum(each.held for each in self.by_conn.values()))
+
+    def _bound(self, held: int) -> None:
+        """Ends those that are behind with most, where all are with more than may be."""
+        live = self._live
+        most = max(MAX_BEHIND, WHOLE_FLEETS * len(live.fleet))
+        while held > most:
+            conn, watcher = max(self.by_conn.items(), key=lambda item: item[1].held)
+            held -= watcher.held
+            self.end(conn)
+            live.pool.close_connection(conn, 1013, "slow consumer", "slow_consumer")
 
     def _has_audience(self) -> bool:
         return bool(self.by_conn) or self._live.config.monitoring.broadcast_to_agents
@@ -193,7 +255,7 @@ class Watchers:
         """Sends it to those that keep up, and keeps it for the others."""
         live, agent = self._live, change.agent
         agent_id, status = agent.agent_id, agent.status
-        conns = []
+        conns, held = [], 0
         for conn, watcher in self.by_conn.items():
             if watcher.credit > 1 and not watcher.wants_snapshot:
                 if watcher.filter.fits(agent_id, status):
@@ -203,6 +265,8 @@ class Watchers:
                 self._keep(watcher, change)
                 if watcher.credit and not watcher.wants_snapshot:
                     self._catch_up(conn, watcher)
+                held += watcher.held
+        self._bound(held)
         if live.config.monitoring.broadcast_to_agents:
             conns += [conn for conn in live.all_connections() if conn not in self.by_conn]
         if conns:
@@ -277,6 +341,7 @@ class Watchers:
             for agent in self._live.fleet.agents()
             if fits(agent.agent_id, agent.status)
         ]
+        watcher.moment = len(moment)
         return (self._state(*entry, snapshot=True) for entry in moment)
 
     def _state(
