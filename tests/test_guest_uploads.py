@@ -338,6 +338,48 @@ async def test_slow_uploads_take_no_place_from_other_requests(
         assert (await waiting.response())[0] == 200
 
 
+async def test_slow_uploads_take_no_place_from_other_uploads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many clients as there are places, that took their time, kept all other uploads out."""
+    monkeypatch.setattr("dscore.http.lanes.UPLOADS", 2)
+    async with serving(Uploads()) as (_, connect):
+        slow = [await connect() for _ in range(4)]
+        for client in slow:
+            client.ask("Content-Length: 2")
+            client.say(b"1")
+        for _ in range(3):
+            quick = await connect()
+            quick.ask("Content-Length: 3")
+            quick.say(b"123")
+            assert (await quick.response())[0] == 200
+        for client in slow:
+            client.say(b"2")
+            assert (await client.response())[0] == 200
+
+
+async def test_so_many_uploads_wait_for_their_clients_and_the_others_take_places(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dscore.http.lanes.UPLOADS", 1)
+    monkeypatch.setattr("dscore.http.lanes.PAUSED", 1)
+    async with serving(Uploads()) as (server, connect):
+        clients = [await connect() for _ in range(3)]
+        for client in clients:
+            client.ask("Content-Length: 1")
+
+        def counted() -> tuple[int, int]:
+            stats = server.core_stats()
+            return stats["http_requests_running"], stats["http_requests_waiting"]
+
+        await eventually(lambda: counted() == (2, 1), DEADLINE)
+        for client in clients:
+            client.say(b"1")
+        for client in clients:
+            assert (await client.response())[0] == 200
+        await eventually(lambda: counted() == (0, 0), DEADLINE)
+
+
 async def test_a_whole_request_of_the_operator_api_is_no_upload() -> None:
     app = Uploads()
     async with serving(app, body_size=100) as (server, connect):

@@ -101,7 +101,8 @@ class Bridge:
         exchange: Served
         # Our own pages have none: they are asked as if nothing was said of a WebSocket.
         if request.subprotocols is None or self._is_ours(path_of(request.target)):
-            exchange = Exchange(self._answered, self._pool, request, hsts)
+            waits = self._lanes.waits
+            exchange = Exchange(self._answered, self._pool, request, hsts, waits)
             scope = scope_of(request, server, state)
         else:
             exchange = WebSocket(self._answered, self._accepted, self._pool, request, hsts)

@@ -1,6 +1,7 @@
 """The body of one request, as the app receives it."""
 
 import asyncio
+from collections.abc import Callable
 
 from dscore.http.types import Message, Request, Responder
 
@@ -20,11 +21,27 @@ class Body:
     ended   | http.disconnect     | -              | -                   | ended
     """
 
-    __slots__ = ("_conn", "_has_ended", "_is_asked", "_more", "_news", "_part", "_pool")
+    __slots__ = (
+        "_has_ended",
+        "_is_asked",
+        "_more",
+        "_news",
+        "_part",
+        "_pool",
+        "_request",
+        "_waits",
+    )
 
-    def __init__(self, pool: Responder, request: Request) -> None:
+    def __init__(
+        self, pool: Responder, request: Request, waits: Callable[[Request, bool], None]
+    ) -> None:
+        """
+        Args:
+            waits: hears that a part is waited for, and that it has come.
+        """
         self._pool = pool
-        self._conn = request.conn
+        self._request = request
+        self._waits = waits
         self._part: bytes | None = None if request.more else request.body
         """What has come: one part at most, for one is asked for at a time."""
         self._more = request.more
@@ -44,7 +61,8 @@ class Body:
                 return {"type": "http.disconnect"}
             if self._more and not self._is_asked:
                 self._is_asked = True
-                self._pool.read_body(self._conn)
+                self._pool.read_body(self._request.conn)
+                self._waits(self._request, True)
             self._news.clear()
             await self._news.wait()
         part, self._part = self._part, None
@@ -53,6 +71,7 @@ class Body:
     def push(self, part: bytes, *, more: bool) -> None:
         """The part has come that was asked for."""
         self._part, self._more, self._is_asked = part, more, False
+        self._waits(self._request, False)
         self._news.set()
 
     def end(self) -> None:

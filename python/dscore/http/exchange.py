@@ -93,11 +93,17 @@ class Exchange:
         pool: Responder,
         request: Request,
         hsts: float = 0.0,
+        waits: Callable[[Request, bool], None] = lambda request, is_waited_for: None,
     ) -> None:
+        """
+        Args:
+            answered: hears that the answer is complete.
+            waits: hears that a part of the body is waited for, and that it has come.
+        """
         self._answered = answered
         self._pool = pool
         self.request = request
-        self._body = Body(pool, request)
+        self._body = Body(pool, request, waits)
         self._is_head = request.method == "HEAD"
         self._state = "waiting"
         self._status = 0

@@ -26,6 +26,9 @@ MAX_BYTES = 64 * 1024 * 1024
 """Of all requests that run or wait, bodies and heads; one alone may be larger."""
 UPLOADS = 512
 """Requests for a program's app that run while their bodies come."""
+PAUSED = 4096
+"""Those of them that only wait for their clients, and take no place: else some hundred clients that
+take their time would keep all others out."""
 UPGRADES = 256
 """WebSockets that a program's app is asked about at a time."""
 HEAD_COST = 2048
@@ -93,6 +96,8 @@ class Lanes:
         }
         self._running: dict[int, tuple[Request, Lane]] = {}
         """By connection."""
+        self._paused: set[int] = set()
+        """Connections of those that wait for their clients."""
         self._bytes = 0
         self._started = 0
         """In this turn of the loop."""
@@ -127,8 +132,25 @@ class Lanes:
         if running is request and lane is not None:
             del self._running[request.conn]
             self._bytes -= _cost(request)
+            if request.conn in self._paused:
+                self._paused.discard(request.conn)
+            else:
+                lane.running -= 1
+            self._schedule()
+
+    def waits(self, request: Request, is_waited_for: bool) -> None:
+        """A request that runs waits for the next part of its body, which takes no time; or that has
+        come, and it runs on at once, though all places are taken."""
+        running, lane = self._running.get(request.conn, (None, None))
+        if running is not request or lane is None:
+            return
+        if is_waited_for and len(self._paused) < PAUSED:
+            self._paused.add(request.conn)
             lane.running -= 1
             self._schedule()
+        elif not is_waited_for and request.conn in self._paused:
+            self._paused.discard(request.conn)
+            lane.running += 1
 
     def left(self, conn: int) -> None:
         """A client has left: what it asked is not started any more. What is started goes on."""
