@@ -269,9 +269,16 @@ async def test_watchers_that_do_not_read_are_ended_where_all_are_behind_with_too
         server.pool.deaf.update((9_991, 9_992, 9_993))
         for conn in (9_991, 9_992):
             await server.watch(conn, snapshot=True)
+            # On a busy machine a snapshot may take so long that the next one waits.
+            await eventually(lambda conn=conn: len(server.told(conn)) == WINDOW, 30.0)
         assert not any(server.pool.closes(conn) for conn in (9_990, 9_991, 9_992))
         await server.watch(9_993, snapshot=True)
-        ended = [conn for conn in range(9_990, 9_994) if server.pool.closes(conn)]
+
+        def all_ended() -> list[int]:
+            return [conn for conn in range(9_990, 9_994) if server.pool.closes(conn)]
+
+        await eventually(all_ended, 30.0)
+        ended = all_ended()
         assert len(ended) == 1
         assert 9_990 not in ended
         assert server.pool.closes(ended[0]) == [(1013, "slow consumer")]
