@@ -69,8 +69,9 @@ class Logger(BoundLoggerBase):
     def lines(self, lines: Sequence[Line]) -> None:
         """Several in one go, in this order: what a batch of events has to say, which in a drain is
         a line about each of hundreds of agents."""
-        level = _output.level
-        wanted = [line for line in lines if level <= _LEVELS[line[0]]]
+        level, wanted = _output.level, lines
+        if level > logging.INFO:
+            wanted = [line for line in lines if level <= _LEVELS[line[0]]]
         if wanted:
             _output.say_batch(Batch(now(), self._context, wanted))
 

@@ -47,13 +47,12 @@ class Writer:
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Takes lines, newlines included. Never blocks, never raises."""
+        block = b"".join(lines)
         with self._lock:
-            for line in lines:
-                if len(self._lines) + len(line) > MAX_QUEUED:
-                    self._lost += 1
-                    self.lost_total += 1
-                else:
-                    self._lines += line
+            if len(self._lines) + len(block) <= MAX_QUEUED:
+                self._lines += block
+            else:
+                self._take_what_fits(lines)
             if self._idle:
                 self._idle = False
                 self._changed.notify_all()
@@ -72,6 +71,14 @@ class Writer:
 
     def _is_clear(self) -> bool:
         return (self._idle and not self._lines) or not self._thread.is_alive()
+
+    def _take_what_fits(self, lines: Sequence[bytes]) -> None:
+        for line in lines:
+            if len(self._lines) + len(line) > MAX_QUEUED:
+                self._lost += 1
+                self.lost_total += 1
+            else:
+                self._lines += line
 
     def _run(self) -> None:
         while True:
