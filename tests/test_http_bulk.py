@@ -90,6 +90,20 @@ async def test_a_wish_that_is_none_touches_no_agent(wish: dict[str, Any]) -> Non
     assert fleet.terminated == []
 
 
+@pytest.mark.parametrize("depth", [250, 300, 900])
+async def test_a_message_that_is_nested_too_deeply_is_the_operators_fault(depth: int) -> None:
+    """More can be read than written: it was answered 500."""
+    nested: dict[str, Any] = {}
+    for _ in range(depth):
+        nested = {"a": nested}
+    wish = {"filter": {"all": True}, "message": {"type": "x", "d": nested}, "dry_run": True}
+    async with client_of(fleet_of(3)) as client:
+        answer = await client.post("/api/v1/message", json=wish)
+    assert answer.status_code == (202 if depth == 250 else 422)
+    if depth > 250:
+        assert answer.json()["detail"] == "message: is nested too deeply"
+
+
 async def test_it_takes_power() -> None:
     fleet = fleet_of(2)
     async with client_of(fleet, token=None) as client:

@@ -218,7 +218,7 @@ def router(server: Server) -> APIRouter:
         response_model=OperationDocument,
     )
     async def message_agents(wish: BulkMessage, audit: AuditOf, wait: Wait = 0.0) -> Response:
-        text = orjson.dumps(wish.message.model_dump())
+        text = _text_of(wish.message)
 
         async def ask(agent_id: str) -> tuple[BulkOutcome, str]:
             try:
@@ -270,6 +270,17 @@ def router(server: Server) -> APIRouter:
         return json_response(operation.document())
 
     return routes
+
+
+def _text_of(message: AgentMessage) -> bytes:
+    """
+    Raises:
+        HTTPException: more is nested in it than is written: more is read than that.
+    """
+    try:
+        return orjson.dumps(message.model_dump())
+    except (ValueError, TypeError):
+        raise HTTPException(422, "message: is nested too deeply") from None
 
 
 def _chosen(fleet: Fleet, choice: Choice, *, is_online: bool) -> tuple[list[str], int]:
