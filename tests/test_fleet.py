@@ -443,6 +443,21 @@ def test_facets_tell_so_many_values_of_a_label_and_count_the_rest() -> None:
     assert site.values == [("x", {"offline": 61})]
 
 
+def test_ids_and_statuses_are_those_of_the_rows() -> None:
+    fleet = fleet_with("a", "b", "ü")
+    leave(fleet, "b", 7)
+    fleet.heard(known(fleet, "a"), heartbeat_ms=5)
+    assert fleet.connected_ids() == ids(fleet.connected()) == ["a", "ü"]
+    assert fleet.statuses() == [
+        (row.agent_id, row.status, row.reason_code, row.last_heartbeat) for row in fleet.agents()
+    ]
+    assert {(status, last) for _, status, _, last in fleet.statuses()} == {
+        ("online", 5),
+        ("online", None),
+        ("offline", None),
+    }
+
+
 def test_states_are_counted_zeros_included() -> None:
     fleet = fleet_with("a", "b")
     leave(fleet, "b", 1)

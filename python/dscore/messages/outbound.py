@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import orjson
 
@@ -164,9 +164,9 @@ class ServerStatusResponse:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ClientStatusChanged:
-    """An agent went online or offline; to watchers."""
+class ClientStatusChanged(NamedTuple):
+    """An agent went online or offline; to watchers. There are many, and a tuple is made in less
+    time than a frozen dataclass."""
 
     agent_id: str
     status: Status
@@ -179,18 +179,18 @@ class ClientStatusChanged:
     """Whether this is not a change but the state a new watcher starts from."""
 
     def dump(self) -> bytes:
-        return orjson.dumps(
-            {
-                "type": "client_status_changed",
-                "id": self.agent_id,
-                "name": self.agent_id,
-                "status": self.status,
-                "reason": self.reason,
-                "reason_code": self.reason_code,
-                "lastHeartbeat": self.last_heartbeat,
-                **({"snapshot": True} if self.snapshot else {}),
-            }
-        )
+        document: dict[str, object] = {
+            "type": "client_status_changed",
+            "id": self.agent_id,
+            "name": self.agent_id,
+            "status": self.status,
+            "reason": self.reason,
+            "reason_code": self.reason_code,
+            "lastHeartbeat": self.last_heartbeat,
+        }
+        if self.snapshot:
+            document["snapshot"] = True
+        return orjson.dumps(document)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class Fleet:
         return dict(self._table.dialects())
 
     def connected_ids(self) -> list[str]:
-        return [record.agent_id for record in self._table.connected()]
+        return self._table.connected_ids()
 
     def agents(self) -> Iterator[Agent]:
         """Every agent that is known, connected or not."""

@@ -158,12 +158,12 @@ class Watchers:
             hooks.fire(hooks.on_status_change, handle, agent.status, agent.reason_code)
         if self._has_audience():
             # It has changed: it was what it is not.
-            self._tell(Change(agent, was_online=agent.status == "offline"))
+            self._tell(Change(agent, agent.status == "offline"))
 
     def reconnected(self, agent: AgentRow, now: int) -> None:
         """Tells that an agent came back; once for each of its connections."""
         if self._live.fleet.report_back(agent) and self._has_audience():
-            self._tell(Change(agent, was_online=None, back_at=now))
+            self._tell(Change(agent, None, now))
 
     def progress(self, status: DrainStatus) -> None:
         """Tells how far a drain is; seldom enough to be sent to slow consumers as well."""
@@ -336,13 +336,12 @@ class Watchers:
         # All that is told is taken down now, and encoded as it is sent: the state of one moment,
         # however long that takes.
         fits = watcher.filter.fits
-        moment = [
-            (agent.agent_id, agent.status, agent.reason_code, agent.last_heartbeat)
-            for agent in self._live.fleet.agents()
-            if fits(agent.agent_id, agent.status)
-        ]
+        moment = [entry for entry in self._live.fleet.statuses() if fits(entry[0], entry[1])]
         watcher.moment = len(moment)
-        return (self._state(*entry, snapshot=True) for entry in moment)
+        return (
+            self._state(agent_id, status, code, last_heartbeat, snapshot=True)
+            for agent_id, status, code, last_heartbeat in moment
+        )
 
     def _state(
         self,
@@ -355,11 +354,5 @@ class Watchers:
     ) -> bytes:
         live = self._live
         last = None if last_heartbeat is None else timestamp(live.unix(last_heartbeat))
-        return ClientStatusChanged(
-            agent_id=agent_id,
-            status=status,
-            reason=None if code is None else text(live.config.log.language, code),
-            reason_code=code,
-            last_heartbeat=last,
-            snapshot=snapshot,
-        ).dump()
+        reason = None if code is None else text(live.config.log.language, code)
+        return ClientStatusChanged(agent_id, status, reason, code, last, snapshot).dump()

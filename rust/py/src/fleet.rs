@@ -8,6 +8,7 @@ use dscore_fleet::{
 use dscore_traffic::ConnId;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
 use crate::classes::LastSeen;
 use crate::facets::Filter;
@@ -80,6 +81,37 @@ impl Fleet {
 
     fn connected(&self) -> Vec<AgentRow> {
         self.rows_where(|agent| agent.conn.is_some())
+    }
+
+    fn connected_ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let ids: Vec<Arc<str>> = {
+            let fleet = self.lock();
+            let connected = fleet
+                .agents
+                .iter()
+                .filter(|(_, agent)| agent.conn.is_some());
+            connected.map(|(_, agent)| agent.id.clone()).collect()
+        };
+        PyList::new(py, ids.iter().map(|id| &**id))
+    }
+
+    fn statuses<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let told: Vec<_> = {
+            let fleet = self.lock();
+            let agents = fleet.agents.iter();
+            agents
+                .map(|(_, agent)| {
+                    let reason = agent.reason.map(|reason| reason.name());
+                    let (id, status) = (agent.id.clone(), agent.state.status());
+                    (id, status, reason, agent.last_heartbeat())
+                })
+                .collect()
+        };
+        let told = told.iter();
+        PyList::new(
+            py,
+            told.map(|(id, status, reason, last)| (&**id, *status, *reason, *last)),
+        )
     }
 
     fn states(&self) -> Vec<(&'static str, usize)> {
