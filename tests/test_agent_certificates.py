@@ -20,6 +20,7 @@ from dscore_agent.clock_check import Look, sentence, validity
 from dscore_agent.config import AgentConfig
 from dscore_agent.credentials import read_credentials, tls_context
 from dscore_agent.dial import Dialer
+from dscore_agent.errors import ConfigError
 from dscore_agent.health import Health, check
 from dscore_agent.wire import ConnectError, open_connection
 
@@ -153,6 +154,12 @@ async def test_a_clock_that_is_behind_is_told_by_the_server_s(tmp_path: Path) ->
             assert said.startswith("this machine's clock is wrong: it says ")
             assert " 2 years behind the server's " in said
             assert "set it, the server's certificate is fine" in said
+
+
+@pytest.mark.parametrize("wrong", ["ab", "g" * 64, "a" * 63, "a" * 65, "sha1:" + "a" * 40])
+def test_what_is_no_fingerprint_is_refused(wrong: str) -> None:
+    with pytest.raises(ConfigError, match=r"server_fingerprints: .*is no SHA-256 of a certificate"):
+        AgentConfig(server_fingerprints=("a" * 64, wrong))
 
 
 async def test_a_clock_that_is_ahead_is_told_too(tmp_path: Path) -> None:

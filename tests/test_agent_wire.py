@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from certificates import Authority
 from dscore_agent import AgentConfig, ConfigError, Exit, embed
@@ -237,6 +238,27 @@ async def test_wss_with_a_given_ca(authority: Authority, tmp_path: Path) -> None
         assert (await peer.recv())["type"] == "secret"
         await peer.close(1000)
         await end_of(connection)
+
+
+async def test_a_server_is_known_by_its_fingerprint(authority: Authority, tmp_path: Path) -> None:
+    """One that the same authority has signed is left before anything is said of the agent."""
+    issued, ca_file = authority.issue("localhost"), authority.save(tmp_path)
+    own = issued.certificate.fingerprint(SHA256())
+    other = authority.issue("localhost").certificate.fingerprint(SHA256()).hex()
+    async with FakeServer(issued.server_context(tmp_path)) as server:
+        for good in (own.hex(), own.hex(":").upper()):
+            config = server.config(ca_file=ca_file, server_fingerprints=(other, good))
+            connection = await connect(config, [])
+            await (await server.accept()).close(1000)
+            await end_of(connection)
+        config = server.config(ca_file=ca_file, server_fingerprints=(other,))
+        with pytest.raises(ConnectError) as failed:
+            await connect(config, [])
+        assert "the server's certificate is none of server_fingerprints" in str(failed.value)
+        assert own.hex() in str(failed.value)
+        # It is no substitute for trust.
+        with pytest.raises(ConnectError, match="is not trusted here"):
+            await connect(server.config(server_fingerprints=(own.hex(),)), [])
 
 
 async def test_a_whole_agent_over_tls_on_uvloop(authority: Authority, tmp_path: Path) -> None:

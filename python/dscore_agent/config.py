@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from dscore_agent import files, ini
+from dscore_agent import files, ini, pins
 from dscore_agent.dial import check_proxy
 from dscore_agent.errors import ConfigError
 from dscore_agent.events import Kind
@@ -43,6 +43,8 @@ class AgentConfig:
         token: Shown to the server, where it wants one.
         token_file: Where the token is, instead: read anew before each attempt.
         ca_file: Certificates to trust instead of the system's, for wss.
+        server_fingerprints: SHA-256 of certificates; a server with any other is left at once,
+            though its authority is trusted. Before it is renewed: the next one's too.
         cert_file: The client certificate, with its chain.
         key_file: The key of it, if it is not in the same file.
         proxy: An HTTP proxy that connects to the server; "none": no proxy; None: the environment's.
@@ -73,6 +75,7 @@ class AgentConfig:
     token: str | None = field(default=None, repr=False)
     token_file: Path | None = None
     ca_file: Path | None = None
+    server_fingerprints: tuple[str, ...] = ()
     cert_file: Path | None = None
     key_file: Path | None = None
     proxy: str | None = field(default=None, repr=False)
@@ -96,6 +99,7 @@ class AgentConfig:
         self._check("dialect", _dialect)
         self._check("instance_id", _instance_id)
         self._complete_url()
+        self._check("server_fingerprints", lambda many: pins.parse(",".join(many)))
         if self.proxy is not None:
             self._check("proxy", check_proxy)
         if self.token is not None and self.token_file is not None:
@@ -103,7 +107,7 @@ class AgentConfig:
         if self.key_file is not None and self.cert_file is None:
             raise ConfigError("key_file: a key needs its cert_file")
 
-    def _check(self, name: str, parse: Callable[[str], str]) -> None:
+    def _check(self, name: str, parse: Callable[[Any], object]) -> None:
         try:
             object.__setattr__(self, name, parse(getattr(self, name)))
         except ValueError as error:
@@ -360,6 +364,7 @@ _SETTINGS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "token": (_text, "token"),
     "token_file": (_token_file, "token_file"),
     "ca_file": (_file, "ca_file"),
+    "server_fingerprints": (pins.parse, "server_fingerprints"),
     "cert_file": (_file, "cert_file"),
     "key_file": (_file, "key_file"),
     "proxy": (check_proxy, "proxy"),

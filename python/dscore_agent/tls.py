@@ -2,6 +2,8 @@
 
 import ssl
 
+from dscore_agent.pins import FingerprintError
+
 _PLAIN = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 """OpenSSL's names for an answer that is no TLS record; they differ between its versions."""
 NOT_YET_VALID, EXPIRED = 9, 10
@@ -64,6 +66,11 @@ def sentence(
     """
     if is_plain_answer(error):
         return "it does not speak TLS; use ws://"
+    if isinstance(error, FingerprintError):
+        return (
+            f"the server's certificate is none of server_fingerprints, its own is {error.found}: "
+            "was it renewed, or is it another server?"
+        )
     if isinstance(error, ssl.SSLCertVerificationError):
         return _of_verification(error, host)
     if isinstance(error, ssl.SSLError) and error.reason:

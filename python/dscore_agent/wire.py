@@ -24,7 +24,7 @@ from picows import (
     ws_connect,
 )
 
-from dscore_agent import cause
+from dscore_agent import cause, pins
 from dscore_agent.alarm import Alarm
 from dscore_agent.config import AgentConfig
 from dscore_agent.dial import Dialer
@@ -267,7 +267,9 @@ async def open_connection(
         )
     )
     try:
-        _, connection = await asyncio.shield(opening)
+        transport, connection = await asyncio.shield(opening)
+        if tls is not None and config.server_fingerprints:
+            _look(transport, config.server_fingerprints)
     except asyncio.CancelledError:
         await _abandon(opening, dialled)
         raise
@@ -278,6 +280,15 @@ async def open_connection(
         raise ConnectError("the server closed the connection during the upgrade")
     assert isinstance(connection, Connection)
     return connection
+
+
+def _look(transport: WSTransport, fingerprints: tuple[str, ...]) -> None:
+    """Leaves a server that is another than those that are known."""
+    try:
+        pins.check(transport.underlying_transport.get_extra_info("ssl_object"), fingerprints)
+    except pins.FingerprintError:
+        transport.disconnect(graceful=False)
+        raise
 
 
 async def _connect_error(error: Exception, url: str, dialer: Dialer) -> ConnectError:
