@@ -305,6 +305,23 @@ async def test_an_upload_that_breaks_off_in_the_middle_of_its_answer_is_cut() ->
         assert (await client.end()).endswith(b"half\r\n"), "no last chunk"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_an_upload_that_trickles_is_late() -> None:
+    app = Uploads()
+    async with serving(app) as (server, connect):
+        client = await connect()
+        client.ask("Content-Length: 1000000")
+        refused = asyncio.ensure_future(client.reader.readuntil(b"\r\n\r\n"))
+        while not refused.done():
+            client.say(b"x")
+            await asyncio.wait([refused], timeout=1.0)
+        assert (await refused).startswith(b"HTTP/1.1 408 ")
+        await eventually(lambda: app.is_told_of_the_end, DEADLINE)
+        assert app.bytes > 10
+        await eventually(lambda: server.core_stats()["http_connections"] == 0, DEADLINE)
+
+
 @pytest.mark.parametrize("fields", [["Content-Length: 1001"], ["Transfer-Encoding: chunked"]])
 async def test_a_body_over_the_limit_is_refused(fields: list[str]) -> None:
     app = Uploads()
