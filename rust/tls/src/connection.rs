@@ -23,8 +23,8 @@ pub const MAX_OPENED_BEYOND: usize = MAX_RECORD;
 /// twice::<dscore_tls::Tls>();
 /// ```
 #[derive(Debug)]
+#[repr(C)]
 pub struct Tls {
-    form: Form,
     partial: Partial,
     /// Plaintext in the record that the socket has not taken whole yet.
     sealed: u16,
@@ -32,6 +32,8 @@ pub struct Tls {
     credited: u16,
     has_ended: bool,
     has_finished: bool,
+    /// Last: its own front is the keys, which the fields above are then beside.
+    form: Form,
 }
 
 /// Which record layer it has.
@@ -57,12 +59,12 @@ impl Tls {
 
     fn with(form: Form) -> Self {
         Self {
-            form,
             partial: Partial::default(),
             sealed: 0,
             credited: 0,
             has_ended: false,
             has_finished: false,
+            form,
         }
     }
 
