@@ -147,7 +147,8 @@ impl Fleet {
     }
 
     /// A connection has ended. Returns whether the notes are to be taken before anything else happens.
-    pub fn closed(&mut self, conn: ConnId, closed: Box<Closed>, now: i64) -> bool {
+    pub fn closed(&mut self, closed: Box<Closed>, now: i64) -> bool {
+        let conn = closed.conn;
         self.notes.closed.push(conn);
         let mut stops = false;
         if let Some(key) = self.named_by(conn) {
@@ -158,7 +159,7 @@ impl Fleet {
                 .get(key)
                 .is_some_and(|one| one.conn == Some(conn));
             stops = match is_owner {
-                true => self.lose(key, conn, closed, now),
+                true => self.lose(key, closed, now),
                 // A stale connection's end never touches its successor.
                 false => self.heard_before_it_went(key, heartbeat_of(&closed)),
             };
@@ -200,7 +201,7 @@ impl Fleet {
         self.write(key, "disconnected", &disconnected, now);
     }
 
-    fn lose(&mut self, key: AgentKey, conn: ConnId, closed: Box<Closed>, now: i64) -> bool {
+    fn lose(&mut self, key: AgentKey, closed: Box<Closed>, now: i64) -> bool {
         let Some(agent) = self.agents.get_mut(key) else {
             return false;
         };
@@ -226,11 +227,7 @@ impl Fleet {
         if self.wants.disconnects {
             self.note_disconnect(key, closed.info.code, &closed.info.reason);
         }
-        self.notes.lost.push(Lost {
-            agent_id,
-            conn,
-            closed,
-        });
+        self.notes.lost.push(Lost { agent_id, closed });
         if changed {
             let reason = self.agents.get(key).and_then(|agent| agent.reason);
             let reason_code = reason.map(|reason| reason.name());

@@ -56,9 +56,7 @@ pub struct Settled {
 pub struct Lost {
     /// Whose.
     pub agent_id: Arc<str>,
-    /// The connection.
-    pub conn: ConnId,
-    /// How.
+    /// Which, and how.
     pub closed: Box<Closed>,
 }
 

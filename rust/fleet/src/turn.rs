@@ -21,7 +21,7 @@ impl Fleet {
     /// Whether [`Self::apply`] may do something with an event, and does not just give it back.
     pub fn applies(event: &Event) -> bool {
         match event {
-            Event::Opened(_) | Event::Outcome(_) | Event::Closed(..) => true,
+            Event::Opened(_) | Event::Outcome(_) | Event::Closed(_) => true,
             Event::Introduction(introduction) => introduction.plain.is_some(),
             _ => false,
         }
@@ -31,7 +31,7 @@ impl Fleet {
     pub fn apply(&mut self, event: Event, now: i64) -> Applied {
         let stops = match event {
             Event::Outcome(outcome) => self.outcome(outcome, now),
-            Event::Closed(conn, closed) => self.closed(conn, closed, now),
+            Event::Closed(closed) => self.closed(closed, now),
             Event::Opened(opened) => {
                 let dialect = match opened.endpoint {
                     Endpoint::SocketIo => Dialect::Socketio,

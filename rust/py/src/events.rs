@@ -1,7 +1,6 @@
 //! A batch of Rust events to Python objects, in one visit to the interpreter.
 
 use dscore_proto::agent::Kind;
-use dscore_traffic::ConnId;
 use dscore_traffic::close::CloseInfo;
 use dscore_traffic::event::{self, AddressLimit, Event, EventParts, TransportKind};
 use pyo3::prelude::*;
@@ -37,25 +36,18 @@ pub(crate) fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>
             let (conn, kind) = (conn.to_u64(), kind_name(py, kind));
             any(py, Beat { conn, kind })
         }
-        Event::Missed {
-            conn,
-            misses,
-            silent_ms,
-        } => {
-            let conn = conn.to_u64();
-            any(
-                py,
-                Missed {
-                    conn,
-                    misses,
-                    silent_ms,
-                },
-            )
-        }
+        Event::Missed(missed) => any(
+            py,
+            Missed {
+                conn: missed.conn.to_u64(),
+                misses: missed.misses,
+                silent_ms: missed.silent_ms,
+            },
+        ),
         Event::TerminationRefused(refused) => any(py, convert_refused(*refused)),
         Event::Progress(progress) => any(py, convert_progress(*progress)),
         Event::Outcome(outcome) => any(py, convert_outcome(py, *outcome)),
-        Event::Closed(conn, closed) => any(py, convert_closed(py, conn, *closed)),
+        Event::Closed(closed) => any(py, convert_closed(py, *closed)),
         Event::Drained(conn) => {
             let conn = conn.to_u64();
             any(py, Drained { conn })
@@ -66,12 +58,12 @@ pub(crate) fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>
             any(py, BodyPart { conn, data, more })
         }
         Event::GuestMessage(message) => any(py, convert_guest_message(py, &message)),
-        Event::GuestClosed(conn, info) => any(
+        Event::GuestClosed(closed) => any(
             py,
             GuestClosed {
-                conn: conn.to_u64(),
-                code: info.code,
-                reason: info.reason,
+                conn: closed.conn.to_u64(),
+                code: closed.info.code,
+                reason: closed.info.reason,
             },
         ),
         Event::HttpGone(conn) => {
@@ -196,7 +188,7 @@ fn convert_progress(progress: event::Progress) -> Progress {
     }
 }
 
-fn convert_closed(py: Python<'_>, conn: ConnId, closed: event::Closed) -> Closed {
+fn convert_closed(py: Python<'_>, closed: event::Closed) -> Closed {
     let CloseInfo {
         code,
         reason,
@@ -204,7 +196,7 @@ fn convert_closed(py: Python<'_>, conn: ConnId, closed: event::Closed) -> Closed
         cause,
     } = closed.info;
     Closed {
-        conn: conn.to_u64(),
+        conn: closed.conn.to_u64(),
         code,
         reason,
         initiator: PyString::intern(py, initiator.name()).unbind(),

@@ -35,11 +35,7 @@ pub(crate) fn waiting(made: &Bound<'_, PyAny>) -> PyResult<Waiting> {
         }
         Event::Introduction(Box::new(introduction))
     } else if let Ok(closed) = made.cast::<Closed>() {
-        let closed = closed.get();
-        Event::Closed(
-            ConnId::from_u64(closed.conn),
-            Box::new(closed_of(closed, py)?),
-        )
+        Event::Closed(Box::new(closed_of(closed.get(), py)?))
     } else {
         return Ok(Waiting::Python(made.clone().unbind()));
     };
@@ -104,6 +100,7 @@ fn outcome_of(outcome: &Outcome, py: Python<'_>) -> PyResult<event::Outcome> {
 fn closed_of(closed: &Closed, py: Python<'_>) -> PyResult<event::Closed> {
     let initiator = closed.initiator.bind(py).to_str()?;
     Ok(event::Closed {
+        conn: ConnId::from_u64(closed.conn),
         info: CloseInfo {
             code: closed.code,
             reason: closed.reason.clone(),

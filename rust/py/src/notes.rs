@@ -76,7 +76,7 @@ fn lost_row(lost: &Lost) -> (&str, u64, u16, &str, &str, &str) {
     let info = &lost.closed.info;
     (
         &lost.agent_id,
-        lost.conn.to_u64(),
+        lost.closed.conn.to_u64(),
         info.code,
         &info.reason,
         info.initiator.name(),

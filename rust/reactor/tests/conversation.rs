@@ -166,7 +166,7 @@ fn liveness_2_misses_are_checked_and_told_and_long_silence_closes() {
             r#""type":"connection_check","client_name":"a","timestamp":""#,
         );
         let misses = server.wait("miss", |event| match event {
-            Event::Missed { misses, .. } => Some(*misses),
+            Event::Missed(missed) => Some(missed.misses),
             _ => None,
         });
         assert_eq!(misses, expected);
@@ -191,7 +191,7 @@ fn liveness_2_an_answer_to_the_check_resets_the_misses_and_is_told_when_asked() 
         has(&client.text(), "connection_check");
         client.send(r#"{"type":"connection_check_response","client_name":"a"}"#);
         let misses = server.wait("miss", |event| match event {
-            Event::Missed { misses, .. } => Some(*misses),
+            Event::Missed(missed) => Some(missed.misses),
             _ => None,
         });
         assert_eq!(misses, 1);

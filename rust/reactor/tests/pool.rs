@@ -159,7 +159,7 @@ fn each_opened_has_its_closed_also_when_the_pool_ends() {
     for event in &server.events {
         match event {
             Event::Opened(opened) => assert!(open.insert(opened.conn)),
-            Event::Closed(conn, _) => assert!(open.remove(conn)),
+            Event::Closed(closed) => assert!(open.remove(&closed.conn)),
             _ => {}
         }
     }

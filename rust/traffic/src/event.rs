@@ -68,6 +68,8 @@ pub struct Opened {
 /// The last that is heard of a WebSocket.
 #[derive(Debug)]
 pub struct Closed {
+    /// Whose.
+    pub conn: ConnId,
     /// How it ended.
     pub info: CloseInfo,
     /// The close code of the side that did not begin; 0 if it never sent one.
@@ -258,14 +260,7 @@ pub enum Event {
         kind: Kind,
     },
     /// One more interval of silence.
-    Missed {
-        /// Whose.
-        conn: ConnId,
-        /// In a row.
-        misses: u32,
-        /// Since the last sign of life.
-        silent_ms: u64,
-    },
+    Missed(Box<Missed>),
     /// An `app_terminated` that was not `OK`.
     TerminationRefused(Box<TerminationRefused>),
     /// A `termination_progress`.
@@ -273,7 +268,7 @@ pub enum Event {
     /// A terminate_app has ended.
     Outcome(Box<Outcome>),
     /// A WebSocket has ended.
-    Closed(ConnId, Box<Closed>),
+    Closed(Box<Closed>),
     /// An outbox fell to low water.
     Drained(ConnId),
     /// A request for the HTTP app.
@@ -281,7 +276,7 @@ pub enum Event {
     /// A message on a WebSocket of a guest.
     GuestMessage(Box<GuestMessage>),
     /// A WebSocket of a guest has ended.
-    GuestClosed(ConnId, Box<CloseInfo>),
+    GuestClosed(Box<GuestClosed>),
     /// The part of a request's body that was asked for.
     BodyPart(Box<BodyPart>),
     /// The client of a request has left, or the rest of its body will not come.
@@ -295,6 +290,26 @@ pub enum Event {
     Gap(Box<Gap>),
     /// An address was refused something.
     AddressRefused(Box<AddressRefused>),
+}
+
+/// One more interval of silence.
+#[derive(Debug)]
+pub struct Missed {
+    /// Whose.
+    pub conn: ConnId,
+    /// In a row.
+    pub misses: u32,
+    /// Since the last sign of life.
+    pub silent_ms: u64,
+}
+
+/// A WebSocket of a guest has ended.
+#[derive(Debug)]
+pub struct GuestClosed {
+    /// Whose.
+    pub conn: ConnId,
+    /// How.
+    pub info: CloseInfo,
 }
 
 /// A limit on what one address may have.
@@ -352,9 +367,9 @@ impl Event {
             Self::Opened(_)
             | Self::Left(_)
             | Self::Beat { .. }
-            | Self::Missed { .. }
-            | Self::Closed(..)
-            | Self::GuestClosed(..)
+            | Self::Missed(_)
+            | Self::Closed(_)
+            | Self::GuestClosed(_)
             | Self::Drained(_)
             | Self::HttpRequest(_)
             | Self::HttpGone(_)

@@ -211,12 +211,13 @@ impl Checked {
         };
         self.numbers[number] += 1;
         let closed = Closed {
+            conn,
             info: CloseInfo::without_close(Initiator::Network, ""),
             answer: 0,
             heartbeat_ms: 0,
             rtt_us: 0,
         };
-        self.fleet.closed(conn, Box::new(closed), self.now);
+        self.fleet.closed(Box::new(closed), self.now);
         let turn = self.turn();
         let owner = named.filter(|id| {
             let known = self.agents.get(id);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use dscore_proto::agent::{self, Kind};
 use dscore_proto::close::CloseCode;
 use dscore_traffic::close::CloseFrame;
-use dscore_traffic::event::Event;
+use dscore_traffic::event::{Event, Missed};
 use dscore_traffic::{ConnId, Endpoint};
 
 use super::line::Line;
@@ -298,11 +298,11 @@ impl Identity {
             cx.send_text(line.form, |timestamp, out| {
                 agent::encode_connection_check(agent_id, timestamp, EXPECT_RESPONSE_WITHIN_MS, out);
             });
-            cx.tell(Event::Missed {
+            cx.tell(Event::Missed(Box::new(Missed {
                 conn: line.conn,
                 misses: self.misses.into(),
                 silent_ms,
-            });
+            })));
         }
         Ok(())
     }

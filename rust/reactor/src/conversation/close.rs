@@ -4,7 +4,7 @@ use dscore_proto::close::CloseCode;
 use dscore_proto::connection::{MAX_LEFTOVER, State};
 use dscore_traffic::ConnId;
 use dscore_traffic::close::{CloseFrame, CloseInfo, Initiator};
-use dscore_traffic::event::{Closed, Event};
+use dscore_traffic::event::{Closed, Event, GuestClosed};
 
 use super::Conversation;
 use super::closing::{Closing, PlannedClose};
@@ -122,16 +122,17 @@ impl Conversation {
             None => (CloseInfo::without_close(Initiator::Network, ""), 0),
         };
         if is_guest {
-            cx.tell(Event::GuestClosed(conn, Box::new(info)));
+            cx.tell(Event::GuestClosed(Box::new(GuestClosed { conn, info })));
             return None;
         }
         let closed = Closed {
+            conn,
             info,
             answer,
             heartbeat_ms: self.identity.last_heartbeat,
             rtt_us: self.rtt_us,
         };
-        cx.tell(Event::Closed(conn, Box::new(closed)));
+        cx.tell(Event::Closed(Box::new(closed)));
         match self.transport {
             Transport::WebSocket(_) => None,
             Transport::Polling(polling) => Some(polling),

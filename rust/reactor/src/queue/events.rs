@@ -271,6 +271,6 @@ mod tests {
     #[test]
     fn what_lies_in_an_event_queue_is_small() {
         // Of a thousand events that a fleet makes, each leaves its place in the ring behind in memory.
-        assert!(size_of::<Entry>() <= 24, "{} bytes", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 16, "{} bytes", size_of::<Entry>());
     }
 }

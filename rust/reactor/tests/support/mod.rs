@@ -130,8 +130,8 @@ impl Server {
         for event in &self.events[known..] {
             match event {
                 Event::Opened(opened) => self.open.push(opened.conn),
-                Event::Closed(conn, _) => {
-                    let at = self.open.iter().position(|open| open == conn);
+                Event::Closed(closed) => {
+                    let at = self.open.iter().position(|open| *open == closed.conn);
                     self.open.swap_remove(at.expect("what ends has begun"));
                 }
                 _ => {}
@@ -212,14 +212,14 @@ impl Server {
     }
 
     pub fn next_closed(&mut self) -> (ConnId, Closed) {
-        let at = |event: &Event| matches!(event, Event::Closed(..));
+        let at = |event: &Event| matches!(event, Event::Closed(_));
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.pump();
             if let Some(at) = self.events.iter().position(at)
-                && let Event::Closed(conn, closed) = self.events.remove(at)
+                && let Event::Closed(closed) = self.events.remove(at)
             {
-                return (conn, *closed);
+                return (closed.conn, *closed);
             }
             assert!(
                 Instant::now() < deadline,
