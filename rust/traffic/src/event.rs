@@ -5,12 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use dscore_proto::agent::{IntroducedBy, Kind, PlainIntroduction};
-use uuid::Uuid;
 
 use crate::close::CloseInfo;
 use crate::conn_id::ConnId;
 use crate::endpoint::Endpoint;
-pub use crate::outcome::{Outcome, OutcomeKind};
+pub use crate::outcome::{Outcome, OutcomeKind, Progress, TerminationRefused};
 
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -379,30 +378,4 @@ impl Event {
             | Self::LastSeen(_) => 0,
         }
     }
-}
-
-/// An answer to terminate_app that does not end the wait.
-#[derive(Debug)]
-pub struct TerminationRefused {
-    /// Whose.
-    pub conn: ConnId,
-    /// To which request.
-    pub request: Uuid,
-    /// As sent.
-    pub status: String,
-    /// As sent.
-    pub message: String,
-}
-
-/// An agent that is still draining asks for time.
-#[derive(Debug)]
-pub struct Progress {
-    /// Whose.
-    pub conn: ConnId,
-    /// For which request.
-    pub request: Uuid,
-    /// What it is doing.
-    pub stage: String,
-    /// What it got, from now; 0 when none was left.
-    pub granted_ms: u64,
 }

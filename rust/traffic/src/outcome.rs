@@ -1,4 +1,4 @@
-//! How a terminate_app ends.
+//! How a terminate_app ends, and what is heard of it before.
 
 use uuid::Uuid;
 
@@ -70,4 +70,30 @@ impl Outcome {
     pub fn latency_ms(&self) -> f64 {
         self.latency_us as f64 / 1_000.0
     }
+}
+
+/// An answer to terminate_app that does not end the wait.
+#[derive(Debug)]
+pub struct TerminationRefused {
+    /// Whose.
+    pub conn: ConnId,
+    /// To which request.
+    pub request: Uuid,
+    /// As sent.
+    pub status: String,
+    /// As sent.
+    pub message: String,
+}
+
+/// An agent that is still draining asks for time.
+#[derive(Debug)]
+pub struct Progress {
+    /// Whose.
+    pub conn: ConnId,
+    /// For which request.
+    pub request: Uuid,
+    /// What it is doing.
+    pub stage: String,
+    /// What it got, from now; 0 when none was left.
+    pub granted_ms: u64,
 }
