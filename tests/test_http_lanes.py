@@ -222,6 +222,7 @@ async def test_what_waits_at_the_end_is_told_so() -> None:
         ("POST", "/api/v1/drain", "drain"),
         ("GET", "/api/v1/agents", "lists"),
         ("GET", "/api/v1/agents/a/events?limit=9", "lists"),
+        ("GET", "/api/v1/facets?q=cam", "lists"),
         ("GET", "/openapi.json", "lists"),
         ("GET", "/api/v1/openapi.json", "lists"),
         ("GET", "/api/v1/agents/a", "operator"),

@@ -229,5 +229,6 @@ def lane_of(method: str, target: str, is_ours: Callable[[str], bool]) -> str | N
         return "lists"
     if not path.startswith(f"{API}/"):
         return "app"
-    is_list = path == f"{API}/agents" or path.endswith("/events")
+    # What looks at all agents does so in steps, and each that runs has one in a turn of the loop.
+    is_list = path in (f"{API}/agents", f"{API}/facets") or path.endswith("/events")
     return "lists" if is_list and method in ("GET", "HEAD") else "operator"
