@@ -98,7 +98,7 @@ class Browser:
         return str(self.run(script, selector))
 
     def is_shown(self, selector: str) -> bool:
-        script = "return document.querySelector(arguments[0]).checkVisibility()"
+        script = "return document.querySelector(arguments[0])?.checkVisibility()"
         return bool(self.run(script, selector))
 
     def click(self, selector: str) -> None:
