@@ -52,10 +52,20 @@ def _set_runtime_directory(config: pytest.Config) -> None:
     os.environ.pop("RUNTIME_DIRECTORY", None)
 
 
+def _is_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
+# Last of all: what shares a fixture is put together before.
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_is_alone)
+
+
 # First of all: whose turn it is not yet is not timed yet.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    with item.config.stash[ROOM].entered(alone=item.get_closest_marker("alone") is not None):
+    with item.config.stash[ROOM].entered(alone=_is_alone(item)):
         return (yield)
 
 
