@@ -6,7 +6,7 @@ ARGS ?=
 # Of `make release-notes`.
 VERSION ?=
 # Of pytest, for `make test`: most tests wait most of the time. 0 is none but itself, which -s and --pdb need.
-WORKERS ?= 3
+WORKERS ?= 4
 # How long `make fuzz` spends on each target, in seconds.
 FUZZ_SECONDS ?= 60
 

@@ -63,7 +63,7 @@ def stop_for(serving: Serving, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("agents", "seconds"),
     [
-        pytest.param(500, 3, marks=pytest.mark.timeout(120)),
+        pytest.param(500, 3, marks=[pytest.mark.slow, pytest.mark.timeout(120)]),
         pytest.param(10_000, 10, marks=[pytest.mark.soak, pytest.mark.timeout(400)]),
     ],
 )

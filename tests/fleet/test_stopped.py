@@ -30,7 +30,7 @@ def stop_for(server: Serving, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("agents", "seconds"),
     [
-        (1_000, 12),
+        pytest.param(1_000, 12, marks=pytest.mark.slow),
         pytest.param(10_000, 60, marks=[pytest.mark.soak, pytest.mark.timeout(300)]),
     ],
 )

@@ -186,7 +186,10 @@ async def test_a_connection_of_the_maintenance_may_introduce_itself_when_that_is
     async with in_maintenance() as here, agent(here.ws, introduce=False) as late:
         await settled_in_maintenance(here, 1)
         await switch(here, enabled=False)
-        await late.introduce()
+        # A turn reads its sockets before its commands: once another is let in, the reactor has
+        # heard of it.
+        async with agent(here.ws, "other"):
+            await late.introduce()
         # Beyond the moment that it was given.
         await asyncio.sleep(3.5)
         await settled(late)
