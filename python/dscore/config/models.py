@@ -126,7 +126,7 @@ class TlsConfig(_Section):
     """File of keys for session tickets, one a line (`openssl rand -base64 32`): the first seals,
     all open. With it a restart keeps resumption; none: a key of this process."""
     record_layer: Annotated[Literal["rustls", "own"], choice("rustls", "own")] = "rustls"
-    """What opens and seals records after a handshake: rustls, 8 KB an agent; own, 0.6 KB."""
+    """What opens and seals records after a handshake: rustls, 8 KB an agent; own, 0.5 KB."""
     handshakes: Annotated[int, whole(1, 65_536)] = 1024
     """Handshakes under way at once; those past it wait to be accepted."""
     hsts: Annotated[float, duration("0s", "730d")] = 86_400.0

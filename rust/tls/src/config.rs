@@ -47,7 +47,7 @@ pub enum RecordLayerKind {
     /// rustls, which buffers them: some 8 KB a connection.
     #[default]
     Rustls,
-    /// [`crate::RecordLayer`]: a quarter of a kilobyte.
+    /// [`crate::RecordLayer`]: half a kilobyte.
     Own,
 }
 
