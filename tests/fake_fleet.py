@@ -160,11 +160,8 @@ class FakeFleet:
     def states(self) -> Counter[str]:
         return Counter(agent.state for agent in self.by_id.values())
 
-    def page(self, filter: Filter, **order: Any) -> tuple[list[FakeAgent], bool, int]:
-        return paged(list(self.by_id.values()), filter, **order)
-
     async def read_page(self, filter: Filter, **order: Any) -> tuple[list[FakeAgent], bool, int]:
-        return self.page(filter, **order)
+        return paged(list(self.by_id.values()), filter, **order)
 
     async def read_facets(self, filter: Filter) -> Facets:
         found = fitting(list(self.by_id.values()), filter)

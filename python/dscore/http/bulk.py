@@ -171,7 +171,7 @@ def router(server: Server) -> APIRouter:
     async def begin(
         action: ActionName, wish: BulkWish, ask: Ask, audit: AuditOf, wait: float
     ) -> Response:
-        ids, connected = _chosen(server.fleet, wish.filter, is_online=action == "terminate")
+        ids, connected = await _chosen(server.fleet, wish.filter, is_online=action == "terminate")
         operation = Operation(action, ids, wish.pace(), ask, lambda: server.is_draining)
         chosen = wish.filter.model_dump(exclude_none=True, exclude={"ids"})
         audit.parameters(
@@ -283,7 +283,7 @@ def _text_of(message: AgentMessage) -> bytes:
         raise HTTPException(422, "message: is nested too deeply") from None
 
 
-def _chosen(fleet: Fleet, choice: Choice, *, is_online: bool) -> tuple[list[str], int]:
+async def _chosen(fleet: Fleet, choice: Choice, *, is_online: bool) -> tuple[list[str], int]:
     """The agents, by id as people read it, and how many of them are connected.
 
     Args:
@@ -292,11 +292,11 @@ def _chosen(fleet: Fleet, choice: Choice, *, is_online: bool) -> tuple[list[str]
     if choice.ids is not None:
         wanted = {trimmed(each) for each in choice.ids}
         found = [agent for each in wanted if (agent := fleet.agent(each)) is not None]
-        fits = set(_fitting(fleet, choice)) if _narrows(choice) else None
+        fits = set(await _fitting(fleet, choice)) if _narrows(choice) else None
         pairs = [(a.id, a.connected) for a in found if fits is None or (a.id, a.connected) in fits]
         pairs.sort()
     else:
-        pairs = _fitting(fleet, choice)
+        pairs = await _fitting(fleet, choice)
     connected = sum(is_connected for _, is_connected in pairs)
     return [each for each, is_connected in pairs if is_connected or not is_online], connected
 
@@ -305,9 +305,9 @@ def _narrows(choice: Choice) -> bool:
     return choice.filter() != ANY
 
 
-def _fitting(fleet: Fleet, choice: Choice) -> list[tuple[str, bool]]:
-    # In one go: page by page each would look at all agents anew.
-    items, _, _ = fleet.page(
+async def _fitting(fleet: Fleet, choice: Choice) -> list[tuple[str, bool]]:
+    # One page: of several each would look at all agents anew.
+    items, _, _ = await fleet.read_page(
         choice.filter(), sort="natural", limit=MAX_CHOSEN, after=None, offset=0
     )
     return [(agent.id, agent.connected) for agent in items]

@@ -96,24 +96,6 @@ class Fleet(Protocol):
     def counts(self) -> CountsView: ...
     def dialects(self) -> Mapping[Dialect, int]: ...
     def connected_ids(self) -> Sequence[str]: ...
-    def page(
-        self,
-        filter: Filter,
-        /,
-        *,
-        sort: str,
-        limit: int,
-        after: tuple[str | float, str] | None,
-        offset: int,
-    ) -> tuple[Sequence[AgentView], bool, int]:
-        """Agents that fit, in order; whether there are more; how many fit in all.
-
-        Args:
-            sort: a leading - turns the order round.
-            after: only agents behind this one: what it was sorted by, and its id.
-            offset: so many are left out at first.
-        """
-
     async def read_page(
         self,
         filter: Filter,
@@ -124,7 +106,14 @@ class Fleet(Protocol):
         after: tuple[str | float, str] | None,
         offset: int,
     ) -> tuple[Sequence[AgentView], bool, int]:
-        """The same; of a large fleet in steps."""
+        """Agents that fit, in order; whether there are more; how many fit in all.
+        Of a large fleet in steps.
+
+        Args:
+            sort: a leading - turns the order round.
+            after: only agents behind this one: what it was sorted by, and its id.
+            offset: so many are left out at first.
+        """
 
     async def read_facets(self, filter: Filter, /) -> Facets: ...
     def history(self, span: Span, after: int = 0, /) -> Sequence[Sample]: ...

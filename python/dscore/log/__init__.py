@@ -23,7 +23,7 @@ from structlog.processors import format_exc_info
 from structlog.typing import EventDict
 
 from dscore.config import LogConfig
-from dscore.log.batch import Batch, Line, renderer
+from dscore.log.batch import Batch, Line, head, renderer
 from dscore.log.render import now, plain_fields, render_json, text_renderer
 from dscore.log.writer import Writer
 
@@ -76,18 +76,8 @@ class Logger(BoundLoggerBase):
             _output.say_batch(Batch(now(), self._context, wanted))
 
     def _say(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        # In one go what structlog does with a chain of processors: a drain writes a line about
-        # each agent. The logger's name is in the context; named first, it comes before the event.
-        _output.say(
-            {
-                "timestamp": now(),
-                "level": level,
-                "logger": "",
-                "event": event,
-                **self._context,
-                **fields,
-            }
-        )
+        # In one go what structlog does with a chain of processors.
+        _output.say({**head(now(), level, event, self._context), **fields})
 
 
 def get_logger(name: str) -> Logger:

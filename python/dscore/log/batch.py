@@ -18,6 +18,16 @@ Line: TypeAlias = tuple[Literal["info", "warning"], str, dict[str, Any]]
 """Level, event and fields of one line."""
 
 
+def head(moment: str, level: str, event: str, context: EventDict) -> EventDict:
+    """What stands in front of the fields of a line, in this order.
+
+    Args:
+        context: What is bound to its logger, the logger's name among it.
+    """
+    # Named first, the logger comes before the event; the context has it.
+    return {"timestamp": moment, "level": level, "logger": "", "event": event, **context}
+
+
 class Batch(NamedTuple):
     """Lines of one logger, of one moment."""
 
@@ -26,21 +36,10 @@ class Batch(NamedTuple):
     """What is bound to their logger."""
     lines: Sequence[Line]
 
-    def shared(self, level: str, event: str) -> EventDict:
-        """What stands in front of the fields of such a line."""
-        return {
-            "timestamp": self.moment,
-            "level": level,
-            # Named first, it comes before the event; the context has it.
-            "logger": "",
-            "event": event,
-            **self.context,
-        }
-
     def events(self) -> Iterator[EventDict]:
         """Each line as if it had been said alone."""
         for level, event, fields in self.lines:
-            yield {**self.shared(level, event), **fields}
+            yield {**head(self.moment, level, event, self.context), **fields}
 
 
 def renderer(render: Callable[[EventDict], bytes]) -> Callable[[Batch], list[bytes]]:
@@ -54,16 +53,17 @@ def _render_json(batch: Batch) -> list[bytes]:
     dumps, option, rendered = orjson.dumps, orjson.OPT_APPEND_NEWLINE, []
     heads: dict[tuple[str, str], tuple[EventDict, bytes]] = {}
     for level, event, fields in batch.lines:
-        head = heads.get((level, event))
-        if head is None:
-            shared = batch.shared(level, event)
-            head = heads[level, event] = (shared, render_json(shared)[:-2] + b",")
+        known = heads.get((level, event))
+        if known is None:
+            shared = head(batch.moment, level, event, batch.context)
+            known = heads[level, event] = (shared, render_json(shared)[:-2] + b",")
+        shared, front = known
         # A field of a name that stands in front replaces what stands there.
-        if fields and head[0].keys().isdisjoint(fields):
+        if fields and shared.keys().isdisjoint(fields):
             try:
-                rendered.append(head[1] + dumps(fields, plain_text, option)[1:])
+                rendered.append(front + dumps(fields, plain_text, option)[1:])
                 continue
             except TypeError:  # what `render_json` writes in another way
                 pass
-        rendered.append(render_json({**head[0], **fields}))
+        rendered.append(render_json({**shared, **fields}))
     return rendered
