@@ -222,6 +222,17 @@ class AddressRefused:
 
 
 @dataclass
+class TlsRefused:
+    ip: str
+    port: int
+    proxy: str | None
+    reason: str
+    cause: str
+    left_out: int
+    certificate: Any
+
+
+@dataclass
 class Gap:
     reactor: int
     began_ms: int

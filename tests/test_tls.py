@@ -242,6 +242,8 @@ def test_plain_http_on_the_port_of_tls_is_told_so(alone: tuple[Serving, int]) ->
                 answer += part
             assert expected in answer
     counts(serving, 'dscore_tls_refused_total{reason="plaintext"}', 2)
+    line = serving.wait_for_log("tls_refused")
+    assert (line["ip"], line["reason"], line["cause"]) == ("127.0.0.1", "plaintext", "plaintext")
 
 
 def test_slow_handshakes_end_in_time_and_delay_none(
@@ -268,6 +270,8 @@ def test_slow_handshakes_end_in_time_and_delay_none(
         for one in slow:
             one.close()
     counts(serving, 'dscore_tls_refused_total{reason="timeout"}', 3)
+    line = serving.wait_for_log("tls_refused")
+    assert (line["reason"], line["cause"]) == ("timeout", "no_hello")
 
 
 def test_silent_connections_in_every_place_keep_none_out(
@@ -284,6 +288,8 @@ def test_silent_connections_in_every_place_keep_none_out(
             assert get(tls, "/readyz").startswith(b"HTTP/1.1 200 ")
         assert 0 < metric(serving, "dscore_tls_handshakes_running") <= 20
         counts(serving, 'dscore_tls_refused_total{reason="crowded"}', 20)
+        line = serving.wait_for_log("tls_refused")
+        assert (line["reason"], line["cause"]) == ("crowded", "no_hello")
     finally:
         for one in silent:
             one.close()

@@ -159,7 +159,13 @@ def test_certificates_of_another_authority_and_revoked_ones_are_refused(
         except (ssl.SSLError, ConnectionError):
             return False
 
+    def revocations() -> int:
+        lines = serving.log_lines()
+        return sum(line.get("cause") == "revoked" for line in lines)
+
+    before = wait_until(revocations, "the lines of the full handshakes")
     assert not resumes()
+    wait_until(lambda: revocations() > before, "the line of the resumed one")
 
 
 def test_an_optional_certificate_may_be_left_out(
@@ -369,6 +375,18 @@ def test_a_proxy_s_header_comes_before_all_else_and_names_the_client(
     for wrong in (b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n", b"PROXY TCP9 a\r\n"):
         with proxied(port, wrong) as plain:
             assert b"expects the PROXY protocol" in plain.recv(4096)
+    line = serving.wait_for_log("tls_refused")
+    assert (line["ip"], line["cause"]) == ("127.0.0.1", "proxy_header")
+    with proxied(port, b"PROXY TCP4 203.0.113.9 10.0.0.1 4711 443\r\n") as plain:
+        plain.sendall(b"\x16\x03\x01\x00\x05hello")
+        while plain.recv(4096):
+            pass
+
+    def of_client() -> bool:
+        lines = [line for line in serving.log_lines() if line.get("cause") == "invalid"]
+        return [(line["ip"], line["proxy"]) for line in lines] == [("203.0.113.9", "127.0.0.1")]
+
+    wait_until(of_client, "the line of the proxy's client")
 
 
 def local_header() -> bytes:

@@ -583,6 +583,38 @@ class AddressRefused:
     address: str
 
 @final
+class RefusedCertificate:
+    """What a client certificate says of itself that was found not good: none of it is proved. Long
+    texts are cut."""
+
+    names: list[str]
+    """The alternative names, then the common name; eight at most."""
+    issuer: str
+    serial: str
+    """Hexadecimal."""
+    not_before: int
+    """Unix seconds."""
+    not_after: int
+
+@final
+class TlsRefused:
+    """A socket became no connection: its TLS handshake was refused, or what came in place of one.
+    Of many of one cause within a second only some are told of; the counters have all."""
+
+    ip: str
+    port: int
+    proxy: str | None
+    """The trusted proxy that named the address."""
+    reason: str
+    """That of `dscore_tls_refused_total`, or "proxy_header"."""
+    cause: str
+    """The same, finer."""
+    left_out: int
+    """Refusals of this cause that were not told of, since the last one that was."""
+    certificate: RefusedCertificate | None
+    """The client's, where it was not good."""
+
+@final
 class Gap:
     """A reactor did not look at anything: the process was stopped, or the machine. This time counts
     for none of its deadlines."""
@@ -611,6 +643,7 @@ Event: TypeAlias = (
     | LastSeen
     | Looked
     | AddressRefused
+    | TlsRefused
     | Gap
     | GuestClosed
     | GuestMessage

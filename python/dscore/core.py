@@ -45,9 +45,11 @@ from dscore._core import (
     PoolClosedError,
     Progress,
     ReactorPool,
+    RefusedCertificate,
     Reply,
     Stats,
     TerminationRefused,
+    TlsRefused,
     Wheel,
 )
 
@@ -82,9 +84,11 @@ __all__ = [
     "PoolClosedError",
     "Progress",
     "ReactorPool",
+    "RefusedCertificate",
     "Reply",
     "Stats",
     "TerminationRefused",
+    "TlsRefused",
     "Wheel",
     "attach",
     "events",

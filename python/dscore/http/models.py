@@ -99,7 +99,7 @@ class Timeline(BaseModel):
 
 
 class AuditLine(BaseModel):
-    """One use of the API's power."""
+    """One use of the API's power, or a client certificate that was refused."""
 
     number: int
     at: str
@@ -112,14 +112,23 @@ class AuditLine(BaseModel):
     certificate_names: list[str] | None = Field(
         None, description="The names in the client's certificate, if it showed one."
     )
+    reason: str | None = Field(
+        None, description="`certificate`: a client certificate was refused; there is no request."
+    )
+    cause: str | None = Field(None, description="Why it was: `expired`, `unknown_ca`, ….")
+    certificate_issuer: str | None = None
+    certificate_serial: str | None = Field(None, description="Hexadecimal.")
+    certificate_not_before: str | None = None
+    certificate_not_after: str | None = None
     proxy: str | None = Field(None, description="The trusted proxy that named the address.")
     forwarded: str | None = Field(None, description="What a proxy said that is not trusted.")
-    method: str
-    path: str
+    method: str | None = None
+    path: str | None = None
     agent_id: str | None = None
     parameters: dict[str, Any] | None = None
     status: int | None = Field(
-        description="HTTP's; null: the request was given up before it was answered."
+        description="HTTP's; null: the request was given up before it was answered, or there was "
+        "none."
     )
 
 

@@ -15,6 +15,7 @@ from dscore.server.live import Live
 from dscore.server.messages import Messages
 from dscore.server.notes import Notes
 from dscore.server.terminations import Terminations
+from dscore.server.tls_refusals import TlsRefusals
 from dscore.server.watchers import Watchers
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Dispatch:
             core.Looked: live.clock.looked,
             core.Gap: live.gaps.noticed,
             core.AddressRefused: AddressLimits().refused,
+            core.TlsRefused: TlsRefusals(live.audit_trail).refused,
         }
 
     def handle(self, event: "Event", now: int) -> None:

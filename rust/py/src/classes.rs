@@ -221,6 +221,22 @@ event_class!(AddressRefused {
     limit: Py<PyString>,
     address: String,
 });
+event_class!(RefusedCertificate {
+    names: Vec<String>,
+    issuer: String,
+    serial: String,
+    not_before: i64,
+    not_after: i64,
+});
+event_class!(TlsRefused {
+    ip: String,
+    port: u16,
+    proxy: Option<String>,
+    reason: &'static str,
+    cause: &'static str,
+    left_out: u64,
+    certificate: Option<Py<RefusedCertificate>>,
+});
 event_class!(Gap {
     reactor: u8,
     began_ms: u64,

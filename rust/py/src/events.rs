@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use crate::classes::{
     AddressRefused, Beat, BodyPart, Closed, Connected, Drained, Gap, GuestClosed, GuestMessage,
     HttpGone, HttpRequest, Introduction, LastSeen, Left, Looked, Message, Missed, Opened, Outcome,
-    Progress, Reply, TerminationRefused,
+    Progress, RefusedCertificate, Reply, TerminationRefused, TlsRefused,
 };
 
 /// Turns a whole batch.
@@ -73,6 +73,7 @@ pub(crate) fn convert(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>
         Event::LastSeen(seen) => any(py, LastSeen(*seen)),
         Event::Looked(number) => any(py, Looked { number }),
         Event::AddressRefused(refused) => any(py, convert_address_refused(py, *refused)),
+        Event::TlsRefused(refused) => any(py, convert_tls_refused(py, *refused)?),
         Event::Gap(gap) => any(py, convert_gap(*gap)),
     }
 }
@@ -102,6 +103,28 @@ fn convert_address_refused(py: Python<'_>, refused: event::AddressRefused) -> Ad
         limit: limit.clone().unbind(),
         address: refused.address.to_canonical().to_string(),
     }
+}
+
+fn convert_tls_refused(py: Python<'_>, refused: event::TlsRefused) -> PyResult<TlsRefused> {
+    let certificate = refused.certificate.map(|shown| {
+        let shown = RefusedCertificate {
+            names: shown.names,
+            issuer: shown.issuer,
+            serial: shown.serial,
+            not_before: shown.not_before_s,
+            not_after: shown.not_after_s,
+        };
+        Py::new(py, shown)
+    });
+    Ok(TlsRefused {
+        ip: refused.peer.ip().to_canonical().to_string(),
+        port: refused.peer.port(),
+        proxy: refused.proxy.map(|proxy| proxy.to_canonical().to_string()),
+        reason: refused.reason,
+        cause: refused.cause,
+        left_out: refused.left_out,
+        certificate: certificate.transpose()?,
+    })
 }
 
 fn convert_gap(gap: event::Gap) -> Gap {

@@ -44,7 +44,7 @@ mod _core {
     use crate::classes::{
         AddressRefused, Beat, BodyPart, Closed, Connected, Drained, Gap, GuestClosed, GuestMessage,
         HttpGone, HttpRequest, Introduction, LastSeen, Left, Looked, Message, Missed, Opened,
-        Outcome, Progress, Reply, TerminationRefused,
+        Outcome, Progress, RefusedCertificate, Reply, TerminationRefused, TlsRefused,
     };
     #[pymodule_export]
     use crate::config::CoreConfig;

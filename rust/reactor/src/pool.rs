@@ -99,9 +99,12 @@ impl ReactorPool {
             start: boot_time(),
         });
         let settings = Arc::new(settings);
-        let (reactors, rings) =
+        let (reactors, mut rings) =
             make_reactors(&shared, &settings, &reader, acceptors, listen.event_queue)?;
-        let porter = make_porter(&shared, &settings, tls)?;
+        let porter = make_porter(&shared, &settings, &reader, tls)?.map(|(porter, ring)| {
+            rings.push(ring);
+            porter
+        });
         Ok(Self {
             shared,
             receiver: Mutex::new(EventReceiver::new(rings)),

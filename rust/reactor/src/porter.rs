@@ -10,6 +10,7 @@
 
 mod crowd;
 mod guest;
+mod refusals;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,13 +26,13 @@ use crate::handle::Shared;
 use crate::pace::Pace;
 use crate::pacer::{Pacer, Turn};
 use crate::places::taken;
-use crate::queue::{AcceptedSocket, Order};
+use crate::queue::{AcceptedSocket, EventSender, Order};
 use crate::settings::Settings;
-use crate::stats::Stats;
 use crate::stream::Moving;
 use crate::sys::{Poller, Readiness, ReadyList};
 use crate::table::Table;
 use guest::{Connection, Guest, Next};
+use refusals::{Reason, Refusals};
 
 /// Of the thread: reactors come first.
 const NICENESS: i32 = 10;
@@ -63,7 +64,7 @@ pub(crate) struct Porter {
     now_ms: u64,
     pool_us: u64,
     swept_ms: u64,
-    stats: Stats,
+    refusals: Refusals,
     stopping: bool,
 }
 
@@ -75,6 +76,7 @@ impl Porter {
         shared: Arc<Shared>,
         settings: Arc<Settings>,
         tls: Option<Arc<TlsConfig>>,
+        events: EventSender,
     ) -> std::io::Result<Self> {
         let poller = Poller::new()?;
         poller.add_waker(&door.sleeper.waker, WAKER)?;
@@ -92,7 +94,7 @@ impl Porter {
             now_ms: 0,
             pool_us: 0,
             swept_ms: 0,
-            stats: Stats::default(),
+            refusals: Refusals::new(events),
             stopping: false,
         })
     }
@@ -153,6 +155,7 @@ impl Porter {
         self.pool_us = self.shared.now_us();
         self.clock.read(self.pool_us);
         self.now_ms = self.clock.now_us() / 1_000;
+        self.refusals.at(self.now_ms);
     }
 
     fn serve_socket(&mut self, conn: ConnId, readiness: Readiness, buffer: &mut [u8]) {
@@ -166,8 +169,8 @@ impl Porter {
 
     fn hear(&mut self, conn: ConnId, buffer: &mut [u8]) {
         let (tls, now_ms) = (self.tls.clone(), self.now_ms);
-        self.with_guest(conn, |guest, stats| {
-            guest.on_readable(buffer, tls.as_ref(), now_ms, stats)
+        self.with_guest(conn, |guest, refusals| {
+            guest.on_readable(buffer, tls.as_ref(), now_ms, refusals)
         });
     }
 
@@ -188,26 +191,27 @@ impl Porter {
     }
 
     /// Works on a guest, and does what comes of it.
-    fn with_guest(&mut self, conn: ConnId, work: impl FnOnce(&mut Guest, &mut Stats) -> Next) {
+    fn with_guest(&mut self, conn: ConnId, work: impl FnOnce(&mut Guest, &mut Refusals) -> Next) {
         let pace = self.pace();
         let Some(guest) = self.guests.get_mut(conn) else {
             return;
         };
-        let mut next = work(guest, &mut self.stats);
+        let mut next = work(guest, &mut self.refusals);
         if matches!(next, Next::Asks) && self.pacer.len() >= self.door.most() {
             // The last to come: those that have waited are nearer to their turn.
-            self.stats.tls_refused_crowded_total += 1;
+            self.refusals
+                .refuse(guest.ends(), Reason::Crowded, "no_turn");
             next = Next::Gone;
         }
         if matches!(next, Next::Asks) {
             next = match self.pacer.ask(conn, self.pool_us, self.now_ms, pace) {
-                Turn::Go => guest.go_on(self.now_ms, &mut self.stats),
+                Turn::Go => guest.go_on(self.now_ms, &mut self.refusals),
                 Turn::Wait => {
                     guest.waits_since_ms = Some(self.pool_us / 1_000);
                     Next::Stays
                 }
                 Turn::ComeAgain(_) => {
-                    self.stats.refused_total += 1;
+                    self.refusals.stats.refused_total += 1;
                     Next::Gone
                 }
             };
@@ -304,11 +308,11 @@ impl Porter {
                 guest.heard_ms = self.now_ms;
             }
             let now_ms = self.now_ms;
-            self.with_guest(conn, |guest, stats| match turn {
-                Turn::Go | Turn::Wait => guest.go_on(now_ms, stats),
+            self.with_guest(conn, |guest, refusals| match turn {
+                Turn::Go | Turn::Wait => guest.go_on(now_ms, refusals),
                 Turn::ComeAgain(_) => {
                     guest.waits_since_ms = None;
-                    stats.refused_total += 1;
+                    refusals.stats.refused_total += 1;
                     Next::Gone
                 }
             });
@@ -316,9 +320,11 @@ impl Porter {
     }
 
     fn publish(&mut self) {
-        self.stats.tls_handshakes_running = self.guests.len() as u64;
-        self.stats.tls_handshakes_waiting = self.pacer.len() as u64;
-        self.door.publish(&self.stats);
+        let stats = &mut self.refusals.stats;
+        stats.tls_handshakes_running = self.guests.len() as u64;
+        stats.tls_handshakes_waiting = self.pacer.len() as u64;
+        self.door.publish(stats);
+        self.refusals.flush();
     }
 
     /// Handshakes a second; 0: any. A drain turns all away, and lets none wait for that.
@@ -333,9 +339,10 @@ impl Porter {
 impl Drop for Porter {
     /// Figures end true.
     fn drop(&mut self) {
-        self.stats.tls_handshakes_running = 0;
-        self.stats.tls_handshakes_waiting = 0;
-        self.door.publish(&self.stats);
+        let stats = &mut self.refusals.stats;
+        stats.tls_handshakes_running = 0;
+        stats.tls_handshakes_waiting = 0;
+        self.door.publish(stats);
         self.door.close();
     }
 }

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::RootCertStore;
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use crate::certificates::read_certificates;
 use crate::error::{TlsError, read};
+use crate::refusal;
 
 /// Whether clients are asked for a certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +46,58 @@ pub(crate) struct Clients {
     /// What tells this authority from others: a ticket of another one is worth nothing here.
     pub(crate) identity: Vec<u8>,
     pub(crate) warnings: Vec<String>,
+}
+
+/// Judges as another does, and notes what it finds not good: the log is to tell whose it was.
+#[derive(Debug)]
+struct Noting(Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for Noting {
+    fn offer_client_auth(&self) -> bool {
+        self.0.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.0.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verdict = self.0.verify_client_cert(own, chain, now);
+        verdict.inspect_err(|_| refusal::note(own))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let verdict = self.0.verify_tls12_signature(message, own, signed);
+        verdict.inspect_err(|_| refusal::note(own))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let verdict = self.0.verify_tls13_signature(message, own, signed);
+        verdict.inspect_err(|_| refusal::note(own))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
 }
 
 /// Reads the authority's certificates and its revocation lists.
@@ -81,7 +135,7 @@ pub(crate) fn load(
         TlsError::unfit(authority, format!("no client can be judged by it: {error}"))
     })?;
     Ok(Clients {
-        verifier,
+        verifier: Arc::new(Noting(verifier)),
         identity,
         warnings,
     })

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring as provider};
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::{CipherSuite, ServerConfig};
 
 use crate::certificates::{self, CertificateFiles};
 use crate::clients::{self, ClientAuth};
@@ -110,6 +110,12 @@ impl TlsConfig {
     /// What is not wrong yet.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Whether one of those that a client speaks is spoken here.
+    pub(crate) fn has_cipher_of(&self, spoken: &[CipherSuite]) -> bool {
+        let own = &self.server.crypto_provider().cipher_suites;
+        own.iter().any(|suite| spoken.contains(&suite.suite()))
     }
 
     fn with_key(files: &TlsFiles, own_key: [u8; 32]) -> Result<Self, TlsError> {

@@ -20,9 +20,10 @@ use crate::clock::unix_s;
 use crate::config::{RecordLayerKind, TlsConfig};
 use crate::connection::{MAX_OPENED_BEYOND, Tls};
 use crate::extraction::{TrafficSecrets, extract, watched};
-use crate::failure::{Failure, failure_of};
+use crate::failure::Failure;
 use crate::names::client_names;
 use crate::partial::{Partial, record_length};
+use crate::refusal::Refusal;
 
 /// The type of a record that a handshake begins with (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
@@ -118,14 +119,14 @@ impl Handshake {
     ///
     /// # Errors
     /// There will be no connection.
-    pub fn on_data(&mut self, input: &[u8]) -> Result<Progress, Failure> {
+    pub fn on_data(&mut self, input: &[u8]) -> Result<Progress, Refusal> {
         self.bytes += input.len();
         let most = match self.state {
             State::Hello(_) | State::Ready(_) => MAX_HELLO,
             State::Running(_) | State::Done(_) | State::Over => MAX_FLIGHT,
         };
         if self.bytes > most {
-            return Err(Failure::Invalid);
+            return Err(Failure::Invalid.into());
         }
         // Records are opened where they lie.
         let mut input = input.to_vec();
@@ -146,9 +147,9 @@ impl Handshake {
     ///
     /// # Errors
     /// There will be no connection.
-    pub fn go_on(&mut self) -> Result<Progress, Failure> {
+    pub fn go_on(&mut self) -> Result<Progress, Refusal> {
         let State::Ready(accepted) = std::mem::replace(&mut self.state, State::Over) else {
-            return Err(Failure::Invalid);
+            return Err(Failure::Invalid.into());
         };
         let (config, secrets) = match self.config.record_layer {
             RecordLayerKind::Rustls => (self.config.server.clone(), None),
@@ -157,6 +158,9 @@ impl Handshake {
                 (config, Some(secrets))
             }
         };
+        let has_cipher = self
+            .config
+            .has_cipher_of(accepted.client_hello().cipher_suites());
         match accepted.into_connection(config) {
             Ok(connection) => {
                 self.state = State::Running(Box::new(Running {
@@ -169,20 +173,28 @@ impl Handshake {
             }
             Err((error, mut alert)) => {
                 let _never_fails = alert.write_all(&mut self.out);
-                Err(self.say_why(&error))
+                Err(self.say_why(&error, has_cipher))
             }
         }
     }
 
     /// rustls says access_denied where no certificate could be chosen, and none was shown yet that access could be denied to:
     /// there is no signature or no cipher in common, which is handshake_failure (RFC 8446 §4.1.1).
-    fn say_why(&mut self, error: &Error) -> Failure {
+    fn say_why(&mut self, error: &Error, has_cipher: bool) -> Refusal {
         match self.out.last_mut() {
             Some(alert) if *alert == ACCESS_DENIED => {
                 *alert = HANDSHAKE_FAILURE;
-                Failure::Incompatible
+                let cause = if has_cipher {
+                    "no_common_signature"
+                } else {
+                    "no_common_cipher"
+                };
+                Refusal {
+                    cause,
+                    ..Failure::Incompatible.into()
+                }
             }
-            _ => failure_of(error),
+            _ => error.into(),
         }
     }
 
@@ -190,17 +202,19 @@ impl Handshake {
     ///
     /// # Errors
     /// The client's certificate is not good, or missing: a resumed session is judged anew, by the present lists.
-    pub fn establish(self) -> Result<Established, Failure> {
+    pub fn establish(self) -> Result<Established, Refusal> {
         let State::Done(done) = self.state else {
-            return Err(Failure::Invalid);
+            return Err(Failure::Invalid.into());
         };
         match (&self.config.clients, done.certificates.split_first()) {
-            (Some(_), None) if self.config.requires_client => return Err(Failure::Certificate),
+            (Some(_), None) if self.config.requires_client => {
+                return Err(Failure::Certificate.into());
+            }
             (Some(clients), Some((own, chain))) if done.is_resumed => {
                 let now = UnixTime::since_unix_epoch(Duration::from_secs(unix_s()));
                 clients
                     .verify_client_cert(own, chain, now)
-                    .map_err(|_| Failure::Certificate)?;
+                    .map_err(|error| Refusal::from(&error))?;
             }
             _ => {}
         }
@@ -213,18 +227,18 @@ impl Handshake {
         })
     }
 
-    fn on_records(&mut self, records: &mut [u8]) -> Result<(), Failure> {
+    fn on_records(&mut self, records: &mut [u8]) -> Result<(), Refusal> {
         match &mut self.state {
             State::Hello(_) => self.on_hello(records),
             State::Running(_) => self.on_flight(records),
             State::Done(_) => self.on_established(records),
             // RFC 8446 §4.1.2: a client waits for the answer to its hello; we offer no early data.
-            State::Ready(_) | State::Over => Err(Failure::Invalid),
+            State::Ready(_) | State::Over => Err(Failure::Invalid.into()),
         }
     }
 
     /// One record at a time: what is behind the last of the handshake is the record layer's that goes on.
-    fn on_flight(&mut self, mut records: &mut [u8]) -> Result<(), Failure> {
+    fn on_flight(&mut self, mut records: &mut [u8]) -> Result<(), Refusal> {
         while !records.is_empty() {
             let State::Running(running) = &mut self.state else {
                 return self.on_established(records);
@@ -234,14 +248,14 @@ impl Handshake {
             records = rest;
             let opened = buffered::open(&mut running.connection, record, &mut []);
             self.write();
-            opened.map_err(|error| failure_of(&error))?;
+            opened.map_err(|error| Refusal::from(&error))?;
             self.finish()?;
         }
         Ok(())
     }
 
     /// The handshake may be done: all that rustls had to say of it, its ticket too, is among what is to be written.
-    fn finish(&mut self) -> Result<(), Failure> {
+    fn finish(&mut self) -> Result<(), Refusal> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Running(running) if !running.connection.is_handshaking() => {
                 let connection = running.connection;
@@ -251,7 +265,7 @@ impl Handshake {
                     None => Tls::buffered(connection),
                     Some(secrets) => extract(connection, &secrets)
                         .map(Tls::own)
-                        .map_err(|error| failure_of(&error))?,
+                        .map_err(|error| Refusal::from(&error))?,
                 };
                 self.state = State::Done(Box::new(Done {
                     tls,
@@ -265,9 +279,9 @@ impl Handshake {
     }
 
     /// The bytes of one flight bound what is kept.
-    fn on_established(&mut self, input: &mut [u8]) -> Result<(), Failure> {
+    fn on_established(&mut self, input: &mut [u8]) -> Result<(), Refusal> {
         let State::Done(done) = &mut self.state else {
-            return Err(Failure::Invalid);
+            return Err(Failure::Invalid.into());
         };
         let mut plain = vec![0; input.len() + MAX_OPENED_BEYOND];
         let opened = done.tls.open(input, &mut plain);
@@ -278,14 +292,14 @@ impl Handshake {
         Ok(())
     }
 
-    fn on_hello(&mut self, records: &[u8]) -> Result<(), Failure> {
+    fn on_hello(&mut self, records: &[u8]) -> Result<(), Refusal> {
         let State::Hello(acceptor) = &mut self.state else {
-            return Err(Failure::Invalid);
+            return Err(Failure::Invalid.into());
         };
         let mut records = records;
         while !records.is_empty() {
             if !matches!(acceptor.read_tls(&mut records), Ok(1..)) {
-                return Err(Failure::Invalid);
+                return Err(Failure::Invalid.into());
             }
             match acceptor.accept() {
                 Ok(None) => {}
@@ -294,12 +308,12 @@ impl Handshake {
                     return if records.is_empty() {
                         Ok(())
                     } else {
-                        Err(Failure::Invalid)
+                        Err(Failure::Invalid.into())
                     };
                 }
                 Err((error, mut alert)) => {
                     let _never_fails = alert.write_all(&mut self.out);
-                    return Err(failure_of(&error));
+                    return Err(Refusal::from(&error));
                 }
             }
         }

@@ -21,6 +21,7 @@ mod messages;
 mod names;
 mod partial;
 mod record;
+mod refusal;
 mod secrets;
 mod tickets;
 
@@ -33,4 +34,5 @@ pub use failure::Failure;
 pub use handshake::{Established, Handshake, Progress, begins_handshake};
 pub use layer::{RecordLayer, Sealed, Secret};
 pub use record::{Opened, RecordError};
+pub use refusal::{Refusal, ShownCertificate};
 pub use secrets::Suite;

@@ -10,6 +10,7 @@ use crate::close::CloseInfo;
 use crate::conn_id::ConnId;
 use crate::endpoint::Endpoint;
 pub use crate::outcome::{Outcome, OutcomeKind, Progress, TerminationRefused};
+pub use crate::refused::{AddressLimit, AddressRefused, RefusedCertificate, TlsRefused};
 
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,6 +290,8 @@ pub enum Event {
     Gap(Box<Gap>),
     /// An address was refused something.
     AddressRefused(Box<AddressRefused>),
+    /// A socket became no connection.
+    TlsRefused(Box<TlsRefused>),
 }
 
 /// One more interval of silence.
@@ -309,24 +312,6 @@ pub struct GuestClosed {
     pub conn: ConnId,
     /// How.
     pub info: CloseInfo,
-}
-
-/// A limit on what one address may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AddressLimit {
-    /// `limits.connections_per_address`.
-    Connections,
-    /// `limits.introductions_per_address`.
-    Introductions,
-}
-
-/// An address was refused something, for it has as much as one may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AddressRefused {
-    /// Which limit it has reached.
-    pub limit: AddressLimit,
-    /// Whose.
-    pub address: IpAddr,
 }
 
 /// A time in which a reactor did not look: the process was stopped, or the machine. It counts for no deadline.
@@ -375,6 +360,7 @@ impl Event {
             | Self::Looked(_)
             | Self::Gap(_)
             | Self::AddressRefused(_)
+            | Self::TlsRefused(_)
             | Self::LastSeen(_) => 0,
         }
     }

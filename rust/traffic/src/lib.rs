@@ -10,6 +10,7 @@ mod conn_id;
 mod endpoint;
 pub mod event;
 mod outcome;
+mod refused;
 
 pub use conn_id::ConnId;
 pub use endpoint::Endpoint;

@@ -75,10 +75,8 @@ pub(super) fn make_reactors(
 ) -> io::Result<(Vec<Reactor>, Vec<EventRing>)> {
     let (mut reactors, mut rings) = (Vec::new(), Vec::new());
     for (number, own) in (0..).zip(&shared.handles) {
-        let (producer, consumer) = rtrb::RingBuffer::new(event_queue.max(1));
-        let taken_bytes = Arc::default();
-        rings.push(EventRing::new(consumer, Arc::clone(&taken_bytes)));
-        let sender = EventSender::new(producer, reader.clone(), taken_bytes);
+        let (sender, ring) = event_ring(event_queue.max(1), reader);
+        rings.push(ring);
         let cx = Context::new(settings.clone(), sender);
         let acceptors = std::mem::take(&mut acceptors);
         let reactor = Reactor::new(number, own.clone(), shared.clone(), acceptors, cx)?;
@@ -87,18 +85,38 @@ pub(super) fn make_reactors(
     Ok((reactors, rings))
 }
 
-/// The porter, where the pool has a door for it.
+/// Refusals of the porter's that wait for the owner; past them they are only counted.
+const REFUSALS: usize = 256;
+
+/// The porter, where the pool has a door for it, and the ring that its events come by.
 pub(super) fn make_porter(
     shared: &Arc<Shared>,
     settings: &Arc<Settings>,
+    reader: &Arc<Sleeper>,
     tls: Option<&TlsListen>,
-) -> io::Result<Option<Box<Porter>>> {
+) -> io::Result<Option<(Box<Porter>, EventRing)>> {
     let Some(door) = &shared.door else {
         return Ok(None);
     };
     let config = tls.map(|tls| tls.config.clone());
-    Porter::new(door.clone(), shared.clone(), settings.clone(), config)
-        .map(|porter| Some(Box::new(porter)))
+    let (events, ring) = event_ring(REFUSALS, reader);
+    let porter = Porter::new(
+        door.clone(),
+        shared.clone(),
+        settings.clone(),
+        config,
+        events,
+    )?;
+    Ok(Some((Box::new(porter), ring)))
+}
+
+/// Both ends of a queue of events, with room for so many.
+fn event_ring(room: usize, reader: &Arc<Sleeper>) -> (EventSender, EventRing) {
+    let (producer, consumer) = rtrb::RingBuffer::new(room);
+    let taken_bytes = Arc::default();
+    let ring = EventRing::new(consumer, Arc::clone(&taken_bytes));
+    let sender = EventSender::new(producer, reader.clone(), taken_bytes);
+    (sender, ring)
 }
 
 /// What a thread does until it is told to stop.

@@ -9,6 +9,7 @@
 use dscore_traffic::ConnId;
 
 use super::guest::{Guest, Next, QUIET_MS};
+use super::refusals::Reason;
 use super::{Porter, SWEEP_MS};
 use crate::door::Arrival;
 use crate::sys::Interest;
@@ -62,7 +63,10 @@ impl Porter {
             Some(guest) if Some(guest.heard) != heard && !guest.is_slow(self.now_ms) => false,
             Some(guest) => {
                 // One that was refused was counted then.
-                self.stats.tls_refused_crowded_total += u64::from(!guest.is_refused());
+                if !guest.is_refused() {
+                    let cause = guest.what_it_owes();
+                    self.refusals.refuse(guest.ends(), Reason::Crowded, cause);
+                }
                 self.remove(conn);
                 true
             }
@@ -92,8 +96,11 @@ impl Porter {
             .collect();
         for (conn, is_late) in over {
             if is_late {
-                self.with_guest(conn, |guest, stats| {
-                    stats.tls_refused_timeout_total += u64::from(!guest.is_refused());
+                self.with_guest(conn, |guest, refusals| {
+                    if !guest.is_refused() {
+                        let cause = guest.what_it_owes();
+                        refusals.refuse(guest.ends(), Reason::Timeout, cause);
+                    }
                     Next::Gone
                 });
             } else {

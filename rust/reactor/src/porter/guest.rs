@@ -13,13 +13,14 @@ use std::sync::Arc;
 
 use dscore_proto::http::{self, Particulars};
 use dscore_proto::proxy;
-use dscore_tls::{Failure, Handshake, Progress, Tls, TlsConfig, begins_handshake};
+use dscore_tls::{Handshake, Progress, Refusal, Tls, TlsConfig, begins_handshake};
 use dscore_traffic::event::Ends;
 
 use crate::door::{Arrival, Speech};
 use crate::places::TIME_TO_SPEAK_MS;
-use crate::stats::Stats;
 use crate::sys::{Interest, Received, Sent, Socket};
+
+use super::refusals::{Reason, Refusals};
 
 /// Words of a request, by which plain HTTP on a port of TLS shows.
 const METHODS: [&[u8]; 6] = [b"GET ", b"POST", b"HEAD", b"OPTI", b"PUT ", b"DELE"];
@@ -111,6 +112,30 @@ impl Guest {
         &self.socket
     }
 
+    /// Where it comes from and to.
+    pub(super) fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
+    /// What has not come of it, as the cause of its end.
+    pub(super) fn what_it_owes(&self) -> &'static str {
+        if self.is_answered {
+            "no_answer"
+        } else {
+            "no_hello"
+        }
+    }
+
+    /// It has left. One that never began a handshake looked at the port, as a proxy's checks do: no line is worth that.
+    fn count_gone(&self, refusals: &mut Refusals) {
+        match self.phase {
+            Phase::Shaking(_) => refusals.refuse(&self.ends, Reason::Gone, self.what_it_owes()),
+            Phase::Header(_) | Phase::First => refusals.count(Reason::Gone),
+            // It was counted then.
+            Phase::Refused => {}
+        }
+    }
+
     /// With where it comes from and to, for its connection.
     pub(super) fn into_socket(self) -> (Socket, Ends) {
         (self.socket, self.ends)
@@ -151,13 +176,13 @@ impl Guest {
         buffer: &mut [u8],
         tls: Option<&Arc<TlsConfig>>,
         now_ms: u64,
-        stats: &mut Stats,
+        refusals: &mut Refusals,
     ) -> Next {
         let count = match self.socket.receive(buffer) {
             Received::Bytes(count) => count,
             Received::Nothing => return Next::Stays,
             Received::End | Received::Broken(_) => {
-                stats.tls_refused_gone_total += u64::from(!self.is_refused());
+                self.count_gone(refusals);
                 return Next::Gone;
             }
         };
@@ -167,25 +192,25 @@ impl Guest {
         match &mut self.phase {
             Phase::Header(kept) => {
                 kept.extend_from_slice(input);
-                self.on_header(tls, stats)
+                self.on_header(tls, refusals)
             }
-            Phase::First => self.on_first(input.to_vec(), tls, stats),
+            Phase::First => self.on_first(input.to_vec(), tls, refusals),
             Phase::Shaking(handshake) => {
                 let progress = handshake.on_data(input);
-                self.after(progress, stats)
+                self.after(progress, refusals)
             }
             Phase::Refused => Next::Stays,
         }
     }
 
     /// Its turn has come. One that has left while it waited costs no handshake.
-    pub(super) fn go_on(&mut self, now_ms: u64, stats: &mut Stats) -> Next {
+    pub(super) fn go_on(&mut self, now_ms: u64, refusals: &mut Refusals) -> Next {
         self.since_ms = now_ms;
         if self.waits_since_ms.take().is_some() {
             match self.socket.receive(&mut [0]) {
                 Received::Nothing => {}
                 Received::Bytes(_) | Received::End | Received::Broken(_) => {
-                    stats.tls_refused_gone_total += 1;
+                    self.count_gone(refusals);
                     return Next::Gone;
                 }
             }
@@ -195,11 +220,11 @@ impl Guest {
         };
         self.is_answered = true;
         let progress = handshake.go_on();
-        self.after(progress, stats)
+        self.after(progress, refusals)
     }
 
     /// Writes what waits; then it may be done.
-    pub(super) fn on_writable(&mut self, stats: &mut Stats) -> Next {
+    pub(super) fn on_writable(&mut self, refusals: &mut Refusals) -> Next {
         if !self.flush() {
             return Next::Gone;
         }
@@ -207,13 +232,13 @@ impl Guest {
             // It was done but for this.
             Phase::Shaking(handshake) if self.out.is_empty() => {
                 let progress = handshake.on_data(&[]);
-                self.after(progress, stats)
+                self.after(progress, refusals)
             }
             _ => Next::Stays,
         }
     }
 
-    fn on_header(&mut self, tls: Option<&Arc<TlsConfig>>, stats: &mut Stats) -> Next {
+    fn on_header(&mut self, tls: Option<&Arc<TlsConfig>>, refusals: &mut Refusals) -> Next {
         let Phase::Header(kept) = &mut self.phase else {
             return Next::Stays;
         };
@@ -221,7 +246,7 @@ impl Guest {
             Ok(None) => return Next::Stays,
             Ok(Some(read)) => read,
             Err(_) => {
-                stats.proxy_headers_invalid_total += 1;
+                refusals.refuse_header(&self.ends);
                 let detail = "this port expects the PROXY protocol from this address";
                 return self.refuse_plain(400, detail);
             }
@@ -237,14 +262,14 @@ impl Guest {
         if rest.is_empty() && self.speech != Speech::Plain {
             return Next::Stays;
         }
-        self.on_first(rest, tls, stats)
+        self.on_first(rest, tls, refusals)
     }
 
     fn on_first(
         &mut self,
         input: Vec<u8>,
         tls: Option<&Arc<TlsConfig>>,
-        stats: &mut Stats,
+        refusals: &mut Refusals,
     ) -> Next {
         let is_tls = input.first().is_some_and(|first| begins_handshake(*first));
         match (self.speech, tls) {
@@ -253,13 +278,13 @@ impl Guest {
                 let mut handshake = Box::new(Handshake::new(tls.clone()));
                 let progress = handshake.on_data(&input);
                 self.phase = Phase::Shaking(handshake);
-                self.after(progress, stats)
+                self.after(progress, refusals)
             }
             (Speech::Plain | Speech::Either { may_be_plain: true }, _) => {
                 connected(None, input, Vec::new())
             }
             (Speech::Tls | Speech::Either { .. }, _) => {
-                stats.tls_refused_plaintext_total += 1;
+                refusals.refuse(&self.ends, Reason::Plaintext, "plaintext");
                 if METHODS.iter().any(|method| input.starts_with(method)) {
                     let detail = "this port speaks TLS: use https:// or wss://";
                     return self.refuse_plain(400, detail);
@@ -269,42 +294,43 @@ impl Guest {
         }
     }
 
-    fn after(&mut self, progress: Result<Progress, Failure>, stats: &mut Stats) -> Next {
+    fn after(&mut self, progress: Result<Progress, Refusal>, refusals: &mut Refusals) -> Next {
         let Phase::Shaking(handshake) = &mut self.phase else {
             return Next::Stays;
         };
         self.out.append(handshake.output());
         let is_broken = !self.flush();
         match progress {
-            Err(failure) => {
-                count(failure, stats);
+            Err(refusal) => {
+                refusals.refuse_handshake(&self.ends, refusal);
                 self.phase = Phase::Refused;
                 self.leave_politely()
             }
             Ok(_) if is_broken => {
-                stats.tls_refused_gone_total += 1;
+                self.count_gone(refusals);
                 Next::Gone
             }
             Ok(Progress::Waits) => Next::Stays,
             Ok(Progress::Ready) => Next::Asks,
             Ok(Progress::Done) if !self.out.is_empty() => Next::Stays,
-            Ok(Progress::Done) => self.establish(stats),
+            Ok(Progress::Done) => self.establish(refusals),
         }
     }
 
-    fn establish(&mut self, stats: &mut Stats) -> Next {
+    fn establish(&mut self, refusals: &mut Refusals) -> Next {
         let Phase::Shaking(handshake) = std::mem::replace(&mut self.phase, Phase::Refused) else {
             return Next::Stays;
         };
         match handshake.establish() {
             Ok(established) => {
+                let stats = &mut refusals.stats;
                 stats.tls_handshakes_total += 1;
                 stats.tls_handshakes_resumed_total += u64::from(established.is_resumed);
                 let (input, names) = (established.input, established.certificate_names);
                 connected(Some(established.tls), input, names)
             }
-            Err(failure) => {
-                count(failure, stats);
+            Err(refusal) => {
+                refusals.refuse_handshake(&self.ends, refusal);
                 self.leave_politely()
             }
         }
@@ -344,14 +370,4 @@ fn connected(tls: Option<Tls>, input: Vec<u8>, certificate_names: Vec<String>) -
         input,
         certificate_names,
     }))
-}
-
-fn count(failure: Failure, stats: &mut Stats) {
-    *match failure {
-        Failure::Version => &mut stats.tls_refused_version_total,
-        Failure::Incompatible => &mut stats.tls_refused_incompatible_total,
-        Failure::Certificate => &mut stats.tls_refused_certificate_total,
-        Failure::Refused => &mut stats.tls_refused_by_client_total,
-        Failure::Invalid => &mut stats.tls_refused_invalid_total,
-    } += 1;
 }
