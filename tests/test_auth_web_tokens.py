@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from certificates import Authority
 from dscore.auth import Grant, read_keyring
-from dscore.auth.web_tokens import MAX_WEB_TOKEN, WebTokens
+from dscore.auth.web_keys import Key
+from dscore.auth.web_tokens import MAX_WEB_TOKEN, WebTokens, _Seen
 from dscore.config import AuthConfig
 from dscore.errors import ConfigError
+from waiting import wait_until
 
 P256 = ec.generate_private_key(ec.SECP256R1())
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -274,9 +276,7 @@ def test_rubbish_is_none(rubbish: str, place: int) -> None:
     auth = AuthConfig(jwt_issuer="https://id.example", jwt_audience="fleet")
     parts = signed().split(".")
     parts[place : place + 1] = [rubbish]
-    from dscore.auth.web_tokens import _Key
-
-    read = WebTokens([_Key(P256.public_key(), frozenset({"ES256"}), None)], auth)
+    read = WebTokens([Key(P256.public_key(), frozenset({"ES256"}), None)], auth)
     assert read.find(".".join(parts)) is None
 
 
@@ -286,3 +286,89 @@ def test_a_nested_or_huge_token_is_none(tokens: Callable[..., WebTokens]) -> Non
     for token in (None, "", "a.b", "a.b.c.d", f"{deep}.e30.AA", "x" * (MAX_WEB_TOKEN + 1)):
         assert read.find(token) is None
     assert read.find(signed(more="x" * MAX_WEB_TOKEN)) is None
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a signature was verified of, from now on."""
+    verified: list[str] = []
+    verify = jwt.PyJWS.decode_complete
+
+    def count(self: jwt.PyJWS, data: Any, *args: Any, **options: Any) -> Any:
+        if options.get("algorithms"):
+            verified.append(data)
+        return verify(self, data, *args, **options)
+
+    monkeypatch.setattr(jwt.PyJWS, "decode_complete", count)
+    return verified
+
+
+def test_a_signature_is_verified_once_whatever_is_asked_of_its_token(
+    tokens: Callable[..., WebTokens], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = tokens(pem(P256))
+    verified = counting(monkeypatch)
+    good, bad = signed(), signed(ec.generate_private_key(ec.SECP256R1()))
+    for _ in range(3):
+        assert read.find(good) is not None
+        assert read.find(bad) is None
+        assert read.why_not(bad) == "no key of auth.jwt_keys has signed it"
+    assert verified == [good, bad]
+
+
+def test_a_token_that_was_good_is_none_when_its_time_is_over(
+    tokens: Callable[..., WebTokens], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = tokens(pem(P256), jwt_leeway="0s")
+    verified = counting(monkeypatch)
+    token = signed(exp=int(time.time()) + 2)
+    assert read.find(token) is not None
+    wait_until(lambda: read.find(token) is None, "its end")
+    assert read.why_not(token) == "it has expired"
+    assert verified == [token]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        signed(exp=1),
+        signed(nbf=int(time.time()) + 86_400),
+        signed(aud="shop"),
+        signed(iss="https://evil.example"),
+        signed(role="king"),
+        signed(sub=None),
+        signed(SECRET, "HS256"),
+        signed(headers={"crit": ["x"]}),
+        "a.b.c",
+    ],
+)
+def test_what_needs_no_signature_to_be_refused_costs_none(
+    tokens: Callable[..., WebTokens], monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    read = tokens(pem(P256))
+    verified = counting(monkeypatch)
+    assert read.find(token) is None
+    assert verified == []
+
+
+def test_a_token_is_tried_with_the_key_that_it_names_or_with_two(
+    tokens: Callable[..., WebTokens], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(5)]
+    named = [jwk("ES256", key, kid=f"k{number}") for number, key in enumerate(keys)]
+    read = tokens(json.dumps({"keys": named}))
+    verified = counting(monkeypatch)
+    assert read.find(signed(headers={"kid": "k3"})) is None
+    assert len(verified) == 1
+    assert read.find(signed()) is None
+    assert len(verified) == 1 + 2
+    with pytest.raises(ConfigError, match="3 keys without a name for ES256"):
+        tokens("".join(pem(key) for key in keys[:3]))
+
+
+def test_what_is_remembered_of_signatures_is_bounded() -> None:
+    seen = _Seen(3)
+    for digest in (b"1", b"2", b"3"):
+        seen.add(digest)
+    assert b"1" in seen, "and the last that was asked for stays longest"
+    seen.add(b"4")
+    assert [digest in seen for digest in (b"1", b"2", b"3", b"4")] == [True, False, True, True]

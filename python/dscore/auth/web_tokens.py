@@ -3,46 +3,56 @@
 A key decides with which algorithms it is asked, never the token (RFC 8725 §3.1): an RSA key is
 never taken for a secret of HMAC, and `none` is no algorithm here. Issuer, audience and an end are
 demanded of every token.
+
+A peer pays nothing for a token that is none, and a signature takes the event loop 0.1 to 0.6 ms
+for each key that it is tried with. So all that can be judged without one is judged first, two keys
+at most are tried, and what was found of a signature is remembered: it holds for as long as the keys
+do. No thread verifies: `cryptography` holds the interpreter's lock meanwhile, and the loop would
+wait for that.
 """
 
 from __future__ import annotations
 
-import json
+import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import jwt
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from dscore.auth.grant import ROLES, Grant, Role
+from dscore.auth.web_keys import MAX_TRIED, Key, read_keys
 from dscore.errors import ConfigError
 
 if TYPE_CHECKING:
+    from jwt.types import Options
+
     from dscore.config import AuthConfig
 
 MAX_WEB_TOKEN = 4096
 """Characters; a longer candidate is not looked at. In a message there are 1,024 at most."""
-MAX_KEYS = 64
-"""Keys of a file."""
-MAX_TRIED = 4
-"""Keys that one token is tried with: each try costs a signature, for a peer that pays nothing."""
+MAX_GOOD = 32_768
+"""Tokens whose signature is known to be good: a fleet's, at 150 bytes each."""
+MAX_BAD = 256
+"""Those whose signature is known not to be: the log asks once more why."""
 MAX_NAME = 64
 """Characters of a subject in the name of a token."""
-MIN_RSA_BITS = 2048
-MIN_SECRET_BYTES = 32
-
-_PEM = "-----BEGIN "
-_RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
-_CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-_HMAC = frozenset({"HS256", "HS384", "HS512"})
-_PRIVATE = "holds a private key, which only the issuer should have"
 _NOT_TAKEN = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 """What a candidate may make of the reading of it: all of them mean that it is none."""
+_ALL_BUT_SIGNATURE: Options = {
+    "verify_signature": False,
+    "verify_exp": True,
+    "verify_nbf": True,
+    "verify_iat": True,
+    "verify_aud": True,
+    "verify_iss": True,
+    "verify_sub": True,
+    "verify_jti": True,
+    "require": ["exp", "iss", "aud"],
+}
+_UNSIGNED = "no key of auth.jwt_keys has signed it"
 _WHY_NOT: Mapping[type[Exception], str] = MappingProxyType(
     {
         jwt.ExpiredSignatureError: "it has expired",
@@ -54,19 +64,30 @@ _WHY_NOT: Mapping[type[Exception], str] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """One key, with what it may verify."""
+class _Seen:
+    """The last so many that were asked for."""
 
-    key: Any
-    algorithms: frozenset[str]
-    kid: str | None
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._seen: dict[bytes, None] = {}
+
+    def add(self, digest: bytes) -> None:
+        self._seen[digest] = None
+        if len(self._seen) > self._most:
+            del self._seen[next(iter(self._seen))]
+
+    def __contains__(self, digest: bytes) -> bool:
+        if digest not in self._seen:
+            return False
+        del self._seen[digest]
+        self._seen[digest] = None
+        return True
 
 
 class WebTokens:
     """Says what a signed token is good for."""
 
-    def __init__(self, keys: Iterable[_Key], auth: AuthConfig) -> None:
+    def __init__(self, keys: Iterable[Key], auth: AuthConfig) -> None:
         """
         Args:
             keys: of the issuer.
@@ -74,6 +95,10 @@ class WebTokens:
         """
         self._keys = tuple(keys)
         self._auth = auth
+        self._good = _Seen(MAX_GOOD)
+        self._bad = _Seen(MAX_BAD)
+        self._jws = jwt.PyJWS()
+        self._secret = secrets.token_bytes(32)
 
     @classmethod
     def from_settings(cls, path: Path, auth: AuthConfig) -> WebTokens:
@@ -89,7 +114,7 @@ class WebTokens:
                     f"auth.{name} must be set where auth.jwt_keys is: else any token of the issuer "
                     "would do, whatever it was made for"
                 )
-        return cls(_read_keys(path), auth)
+        return cls(read_keys(path), auth)
 
     def find(self, candidate: str | None) -> Grant | None:
         """What a token is good for; None: it is none, or is no longer, or not yet."""
@@ -105,35 +130,51 @@ class WebTokens:
         if not candidate or len(candidate) > MAX_WEB_TOKEN or candidate.count(".") != 2:
             return ""
         try:
-            header = jwt.get_unverified_header(candidate)
-            claims = self._verify(candidate, header)
+            digest = self._digest(candidate)
+            if digest in self._bad:
+                return _UNSIGNED
+            header, claims = self._read(candidate)
+            grant = self._grant(claims)
+            if grant is None:
+                return "its claims give it no role, or an agent's without an id"
+            if digest not in self._good:
+                is_signed = self._is_signed(candidate, header)
+                (self._good if is_signed else self._bad).add(digest)
+                if not is_signed:
+                    return _UNSIGNED
         except _NOT_TAKEN as error:
             return _WHY_NOT.get(type(error), "it cannot be read")
-        if claims is None:
-            return "no key of auth.jwt_keys has signed it"
-        return self._grant(claims) or "its claims give it no role, or an agent's without an id"
+        return grant
 
-    def _verify(self, candidate: str, header: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _digest(self, candidate: str) -> bytes:
+        # Under a key of this process: no peer can make two that are the same here.
+        return blake2b(candidate.encode(), digest_size=16, key=self._secret).digest()
+
+    def _read(self, candidate: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What it says, if that is for us and for now: proved is none of it."""
+        auth = self._auth
+        read = jwt.decode_complete(
+            candidate,
+            issuer=auth.jwt_issuer,
+            audience=auth.jwt_audience,
+            leeway=auth.jwt_leeway,
+            options=_ALL_BUT_SIGNATURE,
+        )
+        return read["header"], read["payload"]
+
+    def _is_signed(self, candidate: str, header: Mapping[str, Any]) -> bool:
         # RFC 7515 §4.1.11: what must be understood, and is not.
         if "crit" in header:
-            return None
+            return False
         for key in self._keys_for(header.get("alg"), header.get("kid")):
             try:
-                claims: dict[str, Any] = jwt.decode(
-                    candidate,
-                    key.key,
-                    algorithms=sorted(key.algorithms),
-                    issuer=self._auth.jwt_issuer,
-                    audience=self._auth.jwt_audience,
-                    leeway=self._auth.jwt_leeway,
-                    options={"require": ["exp", "iss", "aud"]},
-                )
+                self._jws.decode_complete(candidate, key.key, algorithms=sorted(key.algorithms))
             except jwt.InvalidSignatureError:
                 continue
-            return claims
-        return None
+            return True
+        return False
 
-    def _keys_for(self, algorithm: object, kid: object) -> list[_Key]:
+    def _keys_for(self, algorithm: object, kid: object) -> list[Key]:
         fitting = [key for key in self._keys if algorithm in key.algorithms]
         if kid is not None and any(key.kid == kid for key in fitting):
             return [key for key in fitting if key.kid == kid][:MAX_TRIED]
@@ -176,84 +217,3 @@ def _texts(value: object) -> tuple[str, ...]:
     """A claim that is a text or a list of texts."""
     values = value if isinstance(value, list) else [value]
     return tuple(one for one in values if isinstance(one, str) and one)
-
-
-def _read_keys(path: Path) -> list[_Key]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise _unusable(path, error.strerror or str(error)) from None
-    except UnicodeDecodeError:
-        raise _unusable(path, "is not text") from None
-    keys = _pem_keys(path, text) if _PEM in text else _json_keys(path, text)
-    if not keys:
-        raise _unusable(path, "holds no key that verifies signatures")
-    if len(keys) > MAX_KEYS:
-        raise _unusable(path, f"holds more than {MAX_KEYS} keys")
-    return keys
-
-
-def _pem_keys(path: Path, text: str) -> list[_Key]:
-    """Public keys, and those of certificates; what stands between them is for people."""
-    keys = []
-    for part in text.split(_PEM)[1:]:
-        block = (_PEM + part).encode()
-        if b"PRIVATE KEY-----" in block:
-            raise _unusable(path, _PRIVATE)
-        try:
-            if block.startswith(b"-----BEGIN CERTIFICATE-----"):
-                key: object = x509.load_pem_x509_certificate(block).public_key()
-            else:
-                key = load_pem_public_key(block)
-        except ValueError:
-            why = "holds a block that is neither a public key nor a certificate"
-            raise _unusable(path, why) from None
-        keys.append(_Key(key, _algorithms(path, key), None))
-    return keys
-
-
-def _json_keys(path: Path, text: str) -> list[_Key]:
-    """A JWK Set (RFC 7517 §5), less its keys for encryption and those of unknown kinds."""
-    try:
-        document = json.loads(text)
-        given = document["keys"]
-        entries = [entry for entry in given if entry.get("use", "sig") == "sig"]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise _unusable(path, "is neither PEM nor a JWK Set") from None
-    keys = []
-    for entry in entries:
-        try:
-            key = jwt.PyJWK.from_dict(entry).key
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
-            continue
-        algorithms = _algorithms(path, key)
-        if named := entry.get("alg"):
-            algorithms &= {named}
-        kid = entry.get("kid")
-        if algorithms:
-            keys.append(_Key(key, algorithms, kid if isinstance(kid, str) else None))
-    return keys
-
-
-def _algorithms(path: Path, key: object) -> frozenset[str]:
-    if isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
-        raise _unusable(path, _PRIVATE)
-    if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size < MIN_RSA_BITS:
-            raise _unusable(path, f"holds an RSA key of less than {MIN_RSA_BITS} bits")
-        return _RSA
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return frozenset(filter(None, (_CURVES.get(key.curve.name),)))
-    if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-        return frozenset({"EdDSA"})
-    if isinstance(key, bytes):
-        if len(key) < MIN_SECRET_BYTES:
-            raise _unusable(path, f"holds a secret of less than {MIN_SECRET_BYTES} bytes")
-        return _HMAC
-    return frozenset()
-
-
-def _unusable(path: Path, why: str) -> ConfigError:
-    return ConfigError(
-        f"auth.jwt_keys = {path}: {why}: give the issuer's public keys, as PEM or as a JWK Set"
-    )
