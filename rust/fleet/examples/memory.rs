@@ -10,7 +10,9 @@
 use std::fs;
 use std::sync::Arc;
 
-use dscore_fleet::{Agent, Connection, Dialect, Fleet, Input, Introduction, State, Tables};
+use dscore_fleet::{
+    Agent, Connection, Dialect, Fleet, Input, Introducer, Introduction, State, Tables,
+};
 use dscore_traffic::ConnId;
 
 const AGENTS: usize = 10_000;
@@ -33,7 +35,7 @@ fn main() {
         for (index, agent_id) in ids.iter().enumerate() {
             let introduction = Introduction {
                 agent_id,
-                kind: "app_ready",
+                by: Introducer::AppReady,
                 is_heartbeat: false,
                 ip: None,
             };

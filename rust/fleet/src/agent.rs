@@ -6,11 +6,12 @@ use std::sync::Arc;
 use dscore_traffic::ConnId;
 use dscore_wheel::Key;
 
+use crate::address::Address;
 use crate::labels::Labels;
-use crate::ms::MaybeMs;
+use crate::maybe::{MaybeConn, MaybeMs};
 use crate::session::Session;
 use crate::timeline::Timeline;
-use crate::words::{Dialect, Reason, State};
+use crate::words::{Dialect, Introducer, Reason, State};
 
 /// Names an agent in its table, for as long as something refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,21 +52,21 @@ pub struct Agent {
     pub id: Arc<str>,
     /// Names it in the store: never used again.
     pub number: u64,
-    /// Its connection; `None`: it has none. An agent owns this one and no other: the end of a stale connection is told
-    /// from its successor's by comparing them.
-    pub conn: Option<ConnId>,
+    /// Its connection, if it has one. An agent owns this one and no other: the end of a stale connection is told from its
+    /// successor's by comparing them.
+    pub(crate) conn: MaybeConn,
     /// Counts the connections it has had, across processes.
-    pub generation: u64,
+    pub generation: u32,
     /// Its state. Changed by the table alone.
     pub state: State,
     /// Why it is offline; `None` while online and before the first introduction.
     pub reason: Option<Reason>,
     /// Where its connection comes from, or came from.
-    pub ip: Arc<str>,
+    pub ip: Address,
     /// Of its connection, or of the last one.
     pub dialect: Dialect,
-    /// The `type` of the message that introduced it.
-    pub introduced_by: Arc<str>,
+    /// What introduced it last.
+    pub introduced_by: Introducer,
     pub(crate) heard_at: MaybeMs,
     pub(crate) last_heartbeat: MaybeMs,
     /// When its last connection was introduced.
@@ -79,8 +80,7 @@ pub struct Agent {
     /// What has happened to it, as far as it is kept here.
     pub timeline: Timeline,
     pub(crate) grace: GraceOf,
-    config: Option<Box<[u8]>>,
-    labels: Option<Box<[Arc<str>]>>,
+    config: Option<Box<Config>>,
     /// When its state became what it is.
     pub changed_at: i64,
     /// When it lost its connection.
@@ -99,18 +99,25 @@ pub struct Agent {
     pub(crate) refs: u32,
 }
 
+/// What an app_ready says beside the id: many say nothing.
+#[derive(Debug)]
+struct Config {
+    json: Box<[u8]>,
+    labels: Option<Box<[Arc<str>]>>,
+}
+
 impl Agent {
-    pub(crate) fn new(id: Arc<str>, number: u64, empty: &Arc<str>) -> Self {
+    pub(crate) fn new(id: Arc<str>, number: u64, nowhere: Address) -> Self {
         Self {
             id,
             number,
-            conn: None,
+            conn: MaybeConn::NONE,
             generation: 0,
             state: State::Offline,
             reason: None,
-            ip: empty.clone(),
+            ip: nowhere,
             dialect: Dialect::Raw,
-            introduced_by: empty.clone(),
+            introduced_by: Introducer::default(),
             heard_at: MaybeMs::NONE,
             last_heartbeat: MaybeMs::NONE,
             connected_at: 0,
@@ -120,7 +127,6 @@ impl Agent {
             timeline: Timeline::default(),
             grace: GraceOf::None,
             config: None,
-            labels: None,
             changed_at: 0,
             left_at: 0,
             older: None,
@@ -131,6 +137,11 @@ impl Agent {
             unsaved: 0,
             refs: 0,
         }
+    }
+
+    /// Its connection; `None`: it has none.
+    pub fn conn(&self) -> Option<ConnId> {
+        self.conn.get()
     }
 
     /// When something last came from it, as last read in bulk.
@@ -155,7 +166,7 @@ impl Agent {
 
     /// The `config` of its app_ready, a JSON object; `None` when it was empty or never sent.
     pub fn config(&self) -> Option<&[u8]> {
-        self.config.as_deref()
+        self.config.as_ref().map(|config| &*config.json)
     }
 
     pub(crate) fn set_config(&mut self, config: Option<&[u8]>, labels: &mut Labels) {
@@ -163,18 +174,23 @@ impl Agent {
         if self.config() == config {
             return;
         }
-        self.labels = config.and_then(|config| labels.read(config));
-        self.config = config.map(Into::into);
+        self.config = config.map(|json| {
+            Box::new(Config {
+                json: json.into(),
+                labels: labels.read(json),
+            })
+        });
     }
 
     /// What its config calls it: `name=value`, sorted.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
-        self.labels.iter().flatten().map(|label| &**label)
+        self.shared_labels().map(|label| &**label)
     }
 
     /// The same, as they are shared with other agents.
     pub(crate) fn shared_labels(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.labels.iter().flatten()
+        let config = self.config.iter();
+        config.flat_map(|config| config.labels.iter().flatten())
     }
 
     /// Whether it has a label of this name, with this value if one is given.
@@ -194,7 +210,7 @@ mod tests {
     #[test]
     fn takes_no_more_memory_than_was_weighed() {
         // A fleet has thousands: what is seldom there belongs in a box.
-        assert!(size_of::<Agent>() <= 256, "{}", size_of::<Agent>());
+        assert!(size_of::<Agent>() <= 184, "{}", size_of::<Agent>());
         assert_eq!(size_of::<Option<AgentKey>>(), 4);
     }
 }

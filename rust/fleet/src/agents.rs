@@ -6,9 +6,12 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use slab::Slab;
 
+use crate::address::Address;
 use crate::agent::{Agent, AgentKey};
 use crate::labels::Labels;
-use crate::words::{Dialect, Reason, State};
+use crate::maybe::MaybeConn;
+use crate::session::KeptSession;
+use crate::words::{Dialect, Introducer, Reason, State};
 
 /// An agent as an earlier process has left it.
 #[derive(Clone, Debug)]
@@ -28,7 +31,7 @@ pub struct Restored<'a> {
     /// How many connections it has had.
     pub generation: u64,
     /// What introduced it last.
-    pub introduced_by: &'a str,
+    pub introduced_by: Introducer,
     /// When.
     pub connected_at: i64,
     /// When something last came from it.
@@ -37,8 +40,8 @@ pub struct Restored<'a> {
     pub last_heartbeat: Option<i64>,
     /// Its config.
     pub config: Option<&'a [u8]>,
-    /// Its session: last close code, when it was left, messages dropped.
-    pub session: Option<(u16, Option<i64>, u64)>,
+    /// Its session.
+    pub session: Option<KeptSession>,
 }
 
 /// Every agent that is known, and those that are forgotten while something still names them.
@@ -57,11 +60,10 @@ pub struct Agents {
     absent: usize,
     /// Of the configs of those.
     absent_config_bytes: usize,
-    /// The texts that were kept last: a fleet behind one address keeps one string.
+    /// The text of an address that was kept last: a fleet behind one address keeps one string.
     last_ip: Arc<str>,
-    last_kind: Arc<str>,
     labels: Labels,
-    empty: Arc<str>,
+    nowhere: Address,
 }
 
 impl Default for Agents {
@@ -77,9 +79,8 @@ impl Default for Agents {
             absent: 0,
             absent_config_bytes: 0,
             last_ip: empty.clone(),
-            last_kind: empty.clone(),
             labels: Labels::default(),
-            empty,
+            nowhere: empty.into(),
         }
     }
 }
@@ -146,7 +147,7 @@ impl Agents {
             return key;
         }
         self.last_number += 1;
-        let agent = Agent::new(id.clone(), self.last_number, &self.empty);
+        let agent = Agent::new(id.clone(), self.last_number, self.nowhere.clone());
         let key = AgentKey::of(self.slab.insert(agent));
         let (hasher, slab) = (&self.hasher, &self.slab);
         let hash_of = |&key: &AgentKey| hasher.hash_one(&*slab[key.index()].id);
@@ -160,10 +161,7 @@ impl Agents {
             return None;
         }
         let key = self.admit(&stored.id.into());
-        let (ip, introduced_by) = (
-            self.shared_ip(stored.ip),
-            self.shared_kind(stored.introduced_by),
-        );
+        let ip = self.address(stored.ip);
         let agent = self.get_mut(key)?;
         agent.number = stored.number;
         agent.heard_at = stored.heard_at.into();
@@ -172,8 +170,8 @@ impl Agents {
         agent.reason = stored.reason;
         agent.ip = ip;
         agent.dialect = stored.dialect;
-        agent.generation = stored.generation;
-        agent.introduced_by = introduced_by;
+        agent.generation = u32::try_from(stored.generation).unwrap_or(u32::MAX);
+        agent.introduced_by = stored.introduced_by;
         agent.connected_at = stored.connected_at;
         agent.last_heartbeat = stored.last_heartbeat.into();
         self.last_number = self.last_number.max(stored.number);
@@ -201,7 +199,7 @@ impl Agents {
         let Some(agent) = self.get_mut(key) else {
             return;
         };
-        agent.conn = None;
+        agent.conn = MaybeConn::NONE;
         if !agent.is_known {
             return;
         }
@@ -305,12 +303,14 @@ impl Agents {
         dropped
     }
 
-    pub(crate) fn shared_ip(&mut self, ip: &str) -> Arc<str> {
-        shared(&mut self.last_ip, ip)
-    }
-
-    pub(crate) fn shared_kind(&mut self, kind: &str) -> Arc<str> {
-        shared(&mut self.last_kind, kind)
+    /// The address that is written this way.
+    pub(crate) fn address(&mut self, text: &str) -> Address {
+        Address::new(text, |text| {
+            if *self.last_ip != *text {
+                self.last_ip = text.into();
+            }
+            self.last_ip.clone()
+        })
     }
 
     fn free_if_unnamed(&mut self, key: AgentKey) {
@@ -325,11 +325,4 @@ impl Agents {
 
 fn config_bytes(agent: &Agent) -> usize {
     agent.config().map_or(0, <[u8]>::len)
-}
-
-fn shared(last: &mut Arc<str>, text: &str) -> Arc<str> {
-    if **last != *text {
-        *last = text.into();
-    }
-    last.clone()
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::agent::{Agent, AgentKey};
 use crate::fleet::Fleet;
+use crate::session::Session;
 use crate::timeline::{Entry, Timeline};
 use crate::unsaved::{
     BEAT, Changes, ENTRIES, EntriesRow, Given, KeptState, Moment, ROW, Row, SEEN, STATE, SeenRow,
@@ -179,8 +180,8 @@ impl Moment {
             kept: kept_state(agent),
             ip: agent.ip.clone(),
             dialect: agent.dialect,
-            generation: agent.generation,
-            introduced_by: agent.introduced_by.clone(),
+            generation: agent.generation.into(),
+            introduced_by: agent.introduced_by,
             connected_at: self.times.unix_ms(agent.connected_at),
             seen_at: seen.seen_at,
             heartbeat_at: seen.heartbeat_at,
@@ -204,7 +205,7 @@ fn kept_state(agent: &Agent) -> KeptState {
     KeptState {
         state: agent.state,
         reason: agent.reason,
-        session: session.map(|one| (one.last_close, one.left_at, one.dropped)),
+        session: session.map(Session::kept),
     }
 }
 

@@ -9,6 +9,7 @@ use dscore_traffic::ConnId;
 use hashbrown::HashTable;
 use slab::Slab;
 
+use crate::address::Address;
 use crate::agent::AgentKey;
 use crate::words::Dialect;
 
@@ -24,7 +25,7 @@ pub enum Who {
 }
 
 /// What an unauthenticated connection has shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Unauthenticated {
     /// The bearer of its upgrade, or the token of its Socket.IO CONNECT.
     pub token: Option<Box<str>>,
@@ -43,16 +44,39 @@ pub struct Connection {
     pub who: Who,
     /// Whether it is told of changes: one that only watches, or an agent's that does so besides.
     pub watches: bool,
-    /// Where it comes from.
-    pub ip: Arc<str>,
     /// What it speaks.
     pub dialect: Dialect,
     /// Whether its Socket.IO client has left "/", where agents are told things.
     pub is_deaf: bool,
     /// Whether a drain waits for the outcome of its agent.
     pub(crate) is_awaited: bool,
+    /// None of an agent's, of which the agent knows it: of most.
+    origin: Option<Box<Origin>>,
+}
+
+/// Where a connection comes from.
+#[derive(Debug)]
+struct Origin {
+    ip: Address,
     /// What it has shown, as long as it may still introduce itself.
-    pub shown: Option<Box<Unauthenticated>>,
+    shown: Option<Unauthenticated>,
+}
+
+impl Connection {
+    /// Where it comes from; `None`: the agent on it, or before it, knows.
+    pub(crate) fn ip(&self) -> Option<&Address> {
+        self.origin.as_ref().map(|origin| &origin.ip)
+    }
+
+    /// What it has shown; `None`: it may not introduce itself any more.
+    pub fn shown(&self) -> Option<&Unauthenticated> {
+        self.origin.as_ref()?.shown.as_ref()
+    }
+
+    /// Whether it may still introduce itself.
+    pub fn may_introduce(&self) -> bool {
+        self.shown().is_some()
+    }
 }
 
 /// How many there are, in one reading.
@@ -81,22 +105,22 @@ impl Connections {
     pub(crate) fn open(
         &mut self,
         conn: ConnId,
-        ip: Arc<str>,
+        ip: Address,
         bearer: Option<&str>,
         dialect: Dialect,
     ) {
         let connection = Connection {
             who: Who::Unauthenticated,
             watches: false,
-            ip,
             dialect,
             is_deaf: false,
             is_awaited: false,
-            shown: Some(Box::new(Unauthenticated {
-                token: bearer.map(Into::into),
-                is_token_wrong: false,
-                auth: None,
-                certificate_names: None,
+            origin: Some(Box::new(Origin {
+                ip,
+                shown: Some(Unauthenticated {
+                    token: bearer.map(Into::into),
+                    ..Unauthenticated::default()
+                }),
             })),
         };
         self.unauthenticated += 1;
@@ -114,21 +138,22 @@ impl Connections {
 
     /// What a connection has shown, if it may still introduce itself.
     pub fn shown_mut(&mut self, conn: ConnId) -> Option<&mut Unauthenticated> {
-        self.get_mut(conn)?.shown.as_deref_mut()
+        self.get_mut(conn)?.origin.as_mut()?.shown.as_mut()
     }
 
-    /// Makes it an agent's. `None`: it may not introduce itself any more, or has gone.
-    pub(crate) fn introduce(&mut self, conn: ConnId, key: AgentKey) -> Option<&Connection> {
+    /// Makes it an agent's, and returns where it comes from and what it speaks. `None`: it may not introduce itself any
+    /// more, or has gone.
+    pub(crate) fn introduce(&mut self, conn: ConnId, key: AgentKey) -> Option<(Address, Dialect)> {
         let slot = self.find(conn)?;
         let (_, connection) = self.slab.get_mut(slot)?;
-        connection.shown.take()?;
+        let origin = connection.origin.take_if(|origin| origin.shown.is_some())?;
         if connection.who == Who::Unauthenticated {
             self.unauthenticated -= 1;
         }
         // One that watched until it is introduced has been introduced.
         self.watching -= usize::from(std::mem::take(&mut connection.watches));
         connection.who = Who::Agent(key);
-        Some(connection)
+        Some((origin.ip, connection.dialect))
     }
 
     /// It is told of changes from here on.
@@ -144,8 +169,8 @@ impl Connections {
             self.unauthenticated -= 1;
             connection.who = Who::Watcher;
         }
-        if !until_introduced {
-            connection.shown = None;
+        if !until_introduced && let Some(origin) = &mut connection.origin {
+            origin.shown = None;
         }
     }
 
@@ -241,4 +266,15 @@ fn hash(conn: ConnId) -> u64 {
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
     let spread = conn.to_u64().wrapping_mul(GOLDEN);
     spread ^ (spread >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_no_more_memory_than_was_weighed() {
+        // A fleet has thousands: what an agent's connection does not need belongs in a box.
+        assert!(size_of::<Connection>() <= 24, "{}", size_of::<Connection>());
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dscore_traffic::ConnId;
 
-use crate::agent::AgentKey;
+use crate::agent::{Agent, AgentKey};
 use crate::fleet::Fleet;
 use crate::outbox::{Message, Outbox};
 use crate::unsaved::STATE;
@@ -55,7 +55,7 @@ impl Fleet {
     /// The agent has been let in, and told so: what waits for it comes next, in portions. Returns the first one, of so
     /// many bytes, or of one message. It is kept until [`Self::delivered`] says that the socket has it.
     pub fn deliver(&mut self, key: AgentKey, max_bytes: usize) -> Vec<Arc<[u8]>> {
-        let Some(conn) = self.agents.get(key).and_then(|agent| agent.conn) else {
+        let Some(conn) = self.agents.get(key).and_then(Agent::conn) else {
             return Vec::new();
         };
         if self.is_deaf(key) {
@@ -107,7 +107,7 @@ impl Fleet {
 
     /// Whether the agent is connected by a client that has left "/".
     pub fn is_deaf(&self, key: AgentKey) -> bool {
-        let conn = self.agents.get(key).and_then(|agent| agent.conn);
+        let conn = self.agents.get(key).and_then(Agent::conn);
         let connection = conn.and_then(|conn| self.connections.get(conn));
         connection.is_some_and(|connection| connection.is_deaf)
     }
@@ -177,7 +177,8 @@ impl Fleet {
         if let Some(agent) = self.agents.get_mut(key)
             && let Some(session) = &mut agent.session
         {
-            session.dropped += dropped.len() as u64;
+            let count = u32::try_from(dropped.len()).unwrap_or(u32::MAX);
+            session.dropped = session.dropped.saturating_add(count);
             *self.sessions.drops.entry(agent.id.clone()).or_default() += dropped.len() as u64;
         }
         self.free_outbox(key);

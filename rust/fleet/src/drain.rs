@@ -21,7 +21,7 @@ impl Fleet {
     pub fn begin_drain(&mut self, is_terminate: bool, spared: &HashSet<ConnId>, now: i64) {
         let mut account = DrainAccount::new(is_terminate);
         let connected = self.agents.iter();
-        let connected = connected.filter_map(|(key, agent)| Some((key, agent.conn?)));
+        let connected = connected.filter_map(|(key, agent)| Some((key, agent.conn()?)));
         let connected: Vec<_> = connected
             .filter(|(_, conn)| !spared.contains(conn))
             .collect();
@@ -91,7 +91,7 @@ impl Fleet {
 mod tests {
     use super::*;
     use crate::account::{DrainCounts, Latencies};
-    use crate::{Dialect, Introduction, Tables};
+    use crate::{Dialect, Introducer, Introduction, Tables};
 
     const STRANGE: ConnId = ConnId::from_u64(99);
 
@@ -114,7 +114,7 @@ mod tests {
             fleet.open(conn(number), "", None, Dialect::Raw);
             let introduction = Introduction {
                 agent_id: &format!("a{number}").into(),
-                kind: "app_ready",
+                by: Introducer::AppReady,
                 is_heartbeat: false,
                 ip: None,
             };

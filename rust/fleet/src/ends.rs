@@ -11,6 +11,7 @@ use dscore_traffic::close::Initiator;
 use dscore_traffic::event::{Closed, Outcome, OutcomeKind};
 use serde::Serialize;
 
+use crate::address::Address;
 use crate::agent::AgentKey;
 use crate::disconnects::{self, Disconnects};
 use crate::fleet::{Fleet, Rest};
@@ -43,7 +44,7 @@ struct Disconnected<'a> {
     reason: &'a str,
     initiator: &'a str,
     cause: &'a str,
-    ip: &'a str,
+    ip: &'a Address,
     lasted_ms: Option<i64>,
     heartbeat_at: Option<i64>,
     rtt_us: Option<u32>,
@@ -112,7 +113,7 @@ impl Fleet {
         let Some(agent) = self.agents.get(key) else {
             return false;
         };
-        let had_connection = agent.conn.is_some();
+        let had_connection = agent.conn().is_some();
         self.release(key, now);
         self.drop_session(key);
         let rest = Rest { key, input };
@@ -157,7 +158,7 @@ impl Fleet {
             let is_owner = self
                 .agents
                 .get(key)
-                .is_some_and(|one| one.conn == Some(conn));
+                .is_some_and(|one| one.conn() == Some(conn));
             stops = match is_owner {
                 true => self.lose(key, closed, now),
                 // A stale connection's end never touches its successor.
@@ -178,7 +179,7 @@ impl Fleet {
         let Some(agent) = self.agents.get(key) else {
             return;
         };
-        let stale = agent.conn != Some(conn);
+        let stale = agent.conn() != Some(conn);
         if stale && (agent.state == State::Terminated || !agent.is_known()) {
             return; // its own entry has told it, or there is no timeline any more
         }
@@ -304,6 +305,8 @@ fn cut(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::phrases::tests::has_no_key;
 
@@ -331,7 +334,7 @@ mod tests {
                 reason: "",
                 initiator: "server",
                 cause: "terminated",
-                ip: "10.0.0.7",
+                ip: &Ipv4Addr::new(10, 0, 0, 7).into(),
                 lasted_ms: Some(7),
                 heartbeat_at: None,
                 rtt_us,

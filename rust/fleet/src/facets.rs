@@ -53,10 +53,10 @@ pub struct FacetsScan {
 impl FacetsScan {
     /// Goes on; true when it is done.
     pub fn step(&mut self, agents: &Agents, query: &Query<'_>) -> bool {
-        let needle = query.needle();
+        let mut needle = query.needle();
         for key in self.slots.step(agents) {
             if let Some(agent) = agents.known(key)
-                && query.fits(agent, needle.as_deref())
+                && query.fits(agent, needle.as_mut())
             {
                 self.count(agent);
             }

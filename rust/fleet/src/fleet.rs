@@ -6,6 +6,7 @@ use dscore_traffic::ConnId;
 use dscore_traffic::event::OutcomeKind;
 
 use crate::account::{DrainAccount, Settlement};
+use crate::address::Address;
 use crate::admission::{Admission, Order};
 use crate::agent::{AgentKey, GraceOf};
 use crate::agents::{Agents, Restored};
@@ -18,15 +19,15 @@ use crate::sessions::Sessions;
 use crate::tables::{MissingCell, Tables};
 use crate::timelines::Timelines;
 use crate::unsaved::{ROW, STATE, Unsaved};
-use crate::words::{Dialect, Grace, Input, Reason, State};
+use crate::words::{Dialect, Grace, Input, Introducer, Reason, State};
 
 /// What introduces an agent.
 #[derive(Clone, Copy, Debug)]
 pub struct Introduction<'a> {
     /// Whose: kept, and not copied, by an agent that is made for it.
     pub agent_id: &'a Arc<str>,
-    /// The `type` of the message.
-    pub kind: &'a str,
+    /// What does.
+    pub by: Introducer,
     /// Whether it is a heartbeat too.
     pub is_heartbeat: bool,
     /// The address that it says of itself, if it does.
@@ -115,10 +116,29 @@ impl Fleet {
 
     /// A connection was opened.
     pub fn open(&mut self, conn: ConnId, ip: &str, bearer: Option<&str>, dialect: Dialect) {
+        let ip = self.agents.address(ip);
+        self.open_from(conn, ip, bearer, dialect);
+    }
+
+    pub(crate) fn open_from(
+        &mut self,
+        conn: ConnId,
+        ip: Address,
+        bearer: Option<&str>,
+        dialect: Dialect,
+    ) {
         // The core never uses a number again; if one is, what was known of it must not stay.
         self.close(conn);
-        let ip = self.agents.shared_ip(ip);
         self.connections.open(conn, ip, bearer, dialect);
+    }
+
+    /// Where a connection comes from: of an agent's, what is known of the agent.
+    pub fn address(&self, conn: ConnId) -> Option<&Address> {
+        let connection = self.connections.get(conn)?;
+        match connection.who {
+            Who::Agent(key) => self.agents.get(key).map(|agent| &agent.ip),
+            Who::Unauthenticated | Who::Watcher => connection.ip(),
+        }
     }
 
     /// Makes a connection an agent's. `None`: it has gone, or may not introduce itself any more.
@@ -132,26 +152,24 @@ impl Fleet {
         now: i64,
     ) -> Result<Option<Introduced>, MissingCell> {
         let connection = self.connections.get(conn);
-        if connection.is_none_or(|connection| connection.shown.is_none()) {
+        if connection.is_none_or(|connection| !connection.may_introduce()) {
             return Ok(None);
         }
         let key = self.agents.admit(introduction.agent_id);
-        let Some(connection) = self.connections.introduce(conn, key) else {
+        let Some((ip, dialect)) = self.connections.introduce(conn, key) else {
             return Ok(None);
         };
-        let (ip, dialect) = (connection.ip.clone(), connection.dialect);
-        let ip = introduction.ip.map_or(ip, |ip| self.agents.shared_ip(ip));
-        let kind = self.agents.shared_kind(introduction.kind);
+        let ip = introduction.ip.map_or(ip, |ip| self.agents.address(ip));
         self.agents.retain(key);
         let Some(agent) = self.agents.get_mut(key) else {
             return Ok(None);
         };
         let was_away = matches!(agent.state, State::Reconnecting | State::Unknown);
         let previous = agent.conn.replace(conn);
-        agent.generation += 1;
+        agent.generation = agent.generation.saturating_add(1);
         agent.ip = ip;
         agent.dialect = dialect;
-        agent.introduced_by = kind;
+        agent.introduced_by = introduction.by;
         agent.connected_at = now;
         agent.reported_back = false;
         agent.heard_at = now.into();
@@ -172,10 +190,9 @@ impl Fleet {
     }
 
     /// Another message has introduced it once more.
-    pub fn set_introduced_by(&mut self, key: AgentKey, kind: &str) {
-        let kind = self.agents.shared_kind(kind);
+    pub fn set_introduced_by(&mut self, key: AgentKey, by: Introducer) {
         if let Some(agent) = self.agents.get_mut(key) {
-            agent.introduced_by = kind;
+            agent.introduced_by = by;
             self.touch(key, ROW);
         }
     }
@@ -206,7 +223,7 @@ impl Fleet {
     /// The agent that owns a connection now.
     pub fn owner(&self, conn: ConnId) -> Option<AgentKey> {
         let key = self.named_by(conn)?;
-        (self.agents.get(key)?.conn == Some(conn)).then_some(key)
+        (self.agents.get(key)?.conn() == Some(conn)).then_some(key)
     }
 
     /// The agent has no connection any more; the connection is counted until it is closed.
@@ -308,15 +325,8 @@ impl Fleet {
         let Some(key) = self.agents.restore(stored, left_at) else {
             return Ok(None);
         };
-        if let (Some((last_close, left_at, dropped)), Some(agent)) =
-            (stored.session, self.agents.get_mut(key))
-        {
-            agent.session = Some(Session {
-                last_close,
-                left_at,
-                dropped,
-                outbox: None,
-            });
+        if let (Some(session), Some(agent)) = (stored.session, self.agents.get_mut(key)) {
+            agent.session = Some(Session::restored(session));
             self.sessions.count += 1;
         }
         self.feed(key, Input::Restored, now)?;

@@ -6,17 +6,19 @@ use dscore_traffic::ConnId;
 use dscore_traffic::event;
 use serde::Serialize;
 
+use crate::address::Address;
 use crate::admission::{Ack, Order};
 use crate::agent::AgentKey;
 use crate::fleet::{Fleet, Introduced, Introduction};
 use crate::notes::Arrival;
+use crate::words::Introducer;
 
 #[derive(Serialize)]
 struct Connected<'a> {
-    ip: &'a str,
+    ip: &'a Address,
     dialect: &'a str,
     introduced_by: &'a str,
-    generation: u64,
+    generation: u32,
     took_over: bool,
     session_restored: bool,
 }
@@ -33,7 +35,7 @@ impl Fleet {
         let plain = asked.plain.as_deref().filter(|_| self.admission.is_open)?;
         let connection = self.connections.get(asked.conn)?;
         // One that watches until it is introduced has a watcher to be ended; a full table, an agent to be forgotten.
-        if connection.shown.is_none() || connection.watches || self.is_full(&plain.agent_id) {
+        if !connection.may_introduce() || connection.watches || self.is_full(&plain.agent_id) {
             return None;
         }
         let ip = match &plain.by {
@@ -42,7 +44,7 @@ impl Fleet {
         };
         let introduction = Introduction {
             agent_id: &plain.agent_id,
-            kind: plain.by.name(),
+            by: introducer(&plain.by),
             is_heartbeat: matches!(plain.by, IntroducedBy::Heartbeat { .. }),
             ip,
         };
@@ -128,11 +130,11 @@ impl Fleet {
         let Some(agent) = self.agents.get(key) else {
             return;
         };
-        let (ip, introduced_by) = (agent.ip.clone(), agent.introduced_by.clone());
+        let ip = agent.ip.clone();
         let connected = Connected {
             ip: &ip,
             dialect: agent.dialect.name(),
-            introduced_by: &introduced_by,
+            introduced_by: agent.introduced_by.name(),
             generation: agent.generation,
             took_over,
             session_restored,
@@ -141,8 +143,18 @@ impl Fleet {
     }
 }
 
+fn introducer(by: &IntroducedBy) -> Introducer {
+    match by {
+        IntroducedBy::AppReady { .. } => Introducer::AppReady,
+        IntroducedBy::Heartbeat { .. } => Introducer::Heartbeat,
+        IntroducedBy::ReconnectionSuccess => Introducer::ReconnectionSuccess,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::phrases::tests::has_no_key;
 
@@ -154,7 +166,7 @@ mod tests {
             ("socketio", "heartbeat", true, true),
         ] {
             assert!(has_no_key(&Connected {
-                ip: "10.0.0.7",
+                ip: &Ipv4Addr::new(10, 0, 0, 7).into(),
                 dialect,
                 introduced_by,
                 generation: 12,

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod address;
 mod admission;
 mod agent;
 mod agents;
@@ -28,8 +29,9 @@ mod grace;
 mod heard;
 mod introductions;
 mod labels;
-mod ms;
+mod maybe;
 mod natural;
+mod needle;
 mod notes;
 mod outbox;
 mod page;
@@ -48,6 +50,7 @@ mod unsaved;
 mod words;
 
 pub use account::{DrainAccount, DrainCounts, Latencies};
+pub use address::Address;
 pub use admission::{Ack, Admission, Order};
 pub use agent::{Agent, AgentKey};
 pub use agents::{Agents, Restored};
@@ -62,11 +65,11 @@ pub use notes::{Arrival, Lost, Notes, Settled, Wants};
 pub use outbox::Message;
 pub use page::{Page, PageScan};
 pub use query::{Query, Sort, Times, Value, rank};
-pub use session::Session;
+pub use session::{KeptSession, Session};
 pub use sessions::{OutboxBounds, Sessions};
 pub use tables::{MissingCell, Step, TableError, Tables};
 pub use timeline::{Entry, TIMELINE_LENGTH, Timeline};
 pub use timelines::Timelines;
 pub use turn::Applied;
 pub use unsaved::{Changes, EntriesRow, KeptState, Moment, Row, SeenRow};
-pub use words::{Dialect, Grace, Input, Reason, State};
+pub use words::{Dialect, Grace, Input, Introducer, Reason, State};

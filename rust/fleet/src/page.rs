@@ -73,12 +73,12 @@ impl PageScan {
         if let Found::Selection(selection) = &mut self.found {
             return selection.step(COMPARISONS);
         }
-        let needle = query.needle();
+        let mut needle = query.needle();
         for key in self.slots.step(agents) {
             let Some(agent) = agents.known(key) else {
                 continue;
             };
-            if query.fits(agent, needle.as_deref()) {
+            if query.fits(agent, needle.as_mut()) {
                 self.total += 1;
                 self.found.take(Candidate::new(query, key, agent), query);
             }

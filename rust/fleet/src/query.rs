@@ -1,8 +1,7 @@
 //! Which agents are asked for, in which order.
 
-use caseless::default_case_fold_str;
-
 use crate::agent::Agent;
+use crate::needle::Needle;
 use crate::words::{Dialect, Reason, State};
 
 /// How times of the pool's clock are shown, in Unix milliseconds.
@@ -121,9 +120,8 @@ pub struct Query<'a> {
 
 impl Query<'_> {
     /// The text that is looked for, as ids are compared with it.
-    pub(crate) fn needle(&self) -> Option<String> {
-        let text = self.text.filter(|text| !text.is_empty());
-        text.map(default_case_fold_str)
+    pub(crate) fn needle(&self) -> Option<Needle> {
+        self.text.and_then(Needle::new)
     }
 
     /// What an agent is sorted by.
@@ -143,7 +141,7 @@ impl Query<'_> {
         }
     }
 
-    pub(crate) fn fits(&self, agent: &Agent, needle: Option<&str>) -> bool {
+    pub(crate) fn fits(&self, agent: &Agent, needle: Option<&mut Needle>) -> bool {
         self.is_online
             .is_none_or(|is_online| agent.state.is_online() == is_online)
             && (self.states.is_empty() || self.states.contains(&agent.state))
@@ -155,18 +153,8 @@ impl Query<'_> {
                 .labels
                 .iter()
                 .all(|(name, value)| agent.has_label(name, value.as_deref()))
-            && needle.is_none_or(|needle| has_text(&agent.id, needle) || agent.ip.contains(needle))
+            && needle.is_none_or(|needle| needle.is_in(agent))
     }
-}
-
-/// Whether a text holds another one, which is folded.
-fn has_text(text: &str, needle: &str) -> bool {
-    if !text.is_ascii() {
-        return default_case_fold_str(text).contains(needle);
-    }
-    let (text, needle) = (text.as_bytes(), needle.as_bytes());
-    text.windows(needle.len())
-        .any(|part| part.eq_ignore_ascii_case(needle))
 }
 
 /// The lost first, then those that may become so, then the rest; what was stopped as asked needs no look.

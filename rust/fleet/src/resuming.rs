@@ -27,9 +27,9 @@ impl Fleet {
         };
         if let Some(session) = &mut agent.session
             && reconnection != Some(false)
-            && session.left_at.is_none_or(|left_at| left_at >= age - ttl)
+            && session.left_at().is_none_or(|left_at| left_at >= age - ttl)
         {
-            session.left_at = None;
+            session.set_left_at(None);
             self.touch(key, STATE);
             return true;
         }
@@ -47,7 +47,7 @@ impl Fleet {
         let session = self.agents.get_mut(key).map(|agent| &mut agent.session);
         if let Some(Some(session)) = session {
             session.last_close = close_code;
-            session.left_at = Some(age);
+            session.set_left_at(Some(age));
             self.touch(key, STATE);
         }
     }
@@ -74,7 +74,7 @@ impl Fleet {
 
     /// Ends the sessions of agents that left before a time. Returns how many.
     pub fn expire_sessions(&mut self, left_before: i64) -> usize {
-        let is_over = |session: &Session| session.left_at.is_some_and(|at| at < left_before);
+        let is_over = |session: &Session| session.left_at().is_some_and(|at| at < left_before);
         let expired: Vec<AgentKey> = self
             .agents
             .iter()
@@ -110,7 +110,7 @@ impl Fleet {
         for key in keys {
             let session = self.agents.get_mut(key).map(|agent| &mut agent.session);
             if let Some(Some(session)) = session {
-                session.left_at = Some(age);
+                session.set_left_at(Some(age));
                 self.touch(key, STATE);
             }
         }

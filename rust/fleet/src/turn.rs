@@ -1,5 +1,7 @@
 //! One event into the table, as far as nothing is to be decided.
 
+use std::net::IpAddr;
+
 use dscore_traffic::Endpoint;
 use dscore_traffic::event::Event;
 
@@ -37,8 +39,11 @@ impl Fleet {
                     Endpoint::SocketIo => Dialect::Socketio,
                     _ => Dialect::Raw,
                 };
-                let ip = opened.peer.ip().to_string();
-                self.open(opened.conn, &ip, opened.bearer.as_deref(), dialect);
+                let bearer = opened.bearer.as_deref();
+                match opened.peer.ip() {
+                    IpAddr::V4(ip) => self.open_from(opened.conn, ip.into(), bearer, dialect),
+                    ip => self.open(opened.conn, &ip.to_string(), bearer, dialect),
+                }
                 if let Some(shown) = self.connections.shown_mut(opened.conn) {
                     shown.certificate_names = opened.certificate_names;
                 }

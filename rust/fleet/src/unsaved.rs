@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::address::Address;
 use crate::agent::AgentKey;
 use crate::query::Times;
-use crate::words::{Dialect, Reason, State};
+use crate::session::KeptSession;
+use crate::words::{Dialect, Introducer, Reason, State};
 
 /// The row of an agent is to be written as a whole: it is new, or something of it has changed that seldom does.
 pub(crate) const ROW: u8 = 1;
@@ -36,13 +38,13 @@ pub struct Row {
     /// What follows from the last input.
     pub kept: KeptState,
     /// Where its last connection comes from.
-    pub ip: Arc<str>,
+    pub ip: Address,
     /// Of that.
     pub dialect: Dialect,
     /// How many connections it has had.
     pub generation: u64,
     /// What introduced it last.
-    pub introduced_by: Arc<str>,
+    pub introduced_by: Introducer,
     /// When, in Unix milliseconds.
     pub connected_at: i64,
     /// When it was last heard of, in Unix milliseconds.
@@ -60,8 +62,8 @@ pub struct KeptState {
     pub state: State,
     /// Why it is offline.
     pub reason: Option<Reason>,
-    /// Its session: last close code, when it was left (on the age clock), messages dropped.
-    pub session: Option<(u16, Option<i64>, u64)>,
+    /// Its session.
+    pub session: Option<KeptSession>,
 }
 
 /// The last time that something came from an agent, and its last heartbeat, in Unix milliseconds.

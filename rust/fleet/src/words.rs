@@ -141,6 +141,22 @@ words!(
 );
 
 words!(
+    /// The `type` of the message that introduced an agent last.
+    #[derive(Default)]
+    Introducer {
+        /// None is known.
+        #[default]
+        None = "",
+        /// The DeepStream contract's own.
+        AppReady = "app_ready",
+        /// A notice.
+        Heartbeat = "heartbeat",
+        /// A notice of one that comes back.
+        ReconnectionSuccess = "reconnection_success",
+    }
+);
+
+words!(
     /// What a connection speaks.
     Dialect {
         /// The DeepStream contract's: JSON over a plain WebSocket.

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use dscore_fleet::{AgentKey, Dialect, Fleet, Introduction, Moment, OutboxBounds, Tables};
+use dscore_fleet::{
+    Agent, AgentKey, Dialect, Fleet, Introducer, Introduction, Moment, OutboxBounds, Tables,
+};
 use dscore_traffic::ConnId;
 use proptest::prelude::*;
 
@@ -69,7 +71,7 @@ fn connect(fleet: &mut Fleet, model: &mut Model, agent: usize) -> Option<AgentKe
     fleet.open(conn, "10.0.0.1", None, Dialect::Raw);
     let introduction = Introduction {
         agent_id: &agent_id,
-        kind: "app_ready",
+        by: Introducer::AppReady,
         is_heartbeat: false,
         ip: None,
     };
@@ -101,7 +103,7 @@ fn take_step(fleet: &mut Fleet, model: &mut Model, step: &Step) {
             }
         }
         Step::Delivered(agent, size) => {
-            let conn = find(fleet, agent).and_then(|key| fleet.agents.get(key)?.conn);
+            let conn = find(fleet, agent).and_then(|key| fleet.agents.get(key)?.conn());
             if let Some(conn) = conn {
                 fleet.delivered(conn, size);
             }
@@ -176,7 +178,7 @@ proptest! {
             let mut texts = fleet.deliver(key, 50);
             while !texts.is_empty() {
                 come += texts.len();
-                let conn = fleet.agents.get(key).and_then(|agent| agent.conn);
+                let conn = fleet.agents.get(key).and_then(Agent::conn);
                 let Some(conn) = conn else { break };
                 texts = fleet.delivered(conn, 50).map_or_else(Vec::new, |(_, texts)| texts);
             }

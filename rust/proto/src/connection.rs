@@ -67,29 +67,51 @@ pub enum Event<'a> {
 /// The protocol state of one connection; small while no message is under way.
 #[derive(Debug)]
 pub struct Connection {
-    role: Role,
-    state: State,
-    /// The message whose fragments are coming.
+    /// Where a client's masking keys come from. A server, which has thousands of these, has none.
+    keys: Option<Box<MaskingKeys>>,
+    /// The message whose fragments are coming, or the one that the last event was borrowed from.
     message: Option<Box<Message>>,
-    /// The message the last event was borrowed from; the next call frees it.
-    delivered: Option<Box<Message>>,
+    /// Whether it is the latter: the next call frees it.
+    is_delivered: bool,
+    state: State,
+}
+
+/// Masking keys to come: steps of SplitMix64 (RFC 6455 §5.3 asks for a new key each time; they protect caches on the way, not
+/// our data).
+#[derive(Debug)]
+struct MaskingKeys {
+    seed: u64,
+}
+
+impl MaskingKeys {
+    fn next(&mut self) -> [u8; 4] {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let [a, b, c, d, ..] = (mixed ^ (mixed >> 31)).to_ne_bytes();
+        [a, b, c, d]
+    }
 }
 
 impl Connection {
     /// A connection whose handshake is done.
     #[must_use]
-    pub const fn new(role: Role) -> Self {
+    pub fn new(role: Role) -> Self {
+        let keys = match role {
+            Role::Server => None,
+            Role::Client { seed } => Some(Box::new(MaskingKeys { seed })),
+        };
         Self {
-            role,
-            state: State::Open,
+            keys,
             message: None,
-            delivered: None,
+            is_delivered: false,
+            state: State::Open,
         }
     }
 
     /// The client's end; see [`Role::Client`] for the seed.
     #[must_use]
-    pub const fn client(seed: u64) -> Self {
+    pub fn client(seed: u64) -> Self {
         Self::new(Role::Client { seed })
     }
 
@@ -109,11 +131,9 @@ impl Connection {
     /// Bytes of memory held for a message under way; none between messages.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        [&self.message, &self.delivered]
-            .into_iter()
-            .flatten()
-            .map(|message| message.capacity())
-            .sum()
+        self.message
+            .as_ref()
+            .map_or(0, |message| message.capacity())
     }
 
     /// Takes the next event out of `input[*at..]` and moves `at` past what was consumed; `None`
@@ -133,7 +153,7 @@ impl Connection {
         limits: &Limits,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        self.delivered = None;
+        self.forget_delivered();
         let end = input.len();
         let mut rest = input.get_mut(*at..).unwrap_or_default();
         while self.state != State::Closed {
@@ -208,12 +228,19 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<(), UsageError> {
         self.begin_send(Input::SendClose)?;
+        self.forget_delivered();
         if let Some(message) = &mut self.message {
             message.discard();
         }
-        self.delivered = None;
         self.write_close(code, reason, out);
         Ok(())
+    }
+
+    /// Frees the message that the last event was borrowed from.
+    fn forget_delivered(&mut self) {
+        if std::mem::take(&mut self.is_delivered) {
+            self.message = None;
+        }
     }
 
     fn begin_send(&mut self, input: Input) -> Result<(), UsageError> {
@@ -250,10 +277,13 @@ impl Connection {
         Ok(Some(match received {
             Received::Text(text) => Event::Text(text),
             Received::Binary(data) => Event::Binary(data),
-            Received::Assembled(message) => match self.delivered.insert(message).payload() {
-                Payload::Text(text) => Event::Text(text),
-                Payload::Binary(data) => Event::Binary(data),
-            },
+            Received::Assembled(message) => {
+                self.is_delivered = true;
+                match self.message.insert(message).payload() {
+                    Payload::Text(text) => Event::Text(text),
+                    Payload::Binary(data) => Event::Binary(data),
+                }
+            }
             Received::Ping(payload) => Event::Ping(payload),
             Received::Pong(payload) => Event::Pong(payload),
             Received::Close(code, reason) => Event::Close { code, reason },
@@ -268,7 +298,7 @@ impl Connection {
     }
 
     fn write_frame(&mut self, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
-        let mask = self.next_mask();
+        let mask = self.keys.as_mut().map(|keys| keys.next());
         out.reserve(MAX_HEADER + payload.len());
         encode_header(opcode, true, payload.len() as u64, mask, out);
         let start = out.len();
@@ -276,19 +306,6 @@ impl Connection {
         if let Some(key) = mask {
             apply_mask(&mut out[start..], key, 0);
         }
-    }
-
-    /// The key for the next frame: none for a server, a step of SplitMix64 for a client (RFC 6455
-    /// §5.3 asks for a new one each time; it protects caches on the way, not our data).
-    fn next_mask(&mut self) -> Option<[u8; 4]> {
-        let Role::Client { seed } = &mut self.role else {
-            return None;
-        };
-        *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let [a, b, c, d, ..] = (mixed ^ (mixed >> 31)).to_ne_bytes();
-        Some([a, b, c, d])
     }
 }
 
@@ -298,6 +315,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 64);
+        assert_eq!(size_of::<Connection>(), 24);
     }
 }

@@ -4,7 +4,7 @@
 //! sqlite3 looks for an adapter of every value that is no plain int, float, str or bytearray, in vain and for half a
 //! microsecond each. So a BLOB is a bytearray here, and NULL is a NaN, which SQLite takes for NULL.
 
-use dscore_fleet::KeptState;
+use dscore_fleet::{Address, KeptSession, KeptState};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyFloat, PyList, PyString};
@@ -48,7 +48,7 @@ impl Changes {
 
     fn rows<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> PyResult<Values<'py>> {
         let mut values = Bind::new(py);
-        let (mut ip, mut introduced_by) = (Last::default(), Last::default());
+        let mut ip = Last::default();
         for row in part(&self.0.rows, start, stop) {
             let KeptState {
                 state,
@@ -63,7 +63,7 @@ impl Changes {
             values.push(ip.object(py, &row.ip))?;
             values.name(row.dialect.name());
             values.push(row.generation)?;
-            values.push(introduced_by.object(py, &row.introduced_by))?;
+            values.name(row.introduced_by.name());
             values.push(row.connected_at)?;
             values.push(self.0.age)?;
             values.push_or_null(row.seen_at)?;
@@ -194,24 +194,24 @@ impl<'py> Bind<'py> {
     }
 }
 
-/// A text that is the same in most rows that follow one another: one object for those.
+/// An address that is the same in most rows that follow one another: one object for those.
 #[derive(Default)]
-struct Last<'r, 'py>(Option<(&'r str, Bound<'py, PyString>)>);
+struct Last<'r, 'py>(Option<(&'r Address, Bound<'py, PyString>)>);
 
 impl<'r, 'py> Last<'r, 'py> {
-    fn object(&mut self, py: Python<'py>, text: &'r str) -> Bound<'py, PyString> {
+    fn object(&mut self, py: Python<'py>, address: &'r Address) -> Bound<'py, PyString> {
         match &self.0 {
-            Some((last, object)) if *last == text => object.clone(),
+            Some((last, object)) if *last == address => object.clone(),
             _ => {
-                let object = PyString::new(py, text);
-                self.0 = Some((text, object.clone()));
+                let object = address.with_text(|text| PyString::new(py, text));
+                self.0 = Some((address, object.clone()));
                 object
             }
         }
     }
 }
 
-fn session_columns(session: Option<&(u16, Option<i64>, u64)>) -> (Option<u16>, Option<i64>, u64) {
+fn session_columns(session: Option<&KeptSession>) -> (Option<u16>, Option<i64>, u64) {
     session.map_or((None, None, 0), |&(last_close, left_at, dropped)| {
         (Some(last_close), left_at, dropped)
     })

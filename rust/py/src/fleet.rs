@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dscore_fleet::{
-    AgentKey, Connection, Introduction, MissingCell, Monitoring, Reading, Sort, State, Tables,
+    Agent, AgentKey, Connection, Introducer, Introduction, MissingCell, Monitoring, Reading, Sort,
+    State, Tables,
 };
 use dscore_traffic::ConnId;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -80,7 +81,7 @@ impl Fleet {
     }
 
     fn connected(&self) -> Vec<AgentRow> {
-        self.rows_where(|agent| agent.conn.is_some())
+        self.rows_where(|agent| agent.conn().is_some())
     }
 
     fn connected_ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
@@ -89,7 +90,7 @@ impl Fleet {
             let connected = fleet
                 .agents
                 .iter()
-                .filter(|(_, agent)| agent.conn.is_some());
+                .filter(|(_, agent)| agent.conn().is_some());
             connected.map(|(_, agent)| agent.id.clone()).collect()
         };
         PyList::new(py, ids.iter().map(|id| &**id))
@@ -176,10 +177,11 @@ impl Fleet {
         now: i64,
         ip: Option<&str>,
     ) -> PyResult<Option<Introduced>> {
+        let by = word(Introducer::from_name, kind, "kind")?;
         let introduction = Introduction {
             agent_id: &agent_id.into(),
-            kind,
-            is_heartbeat: kind == "heartbeat",
+            by,
+            is_heartbeat: by == Introducer::Heartbeat,
             ip,
         };
         let mut fleet = self.settle();
@@ -197,9 +199,10 @@ impl Fleet {
         }))
     }
 
-    fn set_introduced_by(&self, agent: &AgentRow, kind: &str) {
-        let mut fleet = self.lock();
-        fleet.set_introduced_by(agent.key, kind);
+    fn set_introduced_by(&self, agent: &AgentRow, kind: &str) -> PyResult<()> {
+        let by = word(Introducer::from_name, kind, "kind")?;
+        self.lock().set_introduced_by(agent.key, by);
+        Ok(())
     }
 
     fn set_config(&self, agent: &AgentRow, config: Option<&[u8]>) {

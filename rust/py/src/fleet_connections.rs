@@ -1,6 +1,6 @@
 //! `Fleet`: its connections.
 
-use dscore_fleet::{Dialect, Who};
+use dscore_fleet::{Connection, Dialect, Who};
 use dscore_traffic::ConnId;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -47,9 +47,11 @@ impl Fleet {
     fn unauthenticated(&self, py: Python<'_>, conn: u64) -> Option<Unauthenticated> {
         let (ip, dialect, shown) = {
             let fleet = self.lock();
-            let connection = fleet.connections.get(ConnId::from_u64(conn))?;
-            let shown = connection.shown.as_deref()?.clone();
-            (connection.ip.to_string(), connection.dialect, shown)
+            let conn = ConnId::from_u64(conn);
+            let connection = fleet.connections.get(conn)?;
+            let ip = fleet.address(conn).map(ToString::to_string);
+            let shown = connection.shown()?.clone();
+            (ip.unwrap_or_default(), connection.dialect, shown)
         };
         Some(Unauthenticated {
             ip,
@@ -67,7 +69,7 @@ impl Fleet {
     fn may_introduce(&self, conn: u64) -> bool {
         let fleet = self.lock();
         let connection = fleet.connections.get(ConnId::from_u64(conn));
-        connection.is_some_and(|connection| connection.shown.is_some())
+        connection.is_some_and(Connection::may_introduce)
     }
 
     fn leave_main(&self, conn: u64) {
@@ -99,10 +101,8 @@ impl Fleet {
 
     fn ip(&self, conn: u64) -> String {
         let fleet = self.lock();
-        fleet
-            .connections
-            .get(ConnId::from_u64(conn))
-            .map_or_else(String::new, |connection| connection.ip.to_string())
+        let address = fleet.address(ConnId::from_u64(conn));
+        address.map_or_else(String::new, ToString::to_string)
     }
 
     #[pyo3(signature = (conn, *, until_introduced = false))]
@@ -158,7 +158,7 @@ impl Fleet {
         let connected = fleet
             .agents
             .iter()
-            .filter(|(_, agent)| agent.conn.is_some());
+            .filter(|(_, agent)| agent.conn().is_some());
         let mut counts = [0; 2];
         connected.for_each(|(_, agent)| counts[agent.dialect as usize] += 1);
         let names = Dialect::ALL.iter().map(|dialect| dialect.name());

@@ -47,7 +47,9 @@ impl Fleet {
             .agents
             .get(agent.key)
             .and_then(|agent| agent.session.as_ref());
-        session.map_or((0, 0), |session| (session.waiting(), session.dropped))
+        session.map_or((0, 0), |session| {
+            (session.waiting(), session.dropped.into())
+        })
     }
 
     fn expire_sessions(&self, left_before: i64) -> usize {

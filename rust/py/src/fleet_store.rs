@@ -1,6 +1,6 @@
 //! `Fleet`: timelines, what is not saved, and what an earlier process has left.
 
-use dscore_fleet::{Dialect, Moment, Reason, Restored, State, Times};
+use dscore_fleet::{Dialect, Introducer, Moment, Reason, Restored, State, Times};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
@@ -109,7 +109,7 @@ fn restore(
     let text = |index: usize| row.get_item(index)?.extract::<String>();
     let number = |index: usize| row.get_item(index)?.extract::<Option<i64>>();
     let kept_ms = |unix_ms: i64| (unix_ms - times.kept_offset_ms).min(times.boot_ms);
-    let (id, ip, introduced_by) = (text(1)?, text(4)?, text(7)?);
+    let (id, ip) = (text(1)?, text(4)?);
     let reason = row.get_item(3)?.extract::<Option<String>>()?;
     let reason = reason.map(|code| word(Reason::from_name, &code, "reason_code"));
     let config = row.get_item(15)?.extract::<Option<Vec<u8>>>()?;
@@ -125,7 +125,7 @@ fn restore(
         ip: &ip,
         dialect: word(Dialect::from_name, &text(5)?, "dialect")?,
         generation: row.get_item(6)?.extract()?,
-        introduced_by: &introduced_by,
+        introduced_by: Introducer::from_name(&text(7)?).unwrap_or_default(),
         connected_at: kept_ms(number(8)?.unwrap_or(0)),
         heard_at: number(10)?.map(kept_ms),
         last_heartbeat: number(11)?.map(kept_ms),

@@ -99,14 +99,12 @@ impl AgentRow {
 
     #[getter]
     fn conn(&self) -> u64 {
-        self.read(|agent| agent.conn)
-            .flatten()
-            .map_or(0, ConnId::to_u64)
+        self.read(Agent::conn).flatten().map_or(0, ConnId::to_u64)
     }
 
     #[getter]
     fn generation(&self) -> u64 {
-        self.read(|agent| agent.generation).unwrap_or(0)
+        self.read(|agent| agent.generation).unwrap_or(0).into()
     }
 
     #[getter]
@@ -135,8 +133,8 @@ impl AgentRow {
     }
 
     #[getter]
-    fn introduced_by(&self) -> Option<String> {
-        self.read(|agent| agent.introduced_by.to_string())
+    fn introduced_by(&self) -> Option<&'static str> {
+        self.read(|agent| agent.introduced_by.name())
     }
 
     #[getter]

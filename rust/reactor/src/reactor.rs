@@ -37,6 +37,7 @@ use crate::handle::{Handle, Shared};
 use crate::pacer::Pacer;
 use crate::places::Places;
 use crate::sys::{Interest, Poller, Readiness, ReadyList};
+use crate::table::SlotId;
 use crate::yielding::Yielding;
 use looking::Pass;
 use peers::Peers;
@@ -77,7 +78,7 @@ pub(crate) struct Reactor {
     /// The first reactor of a pool accepts for all, on every listener.
     acceptors: Vec<Acceptor>,
     peers: Peers,
-    wheel: Wheel<ConnId>,
+    wheel: Wheel<SlotId>,
     walks: VecDeque<Walk>,
     /// Connections that give up their places to agents.
     yielding: Yielding,
@@ -247,7 +248,10 @@ impl Reactor {
         let now_us = self.cx.now_us;
         self.cx.set_now(self.looked_us);
         self.wheel.advance(self.cx.now_ms / TICK_MS);
-        while let Some((_, conn)) = self.wheel.pop_expired() {
+        while let Some((_, slot)) = self.wheel.pop_expired() {
+            let Some(conn) = self.peers.in_slot(slot) else {
+                continue;
+            };
             self.was_long = true;
             self.with_peer(conn, |peer, cx| {
                 peer.timer = None;

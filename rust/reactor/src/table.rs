@@ -4,8 +4,26 @@
 //! another by mistake. A [`ConnId`] carries the generation of the slot too: once its peer is
 //! removed it misses, for the next 2^32 peers of that slot.
 
+use std::num::NonZeroU32;
+
 use dscore_traffic::ConnId;
 use slab::Slab;
+
+/// Names a slot of a [`Table`], for what is gone when its peer is: half as long as a [`ConnId`]. Counted from 1: one that may
+/// be missing takes no more room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotId(NonZeroU32);
+
+impl SlotId {
+    /// That of a connection.
+    pub fn of(conn: ConnId) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(conn.index() as u32))
+    }
+
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// The peers of one reactor, by [`ConnId`] or by index.
 #[derive(Debug)]
@@ -88,6 +106,12 @@ impl<P> Table<P> {
         self.peers
             .iter()
             .map(|(index, peer)| (self.id_at(index), peer))
+    }
+
+    /// The id of the peer in this slot, if there is one.
+    pub fn id_in(&self, slot: SlotId) -> Option<ConnId> {
+        let index = slot.index();
+        self.peers.contains(index).then(|| self.id_at(index))
     }
 
     /// The first peer in the slot `index` or behind it: a walk that may be left and taken up again.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dscore_reactor::table::Table;
+use dscore_reactor::table::{SlotId, Table};
 use dscore_traffic::ConnId;
 use proptest::prelude::*;
 
@@ -35,6 +35,8 @@ fn finds_peers_by_id_and_by_slot() {
     assert_eq!((table.get(a), table.get(b)), (Some(&"a"), Some(&"b")));
     assert_eq!(table.next_from(b.index()), Some(b));
     assert_eq!(table.next_from(2), None);
+    assert_eq!(table.id_in(SlotId::of(b)), Some(b));
+    assert_eq!(table.id_in(SlotId::of(ConnId::new(7, 2, 1))), None);
     if let Some(peer) = table.get_mut(a) {
         *peer = "changed";
     }

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dscore_fleet::{
-    Dialect, Fleet, Input, Introduction, Monitoring, Query, Reason, Sort, Tables, Times, Value,
+    Dialect, Fleet, Input, Introducer, Introduction, Monitoring, Query, Reason, Sort, Tables,
+    Times, Value,
 };
 use dscore_traffic::ConnId;
 use dscore_traffic::close::{CloseInfo, Initiator};
@@ -180,7 +181,7 @@ impl Checked {
         }
         let introduction = Introduction {
             agent_id: &id.into(),
-            kind: "app_ready",
+            by: Introducer::AppReady,
             is_heartbeat: false,
             ip: None,
         };
@@ -363,7 +364,7 @@ impl Checked {
                 (
                     agent.state.name(),
                     agent.reason.map(Reason::name),
-                    agent.conn
+                    agent.conn()
                 ),
                 (known.state, known.reason, known.conn),
                 "{id}"

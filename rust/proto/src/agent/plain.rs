@@ -48,17 +48,6 @@ pub enum IntroducedBy {
     ReconnectionSuccess,
 }
 
-impl IntroducedBy {
-    /// The `type` of the message.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::AppReady { .. } => "app_ready",
-            Self::Heartbeat { .. } => "heartbeat",
-            Self::ReconnectionSuccess => "reconnection_success",
-        }
-    }
-}
-
 #[derive(Deserialize)]
 struct AppReady<'a> {
     instance_id: &'a str,

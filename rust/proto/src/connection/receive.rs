@@ -4,7 +4,7 @@
 
 use super::close_payload;
 use super::machine::{Input, State};
-use super::{Connection, Limits, Role};
+use super::{Connection, Limits};
 use crate::close::CloseCode;
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, Opcode, decode_header};
@@ -81,9 +81,10 @@ impl Connection {
 
     /// RFC 6455 §5.1: a client masks every frame, a server none.
     fn check_mask(&self, header: &FrameHeader) -> Result<(), ProtocolError> {
-        match (self.role, header.mask) {
-            (Role::Server, None) => Err(ProtocolError::UnmaskedFrame),
-            (Role::Client { .. }, Some(_)) => Err(ProtocolError::MaskedFrame),
+        let is_client = self.keys.is_some();
+        match header.mask {
+            None if !is_client => Err(ProtocolError::UnmaskedFrame),
+            Some(_) if is_client => Err(ProtocolError::MaskedFrame),
             _ => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use dscore_traffic::close::{CloseFrame, CloseInfo, Initiator};
 use dscore_traffic::event::{Closed, Event, GuestClosed};
 
 use super::Conversation;
-use super::closing::{Closing, PlannedClose};
+use super::closing::{Closing, Ending, PlannedClose};
 use super::transport::{Polling, Transport};
 use crate::context::Context;
 
@@ -41,7 +41,7 @@ impl Conversation {
 
     /// Says on a transport that is new what was said on the last one: that the conversation is over.
     pub(crate) fn repeat_close(&mut self, cx: &mut Context) {
-        let Some(closing) = &self.closing else {
+        let Some(Ending::Closing(closing)) = self.ending.as_deref() else {
             return;
         };
         let code = CloseCode::new(closing.info.code).unwrap_or(CloseCode::NORMAL);
@@ -55,11 +55,11 @@ impl Conversation {
         if at_ms <= cx.now_ms {
             self.close(close_frame, cx);
         } else if self.is_open() {
-            self.planned = Some(Box::new(PlannedClose {
+            self.plan_close(PlannedClose {
                 at_ms,
                 close_frame: close_frame.clone(),
                 of_maintenance: false,
-            }));
+            });
         }
     }
 
@@ -79,7 +79,7 @@ impl Conversation {
     /// The socket takes nothing any more and is given up, without a closing handshake.
     pub(crate) fn give_up_slow_consumer(&mut self, cx: &mut Context) {
         // One that is closing was counted when that began, if this was why.
-        cx.stats.slow_consumers_total += u64::from(self.closing.is_none());
+        cx.stats.slow_consumers_total += u64::from(!self.is_closing());
         self.end(
             CloseInfo::without_close(Initiator::Server, SLOW_CONSUMER),
             cx,
@@ -93,15 +93,11 @@ impl Conversation {
 
     /// The peer broke the protocol and was told so.
     pub(crate) fn is_failed(&self) -> bool {
-        self.closing
-            .as_ref()
-            .is_some_and(|closing| closing.has_failed())
+        self.closing().is_some_and(Closing::has_failed)
     }
 
     pub(super) fn withholds_close(&self) -> bool {
-        self.closing
-            .as_ref()
-            .is_some_and(|closing| closing.withholds())
+        self.closing().is_some_and(Closing::withholds)
     }
 
     /// The last words about this connection: outcomes of what still waited, then its closing. Returns what was known of a
@@ -117,9 +113,11 @@ impl Conversation {
             cx.stats.connections -= 1;
         }
         cx.stats.connections_unauthenticated -= u64::from(self.identity.is_unauthenticated());
-        let (info, answer) = match self.closing {
-            Some(closing) => (closing.info, closing.answer),
-            None => (CloseInfo::without_close(Initiator::Network, ""), 0),
+        let (info, answer) = match self.ending.map(|ending| *ending) {
+            Some(Ending::Closing(closing)) => (closing.info, closing.answer),
+            Some(Ending::Planned(_)) | None => {
+                (CloseInfo::without_close(Initiator::Network, ""), 0)
+            }
         };
         if is_guest {
             cx.tell(Event::GuestClosed(Box::new(GuestClosed { conn, info })));
@@ -141,24 +139,70 @@ impl Conversation {
 
     /// What was kept for later though there is no later: input behind an introduction or a flood, packets of a request.
     pub(crate) fn keeps_in_vain(&self) -> bool {
-        self.closing.is_some() && (self.kept.len() > MAX_LEFTOVER || self.transport.has_unread())
+        self.is_closing() && (self.kept_len() > MAX_LEFTOVER || self.transport.has_unread())
     }
 
     /// The request with packets that is still coming in for a session that has ended, once.
     pub(crate) fn late_request(&mut self) -> Option<ConnId> {
-        self.closing.as_ref()?;
+        self.closing()?;
         let polling = self.transport.polling()?;
         let is_news = !std::mem::replace(&mut polling.is_late, polling.coming.is_some());
         polling.coming.filter(|_| is_news)
     }
 
-    pub(super) fn end(&mut self, info: CloseInfo, cx: &Context) -> &mut Closing {
+    /// It ends this way, if it was not ending before.
+    pub(super) fn end(&mut self, info: CloseInfo, cx: &Context) {
         self.dialect.drop_input();
-        if let Some(closing) = &mut self.closing {
-            closing.hear(&info);
+        match self.closing_mut() {
+            Some(closing) => closing.hear(&info),
+            None => self.ending = Some(Box::new(Ending::Closing(Closing::new(info, cx)))),
         }
-        self.closing
-            .get_or_insert_with(|| Box::new(Closing::new(info, cx)))
+    }
+
+    /// It is to be closed, unless it is closing.
+    pub(super) fn plan_close(&mut self, planned: PlannedClose) {
+        if !self.is_closing() {
+            self.ending = Some(Box::new(Ending::Planned(planned)));
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing().is_some()
+    }
+
+    pub(super) fn closing(&self) -> Option<&Closing> {
+        match self.ending.as_deref() {
+            Some(Ending::Closing(closing)) => Some(closing),
+            Some(Ending::Planned(_)) | None => None,
+        }
+    }
+
+    pub(super) fn closing_mut(&mut self) -> Option<&mut Closing> {
+        match self.ending.as_deref_mut() {
+            Some(Ending::Closing(closing)) => Some(closing),
+            Some(Ending::Planned(_)) | None => None,
+        }
+    }
+
+    pub(super) fn planned_close(&self) -> Option<&PlannedClose> {
+        match self.ending.as_deref() {
+            Some(Ending::Planned(planned)) => Some(planned),
+            Some(Ending::Closing(_)) | None => None,
+        }
+    }
+
+    /// Takes the close that is planned, if it is one of those.
+    pub(super) fn take_planned(
+        &mut self,
+        is_one: impl FnOnce(&PlannedClose) -> bool,
+    ) -> Option<PlannedClose> {
+        let ending = self
+            .ending
+            .take_if(|ending| matches!(&**ending, Ending::Planned(planned) if is_one(planned)))?;
+        match *ending {
+            Ending::Planned(planned) => Some(planned),
+            Ending::Closing(_) => None,
+        }
     }
 
     /// The peer has ended it, in its dialect.

@@ -4,6 +4,15 @@ use dscore_traffic::close::{CloseFrame, CloseInfo, Initiator};
 
 use crate::context::Context;
 
+/// A conversation's end, as far as there is something to know of it: one that closes has nothing planned any more.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// It is to be closed.
+    Planned(PlannedClose),
+    /// It is closing.
+    Closing(Closing),
+}
+
 /// A close that is to come.
 #[derive(Debug)]
 pub(super) struct PlannedClose {

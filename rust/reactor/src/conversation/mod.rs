@@ -34,7 +34,7 @@ use crate::dialect::Dialect;
 use crate::form::Form;
 use crate::places::Standing;
 use crate::settings::Settings;
-use closing::{Closing, PlannedClose};
+use closing::{Ending, PlannedClose};
 use hearing::{Hearing, Stop};
 use transport::Transport;
 
@@ -49,12 +49,14 @@ pub(crate) struct Conversation {
     pub(crate) dialect: Dialect,
     pub(crate) identity: Identity,
     /// Input that was read and not looked at: a part of a frame, or what came after an introduction that is not
-    /// answered yet.
-    kept: Vec<u8>,
+    /// answered yet. Nothing (and no allocation) nearly always.
+    #[expect(
+        clippy::box_collection,
+        reason = "an idle conversation has no room for a vector"
+    )]
+    kept: Option<Box<Vec<u8>>>,
     next_ping: u64,
-    /// A close that is to come.
-    planned: Option<Box<PlannedClose>>,
-    closing: Option<Box<Closing>>,
+    ending: Option<Box<Ending>>,
     delivery: Delivery,
     /// The round trip of the last ping; 0 for none yet.
     pub(crate) rtt_us: u32,
@@ -78,10 +80,9 @@ impl Conversation {
             transport,
             dialect,
             identity: Identity::new(endpoint, cx.now_ms),
-            kept: Vec::new(),
+            kept: None,
             next_ping: cx.now_ms + cx.settings.ping_interval,
-            planned: None,
-            closing: None,
+            ending: None,
             delivery: Delivery::default(),
             rtt_us: 0,
         }
@@ -108,11 +109,11 @@ impl Conversation {
             let close_frame = CloseFrame::new(CloseCode::TRY_AGAIN_LATER, reason, "");
             self.close(&close_frame, cx);
         } else if cx.serving == ServingState::Maintenance && self.identity.is_unauthenticated() {
-            self.planned = Some(Box::new(PlannedClose {
+            self.plan_close(PlannedClose {
                 at_ms: cx.now_ms + WATCH_WITHIN_MS,
                 close_frame: CloseFrame::unavailable(),
                 of_maintenance: true,
-            }));
+            });
         }
     }
 
@@ -129,12 +130,12 @@ impl Conversation {
 
     /// It was let in: the close that was planned in maintenance is off.
     pub(crate) fn stay(&mut self) {
-        self.planned.take_if(|planned| planned.of_maintenance);
+        self.take_planned(|planned| planned.of_maintenance);
     }
 
     /// Whether input is wanted: not while an introduction waits for its answer, or too much for the owner's attention.
     pub(crate) fn wants_read(&self) -> bool {
-        !(self.identity.is_authenticating() || self.delivery.is_ahead()) || self.closing.is_some()
+        !(self.identity.is_authenticating() || self.delivery.is_ahead()) || self.is_closing()
     }
 
     /// Neither side has begun to close.
@@ -150,7 +151,7 @@ impl Conversation {
     /// The owner has had its turn: reads on, and sends the close frame that was withheld, if one was.
     pub(crate) fn release(&mut self, cx: &mut Context) {
         self.delivery.caught_up();
-        if let Some(closing) = &mut self.closing {
+        if let Some(closing) = self.closing_mut() {
             closing.release(cx);
         }
     }
@@ -168,12 +169,17 @@ impl Conversation {
         } else {
             0
         };
-        self.transport.buffered() + self.kept.capacity() + self.dialect.held_input() + for_app
+        let kept = self.kept.as_ref().map_or(0, |kept| kept.capacity());
+        self.transport.buffered() + kept + self.dialect.held_input() + for_app
+    }
+
+    fn kept_len(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.len())
     }
 
     /// True if input was read that was not looked at yet.
     pub(crate) fn has_kept(&self) -> bool {
-        !self.kept.is_empty() || self.transport.has_unread()
+        self.kept.is_some() || self.transport.has_unread()
     }
 
     /// Queues a message that is framed as it is; dropped if the closing has begun.
@@ -211,10 +217,10 @@ impl Conversation {
 
     /// When something is to be done though nothing comes in.
     pub(crate) fn next_deadline(&self, last_seen: u64, settings: &Settings) -> u64 {
-        if let Some(closing) = &self.closing {
+        if let Some(closing) = self.closing() {
             return closing.deadline;
         }
-        let planned = match &self.planned {
+        let planned = match self.planned_close() {
             // While its wish to watch is judged, its time stands still.
             Some(planned) if planned.of_maintenance && self.identity.is_authenticating() => {
                 u64::MAX
@@ -246,14 +252,14 @@ impl Conversation {
 
     /// Does what is due. True if the socket is to be given up.
     pub(crate) fn on_timer(&mut self, conn: ConnId, last_seen: u64, cx: &mut Context) -> bool {
-        if let Some(closing) = &mut self.closing {
+        if let Some(closing) = self.closing_mut() {
             return closing.deadline <= cx.now_ms && closing.on_deadline(cx);
         }
         let is_judged = self.identity.is_authenticating();
-        let due = |planned: &mut Box<PlannedClose>| {
+        let is_due = |planned: &PlannedClose| {
             planned.at_ms <= cx.now_ms && !(planned.of_maintenance && is_judged)
         };
-        if let Some(planned) = self.planned.take_if(due)
+        if let Some(planned) = self.take_planned(is_due)
             && !(planned.of_maintenance && cx.serving == ServingState::Open)
         {
             cx.stats.refused_total += u64::from(planned.of_maintenance);
@@ -362,7 +368,7 @@ impl Conversation {
         match stop {
             Stop::Close(close_frame) => self.close(&close_frame, cx),
             Stop::Left => self.leave(cx),
-            Stop::Closed(info) => _ = self.end(info, cx),
+            Stop::Closed(info) => self.end(info, cx),
         }
     }
 }

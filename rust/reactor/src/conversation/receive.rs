@@ -22,17 +22,19 @@ impl Conversation {
             self.greet(conn, None, cx);
         }
         // Nearly always nothing was kept, and messages are read where they lie.
-        if self.kept.is_empty() {
+        let Some(mut kept) = self.kept.take() else {
             let consumed = self.consume(conn, input, cx);
-            self.kept = input.get(consumed..).unwrap_or_default().to_vec();
+            self.kept = input
+                .get(consumed..)
+                .filter(|rest| !rest.is_empty())
+                .map(|rest| Box::new(rest.to_vec()));
             return;
-        }
-        let mut kept = std::mem::take(&mut self.kept);
+        };
         kept.extend_from_slice(input);
         let consumed = self.consume(conn, &mut kept, cx);
         kept.drain(..consumed);
         kept.shrink_to(MAX_LEFTOVER);
-        self.kept = kept;
+        self.kept = Some(kept).filter(|kept| !kept.is_empty());
     }
 
     /// Takes messages out of `input` until it is used up or an introduction must be answered first.
@@ -118,7 +120,10 @@ impl Conversation {
         let (code, reason) = (violation.close_code(), violation.to_string());
         let close_frame = CloseFrame::new(code, reason, "protocol_error");
         let is_plain = self.identity.is_plain() && !self.identity.is_guest();
-        let closing = self.end(CloseInfo::by_us(&close_frame), cx);
+        self.end(CloseInfo::by_us(&close_frame), cx);
+        let Some(closing) = self.closing_mut() else {
+            return;
+        };
         closing.fail();
         // A message that was whole and right is answered before the one that was not ends the connection.
         if is_plain && cx.out.len() > from {

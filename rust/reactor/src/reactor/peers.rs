@@ -15,7 +15,7 @@ use crate::peer::{Peer, Stage};
 use crate::places::Standing;
 use crate::stream::Stream;
 use crate::sys::Poller;
-use crate::table::Table;
+use crate::table::{SlotId, Table};
 use crate::watch::{Watch, WatchChange, WatchedBy};
 
 /// All peers of one reactor, to be looked at.
@@ -41,6 +41,11 @@ impl Peers {
     /// The first peer in or behind this slot: see [`Table::next_from`].
     pub(super) fn next_from(&self, index: usize) -> Option<ConnId> {
         self.0.next_from(index)
+    }
+
+    /// Whose timer has fired: one is cancelled when its peer goes, so it is that of the peer in its slot.
+    pub(super) fn in_slot(&self, slot: SlotId) -> Option<ConnId> {
+        self.0.id_in(slot)
     }
 
     /// How a connection stands, and when it last did something.
@@ -228,7 +233,7 @@ fn queue_session(queue: &mut VecDeque<(u64, ConnId)>, due: (u64, ConnId), now_ms
 
 /// Sees to it that a peer's timer fires by its deadline; earlier will do: then it is armed again. Traffic thus never moves a
 /// timer.
-fn arm(peer: &mut Peer, conn: ConnId, deadline: u64, wheel: &mut Wheel<ConnId>) {
+fn arm(peer: &mut Peer, conn: ConnId, deadline: u64, wheel: &mut Wheel<SlotId>) {
     match peer.timer {
         Some((_, armed)) if armed <= deadline => {}
         _ if deadline == u64::MAX => {}
@@ -237,7 +242,7 @@ fn arm(peer: &mut Peer, conn: ConnId, deadline: u64, wheel: &mut Wheel<ConnId>) 
             peer.timer = Some((key, deadline));
         }
         None => {
-            let key = wheel.arm(deadline.div_ceil(TICK_MS), conn);
+            let key = wheel.arm(deadline.div_ceil(TICK_MS), SlotId::of(conn));
             peer.timer = Some((key, deadline));
         }
     }
