@@ -1344,9 +1344,18 @@ class Fleet:
 
         Returns:
             None: the connection has gone, or may not introduce itself any more.
+
+        Raises:
+            ValueError: no message of this `type` introduces an agent.
         """
 
-    def set_introduced_by(self, agent: AgentRow, kind: str) -> None: ...
+    def set_introduced_by(self, agent: AgentRow, kind: str) -> None:
+        """Another message has introduced it once more.
+
+        Raises:
+            ValueError: no message of this `type` introduces an agent.
+        """
+
     def set_config(self, agent: AgentRow, config: bytes | None) -> None: ...
     def heard(
         self,

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dscore_fleet::{
-    Agent, AgentKey, Connection, Introducer, Introduction, MissingCell, Monitoring, Reading, Sort,
-    State, Tables,
+    AgentKey, Connection, Introducer, Introduction, MissingCell, Monitoring, Reading, Sort, State,
+    Tables,
 };
 use dscore_traffic::ConnId;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
