@@ -34,7 +34,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-dist setup-helm setup-images c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-tls bench-record bench-instructions check-images check-slow dist release-notes soak fuzz compliance compliance-c compliance-api compliance-socketio check lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-dist setup-helm setup-images c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-tls bench-record bench-instructions check-images check-slow dist release-notes soak fuzz compliance compliance-c compliance-api compliance-socketio check licenses lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -184,6 +184,10 @@ lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.10 --no-python-downloads --group dev pyproject.toml --upgrade \
 	    --no-emit-package dscore-agent --no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command 'make lock' \
 	    --output-file requirements.lock
+
+licenses: ## renew THIRD-PARTY.md from Cargo.lock: the licences of what the extension is linked of
+	@scripts/licenses > THIRD-PARTY.md.new
+	@mv THIRD-PARTY.md.new THIRD-PARTY.md
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist target tests/clients/node_modules clients/js/node_modules clients/page/node_modules clients/js/types rust/fuzz/target python/dscore/_core*.so

@@ -80,6 +80,9 @@ def test_a_wheel_of_the_server_is_stripped_and_for_its_machine(
         core = Path(archive.extract("dscore/_core.abi3.so", tmp_path))
         [licence] = [one for one in names if one.endswith("/LICENSE")]
         assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
+        for name in ("THIRD-PARTY.md", "clients/page/THIRD-PARTY.md"):
+            [notice] = [one for one in names if one.endswith(f"/licenses/{name}")]
+            assert archive.read(notice) == (ROOT / name).read_bytes()
     assert not [one for one in names if not one.startswith(("dscore/", f"{SERVER}.dist-info/"))]
     assert {"dscore/py.typed", "dscore/_core.pyi", "dscore/http/page/index.html"} <= set(names)
     head = run("readelf", "--wide", "--file-header", "--sections", core, cwd=tmp_path)

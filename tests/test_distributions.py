@@ -83,6 +83,24 @@ def test_both_carry_the_licence() -> None:
     assert (ROOT / "python" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
+def test_the_server_carries_the_licences_of_what_is_in_it() -> None:
+    files = ["LICENSE", "THIRD-PARTY.md", "clients/page/THIRD-PARTY.md"]
+    assert SERVER["license-files"] == files
+    assert all((ROOT / name).is_file() for name in files)
+
+
+def test_every_crate_of_the_extension_is_named_with_its_licence() -> None:
+    made = subprocess.run([ROOT / "scripts" / "licenses"], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout == (ROOT / "THIRD-PARTY.md").read_text(), "make licenses"
+    licences = re.findall(r"^## \S+ [\d.]+\n\n(?:<\S+>: )?(.+)$", made.stdout, re.MULTILINE)
+    assert len(licences) == len(re.findall(r"^## \S+ [\d.]+$", made.stdout, re.MULTILINE)) > 50
+    # None that asks for more than its text.
+    known = {"0BSD", "Apache-2.0", "BSD-3-Clause", "ISC", "MIT", "Unicode-3.0", "Unlicense", "Zlib"}
+    words = re.compile(r" WITH LLVM-exception| OR | AND |[()/]")
+    assert {word for one in licences for word in words.split(one) if word} <= known
+
+
 @pytest.mark.parametrize("python", PYTHONS)
 def test_an_agent_is_twelve_packages_at_most(python: str) -> None:
     packages = closure(AGENT["dependencies"], python, {"dscore-agent"})
