@@ -389,6 +389,33 @@ def test_a_proxy_s_header_comes_before_all_else_and_names_the_client(
     wait_until(of_client, "the line of the proxy's client")
 
 
+def test_an_address_that_takes_every_place_keeps_no_other_out(
+    serve: Serve, options: tuple[str, ...], authority: Authority
+) -> None:
+    """It has an eighth of them; what is beyond that makes room first, however young it is."""
+    env = PROXY | {"DSCORE_TLS__HANDSHAKES": "24", "DSCORE_TLS__PORT": "0"}
+    serving = serve(*options, env=env, ready=False)
+    port = int(serving.wait_for_log("server_started", 60)["tls_port"])
+    half = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+
+    def begin(client: str) -> socket.socket:
+        plain = proxied(port, f"PROXY TCP4 {client} 10.0.0.1 4711 443\r\n".encode())
+        plain.sendall(half)
+        return plain
+
+    places = [begin("203.0.113.10") for _ in range(3)]
+    try:
+        places += [begin("203.0.113.9") for _ in range(40)]
+        with proxied(port, b"PROXY TCP4 203.0.113.11 10.0.0.1 4711 443\r\n") as plain:
+            context = authority.client_context()
+            with context.wrap_socket(plain, server_hostname="localhost") as tls:
+                assert get(tls, "/readyz").startswith(b"HTTP/1.1 200 ")
+        assert serving.wait_for_log("tls_refused")["ip"] == "203.0.113.9"
+    finally:
+        for one in places:
+            one.close()
+
+
 def local_header() -> bytes:
     """Version 2, LOCAL: a proxy's own check."""
     return b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"

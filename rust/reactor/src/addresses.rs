@@ -23,11 +23,11 @@ const TOLD_A_SECOND: u32 = 20;
 
 /// An address, or of IPv6 its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Site(u128);
+pub(crate) struct Site(u128);
 
 impl Site {
     /// `None`: it is not counted.
-    fn of(address: IpAddr, settings: &Settings) -> Option<Self> {
+    pub(crate) fn of(address: IpAddr, settings: &Settings) -> Option<Self> {
         let address = address.to_canonical();
         if address.is_loopback() || settings.trusted_proxies.trust(address) {
             return None;

@@ -5,17 +5,28 @@
 //! port that speaks plainly too probes are not to wait behind a storm. There one that has shown no hello makes room soon, as
 //! many again may wait for their turn, and a handshake past those is turned away; the backlog is for what comes faster than
 //! the porter works.
+//!
+//! An address that comes again as fast as its places are taken from it could hold them all. So what is beyond an address's
+//! share of the places has less time while all of them are taken, the oldest first. An address of IPv6 is its /64; this
+//! machine's own and trusted proxies have no share, for who is behind them was not told.
+
+use std::collections::HashMap;
 
 use dscore_traffic::ConnId;
 
-use super::guest::{Guest, Next, QUIET_MS};
+use super::guest::{Guest, Next, QUIET_MS, SLOW_MS};
 use super::refusals::Reason;
 use super::{Porter, SWEEP_MS};
+use crate::addresses::Site;
 use crate::door::Arrival;
 use crate::sys::Interest;
 
 /// Guests that are read once more where one of them is to make room.
 const MAX_LOOKS: usize = 8;
+/// So many addresses share the places.
+const SHARES: usize = 8;
+/// What is beyond a share has so long to say what it has to: two round trips of a slow link.
+const BEYOND_SHARE_MS: u64 = 250;
 
 impl Porter {
     pub(super) fn let_in(&mut self, arrival: Arrival, buffer: &mut [u8]) {
@@ -48,19 +59,21 @@ impl Porter {
             let Some(conn) = quietest.map(|(conn, _)| conn) else {
                 return;
             };
-            if self.yield_place(conn, buffer) {
+            if self.yield_place(conn, buffer, SLOW_MS) {
                 return;
             }
         }
     }
 
-    /// Ends a guest for others, unless it has spoken and was not read yet, and is not slow: false then.
-    fn yield_place(&mut self, conn: ConnId, buffer: &mut [u8]) -> bool {
+    /// Ends a guest for others, unless it has spoken and was not read yet, and has not taken `most_ms` over it: false then.
+    fn yield_place(&mut self, conn: ConnId, buffer: &mut [u8], most_ms: u64) -> bool {
         let heard = self.guests.get(conn).map(|guest| guest.heard);
         self.hear(conn, buffer);
         match self.guests.get(conn) {
             None => true,
-            Some(guest) if Some(guest.heard) != heard && !guest.is_slow(self.now_ms) => false,
+            Some(guest) if Some(guest.heard) != heard && !guest.is_slow(self.now_ms, most_ms) => {
+                false
+            }
             Some(guest) => {
                 // One that was refused was counted then.
                 if !guest.is_refused() {
@@ -73,6 +86,30 @@ impl Porter {
         }
     }
 
+    /// What addresses have beyond their share of the places, the oldest of each, as far as it is late.
+    fn beyond_shares(&self) -> Vec<ConnId> {
+        let mut sites: HashMap<Site, Vec<(u64, ConnId)>> = HashMap::new();
+        for (conn, guest) in self.guests.iter() {
+            let site = Site::of(guest.ends().peer.ip(), &self.settings);
+            if let Some(site) = site.filter(|_| guest.waits_since_ms.is_none()) {
+                sites.entry(site).or_default().push((guest.since_ms, conn));
+            }
+        }
+        let share = (self.door.most() / SHARES).max(1);
+        let mut late = Vec::new();
+        for guests in sites.values_mut() {
+            guests.sort_unstable_by_key(|(since_ms, _)| *since_ms);
+            let beyond = guests.iter().take(guests.len().saturating_sub(share));
+            let is_late = |since_ms: u64| since_ms + BEYOND_SHARE_MS <= self.now_ms;
+            late.extend(
+                beyond
+                    .filter(|(since_ms, _)| is_late(*since_ms))
+                    .map(|(_, conn)| *conn),
+            );
+        }
+        late
+    }
+
     /// Ends those that were not done in time, and those that are quiet while others want their places.
     pub(super) fn sweep(&mut self, buffer: &mut [u8]) {
         if self.now_ms < self.swept_ms + SWEEP_MS {
@@ -81,10 +118,15 @@ impl Porter {
         self.swept_ms = self.now_ms;
         let is_crowded = self.door.room() == 0;
         let is_full = self.guests.len() - self.pacer.len() >= self.door.most();
+        if is_crowded || is_full {
+            for conn in self.beyond_shares() {
+                self.yield_place(conn, buffer, BEYOND_SHARE_MS);
+            }
+        }
         let now_ms = self.now_ms;
         let yields = |guest: &Guest| {
             let is_wanted = is_crowded || guest.is_short;
-            let is_late = guest.heard_ms + QUIET_MS <= now_ms || guest.is_slow(now_ms);
+            let is_late = guest.heard_ms + QUIET_MS <= now_ms || guest.is_slow(now_ms, SLOW_MS);
             (is_wanted && is_late) || (is_full && guest.yields(now_ms))
         };
         let due = |guest: &Guest| guest.deadline_ms <= now_ms;
@@ -104,7 +146,7 @@ impl Porter {
                     Next::Gone
                 });
             } else {
-                self.yield_place(conn, buffer);
+                self.yield_place(conn, buffer, SLOW_MS);
             }
         }
     }

@@ -29,7 +29,7 @@ const METHODS: [&[u8]; 6] = [b"GET ", b"POST", b"HEAD", b"OPTI", b"PUT ", b"DELE
 pub(super) const QUIET_MS: u64 = 1_000;
 /// As long may a hello take, and a last flight, while others want the place: a client that says a byte at a time is never
 /// quiet.
-const SLOW_MS: u64 = 3_000;
+pub(super) const SLOW_MS: u64 = 3_000;
 
 /// A socket whose connection is not made yet.
 pub(super) struct Guest {
@@ -47,7 +47,7 @@ pub(super) struct Guest {
     /// How often it did.
     pub(super) heard: u32,
     /// Since when it is waited for to say what it has to say next, whole.
-    since_ms: u64,
+    pub(super) since_ms: u64,
     /// Its hello was answered: what it owes is a word that takes a round trip.
     is_answered: bool,
     /// Since when it waits for its turn, on the pool's clock.
@@ -154,12 +154,12 @@ impl Guest {
             TIME_TO_SPEAK_MS
         };
         let is_quiet = self.heard_ms + quiet_ms <= now_ms;
-        self.waits_since_ms.is_none() && (is_quiet || self.is_slow(now_ms))
+        self.waits_since_ms.is_none() && (is_quiet || self.is_slow(now_ms, SLOW_MS))
     }
 
-    /// Whether it takes too long to say what it has to, however often it says something.
-    pub(super) fn is_slow(&self, now_ms: u64) -> bool {
-        self.waits_since_ms.is_none() && self.since_ms + SLOW_MS <= now_ms
+    /// Whether it takes longer than it may to say what it has to, however often it says something.
+    pub(super) fn is_slow(&self, now_ms: u64, most_ms: u64) -> bool {
+        self.waits_since_ms.is_none() && self.since_ms + most_ms <= now_ms
     }
 
     /// What it is to be watched for.
