@@ -68,13 +68,22 @@ def test_browsers_are_asked_for_https_for_as_long_as_is_set(
     serving = serve("--config", str(settings))
     context = authority.client_context()
 
-    def promised() -> bytes | None:
+    def said(path: str, name: bytes) -> list[bytes]:
         with dial(serving.port, context) as tls:
-            head = get(tls, "/livez").partition(b"\r\n\r\n")[0].lower()
-        found = [line for line in head.split(b"\r\n") if line.startswith(b"strict-transport")]
-        return found[0].partition(b": ")[2] if found else None
+            head = get(tls, path).partition(b"\r\n\r\n")[0].lower()
+        found = [line for line in head.split(b"\r\n") if line.startswith(name)]
+        return [line.partition(b": ")[2] for line in found]
 
-    assert promised() == b"max-age=86400"
+    def promised(path: str = "/livez") -> bytes | None:
+        found = said(path, b"strict-transport-security")
+        assert len(found) < 2
+        return found[0] if found else None
+
+    # Of pages, of what there is none of, and of what the core answers by itself.
+    for path in ("/livez", "/none", "/deepstream/ws", "/socket.io/?transport=other", "/a b"):
+        assert promised(path) == b"max-age=86400", path
+        assert said(path, b"x-content-type-options") == [b"nosniff"], path
+        assert len(said(path, b"date")) == 1, path
     for seconds in ("0", "31536000"):
         settings.write_text(f'{base}hsts = "{seconds}s"\n')
         serving.process.send_signal(signal.SIGHUP)

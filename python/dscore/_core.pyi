@@ -98,6 +98,7 @@ class CoreConfig:
         transports: Sequence[Transport] = ...,
         allow_eio3: bool = True,
         cors_methods: Sequence[str] = ...,
+        hsts: int = 0,
         namespaces: Sequence[str] = ...,
         handshake_timeout: int = 10_000,
         auth_timeout: int = 10_000,
@@ -148,6 +149,8 @@ class CoreConfig:
                 upgraded.
             allow_eio3: take Engine.IO 3, so Socket.IO 2, too.
             cors_methods: what a page of another origin may use for polling; default GET and POST.
+            hsts: for how many seconds browsers are told to come by TLS alone (RFC 6797), in every
+                answer where the TLS is the server's own.
             namespaces: Socket.IO namespaces taken beside "/", each beginning with "/"; default
                 none. A CONNECT to any other is answered `Invalid namespace`.
             guest: there is a program's own app: a request that is no endpoint's is handed over

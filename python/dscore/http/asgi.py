@@ -51,18 +51,15 @@ class Bridge:
         app: App,
         wait: Wait = wait,
         is_ours: Callable[[str], bool] = lambda path: True,
-        hsts: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """
         Args:
             wait: for requests, and for the app's end.
             is_ours: whether a path, as it was sent, is a page of dscore and not the program's app.
-            hsts: `tls.hsts` as it is at present, in seconds.
         """
         self._wait_for = wait
         self._pool = pool
         self._app = app
-        self._hsts = hsts
         self._server = pool.address()
         # Then each connection has come in on an address of its own.
         self._listens_everywhere = ip_address(self._server[0]).is_unspecified
@@ -97,15 +94,15 @@ class Bridge:
         server = self._server
         if self._listens_everywhere:
             server = (request.local, request.local_port)
-        state, hsts = self._lifespan.state, self._hsts()
+        state = self._lifespan.state
         exchange: Served
         # Our own pages have none: they are asked as if nothing was said of a WebSocket.
         if request.subprotocols is None or self._is_ours(path_of(request.target)):
             waits = self._lanes.waits
-            exchange = Exchange(self._answered, self._pool, request, hsts, waits)
+            exchange = Exchange(self._answered, self._pool, request, waits)
             scope = scope_of(request, server, state)
         else:
-            exchange = WebSocket(self._answered, self._accepted, self._pool, request, hsts)
+            exchange = WebSocket(self._answered, self._accepted, self._pool, request)
             scope = websocket_scope(request, server, state)
         self._exchanges[request.conn] = exchange
         scope[STEPS_ASIDE] = partial(self._lanes.ended, request)
@@ -115,7 +112,7 @@ class Bridge:
 
     def _refuse(self, request: Request) -> None:
         with suppress(PoolClosedError):
-            refuse_busy(self._pool, request, self._hsts())
+            refuse_busy(self._pool, request)
 
     def gone(self, event: OfConnection) -> None:
         """The client left: its exchange, if it is not answered yet, is told."""

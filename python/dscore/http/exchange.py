@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote
 
@@ -39,10 +38,7 @@ _DETAIL = {
     500: ("Internal Server Error", "The server failed to answer this request; its log says why."),
     503: ("Service Unavailable", "The server stopped before this request was answered."),
 }
-_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
-"""What is no script is not taken for one (Fetch standard, "X-Content-Type-Options")."""
-_STRICT_TRANSPORT = b"strict-transport-security"
-"""RFC 6797: where the TLS is ours. Behind a proxy it is the proxy's to say."""
+_OF_CONNECTION = frozenset({b"transfer-encoding", b"connection", b"keep-alive"})
 _BUSY = ("Service Unavailable", "Too many requests at once; try again in a moment.")
 _BUSY_RETRY_AFTER = b"2"
 
@@ -74,7 +70,6 @@ class Exchange:
         "_answered",
         "_body",
         "_headers",
-        "_hsts",
         "_is_cut",
         "_is_head",
         "_pool",
@@ -92,7 +87,6 @@ class Exchange:
         answered: "Callable[[Exchange], None]",
         pool: Responder,
         request: Request,
-        hsts: float = 0.0,
         waits: Callable[[Request, bool], None] = lambda request, is_waited_for: None,
     ) -> None:
         """
@@ -108,7 +102,6 @@ class Exchange:
         self._state = "waiting"
         self._status = 0
         self._headers: list[Header] = []
-        self._hsts = hsts
         self._unsent = 0  # bytes handed over since the outbox was last known to be low
         self._waiter: asyncio.Future[None] | None = None
         self._is_cut = False
@@ -186,7 +179,7 @@ class Exchange:
         kind = message["type"]
         if kind == "http.response.start" and self._state == "waiting":
             self._status = message["status"]
-            self._headers = _response_headers(message.get("headers", ()), self.request, self._hsts)
+            self._headers = _response_headers(message.get("headers", ()))
             self._state = "started"
         elif kind == "http.response.body" and self._state in ("started", "streaming"):
             try:
@@ -231,7 +224,7 @@ class Exchange:
         """Ends what the app left unfinished: with a problem if nothing was sent, else a cut."""
         try:
             if self._state in ("waiting", "started"):
-                headers = _response_headers(_PROBLEM, self.request, self._hsts)
+                headers = _response_headers(_PROBLEM)
                 document = b"" if self._is_head else _problem(status)
                 self._pool.respond(self.conn, status, headers, document)
             elif self._state == "streaming":
@@ -269,13 +262,13 @@ def comes_of_leaving(error: BaseException) -> bool:
     return False
 
 
-def refuse_busy(pool: Responder, request: Request, hsts: float = 0.0) -> None:
+def refuse_busy(pool: Responder, request: Request) -> None:
     """Answers a request for which there is no room.
 
     Raises:
         PoolClosedError: there is none to answer any more.
     """
-    headers = _response_headers([*_PROBLEM, (b"retry-after", _BUSY_RETRY_AFTER)], request, hsts)
+    headers = _response_headers([*_PROBLEM, (b"retry-after", _BUSY_RETRY_AFTER)])
     document = b"" if request.method == "HEAD" else _document(503, *_BUSY)
     pool.respond(request.conn, 503, headers, document)
 
@@ -302,22 +295,14 @@ def scope_of(request: Request, server: tuple[str, int], state: dict[str, Any]) -
     }
 
 
-def _response_headers(
-    headers: Iterable[Iterable[bytes]], request: Request, hsts: float
-) -> list[Header]:
-    """The app's headers less those that are the connection's own business, plus those that every
-    answer has unless the app has set them. `hsts` is `tls.hsts`, in seconds."""
-    kept: list[Header] = []
-    names = set()
-    for name, value in headers:
-        name = bytes(name).lower()
-        if name not in (b"transfer-encoding", b"connection", b"keep-alive"):
-            kept.append((name, bytes(value)))
-            names.add(name)
-    always = [(b"server", b"dscore"), (b"date", _date()), _NO_SNIFFING]
-    if request.secure and request.proxy is None:
-        always.append((_STRICT_TRANSPORT, b"max-age=%d" % hsts))
-    kept.extend(header for header in always if header[0] not in names)
+def _response_headers(headers: Iterable[Iterable[bytes]]) -> list[Header]:
+    """The app's headers less those that are the connection's own business, plus our name unless the
+    app has another. What else every answer says is the core's to add: the date, and what guards its
+    reader."""
+    kept = [(bytes(name).lower(), bytes(value)) for name, value in headers]
+    kept = [header for header in kept if header[0] not in _OF_CONNECTION]
+    if not any(name == b"server" for name, _ in kept):
+        kept.append((b"server", b"dscore"))
     return kept
 
 
@@ -327,15 +312,3 @@ def _problem(status: int) -> bytes:
 
 def _document(status: int, title: str, detail: str) -> bytes:
     return orjson.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
-
-
-_date_of: tuple[int, bytes] = (0, b"")
-
-
-def _date() -> bytes:
-    """The Date header, made once a second."""
-    global _date_of
-    now = int(time.time())
-    if _date_of[0] != now:
-        _date_of = (now, formatdate(now, usegmt=True).encode())
-    return _date_of[1]

@@ -84,7 +84,6 @@ class WebSocket:
         accepted: Callable[["WebSocket"], None],
         pool: Responder,
         request: Request,
-        hsts: float = 0.0,
     ) -> None:
         """
         Args:
@@ -96,7 +95,7 @@ class WebSocket:
         self._pool = pool
         self.request = request
         self.conn = request.conn
-        self._answer = Exchange(self._refused, pool, request, hsts)
+        self._answer = Exchange(self._refused, pool, request)
         """The response, where it is one."""
         self._state = "connecting"
         self._has_connected = False

@@ -52,6 +52,7 @@ def core_settings(
         "transports": socket.transports,
         "allow_eio3": socket.allow_eio3,
         "cors_methods": socket.cors_methods,
+        "hsts": round(config.tls.hsts),
         "namespaces": tuple(namespaces),
         "heartbeat_message": text(config.log.language, "heartbeat_received"),
         "introduce_by_heartbeat": not config.auth.required,

@@ -122,7 +122,7 @@ def assemble(live: Live, core: ModuleType, server: "PagesServer", app: "App | No
     from dscore.http.asgi import Bridge
 
     pages = _pages(live, server, app)
-    bridge = Bridge(live.pool, pages, live.clock.wait, pages.is_ours, lambda: live.config.tls.hsts)
+    bridge = Bridge(live.pool, pages, live.clock.wait, pages.is_ours)
     watchers = Watchers(live)
     terminations, acks = Terminations(), Acks(live.clock)
     loop = asyncio.get_running_loop()

@@ -127,6 +127,7 @@ fn settings(
         polling: has_transport(&given.transports, "polling")?,
         websocket: has_transport(&given.transports, "websocket")?,
         allow_eio3: given.allow_eio3,
+        hsts_s: given.hsts,
         cors_methods: checked("cors_methods", given.cors_methods, is_method)?,
         namespaces: checked("namespaces", given.namespaces, is_namespace)?,
         close_timeout: given.close_timeout,

@@ -1,7 +1,6 @@
 //! What a socket asks of an Engine.IO session that is not its own: only the reactor has both at hand.
 
 use dscore_proto::engineio::{HandshakeError, Revision};
-use dscore_proto::http::NO_SNIFFING;
 use dscore_traffic::command::Response;
 use dscore_traffic::event::HttpRequest;
 use dscore_traffic::{ConnId, Endpoint};
@@ -61,7 +60,6 @@ pub(crate) fn answer(
 ) -> Response {
     headers.push((b"content-type".into(), content_type.into()));
     headers.push((b"cache-control".into(), b"no-store".into()));
-    headers.push((NO_SNIFFING.0.into(), NO_SNIFFING.1.into()));
     Response {
         status,
         headers,

@@ -100,6 +100,8 @@ pub struct Settings {
     pub websocket: bool,
     /// Whether clients of Engine.IO's third revision are let in.
     pub allow_eio3: bool,
+    /// For how long browsers are told to come by TLS alone, seconds.
+    pub hsts_s: u64,
     /// Methods that pages of other origins may use to poll.
     pub cors_methods: Vec<String>,
     /// Socket.IO namespaces that are taken beside "/".

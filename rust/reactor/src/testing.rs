@@ -110,6 +110,7 @@ fn settings() -> Settings {
         polling: true,
         websocket: true,
         allow_eio3: true,
+        hsts_s: 0,
         cors_methods: vec!["GET".into(), "POST".into()],
         namespaces: vec!["/custom".into()],
         close_timeout: 100,

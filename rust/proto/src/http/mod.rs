@@ -17,8 +17,8 @@ pub(crate) use head::find_end;
 pub use head::{Head, MAX_HEADERS, parse_head, path};
 pub(crate) use response::is_field;
 pub use response::{
-    CONTINUE, Framing, NO_SNIFFING, Particulars, WEBSOCKET_METHODS, encode_chunk,
-    encode_last_chunk, encode_response_head, error_response,
+    CONTINUE, Framing, Particulars, Standing, WEBSOCKET_METHODS, encode_chunk, encode_last_chunk,
+    encode_response_head, error_response,
 };
 pub(crate) use token::is_token;
 pub use token::is_token_text;

@@ -11,7 +11,9 @@ use crate::error::UsageError;
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// What is no script is not taken for one (Fetch standard, "X-Content-Type-Options").
-pub const NO_SNIFFING: (&[u8], &[u8]) = (b"x-content-type-options", b"nosniff");
+const NO_SNIFFING: (&[u8], &[u8]) = (b"x-content-type-options", b"nosniff");
+/// RFC 6797 §6.1.
+const STRICT_TRANSPORT: &[u8] = b"strict-transport-security";
 
 /// What the address of a WebSocket takes beside upgrades.
 pub const WEBSOCKET_METHODS: &[u8] = b"GET, HEAD, OPTIONS";
@@ -27,11 +29,21 @@ pub enum Framing {
     None,
 }
 
+/// What every answer says unless its own fields do: the time, that its type is meant, and how to come again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing<'a> {
+    /// The time, for Date (RFC 9110 §6.6.1); a refusal of the server's own fault may go without.
+    pub date: Option<&'a str>,
+    /// For so many seconds browsers are to come by TLS alone. Only where the TLS is ours: behind a proxy it is the proxy's
+    /// to say.
+    pub hsts_s: Option<u64>,
+}
+
 /// What an answer of ours says beside its problem.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Particulars<'a> {
-    /// The time, for Date; a refusal of the server's own fault may go without.
-    pub date: Option<&'a str>,
+    /// As every answer.
+    pub standing: Standing<'a>,
     /// Seconds after which it is worth coming again.
     pub retry_after: Option<u32>,
     /// The request was HEAD: the content is only described.
@@ -39,7 +51,7 @@ pub struct Particulars<'a> {
 }
 
 /// Appends the head of a response. Connection and framing are decided here: such fields of the
-/// caller's are left out. Date is added unless the caller gives one (RFC 9110 §6.6.1).
+/// caller's are left out.
 ///
 /// # Errors
 /// [`UsageError::InvalidStatus`] or [`UsageError::InvalidHeader`]; `out` is then as it was.
@@ -48,17 +60,12 @@ pub fn encode_response_head(
     headers: &[(&[u8], &[u8])],
     framing: Framing,
     keep_alive: bool,
-    date: Option<&str>,
+    standing: Standing<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), UsageError> {
     check(status, headers)?;
     push_status_line(status, out);
-    let is_date = |(name, _): &(&[u8], &[u8])| name.eq_ignore_ascii_case(b"date");
-    if let Some(date) = date
-        && !headers.iter().any(is_date)
-    {
-        push_field(b"Date", date.as_bytes(), out);
-    }
+    push_standing(standing, headers, out);
     for &(name, value) in headers.iter().filter(|(name, _)| !is_ours(name)) {
         push_field(name, value, out);
     }
@@ -101,12 +108,9 @@ pub fn encode_last_chunk(out: &mut Vec<u8>) {
 pub fn error_response(status: u16, detail: &str, beside: Particulars<'_>, out: &mut Vec<u8>) {
     let content = problem(status, detail);
     push_status_line(status, out);
-    if let Some(date) = beside.date {
-        push_field(b"Date", date.as_bytes(), out);
-    }
+    push_standing(beside.standing, &[], out);
     push_field(b"Content-Type", b"application/problem+json", out);
     push_field(b"Cache-Control", b"no-store", out);
-    push_field(NO_SNIFFING.0, NO_SNIFFING.1, out);
     push_field(b"Content-Length", content.len().to_string().as_bytes(), out);
     if let Some(seconds) = beside.retry_after {
         push_field(b"Retry-After", seconds.to_string().as_bytes(), out);
@@ -178,6 +182,27 @@ fn is_ours(name: &[u8]) -> bool {
     ]
     .iter()
     .any(|ours| name.eq_ignore_ascii_case(ours))
+}
+
+fn push_standing(standing: Standing<'_>, headers: &[(&[u8], &[u8])], out: &mut Vec<u8>) {
+    let is_said = |name: &[u8]| headers.iter().any(|one| one.0.eq_ignore_ascii_case(name));
+    if let Some(date) = standing.date
+        && !is_said(b"date")
+    {
+        push_field(b"Date", date.as_bytes(), out);
+    }
+    if !is_said(NO_SNIFFING.0) {
+        push_field(NO_SNIFFING.0, NO_SNIFFING.1, out);
+    }
+    if let Some(seconds) = standing.hsts_s
+        && !is_said(STRICT_TRANSPORT)
+    {
+        push_field(
+            STRICT_TRANSPORT,
+            format!("max-age={seconds}").as_bytes(),
+            out,
+        );
+    }
 }
 
 fn push_status_line(status: u16, out: &mut Vec<u8>) {

@@ -2,13 +2,22 @@
 
 use dscore_proto::UsageError;
 use dscore_proto::http::{
-    Framing, Particulars, encode_chunk, encode_last_chunk, encode_response_head, error_response,
+    Framing, Particulars, Standing, encode_chunk, encode_last_chunk, encode_response_head,
+    error_response,
 };
 use proptest::prelude::*;
 
 fn head(status: u16, headers: &[(&[u8], &[u8])], framing: Framing, keep_alive: bool) -> String {
     let mut out = Vec::new();
-    encode_response_head(status, headers, framing, keep_alive, None, &mut out).unwrap();
+    encode_response_head(
+        status,
+        headers,
+        framing,
+        keep_alive,
+        Standing::default(),
+        &mut out,
+    )
+    .unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -29,17 +38,18 @@ fn writes_a_head_with_a_length() {
 #[test]
 fn writes_the_date_unless_the_caller_has() {
     let date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+    let standing = Standing { date, hsts_s: None };
     for (own, written) in [(None, "Date: Sun, 06"), (Some(&b"then"[..]), "dAtE: then")] {
         let fields: Vec<(&[u8], &[u8])> = own.iter().map(|own| (&b"dAtE"[..], *own)).collect();
         let mut out = Vec::new();
-        encode_response_head(200, &fields, Framing::None, true, date, &mut out).unwrap();
+        encode_response_head(200, &fields, Framing::None, true, standing, &mut out).unwrap();
         let head = String::from_utf8(out).unwrap();
         assert!(head.contains(written), "{head}");
         assert_eq!(head.to_lowercase().matches("date: ").count(), 1, "{head}");
     }
     let mut out = Vec::new();
     let beside = Particulars {
-        date,
+        standing,
         head_only: true,
         ..Particulars::default()
     };
@@ -109,7 +119,14 @@ fn refuses_fields_that_would_break_the_head_and_writes_nothing() {
     for field in cases {
         let mut out = b"before".to_vec();
         let fields = [(&b"good"[..], &b"v"[..]), field];
-        let outcome = encode_response_head(200, &fields, Framing::None, true, None, &mut out);
+        let outcome = encode_response_head(
+            200,
+            &fields,
+            Framing::None,
+            true,
+            Standing::default(),
+            &mut out,
+        );
         assert_eq!(outcome, Err(UsageError::InvalidHeader));
         assert_eq!(out, b"before");
     }
@@ -118,7 +135,14 @@ fn refuses_fields_that_would_break_the_head_and_writes_nothing() {
 #[test]
 fn refuses_statuses_that_end_no_request() {
     for status in [0, 99, 100, 101, 199, 600, 1000] {
-        let outcome = encode_response_head(status, &[], Framing::None, true, None, &mut Vec::new());
+        let outcome = encode_response_head(
+            status,
+            &[],
+            Framing::None,
+            true,
+            Standing::default(),
+            &mut Vec::new(),
+        );
         assert_eq!(outcome, Err(UsageError::InvalidStatus(status)));
     }
 }
@@ -142,7 +166,7 @@ fn writes_a_problem_document_for_an_error() {
     error_response(503, "come \"back\" later\n", beside, &mut out);
     assert_eq!(
         String::from_utf8(out).unwrap(),
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\nx-content-type-options: nosniff\r\n\
+        "HTTP/1.1 503 Service Unavailable\r\nx-content-type-options: nosniff\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n\
          Content-Length: 98\r\nRetry-After: 5\r\nConnection: close\r\n\r\n\
          {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\
          \"detail\":\"come \\\"back\\\" later\\n\"}"
@@ -174,12 +198,12 @@ proptest! {
             .map(|(name, value)| (if names_are_good { &b"x-name"[..] } else { &name[..] }, &value[..]))
             .collect();
         let mut out = Vec::new();
-        if encode_response_head(200, &fields, Framing::Length(0), true, None, &mut out).is_ok() {
+        if encode_response_head(200, &fields, Framing::Length(0), true, Standing::default(), &mut out).is_ok() {
             let mut slots = [httparse::EMPTY_HEADER; 16];
             let mut response = httparse::Response::new(&mut slots);
             let parsed = response.parse(&out).unwrap();
             prop_assert_eq!(parsed, httparse::Status::Complete(out.len()));
-            prop_assert_eq!(response.headers.len(), fields.len() + 2);
+            prop_assert_eq!(response.headers.len(), fields.len() + 3);
         }
     }
 }

@@ -84,6 +84,7 @@ settings! {
     connect_timeout: u64 = 60_000 in TIME;
     transports: Vec<String> = vec!["polling".to_owned(), "websocket".to_owned()];
     allow_eio3: bool = true;
+    hsts: u64 = 0 in 0..=63_072_000;
     cors_methods: Vec<String> = vec!["GET".to_owned(), "POST".to_owned()];
     namespaces: Vec<String> = vec![];
     next_heartbeat_in: u64 = 30_000 in TIME;

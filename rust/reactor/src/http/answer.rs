@@ -1,7 +1,7 @@
 //! The answer to one request: its head, its framing, and whether another request may follow.
 
 use dscore_proto::UsageError;
-use dscore_proto::http::{self, Framing};
+use dscore_proto::http::{self, Framing, Standing};
 use dscore_traffic::command::Response;
 
 /// What an answer must know of its request.
@@ -33,7 +33,7 @@ impl Answer {
     pub(crate) fn begin(
         exchange: Exchange,
         response: &Response,
-        date: &str,
+        standing: Standing<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Self, UsageError> {
         // RFC 9110 §6.4.1: none of these has content.
@@ -45,8 +45,8 @@ impl Answer {
             .iter()
             .map(|(name, value)| (&name[..], &value[..]))
             .collect();
-        let (status, date) = (response.status, Some(date));
-        http::encode_response_head(status, &headers, framing, keep_alive, date, out)?;
+        let status = response.status;
+        http::encode_response_head(status, &headers, framing, keep_alive, standing, out)?;
         Ok(Self {
             framing,
             bodiless,

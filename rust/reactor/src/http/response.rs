@@ -1,6 +1,6 @@
 //! The response to the request at hand: the app's, a session's, or a refusal of our own; and what follows it.
 
-use dscore_proto::http::{self, Particulars};
+use dscore_proto::http::{self, Particulars, Standing};
 use dscore_traffic::command::Response;
 
 use super::answer::Answer;
@@ -17,8 +17,8 @@ impl HttpPeer {
         if self.upgrade.take().is_some() && !self.input_ended {
             self.deadline = u64::MAX;
         }
-        let (date, out) = cx.date_and_out();
-        match Answer::begin(exchange, response, date, out) {
+        let (standing, out) = self.standing(cx);
+        match Answer::begin(exchange, response, standing, out) {
             Ok(answer) => self.state = State::Answering(answer),
             Err(error) => {
                 self.refuse(500, &error.to_string(), cx);
@@ -50,14 +50,36 @@ impl HttpPeer {
     }
 
     pub(super) fn refuse(&mut self, status: u16, detail: &str, cx: &mut Context) {
-        let (date, out) = cx.date_and_out();
+        self.answer_problem(status, detail, None, cx);
+    }
+
+    /// Answers with a problem, and ends the connection.
+    pub(super) fn answer_problem(
+        &mut self,
+        status: u16,
+        detail: &str,
+        retry_after: Option<u32>,
+        cx: &mut Context,
+    ) {
+        let (standing, out) = self.standing(cx);
         let beside = Particulars {
-            date: Some(date),
-            retry_after: None,
+            standing,
+            retry_after,
             head_only: self.is_head,
         };
         http::error_response(status, detail, beside, out);
         self.begin_closing(cx);
+    }
+
+    /// What every answer on this connection says, and where it is to be written.
+    fn standing<'a>(&self, cx: &'a mut Context) -> (Standing<'a>, &'a mut Vec<u8>) {
+        let proxies = &cx.settings.trusted_proxies;
+        let is_direct = self.ends.proxy.is_none() && !proxies.trust(self.ends.peer.ip());
+        let is_ours = self.ends.is_secure && is_direct;
+        let hsts_s = is_ours.then_some(cx.settings.hsts_s);
+        let (date, out) = cx.date_and_out();
+        let date = Some(date);
+        (Standing { date, hsts_s }, out)
     }
 
     pub(super) fn begin_closing(&mut self, cx: &Context) {

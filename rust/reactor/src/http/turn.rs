@@ -1,7 +1,7 @@
 //! An upgrade, or an Engine.IO opening, waits for its turn: see [`crate::pacer`].
 
 use dscore_proto::engineio::Query;
-use dscore_proto::http::{self, BodyReader, Head, Particulars};
+use dscore_proto::http::{BodyReader, Head};
 use dscore_proto::origin::Addressed;
 use dscore_traffic::ConnId;
 
@@ -50,15 +50,7 @@ impl HttpPeer {
     /// The wait is, or would be, too long.
     pub(crate) fn send_away(&mut self, seconds: u32, cx: &mut Context) {
         let detail = "too many agents connect; try again later";
-        let is_head = self.is_head;
-        let (date, out) = cx.date_and_out();
-        let beside = Particulars {
-            date: Some(date),
-            retry_after: Some(seconds),
-            head_only: is_head,
-        };
-        http::error_response(503, detail, beside, out);
-        self.begin_closing(cx);
+        self.answer_problem(503, detail, Some(seconds), cx);
     }
 
     /// It does not wait for its turn any more.
