@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from c_client import EXACT, Driver, acquainted, aside, needs_c
 from certificates import Authority, Issued
@@ -122,6 +123,25 @@ def test_a_chain_and_an_address_are_verified(
         assert agent.until_state("ready")["health"] == "ok"
         assert serving.request("POST", "/api/v1/agents/c-1/message", {"type": "work"})[0] == 202
         agent.until_event("message")
+
+
+def test_a_server_is_known_by_its_fingerprint(
+    c_build: Path, secure: Secure, authority: Authority, trusting: tuple[str, ...]
+) -> None:
+    """Any other is left before a token is shown: here it would be counted as a wrong one."""
+    issued = authority.issue("localhost")
+    env = {"DSCORE_AUTH__REQUIRED": "true", "DSCORE_AUTH__TOKENS": "right"}
+    serving = secure(issued, env=env)
+    found = issued.certificate.fingerprint(SHA256())
+    other = authority.issue("localhost").certificate.fingerprint(SHA256()).hex()
+    with driver(
+        c_build, serving, *trusting, "token=wrong", f"server_fingerprints={other}"
+    ) as agent:
+        agent.until_error(f"is none of server_fingerprints, its own is {found.hex()}")
+    assert "wrong_token" not in serving.log
+    pins = f"server_fingerprints={other}, {found.hex(':').upper()}"
+    with driver(c_build, serving, *trusting, "token=right", pins) as agent:
+        agent.until_state("ready")
 
 
 def test_reconnect_7_certificates_are_read_anew_before_each_attempt(

@@ -23,6 +23,7 @@ struct _DscoreConfig {
   char *token;
   char *token_file;
   char *ca_file;
+  char **server_fingerprints; /* SHA-256 of certificates, hexadecimal in lower case; none: any that is trusted */
   char *cert_file;
   char *key_file;
   char *proxy; /* "none", an address, or NULL: the environment's */

@@ -26,6 +26,7 @@ dscore_config_finalize (GObject *object)
   g_clear_pointer (&self->app_config, json_object_unref);
   g_strfreev (self->environment);
   g_strfreev (self->pipeline_reports);
+  g_strfreev (self->server_fingerprints);
   G_OBJECT_CLASS (dscore_config_parent_class)->finalize (object);
 }
 
@@ -51,6 +52,7 @@ dscore_config_init (DscoreConfig *self)
   self->outbox_limit = 1000;
   self->max_message_size = 1000000;
   self->pipeline_reports = g_new0 (char *, 1);
+  self->server_fingerprints = g_new0 (char *, 1);
 }
 
 /* A setting as it was written. */

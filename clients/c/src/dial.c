@@ -138,13 +138,34 @@ fault_of_certificate (GTlsCertificateFlags errors)
   return g_strconcat ("the server's certificate is refused: ", *words != '\0' ? words : "it cannot be verified", NULL);
 }
 
+/* Whether the server has shown one of the certificates that it is known by, if it is known by any; NULL, or what it has shown (free it). */
+static char *
+other_fingerprint (DscoreConfig *config, GTlsConnection *tls)
+{
+  if (*config->server_fingerprints == NULL)
+    return NULL;
+  g_autoptr (GByteArray) der = NULL;
+  GTlsCertificate *shown = g_tls_connection_get_peer_certificate (tls);
+  if (shown != NULL)
+    g_object_get (shown, "certificate", &der, NULL);
+  g_autofree char *found = der == NULL ? g_strdup ("") : g_compute_checksum_for_data (G_CHECKSUM_SHA256, der->data, der->len);
+  return g_strv_contains ((const char *const *) config->server_fingerprints, found) ? NULL : g_steal_pointer (&found);
+}
+
 static void
 on_handshake (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (GTask) task = data;
   GError *error = NULL;
   if (g_tls_connection_handshake_finish (G_TLS_CONNECTION (source), result, &error))
-    g_task_return_pointer (task, g_object_ref (source), g_object_unref);
+    {
+      g_autofree char *other = other_fingerprint (g_task_get_task_data (task), G_TLS_CONNECTION (source));
+      if (other == NULL)
+        g_task_return_pointer (task, g_object_ref (source), g_object_unref);
+      else
+        g_task_return_new_error (task, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE,
+                                 "the server's certificate is none of server_fingerprints, its own is %s: was it renewed, or is it another server?", other);
+    }
   else if (g_error_matches (error, G_TLS_ERROR, G_TLS_ERROR_NOT_TLS))
     {
       g_error_free (error);
@@ -170,6 +191,7 @@ dscore_secure_async (DscoreConfig *config, DscoreCredentials *credentials, GSock
       g_task_return_pointer (task, g_object_ref (connection), g_object_unref);
       return;
     }
+  g_task_set_task_data (task, g_object_ref (config), g_object_unref);
   g_autoptr (GSocketConnectable) server = g_network_address_new (config->host, config->port);
   GError *error = NULL;
   /* Where ca_file says whom to trust, the distribution's authorities are not even read: that takes 8 MB. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define MAX_SECONDS 86400.0
+#define FINGERPRINT_DIGITS 64
 
 static char *
 replace (char **field, char *value)
@@ -184,6 +185,32 @@ parse_kinds (const char *text, gpointer field)
   return NULL;
 }
 
+/* With colons or without, as openssl prints them. */
+static char *
+parse_fingerprints (const char *text, gpointer field)
+{
+  g_auto (GStrv) words = g_strsplit (text, ",", -1);
+  g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
+  for (char **word = words; *word != NULL; word++)
+    {
+      g_auto (GStrv) parts = g_strsplit (g_strstrip (*word), ":", -1);
+      g_autofree char *joined = g_strjoinv ("", parts);
+      g_autofree char *digits = g_ascii_strdown (joined, -1);
+      if (*digits == '\0')
+        continue;
+      if (strlen (digits) != FINGERPRINT_DIGITS || strspn (digits, "0123456789abcdef") != FINGERPRINT_DIGITS)
+        return g_strdup_printf ("%.80s is no SHA-256 of a certificate: 64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256` "
+                                "prints them",
+                                digits);
+      g_ptr_array_add (found, g_steal_pointer (&digits));
+    }
+  g_ptr_array_set_free_func (found, NULL);
+  g_ptr_array_add (found, NULL);
+  g_strfreev (*(char ***) field);
+  *(char ***) field = (char **) g_ptr_array_free (g_steal_pointer (&found), FALSE);
+  return NULL;
+}
+
 static char *
 parse_url (const char *text, gpointer field)
 {
@@ -241,6 +268,7 @@ const DscoreSetting dscore_settings[] = {
   { "token", parse_text, FIELD (token) },
   { "token_file", parse_token_file, FIELD (token_file) },
   { "ca_file", parse_file, FIELD (ca_file) },
+  { "server_fingerprints", parse_fingerprints, FIELD (server_fingerprints) },
   { "cert_file", parse_file, FIELD (cert_file) },
   { "key_file", parse_file, FIELD (key_file) },
   { "proxy", parse_proxy, FIELD (proxy) },

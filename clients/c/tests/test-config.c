@@ -123,6 +123,8 @@ test_problems_name_their_place (void)
     { "[websocket]\noutbox_limit=1.5\n", "FILE:2: outbox_limit: must be a whole number from 1 to 1000000, not '1.5'" },
     { "[websocket]\napp_config=[1]\n", "FILE:2: app_config: must be a JSON object such as {\"site\": \"north\"}" },
     { "[websocket]\nca_file=/nowhere\n", "FILE:2: ca_file: there is no file /nowhere" },
+    { "[websocket]\nserver_fingerprints=AB:CD\n",
+      "FILE:2: server_fingerprints: abcd is no SHA-256 of a certificate: 64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256` prints them" },
     { "[websocket]\ndialect=socketio\n", "FILE:2: dialect: the C client speaks raw; the Python agent speaks socketio" },
     { "[websocket]\nproxy=https://a\n", "FILE:2: proxy: must be none, or an address such as http://proxy.example:3128" },
     { "[websocket]\npipeline_reports=error, woe\n",
