@@ -13,6 +13,9 @@ use crate::names::client_names;
 /// Characters of a name, and names, that are told: their owner chose how many there are.
 const MAX_TEXT: usize = 256;
 const MAX_NAMES: usize = 8;
+/// Bytes of a certificate that is read for its names: others have one or two thousand, and one of a hostile client's may
+/// have names by the ten thousand.
+const MAX_CERTIFICATE: usize = 8 * 1024;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ pub struct Refusal {
     pub failure: Failure,
     /// The same, finer: a word that stays.
     pub cause: &'static str,
-    /// The client certificate that was not good, where one could be read.
+    /// The client certificate that was not good, where one could be read and is not long.
     pub certificate: Option<Box<ShownCertificate>>,
 }
 
@@ -82,6 +85,9 @@ impl From<&Error> for Refusal {
 
 impl ShownCertificate {
     fn read(der: &[u8]) -> Option<Self> {
+        if der.len() > MAX_CERTIFICATE {
+            return None;
+        }
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let names = client_names(der).into_iter().take(MAX_NAMES);
         let validity = certificate.validity();

@@ -30,7 +30,7 @@ fn writes_a_head_with_a_length() {
             Framing::Length(5),
             true
         ),
-        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx: \r\nContent-Length: 5\r\n\
+        "HTTP/1.1 200 OK\r\nx-content-type-options: nosniff\r\ncontent-type: text/plain\r\nx: \r\nContent-Length: 5\r\n\
          Connection: keep-alive\r\n\r\n"
     );
 }
@@ -63,22 +63,62 @@ fn writes_the_date_unless_the_caller_has() {
 }
 
 #[test]
+fn what_every_answer_says_is_said_once_and_as_the_caller_says_it() {
+    let standing = Standing {
+        date: None,
+        hsts_s: Some(86_400),
+    };
+    let own: [(&[u8], &[u8]); 2] = [
+        (b"Strict-Transport-Security", b"max-age=1"),
+        (b"X-Content-Type-Options", b"none"),
+    ];
+    for (own, expected) in [
+        (&own[..0], "max-age=86400, nosniff"),
+        (&own[..1], "max-age=1, nosniff"),
+        (&own[1..], "max-age=86400, none"),
+        (&own[..], "max-age=1, none"),
+    ] {
+        let mut out = Vec::new();
+        encode_response_head(200, own, Framing::None, true, standing, &mut out).unwrap();
+        let head = String::from_utf8(out).unwrap().to_lowercase();
+        let said = |name: &str| -> Vec<String> {
+            let lines = head.split("\r\n");
+            let values = lines.filter_map(|line| line.strip_prefix(name));
+            values.map(|value| value[2..].to_owned()).collect()
+        };
+        let found = [
+            said("strict-transport-security"),
+            said("x-content-type-options"),
+        ];
+        assert_eq!(found.concat().join(", "), expected);
+    }
+    let mut out = Vec::new();
+    let beside = Particulars {
+        standing,
+        ..Particulars::default()
+    };
+    error_response(404, "no", beside, &mut out);
+    let head = String::from_utf8(out).unwrap();
+    assert!(head.contains("\r\nstrict-transport-security: max-age=86400\r\n"));
+}
+
+#[test]
 fn writes_a_head_with_chunks() {
     assert_eq!(
         head(503, &[], Framing::Chunked, false),
-        "HTTP/1.1 503 Service Unavailable\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        "HTTP/1.1 503 Service Unavailable\r\nx-content-type-options: nosniff\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     );
 }
 
 #[test]
 fn writes_no_framing_where_there_is_no_content() {
-    let expected = "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n";
+    let expected = "HTTP/1.1 204 No Content\r\nx-content-type-options: nosniff\r\nConnection: keep-alive\r\n\r\n";
     for framing in [Framing::None, Framing::Length(0), Framing::Chunked] {
         assert_eq!(head(204, &[], framing, true), expected);
     }
     assert_eq!(
         head(304, &[], Framing::None, true),
-        "HTTP/1.1 304 Not Modified\r\nConnection: keep-alive\r\n\r\n"
+        "HTTP/1.1 304 Not Modified\r\nx-content-type-options: nosniff\r\nConnection: keep-alive\r\n\r\n"
     );
 }
 
@@ -98,7 +138,7 @@ fn leaves_out_the_callers_framing_and_connection() {
     ];
     assert_eq!(
         head(200, &ours, Framing::Length(1), true),
-        "HTTP/1.1 200 OK\r\nConnections: stays\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n"
+        "HTTP/1.1 200 OK\r\nx-content-type-options: nosniff\r\nConnections: stays\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n"
     );
 }
 

@@ -25,8 +25,6 @@ use crate::sys::Interest;
 const MAX_LOOKS: usize = 8;
 /// So many addresses share the places.
 const SHARES: usize = 8;
-/// What is beyond a share has so long to say what it has to: two round trips of a slow link.
-const BEYOND_SHARE_MS: u64 = 250;
 
 impl Porter {
     pub(super) fn let_in(&mut self, arrival: Arrival, buffer: &mut [u8]) {
@@ -86,26 +84,25 @@ impl Porter {
         }
     }
 
-    /// What addresses have beyond their share of the places, the oldest of each, as far as it is late.
-    fn beyond_shares(&self) -> Vec<ConnId> {
-        let mut sites: HashMap<Site, Vec<(u64, ConnId)>> = HashMap::new();
+    /// What addresses have beyond their share of the places, the oldest of each, as far as it is late; and the time that it had.
+    fn beyond_shares(&self) -> Vec<(ConnId, u64)> {
+        let mut sites: HashMap<Site, Vec<(u64, ConnId, u64)>> = HashMap::new();
         for (conn, guest) in self.guests.iter() {
             let site = Site::of(guest.ends().peer.ip(), &self.settings);
             if let Some(site) = site.filter(|_| guest.waits_since_ms.is_none()) {
-                sites.entry(site).or_default().push((guest.since_ms, conn));
+                sites
+                    .entry(site)
+                    .or_default()
+                    .push((guest.since_ms, conn, guest.crowded_ms()));
             }
         }
         let share = (self.door.most() / SHARES).max(1);
         let mut late = Vec::new();
         for guests in sites.values_mut() {
-            guests.sort_unstable_by_key(|(since_ms, _)| *since_ms);
+            guests.sort_unstable_by_key(|(since_ms, ..)| *since_ms);
             let beyond = guests.iter().take(guests.len().saturating_sub(share));
-            let is_late = |since_ms: u64| since_ms + BEYOND_SHARE_MS <= self.now_ms;
-            late.extend(
-                beyond
-                    .filter(|(since_ms, _)| is_late(*since_ms))
-                    .map(|(_, conn)| *conn),
-            );
+            let over = beyond.filter(|(since_ms, _, most_ms)| since_ms + most_ms <= self.now_ms);
+            late.extend(over.map(|(_, conn, most_ms)| (*conn, *most_ms)));
         }
         late
     }
@@ -119,8 +116,8 @@ impl Porter {
         let is_crowded = self.door.room() == 0;
         let is_full = self.guests.len() - self.pacer.len() >= self.door.most();
         if is_crowded || is_full {
-            for conn in self.beyond_shares() {
-                self.yield_place(conn, buffer, BEYOND_SHARE_MS);
+            for (conn, most_ms) in self.beyond_shares() {
+                self.yield_place(conn, buffer, most_ms);
             }
         }
         let now_ms = self.now_ms;

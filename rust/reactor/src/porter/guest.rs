@@ -31,6 +31,9 @@ pub(super) const QUIET_MS: u64 = 1_000;
 /// quiet.
 pub(super) const SLOW_MS: u64 = 3_000;
 
+/// So long may the hello take of one that its address has beyond its share of the places, while others want them.
+const CROWDED_MS: u64 = 250;
+
 /// A socket whose connection is not made yet.
 pub(super) struct Guest {
     socket: Socket,
@@ -160,6 +163,16 @@ impl Guest {
     /// Whether it takes longer than it may to say what it has to, however often it says something.
     pub(super) fn is_slow(&self, now_ms: u64, most_ms: u64) -> bool {
         self.waits_since_ms.is_none() && self.since_ms + most_ms <= now_ms
+    }
+
+    /// How long it may take over what it has to say where its address has more than its share. A last flight takes a round
+    /// trip, which a slow link may have, and an answer that was dear.
+    pub(super) fn crowded_ms(&self) -> u64 {
+        if self.is_answered {
+            QUIET_MS
+        } else {
+            CROWDED_MS
+        }
     }
 
     /// What it is to be watched for.
