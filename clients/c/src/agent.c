@@ -202,6 +202,8 @@ gboolean
 dscore_agent_send (DscoreAgent *self, JsonObject *message, GError **error)
 {
   g_return_val_if_fail (DSCORE_IS_AGENT (self) && message != NULL, FALSE);
+  if (dscore_core_is_forked (self->core, error))
+    return FALSE;
   const char *type = dscore_json_string (message, "type");
   if (type == NULL)
     {
@@ -236,6 +238,8 @@ gboolean
 dscore_agent_send_text (DscoreAgent *self, const char *json, gssize length, GError **error)
 {
   g_return_val_if_fail (DSCORE_IS_AGENT (self) && json != NULL, FALSE);
+  if (dscore_core_is_forked (self->core, error))
+    return FALSE;
   gsize size = length < 0 ? strlen (json) : (gsize) length;
   g_autofree char *text = g_strndup (json, size);
   g_autoptr (JsonObject) message = dscore_json_object (text, size, NULL, error);

@@ -5,11 +5,15 @@
 
 #include <unistd.h>
 
-/* A child has the memory of its parent, locks that are held and all, and none of its threads. */
-static gboolean
-is_of_another_process (const DscoreCore *self)
+/* A child has the memory of its parent and none of its threads: a lock that another thread held at the fork, one of GLib's types for
+ * instance, is never released there. Each call asks this before it takes any. */
+gboolean
+dscore_core_is_forked (const DscoreCore *self, GError **error)
 {
-  return getpid () != self->process;
+  if (getpid () == self->process)
+    return FALSE;
+  g_set_error_literal (error, DSCORE_ERROR, DSCORE_ERROR_CLOSED, "the agent is its parent's: this process was forked");
+  return TRUE;
 }
 
 static void
@@ -83,6 +87,8 @@ end_start (DscoreCore *self)
 gboolean
 dscore_core_start (DscoreCore *self, GError **error)
 {
+  if (dscore_core_is_forked (self, error))
+    return FALSE;
   g_mutex_lock (&self->lock);
   gboolean was_started = self->is_started;
   self->is_started = TRUE;
@@ -101,6 +107,8 @@ dscore_core_start (DscoreCore *self, GError **error)
 void
 dscore_core_set_stop_func (DscoreCore *self, DscoreStopFunc func, gpointer data, GDestroyNotify destroy)
 {
+  if (dscore_core_is_forked (self, NULL))
+    return;
   DscoreStopHook *hook = func == NULL ? NULL : g_atomic_rc_box_new0 (DscoreStopHook);
   if (hook != NULL)
     *hook = (DscoreStopHook){ func, data, destroy };
@@ -120,11 +128,6 @@ dscore_core_send (DscoreCore *self, GBytes *text, const char *type, GError **err
   if (g_bytes_get_size (text) > self->config->max_message_size)
     {
       g_set_error (error, DSCORE_ERROR, DSCORE_ERROR_TOO_BIG, "a message has at most %u bytes", self->config->max_message_size);
-      return FALSE;
-    }
-  if (is_of_another_process (self))
-    {
-      g_set_error_literal (error, DSCORE_ERROR, DSCORE_ERROR_CLOSED, "the agent is its parent's: this process was forked");
       return FALSE;
     }
   switch (dscore_outbox_put (&self->outbox, text, dscore_type_is_control (type)))
@@ -177,6 +180,8 @@ set_farewell (DscoreCore *self, char *farewell)
 void
 dscore_core_stop (DscoreCore *self, const char *reason)
 {
+  if (dscore_core_is_forked (self, NULL))
+    return;
   Stop *stop = g_new (Stop, 1);
   stop->core = dscore_core_ref (self);
   stop->reason = g_utf8_make_valid (reason, -1);
@@ -191,7 +196,7 @@ dscore_core_stop (DscoreCore *self, const char *reason)
 int
 dscore_core_close (DscoreCore *self, gint64 timeout_us, const char *farewell)
 {
-  if (is_of_another_process (self))
+  if (dscore_core_is_forked (self, NULL))
     return DSCORE_CORE_UNKNOWN_EXIT;
   gint64 until = timeout_us < 0 ? -1 : g_get_monotonic_time () + timeout_us;
   gboolean is_worker = dscore_worker_is_current (&self->worker);
@@ -244,12 +249,13 @@ watch_in_worker (gpointer data)
 void
 dscore_core_watch_signals (DscoreCore *self)
 {
-  post (self, watch_in_worker);
+  if (!dscore_core_is_forked (self, NULL))
+    post (self, watch_in_worker);
 }
 
 void
 dscore_core_detach (DscoreCore *self)
 {
-  if (!is_of_another_process (self))
+  if (!dscore_core_is_forked (self, NULL))
     dscore_worker_detach (&self->worker);
 }

@@ -7,6 +7,7 @@ DscoreCore *
 dscore_core_new (DscoreConfig *config, DscoreEmitter *emitter)
 {
   DscoreCore *self = g_new0 (DscoreCore, 1);
+  (void) DSCORE_ERROR; /* made now: a forked child names it without GLib's lock of names */
   g_atomic_ref_count_init (&self->refs);
   self->process = getpid ();
   self->config = g_object_ref (config);
@@ -75,6 +76,9 @@ dscore_core_unref_data (gpointer self)
 DscoreStatus *
 dscore_core_dup_status (DscoreCore *self)
 {
+  static const DscoreStatus none = { .state = DSCORE_STATE_CLOSED, .retry_in_us = -1, .last_close_reason = (char *) "" };
+  if (dscore_core_is_forked (self, NULL))
+    return dscore_status_copy (&none);
   g_mutex_lock (&self->lock);
   DscoreStatus *status = dscore_status_copy (&self->status);
   g_mutex_unlock (&self->lock);

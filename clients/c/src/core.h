@@ -14,6 +14,9 @@ DscoreCore *dscore_core_new (DscoreConfig *config, DscoreEmitter *emitter);
 DscoreCore *dscore_core_ref (DscoreCore *self);
 void dscore_core_unref (DscoreCore *self);
 
+/* Whether this process is a child of the agent's, which has no agent; `error` says so. Asked before anything that takes a lock. */
+gboolean dscore_core_is_forked (const DscoreCore *self, GError **error);
+
 void dscore_core_set_stop_func (DscoreCore *self, DscoreStopFunc func, gpointer data, GDestroyNotify destroy);
 gboolean dscore_core_start (DscoreCore *self, GError **error);
 gboolean dscore_core_send (DscoreCore *self, GBytes *text, const char *type, GError **error);
