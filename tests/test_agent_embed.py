@@ -1,6 +1,8 @@
 """The agent in a thread beside a program that has a main loop of its own."""
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -90,6 +92,25 @@ def test_stop_asks_the_application_from_any_thread() -> None:
         agent.stop("the operator's key")
         assert agent.join(SECONDS) == Exit.STOPPED
     assert [request.reason for request in asked] == ["the operator's key"]
+
+
+def test_in_a_forked_process_a_message_is_refused_and_nothing_waits() -> None:
+    with started(NO_SERVER) as agent:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)  # One that waits for a lock or a thread is seen, and not left behind.
+            try:
+                agent.send({"type": "work"})
+            except RuntimeError as error:
+                os.write(writing, str(error).encode())
+            agent.stop()
+            os._exit(int(agent.close() is not None))
+        os.close(writing)
+        with os.fdopen(reading) as said:
+            assert "hand messages to the parent" in said.read()
+        assert os.waitpid(child, 0)[1] == 0
+        assert agent.send({"type": "work"})
 
 
 def test_an_on_exit_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:

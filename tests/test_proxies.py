@@ -18,6 +18,7 @@ from dscore_agent.config import AgentConfig
 from dscore_agent.status import Exit
 from proxies import Proxy, find, started
 from serving import Serving
+from socketio_clients import http_session
 from waiting import wait_until
 
 Serve = Callable[..., Serving]
@@ -95,7 +96,7 @@ async def test_a_socketio_client_comes_in_by_either_transport(
     behind: Serving, proxy: Proxy, trust: ssl.SSLContext, transports: list[str]
 ) -> None:
     connector = aiohttp.TCPConnector(ssl=trust, local_addr=(CLIENT, 0), family=socket.AF_INET)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with http_session(connector) as session:
         client = socketio.AsyncClient(reconnection=False, http_session=session)
         answered = asyncio.get_running_loop().create_future()
         client.on("heartbeat_response", answered.set_result)

@@ -11,6 +11,7 @@ when that is asked for (`_stop_application`). Whichever is the last to know sets
 import asyncio
 import contextlib
 import logging
+import os
 import random as randomness
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
@@ -74,6 +75,7 @@ class Agent:
         self._conversation = Conversation(config, self._dialect, self)
         self._link = Link(config, self._gateway, self._conversation, self, random)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process: int | None = None
         self._ended: asyncio.Future[int] | None = None
         self._life: asyncio.Task[None] | None = None
         self._termination = Termination(
@@ -137,6 +139,7 @@ class Agent:
         for fault in labels.faults(self.config.app_config):
             _log.warning("label_left_out", reason=f"app_config: {fault}")
         self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
         self._ended = self._loop.create_future()
         self._life = self.spawn(self._live())
 
@@ -177,6 +180,7 @@ class Agent:
         """
         if self._loop is None:
             raise RuntimeError("the agent was not started")
+        self._refuse_in_a_fork()
         self._call_soon(self._terminate, None, reason)
 
     def send(self, message: Mapping[str, Any]) -> bool:
@@ -193,7 +197,9 @@ class Agent:
 
         Raises:
             ValueError: It is no message, or the server would not take one so long.
+            RuntimeError: This process was forked from the agent's.
         """
+        self._refuse_in_a_fork()
         text = self._dialect.encode(message)
         if len(text) > self.config.max_message_size:
             raise ValueError(f"a message has at most {self.config.max_message_size} bytes")
@@ -298,6 +304,14 @@ class Agent:
         error = None if task.cancelled() else task.exception()
         if error is not None and self._ended is not None and not self._ended.done():
             self._ended.set_exception(error)
+
+    def _refuse_in_a_fork(self) -> None:
+        # A child has the agent's memory and none of its threads: what it put in the queue would
+        # never leave, and a lock that was held at the fork is never released there.
+        if self._process not in (None, os.getpid()):
+            raise RuntimeError(
+                "the agent is its parent's: this process was forked; hand messages to the parent"
+            )
 
     def _call_soon(self, function: Callable[..., None], *arguments: Any) -> None:
         if self._loop is not None:

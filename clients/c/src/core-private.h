@@ -9,7 +9,6 @@
 #include "signals.h"
 #include "worker.h"
 
-#include <sys/types.h>
 
 G_BEGIN_DECLS
 
@@ -27,7 +26,7 @@ void dscore_stop_hook_unref (DscoreStopHook *hook);
 /* core.c holds it, life.c has what happens in the worker, calls.c the calls from any thread. */
 struct _DscoreCore {
   gatomicrefcount refs;
-  pid_t process; /* whose worker it is: after a fork() the child has none */
+  int process; /* atomic; whose worker it is: after a fork() the child has none. 0: it was not started */
   DscoreConfig *config;
   DscoreEmitter *emitter;
   DscoreOutbox outbox;

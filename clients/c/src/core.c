@@ -1,15 +1,12 @@
 /* The agent's record: made, held by many, and looked at from any thread. */
 #include "core-private.h"
 
-#include <unistd.h>
-
 DscoreCore *
 dscore_core_new (DscoreConfig *config, DscoreEmitter *emitter)
 {
   DscoreCore *self = g_new0 (DscoreCore, 1);
   (void) DSCORE_ERROR; /* made now: a forked child names it without GLib's lock of names */
   g_atomic_ref_count_init (&self->refs);
-  self->process = getpid ();
   self->config = g_object_ref (config);
   self->emitter = dscore_emitter_ref (emitter);
   dscore_outbox_init (&self->outbox, config->outbox_limit);
