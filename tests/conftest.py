@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from c_client import build_c
 from fleet import Fleet, build_load
-from room import Room
+from room import Company, Room
 from serving import Serving
 
 if TYPE_CHECKING:
@@ -52,20 +52,22 @@ def _set_runtime_directory(config: pytest.Config) -> None:
     os.environ.pop("RUNTIME_DIRECTORY", None)
 
 
-def _is_alone(item: pytest.Item) -> bool:
-    return item.get_closest_marker("alone") is not None
+def _company(item: pytest.Item) -> Company:
+    if item.get_closest_marker("alone") is not None:
+        return Company.NONE
+    return Company.ANY if item.get_closest_marker("timed") is None else Company.TIMED
 
 
 # Last of all: what shares a fixture is put together before.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_is_alone)
+    items.sort(key=_company)
 
 
 # First of all: whose turn it is not yet is not timed yet.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    with item.config.stash[ROOM].entered(alone=_is_alone(item)):
+    with item.config.stash[ROOM].entered(_company(item)):
         return (yield)
 
 

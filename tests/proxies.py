@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from certificates import Issued
+from ports import lasting
 from serving import Serving
 from waiting import wait_until
 
@@ -56,7 +57,7 @@ def started(name: str, serving: Serving, issued: Issued, directory: Path) -> Ite
     """
     program = find(name.partition("-")[0])
     assert program is not None
-    port = _free_port()
+    port = lasting()
     command = _PREPARE[name](program, serving, issued, port, directory)
     environ = {**os.environ, "HOME": str(directory), "XDG_DATA_HOME": str(directory)}
     log = directory / f"{name}.log"
@@ -70,11 +71,6 @@ def started(name: str, serving: Serving, issued: Issued, directory: Path) -> Ite
     finally:
         process.terminate()
         process.wait(READY_SECONDS)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 def _answers(port: int, process: "subprocess.Popen[bytes]", log: Path) -> bool:

@@ -1,6 +1,6 @@
 """The real server as a program of its own, for tests that look at it from outside.
 
-`Serving` starts `python -m dscore serve` on a port that the kernel chooses, waits until it is
+`Serving` starts `python -m dscore serve` on a port that can be taken again, waits until it is
 ready, and always ends it by its process id. It asks nothing of the log but that its lines are JSON.
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+import ports
 from waiting import wait_until
 
 # A machine with two busy cores takes its time to import FastAPI; nothing else waits this long.
@@ -54,7 +55,7 @@ class Serving:
         directory: Path,
         env: Mapping[str, str] | None = None,
         host: str = "127.0.0.1",
-        port: int = 0,
+        port: int | None = None,
         descriptors: tuple[int, int] | None = None,
         program: Sequence[str] = ("-m", "dscore"),
         passed: socket.socket | None = None,
@@ -65,14 +66,17 @@ class Serving:
             args: added to the command line.
             directory: where it runs and leaves its log.
             env: added to the environment, which has nothing of dscore's but JSON logs.
+            port: where it listens; None: on one of its own, 0: on one that the kernel chooses.
             descriptors: its soft and its hard limit, where they are not this process's.
             program: what Python is to run, with `serve` as its first argument.
             passed: a socket that is given to it as a service manager does.
         """
         self.host = host
+        if port is None:
+            port = ports.lasting() if passed is None else 0
         self.port = port
         self.log_path = directory / "serve.log"
-        where = ["--host", host, "--port", str(port)]
+        where = ["--host", host, "--port", str(self.port)]
         command = [sys.executable, "-W", "error", *program, "serve", *where, *args]
         if passed is not None:
             command = ["bash", "-c", PASSING.format(passed.fileno()), "bash", *command]

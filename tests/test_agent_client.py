@@ -605,7 +605,7 @@ async def test_a_hook_that_fails_is_logged_and_called_again(
     assert "not mine" in caplog.text
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_a_hook_may_close_the_agent() -> None:
     async with FakeServer() as server:
         agent = Agent(server.config())
@@ -621,7 +621,7 @@ async def test_a_hook_may_close_the_agent() -> None:
         assert time.monotonic() - began < 1.5
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("moment", ["dialling", "upgrade", "introduced", "waiting"])
 async def test_closing_at_any_moment_is_quick_and_leaves_no_socket(moment: str) -> None:
     before = sockets()

@@ -72,7 +72,7 @@ def test_a_wrong_setting_is_an_error_of_start(tmp_path: Path) -> None:
     assert "dscore-agent" not in [thread.name for thread in threading.enumerate()]
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_close_is_quick_and_leaves_no_thread() -> None:
     with started(NO_SERVER) as agent:
         wait_until(lambda: agent.state is State.WAITING, "wait")

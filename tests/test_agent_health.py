@@ -71,7 +71,7 @@ async def test_another_page_is_named_with_its_status() -> None:
     assert re.search(r"http://.*/health is no health document \(HTTP 404\)", look.reason)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_a_page_that_trickles_in_has_one_timeout_for_all_of_it() -> None:
     began = time.monotonic()
     trickle = [b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b" "] * 50]

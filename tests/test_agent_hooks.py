@@ -112,7 +112,7 @@ async def test_a_hook_that_outlives_its_loop_does_no_harm() -> None:
     await until(lambda: not _hook_threads(), "ended thread")
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_within_gives_up_without_waiting_for_who_takes_no_notice() -> None:
     released = asyncio.Event()
 
@@ -158,7 +158,7 @@ async def _noted(calls: list[int], n: int) -> None:
     calls.append(n)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_closing_does_not_wait_for_ever() -> None:
     queue = HookQueue()
     queue.put(functools.partial(asyncio.sleep, SECONDS))

@@ -7,19 +7,14 @@ import pytest
 
 from dscore_agent import Agent, AgentConfig, ConfigError
 from dscore_agent.metrics import serve_metrics
+from ports import lasting
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
-
-
-@pytest.mark.alone
 def test_answers_on_this_machine_while_it_is_asked_to() -> None:
     agent = Agent(AgentConfig(outbox_limit=1))
     agent.send({"type": "work"})
     agent.send({"type": "work"})
-    port = free_port()
+    port = lasting()
     url = f"http://127.0.0.1:{port}/metrics"
     with serve_metrics(agent, port), urllib.request.urlopen(url, timeout=30) as answer:
         text = answer.read().decode()

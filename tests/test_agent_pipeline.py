@@ -165,7 +165,7 @@ async def test_a_paused_pipeline_is_played_to_its_end(bind: Bind, tmp_path: Path
     assert len(recorded_frames(path, "matroskademux")) == len(encoded)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_stopping_during_preroll_does_not_wait_for_data(bind: Bind) -> None:
     binding = bind("appsrc ! fakesink")
     await binding.start()
@@ -176,7 +176,7 @@ async def test_stopping_during_preroll_does_not_wait_for_data(bind: Bind) -> Non
     assert report.eos_seconds < 1.0
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("state", ["NULL", "READY"])
 async def test_a_pipeline_that_does_not_play_is_stopped_at_once(bind: Bind, state: str) -> None:
     pipeline = Gst.parse_launch("videotestsrc ! fakesink")
@@ -187,7 +187,7 @@ async def test_a_pipeline_that_does_not_play_is_stopped_at_once(bind: Bind, stat
     assert report.eos_seconds < 0.5
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_a_pipeline_that_has_ended_is_stopped_at_once(bind: Bind) -> None:
     binding = bind("videotestsrc num-buffers=3 ! fakesink")
     await binding.start()
@@ -222,7 +222,7 @@ async def test_the_end_of_an_earlier_round_does_not_count(bind: Bind) -> None:
     assert report.eos_seconds > 0.3
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_a_failed_pipeline_stops_and_says_so(bind: Bind) -> None:
     binding = bind("videotestsrc is-live=true ! identity error-after=3 name=broken ! fakesink")
     await binding.start()
@@ -284,7 +284,7 @@ async def test_an_answer_names_so_many_elements_and_no_more(bind: Bind) -> None:
     assert len(report.message) < 3 * 20 * 210 + 200, "three kinds of places"
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_a_sink_that_hangs_is_named(bind: Bind) -> None:
     binding = bind(
         "videotestsrc is-live=true ! tee name=t ! queue ! fakesink async=false name=fine "
@@ -510,7 +510,7 @@ async def test_elements_that_need_a_glib_loop_have_one(bind: Bind) -> None:
     await until(called.is_set, "call")
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_the_loop_never_waits_for_an_element(bind: Bind) -> None:
     """Even while one hangs: the greatest gap between two turns stays small."""
     binding = bind(

@@ -182,7 +182,7 @@ def test_a_standard_error_that_is_read_by_no_process_holds_nothing_up(
     assert sound_frames(path)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_the_forced_exit_waits_for_no_standard_error(
     lasting: Serving, tmp_path: Path, full_pipe: int
 ) -> None:

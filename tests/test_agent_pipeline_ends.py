@@ -250,7 +250,7 @@ async def test_a_source_bin_that_takes_the_end_and_goes_on(bind: Bind, tmp_path:
     whole(path, encoded)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_a_source_whose_call_does_not_return_keeps_nothing_from_stopping(bind: Bind) -> None:
     """The inactive pad of a selector holds its camera; the other one's end is that of the bus."""
     binding = bind(
@@ -302,7 +302,7 @@ def connected(pipeline: Gst.Pipeline, one: str, other: str) -> threading.Event:
 RTP = "vp8enc deadline=1 ! rtpvp8pay ! application/x-rtp,media=video,encoding-name=VP8,payload=96"
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_a_transport_with_a_peer_is_no_obstacle(bind: Bind, tmp_path: Path) -> None:
     """Neither source nor sink, whatever its flags say: it keeps the end that came to it."""
     path = tmp_path / "out.mp4"
@@ -324,7 +324,7 @@ async def test_a_transport_with_a_peer_is_no_obstacle(bind: Bind, tmp_path: Path
     whole(path, encoded)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_a_transport_without_a_peer_is_named(bind: Bind, tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     binding = bind(

@@ -125,7 +125,7 @@ async def test_a_long_drain_gets_the_time_it_asks_for(serve: Serve) -> None:
         assert await asyncio.to_thread(serving.wait) == 0
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize(
     "launch",
     [
@@ -252,7 +252,7 @@ def program(log_path: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes
         process.wait()
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_the_program_leaves_by_force_when_a_write_never_returns(
     lasting: Serving, tmp_path: Path
 ) -> None:

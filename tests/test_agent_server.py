@@ -125,7 +125,6 @@ async def test_terminated_by_an_operator_the_server_goes_on(lasting: Serving) ->
         assert await asyncio.wait_for(run, 10) == Exit.STOPPED
 
 
-@pytest.mark.alone
 async def test_1001_waits_and_returns_to_the_restarted_server(serve: Serve) -> None:
     serving = await asyncio.to_thread(serve, env=NO_HINTS)
     seen: list[Status] = []
@@ -248,7 +247,6 @@ def heartbeats(serving: Serving) -> float:
     )
 
 
-@pytest.mark.alone
 async def test_a_server_killed_with_9_is_noticed_at_once_and_found_again(serve: Serve) -> None:
     serving = await asyncio.to_thread(serve)
     async with connected(serving) as (agent, _):
@@ -261,7 +259,7 @@ async def test_a_server_killed_with_9_is_noticed_at_once_and_found_again(serve: 
         await until(lambda: agent.status.queued == 0, "flush")
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_a_stopped_server_is_left_within_the_ping_timeout(lasting: Serving) -> None:
     times = {"ping_interval": 0.2, "ping_timeout": 0.3, "health_check_timeout": 0.2}
     async with connected(lasting, **times) as (agent, _):
@@ -315,7 +313,7 @@ def network() -> Iterator[tuple[str, str]]:
         holder.wait()
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @needs_namespaces
 async def test_a_cut_network_is_noticed_within_the_ping_timeout(
     network: tuple[str, str], serve: Serve, tmp_path: Path

@@ -141,7 +141,7 @@ async def test_its_own_close_waits_for_the_other_half() -> None:
         assert await end_of(connection) == CloseInfo(1001, "agent stopped")
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_a_silent_server_is_left_after_ping_interval_and_timeout() -> None:
     async with pair(ping_interval=0.05, ping_timeout=0.1) as (connection, peer):
         peer.socket.transport.pause_reading()

@@ -118,7 +118,6 @@ def test_progress_buys_time_beyond_the_server_s_timeout(c_build: Path, serve: Se
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_1001_waits_and_returns_to_the_restarted_server(c_build: Path, serve: Serve) -> None:
     serving = serve(env=NO_HINTS)
     with driver(c_build, serving) as agent:
@@ -138,7 +137,6 @@ def test_1001_waits_and_returns_to_the_restarted_server(c_build: Path, serve: Se
         assert "terminate" not in [one.get("event") for one in agent.events]
 
 
-@pytest.mark.alone
 def test_a_hint_of_a_restart_is_kept_to(c_build: Path, serve: Serve) -> None:
     serving = serve(env={"DSCORE_SHUTDOWN__NOTICE": "50ms"})
     with driver(c_build, serving) as agent:
@@ -257,7 +255,6 @@ def test_heartbeats_keep_an_agent_online(c_build: Path, serve: Serve) -> None:
         assert one["status"] == "online"
 
 
-@pytest.mark.alone
 def test_a_server_killed_with_9_is_noticed_at_once_and_found_again(
     c_build: Path, serve: Serve
 ) -> None:
@@ -275,7 +272,7 @@ def test_a_server_killed_with_9_is_noticed_at_once_and_found_again(
         agent.until_status(lambda one: one["queued"] == 0, "flush")
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_a_stopped_server_is_left_within_the_ping_timeout(c_build: Path, lasting: Serving) -> None:
     times = ("ping_interval_sec=0.2", "ping_timeout_sec=0.3", "health_check_timeout_sec=0.2")
     with driver(c_build, lasting, *times) as agent:
@@ -292,7 +289,7 @@ def test_a_stopped_server_is_left_within_the_ping_timeout(c_build: Path, lasting
         agent.until_state("ready", since=since)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_a_stopped_agent_takes_its_own_sleep_for_no_silence(
     c_build: Path, lasting: Serving
 ) -> None:

@@ -67,7 +67,6 @@ def driver(build: Path, serving: Serving, *settings: str, host: str = "localhost
     return Driver(build, f"url=wss://{host}:{serving.port}", *QUICK, *settings)
 
 
-@pytest.mark.alone
 def test_a_life_by_tls_with_token_and_client_certificate(
     c_build: Path, secure: Secure, authority: Authority, trusting: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from wire import agent
 Serve = Callable[..., Serving]
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("seconds", [4, 6])
 async def test_a_mute_agent_does_not_outlast_the_deadline(
     serve: Serve, tmp_path: Path, seconds: int

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from dscore.cli import client as client_module
 from dscore.cli import run, shutdown
 from dscore.store import Entry, StoreHealth
 from fake_fleet import FakeAgent, FakeFleet
+from ports import lasting
 from test_http_app import OWN, app_of
 
 DEADLINE = 30.0
@@ -91,12 +91,9 @@ def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture
 def closed_port() -> int:
     """A port without a listener."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return lasting()
 
 
-@pytest.mark.alone
 def test_a_server_that_is_not_there_is_one_line_with_a_remedy(
     invoke: Invoke, closed_port: int
 ) -> None:

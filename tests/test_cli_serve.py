@@ -47,7 +47,7 @@ def test_a_signal_drains_and_exits_0(serving: Serving, number: signal.Signals) -
     assert serving.wait_for_log("drain_finished")["intent"] == intent
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_an_empty_server_is_gone_at_once(serving: Serving) -> None:
     began = time.monotonic()
     serving.stop()

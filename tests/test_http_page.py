@@ -269,7 +269,6 @@ def test_an_action_asks_for_the_token_that_it_needs(serving: Serving, browser: B
         browser.wait_for_text("#empty", "No agent has connected yet", 60)
 
 
-@pytest.mark.alone
 @in_a_browser
 def test_it_shows_a_drain_and_comes_back_afterwards(
     serve: Callable[..., Serving], browser: Browser, tmp_path: Path

@@ -307,7 +307,7 @@ async def test_all_timelines_together_are_bounded(
     assert (first, count) == (51, 100)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_a_change_is_on_disk_within_a_second(path: Path) -> None:
     async with opened(path) as (keeper, _):
         began = asyncio.get_running_loop().time()

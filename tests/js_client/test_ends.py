@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
 from websockets.sync.client import connect
 
 from js_stage import Stage
@@ -59,7 +58,6 @@ def is_stored(path: Path) -> bool:
         return bool(store.execute("select count(*) from clients").fetchone()[0])
 
 
-@pytest.mark.alone
 def test_seed_a_1001_comes_back_after_the_time_that_the_server_named(
     stage: Stage, serve: Serve, tmp_path: Path
 ) -> None:
@@ -227,7 +225,6 @@ def test_reconnect_7_a_refused_token_waits_until_it_is_another_one(
     ready(stage, "js-1")
 
 
-@pytest.mark.alone
 def test_kill_9_comes_back_with_its_session_and_what_waited(
     stage: Stage, serve: Serve, tmp_path: Path
 ) -> None:

@@ -138,7 +138,6 @@ def test_maintenance_is_1013_over_a_websocket_and_health_s_business_over_polling
         assert away["lastCloseCode"] == 1006
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("transports", [["websocket"], ["polling"]])
 def test_a_restart_is_waited_for_as_the_server_asked(
     node_stage: Stage, serve: Serve, tmp_path: Path, transports: list[str]

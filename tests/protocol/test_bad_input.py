@@ -350,7 +350,7 @@ async def test_a_head_of_sixteen_kib_less_a_bit_is_fine() -> None:
         assert (await here.pages.get("/livez", headers=headers)).status_code == 200
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("trickle", [False, True])
 async def test_no_complete_head_in_time_is_408(trickle: bool) -> None:
     async with running({"limits": {"handshake_timeout": 0.3}}) as here, tcp(here.ws) as one:
@@ -451,7 +451,7 @@ async def is_gone(here: Running, agent_id: str) -> bool:
     return known is not None and not known.connected
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("seed", range(5))
 async def test_rubbish_ends_its_own_connection_and_no_other(seed: int) -> None:
     noise = random.Random(seed)

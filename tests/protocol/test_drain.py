@@ -134,7 +134,7 @@ async def test_drain_3_one_that_is_not_there_any_more_does_not_stop_the_rest() -
         assert report.total == report.acked + report.vanished + report.failed
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_drain_4_ok_is_answered_1000_at_once() -> None:
     async with running() as here, agents(here.ws, "a-1", "slow") as [one, slow]:
         drain = asyncio.create_task(here.server.drain())
@@ -242,7 +242,7 @@ async def test_drain_4_an_operator_s_terminate_grants_what_progress_asks_for() -
         assert (await asking).json()["outcome"] == "acked"
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_drain_4_progress_asks_for_more_time() -> None:
     settings = {"shutdown": {"timeout": 0.3, "max_extension": 5}}
     async with running(settings) as here, agents(here.ws, "a-1", "a-2") as [one, other]:
@@ -260,7 +260,7 @@ async def test_drain_4_progress_asks_for_more_time() -> None:
         assert (await drain).timed_out == 2
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_drain_4_progress_is_bounded_by_max_extension() -> None:
     settings = {"shutdown": {"timeout": 0.3, "max_extension": 0.4}}
     async with running(settings) as here, agents(here.ws, "a-1") as [one]:
@@ -300,7 +300,7 @@ async def test_drain_4_an_agent_that_leaves_by_itself_has_vanished() -> None:
         assert (report.vanished, report.acked, report.exit_code) == (1, 0, 3)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_drain_5_each_at_its_own_deadline_1001() -> None:
     async with running(QUICK) as here, agents(here.ws, "a-1") as [one]:
         began = time.monotonic()
@@ -312,7 +312,7 @@ async def test_drain_5_each_at_its_own_deadline_1001() -> None:
         assert (report.timed_out, report.exit_code) == (1, 3)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("kind", ["heartbeat", "reconnection_success"])
 async def test_drain_5_who_never_said_app_ready_is_notified(kind: str) -> None:
     settings = {"shutdown": {"timeout": 5, "notice": 0.2}}
@@ -346,7 +346,7 @@ async def test_drain_5_a_heartbeat_first_and_app_ready_later_is_a_full_agent() -
         assert (await drain).timed_out == 1
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_drain_5_closing_handshakes_have_their_time_and_no_more() -> None:
     async with running(QUICK) as here, introduced(here.ws) as one:
         drain = asyncio.create_task(here.server.drain())
@@ -356,7 +356,7 @@ async def test_drain_5_closing_handshakes_have_their_time_and_no_more() -> None:
         assert time.monotonic() - began < 2.0
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_drain_6_report_exit_code_and_file(serve: Serve, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     environ = {"DSCORE_SHUTDOWN__REPORT": str(path), "DSCORE_SHUTDOWN__TIMEOUT": "500ms"}
@@ -443,7 +443,7 @@ async def test_drain_restart_keeps_the_sessions() -> None:
         assert here.server.core_stats()["sessions"] == 1
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_drain_restart_paces_its_closes_over_the_spread() -> None:
     settings = {"shutdown": {"intent": "restart", "notice": 0, "spread": 1, "close_timeout": 0.3}}
     async with running(settings) as here, agents(here.ws, *map(str, range(20))) as fleet:

@@ -63,7 +63,7 @@ async def test_a_connection_is_unauthenticated_until_app_ready_is_accepted() -> 
         assert document["websocket"]["unauthenticated_connections"] == 0
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_authentication_timeout_closes_1008() -> None:
     async with running({"auth": {"timeout": 0.3}}) as here:
         began = time.monotonic()

@@ -67,7 +67,7 @@ async def test_liveness_1_a_heartbeat_clears_the_reconnect_timer() -> None:
             await hears_only(page, "client_status_changed", "client_reconnected")
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_liveness_2_misses_then_offline_then_back() -> None:
     async with (
         running({"monitoring": MISSES}) as here,
@@ -131,7 +131,7 @@ async def test_liveness_2_a_check_response_alone_makes_an_agent_one_that_beats()
         assert (await one.recv(2.0))["type"] == "connection_check"
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_liveness_2_offline_timeout_closes_1011() -> None:
     # The grace is longer than the timeout: it is still online, and offline at once.
     monitoring = {**MISSES, "heartbeat_grace_period": 20, "offline_timeout": 0.5}
@@ -164,7 +164,7 @@ async def test_liveness_2_an_agent_already_offline_is_not_announced_again() -> N
         assert here.server.fleet.agent("b-1").reason_code == "missed_heartbeats"  # type: ignore[union-attr]
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_liveness_3_transport_pings_come_every_interval() -> None:
     async with running({"socket": PINGS}) as here:
         # The server counts from somewhere between these two, and a busy machine draws them apart.
@@ -181,7 +181,7 @@ async def test_liveness_3_transport_pings_come_every_interval() -> None:
             assert time.monotonic() - introduced_at < 1.8
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_liveness_3_silence_is_closed_1011_ping_timeout() -> None:
     async with running({"socket": PINGS}) as here, introduced(here.ws) as one:
         began = time.monotonic()
@@ -234,7 +234,7 @@ async def test_liveness_4_back_in_time_announces_only_the_return() -> None:
             await hears_only(page, "client_reconnected")
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_liveness_4_not_back_is_offline_after_the_grace() -> None:
     async with running({"monitoring": GONE}) as here, watcher(here.ws) as page:
         async with agents(here.ws, "a-1") as [one]:
@@ -248,7 +248,7 @@ async def test_liveness_4_not_back_is_offline_after_the_grace() -> None:
             assert await next_status(page) == ("online", None)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_liveness_4_a_young_heartbeat_is_waited_out_first() -> None:
     monitoring = {"reconnection_grace_period": 0.1, "heartbeat_grace_period": 0.6}
     async with running({"monitoring": monitoring}) as here, watcher(here.ws) as page:
@@ -260,7 +260,7 @@ async def test_liveness_4_a_young_heartbeat_is_waited_out_first() -> None:
         assert 0.6 - 0.01 <= time.monotonic() - began < 2.0
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_liveness_6_in_maintenance_every_grace_stands_still() -> None:
     async with running({"monitoring": GONE}) as here, agents(here.ws, "a-1") as [one]:
         async with agents(here.ws, "a-2") as [early]:

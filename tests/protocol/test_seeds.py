@@ -208,7 +208,6 @@ async def test_socketio_contract_its_settings_mean_what_they_mean_there() -> Non
         assert config.socket.max_message_size == 1_000_000
 
 
-@pytest.mark.alone
 async def test_socketio_contract_the_server_ends_and_its_clients_do_not(
     serve: Callable[..., Serving],
 ) -> None:

@@ -204,7 +204,7 @@ async def test_an_agent_that_acknowledged_is_offline_terminated_at_once() -> Non
         assert (changed["status"], changed["reason_code"]) == ("offline", "terminated")
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 async def test_a_watcher_in_a_drain_hears_server_shutdown_then_progress() -> None:
     settings = {"shutdown": {"timeout": 0.5, "close_timeout": 0.3}}
     async with running(settings) as here, watcher(here.ws) as page:

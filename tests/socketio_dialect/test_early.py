@@ -1,10 +1,9 @@
 """npm's clients send what they buffered offline before their `connect` handler introduces them
 (PROTOCOL.md §2)."""
 
-import socket
-
 import pytest
 
+from ports import lasting
 from protocol.support import eventually, running
 from socketio_clients import JAVASCRIPT, TRANSPORTS, Clients, app_ready, heartbeat
 from socketio_dialect.support import TOKENS, Echo, Transports
@@ -19,18 +18,11 @@ each_javascript = pytest.mark.parametrize(
 )
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 @each_javascript
 async def test_what_was_buffered_offline_is_handled_and_nothing_ends(
     clients: Clients, library: str, transports: Transports
 ) -> None:
-    policy, port = Echo(), free_port()
+    policy, port = Echo(), lasting()
     url = f"http://127.0.0.1:{port}"
     one = await clients.begin(library, url, transports, listen=["note"], greeting=heartbeat("b-1"))
     await one.tried_again()
@@ -55,7 +47,7 @@ async def test_what_was_buffered_offline_is_handled_and_nothing_ends(
 async def test_heartbeats_buffered_where_tokens_are_required_end_nothing(
     clients: Clients, library: str, transports: Transports
 ) -> None:
-    port = free_port()
+    port = lasting()
     greeting = app_ready("b-1", token="agent-secret")
     one = await clients.begin(library, f"http://127.0.0.1:{port}", transports, greeting=greeting)
     await one.tried_again()

@@ -95,7 +95,6 @@ async def test_its_session_is_restored_and_what_waited_is_delivered(
         assert [(await again.message("note"))["n"] for _ in range(3)] == [0, 1, 2]
 
 
-@pytest.mark.alone
 async def test_all_come_back_after_kill_9(clients: Clients, serve: Serve) -> None:
     serving = await asyncio.to_thread(serve)
     everyone = await one_of_each(clients, serving.url, quick=False)
@@ -108,7 +107,6 @@ async def test_all_come_back_after_kill_9(clients: Clients, serve: Serve) -> Non
     assert await asyncio.to_thread(again.stop) == 0
 
 
-@pytest.mark.alone
 async def test_all_come_back_after_a_restart(clients: Clients, serve: Serve) -> None:
     serving = await asyncio.to_thread(serve, env={"DSCORE_SHUTDOWN__NOTICE": "1s"})
     async with cable_to(serving.port) as cable:

@@ -178,7 +178,7 @@ async def test_drain_5_each_at_its_deadline_1001_without_a_disconnect(carrier: s
         assert (report.timed_out, report.exit_code) == (1, 3)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @each_carrier
 async def test_drain_5_who_never_said_app_ready_is_notified(carrier: str) -> None:
     settings = {"shutdown": {"timeout": 5, "notice": 0.2, "close_timeout": 0.5}}
