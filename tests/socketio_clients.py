@@ -18,13 +18,12 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import aiohttp
 import socketio
 
+import web_session
 from wire import DEADLINE_SECONDS
 
 NODE = shutil.which("node")
@@ -81,21 +80,6 @@ class Disconnected(NamedTuple):
     for_good: bool
     """Whether it was sent away: the library does not come back by itself then. A DISCONNECT packet
     does that; to python-socketio the close packet of Engine.IO, with which polling ends, too."""
-
-
-async def _read_whole(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    answer = await handler(request)
-    if answer.status != HTTPStatus.SWITCHING_PROTOCOLS:
-        await answer.read()
-    return answer
-
-
-def http_session(connector: aiohttp.BaseConnector | None = None) -> aiohttp.ClientSession:
-    """What python-socketio is to use: it drops answers that it has not read, whose connections are
-    then found unclosed, in the test that runs when they are collected."""
-    return aiohttp.ClientSession(connector=connector, middlewares=[_read_whole])
 
 
 class Client:
@@ -315,7 +299,7 @@ class PythonClient(Client):
         self._namespace = "/"
         self._has_begun = False
         # Its own it would leave open where an attempt fails.
-        self._http = http_session()
+        self._http = web_session.plain()
         # A ctrl-C is for the tests.
         self._library = socketio.AsyncClient(
             handle_sigint=False, http_session=self._http, **options

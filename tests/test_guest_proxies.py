@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -139,9 +138,8 @@ async def test_an_upload_reaches_the_app_while_it_is_still_being_sent(
             yield bytes(MIB)
 
     async with running(name, authority, tmp_path, app) as (proxy, trust):
-        connector = aiohttp.TCPConnector(ssl=trust, local_addr=(CLIENT, 0), family=socket.AF_INET)
         async with (
-            aiohttp.ClientSession(connector=connector) as session,
+            web_session.secure(trust, CLIENT) as session,
             session.post(f"{proxy.url}/upload", data=parts()) as answer,
         ):
             assert (answer.status, await answer.text()) == (200, str(SIZE))
@@ -153,9 +151,8 @@ async def test_an_upload_over_the_servers_bound_is_answered_413(
 ) -> None:
     app = App()
     async with running(name, authority, tmp_path, app, upload_size=2 * MIB) as (proxy, trust):
-        connector = aiohttp.TCPConnector(ssl=trust, local_addr=(CLIENT, 0), family=socket.AF_INET)
         async with (
-            aiohttp.ClientSession(connector=connector) as session,
+            web_session.secure(trust, CLIENT) as session,
             session.post(f"{proxy.url}/upload", data=BytesIO(bytes(2 * MIB + 1))) as answer,
         ):
             assert answer.status == 413

@@ -7,18 +7,17 @@ import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 import socketio
 from websockets.asyncio.client import connect
 
+import web_session
 from certificates import Authority
 from dscore_agent import embed
 from dscore_agent.config import AgentConfig
 from dscore_agent.status import Exit
 from proxies import Proxy, find, started
 from serving import Serving
-from socketio_clients import http_session
 from waiting import wait_until
 
 Serve = Callable[..., Serving]
@@ -95,8 +94,7 @@ async def test_an_agent_comes_in_by_wss_with_its_own_address(
 async def test_a_socketio_client_comes_in_by_either_transport(
     behind: Serving, proxy: Proxy, trust: ssl.SSLContext, transports: list[str]
 ) -> None:
-    connector = aiohttp.TCPConnector(ssl=trust, local_addr=(CLIENT, 0), family=socket.AF_INET)
-    async with http_session(connector) as session:
+    async with web_session.secure(trust, CLIENT) as session:
         client = socketio.AsyncClient(reconnection=False, http_session=session)
         answered = asyncio.get_running_loop().create_future()
         client.on("heartbeat_response", answered.set_result)
@@ -133,8 +131,7 @@ async def test_the_agent_in_python_comes_in_and_is_stopped(
 async def test_the_audit_names_the_client_and_the_proxy(
     behind: Serving, proxy: Proxy, trust: ssl.SSLContext
 ) -> None:
-    connector = aiohttp.TCPConnector(ssl=trust, local_addr=(CLIENT, 0), family=socket.AF_INET)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with web_session.secure(trust, CLIENT) as session:
         where = f"{proxy.url}/api/v1/maintenance"
         async with session.get(f"{proxy.url}/api/v1/agents") as answer:
             assert answer.status == 401
@@ -171,9 +168,8 @@ async def test_haproxy_takes_a_server_out_that_is_in_maintenance(
     with started("haproxy", serving, authority.issue("localhost"), tmp_path) as one:
 
         async def status() -> int:
-            connector = aiohttp.TCPConnector(ssl=trust, family=socket.AF_INET)
             async with (
-                aiohttp.ClientSession(connector=connector) as session,
+                web_session.secure(trust, CLIENT) as session,
                 session.get(f"{one.url}/livez") as answer,
             ):
                 return answer.status
