@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import dscore
+import web_session
 from certificates import Authority
 from dscore.config import Config
 from proxies import Proxy, find, started

@@ -1,4 +1,4 @@
-"""Sessions of aiohttp that leave nothing behind: what they did not close is found unclosed when it is
+"""Sessions of aiohttp that leave nothing behind: what is not closed is found unclosed when it is
 collected, in whichever test runs then."""
 
 import socket
