@@ -157,6 +157,9 @@ class FakeFleet:
     def connected_ids(self) -> list[str]:
         return [agent.id for agent in self.by_id.values() if agent.connected]
 
+    async def read_connected_ids(self) -> list[str]:
+        return self.connected_ids()
+
     def states(self) -> Counter[str]:
         return Counter(agent.state for agent in self.by_id.values())
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dscore._core import AgentRow, Fleet
+from dscore._core import AgentRow, ConnectedScan, Fleet, LastSeen, StatusScan
 from dscore.filters import Filter
 from dscore.policy.liveness import TABLE, new_fleet
 from dscore.server.fleet import Fleet as ServerFleet
@@ -53,6 +53,10 @@ def leave(fleet: Fleet, agent_id: str, now: int) -> AgentRow:
 
 def ids(agents: list[AgentRow]) -> list[str]:
     return [agent.agent_id for agent in agents]
+
+
+def looked_at(scan: ConnectedScan | StatusScan) -> list[Any]:
+    return [found for step in iter(scan.step, None) for found in step]
 
 
 def test_counts_unauthenticated_agents_and_watchers_in_one_reading() -> None:
@@ -382,7 +386,32 @@ async def test_what_is_asked_of_a_hundred_thousand_is_done_in_many_turns_of_the_
     assert facets.states == {"unknown": 100_000}
     assert sum(sum(states.values()) for _, states in facets.labels[0].values) == 100_000
     assert turns > 20
+    turns = 0
+    assert await fleet.read_connected_ids() == []
+    assert turns > 20
     counting.cancel()
+
+
+def test_what_is_heard_of_a_large_fleet_is_taken_in_steps_and_never_replaces_what_is_newer() -> (
+    None
+):
+    count = 10_000
+    fleet = fleet_with(*(f"a{n}" for n in range(count)))
+    conns = list(range(1, count + 1))
+    seen = LastSeen(conns, [7] * count, [7] * count, [5] * count)
+    at, steps = fleet.hear_some(seen, 0), 1
+    last = known(fleet, f"a{count - 1}")
+    assert last.last_heartbeat is None
+    # A heartbeat that comes between two steps is newer than what was read before.
+    fleet.heard(last, heartbeat_ms=9, seen_ms=9)
+    while at is not None:
+        at, steps = fleet.hear_some(seen, at), steps + 1
+    assert steps > 2
+    assert (last.last_heartbeat, last.rtt_us) == (9, 5)
+    assert {row.last_heartbeat for row in fleet.agents()} == {7, 9}
+    # Of a later reading it is.
+    assert fleet.hear_some(LastSeen([count], [11], [11], [6]), 0) is None
+    assert (last.last_heartbeat, last.rtt_us) == (11, 6)
 
 
 @pytest.mark.parametrize("offset", [0, 2])
@@ -447,11 +476,12 @@ def test_ids_and_statuses_are_those_of_the_rows() -> None:
     fleet = fleet_with("a", "b", "ü")
     leave(fleet, "b", 7)
     fleet.heard(known(fleet, "a"), heartbeat_ms=5)
-    assert fleet.connected_ids() == ids(fleet.connected()) == ["a", "ü"]
-    assert fleet.statuses() == [
+    assert looked_at(fleet.scan_connected()) == ids(fleet.connected()) == ["a", "ü"]
+    statuses = looked_at(fleet.scan_statuses())
+    assert statuses == [
         (row.agent_id, row.status, row.reason_code, row.last_heartbeat) for row in fleet.agents()
     ]
-    assert {(status, last) for _, status, _, last in fleet.statuses()} == {
+    assert {(status, last) for _, status, _, last in statuses} == {
         ("online", 5),
         ("online", None),
         ("offline", None),

@@ -124,6 +124,10 @@ def test_what_is_only_heard_is_no_row(fleet: Fleet) -> None:
     changes = unsaved(fleet)
     assert read(changes.rows) == []
     assert read(changes.seen) == [agent.number, 50, 40]
+    fleet.saved(changes.version)
+    # The same once more, to be kept this time.
+    fleet.heard(other, heartbeat_ms=60, seen_ms=70)
+    assert read(unsaved(fleet).seen) == [other.number, 70, 60]
 
 
 def test_a_state_that_the_next_process_takes_for_the_same_is_not_written(fleet: Fleet) -> None:

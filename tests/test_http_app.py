@@ -1,5 +1,6 @@
 """The pages and access before them, over a fake fleet."""
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -181,6 +182,20 @@ async def test_head_is_answered_wherever_get_is() -> None:
     async with client_of(FakeFleet()) as client:
         for path in [*PROBES, "/deepstream/health", "/metrics", "/api/v1/agents"]:
             assert (await client.head(path)).status_code == 200
+
+
+async def test_no_request_takes_a_thread() -> None:
+    """FastAPI runs a dependency that is a plain function in a thread: two wake-ups, which took most
+    of a request's time, for a few words of a query."""
+    threads = set(threading.enumerate())
+    async with client_of(FakeFleet("a")) as client:
+        for path in ["agents?q=a", "agents/a", "facets?state=late", "history", "status", "drain"]:
+            assert (await client.get(f"/api/v1/{path}")).status_code == 200
+        maintenance = await client.post("/api/v1/maintenance", json={"enabled": False})
+        assert maintenance.status_code == 200
+        assert (await client.get("/deepstream/health")).status_code == 200
+        assert (await client.delete("/api/v1/agents/a")).status_code == 204
+    assert set(threading.enumerate()) <= threads
 
 
 async def test_an_error_of_ours_is_a_500_problem() -> None:

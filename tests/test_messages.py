@@ -88,6 +88,8 @@ def test_outbound_message_is_these_bytes(message: Any, text: bytes) -> None:
 def test_timestamp_is_utc_with_milliseconds_and_z() -> None:
     assert timestamp(0) == "1970-01-01T00:00:00.000Z"
     assert timestamp(1769860800.1239) == "2026-01-31T12:00:00.123Z"
+    assert timestamp(1769860799.9996) == "2026-01-31T11:59:59.999Z"
+    assert timestamp(-0.25) == "1969-12-31T23:59:59.750Z"
     assert len(timestamp_now()) == len(NOW)
     assert timestamp_now().endswith("Z")
 

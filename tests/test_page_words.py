@@ -77,6 +77,23 @@ def test_each_code_of_the_server_has_a_word(language: str) -> None:
         assert not [each for each in found if each.isascii()]
 
 
+@pytest.mark.parametrize(
+    ("language", "spans"),
+    [
+        ("en", ["0 s", "59 s", "1 min", "1 h 1 min", "2 d 3 h"]),
+        ("ko", ["0초", "59초", "1분", "1시간 1분", "2일 3시간"]),
+    ],
+)
+def test_durations_are_told_in_the_units_of_the_language(language: str, spans: list[str]) -> None:
+    """The Korean table said "s" and "min"."""
+    found = evaluate(
+        f"const {{ span }} = await import({json.dumps(str(SRC / 'format.js'))});"
+        f"words.speak({json.dumps(language)});"
+        "console.log(JSON.stringify([0, 59.9, 60, 3661, 183_660].map(span)))"
+    )
+    assert found == spans
+
+
 def test_a_code_without_a_word_is_shown_as_it_is() -> None:
     codes = ["of_a_newer_server", "constructor", "__proto__", "", None]
     found = evaluate(f"console.log(JSON.stringify({json.dumps(codes)}.map(words.told)))")

@@ -1,4 +1,5 @@
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def core() -> Any:
 def storm(bursts: Bursts, first: int, count: int) -> list[tuple[list[int], bytes]]:
     messages = [([1, 2], str(number).encode()) for number in range(first, first + count)]
     for conns, message in messages:
-        bursts.send(conns, message)
+        bursts.send(conns, partial(bytes, message))
     return messages
 
 
@@ -59,7 +60,7 @@ async def test_watchers_that_are_told_different_things_hear_them_in_their_order(
     core.messages.clear()
     core.commands = 0
     for conns, message in [([1, 2, 3], b"a"), ([2], b"b"), ([3, 1], b"c"), ([1, 2, 3], b"d")]:
-        bursts.send(conns, message)
+        bursts.send(conns, partial(bytes, message))
     bursts.flush()
     heard = {
         conn: b"".join(message for conns, message in core.messages if conn in conns)

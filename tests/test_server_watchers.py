@@ -13,6 +13,7 @@ from dscore._core import AgentRow
 from dscore.config import Config
 from dscore.messages import WatchFilter
 from dscore.policy.liveness import new_fleet
+from dscore.server import snapshots as snapshots_module
 from dscore.server import watchers as watchers_module
 from dscore.server.watchers import WINDOW, Watchers
 from fake_core import introduction, message
@@ -296,7 +297,7 @@ async def test_snapshots_of_a_large_fleet_leave_the_loop_its_time(
 ) -> None:
     """Each looks at all agents: some watchers that asked for one after the other held the loop."""
     ticks = count(0, 1)
-    monkeypatch.setattr(watchers_module, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(snapshots_module, "perf_counter", lambda: float(next(ticks)))
     async with running() as server:
         await introduce_all(server, 3)
         await server.watch(9_998, snapshot=True)
@@ -305,7 +306,7 @@ async def test_snapshots_of_a_large_fleet_leave_the_loop_its_time(
             await server.happen(message(9_998, "watch", snapshot=True))
         await server.watch(9_999, snapshot=True)
         assert (len(server.told(9_998)), len(server.told(9_999))) == (3, 0)
-        monkeypatch.setattr(watchers_module, "perf_counter", lambda: 0.0)
+        monkeypatch.setattr(snapshots_module, "perf_counter", lambda: 0.0)
         await eventually(lambda: len(server.told(9_999)) == 3, 30.0)
         # However often it asked meanwhile, it was for one.
         assert len(server.told(9_998)) == 6
@@ -370,6 +371,35 @@ class Page:
         agent = self.fleet.agent(agent_id)
         if agent is not None and agent.status == "offline":
             self.fleet.forget(agent)
+
+
+async def test_a_snapshot_of_a_large_fleet_is_taken_down_in_steps() -> None:
+    page, agents, turns = Page(), 12_000, 0
+    for number in range(agents):
+        page.connect(f"a{number}")
+    page.watchers.begin(1, WatchFilter(), snapshot=True)
+    while page.watchers.by_conn[1].wants_snapshot:
+        await asyncio.sleep(0)
+        turns += 1
+        # Some are looked at already, some are not.
+        page.flip(f"a{turns}")
+        page.flip(f"a{agents - turns}")
+    page.flip("a9")
+    assert turns > 2
+    while page.owed:
+        page.read()
+    page.watchers.flush()
+    page.watchers.close()
+    told = [(one["id"], one["status"]) for one in page.heard]
+    assert {agent_id for agent_id, _ in told} == {f"a{number}" for number in range(agents)}
+    assert len(set(told)) == len(told), "nothing is told twice"
+    for agent_id, status in dict(told).items():
+        agent = page.fleet.agent(agent_id)
+        assert agent is not None
+        assert agent.status == status
+    assert [one.get("snapshot", False) for one in page.heard] == [True] * agents + [False] * (
+        len(told) - agents
+    )
 
 
 EVENTS = st.sampled_from(["flip", "flip", "come_back", "forget", "read"])

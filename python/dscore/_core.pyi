@@ -544,7 +544,7 @@ class HttpGone:
 
 @final
 class LastSeen:
-    """The answer to `read_last_seen`, for `Fleet.heard_all`: one for each reactor."""
+    """The answer to `read_last_seen`, for `Fleet.hear_some`: one for each reactor."""
 
     def __new__(
         cls,
@@ -1059,6 +1059,21 @@ class FacetsScan:
         counts in the order of the states, how many values are not told. Once, when it is done."""
 
 @final
+class ConnectedScan:
+    """Ids of agents that have a connection, looked for in steps as those of a `PageScan`."""
+
+    def step(self) -> list[str] | None:
+        """The next ones; None when there are none left."""
+
+@final
+class StatusScan:
+    """What watchers are told of agents, taken down in steps as those of a `PageScan`: id, status,
+    reason_code, last heartbeat."""
+
+    def step(self) -> list[tuple[str, Status, ReasonCode | None, int | None]] | None:
+        """The next ones, as they are now; None when there are none left."""
+
+@final
 class Notes:
     """What is to be done about a batch that a `Fleet` has applied, in this order."""
 
@@ -1292,11 +1307,11 @@ class Fleet:
     def connected(self) -> list[AgentRow]:
         """Agents that have a connection now."""
 
-    def connected_ids(self) -> list[str]:
-        """The ids of agents that have a connection now: a tenth of what `connected` takes."""
+    def scan_connected(self) -> ConnectedScan:
+        """Begins to look for the ids of agents that have a connection."""
 
-    def statuses(self) -> list[tuple[str, Status, ReasonCode | None, int | None]]:
-        """What watchers are told of all that are known: id, status, reason_code, last heartbeat."""
+    def scan_statuses(self) -> StatusScan:
+        """Begins to take down what watchers are told of all that are known."""
 
     def states(self) -> list[tuple[State, int]]:
         """How many agents are known in each state, zeros included."""
@@ -1376,8 +1391,15 @@ class Fleet:
             is_kept: it is written down.
         """
 
-    def heard_all(self, seen: LastSeen, *, is_kept: bool = True) -> None:
-        """As `heard`, of every agent that owns one of the connections."""
+    def hear_some(self, seen: LastSeen, at: int, *, is_kept: bool = True) -> int | None:
+        """As `heard`, of the agents that own the next connections, unless something newer is known.
+
+        Args:
+            at: where they begin: 0, then what the call before has returned.
+
+        Returns:
+            Where it goes on; None: that was all.
+        """
 
     def report_back(self, agent: AgentRow) -> bool:
         """Whether watchers are still to be told that it came back over this connection."""

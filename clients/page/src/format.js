@@ -1,6 +1,9 @@
 // Numbers, times and ids as people read them. All times are UTC, as in the sentences of the server.
 
-const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]];
+import { say } from "./words.js";
+
+/** @type {[import("./words.js").Word, number][]} */
+const UNITS = [["days", 86_400], ["hours", 3_600], ["minutes", 60], ["seconds", 1]];
 
 // Made once: `toLocaleString` looks its locale up each time.
 const { format } = new Intl.NumberFormat("en-US");
@@ -19,10 +22,10 @@ export function clock(moment) {
 export function span(seconds) {
   let left = Math.max(0, Math.floor(seconds));
   const parts = [];
-  for (const [unit, size] of /** @type {[string, number][]} */ (UNITS)) {
+  for (const [unit, size] of UNITS) {
     const count = Math.floor(left / size);
     left %= size;
-    if (count || (unit === "s" && !parts.length)) parts.push(`${count} ${unit}`);
+    if (count || (size === 1 && !parts.length)) parts.push(say(unit, count));
   }
   return parts.slice(0, 2).join(" ");
 }

@@ -1,5 +1,5 @@
 // The figures: asked for as they are shown, no more often than is cheap for the server. What takes it long is asked for
-// less often, so that the readings that never rest take a hundredth of its time, where none takes longer than LONGEST / SHARE.
+// less often, so that the readings that never rest take 0.4 % of its time, where none takes longer than LONGEST / SHARE.
 
 import { agentPath, ask, fastest, isOpen, Refused } from "./api.js";
 import { isAny, parameters } from "./query.js";
@@ -11,8 +11,10 @@ const QUIET = 5_000;
 const DRAIN = 500;
 /** Seconds that the server holds an answer back at most. */
 const HELD = 10;
-/** One part in so many is what each of the readings takes of a server's time at most: the four that never rest, a hundredth. */
-const SHARE = 400;
+/** One part in so many is what each of the readings takes of a server's time at most: the four that never rest, 0.4 %. */
+const SHARE = 1_000;
+/** The same of a drain, which is soon over. */
+const DRAIN_SHARE = 200;
 /** Milliseconds; a busy machine between the two must not make the page look dead. */
 const LONGEST = 10_000;
 /** Rows asked for at once: a screen, and some more above and below. */
@@ -123,7 +125,7 @@ const drain = new Poll(DRAIN, async () => {
   if (!state.drain?.isRunning) return;
   if (found.state === "idle") set({ drain: null });
   else setSoon({ drain: { ...found, isRunning: true } });
-});
+}, DRAIN_SHARE);
 
 /** The server holds its answer back until the drain is over, and ends after it: a report asked for later is not there. */
 const drainEnd = new Poll(DRAIN, async () => {

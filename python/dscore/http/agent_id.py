@@ -11,7 +11,7 @@ MAX_ENCODED = 384
 """Characters of an id in a path: 128 bytes, each of which may take three."""
 
 
-def _agent_id(
+async def _agent_id(
     agent_id: Annotated[
         str,
         Path(

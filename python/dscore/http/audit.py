@@ -96,7 +96,7 @@ class Audit:
             self._ledger.done(fields)
 
 
-def _audit(request: Request) -> Audit:
+async def _audit(request: Request) -> Audit:
     audit: Audit = request.scope[_KEY]
     return audit
 

@@ -21,7 +21,7 @@ def parse_labels(wanted: Iterable[str]) -> tuple[tuple[str, str | None], ...]:
     return tuple((name, value if sign else None) for name, sign, value in parts)
 
 
-def _filter(
+async def _filter(
     status: Status | None = None,
     state: Annotated[
         list[State], QueryParam(max_length=MAX_WORDS, description="Any of those given fits.")

@@ -4,7 +4,7 @@ Read by load balancers, and by every agent before it reconnects: often, and by m
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -124,9 +124,12 @@ def router(server: Server, *, draining_status: int = 503) -> APIRouter:
     )
     async def health(request: Request, instance_id: str | None = None) -> Response:
         headers = {"cache-control": "no-store"}
-        status = draining_status if server.is_draining else 200
+        # Taken first: a large fleet's need several turns of the loop, and all else belongs
+        # together.
         sees_ids = request.scope.get(SEES_IDS, False)
-        body = health_document(server, sampler, instance_id, names_agents=sees_ids)
+        ids = await server.fleet.read_connected_ids() if sees_ids else None
+        status = draining_status if server.is_draining else 200
+        body = health_document(server, sampler, instance_id, ids=ids)
         return Response(body, status, headers, "application/json")
 
     @routes.get("/livez", summary="Does the loop turn?", response_model=ProbeAnswer)
@@ -162,14 +165,18 @@ def router(server: Server, *, draining_status: int = 503) -> APIRouter:
 
 
 def health_document(
-    server: Server, sampler: SystemSampler, instance_id: str | None = None, *, names_agents: bool
+    server: Server,
+    sampler: SystemSampler,
+    instance_id: str | None = None,
+    *,
+    ids: Sequence[str] | None,
 ) -> bytes:
     """The health document as JSON. Nothing awaits between the readings, so they belong together.
 
     Args:
         instance_id: Whether this agent is connected is said too; agents ask before they return
             under an id that was taken over (PROTOCOL.md §7).
-        names_agents: Whether the ids of all that are connected are in it.
+        ids: Of all that are connected; None where they are not told.
     """
     counts = server.fleet.counts()
     cpu, memory = sampler.sample()
@@ -178,8 +185,8 @@ def health_document(
         {
             "status": "shutting_down" if is_draining else "ok",
             "timestamp": timestamp_now(),
-            "connected_instances": server.fleet.connected_ids() if names_agents else [],
-            **({} if names_agents else {"instances_hidden": True}),
+            "connected_instances": ids or [],
+            **({"instances_hidden": True} if ids is None else {}),
             "websocket": {
                 "total_connections": counts.total,
                 "authenticated_connections": counts.authenticated,

@@ -61,6 +61,8 @@ class Redactor:
         parts = (*_SECRET_PARTS, *filter(None, map(_plain, more)))
         self.is_secret = lru_cache(maxsize=4096)(lambda key: _is_secret(key, parts))
         """Whether the value of a key of this name is not shown."""
+        # Labels are short, and a fleet has few values of them.
+        self._label = lru_cache(maxsize=4096)(self._text)
 
     def config(self, config: Mapping[str, Any] | None) -> Any:
         """A config as it is shown."""
@@ -69,7 +71,7 @@ class Redactor:
     def labels(self, labels: Mapping[str, str]) -> Mapping[str, str]:
         """Labels as they are shown."""
         return {
-            name: SHOWN if self.is_secret(name) else self._text(text)
+            name: SHOWN if self.is_secret(name) else self._label(text)
             for name, text in labels.items()
         }
 

@@ -7,8 +7,10 @@ to all heartbeats but those that introduce an agent.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
 import orjson
@@ -43,16 +45,19 @@ ReasonCode: TypeAlias = Literal[
 
 def timestamp(unix_seconds: float) -> str:
     """ISO-8601 in UTC with milliseconds and Z."""
-    return _written(datetime.fromtimestamp(unix_seconds, timezone.utc))
+    second, microsecond = divmod(round(unix_seconds * 1_000_000), 1_000_000)
+    return f"{_second(second)}.{microsecond // 1000:03d}Z"
 
 
 def timestamp_now() -> str:
     """The present moment, as `timestamp` writes it."""
-    return _written(datetime.now(timezone.utc))
+    return timestamp(time.time())
 
 
-def _written(moment: datetime) -> str:
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+@lru_cache(maxsize=512)
+def _second(second: int) -> str:
+    # What is told at one time, a list or a storm, happened in few seconds.
+    return datetime.fromtimestamp(second, timezone.utc).replace(tzinfo=None).isoformat()
 
 
 @dataclass(frozen=True, slots=True)

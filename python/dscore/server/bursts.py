@@ -1,15 +1,16 @@
 """Messages for many: the first ones at once, those of a storm together.
 
 A message alone wakes a reactor, which writes it and sleeps again: with 200 changes a second that is
-most of what a watcher costs. Forty in one write take little more than one.
+most of what a watcher costs. Forty in one write take little more than one, and what is held back is
+encoded when it goes out: forty in a row take less than half as long as one between other things.
 
 Invariant: messages go out to each connection in the order in which they came, and none waits longer
 than `PAUSE`.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from dscore._core import ReactorPool
@@ -19,6 +20,9 @@ BURST = 16
 PAUSE = 0.2
 """Seconds. An operator takes what is no older for now."""
 
+Message: TypeAlias = Callable[[], bytes]
+"""Encodes it, whenever that is, as what it tells was when it came."""
+
 
 class Bursts:
     """Sends, or holds back until the pause is over."""
@@ -27,16 +31,16 @@ class Bursts:
         self._pool = pool
         self._left = 0
         """Messages that still go out at once in this pause."""
-        self._held: list[tuple[Sequence[int], bytes]] = []
+        self._held: list[tuple[Sequence[int], Message]] = []
         """In their order, each with those that it is for."""
         self._pause: asyncio.TimerHandle | None = None
 
-    def send(self, conns: Sequence[int], message: bytes) -> None:
+    def send(self, conns: Sequence[int], message: Message) -> None:
         if self._pause is None:
             self._begin(BURST)
         if self._left:
             self._left -= 1
-            self._pool.send_many(conns, message)
+            self._pool.send_many(conns, message())
         else:
             self._held.append((conns, message))
 
@@ -45,8 +49,9 @@ class Bursts:
         held, self._held = self._held, []
         by_conn: dict[int, list[bytes]] = {}
         for conns, message in held:
+            encoded = message()
             for conn in conns:
-                by_conn.setdefault(conn, []).append(message)
+                by_conn.setdefault(conn, []).append(encoded)
         # Watchers that are told the same share one frame of it.
         alike: dict[tuple[bytes, ...], list[int]] = {}
         for conn, messages in by_conn.items():

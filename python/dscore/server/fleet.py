@@ -61,7 +61,19 @@ class Fleet:
         return dict(self._table.dialects())
 
     def connected_ids(self) -> list[str]:
-        return self._table.connected_ids()
+        """Ids of agents that have a connection."""
+        scan = self._table.scan_connected()
+        return [agent_id for ids in iter(scan.step, None) for agent_id in ids]
+
+    async def read_connected_ids(self) -> list[str]:
+        """The same as `connected_ids`; of a large fleet in steps, as `read_page`."""
+        scan = self._table.scan_connected()
+        found = scan.step() or []
+        # Those of a small fleet are all: they are of one moment with what follows.
+        while (ids := scan.step()) is not None:
+            found += ids
+            await asyncio.sleep(0)
+        return found
 
     def agents(self) -> Iterator[Agent]:
         """Every agent that is known, connected or not."""

@@ -83,9 +83,17 @@ class Readings:
 
     def answered(self, event: "LastSeen") -> None:
         """One reactor's answer."""
+        self._take(event, 0)
+
+    def _take(self, event: "LastSeen", at: int) -> None:
+        """A large fleet's in steps, each in a turn of the loop of its own."""
         reading = self._open.get(event.number)
         # What is not waited for any more is news all the same.
-        self._fleet.heard_all(event, is_kept=reading is None or reading.to_store)
+        is_kept = reading is None or reading.to_store
+        following = self._fleet.hear_some(event, at, is_kept=is_kept)
+        if following is not None:
+            asyncio.get_running_loop().call_soon(self._take, event, following)
+            return
         if reading is None:
             return
         reading.missing -= 1

@@ -5,9 +5,8 @@ A watcher that keeps up is sent each change at once, or in a storm of them five 
 read as fast as the fleet changes falls behind: what it has not been told is kept by agent, so it
 costs no more than the fleet is large, and is told as it stands when the watcher has read what was
 sent before. Nothing is dropped: the last word on each agent always comes, in the order of the last
-words. A snapshot is the same with a longer beginning: the state of one moment, then what changed
-after it. That looks at all agents, so snapshots begin one after the other, with a pause behind each
-that took long; and those that are behind with most are ended where all together are with too much.
+words. A snapshot (`snapshots`) is the same with a longer beginning: the state of all agents, then
+what changed since. Those that are behind with most are ended where all together are with too much.
 
 Invariant: a watcher with `credit` left has nothing to be told yet, but for a snapshot that begins
 in the next turn of the loop. One without has been sent a last message with `notify`: the core says
@@ -17,9 +16,8 @@ when it has read that, and it has its credit back.
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import islice
-from time import perf_counter
-from typing import NamedTuple
 
 from dscore._core import AgentRow
 from dscore.messages import (
@@ -33,59 +31,17 @@ from dscore.messages import (
     timestamp,
 )
 from dscore.policy.drain import DrainStatus
-from dscore.server.bursts import Bursts
+from dscore.server.bursts import Bursts, Message
 from dscore.server.live import Live
+from dscore.server.snapshots import Snapshots, Told
+from dscore.server.watcher import WINDOW, Change, Watcher
 from dscore.translations import text
 
-WINDOW = 256
-"""Messages a watcher is sent before it must have read them: about 50 KB, far below an outbox's
-limit."""
 MAX_BEHIND = 500_000
 """Agents that all watchers together are behind with: some 100 MB. Of a large fleet more, or a few
 pages that open at once would be too many."""
 WHOLE_FLEETS = 32
 """As often all agents may be among them, whatever that is."""
-SHORT = 0.005
-"""Seconds; a snapshot that takes no longer to begin is followed by the next one at once."""
-PAUSES = 4
-"""So many times as long as any other took the loop has for everything else."""
-
-
-class Watcher:
-    """A connection that wants to be told of agents."""
-
-    __slots__ = ("behind", "credit", "filter", "moment", "snapshot", "wants_snapshot")
-
-    def __init__(self, filter: WatchFilter) -> None:
-        self.filter = filter
-        self.credit = WINDOW
-        """Messages it may be sent before the core must say that it has read them."""
-        self.wants_snapshot = False
-        self.snapshot: Iterator[bytes] | None = None
-        """What is left of the state it starts from."""
-        self.moment = 0
-        """Agents that are kept for it."""
-        self.behind: dict[str, Change] = {}
-        """Agents of which it has something to be told yet, the one that changed last at the end."""
-
-    @property
-    def held(self) -> int:
-        """Agents of which something is kept for it."""
-        return len(self.behind) + (self.moment if self.snapshot is not None else 0)
-
-    @property
-    def is_behind(self) -> bool:
-        return self.wants_snapshot or self.snapshot is not None or bool(self.behind)
-
-
-class Change(NamedTuple):
-    """What a watcher has not been told of an agent."""
-
-    agent: AgentRow
-    was_online: bool | None
-    """Whether it was online before its status changed; None: the status has not changed."""
-    back_at: int | None = None
-    """When it came back within its grace period, on the pool's clock; None: it did not."""
 
 
 class Watchers:
@@ -99,11 +55,7 @@ class Watchers:
         self._bursts = Bursts(live.pool)
         self._moved = asyncio.Event()
         """Set whenever a watcher may have caught up."""
-        self._queue: dict[int, Watcher] = {}
-        """Those whose snapshots are to begin, by connection; the first came first."""
-        self._turn: asyncio.Handle | None = None
-        self._free_at = 0.0
-        """When the next snapshot may begin, in the loop's time."""
+        self._snapshots = Snapshots(live, self.by_conn, self._tell_snapshot)
 
     def begin(
         self, conn: int, filter: WatchFilter, *, snapshot: bool, until_introduced: bool = False
@@ -123,7 +75,7 @@ class Watchers:
         watcher.wants_snapshot = snapshot
         if snapshot:
             # However often it asks before its turn, it costs one snapshot.
-            self._queue_snapshot(conn, watcher)
+            self._snapshots.queue(conn, watcher)
 
     def drained(self, conn: int) -> None:
         """A connection has read what was sent to it."""
@@ -131,7 +83,7 @@ class Watchers:
         if watcher is not None:
             watcher.credit = WINDOW
             if watcher.wants_snapshot:
-                self._queue_snapshot(conn, watcher)
+                self._snapshots.resume(conn, watcher)
             else:
                 self._catch_up(conn, watcher)
             self._moved.set()
@@ -200,42 +152,19 @@ class Watchers:
     def close(self) -> None:
         """Tells nothing any more."""
         self._bursts.close()
-        if self._turn is not None:
-            self._turn.cancel()
+        self._snapshots.close()
 
     async def _until_all_have_caught_up(self) -> None:
         while any(watcher.is_behind for watcher in self.by_conn.values()):
             self._moved.clear()
             await self._moved.wait()
 
-    def _queue_snapshot(self, conn: int, watcher: Watcher) -> None:
-        self._queue[conn] = watcher
-        if self._turn is None:
-            loop = asyncio.get_running_loop()
-            wait = self._free_at - loop.time()
-            later = loop.call_later(wait, self._next_snapshot) if wait > 0 else None
-            self._turn = later or loop.call_soon(self._next_snapshot)
-
-    def _next_snapshot(self) -> None:
-        """Begins the snapshot of the first that still wants it."""
-        self._turn = None
-        while self._queue:
-            conn = next(iter(self._queue))
-            watcher = self._queue.pop(conn)
-            is_watching = self.by_conn.get(conn) is watcher
-            # Without credit it begins when the watcher has read what was sent before.
-            if is_watching and watcher.wants_snapshot and watcher.credit:
-                self._begin_snapshot(conn, watcher)
-                break
-        if self._queue:
-            self._queue_snapshot(*next(iter(self._queue.items())))
-
-    def _begin_snapshot(self, conn: int, watcher: Watcher) -> None:
-        began = perf_counter()
+    def _tell_snapshot(self, conn: int, watcher: Watcher, moment: list[Told]) -> None:
+        watcher.wants_snapshot = False
+        watcher.moment = len(moment)
+        # Encoded as it is sent.
+        watcher.snapshot = (self._state(*told, snapshot=True) for told in moment)
         self._catch_up(conn, watcher)
-        took = perf_counter() - began
-        if took > SHORT:
-            self._free_at = asyncio.get_running_loop().time() + PAUSES * took
         self._bound(sum(each.held for each in self.by_conn.values()))
 
     def _bound(self, held: int) -> None:
@@ -266,7 +195,8 @@ class Watchers:
                 if watcher.credit and not watcher.wants_snapshot:
                     self._catch_up(conn, watcher)
                 held += watcher.held
-        self._bound(held)
+        if held:
+            self._bound(held)
         if live.config.monitoring.broadcast_to_agents:
             conns += [conn for conn in live.all_connections() if conn not in self.by_conn]
         if conns:
@@ -303,10 +233,6 @@ class Watchers:
 
     def _take(self, watcher: Watcher, limit: int) -> list[bytes]:
         """What a watcher is told next: `limit` messages, or one more, or all there is."""
-        if watcher.wants_snapshot:
-            watcher.wants_snapshot = False
-            watcher.snapshot = self._snapshot(watcher)
-            watcher.behind.clear()
         taken: list[bytes] = []
         if watcher.snapshot is not None:
             taken += islice(watcher.snapshot, limit)
@@ -317,31 +243,21 @@ class Watchers:
             agent_id = next(iter(behind))
             change = behind.pop(agent_id)
             if watcher.filter.fits(agent_id, change.agent.status):
-                taken += self._messages(change)
+                taken += [message() for message in self._messages(change)]
         return taken
 
-    def _messages(self, change: Change) -> Iterator[bytes]:
+    def _messages(self, change: Change) -> Iterator[Message]:
         """What a change, or several of the same agent, have come to by now."""
         agent = change.agent
         is_online = agent.status == "online"
         # Away and back again before it was told is no change. Back and away again is news: of an
         # agent that was not known, or that is offline for another reason.
         if change.was_online is not None and not (change.was_online and is_online):
-            yield self._state(agent.agent_id, agent.status, agent.reason_code, agent.last_heartbeat)
+            facts = agent.agent_id, agent.status, agent.reason_code, agent.last_heartbeat
+            yield partial(self._state, *facts)
         if change.back_at is not None and is_online:
             moment = timestamp(self._live.unix(change.back_at))
-            yield ClientReconnected(agent.agent_id, moment).dump()
-
-    def _snapshot(self, watcher: Watcher) -> Iterator[bytes]:
-        # All that is told is taken down now, and encoded as it is sent: the state of one moment,
-        # however long that takes.
-        fits = watcher.filter.fits
-        moment = [entry for entry in self._live.fleet.statuses() if fits(entry[0], entry[1])]
-        watcher.moment = len(moment)
-        return (
-            self._state(agent_id, status, code, last_heartbeat, snapshot=True)
-            for agent_id, status, code, last_heartbeat in moment
-        )
+            yield ClientReconnected(agent.agent_id, moment).dump
 
     def _state(
         self,

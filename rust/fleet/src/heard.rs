@@ -5,6 +5,7 @@ use dscore_traffic::event::LastSeen;
 
 use crate::agent::AgentKey;
 use crate::fleet::Fleet;
+use crate::page::STEP;
 use crate::unsaved::{BEAT, SEEN};
 
 /// The last of what the core has heard of a connection; 0: nothing.
@@ -19,11 +20,15 @@ pub struct Reading {
 }
 
 impl Fleet {
-    /// Takes what a reactor has read. Connections that own no agent any more say nothing of one.
-    pub fn hear_all(&mut self, seen: &LastSeen, is_kept: bool) {
+    /// Takes the next of what a reactor has read, from `from` on, and says where it goes on; `None`: that was all.
+    /// Connections that own no agent any more say nothing of one.
+    pub fn hear_some(&mut self, seen: &LastSeen, from: usize, is_kept: bool) -> Option<usize> {
+        let to = from.saturating_add(STEP);
         let times = seen.seen_ms.iter().zip(&seen.heartbeat_ms);
         for ((&conn, (&seen_ms, &heartbeat_ms)), &rtt_us) in
-            seen.conns.iter().zip(times).zip(&seen.rtt_us)
+            (seen.conns.iter().zip(times).zip(&seen.rtt_us))
+                .take(to)
+                .skip(from)
         {
             let reading = Reading {
                 seen_ms: seen_ms.cast_signed(),
@@ -34,19 +39,23 @@ impl Fleet {
                 self.hear(key, &reading, is_kept);
             }
         }
+        (to < seen.conns.len()).then_some(to)
     }
 
-    /// Takes a reading. `is_kept`: it is to be written down.
+    /// Takes a reading, unless something newer is known: it may be taken in steps. `is_kept`: it is to be written down,
+    /// also where the same is known already, of a reading that was not.
     pub fn hear(&mut self, key: AgentKey, reading: &Reading, is_kept: bool) {
         let Some(agent) = self.agents.get_mut(key) else {
             return;
         };
         let mut news = 0;
-        if reading.seen_ms != 0 {
+        let is_news =
+            |ms: i64, known: Option<i64>| ms != 0 && known.is_none_or(|known| known <= ms);
+        if is_news(reading.seen_ms, agent.heard_at()) {
             agent.heard_at = reading.seen_ms.into();
             news |= SEEN;
         }
-        if reading.heartbeat_ms != 0 {
+        if is_news(reading.heartbeat_ms, agent.last_heartbeat()) {
             agent.last_heartbeat = reading.heartbeat_ms.into();
             news |= BEAT;
         }

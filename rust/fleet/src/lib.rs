@@ -63,7 +63,7 @@ pub use grace::{Graces, Monitoring};
 pub use heard::Reading;
 pub use notes::{Arrival, Lost, Notes, Settled, Wants};
 pub use outbox::Message;
-pub use page::{Page, PageScan};
+pub use page::{Page, PageScan, Slots};
 pub use query::{Query, Sort, Times, Value, rank};
 pub use session::{KeptSession, Session};
 pub use sessions::{OutboxBounds, Sessions};

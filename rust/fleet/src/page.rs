@@ -9,7 +9,7 @@
 
 use std::collections::BinaryHeap;
 
-use crate::agent::AgentKey;
+use crate::agent::{Agent, AgentKey};
 use crate::agents::Agents;
 use crate::candidate::Candidate;
 use crate::query::Query;
@@ -39,9 +39,9 @@ pub struct PageScan {
     found: Found,
 }
 
-/// Which slots were looked at.
+/// Which slots of the table were looked at: all of them, in steps.
 #[derive(Debug, Default)]
-pub(crate) struct Slots {
+pub struct Slots {
     next: usize,
 }
 
@@ -80,7 +80,7 @@ impl PageScan {
             };
             if query.fits(agent, needle.as_mut()) {
                 self.total += 1;
-                self.found.take(Candidate::new(query, key, agent), query);
+                self.found.take(query, key, agent);
             }
         }
         if !self.slots.are_done(agents) {
@@ -129,17 +129,26 @@ fn bounds(query: &Query<'_>) -> (usize, usize) {
 }
 
 impl Found {
-    fn take(&mut self, candidate: Candidate, query: &Query<'_>) {
+    fn take(&mut self, query: &Query<'_>, key: AgentKey, agent: &Agent) {
+        if let Self::First(heap) = self
+            && heap.len() > query.limit
+            && heap
+                .peek()
+                .is_some_and(|last| !last.comes_after(query, agent))
+        {
+            return;
+        }
+        let candidate = Candidate::new(query, key, agent);
         let after = query.after;
         if after.is_some_and(|(value, id)| !candidate.is_behind(value, id)) {
             return;
         }
         match self {
-            Self::First(heap) if heap.len() <= query.limit => heap.push(candidate),
             Self::First(heap) => {
-                if let Some(mut last) = heap.peek_mut().filter(|last| candidate < **last) {
-                    *last = candidate;
+                if heap.len() > query.limit {
+                    heap.pop();
                 }
+                heap.push(candidate);
             }
             Self::All(all) => all.push(candidate),
             Self::Selection(_) => {}
@@ -149,13 +158,14 @@ impl Found {
 
 impl Slots {
     /// The next ones.
-    pub(crate) fn step(&mut self, agents: &Agents) -> impl Iterator<Item = AgentKey> + use<> {
+    pub fn step(&mut self, agents: &Agents) -> impl Iterator<Item = AgentKey> + use<> {
         let from = self.next;
         self.next = (from + STEP).min(agents.slots().max(from));
         (from..self.next).map(AgentKey::of)
     }
 
-    pub(crate) fn are_done(&self, agents: &Agents) -> bool {
+    /// Whether there are none left.
+    pub fn are_done(&self, agents: &Agents) -> bool {
         self.next >= agents.slots()
     }
 }

@@ -9,14 +9,13 @@ use dscore_fleet::{
 use dscore_traffic::ConnId;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
 
 use crate::classes::LastSeen;
 use crate::facets::Filter;
 use crate::notes;
 use crate::orders::Acks;
 use crate::row::{AgentRow, Shared, Table};
-use crate::scan::{FacetsScan, Order, PageScan, SortValue};
+use crate::scan::{ConnectedScan, FacetsScan, Order, PageScan, SortValue, StatusScan};
 use crate::words::word;
 
 #[pyclass(frozen, module = "dscore._core")]
@@ -84,35 +83,12 @@ impl Fleet {
         self.rows_where(|agent| agent.conn().is_some())
     }
 
-    fn connected_ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let ids: Vec<Arc<str>> = {
-            let fleet = self.lock();
-            let connected = fleet
-                .agents
-                .iter()
-                .filter(|(_, agent)| agent.conn().is_some());
-            connected.map(|(_, agent)| agent.id.clone()).collect()
-        };
-        PyList::new(py, ids.iter().map(|id| &**id))
+    fn scan_connected(&self) -> ConnectedScan {
+        ConnectedScan::new(self.shared.clone())
     }
 
-    fn statuses<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let told: Vec<_> = {
-            let fleet = self.lock();
-            let agents = fleet.agents.iter();
-            agents
-                .map(|(_, agent)| {
-                    let reason = agent.reason.map(|reason| reason.name());
-                    let (id, status) = (agent.id.clone(), agent.state.status());
-                    (id, status, reason, agent.last_heartbeat())
-                })
-                .collect()
-        };
-        let told = told.iter();
-        PyList::new(
-            py,
-            told.map(|(id, status, reason, last)| (&**id, *status, *reason, *last)),
-        )
+    fn scan_statuses(&self) -> StatusScan {
+        StatusScan::new(self.shared.clone())
     }
 
     fn states(&self) -> Vec<(&'static str, usize)> {
@@ -219,9 +195,9 @@ impl Fleet {
         self.lock().hear(agent.key, &reading, is_kept);
     }
 
-    #[pyo3(signature = (seen, *, is_kept = true))]
-    fn heard_all(&self, seen: &LastSeen, is_kept: bool) {
-        self.lock().hear_all(&seen.0, is_kept);
+    #[pyo3(signature = (seen, at, *, is_kept = true))]
+    fn hear_some(&self, seen: &LastSeen, at: usize, is_kept: bool) -> Option<usize> {
+        self.lock().hear_some(&seen.0, at, is_kept)
     }
 
     fn report_back(&self, agent: &AgentRow) -> bool {

@@ -63,7 +63,7 @@ mod _core {
     #[pymodule_export]
     use crate::row::AgentRow;
     #[pymodule_export]
-    use crate::scan::{FacetsScan, PageScan};
+    use crate::scan::{ConnectedScan, FacetsScan, PageScan, StatusScan};
     #[pymodule_export]
     use crate::stats::Stats;
     #[pymodule_export]

@@ -2,8 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dscore_fleet::{Query, Sort, State, Times, Value};
+use dscore_fleet::{Agent, Query, Slots, Sort, State, Times, Value};
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
 use crate::facets::{self, Filter, Words};
 use crate::row::{AgentRow, Table};
@@ -130,6 +131,87 @@ impl FacetsScan {
 
     fn take(&self) -> facets::Facets {
         facets::convert(std::mem::take(&mut *locked(&self.scan)).facets())
+    }
+}
+
+/// Who is connected.
+#[pyclass(frozen, module = "dscore._core")]
+pub(crate) struct ConnectedScan(All);
+
+#[pymethods]
+impl ConnectedScan {
+    fn step<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let found = self
+            .0
+            .step(|agent| agent.conn().is_some().then(|| agent.id.clone()));
+        let ids = found.map(|ids| PyList::new(py, ids.iter().map(|id| &**id)));
+        ids.transpose()
+    }
+}
+
+impl ConnectedScan {
+    pub(crate) fn new(table: Table) -> Self {
+        Self(All::new(table))
+    }
+}
+
+/// What watchers are told of every agent.
+#[pyclass(frozen, module = "dscore._core")]
+pub(crate) struct StatusScan(All);
+
+#[pymethods]
+impl StatusScan {
+    fn step<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let found = self.0.step(|agent| {
+            let reason = agent.reason.map(|reason| reason.name());
+            let (id, status) = (agent.id.clone(), agent.state.status());
+            Some((id, status, reason, agent.last_heartbeat()))
+        });
+        let told = found.map(|told| {
+            let told = told.iter();
+            PyList::new(
+                py,
+                told.map(|(id, status, reason, last)| (&**id, *status, *reason, *last)),
+            )
+        });
+        told.transpose()
+    }
+}
+
+impl StatusScan {
+    pub(crate) fn new(table: Table) -> Self {
+        Self(All::new(table))
+    }
+}
+
+/// All agents that are known, in the order of their slots.
+struct All {
+    table: Table,
+    slots: Mutex<Slots>,
+}
+
+impl All {
+    fn new(table: Table) -> Self {
+        Self {
+            table,
+            slots: Mutex::default(),
+        }
+    }
+
+    /// What is made of the next ones; `None` when there are none left.
+    fn step<T>(&self, make: impl Fn(&Agent) -> Option<T>) -> Option<Vec<T>> {
+        let (mut slots, fleet) = (locked(&self.slots), self.table.lock());
+        if slots.are_done(&fleet.agents) {
+            return None;
+        }
+        let keys = slots.step(&fleet.agents);
+        let agents = keys.filter_map(|key| fleet.agents.get(key));
+        Some(
+            agents
+                .filter(|agent| agent.is_known())
+                .filter_map(make)
+                .collect(),
+        )
     }
 }
 
