@@ -3,11 +3,15 @@
 
 #![no_main]
 
-use dscore_proto::agent::{encode_error, scan};
+use dscore_proto::agent::{Kind, encode_error, is_heartbeat_of, scan};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 
 fuzz_target!(|text: &str| {
+    if is_heartbeat_of(text, "a") {
+        let scanned = scan(text).expect("a heartbeat is JSON");
+        assert_eq!((scanned.kind, scanned.is_of("a")), (Kind::Heartbeat, Ok(true)));
+    }
     let refusal = match scan(text) {
         Ok(scanned) => {
             assert!(serde_json::from_str::<IgnoredAny>(text).is_ok());

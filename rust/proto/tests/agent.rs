@@ -8,7 +8,8 @@ use std::borrow::Cow;
 
 use dscore_proto::agent::{
     Kind, MAX_AGENT_ID, Refusal, RefusalCode, Scanned, TERMINATE_HEAD, encode_connection_check,
-    encode_error, encode_heartbeat_response, encode_string, encode_terminate_tail, scan,
+    encode_error, encode_heartbeat_response, encode_string, encode_terminate_tail, is_heartbeat_of,
+    scan,
 };
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
@@ -638,4 +639,73 @@ proptest! {
         let value: Value = serde_json::from_str(&json).unwrap();
         prop_assert_eq!(&value["client_name"], &text);
     }
+}
+
+/// Heartbeats, nearly heartbeats and what is none, in pieces.
+fn nearly_heartbeats() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        r#"{"type":"heartbeat","clientName":""#,
+        "edge-7",
+        "\"",
+        "\\",
+        "\n",
+        ",",
+        "}",
+        "{",
+        " ",
+        r#"","timestamp":"t""#,
+        r#","type":"watch""#,
+        r#","clientName":"b""#,
+        r#","ip_address":7"#,
+        r#","x":"y"}"#,
+        "é",
+    ]);
+    prop::collection::vec(piece, 1..7).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn a_heartbeat_that_is_told_without_a_scan_is_one_by_a_scan(
+        text in nearly_heartbeats(),
+        id in prop::sample::select(vec!["edge-7", "é", "edge-7\"", "\\", "edge-7\n", ""]),
+    ) {
+        if is_heartbeat_of(&text, id) {
+            let scanned = scan(&text).unwrap();
+            prop_assert_eq!(scanned.kind, Kind::Heartbeat);
+            prop_assert_eq!(id.is_empty(), scanned.is_of(id).is_err(), "{}", text);
+        }
+    }
+}
+
+#[test]
+fn the_usual_heartbeat_of_an_agent_needs_no_scan() {
+    for (text, expected) in [
+        (r#"{"type":"heartbeat","clientName":"a"}"#, true),
+        (
+            r#"{"type":"heartbeat","clientName":"a","timestamp":"t","ip_address":"é"}"#,
+            true,
+        ),
+        (
+            r#"{"type":"heartbeat","clientName":"a","timestamp":"t","type":"watch"}"#,
+            false,
+        ),
+        (
+            r#"{"type":"heartbeat","clientName":"a","clientName":"b"}"#,
+            false,
+        ),
+        (r#"{"type":"heartbeat","clientName":"a","n":1}"#, false),
+        (r#"{"type":"heartbeat","clientName":"a",}"#, false),
+        (r#"{"type":"heartbeat","clientName":"a"}x"#, false),
+        (r#"{"type":"heartbeat","clientName":"ab"}"#, false),
+        (r#"{"type":"heartbeat","clientName":""}"#, false),
+        (r#"{"type": "heartbeat","clientName":"a"}"#, false),
+        (r#"{"type":"app_ready","instance_id":"a"}"#, false),
+        ("", false),
+    ] {
+        assert_eq!(is_heartbeat_of(text, "a"), expected, "{text}");
+    }
+    assert!(!is_heartbeat_of(
+        r#"{"type":"heartbeat","clientName":"a"b"}"#,
+        r#"a"b"#
+    ));
 }

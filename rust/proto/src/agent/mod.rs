@@ -8,6 +8,7 @@
 
 mod encode;
 mod flat;
+mod heartbeat;
 mod plain;
 mod refusal;
 mod scan;
@@ -16,6 +17,7 @@ pub use encode::{
     TERMINATE_HEAD, encode_connection_check, encode_error, encode_heartbeat_response,
     encode_string, encode_terminate_tail,
 };
+pub use heartbeat::is_heartbeat_of;
 pub use plain::{IntroducedBy, PlainIntroduction, plain_introduction};
 pub use refusal::{Refusal, RefusalCode};
 pub use scan::{Kind, MAX_AGENT_ID, Scanned, scan};

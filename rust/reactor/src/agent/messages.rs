@@ -57,6 +57,13 @@ pub(crate) fn on_text(
     parts: &mut Option<EventParts>,
     cx: &mut Context,
 ) -> Result<(), CloseFrame> {
+    // Nearly every message there is.
+    if let Role::Agent(agent_id) = &identity.role
+        && agent::is_heartbeat_of(text, agent_id)
+    {
+        take_beat(identity, line, Kind::Heartbeat, cx);
+        return Ok(());
+    }
     let scanned = match agent::scan(text) {
         Ok(scanned) => scanned,
         Err(refusal) => return refuse(identity, line, &refusal, None, cx),
@@ -199,12 +206,17 @@ fn on_beat(
     if let Some(refusal) = refusal {
         return refuse(identity, line, &refusal, Some(scanned), cx);
     }
-    identity.beat(scanned.kind, cx);
-    if scanned.kind == Kind::Heartbeat {
+    take_beat(identity, line, scanned.kind, cx);
+    Ok(())
+}
+
+/// Takes a sign of life, and answers a heartbeat.
+fn take_beat(identity: &mut Identity, line: &Line<'_>, kind: Kind, cx: &mut Context) {
+    identity.beat(kind, cx);
+    if kind == Kind::Heartbeat {
         cx.send_heartbeat_response(line.form);
     }
-    identity.tell_beat(line.conn, scanned.kind, cx);
-    Ok(())
+    identity.tell_beat(line.conn, kind, cx);
 }
 
 fn on_app_terminated(
