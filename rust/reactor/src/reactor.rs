@@ -36,7 +36,7 @@ use crate::context::Context;
 use crate::handle::{Handle, Shared};
 use crate::pacer::Pacer;
 use crate::places::Places;
-use crate::sys::{Interest, Poller, Readiness, ReadyList};
+use crate::sys::{Alarm, Interest, Poller, Readiness, ReadyList};
 use crate::table::SlotId;
 use crate::yielding::Yielding;
 use looking::Pass;
@@ -65,6 +65,9 @@ const WAKER: u64 = u64::MAX;
 const CONTROL_POLLER: u64 = u64::MAX - 1;
 /// Of a pool's listeners, in their order.
 const LISTENERS: [u64; 2] = [u64::MAX - 2, u64::MAX - 3];
+const ALARM: u64 = u64::MAX - 4;
+/// What a poller watches beside sockets, at most: those of the names above.
+const OWN_TOKENS: usize = 5;
 
 /// One thread's sockets and everything they need.
 pub(crate) struct Reactor {
@@ -85,6 +88,8 @@ pub(crate) struct Reactor {
     /// Engine.IO sessions with something to tell, and when they are to be flushed.
     due_sessions: VecDeque<(u64, ConnId)>,
     clock: Clock,
+    /// Ends a sleep in time for the next deadline.
+    alarm: Alarm,
     pass: Pass,
     control_pass: Pass,
     /// Everything that came until then was read: timers run no further.
@@ -111,7 +116,9 @@ impl Reactor {
     ) -> std::io::Result<Self> {
         let room = cx.settings.max_connections.min(MAX_ROOM);
         let (peer_poller, control_poller) = (Poller::new()?, Poller::new()?);
+        let alarm = Alarm::new()?;
         peer_poller.add(&control_poller, CONTROL_POLLER, Interest::READ)?;
+        peer_poller.add_alarm(&alarm, ALARM)?;
         control_poller.add_waker(&own.commands.reactor.waker, WAKER)?;
         for (acceptor, token) in acceptors.iter().zip(LISTENERS) {
             control_poller.add(acceptor.listener(), token, Interest::READ)?;
@@ -132,6 +139,7 @@ impl Reactor {
             yielding: Yielding::default(),
             due_sessions: VecDeque::new(),
             clock: Clock::new(),
+            alarm,
             pass: Pass::default(),
             control_pass: Pass::default(),
             looked_us: 0,
@@ -199,6 +207,7 @@ impl Reactor {
                 WAKER => self.own.commands.reactor.waker.clear(),
                 // Its own sockets were asked already.
                 CONTROL_POLLER => {}
+                ALARM => self.alarm.note_rung(),
                 token if let Some(which) = LISTENERS.iter().position(|one| *one == token) => {
                     if !paused {
                         self.accept(which);

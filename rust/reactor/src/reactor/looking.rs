@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use dscore_traffic::event::{Event, Gap};
 
-use super::{CONTROL_POLLER, Reactor, TICK_MS};
+use super::{CONTROL_POLLER, OWN_TOKENS, Reactor, TICK_MS};
 use crate::sys::ReadyList;
 
 /// How long to sleep when the owner is behind and output may still go out.
@@ -74,6 +74,10 @@ impl Reactor {
         }
         let meant_us = timeout.map_or(u64::MAX, |time| pool_us + time.as_micros() as u64);
         self.clock.sleep_until(meant_us);
+        if timeout.is_some() && meant_us > pool_us && self.alarm.ring_by(pool_us, meant_us).is_ok()
+        {
+            timeout = None;
+        }
         control.clear();
         let mut waited = self.peer_poller.wait(ready, timeout);
         // A list that is full may have no room left for the news that the control poller has one.
@@ -126,7 +130,7 @@ impl Reactor {
 
     /// Whether more of what came was read than a turn ago; tells so those who asked.
     pub(super) fn has_looked(&mut self, control: &ReadyList, ready: &ReadyList) -> bool {
-        let (now_us, sockets) = (self.cx.now_us, self.peers.len());
+        let (now_us, sockets) = (self.cx.now_us, self.peers.len() + OWN_TOKENS);
         let looked_us = self.pass.count(ready, now_us, sockets);
         let looked_us = looked_us.min(self.control_pass.count(control, now_us, sockets));
         // What sockets ask of sessions is read when it was done.

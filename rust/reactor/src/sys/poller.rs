@@ -1,4 +1,4 @@
-//! Level-triggered epoll.
+//! Level-triggered epoll, but for alarms.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -7,6 +7,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
+use super::alarm::Alarm;
 use super::waker::Waker;
 
 const HUNG_UP: epoll::EventFlags = epoll::EventFlags::ERR.union(epoll::EventFlags::HUP);
@@ -94,6 +95,15 @@ impl Poller {
     /// As `add`; the waker was closed.
     pub(crate) fn add_waker(&self, waker: &Waker, token: u64) -> Result<(), Errno> {
         waker.with(|descriptor| self.add(descriptor, token, Interest::READ))
+    }
+
+    /// Begins to watch an alarm, which is reported once each time it rings.
+    ///
+    /// # Errors
+    /// As `add`.
+    pub(crate) fn add_alarm(&self, alarm: &Alarm, token: u64) -> Result<(), Errno> {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&self.epoll, alarm, epoll::EventData::new_u64(token), flags)
     }
 
     /// Changes what is watched for.
