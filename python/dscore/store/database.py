@@ -47,12 +47,14 @@ _AGENTS = f"SELECT {', '.join(_COLUMNS)} FROM agents ORDER BY changed_at, number
 _ROW = "INSERT INTO agents VALUES {} ON CONFLICT (number) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _COLUMNS[1:]
 )
+# An update that may fail in its middle keeps a journal of its own, every page it touches; a batch
+# that fails is rolled back as a whole in any case.
 _STATE = (
-    "UPDATE agents SET state = ?, reason_code = ?, last_close = ?, left_at = ?, dropped = ?, "
+    "UPDATE OR ROLLBACK agents SET state = ?, reason_code = ?, last_close = ?, left_at = ?, dropped = ?, "
     "seen_at = coalesce(?, seen_at), changed_at = ? WHERE {}"
 )
 _SEEN = (
-    "UPDATE agents SET seen_at = coalesce(column2, seen_at), "
+    "UPDATE OR ROLLBACK agents SET seen_at = coalesce(column2, seen_at), "
     "heartbeat_at = coalesce(column3, heartbeat_at) FROM (VALUES {}) WHERE number = column1"
 )
 # What was written before, and it was not told: the file was gone at once.
@@ -285,7 +287,9 @@ def _connect(path: str) -> sqlite3.Connection:
         # checkpointed; the file is whole after either.
         db.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; "
-            "PRAGMA cache_size = -400; PRAGMA journal_size_limit = 16777216;"
+            "PRAGMA cache_size = -400; PRAGMA journal_size_limit = 16777216; "
+            # Else the journals of single statements are files.
+            "PRAGMA temp_store = MEMORY;"
         )
         migrate(db)
         db.text_factory = reading.text
