@@ -50,8 +50,8 @@ _ROW = "INSERT INTO agents VALUES {} ON CONFLICT (number) DO UPDATE SET " + ", "
 # An update that may fail in its middle keeps a journal of its own, every page it touches; a batch
 # that fails is rolled back as a whole in any case.
 _STATE = (
-    "UPDATE OR ROLLBACK agents SET state = ?, reason_code = ?, last_close = ?, left_at = ?, dropped = ?, "
-    "seen_at = coalesce(?, seen_at), changed_at = ? WHERE {}"
+    "UPDATE OR ROLLBACK agents SET state = ?, reason_code = ?, last_close = ?, left_at = ?, "
+    "dropped = ?, seen_at = coalesce(?, seen_at), changed_at = ? WHERE {}"
 )
 _SEEN = (
     "UPDATE OR ROLLBACK agents SET seen_at = coalesce(column2, seen_at), "
