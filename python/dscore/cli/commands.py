@@ -8,21 +8,17 @@ from dscore.cli.app import app, config_app
 from dscore.cli.completion import Shell
 from dscore.cli.errors import USAGE, CliError
 from dscore.cli.options import (
-    DEFAULT_URL,
     AgentState,
     AgentStatus,
-    CaCert,
-    Cert,
     ConfigPath,
     Json,
-    Key,
     Labels,
     OfDialect,
     Reason,
+    ServerAt,
     Sort,
-    Token,
-    Url,
     WithText,
+    at_server,
     labels,
 )
 
@@ -106,24 +102,22 @@ def agent(
 
 
 @app.command()
+@at_server
 def status(
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
+    server: ServerAt,
     json: Json = False,
 ) -> int:
     """Show a server at a glance."""
     from dscore.cli import operate
-    from dscore.cli.client import Client
 
-    with Client(url, token, cacert, cert, key) as client:
+    with server.client() as client:
         return operate.status(client, as_json=json)
 
 
 @app.command()
+@at_server
 def agents(
+    server: ServerAt,
     only: Annotated[
         AgentStatus | None,
         typer.Option("--status", metavar="online|offline", help="Only agents with this status."),
@@ -151,16 +145,10 @@ def agents(
         bool,
         typer.Option("--watch", "-w", help="Show them live until ctrl-C.", show_default=False),
     ] = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
     json: Json = False,
 ) -> int:
     """List the agents."""
     from dscore.cli import operate
-    from dscore.cli.client import Client
 
     if watch and json:
         raise CliError("--watch is for people; poll --json instead", USAGE)
@@ -174,7 +162,7 @@ def agents(
         "sort": sort.value,
     }
     query = {name: value for name, value in wanted.items() if value is not None}
-    with Client(url, token, cacert, cert, key) as client:
+    with server.client() as client:
         if watch:
             from dscore.cli.watch import watch as run
 
@@ -183,31 +171,29 @@ def agents(
 
 
 @app.command()
+@at_server
 def why(
+    server: ServerAt,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="An agent's id.")],
     limit: Annotated[
         int, typer.Option(min=1, max=1000, metavar="N", help="Entries of the timeline, the latest.")
     ] = 20,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
     json: Json = False,
 ) -> int:
     """Tell in one sentence why an agent is what it is, and show what happened to it.
 
     Exits with 1 if there is no such agent.
     """
-    from dscore.cli.client import Client
     from dscore.cli.explain import why as run
 
-    with Client(url, token, cacert, cert, key) as client:
+    with server.client() as client:
         return run(client, agent, limit=limit, as_json=json)
 
 
 @app.command()
+@at_server
 def events(
+    server: ServerAt,
     agent: Annotated[
         str | None, typer.Argument(metavar="AGENT", help="Only what happens to this agent.")
     ] = None,
@@ -226,11 +212,6 @@ def events(
         typer.Option(metavar="online|offline", help="Only changes to this status."),
     ] = None,
     q: WithText = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
     json: Json = False,
 ) -> int:
     """Show what happens: to one agent, or with --follow to the fleet, one line each.
@@ -240,25 +221,21 @@ def events(
     waits for a server that is restarted.
     """
     from dscore.cli import follow as run
-    from dscore.cli.client import Client
 
     if agent is None and not follow:
         raise CliError("name an agent, or give --follow; see dscore events --help", USAGE)
     if agent is not None and (status or q):
         raise CliError("--status and --q are for the fleet, not with an agent", USAGE)
-    with Client(url, token, cacert, cert, key) as client:
+    with server.client() as client:
         if agent is not None:
             return run.timeline(client, agent, limit=limit, goes_on=follow, as_json=json)
         return run.fleet(client, status.value if status else None, q, as_json=json)
 
 
 @app.command()
+@at_server
 def page(
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
+    server: ServerAt,
     json: Json = False,
 ) -> int:
     """Print the address of the fleet page, with the operator's token behind its #.
@@ -267,9 +244,8 @@ def page(
     which the commands of its user find by themselves on this machine.
     """
     from dscore.cli import operate
-    from dscore.cli.client import Client
 
-    with Client(url, token, cacert, cert, key) as client:
+    with server.client() as client:
         return operate.page(client, as_json=json)
 
 

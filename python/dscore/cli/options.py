@@ -1,12 +1,18 @@
 """Options that several commands have, and the words that options take."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import typer
 
 from dscore.cli.errors import USAGE, CliError
+
+if TYPE_CHECKING:
+    from dscore.cli.client import Client
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 
@@ -55,6 +61,41 @@ Key: TypeAlias = Annotated[
         help="The key of --cert, where it is not in the same file: PEM, without a password.",
     ),
 ]
+
+
+class ServerAt(NamedTuple):
+    """Which server a command talks to, and what it shows there."""
+
+    url: Url = DEFAULT_URL
+    token: Token = None
+    cacert: CaCert = None
+    cert: Cert = None
+    key: Key = None
+
+    def client(self) -> "Client":
+        """A client of it; nothing is sent yet."""
+        from dscore.cli.client import Client
+
+        return Client(*self)
+
+
+def at_server(command: Callable[..., int]) -> Callable[..., int]:
+    """Adds the options of `ServerAt` to a command, whose first parameter they are. Typer reads them
+    from the signature."""
+    options = inspect.signature(ServerAt).parameters
+    signature = inspect.signature(command)
+    parameters = [*list(signature.parameters.values())[1:], *options.values()]
+
+    def run(**given: Any) -> int:
+        server = ServerAt(**{name: given.pop(name) for name in options})
+        return command(server, **given)
+
+    functools.update_wrapper(run, command)
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
 Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON, for programs.", show_default=False)
 ]

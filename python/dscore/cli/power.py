@@ -19,25 +19,23 @@ from dscore.cli.choice import (
     pace,
 )
 from dscore.cli.options import (
-    DEFAULT_URL,
-    CaCert,
-    Cert,
     Intent,
     Json,
-    Key,
     Labels,
     OfDialect,
+    ServerAt,
     Switch,
     Timeout,
-    Token,
-    Url,
     WithText,
+    at_server,
     seconds,
 )
 
 
 @app.command()
+@at_server
 def drain(
+    server: ServerAt,
     intent: Annotated[
         Intent | None,
         typer.Option(
@@ -59,11 +57,6 @@ def drain(
             "--status", help="Show how far a drain is, and who is left.", show_default=False
         ),
     ] = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
     json: Json = False,
 ) -> int:
     """Shut a server down gracefully, and wait for its report.
@@ -72,17 +65,18 @@ def drain(
     out or vanished.
     """
     from dscore.cli import operate, shutdown
-    from dscore.cli.client import Client
 
     wish = {"intent": intent.value if intent else None, "timeout": seconds(timeout)}
-    with Client(url, token, cacert, cert, key) as client:
+    with server.client() as client:
         if status:
             return operate.drain_status(client, as_json=json)
         return shutdown.drain(client, wish, ask=not yes, wait=wait, as_json=json)
 
 
 @app.command()
+@at_server
 def terminate(
+    server: ServerAt,
     agent: AgentIds = None,
     everyone: Everyone = False,
     state: OfState = None,
@@ -95,11 +89,6 @@ def terminate(
     dry_run: DryRun = False,
     yes: Yes = False,
     timeout: Timeout = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
     json: Json = False,
 ) -> int:
     """Ask agents to stop their application, and wait for their answers. The server goes on.
@@ -109,13 +98,12 @@ def terminate(
     with 0 if all of them stopped, 3 if some did, 1 if none did.
     """
     from dscore.cli import bulk, shutdown
-    from dscore.cli.client import Client
 
     which = chosen(agent, state, dialect, label, q, everyone=everyone, command="terminate")
     wanted = pace(wave, pause, max_failed)
     patience = seconds(timeout)
     is_by_id = everyone or which.keys() == {"ids"}
-    with Client(url, token, cacert, cert, key) as client:
+    with server.client() as client:
         if is_by_id and not (wanted or dry_run):
             ids = agent or shutdown.everyone(client, ask=not yes)
             return shutdown.terminate(client, ids, timeout=patience, as_json=json)
@@ -126,14 +114,11 @@ def terminate(
 
 
 @app.command()
+@at_server
 def message(
+    server: ServerAt,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="An agent's id.")],
     message: MessageText,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
     json: Json = False,
 ) -> int:
     """Send one agent a message: a JSON object with a `type`.
@@ -142,15 +127,16 @@ def message(
     waits for it as long as its session lives.
     """
     from dscore.cli import send
-    from dscore.cli.client import Client
 
     read = send.read_message(message)
-    with Client(url, token, cacert, cert, key) as client:
+    with server.client() as client:
         return send.message(client, agent, read, as_json=json)
 
 
 @app.command()
+@at_server
 def broadcast(
+    server: ServerAt,
     message: MessageText,
     agent: AgentIds = None,
     everyone: Everyone = False,
@@ -162,11 +148,6 @@ def broadcast(
     pause: Pause = None,
     dry_run: DryRun = False,
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
     json: Json = False,
 ) -> int:
     """Send many agents the same message: a JSON object with a `type`.
@@ -175,16 +156,17 @@ def broadcast(
     away it waits as long as their session lives. Exits with 3 if some could not be sent it.
     """
     from dscore.cli import bulk, send
-    from dscore.cli.client import Client
 
     which = chosen(agent, state, dialect, label, q, everyone=everyone, command="broadcast")
     wish = {"filter": which, "message": send.read_message(message), **pace(wave, pause)}
-    with Client(url, token, cacert, cert, key) as client:
+    with server.client() as client:
         return bulk.run(client, bulk.MESSAGE, wish, dry_run=dry_run, ask=not yes, as_json=json)
 
 
 @app.command()
+@at_server
 def remove(
+    server: ServerAt,
     agent: AgentIds = None,
     everyone: Everyone = False,
     state: OfState = None,
@@ -195,11 +177,6 @@ def remove(
     pause: Pause = None,
     dry_run: DryRun = False,
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
     json: Json = False,
 ) -> int:
     """Forget agents, with their session and what waits for them; connections are closed.
@@ -208,31 +185,26 @@ def remove(
     there and comes back is introduced anew. Exits with 0 if all were removed, 3 if some were.
     """
     from dscore.cli import bulk
-    from dscore.cli.client import Client
 
     which = chosen(agent, state, dialect, label, q, everyone=everyone, command="remove")
     wish = {"filter": which, **pace(wave, pause)}
-    with Client(url, token, cacert, cert, key) as client:
+    with server.client() as client:
         return bulk.run(client, bulk.REMOVE, wish, dry_run=dry_run, ask=not yes, as_json=json)
 
 
 @app.command()
+@at_server
 def maintenance(
+    server: ServerAt,
     switch: Annotated[
         Switch | None,
         typer.Argument(metavar="on|off", help="Without it: show whether it is on."),
     ] = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
     json: Json = False,
 ) -> int:
     """Turn all agents away for a while, without stopping the server."""
     from dscore.cli import operate
-    from dscore.cli.client import Client
 
     enabled = None if switch is None else switch is Switch.on
-    with Client(url, token, cacert, cert, key) as client:
+    with server.client() as client:
         return operate.maintenance(client, enabled=enabled, as_json=json)
