@@ -18,7 +18,7 @@ from dscore.server.live import Live
 from dscore.server.watcher import Watcher
 
 SHORT = 0.005
-"""Seconds; a snapshot that takes no longer to begin is followed by the next one at once."""
+"""Seconds; a snapshot that takes no longer is followed by the next one at once."""
 PAUSES = 4
 """So many times as long as any other took the loop has for everything else."""
 
