@@ -185,8 +185,8 @@ async def test_head_is_answered_wherever_get_is() -> None:
 
 
 async def test_no_request_takes_a_thread() -> None:
-    """FastAPI runs a dependency that is a plain function in a thread: two wake-ups, which took most
-    of a request's time, for a few words of a query."""
+    """FastAPI runs a dependency that is a plain function in a thread: two wake-ups for a few words
+    of a query, a fifth of what the counts of a fleet took."""
     threads = set(threading.enumerate())
     async with client_of(FakeFleet("a")) as client:
         for path in ["agents?q=a", "agents/a", "facets?state=late", "history", "status", "drain"]:
