@@ -10,7 +10,10 @@ use serde::de::IgnoredAny;
 fuzz_target!(|text: &str| {
     if is_heartbeat_of(text, "a") {
         let scanned = scan(text).expect("a heartbeat is JSON");
-        assert_eq!((scanned.kind, scanned.is_of("a")), (Kind::Heartbeat, Ok(true)));
+        assert_eq!(
+            (scanned.kind, scanned.is_of("a")),
+            (Kind::Heartbeat, Ok(true))
+        );
     }
     let refusal = match scan(text) {
         Ok(scanned) => {
