@@ -102,7 +102,7 @@ lint: setup ## clippy and ruff with warnings denied, mypy --strict, the stubs ag
 	$(PY) -m pip check
 
 test: setup ## cargo test, then pytest with warnings as errors; words for pytest in ARGS="…"
-	cargo test --workspace --locked
+	cargo test --workspace --locked $(CARGO_TEST_ARGS)
 	cargo build --release --locked --quiet -p dscore-load
 	$(PY) -W error -c 'import dscore, dscore_agent'
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)

@@ -234,15 +234,17 @@ fn queue_session(queue: &mut VecDeque<(u64, ConnId)>, due: (u64, ConnId), now_ms
 /// Sees to it that a peer's timer fires by its deadline; earlier will do: then it is armed again. Traffic thus never moves a
 /// timer.
 fn arm(peer: &mut Peer, conn: ConnId, deadline: u64, wheel: &mut Wheel<SlotId>) {
+    // Behind its millisecond, not with it: a deadline is counted from a time that was cut to one, and would be early by the rest.
+    let tick = deadline / TICK_MS + 1;
     match peer.timer {
         Some((_, armed)) if armed <= deadline => {}
         _ if deadline == u64::MAX => {}
         Some((key, _)) => {
-            wheel.rearm(key, deadline.div_ceil(TICK_MS));
+            wheel.rearm(key, tick);
             peer.timer = Some((key, deadline));
         }
         None => {
-            let key = wheel.arm(deadline.div_ceil(TICK_MS), SlotId::of(conn));
+            let key = wheel.arm(tick, SlotId::of(conn));
             peer.timer = Some((key, deadline));
         }
     }
