@@ -144,7 +144,7 @@ def test_power_page_without_a_token_says_that_it_can_only_look(lasting: Serving)
 
 
 def test_power_the_token_is_the_same_after_a_restart(serve: Serve) -> None:
-    first = serve()
+    first = serve(port=0)
     port, path = first.port, first.token_path
     first.stop()
     assert not path.exists()  # the kernel chose the port: no other server will have it
