@@ -136,7 +136,7 @@ bench: setup ## all benches: micro benches, then the servers side by side (bench
 	$(PY) -m benches $(ARGS)
 
 bench-quick: setup ## the benches at a small size, to see that they work; the numbers mean little
-	cargo bench -p dscore-benches --locked $(CARGO_BENCH_ARGS) -- --quick
+	cargo bench -p dscore-benches --locked -- --quick
 	$(PY) -m benches --quick $(ARGS)
 
 soak: setup ## the fleet tests that take minutes: kill -9, stops, clocks set, a store removed, 18,000 at once
