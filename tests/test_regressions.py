@@ -29,8 +29,11 @@ async def watched_fleet(server: FakeServer, agents: int) -> None:
     await server.watch(9_999)
 
 
-async def test_a_watcher_that_asks_on_and_on_gets_one_snapshot_for_a_turn_of_the_loop() -> None:
+async def test_a_watcher_that_asks_on_and_on_gets_one_snapshot_for_a_turn_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # Each of its messages, forty bytes long, held the loop for as long as a snapshot takes.
+    monkeypatch.setattr("dscore.server.loop.TURN_NS", 60_000_000_000)  # All of them are of one.
     async with running() as server:
         await watched_fleet(server, 10)
         server.pool.push(*(message(9_999, "watch", snapshot=True) for _ in range(100)))
