@@ -56,7 +56,7 @@ pub(crate) enum Phase {
 
 /// What the fleet must do for an agent after it was fed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Todo {
+pub(crate) enum Next {
     Nothing,
     /// It has just been introduced.
     Introduced,
@@ -153,10 +153,10 @@ impl Agent {
     }
 
     /// It has come as far as it is to come.
-    pub(crate) fn hold(&mut self, now: u64, tally: &mut Tally) -> Todo {
+    pub(crate) fn hold(&mut self, now: u64, tally: &mut Tally) -> Next {
         self.introduce(now, tally);
         self.phase = Phase::Holding;
-        Todo::Introduced
+        Next::Introduced
     }
 
     /// Takes what was received; returns how much of it, and what to do. The rest is to come again, in front of more.
@@ -167,22 +167,22 @@ impl Agent {
         options: &Options,
         tally: &mut Tally,
         out: &mut Vec<u8>,
-    ) -> (usize, Todo) {
+    ) -> (usize, Next) {
         let mut at = 0;
         if self.phase == Phase::Upgrading {
             match self.upgraded(input, options, out) {
                 Ok(Some(len)) => at = len,
-                Ok(None) => return (0, Todo::Nothing),
+                Ok(None) => return (0, Next::Nothing),
                 Err(sentence) => {
                     tally.fault(sentence);
-                    return (input.len(), Todo::Cut);
+                    return (input.len(), Next::Cut);
                 }
             }
         }
-        let mut todo = Todo::Nothing;
+        let mut next = Next::Nothing;
         loop {
             let heard = match self.connection.poll_event(input, &mut at, &LIMITS, out) {
-                Ok(None) => return (at, todo),
+                Ok(None) => return (at, next),
                 Ok(Some(Event::Text(text))) => options.dialect.hear(text),
                 Ok(Some(Event::Binary(_))) => Err("a binary message".to_owned()),
                 Ok(Some(Event::Ping(_) | Event::Pong(_))) => continue,
@@ -200,9 +200,9 @@ impl Agent {
                 }
             };
             match heard.and_then(|heard| self.obey(heard, now, options, tally, out)) {
-                Ok(Todo::Nothing) => {}
-                Ok(Todo::Cut) => return (input.len(), Todo::Cut),
-                Ok(new) => todo = new,
+                Ok(Next::Nothing) => {}
+                Ok(Next::Cut) => return (input.len(), Next::Cut),
+                Ok(new) => next = new,
                 Err(sentence) => tally.fault(format!("{}: {sentence}", self.id(options))),
             }
         }
@@ -227,11 +227,11 @@ impl Agent {
         Ok(len)
     }
 
-    fn close(&mut self, code: u16, may_return: bool) -> Todo {
+    fn close(&mut self, code: u16, may_return: bool) -> Next {
         self.phase = Phase::Closing;
         self.last_close = code;
         self.may_return = may_return;
-        Todo::AwaitEnd
+        Next::AwaitEnd
     }
 
     /// The connection has ended, from either side; `cut` if from ours.

@@ -10,7 +10,7 @@ use rustix::event::epoll::{self, EventFlags};
 use rustix::io::{self, Errno};
 use rustls::ClientConfig;
 
-use crate::agent::{Agent, Phase, Todo};
+use crate::agent::{Agent, Next, Phase};
 use crate::beats::Beats;
 use crate::clock::{Alarm, as_ns, cpu_seconds, now_ns};
 use crate::control::Inbox;
@@ -252,10 +252,10 @@ impl<'a> Fleet<'a> {
             };
             let input = &mut self.input[..filled];
             let (agent, tally, out) = (&mut peer.agent, &mut self.tally, &mut self.out);
-            let (used, todo) = agent.receive(input, now_ns(), self.options, tally, out);
+            let (used, next) = agent.receive(input, now_ns(), self.options, tally, out);
             peer.kept.extend_from_slice(&input[used..]);
             peer.flush(out);
-            self.carry_out(slot, todo);
+            self.carry_out(slot, next);
             self.note_arrival(slot);
             // An end that was told of is read at once: it may not be told of again.
             if !more && !ended {
@@ -272,16 +272,16 @@ impl<'a> Fleet<'a> {
             .as_ref()
             .is_some_and(|line| !line.is_handshaking());
         if peer.agent.phase == Phase::Arriving && is_done {
-            let todo = peer.agent.hold(now_ns(), &mut self.tally);
-            self.carry_out(slot, todo);
+            let next = peer.agent.hold(now_ns(), &mut self.tally);
+            self.carry_out(slot, next);
         }
     }
 
-    fn carry_out(&mut self, slot: usize, todo: Todo) {
+    fn carry_out(&mut self, slot: usize, next: Next) {
         let peer = &mut self.peers[slot];
-        match todo {
-            Todo::Nothing => {}
-            Todo::Introduced => {
+        match next {
+            Next::Nothing => {}
+            Next::Introduced => {
                 peer.under_way = false;
                 self.under_way -= 1;
                 if let (Role::Stall, Some(line)) = (peer.agent.role, &peer.line)
@@ -290,12 +290,12 @@ impl<'a> Fleet<'a> {
                     self.tally.remark(format!("epoll_ctl: {error}"));
                 }
             }
-            Todo::AnswerLater => {
+            Next::AnswerLater => {
                 let delay = self.options.delay_of(peer.agent.role);
                 self.arm(slot, Timer::Answer, as_ns(delay));
             }
-            Todo::AwaitEnd => self.arm(slot, Timer::End, END_TIMEOUT),
-            Todo::Cut => self.end(slot, true),
+            Next::AwaitEnd => self.arm(slot, Timer::End, END_TIMEOUT),
+            Next::Cut => self.end(slot, true),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dscore_proto::close::CloseCode;
 
-use super::{Agent, Phase, Todo};
+use super::{Agent, Next, Phase};
 use crate::heard::{Heard, RequestId};
 use crate::message;
 use crate::options::{Options, Role};
@@ -24,7 +24,7 @@ impl Agent {
         options: &Options,
         tally: &mut Tally,
         out: &mut Vec<u8>,
-    ) -> Result<Todo, String> {
+    ) -> Result<Next, String> {
         match heard {
             Heard::Opened if self.phase == Phase::Opening => {
                 self.phase = Phase::Joining;
@@ -43,7 +43,7 @@ impl Agent {
             Heard::Refused(code) => count(&mut tally.refusals, &code, 1),
             Heard::Acknowledged if self.phase == Phase::Introducing => {
                 self.introduce(now, tally);
-                return Ok(Todo::Introduced);
+                return Ok(Next::Introduced);
             }
             other if self.phase != Phase::Open => {
                 return Err(format!("{other:?} before app_ready_ack"));
@@ -79,7 +79,7 @@ impl Agent {
                 return Ok(self.asked_to_terminate(request, options, tally, out));
             }
         }
-        Ok(Todo::Nothing)
+        Ok(Next::Nothing)
     }
 
     /// Says who it is.
@@ -105,12 +105,12 @@ impl Agent {
         options: &Options,
         tally: &mut Tally,
         out: &mut Vec<u8>,
-    ) -> Todo {
+    ) -> Next {
         match self.role {
-            Role::Mute | Role::Stall => return Todo::Nothing,
+            Role::Mute | Role::Stall => return Next::Nothing,
             Role::Vanish => {
                 tally.vanished += 1;
-                return Todo::Cut;
+                return Next::Cut;
             }
             Role::Well | Role::Fail => {}
             Role::Extend => {
@@ -125,9 +125,9 @@ impl Agent {
         self.asked = Some(request);
         if options.delay_of(self.role).is_zero() {
             self.answer(options, tally, out);
-            Todo::Nothing
+            Next::Nothing
         } else {
-            Todo::AnswerLater
+            Next::AnswerLater
         }
     }
 

@@ -64,18 +64,18 @@ impl Pair {
     }
 
     /// Gives the agent these bytes, one at a time; returns the last thing to do.
-    fn feed(&mut self, bytes: &[u8]) -> Todo {
-        let mut last = Todo::Nothing;
+    fn feed(&mut self, bytes: &[u8]) -> Next {
+        let mut last = Next::Nothing;
         for byte in bytes {
             let (mut input, mut out) = (std::mem::take(&mut self.kept), Vec::new());
             input.push(*byte);
-            let (used, todo) =
+            let (used, next) =
                 self.agent
                     .receive(&mut input, 100, &self.options, &mut self.tally, &mut out);
             self.kept.extend_from_slice(&input[used..]);
             self.hear(&mut out);
-            if todo != Todo::Nothing {
-                last = todo;
+            if next != Next::Nothing {
+                last = next;
             }
         }
         last
@@ -95,7 +95,7 @@ impl Pair {
         }
     }
 
-    fn tell(&mut self, text: &str) -> Todo {
+    fn tell(&mut self, text: &str) -> Next {
         let mut bytes = Vec::new();
         self.server.send_text(text.as_bytes(), &mut bytes).unwrap();
         self.feed(&bytes)
@@ -109,13 +109,13 @@ fn introduces_itself_answers_once_and_closes() {
         pair.said,
         [message::app_ready(Dialect::Raw, "agent-7", false, 0)]
     );
-    assert_eq!(pair.tell(ACK), Todo::Introduced);
-    assert_eq!(pair.tell(TERMINATE), Todo::Nothing);
+    assert_eq!(pair.tell(ACK), Next::Introduced);
+    assert_eq!(pair.tell(TERMINATE), Next::Nothing);
     let mut close = Vec::new();
     pair.server
         .send_close(CloseCode::NORMAL, "Client terminated", &mut close)
         .unwrap();
-    assert_eq!(pair.feed(&close), Todo::AwaitEnd);
+    assert_eq!(pair.feed(&close), Next::AwaitEnd);
     assert!(pair.server.is_closed() && !pair.agent.may_return);
     pair.agent.end(200, false, &mut pair.tally);
     assert_eq!(
@@ -131,16 +131,16 @@ fn introduces_itself_answers_once_and_closes() {
 
 #[test]
 fn each_role_answers_terminate_in_its_own_way() {
-    for (role, todo, acked, failed, vanished) in [
-        (Role::Well, Todo::Nothing, 1, 0, 0),
-        (Role::Fail, Todo::Nothing, 0, 1, 0),
-        (Role::Mute, Todo::Nothing, 0, 0, 0),
-        (Role::Vanish, Todo::Cut, 0, 0, 1),
-        (Role::Extend, Todo::AnswerLater, 0, 0, 0),
+    for (role, next, acked, failed, vanished) in [
+        (Role::Well, Next::Nothing, 1, 0, 0),
+        (Role::Fail, Next::Nothing, 0, 1, 0),
+        (Role::Mute, Next::Nothing, 0, 0, 0),
+        (Role::Vanish, Next::Cut, 0, 0, 1),
+        (Role::Extend, Next::AnswerLater, 0, 0, 0),
     ] {
         let mut pair = Pair::new(role);
         pair.tell(ACK);
-        assert_eq!(pair.tell(TERMINATE), todo, "{role:?}");
+        assert_eq!(pair.tell(TERMINATE), next, "{role:?}");
         let tally = &pair.tally;
         assert_eq!(
             (tally.acked, tally.answered_error, tally.vanished),
@@ -221,7 +221,7 @@ fn speaks_socketio_from_the_handshake_to_the_disconnect() {
     assert_eq!(pair.said, ["40"]);
     pair.tell(r#"40{"sid":"b"}"#);
     let ack = r#"42["app_ready_ack",{"status":"ok","session_restored":false,"server_status":"running","nextHeartbeatIn":1}]"#;
-    assert_eq!(pair.tell(ack), Todo::Introduced);
+    assert_eq!(pair.tell(ack), Next::Introduced);
     pair.tell("2");
     pair.tell(
         r#"42["terminate_app",{"request_id":"0b0e5c2e-7d0c-4a0e-9f5e-0123456789ab","reason":"r"}]"#,
@@ -237,7 +237,7 @@ fn speaks_socketio_from_the_handshake_to_the_disconnect() {
     pair.tell("41");
     // It closes by itself; the server's close frame is but the echo.
     let echo = std::mem::take(&mut pair.answers);
-    assert_eq!(pair.feed(&echo), Todo::AwaitEnd);
+    assert_eq!(pair.feed(&echo), Next::AwaitEnd);
     assert_eq!((pair.agent.may_return, pair.tally.disconnects), (false, 1));
     assert_eq!(pair.tally.protocol_errors, 0, "{:?}", pair.tally.sentences);
 }
