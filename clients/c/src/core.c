@@ -1,6 +1,8 @@
 /* The agent's record: made, held by many, and looked at from any thread. */
 #include "core-private.h"
 
+#include <unistd.h>
+
 DscoreCore *
 dscore_core_new (DscoreConfig *config, DscoreEmitter *emitter)
 {
@@ -68,6 +70,18 @@ void
 dscore_core_unref_data (gpointer self)
 {
   dscore_core_unref (self);
+}
+
+/* A child has the memory of its parent and none of its threads: a lock that another thread held at the fork, one of GLib's types for
+ * instance, is never released there. Each call asks this before it takes any. A program that forks first (a daemon) starts its agent after. */
+gboolean
+dscore_core_is_forked (const DscoreCore *self, GError **error)
+{
+  int process = g_atomic_int_get (&self->process);
+  if (process == 0 || process == getpid ())
+    return FALSE;
+  g_set_error_literal (error, DSCORE_ERROR, DSCORE_ERROR_CLOSED, "the agent is its parent's: this process was forked");
+  return TRUE;
 }
 
 DscoreStatus *
