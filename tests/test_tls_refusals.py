@@ -80,7 +80,7 @@ def audit(serving: Serving, context: ssl.SSLContext) -> list[dict[str, Any]]:
 
 
 def written(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def test_a_client_certificate_that_is_refused_is_told_of_with_its_cause(
@@ -196,8 +196,8 @@ def test_a_port_that_is_only_looked_at_is_worth_no_line(plain_tls: Serving) -> N
     assert lines() == before + 1
 
 
-def test_dates_are_told_of_in_utc() -> None:
+def test_a_date_of_no_year_that_there_is_is_told_of_as_its_number() -> None:
     from dscore.server.tls_refusals import _time
 
-    assert _time(0) == "1970-01-01T00:00:00Z"
+    assert _time(0) == "1970-01-01T00:00:00.000Z"
     assert _time(-(1 << 60)) == str(-(1 << 60))

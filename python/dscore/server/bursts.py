@@ -2,7 +2,7 @@
 
 A message alone wakes a reactor, which writes it and sleeps again: with 200 changes a second that is
 most of what a watcher costs. Forty in one write take little more than one, and what is held back is
-encoded when it goes out: forty in a row take less than half as long as one between other things.
+encoded when it goes out, all in a row.
 
 Invariant: messages go out to each connection in the order in which they came, and none waits longer
 than `PAUSE`.

@@ -1,11 +1,11 @@
 """Sockets that became no connection, and why: the core counts them, and tells of some. Here are
 their lines, and in the audit those of client certificates."""
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from dscore.log import get_logger
 from dscore.log.certificates import certificate_fields
+from dscore.messages import timestamp
 
 if TYPE_CHECKING:
     from dscore._core import RefusedCertificate, TlsRefused
@@ -68,6 +68,6 @@ def _certificate(shown: "RefusedCertificate") -> dict[str, Any]:
 
 def _time(unix_seconds: int) -> str:
     try:
-        return datetime.fromtimestamp(unix_seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return timestamp(unix_seconds)
     except (ValueError, OverflowError, OSError):  # A year that there is none of.
         return str(unix_seconds)

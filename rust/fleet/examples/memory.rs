@@ -36,7 +36,6 @@ fn main() {
             let introduction = Introduction {
                 agent_id,
                 by: Introducer::AppReady,
-                is_heartbeat: false,
                 ip: None,
             };
             let introduced = fleet.introduce(conn(index), &introduction, 0);

@@ -117,7 +117,7 @@ impl Agents {
     }
 
     /// The agent of this key, if it is known still.
-    pub(crate) fn known(&self, key: AgentKey) -> Option<&Agent> {
+    pub fn known(&self, key: AgentKey) -> Option<&Agent> {
         self.get(key).filter(|agent| agent.is_known)
     }
 

@@ -32,40 +32,23 @@ impl Candidate {
         }
     }
 
-    /// Whether it comes after an agent that fits the same query. Most agents are decided by the first thing that is
-    /// compared, and nothing more is made of those.
-    pub(crate) fn comes_after(&self, query: &Query<'_>, agent: &Agent) -> bool {
-        let ordering = compare(self.value, query.value(agent))
-            .then_with(|| {
-                let place = beginning(&agent.id, self.is_natural);
-                self.beginning.cmp(&place)
-            })
-            .then_with(|| self.compare_ids(&agent.id));
-        match self.is_descending {
-            true => ordering.is_lt(),
-            false => ordering.is_gt(),
-        }
-    }
-
+    /// Whether it comes after what has this value and this id.
     pub(crate) fn is_behind(&self, value: Value<'_>, id: &str) -> bool {
-        let place = beginning(id, self.is_natural);
-        let ordering = self.compare(value, place, id);
+        let place = || beginning(id, self.is_natural);
+        self.compare(value, place, id).is_gt()
+    }
+
+    /// In the order that is asked for. Most are decided by their values, and nothing is made of the other's id.
+    fn compare(&self, value: Value<'_>, beginning: impl FnOnce() -> u128, id: &str) -> Ordering {
+        let ordering = compare(self.value, value)
+            .then_with(|| self.beginning.cmp(&beginning()))
+            .then_with(|| match self.is_natural {
+                true => natural::compare(&self.id, id),
+                false => (*self.id).cmp(id),
+            });
         match self.is_descending {
-            true => ordering.is_lt(),
-            false => ordering.is_gt(),
-        }
-    }
-
-    fn compare(&self, value: Value<'_>, beginning: u128, id: &str) -> Ordering {
-        compare(self.value, value)
-            .then_with(|| self.beginning.cmp(&beginning))
-            .then_with(|| self.compare_ids(id))
-    }
-
-    fn compare_ids(&self, id: &str) -> Ordering {
-        match self.is_natural {
-            true => natural::compare(&self.id, id),
-            false => (*self.id).cmp(id),
+            true => ordering.reverse(),
+            false => ordering,
         }
     }
 }
@@ -79,11 +62,7 @@ fn beginning(id: &str, is_natural: bool) -> u128 {
 
 impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> Ordering {
-        let ordering = self.compare(other.value, other.beginning, &other.id);
-        match self.is_descending {
-            true => ordering.reverse(),
-            false => ordering,
-        }
+        self.compare(other.value, || other.beginning, &other.id)
     }
 }
 

@@ -115,7 +115,6 @@ mod tests {
             let introduction = Introduction {
                 agent_id: &format!("a{number}").into(),
                 by: Introducer::AppReady,
-                is_heartbeat: false,
                 ip: None,
             };
             assert!(fleet.introduce(conn(number), &introduction, 0).is_ok());

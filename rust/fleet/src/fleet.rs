@@ -28,8 +28,6 @@ pub struct Introduction<'a> {
     pub agent_id: &'a Arc<str>,
     /// What does.
     pub by: Introducer,
-    /// Whether it is a heartbeat too.
-    pub is_heartbeat: bool,
     /// The address that it says of itself, if it does.
     pub ip: Option<&'a str>,
 }
@@ -173,7 +171,7 @@ impl Fleet {
         agent.connected_at = now;
         agent.reported_back = false;
         agent.heard_at = now.into();
-        if introduction.is_heartbeat {
+        if introduction.by == Introducer::Heartbeat {
             agent.last_heartbeat = now.into();
         }
         if let Some(previous) = previous {

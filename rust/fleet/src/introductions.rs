@@ -45,7 +45,6 @@ impl Fleet {
         let introduction = Introduction {
             agent_id: &plain.agent_id,
             by: introducer(&plain.by),
-            is_heartbeat: matches!(plain.by, IntroducedBy::Heartbeat { .. }),
             ip,
         };
         match self.introduce(asked.conn, &introduction, now) {

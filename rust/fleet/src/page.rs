@@ -134,7 +134,7 @@ impl Found {
             && heap.len() > query.limit
             && heap
                 .peek()
-                .is_some_and(|last| !last.comes_after(query, agent))
+                .is_some_and(|last| !last.is_behind(query.value(agent), &agent.id))
         {
             return;
         }

@@ -7,7 +7,8 @@ use crate::outbox::Outbox;
 pub struct Session {
     /// The close code of its last connection; 0: none has ended yet.
     pub last_close: u16,
-    /// Whether it was disconnected, and when, on the age clock. Apart: an agent has room for both in a word less.
+    /// Whether it was disconnected, and when, on the age clock. Not one `MaybeMs`: where an agent has no session, a value
+    /// that no bool has says so, and else a word of its own would.
     is_left: bool,
     left_at: i64,
     /// Messages that its outbox had no room for, ever.

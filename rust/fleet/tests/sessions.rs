@@ -72,7 +72,6 @@ fn connect(fleet: &mut Fleet, model: &mut Model, agent: usize) -> Option<AgentKe
     let introduction = Introduction {
         agent_id: &agent_id,
         by: Introducer::AppReady,
-        is_heartbeat: false,
         ip: None,
     };
     let introduced = fleet.introduce(conn, &introduction, 0).ok()??;

@@ -157,7 +157,6 @@ impl Fleet {
         let introduction = Introduction {
             agent_id: &agent_id.into(),
             by,
-            is_heartbeat: by == Introducer::Heartbeat,
             ip,
         };
         let mut fleet = self.settle();

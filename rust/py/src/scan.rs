@@ -205,13 +205,8 @@ impl All {
             return None;
         }
         let keys = slots.step(&fleet.agents);
-        let agents = keys.filter_map(|key| fleet.agents.get(key));
-        Some(
-            agents
-                .filter(|agent| agent.is_known())
-                .filter_map(make)
-                .collect(),
-        )
+        let agents = keys.filter_map(|key| fleet.agents.known(key));
+        Some(agents.filter_map(make).collect())
     }
 }
 

@@ -182,7 +182,6 @@ impl Checked {
         let introduction = Introduction {
             agent_id: &id.into(),
             by: Introducer::AppReady,
-            is_heartbeat: false,
             ip: None,
         };
         let introduced = self.fleet.introduce(conn, &introduction, self.now).unwrap();
