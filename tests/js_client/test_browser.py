@@ -20,6 +20,8 @@ Object.defineProperty(document, 'visibilityState', { value: args[0], configurabl
 Object.defineProperty(document, 'hidden', { value: args[0] === 'hidden', configurable: true });
 document.dispatchEvent(new Event('visibilitychange'));
 """
+ONLINE = "dispatchEvent(new Event('online'));"
+VISIBLE = HIDE.replace("args[0]", "'visible'")
 # Milliseconds after which a wait that may be shortened is over: more than smart.js' LEAST_PAUSE.
 WAKEFUL = 1_500
 
@@ -72,10 +74,7 @@ def test_the_network_and_the_reader_shorten_a_wait_but_not_one_of_a_server_that_
     stage: Stage, serve: Serve
 ) -> None:
     serving = serve()
-    for event in (
-        "dispatchEvent(new Event('online'))",
-        HIDE.replace("args[0]", "'visible'"),
-    ):
+    for event in (ONLINE, VISIBLE):
         stage.run("stage.watch(args[0], { random: () => 1, cap: 600000 })", serving.url)
         ready(stage, "watcher")
         stage.run(
@@ -98,13 +97,16 @@ def test_the_network_and_the_reader_shorten_a_wait_but_not_one_of_a_server_that_
     away = waiting(stage, "js-1")
     assert away["retryIn"] == 10_000
     stage.kept.clear()
-    stage.run("dispatchEvent(new Event('online'));" + HIDE.replace("args[0]", "'visible'"))
+    stage.run(ONLINE + VISIBLE)
     stage.run("await stage.sleep(args[0])", WAKEFUL)
     assert stage.happened() == []
     assert stage.run("return stage['js-1'].status.state") == "waiting"
 
 
-def test_a_watcher_that_gave_up_comes_back_with_the_network(stage: Stage, serving: Serving) -> None:
+@pytest.mark.parametrize("event", [ONLINE, VISIBLE], ids=["network", "reader"])
+def test_a_watcher_that_gave_up_comes_back_with_the_network_or_its_reader(
+    stage: Stage, serving: Serving, event: str
+) -> None:
     stage.run(
         """
         stage.real = globalThis.fetch;
@@ -114,7 +116,7 @@ def test_a_watcher_that_gave_up_comes_back_with_the_network(stage: Stage, servin
         serving.url,
     )
     stage.wait_for("watcher", "gaveup")
-    stage.run("globalThis.fetch = stage.real; dispatchEvent(new Event('online'))")
+    stage.run("globalThis.fetch = stage.real;" + event)
     ready(stage, "watcher")
 
 

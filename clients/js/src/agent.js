@@ -1,12 +1,12 @@
 /** The agent: it keeps a connection to the server for as long as the application lives. */
 
-import { emit, typed } from "./emitter.js";
+import { emit, emitState } from "./emitter.js";
 import { makeLink } from "./link.js";
 import { makeSeen } from "./seen.js";
 import { makeTermination } from "./termination.js";
 
+/** @import { TypedTarget } from "./emitter.js" */
 /** @import { LinkOptions, Message, Status } from "./link.js" */
-/** @import { Look } from "./health.js" */
 /** @import { TerminateHook } from "./termination.js" */
 
 /**
@@ -43,16 +43,13 @@ import { makeTermination } from "./termination.js";
  */
 
 const HEARTBEAT = 30_000;
+const SHORTEST_HEARTBEAT = 50;
+const LONGEST_HEARTBEAT = 3_600_000;
 const HEALTH_INTERVAL = 30_000;
 const SHORTEST_HEALTH = 1_000;
-const TERMINATE_TIMEOUT = 10_000;
 const OUTBOX_LIMIT = 100;
 /** Without an ack after so long a heartbeat asks: servers may be set to send no app_ready_ack. */
 const ACK_TIMEOUT = 5_000;
-/** For the server to hang up on an answer. */
-const CLOSE_TIMEOUT = 2_000;
-const SHORTEST_HEARTBEAT = 50;
-const LONGEST_HEARTBEAT = 3_600_000;
 /** Messages that wait for a reader of `messages()`; past it the oldest is dropped. */
 const INBOX_LIMIT = 1_000;
 /** Characters; a server refuses longer ones unless `socket.max_message_size` says otherwise. */
@@ -62,33 +59,22 @@ const HIGH_WATER = 256 * 1024;
 const FLUSH_PAUSE = 100;
 
 /** Types that are part of the protocol: never refused, whatever the server is doing. */
-const CONTROL = new Set(["app_ready", "app_terminated", "client_status_request", "connection_check_response",
-  "heartbeat", "reconnection_success", "termination_progress"]);
+const CONTROL = ["app_ready", "app_terminated", "client_status_request", "connection_check_response", "heartbeat",
+  "reconnection_success", "termination_progress"];
 
-/** @type {ReturnType<typeof typed<AgentEvents>>} */
-const Target = typed();
-
-export class Agent extends Target {
+export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (EventTarget) {
   /** @type {string} */
   instanceId;
   #options;
   #link;
   /** @type {string[]} */
   #outbox = [];
-  #dropped = 0;
   #termination;
   #isRepeated = makeSeen();
   #interval = HEARTBEAT;
   #wasKnown = false;
-  #isRestored = false;
-  #isAcknowledged = false;
-  #isServerLeaving = false;
-  #isTerminating = false;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #healthTimer;
-  #looking = new AbortController();
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #flushTimer;
+  #isPressed = false;
+  #fields = { serverShuttingDown: false, sessionRestored: false, dropped: 0 };
 
   /**
    * @param {string | URL} url of the server, with or without the path of its agents
@@ -96,34 +82,34 @@ export class Agent extends Target {
    */
   constructor(url, options) {
     super();
+    const { instanceId, heartbeat, healthInterval, attempts = Infinity, cap = 60_000 } = options;
     this.#options = options;
-    this.instanceId = options.instanceId;
-    if (!this.instanceId) throw new TypeError("an agent needs an instanceId");
-    this.#setInterval(options.heartbeat);
-    this.#link = makeLink(url, { ...options, attempts: options.attempts ?? Infinity, cap: options.cap ?? 60_000 }, {
-      instanceId: this.instanceId,
+    this.instanceId = instanceId;
+    if (!instanceId) throw new TypeError("an agent needs an instanceId");
+    this.#setInterval(heartbeat);
+    this.#link = makeLink(url, { ...options, attempts, cap }, {
+      instanceId,
+      healthInterval: Math.max(SHORTEST_HEALTH, healthInterval || HEALTH_INTERVAL),
       introduce: () => this.#introduce(),
       heard: (message) => this.#hear(message),
       probe: () => this.#beat(),
-      looked: (found) => this.#looked(found),
+      looked: ({ health }) => health === "unreachable" || this.#setServerLeaving(health === "shutting_down"),
       changed: (status) => this.#changed(status),
     });
-    this.#termination = makeTermination(options.onTerminate, options.terminateTimeout ?? TERMINATE_TIMEOUT,
-      (message) => this.#link.send(message));
+    this.#termination = makeTermination(this.#link, options, () => this.#tell(), () => this.#flush(false));
   }
 
   /** All that can be known of it now. */
   get status() {
-    const { status } = this.#link;
+    const { status, isOver } = this.#link;
     // An application that is being stopped stays that, whatever its connection does.
-    const state = this.#isTerminating && !this.#isOver() ? "terminating" : status.state;
-    return { ...status, ...this.#fields(), state };
+    const state = this.#termination.isBegun && !isOver() ? "terminating" : status.state;
+    return { ...status, ...this.#fields, refusal: this.#refusal(), queued: this.#outbox.length, state };
   }
 
   /** Begins to connect; again after `gaveup`, `stopped` or `close`. */
   start() {
-    if (this.#isTerminating) return;
-    this.#link.begin();
+    if (!this.#termination.isBegun) this.#link.begin();
   }
 
   /**
@@ -137,7 +123,7 @@ export class Agent extends Target {
   send(message) {
     if (typeof message?.type !== "string") throw new TypeError("a message is an object with a string 'type'");
     const reason = this.#refusal();
-    if (reason && (reason === "closed" || !CONTROL.has(message.type))) {
+    if (reason && (reason === "closed" || !CONTROL.includes(message.type))) {
       emit(this, "refused", { message, reason });
       return false;
     }
@@ -145,7 +131,7 @@ export class Agent extends Target {
     if (text.length > MESSAGE_LIMIT) throw new RangeError(`a message has at most ${MESSAGE_LIMIT} characters`);
     if (this.#outbox.push(text) > (this.#options.outboxLimit ?? OUTBOX_LIMIT)) {
       this.#outbox.shift();
-      this.#dropped += 1;
+      this.#fields.dropped += 1;
     }
     this.#flush();
     return true;
@@ -157,17 +143,16 @@ export class Agent extends Target {
     const waiting = [];
     let wake = () => {};
     const reading = new AbortController();
-    const options = { signal: reading.signal };
     this.addEventListener("message", ({ detail }) => {
       if (waiting.push(detail) > INBOX_LIMIT) waiting.shift();
       wake();
-    }, options);
-    this.addEventListener("state", () => wake(), options);
+    }, reading);
+    this.addEventListener("state", () => wake(), reading);
     try {
       for (;;) {
         const message = waiting.shift();
         if (message) yield message;
-        else if (this.#isOver()) return;
+        else if (this.#link.isOver()) return;
         else await new Promise((resolve) => (wake = () => resolve(undefined)));
       }
     } finally {
@@ -181,30 +166,14 @@ export class Agent extends Target {
    * @param {string} [reason] for the server, whose `why` tells it
    */
   close(reason = "agent stopped") {
-    if (this.#isOver()) return;
-    this.#link.finish("closed", reason);
-  }
-
-  #isOver() {
-    return this.#link.status.state === "closed" || this.#link.status.state === "stopped";
+    if (!this.#link.isOver()) this.#link.finish("closed", reason);
   }
 
   /** @returns {Refusal | null} */
   #refusal() {
-    if (this.#isOver()) return "closed";
-    if (this.#isTerminating) return "terminating";
-    return this.#isServerLeaving ? "server_not_ready" : null;
-  }
-
-  /** @returns {AgentFields} */
-  #fields() {
-    return {
-      serverShuttingDown: this.#isServerLeaving,
-      refusal: this.#refusal(),
-      sessionRestored: this.#isRestored,
-      queued: this.#outbox.length,
-      dropped: this.#dropped,
-    };
+    if (this.#link.isOver()) return "closed";
+    if (this.#termination.isBegun) return "terminating";
+    return this.#fields.serverShuttingDown ? "server_not_ready" : null;
   }
 
   #introduce() {
@@ -214,11 +183,10 @@ export class Agent extends Target {
       reconnection: this.#wasKnown,
       last_close_code: this.#link.status.lastCloseCode,
       config: this.#options.config ?? {},
-      ...this.#link.credentials(),
+      token: this.#link.token(),
     });
-    this.#link.pulse.start(ACK_TIMEOUT, ACK_TIMEOUT, true);
-    // A fleet that connected together must not ask together.
-    this.#watchHealth(this.#healthInterval * (this.#options.random ?? Math.random)());
+    this.#isPressed = false;
+    this.#link.pulse.start(ACK_TIMEOUT);
   }
 
   /** @param {Message} message */
@@ -228,19 +196,17 @@ export class Agent extends Target {
       case "reconnection_ack":
         return this.#acknowledged(message);
       case "heartbeat_response":
-        if (message.status === "ok") return this.#acknowledged(message);
-        if (message.shouldReconnect === true) this.#link.lost("heartbeat failed");
+        if (message.status === "ok") this.#acknowledged(message);
+        else if (message.shouldReconnect === true) this.#link.lost("heartbeat failed");
         return;
       case "connection_check":
         this.#link.send({ type: "connection_check_response", client_name: this.instanceId });
         return;
       case "terminate_app":
-        if (this.#termination.note(message.request_id)) this.#terminate(String(message.reason ?? ""));
-        return;
+        return this.#termination.ask(message);
       case "server_shutdown":
         this.#setServerLeaving(true);
-        emit(this, "shutdown", { message: message.message, reconnectAfter: message.reconnectAfter });
-        return;
+        return emit(this, "shutdown", { message: message.message, reconnectAfter: message.reconnectAfter });
     }
     if (!this.#isRepeated(message.message_id)) emit(this, "message", message);
   }
@@ -248,11 +214,11 @@ export class Agent extends Target {
   /** @param {Message} message */
   #acknowledged({ session_restored, nextHeartbeatIn }) {
     this.#setInterval(nextHeartbeatIn);
-    this.#link.pulse.start(this.#interval, this.#interval, true);
-    if (this.#isAcknowledged) return;
-    this.#isAcknowledged = this.#wasKnown = true;
-    this.#isRestored = session_restored === true;
-    this.#isServerLeaving = false;
+    this.#link.pulse.start(this.#interval);
+    if (this.#link.status.state === "ready") return;
+    this.#wasKnown = true;
+    this.#fields.sessionRestored = session_restored === true;
+    this.#fields.serverShuttingDown = false;
     this.#link.acknowledged();
     this.#flush();
   }
@@ -262,78 +228,44 @@ export class Agent extends Target {
     if (ms >= 0) this.#interval = Math.min(Math.max(ms, SHORTEST_HEARTBEAT), LONGEST_HEARTBEAT);
   }
 
-  get #healthInterval() {
-    return Math.max(SHORTEST_HEALTH, this.#options.healthInterval || HEALTH_INTERVAL);
-  }
-
   #beat() {
     this.#link.send({ type: "heartbeat", clientName: this.instanceId, timestamp: new Date().toISOString() });
   }
 
   #flush(isPatient = true) {
-    clearTimeout(this.#flushTimer);
-    while (this.#isAcknowledged && this.#outbox.length) {
-      if (isPatient && this.#link.buffered() > HIGH_WATER) {
-        this.#flushTimer = setTimeout(() => this.#flush(), FLUSH_PAUSE);
-        return;
-      }
+    while (this.#link.status.state === "ready" && this.#outbox.length) {
+      if (isPatient && this.#link.buffered() > HIGH_WATER) return this.#pause();
       this.#link.send(this.#outbox.shift() ?? "");
     }
   }
 
-  /** @param {string} reason */
-  async #terminate(reason) {
-    if (this.#isTerminating) return;
-    this.#isTerminating = true;
-    emit(this, "state", this.status);
-    const isStopped = await this.#termination.run(reason);
-    // What was accepted before goes out before: the server hangs up on the answer.
-    this.#flush(false);
-    const isTold = this.#termination.answerAll();
-    if (this.#isOver()) return;
-    const end = () => this.#link.finish("stopped", isStopped ? "terminated" : "the application did not stop");
-    if (isTold && isStopped) this.#flushTimer = setTimeout(end, CLOSE_TIMEOUT);
-    else end();
-  }
-
-  /** @param {number} wait */
-  #watchHealth(wait) {
-    const { signal } = (this.#looking = new AbortController());
-    const interval = this.#healthInterval;
-    this.#healthTimer = setTimeout(async () => {
-      await this.#link.look(signal);
-      if (!signal.aborted) this.#watchHealth(interval);
-    }, wait);
-  }
-
-  /** @param {Look} found */
-  #looked({ health }) {
-    if (health !== "unreachable") this.#setServerLeaving(health === "shutting_down");
+  /** The socket has to get rid of its bytes first. */
+  #pause() {
+    if (this.#isPressed) return;
+    this.#isPressed = true;
+    this.#link.later(() => {
+      this.#isPressed = false;
+      this.#flush();
+    }, FLUSH_PAUSE);
   }
 
   /** @param {boolean} isLeaving */
   #setServerLeaving(isLeaving) {
-    if (this.#isServerLeaving === isLeaving) return;
-    this.#isServerLeaving = isLeaving;
+    if (this.#fields.serverShuttingDown === isLeaving) return;
+    this.#fields.serverShuttingDown = isLeaving;
+    this.#tell();
+  }
+
+  #tell() {
     emit(this, "state", this.status);
   }
 
   /** @param {Status} status */
   #changed({ state, why, lastCloseCode }) {
-    if (state !== "introducing" && state !== "ready") this.#rest();
-    if (state === "waiting" && (lastCloseCode === 1001 || lastCloseCode === 1013)) this.#isServerLeaving = true;
+    const isAway = state === "waiting" || state === "gaveup";
     // An application that was stopped has nothing to come back for.
-    if (this.#isTerminating && state === "waiting") return this.#link.finish("stopped", why);
-    emit(this, "state", this.status);
-    if (state === "gaveup" || state === "stopped") emit(this, state, { why });
-  }
-
-  /** There is no connection: what runs for one ends. */
-  #rest() {
-    clearTimeout(this.#healthTimer);
-    clearTimeout(this.#flushTimer);
-    this.#looking.abort();
-    this.#isAcknowledged = false;
-    if (this.#isOver()) this.#termination.cancel();
+    if (isAway && this.#termination.isBegun) return this.#link.finish("stopped", why);
+    if (isAway && (lastCloseCode === 1001 || lastCloseCode === 1013)) this.#fields.serverShuttingDown = true;
+    emitState(this, this.status);
   }
 }

@@ -1,4 +1,4 @@
-/** An EventTarget whose events are named with what they carry: types only, at run time it is the platform's. */
+/** An EventTarget whose events are named with what they carry. The types only: at run time it is the platform's. */
 
 /**
  * @template {Record<string, any>} Events what `detail` is, by the event's type
@@ -9,14 +9,6 @@
  */
 
 /**
- * The platform's EventTarget under a narrower type.
- *
- * @template {Record<string, any>} Events
- * @returns {{ new (): TypedTarget<Events> }}
- */
-export const typed = () => /** @type {any} */ (EventTarget);
-
-/**
  * @template {Record<string, any>} Events
  * @template {keyof Events & string} T
  * @param {TypedTarget<Events>} target
@@ -25,4 +17,16 @@ export const typed = () => /** @type {any} */ (EventTarget);
  */
 export function emit(target, type, detail) {
   target.dispatchEvent(new CustomEvent(type, { detail }));
+}
+
+/**
+ * Tells of a state, and of one that needs the application by its own name too.
+ *
+ * @param {TypedTarget<any>} target
+ * @param {import("./link.js").Status} status
+ */
+export function emitState(target, status) {
+  const { state, why } = status;
+  emit(target, "state", status);
+  if (["gaveup", "stopped", "forbidden"].includes(state)) emit(target, state, { why });
 }

@@ -1,5 +1,7 @@
 /** What the server's health page says, as far as a client cares. */
 
+import { parse } from "./json.js";
+
 /**
  * @typedef {object} HealthOptions
  * @property {number} [timeout] for everything together, in milliseconds
@@ -41,41 +43,32 @@ export async function look(url, { timeout = TIMEOUT, signal, fetch = globalThis.
   const run = new AbortController();
   const abort = () => run.abort();
   const timer = setTimeout(abort, timeout);
-  signal?.addEventListener("abort", abort);
+  signal?.addEventListener("abort", abort, run);
   if (signal?.aborted) abort();
   try {
     const response = await fetch(url, { signal: run.signal, cache: "no-store" });
     // A 503's body counts as any other: the status says nothing that the document does not.
-    const found = judge(parse(await read(response)));
-    return found.health === "unreachable" ? { ...found, retryAfter: after(response) } : found;
+    return { ...judge(parse(await read(response))), retryAfter: after(response) };
   } catch {
     return { health: "unreachable" };
   } finally {
     clearTimeout(timer);
     abort();
-    signal?.removeEventListener("abort", abort);
   }
 }
 
-/** @param {Response} response */
-async function read(response) {
-  const reader = response.body?.getReader();
+/**
+ * What is too long is cut off, and makes no sense then.
+ *
+ * @param {Response} response
+ */
+async function read({ body }) {
+  const reader = body?.getReader();
   const decoder = new TextDecoder();
   let text = "";
-  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
-    text += decoder.decode(part.value, { stream: true });
-    if (text.length > BODY_LIMIT) throw new Error(`a health document has at most ${BODY_LIMIT} characters`);
-  }
+  let part;
+  while (text.length < BODY_LIMIT && (part = await reader?.read())?.value) text += decoder.decode(part.value, { stream: true });
   return text;
-}
-
-/** @param {string} text */
-function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 /**

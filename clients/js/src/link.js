@@ -7,6 +7,7 @@
  */
 
 import { after, look } from "./health.js";
+import { parse } from "./json.js";
 import { makePulse } from "./pulse.js";
 import { rowOf } from "./reconnect.js";
 import { SmartReconnector } from "./smart.js";
@@ -66,12 +67,15 @@ import { SmartReconnector } from "./smart.js";
 /**
  * @typedef {object} Owner
  * @property {string} [instanceId] an agent's; a page has none
+ * @property {number} [healthInterval] milliseconds between looks at the health page while connected; none: it does not look
  * @property {() => void} introduce says the first words on a connection that is open
  * @property {(message: Message) => void} heard
  * @property {() => void} probe asks something that is always answered
  * @property {(found: Look) => void} looked
  * @property {(status: Status) => void} changed
  */
+
+/** @typedef {ReturnType<typeof makeLink>} Link */
 
 /** Servers pace their upgrades after a boot (`limits.accept_rate`): they may take this long, in milliseconds. */
 const CONNECT_TIMEOUT = 60_000;
@@ -81,7 +85,9 @@ const CREDENTIALS_TIMEOUT = 5_000;
 const CREDENTIALS_POLL = 10_000;
 /** Of the reason in a close frame, in characters of three bytes at most: RFC 6455 §5.5 has room for 123 bytes. */
 const MAX_REASON = 41;
-const ALIVE = ["connecting", "introducing", "ready"];
+/** What only the application goes on from. */
+const ENDS = ["closed", "stopped", "forbidden"];
+const SILENT = "the server does not answer";
 
 /**
  * @param {string | URL} url
@@ -91,36 +97,36 @@ const ALIVE = ["connecting", "introducing", "ready"];
 export function makeLink(url, options, owner) {
   const { webSocket = globalThis.WebSocket, dialect = raw(webSocket) } = options;
   if (!webSocket && !options.dialect) {
-    throw new TypeError("no WebSocket here: give { webSocket } of the package ws, or run Node 22 or newer");
+    throw new TypeError("no WebSocket: give { webSocket } of the package ws, or run Node 22 or newer");
   }
   const base = baseOf(url);
-  const { instanceId } = owner;
-  const isPage = instanceId === undefined;
+  const { instanceId, healthInterval } = owner;
   /** @type {Status} */
   const status = { state: "idle", why: "", attempt: -1, retryIn: 0, since: 0, lastCloseCode: 0, lastCloseReason: "", health: "unknown" };
-  const pulse = makePulse(owner.probe, () => lost("the server does not answer"));
-  const reconnector = new SmartReconnector({
-    ...options,
-    isPage,
-    health: judge,
-    connect: open,
-    tell({ state, why, attempt, wait }) {
-      if (state === "stopped") unlisten();
-      enter(state, why, attempt, wait);
-      if (status.state === "waiting") watchCredentials();
-    },
-  });
+  const pulse = makePulse(owner.probe, () => lost(SILENT));
+  const machine = new SmartReconnector({ ...options, isPage: !instanceId, health: judge, connect: open, tell });
   /** @type {AbortController | undefined} the listeners, for as long as it lives */
   let life;
   /** @type {SocketLike | undefined} */
   let socket;
   let isOpen = false;
-  let isParked = false;
   let isContested = false;
   /** @type {Token} */
   let token;
-  /** @type {ReturnType<typeof setTimeout> | undefined} of the attempt that runs, or of the credentials */
-  let timer;
+
+  /**
+   * There is no connection now: what there was of one goes.
+   *
+   * @param {{ state: LinkState, why: string, wait?: number }} notice
+   */
+  function tell({ state, why, wait }) {
+    drop(why);
+    if (ENDS.includes(state)) unlisten();
+    enter(state, why, wait);
+    if (machine.phase === "waiting" && machine.row === "unauthenticated") {
+      poll(CREDENTIALS_POLL, renew, (isNew) => isNew && machine.renewed());
+    }
+  }
 
   /**
    * @param {AbortSignal} signal
@@ -128,11 +134,10 @@ export function makeLink(url, options, owner) {
    */
   async function judge(signal) {
     await renew();
-    const found = await lookAt(signal);
-    if (isContested && found.isConnected) return { row: "taken_over", why: "another agent has this id" };
-    if (found.health === "ok") return true;
-    return found.health === "shutting_down" ? { row: "shutting_down", why: "the server is shutting down" }
-      : { row: "other", why: "the server does not answer", retryAfter: found.retryAfter };
+    const { health, isConnected, retryAfter } = await lookAt(signal);
+    if (isContested && isConnected) return { row: "taken_over", why: "another agent has this id" };
+    if (health === "shutting_down") return { row: health, why: "the server is shutting down" };
+    return health === "ok" || { row: "other", why: SILENT, retryAfter };
   }
 
   /**
@@ -154,50 +159,63 @@ export function makeLink(url, options, owner) {
   /** Reads the credentials anew; true: they are different now. What cannot be read leaves the former ones in force. */
   async function renew() {
     const former = token;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let late;
     try {
       const given = options.token;
-      token = await (typeof given !== "function" ? given
-        : Promise.race([given(), new Promise((_, reject) => (timer = late = setTimeout(reject, CREDENTIALS_TIMEOUT)))]));
+      token = await (typeof given === "function" ? within(CREDENTIALS_TIMEOUT, given()) : given);
     } catch {
       // As former.
     }
-    clearTimeout(late);
     return token !== former;
   }
 
-  function watchCredentials() {
-    const { since, lastCloseCode, lastCloseReason } = status;
-    if (typeof options.token !== "function" || rowOf(lastCloseCode, lastCloseReason) !== "unauthenticated") return;
-    timer = setTimeout(async () => {
-      const isNew = await renew();
-      if (status.state !== "waiting" || status.since !== since) return;
-      if (isNew) reconnector.renewed();
-      else watchCredentials();
-    }, CREDENTIALS_POLL);
+  /**
+   * What comes of some work, or a rejection when it takes too long.
+   *
+   * @template T
+   * @param {number} ms
+   * @param {T | Promise<T>} work
+   * @param {string} [late] what it is rejected with
+   * @returns {Promise<T>}
+   */
+  function within(ms, work, late) {
+    return Promise.race([work, new Promise((_, reject) => machine.later(() => reject(late), ms))]);
+  }
+
+  /**
+   * Asks again and again, for as long as what runs now runs.
+   *
+   * @template T
+   * @param {number} ms between an answer and the next question
+   * @param {(signal: AbortSignal) => Promise<T>} ask
+   * @param {(found: T) => void} [heard]
+   * @param {number} [first] milliseconds until the first question
+   */
+  function poll(ms, ask, heard, first = ms) {
+    const { signal } = machine;
+    machine.later(async () => {
+      const found = await ask(signal);
+      if (!signal.aborted) heard?.(found);
+      if (!signal.aborted) poll(ms, ask, heard);
+    }, first);
   }
 
   function open() {
     const mine = (socket = dialect.open(base, token ?? undefined));
-    timer = setTimeout(lost, CONNECT_TIMEOUT, "no connection in time");
+    machine.later(() => isOpen || lost("no connection in time"), CONNECT_TIMEOUT);
     mine.onopen = () => {
-      clearTimeout(timer);
       isOpen = true;
-      reconnector.opened();
+      machine.opened();
       enter("introducing");
-      if (isOpen) owner.introduce();
+      if (!isOpen) return;
+      owner.introduce();
+      // A fleet that connected together must not ask together.
+      if (isOpen && healthInterval) poll(healthInterval, lookAt, undefined, healthInterval * (options.random ?? Math.random)());
     };
     mine.onmessage = ({ data }) => {
       pulse.heard();
-      let message = null;
-      try {
-        message = JSON.parse(data);
-      } catch {
-        // What makes no sense leaves no trace.
-      }
+      const message = parse(data);
       if (typeof message?.type !== "string") return;
-      if (message.type === "server_shutdown") reconnector.hinted(message.reconnectAfter);
+      if (message.type === "server_shutdown") machine.hinted(message.reconnectAfter);
       owner.heard(message);
     };
     mine.onclose = ({ code, reason }) => ended(code, reason, mine.retryAfter);
@@ -219,27 +237,24 @@ export function makeLink(url, options, owner) {
    * @param {number} [retryAfter]
    */
   function ended(code, reason, retryAfter) {
-    const wasOpen = isOpen;
     const row = rowOf(code, reason);
-    drop(reason);
-    // Socket.IO may dismiss a client before it has let it in.
-    if (!wasOpen && (row === "other" || row === "shutting_down")) {
-      return reconnector.refused(row, reason || "no connection", retryAfter);
+    if (!isOpen) {
+      if (row === "other" || row === "shutting_down") return machine.refused(row, retryAfter, reason || "no connection");
+      // Socket.IO may dismiss a client before it has let it in.
+      machine.opened();
     }
-    if (!wasOpen) reconnector.opened();
     status.lastCloseCode = code;
     status.lastCloseReason = reason;
     isContested = row === "taken_over";
-    reconnector.closed(code, reason);
+    machine.closed(code, reason);
   }
 
   /** @param {string} reason */
   function drop(reason) {
-    clearTimeout(timer);
     pulse.stop();
+    isOpen = false;
     const mine = socket;
     socket = undefined;
-    isOpen = false;
     if (!mine) return;
     mine.onopen = mine.onmessage = mine.onclose = null;
     try {
@@ -252,11 +267,10 @@ export function makeLink(url, options, owner) {
   /**
    * @param {LinkState} state
    * @param {string} [why]
-   * @param {number} [attempt]
    * @param {number} [retryIn]
    */
-  function enter(state, why = "", attempt = status.attempt, retryIn = 0) {
-    Object.assign(status, { state, why, attempt, retryIn, since: Date.now() });
+  function enter(state, why = "", retryIn = 0) {
+    Object.assign(status, { state, why, attempt: machine.attempt, retryIn, since: Date.now() });
     owner.changed({ ...status });
   }
 
@@ -266,23 +280,21 @@ export function makeLink(url, options, owner) {
    * @param {boolean} [isAfresh] with all attempts ahead, even in the middle of some
    */
   function begin(isAfresh) {
-    if (ALIVE.includes(status.state) || options.signal?.aborted) return;
+    if (machine.isBusy || options.signal?.aborted) return;
     listen();
-    if (isAfresh) reconnector.stop();
-    reconnector.attemptReconnect();
+    if (isAfresh) machine.stop();
+    machine.attemptReconnect();
   }
 
   /**
-   * Ends for good, or until `begin`.
+   * Ends what runs: for good, or until `begin`.
    *
    * @param {LinkState} state
    * @param {string} why
    */
   function finish(state, why) {
-    unlisten();
-    drop(why);
-    reconnector.stop();
-    enter(state, why);
+    machine.stop();
+    tell({ state, why });
   }
 
   function listen() {
@@ -298,20 +310,16 @@ export function makeLink(url, options, owner) {
     if (typeof document === "undefined") return;
     const wake = () => {
       pulse.ask();
-      reconnector.wake();
+      // It has given up, or its page was hidden.
+      if (machine.phase === "stopped") begin();
+      else machine.wake();
     };
-    on(window, "online", () => (status.state === "gaveup" ? begin() : wake()));
+    on(window, "online", wake);
     on(window, "offline", pulse.ask);
     on(document, "visibilitychange", () => document.hidden || wake());
     // A page with an open socket is not kept by a browser (bfcache), and one that is kept would miss its end.
-    on(window, "pagehide", () => {
-      isParked = ALIVE.includes(status.state);
-      if (!isParked) return;
-      drop("page hidden");
-      reconnector.stop();
-      enter("waiting", "the page is hidden");
-    });
-    on(window, "pageshow", ({ persisted }) => persisted && (isParked ? begin() : wake()));
+    on(window, "pagehide", () => machine.isBusy && finish("waiting", "the page is hidden"));
+    on(window, "pageshow", ({ persisted }) => persisted && wake());
   }
 
   function unlisten() {
@@ -325,14 +333,17 @@ export function makeLink(url, options, owner) {
     begin,
     finish,
     lost,
-    look: lookAt,
+    within,
+    /** Whether it has ended for good. */
+    isOver: () => ENDS.includes(status.state),
+    later: machine.later.bind(machine),
     /** The server has taken the client in. */
     acknowledged() {
       isContested = false;
       enter("ready");
     },
-    /** The token of the last reading, as a field of a message. */
-    credentials: () => (token ? { token } : {}),
+    /** The token of the last reading. */
+    token: () => token || undefined,
     /** Bytes that the connection has not taken yet. */
     buffered: () => socket?.bufferedAmount ?? 0,
     /** Sends a message; false: there is no connection, and it is lost. */
@@ -365,8 +376,7 @@ function baseOf(url) {
 function raw(webSocket) {
   return {
     open(base) {
-      const url = new URL("deepstream/ws", base);
-      url.protocol = url.protocol.replace("http", "ws");
+      const url = `${base.href.replace("http", "ws")}deepstream/ws`;
       const socket = /** @type {any} */ (new /** @type {any} */ (webSocket)(url));
       // `ws` tells how an upgrade was refused; browsers do not.
       socket.on?.("unexpected-response", (/** @type {unknown} */ _, /** @type {any} */ { statusCode, headers }) => {

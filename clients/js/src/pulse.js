@@ -17,19 +17,17 @@ export function makePulse(probe, dead) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let interval = 0;
-  let again = 0;
-  let isRegular = false;
+  let silence = 0;
   let isAwaited = false;
   let wasLate = false;
   let unanswered = 0;
   let heardAt = 0;
   let dueAt = 0;
 
-  /** @param {number} wait */
-  function arm(wait) {
+  function arm() {
     clearTimeout(timer);
-    dueAt = performance.now() + wait;
-    timer = setTimeout(tick, wait);
+    dueAt = performance.now() + interval;
+    timer = setTimeout(tick, interval);
   }
 
   function tick() {
@@ -37,16 +35,15 @@ export function makePulse(probe, dead) {
     const isLate = now - dueAt > LATE;
     unanswered = isAwaited && (wasLate || !isLate) ? unanswered + 1 : 0;
     wasLate = isLate;
-    const left = heardAt + interval - now;
     if (unanswered >= MAX_UNANSWERED) timer = setTimeout(() => (isAwaited ? dead() : tick()));
-    else if (isAwaited || isRegular || left <= 0) ask();
-    else arm(left);
+    else if (isAwaited || now - heardAt >= silence) ask();
+    else arm();
   }
 
   function ask() {
     probe();
     isAwaited = true;
-    arm(again);
+    arm();
   }
 
   /** Something came, whatever it was. */
@@ -58,18 +55,16 @@ export function makePulse(probe, dead) {
   return {
     heard,
     /**
-     * @param {number} silence milliseconds of it until it asks
-     * @param {number} pause between questions that are not answered
-     * @param {boolean} [regular] asks after each interval, silent or not
+     * @param {number} pause milliseconds between questions
+     * @param {number} [quiet] milliseconds of silence without which it does not ask
      */
-    start(silence, pause, regular = false) {
-      interval = silence;
-      again = pause;
-      isRegular = regular;
+    start(pause, quiet = 0) {
+      interval = pause;
+      silence = quiet;
       wasLate = false;
       unanswered = 0;
       heard();
-      arm(silence);
+      arm();
     },
     /** Asks now: something has happened to the network, or to the tab. */
     ask() {

@@ -2,6 +2,7 @@
  * When to come back: the waits of the wire contract's section 7. No clock, no timer, no socket.
  *
  *     IDLE        begin       ATTEMPTING  at once
+ *     STOPPED     begin       ATTEMPTING  at once, with all attempts ahead
  *     WAITING     due         ATTEMPTING
  *     WAITING     renewed     WAITING     the credentials differ from those that were refused
  *     ATTEMPTING  refused     WAITING     no connection came of it; n grows by one
@@ -94,7 +95,7 @@ export class Reconnector {
    * @param {() => number} [random] gives numbers in [0, 1)
    * @throws {RangeError} a number is none: its waits would be none either
    */
-  constructor(policy = {}, random = Math.random) {
+  constructor(policy = {}, random = () => Math.random()) {
     for (const [name, value] of Object.entries(policy)) {
       if (value === undefined || !(name in NUMBERS)) continue;
       if (!(Number(value) >= 0)) throw new RangeError(`${name} must be at least 0`);
@@ -105,13 +106,20 @@ export class Reconnector {
 
   /** Attempts made since the last connection that held. */
   get attempts() {
-    const isCounted = this.phase === "attempting" || this.phase === "connected";
-    return isCounted ? this.attempt + 1 : Math.max(this.attempt, 0);
+    return this.isBusy ? this.attempt + 1 : Math.max(this.attempt, 0);
   }
 
-  /** The first connection is tried now. */
+  /** Whether it has a connection, or makes one. */
+  get isBusy() {
+    return this.phase === "attempting" || this.phase === "connected";
+  }
+
+  /** The first connection is tried now; one that was stopped begins anew. */
   begin() {
+    if (this.phase === "stopped") this.phase = "idle";
     this.#pass("idle", "attempting");
+    this.attempt = -1;
+    this.#hint = null;
   }
 
   /** The wait is over. */
@@ -194,25 +202,20 @@ export class Reconnector {
     this.row = row;
     this.isHinted = hint !== null;
     if (hint !== null) return hint;
-    const { jitter } = this.#numbers;
-    const [least, most] = this.#bounds(row, this.#numbers.exponential ? this.attempt : 0);
-    return jitter ? least + (most - least) * this.#random() : most;
-  }
-
-  /**
-   * @param {Row} row
-   * @param {number} n
-   * @returns {[number, number]}
-   */
-  #bounds(row, n) {
-    const { restartDelay, shutdownDelay, shutdownStep, base, cap, identityDelay, identityCap } = this.#numbers;
-    if (row === "shutting_down") {
-      const most = Math.min(shutdownDelay + n * shutdownStep, cap);
-      return [Math.min(shutdownDelay, most), most];
+    const policy = this.#numbers;
+    const n = policy.exponential ? this.attempt : 0;
+    let least = 0;
+    let most = Math.min(policy.base * 2 ** n, policy.cap);
+    if (row === "going_away") {
+      least = policy.restartDelay;
+      most = Math.max(least, most);
+    } else if (row === "shutting_down") {
+      most = Math.min(policy.shutdownDelay + n * policy.shutdownStep, policy.cap);
+      least = Math.min(policy.shutdownDelay, most);
+    } else if (row !== "other") {
+      most = Math.min(policy.identityDelay * 2 ** n, policy.identityCap);
     }
-    if (row === "taken_over" || row === "unauthenticated") return [0, Math.min(identityDelay * 2 ** n, identityCap)];
-    const doubled = Math.min(base * 2 ** n, cap);
-    return row === "going_away" ? [restartDelay, Math.max(restartDelay, doubled)] : [0, doubled];
+    return policy.jitter ? least + (most - least) * this.#random() : most;
   }
 
   /**

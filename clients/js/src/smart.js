@@ -35,12 +35,12 @@ const LEAST_PAUSE = 1_000;
 /** The reasons of `scheduleReconnect` that are not "anything else". */
 const CODES = /** @type {Record<string, number>} */ ({ server_shutting_down: 1013, server_going_away: 1001 });
 
-export class SmartReconnector {
+export class SmartReconnector extends Reconnector {
   #options;
-  #policy;
-  #machine;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  /** @type {ReturnType<typeof setTimeout> | undefined} of the next attempt */
   #timer;
+  /** @type {Set<ReturnType<typeof setTimeout>>} */
+  #timers = new Set();
   // What an earlier attempt still hears of is dropped.
   #run = new AbortController();
   #triedAt = 0;
@@ -48,14 +48,33 @@ export class SmartReconnector {
 
   /** @param {SmartOptions & Policy} options with the numbers of a page, unless they say otherwise */
   constructor(options) {
+    super({ ...options, cap: options.cap ?? 30_000, isPage: options.isPage ?? true }, options.random);
     this.#options = options;
-    this.#policy = { ...options, cap: options.cap ?? 30_000, isPage: options.isPage ?? true };
-    this.#machine = this.#fresh();
   }
 
   /** Attempts made since the last connection that held. */
   get retryCount() {
-    return this.#machine.attempts;
+    return this.attempts;
+  }
+
+  /** Aborts at the end of what runs now: an attempt with the connection that comes of it, or a wait. */
+  get signal() {
+    return this.#run.signal;
+  }
+
+  /**
+   * Calls back later, unless what runs now has ended by then.
+   *
+   * @param {() => unknown} run
+   * @param {number} wait
+   */
+  later(run, wait) {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      run();
+    }, wait);
+    this.#timers.add(timer);
+    return timer;
   }
 
   /**
@@ -65,33 +84,29 @@ export class SmartReconnector {
    */
   scheduleReconnect(reason = "unknown") {
     const code = CODES[reason] ?? 1006;
-    const { phase } = this.#machine;
-    if (phase === "connected") return this.closed(code, reason);
-    if (phase !== "attempting") this.#enter();
-    this.refused(rowOf(code), reason);
+    if (this.phase === "connected") {
+      this.closed(code, reason);
+    } else {
+      if (this.phase !== "attempting") this.#enter();
+      this.refused(rowOf(code), undefined, reason);
+    }
   }
 
   /** Tries now; with all attempts ahead where none was under way. Ends the wait or the attempt before. */
   async attemptReconnect() {
-    const { signal } = this.#enter();
+    const signal = this.#enter();
     this.#say("connecting", 0, "");
-    if (signal.aborted) return;
-    const refusal = await this.#try(signal);
-    if (refusal && !signal.aborted) this.refused(refusal.row, refusal.why, refusal.retryAfter);
-  }
-
-  /** The connection is open. */
-  opened() {
-    this.#machine.opened(performance.now());
+    const refusal = !signal.aborted && (await this.#try(signal));
+    if (refusal && !signal.aborted) this.refused(refusal.row, refusal.retryAfter, refusal.why);
   }
 
   /**
-   * The server named the time to come back, in milliseconds from the close.
+   * The connection is open.
    *
-   * @param {unknown} ms
+   * @param {number} [now]
    */
-  hinted(ms) {
-    this.#machine.hinted(ms);
+  opened(now = performance.now()) {
+    super.opened(now);
   }
 
   /**
@@ -99,25 +114,26 @@ export class SmartReconnector {
    *
    * @param {number} code
    * @param {string} [reason]
+   * @param {number} [now]
    */
-  closed(code, reason = "") {
-    this.#arm(this.#machine.closed(code, reason, performance.now()), reason);
+  closed(code, reason = "", now = performance.now()) {
+    return this.#arm(super.closed(code, reason, now), reason);
   }
 
   /**
    * The attempt made no connection.
    *
-   * @param {Row} row
+   * @param {Row} [row]
+   * @param {unknown} [retryAfter] milliseconds of a `Retry-After`
    * @param {string} [why]
-   * @param {unknown} [retryAfter]
    */
-  refused(row, why = "", retryAfter) {
-    this.#arm(this.#machine.refused(row, retryAfter), why);
+  refused(row, retryAfter, why = "") {
+    return this.#arm(super.refused(row, retryAfter), why);
   }
 
   /** The credentials that the server refused have been replaced. */
   renewed() {
-    this.#arm(this.#machine.renewed(), "credentials renewed");
+    return this.#arm(super.renewed(), "credentials renewed");
   }
 
   /**
@@ -125,18 +141,17 @@ export class SmartReconnector {
    * second: a network comes back for many at once.
    */
   wake() {
-    const { phase, row, isHinted } = this.#machine;
-    if (phase !== "waiting" || row !== "other" || isHinted) return;
-    const { jitter = true, random = Math.random } = this.#policy;
+    if (this.phase !== "waiting" || this.row !== "other" || this.isHinted) return;
+    const { jitter = true, random = Math.random } = this.#options;
     const now = performance.now();
     const pause = Math.max(this.#triedAt + LEAST_PAUSE, now) + (jitter ? LEAST_PAUSE * random() : 0);
-    this.#restart(Math.max(0, Math.min(this.#dueAt, pause) - now));
+    this.#wait(Math.max(0, Math.min(this.#dueAt, pause) - now));
   }
 
   /** Ends the wait or the attempt; `attemptReconnect` begins anew. */
   stop() {
-    this.#drop();
-    this.#machine.stop();
+    this.#end();
+    super.stop();
   }
 
   /**
@@ -157,50 +172,50 @@ export class SmartReconnector {
     }
   }
 
-  #fresh() {
-    return new Reconnector(this.#policy, this.#options.random);
-  }
-
-  #drop() {
-    clearTimeout(this.#timer);
+  /** What runs now has ended, and something else begins. */
+  #end() {
     this.#run.abort();
     this.#run = new AbortController();
-    return this.#run;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
   }
 
   /** To ATTEMPTING, from wherever it is. */
   #enter() {
-    const run = this.#drop();
+    this.#end();
     this.#triedAt = performance.now();
-    if (this.#machine.phase === "waiting") {
-      this.#machine.due();
+    if (this.phase === "waiting") {
+      this.due();
     } else {
-      this.#machine = this.#fresh();
-      this.#machine.begin();
+      super.stop();
+      this.begin();
     }
-    return run;
+    return this.signal;
   }
 
   /**
-   * @param {number | null} wait
+   * @template {number | null} Wait
+   * @param {Wait} wait
    * @param {string} why
    */
   #arm(wait, why) {
-    this.#drop();
-    const isOver = wait !== null && this.#machine.attempt >= (this.#options.attempts ?? 10);
+    this.#end();
+    const isOver = this.attempt >= (this.#options.attempts ?? 10);
     if (wait === null || isOver) {
-      this.#machine.stop();
-      return this.#say(isOver ? "gaveup" : "stopped", 0, why);
+      super.stop();
+      this.#say(wait === null ? "stopped" : "gaveup", 0, why);
+    } else {
+      this.#wait(wait);
+      this.#say("waiting", wait, why);
     }
-    this.#restart(wait);
-    this.#say("waiting", wait, why);
+    return wait;
   }
 
   /** @param {number} wait */
-  #restart(wait) {
+  #wait(wait) {
     clearTimeout(this.#timer);
     this.#dueAt = performance.now() + wait;
-    this.#timer = setTimeout(() => this.attemptReconnect(), wait);
+    this.#timer = this.later(() => this.attemptReconnect(), wait);
   }
 
   /**
@@ -209,6 +224,6 @@ export class SmartReconnector {
    * @param {string} why
    */
   #say(state, wait, why) {
-    this.#options.tell?.({ state, wait, why, attempt: this.#machine.attempt });
+    this.#options.tell?.({ state, wait, why, attempt: this.attempt });
   }
 }

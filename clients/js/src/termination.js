@@ -1,6 +1,8 @@
 /** The one time that an application is stopped, and the requests that want to hear of it. */
 
-/** @import { Message } from "./link.js" */
+import { isId, makeSeen } from "./seen.js";
+
+/** @import { Link, Message } from "./link.js" */
 
 /**
  * The application has to stop.
@@ -21,31 +23,30 @@
 
 /** @typedef {(request: TerminateRequest) => unknown} TerminateHook */
 
-/** Requests that are answered; a server asks once. */
+const TIMEOUT = 10_000;
+/** For the server to hang up on an answer, in milliseconds. */
+const CLOSE_TIMEOUT = 2_000;
+/** Requests that wait for the answer; a server asks once. */
 const REQUEST_LIMIT = 100;
-/** Characters; a UUID has 36, and each is kept until it is answered. */
-const LONGEST_REQUEST_ID = 256;
 
 /**
- * @param {TerminateHook | undefined} hook what stops the application; none: there is nothing to stop
- * @param {number} timeout milliseconds until the agent leaves
- * @param {(message: Message) => boolean} send
+ * @param {Link} link
+ * @param {{ onTerminate?: TerminateHook, terminateTimeout?: number }} options
+ * @param {() => void} begun
+ * @param {() => void} finishing what was accepted before goes out before the answer: the server hangs up on that
  */
-export function makeTermination(hook, timeout, send) {
-  /** @type {Set<string>} */
-  const asked = new Set();
+export function makeTermination(link, { onTerminate, terminateTimeout = TIMEOUT }, begun, finishing) {
+  const isRepeated = makeSeen();
   /** @type {string[]} */
   let unanswered = [];
   /** @type {Required<TerminateAnswer> | undefined} */
   let answer;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
 
   /** Answers the requests that have no answer yet; whether one could be told. */
   function answerAll() {
     const waiting = unanswered;
     unanswered = [];
-    return waiting.filter((request_id) => send({ type: "app_terminated", request_id, ...answer })).length > 0;
+    return waiting.filter((request_id) => link.send({ type: "app_terminated", request_id, ...answer })).length > 0;
   }
 
   /**
@@ -53,50 +54,46 @@ export function makeTermination(hook, timeout, send) {
    * @param {number} need_ms
    */
   function progress(stage, need_ms) {
-    for (const request_id of unanswered) send({ type: "termination_progress", request_id, stage, need_ms });
+    for (const request_id of unanswered) link.send({ type: "termination_progress", request_id, stage, need_ms });
   }
 
-  return {
-    answerAll,
+  /** @param {string} reason */
+  async function run(reason) {
+    begun();
+    const request = { reason, deadline: performance.now() + terminateTimeout, progress };
+    try {
+      answer = answerOf(await link.within(terminateTimeout, onTerminate?.(request), "the application did not stop in time"));
+    } catch (error) {
+      answer = failed(/** @type {any} */ (error)?.message ?? error);
+    }
+    finishing();
+    const isTold = answerAll();
+    if (link.isOver()) return;
+    const isStopped = answer.status === "OK";
+    const end = () => link.finish("stopped", isStopped ? "terminated" : "the application did not stop");
+    if (isTold && isStopped) link.later(end, CLOSE_TIMEOUT);
+    else end();
+  }
+
+  const termination = {
+    /** It has been asked for, and never ends but with the agent. */
+    isBegun: false,
 
     /**
-     * Takes note of a request, which is answered once, when the answer is known; whether it is one.
+     * Takes note of a request, which is answered once, when the answer is known. The first one has the application stop.
      *
-     * @param {unknown} id
+     * @param {Message} message
      */
-    note(id) {
-      if (typeof id !== "string" || id.length > LONGEST_REQUEST_ID) return false;
-      if (asked.has(id) || asked.size >= REQUEST_LIMIT) return true;
-      asked.add(id);
-      unanswered.push(id);
+    ask({ request_id, reason }) {
+      if (!isId(request_id)) return;
+      if (!isRepeated(request_id) && unanswered.length < REQUEST_LIMIT) unanswered.push(request_id);
       if (answer) answerAll();
-      return true;
-    },
-
-    /**
-     * Has the application stop, until the deadline and no longer.
-     *
-     * @param {string} reason
-     * @returns {Promise<boolean>} whether it stopped, by what it answered or what its silence or failure means
-     */
-    async run(reason) {
-      const late = new Promise((_, reject) => {
-        timer = setTimeout(reject, timeout, "the application did not stop in time");
-      });
-      const request = { reason, deadline: performance.now() + timeout, progress };
-      try {
-        answer = answerOf(await Promise.race([hook?.(request), late]));
-      } catch (error) {
-        answer = failed(/** @type {any} */ (error)?.message ?? error);
-      }
-      clearTimeout(timer);
-      return answer.status === "OK";
-    },
-
-    cancel() {
-      clearTimeout(timer);
+      if (termination.isBegun) return;
+      termination.isBegun = true;
+      run(String(reason ?? ""));
     },
   };
+  return termination;
 }
 
 /**

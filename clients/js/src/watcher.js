@@ -1,8 +1,9 @@
 /** A page or an operator's tool: the agents of a fleet as they are now, and what changes. */
 
-import { emit, typed } from "./emitter.js";
+import { emit, emitState } from "./emitter.js";
 import { makeLink } from "./link.js";
 
+/** @import { TypedTarget } from "./emitter.js" */
 /** @import { LinkOptions, Message, Status } from "./link.js" */
 
 /**
@@ -34,16 +35,13 @@ import { makeLink } from "./link.js";
  * @property {{ why: string }} stopped the server does not want it back
  */
 
-/** Milliseconds of silence until it asks whether the server lives, and between questions without an answer. */
+/** Milliseconds of silence until it asks whether the server lives, and between such questions. */
 const SILENCE = 10_000;
 const AGAIN = 5_000;
 /** A server tells of no agent that it has forgotten: where ids are made anew all the time, they would only grow. */
 const MAX_AGENTS = 250_000;
 
-/** @type {ReturnType<typeof typed<WatcherEvents>>} */
-const Target = typed();
-
-export class Watcher extends Target {
+export class Watcher extends /** @type {{ new (): TypedTarget<WatcherEvents> }} */ (EventTarget) {
   /**
    * The agents that fit the filter, by id; past 250,000 the first is dropped. While it is away: as they were.
    *
@@ -69,7 +67,7 @@ export class Watcher extends Target {
       heard: (message) => this.#hear(message),
       probe: () => this.#probe(),
       looked: ({ isMaintenance }) => this.#setMaintenance(isMaintenance === true),
-      changed: (status) => this.#changed(status),
+      changed: (status) => emitState(this, status),
     });
     // Listeners come first.
     queueMicrotask(() => this.#link.status.state === "idle" && this.#link.begin());
@@ -101,10 +99,10 @@ export class Watcher extends Target {
   #introduce() {
     this.#isGranted = false;
     const { filter, snapshot = true } = this.#options;
-    this.#link.send({ type: "watch", snapshot, ...(filter && { filter }), ...this.#link.credentials() });
+    this.#link.send({ type: "watch", snapshot, filter, token: this.#link.token() });
     // An empty fleet has nothing to tell. What is answered behind the watch says that it was granted.
     this.#probe();
-    this.#link.pulse.start(SILENCE, AGAIN);
+    this.#link.pulse.start(AGAIN, SILENCE);
   }
 
   #probe() {
@@ -156,12 +154,5 @@ export class Watcher extends Target {
     if (this.#isMaintenance === enabled) return;
     this.#isMaintenance = enabled;
     emit(this, "maintenance", { enabled });
-  }
-
-  /** @param {Status} status */
-  #changed(status) {
-    emit(this, "state", status);
-    const { state, why } = status;
-    if (state === "gaveup" || state === "stopped" || state === "forbidden") emit(this, state, { why });
   }
 }

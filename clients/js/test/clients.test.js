@@ -269,9 +269,12 @@ test("messages wait while it is away, in order; past the limit the oldest is dro
   sockets[0].bufferedAmount = 10_000_000;
   one.send({ type: "note", n: 4 });
   assert.equal(one.status.queued, 1);
+  const { timers } = clock;
+  one.send({ type: "note", n: 5 });
+  assert.equal(clock.timers, timers, "one timer, however many messages wait");
   sockets[0].bufferedAmount = 0;
   await clock.pass(200);
-  assert.equal(sockets[0].sent.at(-1).n, 4);
+  assert.deepEqual(sockets[0].sent.slice(-2).map(({ n }) => n), [4, 5]);
   one.close();
 });
 
@@ -340,6 +343,28 @@ test("an application that does not stop in time is said to have failed", async (
   const { status, message } = sockets[0].sent.at(-1);
   assert.deepEqual({ status, message }, { status: "ERROR", message: "the application did not stop in time" });
   assert.equal(one.status.state, "stopped");
+});
+
+test("an application that is stopped and loses its connection is not waited for, however it would come back", async () => {
+  for (const attempts of [0, 5]) {
+    const one = await ready({ attempts, onTerminate: () => new Promise(() => {}) });
+    const told = [];
+    one.addEventListener("state", ({ detail }) => told.push(detail.state));
+    sockets.at(-1).says({ type: "terminate_app", request_id: "r1" });
+    sockets.at(-1).ends(1006);
+    assert.deepEqual([told, clock.timers], [["terminating", "stopped"], 0], `${attempts} attempts`);
+  }
+});
+
+test("a request to stop with an id that is too long is none", async () => {
+  const one = await ready();
+  sockets[0].says({ type: "terminate_app", request_id: "x".repeat(257) });
+  assert.equal(one.status.state, "ready");
+  sockets[0].says({ type: "terminate_app", request_id: "x".repeat(256) });
+  assert.equal(one.status.state, "terminating");
+  await clock.pass(1);
+  assert.equal(sockets[0].sent.at(-1).request_id.length, 256);
+  one.close();
 });
 
 test("an upgrade that hangs is given up, and so is a token that never comes", async () => {

@@ -28,7 +28,7 @@ function make({ answers = true } = {}) {
 
 test("it asks after a silence only, and is content with any answer", async () => {
   const one = make();
-  one.pulse.start(10_000, 5_000);
+  one.pulse.start(5_000, 10_000);
   for (let n = 0; n < 10; n += 1) {
     await clock.pass(4_000);
     one.pulse.heard();
@@ -41,7 +41,7 @@ test("it asks after a silence only, and is content with any answer", async () =>
 
 test("a regular one asks after each interval, whatever comes", async () => {
   const one = make();
-  one.pulse.start(30_000, 30_000, true);
+  one.pulse.start(30_000);
   for (let n = 0; n < 100; n += 1) {
     await clock.pass(3_000);
     one.pulse.heard();
@@ -51,7 +51,7 @@ test("a regular one asks after each interval, whatever comes", async () => {
 
 test("three questions without an answer are the end, told once", async () => {
   const one = make({ answers: false });
-  one.pulse.start(10_000, 5_000);
+  one.pulse.start(5_000, 10_000);
   await clock.pass(24_900);
   assert.deepEqual([one.probes, one.deaths], [3, 0]);
   await clock.pass(200);
@@ -62,7 +62,7 @@ test("three questions without an answer are the end, told once", async () => {
 
 test("what was answered in the last turn counts", async () => {
   const one = make({ answers: false });
-  one.pulse.start(10_000, 5_000);
+  one.pulse.start(5_000, 10_000);
   await clock.pass(24_999);
   // The tick that would end it and the answer come in one turn of the loop, the answer behind the tick.
   const { setTimeout } = globalThis;
@@ -76,7 +76,7 @@ test("what was answered in the last turn counts", async () => {
 
 test("a machine that slept finds its connection alive", async () => {
   const one = make();
-  one.pulse.start(10_000, 5_000);
+  one.pulse.start(5_000, 10_000);
   await clock.pass(10_000);
   one.answers = false;
   await clock.pass(10_000);
@@ -91,7 +91,7 @@ test("a machine that slept finds its connection alive", async () => {
 
 test("a machine that slept finds its connection dead within half a minute", async () => {
   const one = make();
-  one.pulse.start(10_000, 5_000);
+  one.pulse.start(5_000, 10_000);
   await clock.pass(9_000);
   one.answers = false;
   await clock.sleep(3_600_000);
@@ -102,7 +102,7 @@ test("a machine that slept finds its connection dead within half a minute", asyn
 
 test("in a hidden tab a living end lives, and a dead one is found in minutes", async () => {
   const one = make();
-  one.pulse.start(10_000, 5_000);
+  one.pulse.start(5_000, 10_000);
   for (let n = 0; n < 60; n += 1) await clock.sleep(60_000);
   assert.equal(one.deaths, 0);
   one.answers = false;
@@ -113,7 +113,7 @@ test("in a hidden tab a living end lives, and a dead one is found in minutes", a
 test("a stopped one asks nothing, even when it is told to", async () => {
   const one = make();
   one.pulse.ask();
-  one.pulse.start(10_000, 5_000);
+  one.pulse.start(5_000, 10_000);
   one.pulse.stop();
   one.pulse.ask();
   await clock.pass(60_000);

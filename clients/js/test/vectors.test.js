@@ -88,6 +88,7 @@ const EVENTS = {
 };
 const TABLE = {
   "idle begin": "attempting",
+  "stopped begin": "attempting",
   "waiting due": "attempting",
   "waiting renewed": "waiting",
   "attempting refused": "waiting",
