@@ -179,9 +179,8 @@ compliance-socketio: setup ## a public Engine.IO or Socket.IO protocol suite you
 	@test -n "$(SUITE)" || { echo 'which suite? make compliance-socketio SUITE=folder' >&2; exit 1; }
 	$(PY) tests/compliance/socketio_app.py --suite "$(SUITE)"
 
-lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (needs uv)
-	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
-	uv pip compile --quiet --universal --python-version 3.10 --no-python-downloads --group dev pyproject.toml --upgrade \
+lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.10 --no-python-downloads --group dev pyproject.toml --upgrade \
 	    --no-emit-package dscore-agent --no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command 'make lock' \
 	    --output-file requirements.lock
 
@@ -198,12 +197,9 @@ $(PY):
 	@echo 'Making the virtual environment $(VENV)'
 	@$(PYTHON) -m venv --clear $(VENV)
 
-# The distribution that was called `dscore` leaves an older environment: its files are those of the two of today.
 $(INSTALLED): $(PY) requirements.lock python/pyproject.toml
 	@echo 'Installing the locked Python packages'
-	@$(PY) -m pip install --quiet --no-deps --requirement requirements.lock
-	@$(PY) -m pip uninstall --quiet --yes dscore 2>/dev/null
-	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable python
+	@scripts/packages $(PY)
 	@touch $@
 
 # An environment of its own: it needs a newer Python than dscore, and brings much that dscore does not.
@@ -215,12 +211,12 @@ $(SCHEMATHESIS): $(PY) tests/compliance/api-requirements.lock
 
 $(RELEASE): $(INSTALLED) $(EXTENSION)
 	@PYTHON="$(PYTHON)" scripts/tools
-	$(MATURIN) develop --release --locked
+	$(MATURIN) develop --uv --release --locked
 	@rm -f $(DEBUG)
 	@touch $@
 
 $(DEBUG): $(INSTALLED) $(EXTENSION)
 	@PYTHON="$(PYTHON)" scripts/tools
-	$(MATURIN) develop --locked
+	$(MATURIN) develop --uv --locked
 	@rm -f $(RELEASE)
 	@touch $@

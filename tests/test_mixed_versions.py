@@ -20,9 +20,6 @@ from c_client import Driver, needs_c
 from serving import Serving
 from waiting import wait_until
 
-# Building the former extension takes a minute, and longer on a busy machine.
-pytestmark = pytest.mark.timeout(900)
-
 ROOT = Path(__file__).parent.parent
 QUICK = {
     "DSCORE_MONITORING__HEALTH_CHECK_INTERVAL": "100ms",
@@ -33,25 +30,27 @@ QUICK = {
 SETTINGS = ("--set", "max_reconnect_delay_sec=1", "--set", "server_shutdown_retry_delay_sec=1")
 
 
-@pytest.fixture(scope="module")
-def former() -> dict[str, str]:
-    """The environment in which `python -m dscore` is the former release."""
+def former(part: str) -> dict[str, str]:
+    """The environment in which `python -m dscore` is the former release: "agent" or "server"."""
     environ = {**os.environ, "PYO3_PYTHON": sys.executable}
-    built = subprocess.run(
-        [ROOT / "scripts" / "former"], env=environ, capture_output=True, text=True
+    made = subprocess.run(
+        [ROOT / "scripts" / "former", part], env=environ, capture_output=True, text=True
     )
-    if built.returncode == 3:
-        pytest.skip(built.stderr.strip())
-    assert built.returncode == 0, built.stderr
-    return {"PYTHONPATH": built.stdout.strip()}
+    if made.returncode == 3:
+        pytest.skip(made.stderr.strip())
+    assert made.returncode == 0, made.stderr
+    return {"PYTHONPATH": made.stdout.strip()}
 
 
-@pytest.fixture(params=["former agent", "former server"])
-def sides(
-    request: pytest.FixtureRequest, former: dict[str, str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """What the agent's and the server's environment have besides."""
-    return (former, {}) if request.param == "former agent" else ({}, former)
+@pytest.fixture(scope="module")
+def former_agent() -> dict[str, str]:
+    return former("agent")
+
+
+@pytest.fixture(scope="module")
+def former_server() -> dict[str, str]:
+    """Building its extension takes a minute, more on a busy machine: tests of it are slow."""
+    return former("server")
 
 
 @pytest.fixture
@@ -67,13 +66,19 @@ def seen(serving: Serving) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("dialect", ["raw", "socketio"])
+@pytest.mark.parametrize(
+    "side", ["agent", pytest.param("server", marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
 def test_introduction_heartbeats_session_and_both_drains(
     serve: Callable[..., Serving],
     agent: Callable[..., Program],
-    sides: tuple[dict[str, str], dict[str, str]],
+    request: pytest.FixtureRequest,
+    side: str,
     dialect: str,
 ) -> None:
-    agent_environ, server_environ = sides
+    """The agent, or the server, is the former release."""
+    environ: dict[str, str] = request.getfixturevalue(f"former_{side}")
+    agent_environ, server_environ = (environ, {}) if side == "agent" else ({}, environ)
     serving = serve(env={**QUICK, **server_environ})
     url = f"ws://127.0.0.1:{serving.port}"
     words = ("--url", url, "--instance-id", "a-1", "--set", f"dialect={dialect}", *SETTINGS)
@@ -104,10 +109,12 @@ def test_introduction_heartbeats_session_and_both_drains(
 
 
 @needs_c
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_client_in_c_with_the_former_server(
-    serve: Callable[..., Serving], former: dict[str, str], c_build: Path
+    serve: Callable[..., Serving], former_server: dict[str, str], c_build: Path
 ) -> None:
-    environ = {**QUICK, **former}
+    environ = {**QUICK, **former_server}
     serving = serve(env=environ)
     port, directory = serving.port, serving.log_path.parent
     waits = ("max_reconnect_delay_sec=1", "server_shutdown_retry_delay_sec=1")
