@@ -358,6 +358,34 @@ def test_it_comes_back_for_ever(serving: Serving, browser: Browser) -> None:
 
 
 @in_a_browser
+def test_rows_that_take_the_server_long_are_read_less_often(
+    serving: Serving, browser: Browser
+) -> None:
+    """A thousandth of its time: after 8 ms for 8 s, not for one. Time is what the answers say."""
+    go(browser, serving)
+    browser.run(
+        """
+        window.waits = [];
+        const { fetch, setTimeout } = window;
+        let clock = performance.now();
+        performance.now = () => clock;
+        window.fetch = async (url, ...more) => {
+            const answer = await fetch(url, ...more);
+            clock += String(url).includes("agents?") ? 10 : 2;
+            return answer;
+        };
+        window.setTimeout = (run, wait, ...more) => {
+            waits.push(wait);
+            return setTimeout(run, wait, ...more);
+        };
+        """
+    )
+    browser.click(".tile[data-condition=offline]")
+    longer = "return waits.some((wait) => wait >= 8_000 && wait <= 10_000)"
+    wait_until(lambda: browser.run(longer), "wait of 8 s", 30)
+
+
+@in_a_browser
 def test_maintenance_leaves_it_there_and_says_how_it_is(serving: Serving, browser: Browser) -> None:
     """It threw its operator out, and showed every agent as online and green while none was."""
     with introduce(serving, "cam-1"):
