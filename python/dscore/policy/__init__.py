@@ -63,8 +63,8 @@ class Policy:
     namespaces: Sequence[str] = ()
 
     def authenticate(self, candidate: Candidate) -> bool | Awaitable[bool]:
-        """Whether to let it in, after the tokens of the configuration. It has as long as the
-        connection has to introduce itself: what is left of `auth.timeout`.
+        """Whether to let it in, after the tokens of the configuration. An `async` one has
+        `auth.timeout` for it, whatever the connection took to introduce itself.
 
         An agent that is not let in is closed 1008 `authentication failed` and does not come back by
         itself.

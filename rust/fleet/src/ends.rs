@@ -2,6 +2,7 @@
 //!
 //! An agent that said `OK` ends twice, and both count: its answer lets it go at once, with its session (PROTOCOL.md §6.4), and
 //! its connection ends up to `shutdown.close_timeout` later. An application that starts again in between has its name free.
+//! One event for both would spare no rule here: a takeover (§5 rule 7) leaves a connection whose end is stale as well.
 //!
 //! The table is changed at once; what is to be written down, passed on and told is gathered in [`Notes`], which the owner
 //! takes in batches. Where a hook wants to see an agent in the middle of its end, [`Fleet::resume`] does the rest.
