@@ -333,9 +333,12 @@ def _values(
     db: sqlite3.Connection, statement: str, columns: int, rows: Callable[[int, int], list[Any]]
 ) -> None:
     """Executes a statement with many rows at a time, as many of them as objects."""
-    row, most, start = f"({_marks(columns)})", PARAMETERS // columns, 0
+    row, most, start, length, text = f"({_marks(columns)})", PARAMETERS // columns, 0, 0, ""
     while values := rows(start, start + most):
-        db.execute(statement.format(",".join([row] * (len(values) // columns))), values)
+        if len(values) != length:
+            length = len(values)
+            text = statement.format(",".join([row] * (length // columns)))
+        db.execute(text, values)
         start += most
 
 

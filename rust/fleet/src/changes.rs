@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use crate::agent::{Agent, AgentKey};
 use crate::fleet::Fleet;
 use crate::session::Session;
-use crate::timeline::{Entry, Timeline};
 use crate::unsaved::{
-    BEAT, Changes, ENTRIES, EntriesRow, Given, KeptState, Moment, ROW, Row, SEEN, STATE, SeenRow,
+    BEAT, Changes, ENTRIES, Given, KeptState, Moment, ROW, Row, SEEN, STATE, SeenRow,
 };
 
 /// So many agents to which the same has happened are worth a statement of their own.
@@ -63,11 +62,9 @@ impl Fleet {
         changes.delivered = second(&self.unsaved.left);
         self.gather_agents(moment, &mut changes);
         if self.unsaved.has_server_entries {
-            changes
-                .entries
-                .extend(entries_row(0, &self.timelines.server));
+            changes.entries.add(0, &self.timelines.server);
         }
-        changes.entries.sort_unstable_by_key(|row| row.number);
+        changes.entries.sort();
         let joined = self
             .sessions
             .messages
@@ -152,9 +149,7 @@ impl Fleet {
                 changes.seen.push(seen());
             }
             if has(ENTRIES) {
-                changes
-                    .entries
-                    .extend(entries_row(agent.number, &agent.timeline));
+                changes.entries.add(agent.number, &agent.timeline);
             }
         }
         for ((state, seen_at), agents) in states {
@@ -207,34 +202,4 @@ fn kept_state(agent: &Agent) -> KeptState {
         reason: agent.reason,
         session: session.map(Session::kept),
     }
-}
-
-fn entries_row(agent: u64, timeline: &Timeline) -> Option<EntriesRow> {
-    let mut row = EntriesRow {
-        number: 0,
-        agent,
-        count: 0,
-        entries: Vec::with_capacity(timeline.bytes() + 64),
-    };
-    for entry in timeline.iter() {
-        let between = if row.count == 0 { b'[' } else { b',' };
-        row.entries.push(between);
-        write_entry(&mut row.entries, &entry);
-        row.number = entry.number;
-        row.count += 1;
-    }
-    row.entries.push(b']');
-    (row.count > 0).then_some(row)
-}
-
-fn write_entry(text: &mut Vec<u8>, entry: &Entry<'_>) {
-    let head = format!("[{},{},{},", entry.number, entry.at, quoted(entry.kind));
-    text.extend_from_slice(head.as_bytes());
-    text.extend_from_slice(&entry.data);
-    text.push(b']');
-}
-
-fn quoted(kind: &str) -> String {
-    // A text has no way to fail.
-    serde_json::to_string(kind).unwrap_or_default()
 }

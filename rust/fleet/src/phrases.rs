@@ -60,18 +60,27 @@ pub(crate) fn pack(text: &[u8], packed: &mut Vec<u8>) {
     }
 }
 
-/// The text that was packed.
-pub(crate) fn unpack(packed: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(2 * packed.len());
-    let mut bytes = packed.iter().copied();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            ESCAPE => text.extend(bytes.next()),
-            PHRASE_BYTES.. => text.push(byte),
-            _ => text.extend_from_slice(PHRASES.get(usize::from(byte) - 1).unwrap_or(&&b""[..])),
-        }
+/// Appends the text that was packed.
+pub(crate) fn unpack(packed: &[u8], text: &mut Vec<u8>) {
+    let mut rest = packed;
+    while let Some(plain) = rest.iter().position(|&byte| byte < PHRASE_BYTES) {
+        let (before, behind) = rest.split_at(plain);
+        text.extend_from_slice(before);
+        rest = match behind {
+            [ESCAPE, byte, behind @ ..] => {
+                text.push(*byte);
+                behind
+            }
+            [phrase, behind @ ..] => {
+                let phrase = usize::from(*phrase).checked_sub(1);
+                let phrase = phrase.and_then(|index| PHRASES.get(index));
+                text.extend_from_slice(phrase.unwrap_or(&&b""[..]));
+                behind
+            }
+            [] => &[],
+        };
     }
-    text
+    text.extend_from_slice(rest);
 }
 
 /// The phrase that a text begins with, those from `likely` on looked at first.
@@ -100,8 +109,14 @@ pub(crate) mod tests {
     fn packed(text: &[u8]) -> Vec<u8> {
         let mut packed = Vec::new();
         pack(text, &mut packed);
-        assert_eq!(unpack(&packed), text);
+        assert_eq!(unpacked(&packed), text);
         packed
+    }
+
+    fn unpacked(packed: &[u8]) -> Vec<u8> {
+        let mut text = Vec::new();
+        unpack(packed, &mut text);
+        text
     }
 
     #[test]
@@ -125,7 +140,7 @@ pub(crate) mod tests {
 
     #[test]
     fn cut_short_are_read_as_far_as_they_go() {
-        assert_eq!(unpack(&[b'x', ESCAPE]), b"x");
-        assert_eq!(unpack(&[b'x', PHRASES.len() as u8 + 1, b'y']), b"xy");
+        assert_eq!(unpacked(&[b'x', ESCAPE]), b"x");
+        assert_eq!(unpacked(&[b'x', PHRASES.len() as u8 + 1, b'y']), b"xy");
     }
 }

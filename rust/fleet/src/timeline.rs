@@ -23,22 +23,51 @@ pub struct Entry<'a> {
     pub data: Cow<'a, [u8]>,
 }
 
+/// Bytes that an entry has at least: of its number, its time, and both lengths.
+const LEAST: usize = 4;
+
 /// Entries, oldest first.
 #[derive(Debug, Default)]
 pub struct Timeline(Box<[u8]>);
 
 /// An entry as it lies there.
-struct Packed<'a> {
-    number: u64,
-    at: i64,
-    kind: &'a str,
+pub(crate) struct Packed<'a> {
+    pub(crate) number: u64,
+    pub(crate) at: i64,
+    kind: &'a [u8],
     data: &'a [u8],
+}
+
+impl<'a> Packed<'a> {
+    /// What happened: a text, for it was one when it was put in.
+    pub(crate) fn kind(&self) -> &'a str {
+        std::str::from_utf8(self.kind).unwrap_or_default()
+    }
+
+    /// Appends its data.
+    pub(crate) fn unpack(&self, text: &mut Vec<u8>) {
+        phrases::unpack(self.data, text);
+    }
+
+    fn entry(&self) -> Entry<'a> {
+        let mut data = Vec::with_capacity(2 * self.data.len());
+        self.unpack(&mut data);
+        Entry {
+            number: self.number,
+            at: self.at,
+            kind: self.kind(),
+            data: data.into(),
+        }
+    }
 }
 
 impl Timeline {
     /// Adds the newest, and drops the oldest past the most that there may be.
     pub fn push(&mut self, entry: &Entry<'_>) {
-        let excess = (self.len() + 1).saturating_sub(TIMELINE_LENGTH);
+        // Most are too short to hold so many, and need not be counted.
+        let is_long = self.bytes() >= TIMELINE_LENGTH * LEAST;
+        let length = if is_long { self.len() } else { 0 };
+        let excess = (length + 1).saturating_sub(TIMELINE_LENGTH);
         if let Some(last) = excess
             .checked_sub(1)
             .and_then(|last| self.packed().nth(last))
@@ -63,12 +92,7 @@ impl Timeline {
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.packed().map(|packed| Entry {
-            number: packed.number,
-            at: packed.at,
-            kind: packed.kind,
-            data: phrases::unpack(packed.data).into(),
-        })
+        self.packed().map(|packed| packed.entry())
     }
 
     /// How many there are.
@@ -103,10 +127,19 @@ impl Timeline {
         self.0.len()
     }
 
-    fn packed(&self) -> impl Iterator<Item = Packed<'_>> {
-        let mut rest = &self.0[..];
-        std::iter::from_fn(move || take(&mut rest))
+    /// As it lies there, for [`packed`].
+    pub(crate) fn as_packed(&self) -> &[u8] {
+        &self.0
     }
+
+    fn packed(&self) -> impl Iterator<Item = Packed<'_>> {
+        packed(&self.0)
+    }
+}
+
+/// The entries of a timeline, oldest first.
+pub(crate) fn packed(mut rest: &[u8]) -> impl Iterator<Item = Packed<'_>> {
+    std::iter::from_fn(move || take(&mut rest))
 }
 
 fn put(packed: &mut Vec<u8>, mut value: u64) {
@@ -125,7 +158,6 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<Packed<'a>> {
     let (kind, behind) = rest.split_at_checked(kind_length)?;
     let (data, behind) = behind.split_at_checked(data_length)?;
     *rest = behind;
-    let kind = std::str::from_utf8(kind).ok()?;
     Some(Packed {
         number,
         at,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::agent::AgentKey;
+use crate::new_entries::NewEntries;
 use crate::query::Times;
 use crate::session::KeptSession;
 use crate::words::{Dialect, Introducer, Reason, State};
@@ -77,19 +78,6 @@ pub struct SeenRow {
     pub heartbeat_at: Option<i64>,
 }
 
-/// New entries of one timeline.
-#[derive(Debug, PartialEq, Eq)]
-pub struct EntriesRow {
-    /// Of the newest.
-    pub number: u64,
-    /// The agent's; 0: the server's.
-    pub agent: u64,
-    /// How many there are.
-    pub count: usize,
-    /// A JSON array of arrays: number, Unix milliseconds, kind, data.
-    pub entries: Vec<u8>,
-}
-
 /// What is to be written.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -106,7 +94,7 @@ pub struct Changes {
     /// What has only been heard.
     pub seen: Vec<SeenRow>,
     /// What has happened.
-    pub entries: Vec<EntriesRow>,
+    pub entries: NewEntries,
     /// Messages that joined an outbox: number, agent, text.
     pub messages: Vec<(u64, Arc<str>, Arc<[u8]>)>,
     /// Messages that may have been written before, and have left their outbox.

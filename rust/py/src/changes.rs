@@ -48,7 +48,8 @@ impl Changes {
 
     fn rows<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> PyResult<Values<'py>> {
         let mut values = Bind::new(py);
-        let mut ip = Last::default();
+        let mut alike = Alike::default();
+        let age = self.0.age.into_bound_py_any(py)?;
         for row in part(&self.0.rows, start, stop) {
             let KeptState {
                 state,
@@ -58,20 +59,26 @@ impl Changes {
             let (last_close, left_at, dropped) = session_columns(session.as_ref());
             values.push(row.number)?;
             values.push(&*row.agent_id)?;
-            values.name(state.name());
-            values.push_or_null(reason.map(|reason| reason.name()))?;
-            values.push(ip.object(py, &row.ip))?;
-            values.name(row.dialect.name());
+            values.push(alike.state.text(py, state.name()))?;
+            values.push_or_null(reason.map(|reason| alike.reason.text(py, reason.name())))?;
+            let ip = |ip: &&Address| ip.with_text(|text| PyString::new(py, text).into_any());
+            values.push(alike.ip.object(&row.ip, ip))?;
+            values.push(alike.dialect.text(py, row.dialect.name()))?;
             values.push(row.generation)?;
-            values.name(row.introduced_by.name());
+            values.push(alike.introduced_by.text(py, row.introduced_by.name()))?;
             values.push(row.connected_at)?;
-            values.push(self.0.age)?;
+            values.push(&age)?;
             values.push_or_null(row.seen_at)?;
             values.push_or_null(row.heartbeat_at)?;
             values.push_or_null(last_close)?;
             values.push_or_null(left_at)?;
             values.push(dropped)?;
-            values.push_or_null(row.config.as_deref().map(|json| PyByteArray::new(py, json)))?;
+            let config = |json: &&[u8]| PyByteArray::new(py, json).into_any();
+            values.push_or_null(
+                row.config
+                    .as_deref()
+                    .map(|json| alike.config.object(json, config)),
+            )?;
         }
         values.list()
     }
@@ -113,7 +120,7 @@ impl Changes {
 
     fn entries<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> PyResult<Values<'py>> {
         let mut values = Bind::new(py);
-        for row in part(&self.0.entries, start, stop) {
+        for row in self.0.entries.rows(start..stop) {
             values.push(row.number)?;
             values.push(row.agent)?;
             values.push(row.count)?;
@@ -184,30 +191,47 @@ impl<'py> Bind<'py> {
         }
     }
 
-    /// One of few words.
-    fn name(&mut self, name: &'static str) {
-        self.values.push(PyString::intern(self.py, name).into_any());
-    }
-
     fn list(self) -> PyResult<Values<'py>> {
         PyList::new(self.py, self.values)
     }
 }
 
-/// An address that is the same in most rows that follow one another: one object for those.
+/// What is the same in most rows that follow one another.
 #[derive(Default)]
-struct Last<'r, 'py>(Option<(&'r Address, Bound<'py, PyString>)>);
+struct Alike<'r, 'py> {
+    state: Last<'py, &'static str>,
+    reason: Last<'py, &'static str>,
+    ip: Last<'py, &'r Address>,
+    dialect: Last<'py, &'static str>,
+    introduced_by: Last<'py, &'static str>,
+    config: Last<'py, &'r [u8]>,
+}
 
-impl<'r, 'py> Last<'r, 'py> {
-    fn object(&mut self, py: Python<'py>, address: &'r Address) -> Bound<'py, PyString> {
+/// The value of the row before, and the object that it was bound as: one for all that are the same.
+struct Last<'py, T>(Option<(T, Bound<'py, PyAny>)>);
+
+impl<T> Default for Last<'_, T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'py, T: PartialEq> Last<'py, T> {
+    fn object(&mut self, value: T, make: impl Fn(&T) -> Bound<'py, PyAny>) -> Bound<'py, PyAny> {
         match &self.0 {
-            Some((last, object)) if *last == address => object.clone(),
+            Some((last, object)) if *last == value => object.clone(),
             _ => {
-                let object = address.with_text(|text| PyString::new(py, text));
-                self.0 = Some((address, object.clone()));
+                let object = make(&value);
+                self.0 = Some((value, object.clone()));
                 object
             }
         }
+    }
+}
+
+impl<'py> Last<'py, &'static str> {
+    fn text(&mut self, py: Python<'py>, name: &'static str) -> Bound<'py, PyAny> {
+        self.object(name, |name| PyString::new(py, name).into_any())
     }
 }
 
