@@ -82,6 +82,23 @@ async def test_a_damaged_agent_is_left_out_and_named(
     assert rows(path, "SELECT count(*) FROM agents") == [(1,)]
 
 
+async def test_of_two_rows_of_one_agent_the_later_is_kept_and_the_other_named(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await filled(path)
+    damage(path, "UPDATE agents SET agent_id = 'good', changed_at = 0 WHERE agent_id = 'bad'")
+    for restart in range(2):
+        caplog.clear()
+        async with opened(path) as (keeper, kept):
+            assert [(one.agent_id, one.changed_at > 0) for one in kept.agents] == [("good", True)]
+            assert len(await keeper.timeline("good", limit=10)) == 1
+            # With the message of the id that is in no row any more.
+            assert keeper.store.damaged_total == (0 if restart else 2)
+        assert ("a later row has its agent_id" in caplog.text) is not bool(restart)
+    assert rows(path, "SELECT count(*) FROM agents") == [(1,)]
+    assert rows(path, "SELECT count(*) FROM timelines") == [(1,)]
+
+
 @pytest.mark.parametrize(
     "change", ["seen_at = 'then'", "heartbeat_at = 1e300", "heartbeat_at = -5", "seen_at = NULL"]
 )

@@ -301,6 +301,7 @@ def _connect(path: str) -> sqlite3.Connection:
 
 def _load(db: sqlite3.Connection, damages: list[Damage]) -> tuple[Loaded, int | None]:
     agents = list(checked("agents", db.execute(_AGENTS), reading.agent, damages))
+    agents = reading.without_doubles(agents, damages)
     agents = [reading.with_session(agent, damages) for agent in agents]
     known = {agent.agent_id for agent in agents if agent.last_close is not None}
     rows = db.execute("SELECT number, agent_id, message FROM outbox ORDER BY number")

@@ -89,6 +89,18 @@ def agent(row: Row) -> StoredAgent:
     )
 
 
+def without_doubles(agents: Sequence[StoredAgent], damages: list[Damage]) -> list[StoredAgent]:
+    """Of agents with the same id the one that has changed last; they are given oldest first."""
+    newest = {agent.agent_id: agent.number for agent in agents}
+    found = []
+    for agent in agents:
+        if newest[agent.agent_id] == agent.number:
+            found.append(agent)
+        else:
+            damages.append(Damage("agents", agent.number, "a later row has its agent_id"))
+    return found
+
+
 def with_session(stored: StoredAgent, damages: list[Damage]) -> StoredAgent:
     """The same without its session, if that is damaged."""
     last_close = stored.last_close

@@ -146,6 +146,38 @@ MIGRATIONS: Final = (
            strftime('%Y-%m-%dT%H:%M:%fZ', seen_at / 1000.0, 'unixepoch') AS last_seen
     FROM agents;
     """,
+    """
+    -- No index by agent_id: no statement looks for one, and the fleet has each but once.
+    DROP VIEW clients;
+    ALTER TABLE agents RENAME TO old_agents;
+
+    CREATE TABLE agents (
+        number INTEGER PRIMARY KEY,
+        agent_id TEXT NOT NULL,
+        state TEXT NOT NULL,
+        reason_code TEXT,
+        ip TEXT NOT NULL,
+        dialect TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        introduced_by TEXT NOT NULL,
+        connected_at INTEGER NOT NULL,
+        changed_at INTEGER NOT NULL,
+        seen_at INTEGER,
+        heartbeat_at INTEGER,
+        last_close INTEGER,
+        left_at INTEGER,
+        dropped INTEGER NOT NULL,
+        config BLOB
+    );
+    INSERT OR IGNORE INTO agents SELECT * FROM old_agents;
+    DROP TABLE old_agents;
+
+    CREATE VIEW clients AS
+    SELECT agent_id AS id, agent_id AS name, ip,
+           CASE WHEN state IN ('offline', 'terminated') THEN 'offline' ELSE 'online' END AS status,
+           strftime('%Y-%m-%dT%H:%M:%fZ', seen_at / 1000.0, 'unixepoch') AS last_seen
+    FROM agents;
+    """,
 )
 
 
