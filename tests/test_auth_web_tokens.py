@@ -350,19 +350,44 @@ def test_what_needs_no_signature_to_be_refused_costs_none(
     assert verified == []
 
 
-def test_a_token_is_tried_with_the_key_that_it_names_or_with_two(
-    tokens: Callable[..., WebTokens], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("curve", "algorithm", "most"),
+    [(ec.SECP256R1(), "ES256", 2), (ec.SECP384R1(), "ES384", 1), (ec.SECP521R1(), "ES512", 1)],
+)
+def test_a_token_is_tried_with_the_key_that_it_names_or_with_few(
+    tokens: Callable[..., WebTokens],
+    monkeypatch: pytest.MonkeyPatch,
+    curve: ec.EllipticCurve,
+    algorithm: str,
+    most: int,
 ) -> None:
-    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(5)]
-    named = [jwk("ES256", key, kid=f"k{number}") for number, key in enumerate(keys)]
-    read = tokens(json.dumps({"keys": named}))
+    keys = [ec.generate_private_key(curve) for _ in range(most + 2)]
+    own, other = keys[0], keys[-1]
+    named = [jwk(algorithm, key, kid=f"k{number}") for number, key in enumerate(keys[:-1])]
+    many, few = (tokens(json.dumps({"keys": some})) for some in (named, named[:most]))
     verified = counting(monkeypatch)
-    assert read.find(signed(headers={"kid": "k3"})) is None
+    assert many.find(signed(other, algorithm, headers={"kid": "k1"})) is None
     assert len(verified) == 1
-    assert read.find(signed()) is None
-    assert len(verified) == 1 + 2
-    with pytest.raises(ConfigError, match="3 keys without a name for ES256"):
-        tokens("".join(pem(key) for key in keys[:3]))
+    assert few.find(signed(other, algorithm)) is None
+    assert len(verified) == 1 + most
+    # One of them has signed it: which are tried of too many is not left to chance.
+    assert "by kid which" in many.why_not(signed(own, algorithm))
+    assert len(verified) == 1 + most
+    assert many.find(signed(own, algorithm, headers={"kid": "k0"})) is not None
+
+
+@pytest.mark.parametrize(("algorithm", "most"), [("ES256", 2), ("ES384", 1), ("ES512", 1)])
+def test_a_file_has_no_more_keys_of_one_name_than_a_token_is_tried_with(
+    tokens: Callable[..., WebTokens], algorithm: str, most: int
+) -> None:
+    curve = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}[algorithm]
+    keys = [ec.generate_private_key(curve) for _ in range(most + 1)]
+    with pytest.raises(ConfigError, match=f"{most + 1} keys without a name for {algorithm}"):
+        tokens("".join(pem(key) for key in keys))
+    alike = [jwk(algorithm, key, kid="k") for key in keys]
+    with pytest.raises(ConfigError, match=f"{most + 1} keys named 'k' for {algorithm}"):
+        tokens(json.dumps({"keys": alike}))
+    assert tokens("".join(pem(key) for key in keys[:most])).find(signed(keys[0], algorithm))
 
 
 def test_what_is_remembered_of_signatures_is_bounded() -> None:
