@@ -89,10 +89,22 @@ def test_the_server_carries_the_licences_of_what_is_in_it() -> None:
     assert all((ROOT / name).is_file() for name in files)
 
 
+def library(licences: str) -> re.Match[str]:
+    """The section of Rust's standard library, and of which version it is."""
+    section = r"^## Rust's standard library\n.*?, as (Rust \S+) has it.*?(?=^## )"
+    found = re.search(section, licences, re.MULTILINE | re.DOTALL)
+    assert found
+    return found
+
+
 def test_every_crate_of_the_extension_is_named_with_its_licence() -> None:
     made = subprocess.run([ROOT / "scripts" / "licenses"], capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
-    assert made.stdout == (ROOT / "THIRD-PARTY.md").read_text(), "make licenses"
+    kept = (ROOT / "THIRD-PARTY.md").read_text()
+    if library(kept)[1] != library(made.stdout)[1]:
+        # Another toolchain has another library: what is of Cargo.lock is the same.
+        kept = kept.replace(library(kept)[0], library(made.stdout)[0])
+    assert made.stdout == kept, "make licenses"
     licences = re.findall(r"^## \S+ [\d.]+\n\n(?:<\S+>: )?(.+)$", made.stdout, re.MULTILINE)
     assert len(licences) == len(re.findall(r"^## \S+ [\d.]+$", made.stdout, re.MULTILINE)) > 50
     # None that asks for more than its text.
