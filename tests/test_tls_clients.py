@@ -7,7 +7,9 @@ import socket
 import ssl
 import struct
 import subprocess
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -414,6 +416,42 @@ def test_an_address_that_takes_every_place_keeps_no_other_out(
     finally:
         for one in places:
             one.close()
+
+
+def test_many_addresses_that_take_every_place_together_keep_no_other_out(
+    serve: Serve, authority: Authority, options: tuple[str, ...]
+) -> None:
+    """None has more than its share, and none is ever quiet: the oldest make room."""
+    env = PROXY | {"DSCORE_TLS__HANDSHAKES": "24", "DSCORE_TLS__PORT": "0"}
+    serving = serve(*options, env=env, ready=False)
+    port = int(serving.wait_for_log("server_started", 60)["tls_port"])
+    is_over = threading.Event()
+
+    def drip(places: list[socket.socket]) -> None:
+        while not is_over.wait(0.2):
+            for one in places:
+                with suppress(OSError):
+                    one.sendall(b"\x03")
+
+    with ExitStack() as stack:
+        places = []
+        for number in range(300):
+            client = f"198.51.{100 + number // 250}.{number % 250}"
+            plain = proxied(port, f"PROXY TCP4 {client} 10.0.0.1 4711 443\r\n".encode())
+            plain.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03")
+            places.append(stack.enter_context(plain))
+        dripping = threading.Thread(target=drip, args=(places,))
+        dripping.start()
+        try:
+            # At 3 s for each of 24, the last of them would have its turn after 36 s.
+            with proxied(port, b"PROXY TCP4 203.0.113.11 10.0.0.1 4711 443\r\n") as plain:
+                plain.settimeout(18)
+                context = authority.client_context()
+                with context.wrap_socket(plain, server_hostname="localhost") as tls:
+                    assert get(tls, "/readyz").startswith(b"HTTP/1.1 200 ")
+        finally:
+            is_over.set()
+            dripping.join(60)
 
 
 def local_header() -> bytes:

@@ -1,14 +1,14 @@
 //! Who has a place with the porter, and who gives it up.
 //!
-//! Where all places are taken, those that have said nothing for a while give theirs to others ([`QUIET_MS`]), and those that
-//! take long over it: a thousand connections that are silent, or say a byte at a time, keep none out for longer than that. On a port for TLS alone what comes then waits in the backlog. On a
-//! port that speaks plainly too probes are not to wait behind a storm. There one that has shown no hello makes room soon, as
-//! many again may wait for their turn, and a handshake past those is turned away; the backlog is for what comes faster than
-//! the porter works.
+//! Where all places are taken, those that are late make room ([`Guest::crowded_ms`]): connections that are silent, or say a
+//! byte at a time, keep none out for longer than that, from however many addresses they come. The oldest go first, so each has the
+//! more time the fewer come; and before them what an address has beyond its share of the places, for one that comes again as fast as its
+//! places are taken from it could hold them all. An address of IPv6 is its /64; this machine's own and trusted proxies have
+//! no share, for who is behind them was not told.
 //!
-//! An address that comes again as fast as its places are taken from it could hold them all. So what is beyond an address's
-//! share of the places has less time while all of them are taken, the oldest first. An address of IPv6 is its /64; this
-//! machine's own and trusted proxies have no share, for who is behind them was not told.
+//! On a port for TLS alone what comes then waits in the backlog. On a port that speaks plainly too probes are not to wait
+//! behind a storm. There one that has shown no hello makes room for the next, as many again may wait for their turn, and
+//! a handshake past those is turned away; the backlog is for what comes faster than the porter works.
 
 use std::collections::HashMap;
 
@@ -25,6 +25,8 @@ use crate::sys::Interest;
 const MAX_LOOKS: usize = 8;
 /// So many addresses share the places.
 const SHARES: usize = 8;
+/// Such a part of the places is made free at once, where all are taken: no more than may be wanted until the next look.
+const PARTS: usize = 4;
 
 impl Porter {
     pub(super) fn let_in(&mut self, arrival: Arrival, buffer: &mut [u8]) {
@@ -84,27 +86,32 @@ impl Porter {
         }
     }
 
-    /// What addresses have beyond their share of the places, the oldest of each, as far as it is late; and the time that it had.
-    fn beyond_shares(&self) -> Vec<(ConnId, u64)> {
-        let mut sites: HashMap<Site, Vec<(u64, ConnId, u64)>> = HashMap::new();
-        for (conn, guest) in self.guests.iter() {
+    /// Those that are late, and the time that they had: what addresses have beyond their share of the places in front, the oldest
+    /// of them first.
+    fn late(&self) -> Vec<(ConnId, u64)> {
+        let guests = self.guests.iter();
+        let mut guests: Vec<(ConnId, &Guest)> = guests
+            .filter(|(_, guest)| guest.waits_since_ms.is_none())
+            .collect();
+        guests.sort_unstable_by_key(|(_, guest)| guest.since_ms);
+        let share = (self.door.most() / SHARES).max(1);
+        let mut younger: HashMap<Site, usize> = HashMap::new();
+        let mut late = Vec::new();
+        for (conn, guest) in guests.into_iter().rev() {
             let site = Site::of(guest.ends().peer.ip(), &self.settings);
-            if let Some(site) = site.filter(|_| guest.waits_since_ms.is_none()) {
-                sites
-                    .entry(site)
-                    .or_default()
-                    .push((guest.since_ms, conn, guest.crowded_ms()));
+            let of_site = site.map_or(0, |site| {
+                let younger = younger.entry(site).or_default();
+                *younger += 1;
+                *younger
+            });
+            if guest.is_slow(self.now_ms, guest.crowded_ms()) {
+                late.push((of_site <= share, conn, guest.crowded_ms()));
             }
         }
-        let share = (self.door.most() / SHARES).max(1);
-        let mut late = Vec::new();
-        for guests in sites.values_mut() {
-            guests.sort_unstable_by_key(|(since_ms, ..)| *since_ms);
-            let beyond = guests.iter().take(guests.len().saturating_sub(share));
-            let over = beyond.filter(|(since_ms, _, most_ms)| since_ms + most_ms <= self.now_ms);
-            late.extend(over.map(|(_, conn, most_ms)| (*conn, *most_ms)));
-        }
-        late
+        late.reverse();
+        late.sort_by_key(|(is_within, ..)| *is_within);
+        let late = late.into_iter();
+        late.map(|(_, conn, most_ms)| (conn, most_ms)).collect()
     }
 
     /// Ends those that were not done in time, and those that are quiet while others want their places.
@@ -113,18 +120,18 @@ impl Porter {
             return;
         }
         self.swept_ms = self.now_ms;
-        let is_crowded = self.door.room() == 0;
         let is_full = self.guests.len() - self.pacer.len() >= self.door.most();
-        if is_crowded || is_full {
-            for (conn, most_ms) in self.beyond_shares() {
+        if self.door.room() == 0 || is_full {
+            let most = (self.door.most() / PARTS).max(1);
+            for (conn, most_ms) in self.late().into_iter().take(most) {
                 self.yield_place(conn, buffer, most_ms);
             }
         }
         let now_ms = self.now_ms;
+        // Its descriptor is one of few.
         let yields = |guest: &Guest| {
-            let is_wanted = is_crowded || guest.is_short;
-            let is_late = guest.heard_ms + QUIET_MS <= now_ms || guest.is_slow(now_ms, SLOW_MS);
-            (is_wanted && is_late) || (is_full && guest.yields(now_ms))
+            let is_quiet = guest.heard_ms + QUIET_MS <= now_ms;
+            guest.is_short && (is_quiet || guest.is_slow(now_ms, SLOW_MS))
         };
         let due = |guest: &Guest| guest.deadline_ms <= now_ms;
         let over: Vec<(ConnId, bool)> = self

@@ -25,13 +25,12 @@ use super::refusals::{Reason, Refusals};
 /// Words of a request, by which plain HTTP on a port of TLS shows.
 const METHODS: [&[u8]; 6] = [b"GET ", b"POST", b"HEAD", b"OPTI", b"PUT ", b"DELE"];
 
-/// One that has said nothing for so long yields its place while others want it.
+/// One that has said nothing for so long yields its place, or its descriptor, while others want it.
 pub(super) const QUIET_MS: u64 = 1_000;
-/// As long may a hello take, and a last flight, while others want the place: a client that says a byte at a time is never
+/// As long may a hello take, and a last flight, where one of them is to make room: a client that says a byte at a time is never
 /// quiet.
 pub(super) const SLOW_MS: u64 = 3_000;
-
-/// So long may the hello take of one that its address has beyond its share of the places, while others want them.
+/// So long a hello has while all places are taken: a client that means it says it with the connection.
 const CROWDED_MS: u64 = 250;
 
 /// A socket whose connection is not made yet.
@@ -165,8 +164,8 @@ impl Guest {
         self.waits_since_ms.is_none() && self.since_ms + most_ms <= now_ms
     }
 
-    /// How long it may take over what it has to say where its address has more than its share. A last flight takes a round
-    /// trip, which a slow link may have, and an answer that was dear.
+    /// How long it may take over what it has to say while all places are taken. A last flight takes a round trip, which a
+    /// slow link may have, and an answer that was dear.
     pub(super) fn crowded_ms(&self) -> u64 {
         if self.is_answered {
             QUIET_MS
