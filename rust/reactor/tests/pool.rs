@@ -10,15 +10,20 @@ mod support;
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dscore_proto::handshake;
-use dscore_reactor::settings::Settings;
+use dscore_reactor::ReactorPool;
+use dscore_reactor::settings::{ListenSettings, Settings};
 use dscore_traffic::ConnId;
 use dscore_traffic::command::{Command, ReactorCommand, ServingState};
 use dscore_traffic::event::Event;
-use support::{Client, Heard, KEY, Server, connect, exchange, settings};
+use support::{Client, Heard, KEY, PATIENCE, Server, connect, exchange, settings};
+
+/// A port of loopback that the kernel chooses.
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 #[test]
 fn accepted_sockets_are_shared_out_evenly() {
@@ -175,18 +180,48 @@ fn each_opened_has_its_closed_also_when_the_pool_ends() {
     assert!(error.is_err(), "a closed pool takes no commands");
 }
 
-#[test]
-fn a_pool_that_was_never_started_ends_too() {
-    let listen = dscore_reactor::settings::ListenSettings {
-        address: "127.0.0.1:0".parse().unwrap(),
+/// Of a pool of one reactor that is not started yet.
+fn listen(address: SocketAddr) -> ListenSettings {
+    ListenSettings {
+        address,
         passed_socket: false,
         backlog: 8,
-        reactors: 2,
-        event_queue: 16,
+        reactors: 1,
+        event_queue: 1_024,
         tls: None,
         proxy_protocol: false,
+    }
+}
+
+#[test]
+fn a_burst_of_commands_is_served_over_many_turns() {
+    let pool = ReactorPool::new(&listen(ANY), settings()).unwrap();
+    let read = |number| ReactorCommand::ReadLastSeen {
+        number,
+        conns: None,
     };
-    let pool = dscore_reactor::ReactorPool::new(&listen, settings()).unwrap();
+    for number in 0..640 {
+        pool.command_all(|| read(number)).unwrap();
+    }
+    pool.start().unwrap();
+    let (mut events, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+    while events.len() < 640 {
+        assert!(Instant::now() < deadline, "{} of 640", events.len());
+        pool.take(1_024, &mut events);
+        std::thread::yield_now();
+    }
+    // Between two of them sockets are read: a heartbeat does not wait for all that the owner has said.
+    assert!(pool.stats().turns_total >= 9, "{:?}", pool.stats());
+    let numbers = events.iter().map(|event| match event {
+        Event::LastSeen(last_seen) => last_seen.number,
+        other => panic!("{other:?}"),
+    });
+    assert!(numbers.eq(0..640), "in their order");
+}
+
+#[test]
+fn a_pool_that_was_never_started_ends_too() {
+    let pool = ReactorPool::new(&listen(ANY), settings()).unwrap();
     let address = pool.address();
     pool.close();
     drop(pool);
@@ -202,16 +237,7 @@ fn the_same_port_can_be_had_again_at_once() {
     let (client, _) = server.agent("a");
     let address = server.address();
     drop(server);
-    let listen = dscore_reactor::settings::ListenSettings {
-        address,
-        passed_socket: false,
-        backlog: 8,
-        reactors: 1,
-        event_queue: 16,
-        tls: None,
-        proxy_protocol: false,
-    };
-    dscore_reactor::ReactorPool::new(&listen, settings()).unwrap();
+    ReactorPool::new(&listen(address), settings()).unwrap();
     drop(client);
 }
 
