@@ -106,12 +106,18 @@ class Notes:
             )
 
     def _settle(self, notes: "_core.Notes", now: int) -> None:
-        _log.lines(_settled_lines(notes.settled))
-        for settled in notes.settled:
+        settled_ones = notes.settled
+        if not settled_ones:
+            return
+        _log.lines(_settled_lines(settled_ones))
+        for settled in settled_ones:
             if not settled[-1]:  # a drain's are in its account
                 self._terminated(settled, now)
 
     def _lose(self, notes: "_core.Notes", now: int) -> None:
+        lost = notes.lost
+        if not lost:
+            return
         _log.lines(
             [
                 (
@@ -126,7 +132,7 @@ class Notes:
                         "cause": cause,
                     },
                 )
-                for agent_id, conn, code, reason, initiator, cause in notes.lost
+                for agent_id, conn, code, reason, initiator, cause in lost
             ]
         )
 
