@@ -172,6 +172,10 @@ MIGRATIONS: Final = (
     INSERT OR IGNORE INTO agents SELECT * FROM old_agents;
     DROP TABLE old_agents;
 
+    -- An index has the number of each row as it is: named once more it stood there twice.
+    DROP INDEX timelines_of_agent;
+    CREATE INDEX timelines_of_agent ON timelines (agent);
+
     CREATE VIEW clients AS
     SELECT agent_id AS id, agent_id AS name, ip,
            CASE WHEN state IN ('offline', 'terminated') THEN 'offline' ELSE 'online' END AS status,
