@@ -25,14 +25,17 @@ const LIMITS: Limits = Limits {
     max_message_size: 1 << 20,
     max_fragments: 1024,
 };
+const AGENT: &str = "deepstream-0042";
 const HEARTBEAT: &str = r#"{"type":"heartbeat","clientName":"deepstream-0042"}"#;
+const APP_READY: &str =
+    r#"{"type":"app_ready","instance_id":"deepstream-0042","config":{"labels":{"site":"hall-3"}}}"#;
 const ANSWER: &str = r#"{"type":"app_terminated","request_id":"0b0e5c2e-7d0c-4a0e-9f5e-0123456789ab","status":"OK","message":"stopped"}"#;
 const TIMERS: usize = 10_000;
 const MINUTE: u64 = 60_000;
 
 type Work = fn(usize);
 
-const WORK: [(&str, Work); 11] = [
+const WORK: [(&str, Work); 12] = [
     ("decode_text_64", |count| decode(&"x".repeat(64), count)),
     ("decode_text_64_not_ascii", |count| {
         decode(&"é".repeat(32), count);
@@ -42,7 +45,8 @@ const WORK: [(&str, Work); 11] = [
     }),
     ("encode_text_64", encode),
     ("unmask_1024", unmask),
-    ("scan_heartbeat", |count| scan(HEARTBEAT, count)),
+    ("tell_heartbeat", tell_heartbeat),
+    ("scan_app_ready", |count| scan(APP_READY, count)),
     ("scan_app_terminated", |count| scan(ANSWER, count)),
     ("wheel_arm_and_cancel", arm_and_cancel),
     ("wheel_expire", expire),
@@ -94,6 +98,12 @@ fn unmask(count: usize) {
     let mut payload = [b'x'; 1024];
     for _ in 0..count {
         apply_mask(black_box(&mut payload), [0x37, 0xfa, 0x21, 0x3d], 0);
+    }
+}
+
+fn tell_heartbeat(count: usize) {
+    for _ in 0..count {
+        assert!(agent::is_heartbeat_of(black_box(HEARTBEAT), AGENT));
     }
 }
 
