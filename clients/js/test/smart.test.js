@@ -143,6 +143,32 @@ test("an attempt that was given up hears of nothing any more", async () => {
   assert.deepEqual(told.map(({ state }) => state), ["connecting", "connecting"]);
 });
 
+test("what is called later ends with the attempt and its connection, or with the wait, that it was asked in", async () => {
+  const { one } = make({ connect: () => undefined });
+  const called = [];
+  const plan = (name) => {
+    one.later(() => called.push(`${name}, soon`), 500);
+    one.later(() => called.push(`${name}, late`), 1_500);
+    return one.signal;
+  };
+  one.attemptReconnect();
+  await clock.settle();
+  const attempt = plan("attempt");
+  one.opened();
+  await clock.pass(600);
+  assert.equal(attempt.aborted, false, "the connection is of the same run as its attempt");
+  one.closed(1006);
+  const wait = plan("wait");
+  await clock.pass(999);
+  assert.deepEqual([attempt.aborted, wait.aborted], [true, false]);
+  await clock.pass(1_000);
+  assert.equal(wait.aborted, true);
+  await clock.pass(10_000);
+  assert.deepEqual(called, ["attempt, soon", "wait, soon"]);
+  one.stop();
+  assert.equal(clock.timers, 0);
+});
+
 test("a listener may stop it in the middle of a change", async () => {
   const { one, calls } = make({ tell: ({ state }) => state === "waiting" && one.stop() });
   one.attemptReconnect();
