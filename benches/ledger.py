@@ -48,7 +48,9 @@ METRICS = {
         Metric("held_bytes", "memory per connection after it (PSS), bytes", 0),
     ],
     "Idle over TLS": [
-        Metric("upgraded_bytes", "memory per agent before its introduction (PSS), bytes", 0),
+        Metric("upgraded_bytes", "memory in the reactor per further agent, bytes", 0),
+        Metric("fleet_bytes", "on the heap of the loop's thread beside that, bytes", 0),
+        Metric("first_bytes", "all of each of the first half, with what they leave, bytes", 0),
     ],
     "Beside a storm": [
         Metric("storm_seconds", "all that come back introduced, s", 2),

@@ -76,7 +76,7 @@ class Round:
         report = self.fleet.wait_for("report")
         assert report["valid"], f"{report}\n{self.server.log}"
         own = time.process_time() - self._own_cpu
-        used = self.server.cpu_seconds() + report["cpu_seconds"] + own
+        used = self.server.cpu_seconds() + report["cpu_seconds"] + own + self.beside_cpu
         self.figures["others"] = self._busy.share_of_others(used)
         return self.figures
 

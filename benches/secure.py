@@ -62,10 +62,11 @@ def start_nginx(programs: Programs, directory: Path) -> Server:
 
 
 def start_dscore(programs: Programs, directory: Path, *, record_layer: str) -> Server:
-    """`serve --tls-cert --tls-key`, with its defaults but for the store."""
+    """`serve --tls-cert --tls-key`, with its defaults but for the store, and for the time before an
+    introduction: some benches leave agents there."""
     port, files = free_port(), certificate(directory)
     config = directory / "dscore.toml"
-    config.write_text(f'[tls]\nrecord_layer = "{record_layer}"\n')
+    config.write_text(f'[auth]\ntimeout = "5m"\n[tls]\nrecord_layer = "{record_layer}"\n')
     words = ("--config", config, "--port", str(port), "--store", ":memory:")
     secure = ("--tls-cert", files.certificate, "--tls-key", files.key)
     command: list[str | Path] = [sys.executable, "-m", "dscore", "serve", *words, *secure]

@@ -123,11 +123,31 @@ def test_handshakes(
 
 @among("dscore", OURS, OWN, quick=("dscore",))
 def test_reactor_memory(
-    start_rested: Callable[..., Round], ledger: Ledger, contender: str, agents: int
+    request: pytest.FixtureRequest,
+    start_rested: Callable[..., Round],
+    programs: Programs,
+    ledger: Ledger,
+    contender: str,
+    agents: int,
 ) -> None:
-    figures = start_rested(until="upgrade").leave()
-    kept = {"upgraded_bytes": figures["memory_bytes"], "others": figures["others"]}
-    ledger.record(f"{agents:,} WebSockets, none introduced: the reactor's part", contender, kept)
+    """Of each agent further: what the handshakes of the first leave behind they leave once."""
+    assert CORES is not None
+    half = agents // 2
+    one = start_rested(agents=half, until="upgrade")
+    first, before = one.figures["memory_bytes"], (one.server.pss_bytes(), one.server.heap_bytes())
+    with on(CORES.fleet):
+        more = Fleet(programs.load, one.server.url, agents=half, prefix="more-", until="upgrade")
+    request.addfinalizer(more.close)
+    assert more.wait_for("introduced")["count"] == half, one.server.log
+    one.rest()
+    fleet = (one.server.heap_bytes() - before[1]) / half
+    further = (one.server.pss_bytes() - before[0]) / half
+    more.command("stop")
+    one.beside_cpu = more.wait_for("report")["cpu_seconds"]
+    figures = one.leave()
+    kept = {"upgraded_bytes": further - fleet, "fleet_bytes": fleet, "first_bytes": first}
+    kept["others"] = figures["others"]
+    ledger.record(f"{half:,} WebSockets more, none introduced: the reactor's part", contender, kept)
 
 
 @among(OURS, OWN, *BUILT, quick=(OURS,))
