@@ -116,6 +116,19 @@ def test_what_happens_to_many_is_one_statement(fleet: Fleet) -> None:
     assert set(rows(changes)) == {"a-15", "a-16"}
 
 
+def test_those_that_answer_in_no_order_are_one_statement_for_a_tenth_of_a_second(
+    fleet: Fleet,
+) -> None:
+    agents = [introduced(fleet, f"a-{n}") for n in range(40)]
+    fleet.saved(unsaved(fleet).version)
+    for agent in agents:
+        # In two tenths of a second, by turns.
+        fleet.heard(agent, seen_ms=100 * (agent.number % 2) + agent.number)
+        fleet.feed(agent, "terminated", 5)
+    states = unsaved(fleet).states()
+    assert [seen_at for *_, seen_at, _ in states] == [40, 139]
+
+
 def test_what_is_only_heard_is_no_row(fleet: Fleet) -> None:
     agent, other = introduced(fleet, "a"), introduced(fleet, "b")
     fleet.saved(unsaved(fleet).version)

@@ -1181,7 +1181,8 @@ class Changes:
         self,
     ) -> list[tuple[State, ReasonCode | None, int | None, int | None, int, int | None, str]]:
         """What has become of many agents at once: state, reason_code, last_close, left_at, dropped,
-        seen_at if something came from them, and in SQL which agents those are."""
+        seen_at of the last of them if something came from them, and in SQL which agents those
+        are."""
 
     def seen(self, start: int, stop: int) -> list[int | float]:
         """Agents that were heard of: number, seen_at, heartbeat_at; NULL: no news of that."""

@@ -27,7 +27,7 @@ class StoredAgent(NamedTuple):
     changed_at: int
     """When this was written down, on the age clock."""
     seen_at: int | None
-    """When there was last something from it; None: no news of that."""
+    """When there was last something from it, to a tenth of a second; None: no news of that."""
     heartbeat_at: int | None
     """When it last sent a heartbeat; None: never, or no news of that."""
     last_close: int | None

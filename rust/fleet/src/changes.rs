@@ -14,6 +14,9 @@ use crate::unsaved::{
 
 /// So many agents to which the same has happened are worth a statement of their own.
 const MANY: usize = 8;
+/// Milliseconds; those that were last heard of in the same so many are written as heard of with the last of them. With a
+/// statement for each millisecond, a fleet that answers in no order has every page of its table written again and again.
+const SEEN_TOGETHER: i64 = 100;
 
 impl Fleet {
     /// Whether a store writes down what changes from here on.
@@ -129,7 +132,7 @@ impl Fleet {
     }
 
     fn gather_agents(&self, moment: &Moment, changes: &mut Changes) {
-        let mut states: BTreeMap<(KeptState, Option<i64>), Vec<&Agent>> = BTreeMap::new();
+        let mut states: BTreeMap<(KeptState, Option<i64>), Alike<'_>> = BTreeMap::new();
         for &key in &self.unsaved.agents {
             let Some(agent) = self.agents.get(key).filter(|agent| agent.is_known()) else {
                 continue;
@@ -140,8 +143,10 @@ impl Fleet {
                 changes.rows.push(moment.row(agent));
             } else if has(STATE) {
                 let seen_at = seen().seen_at;
-                let alike = states.entry((kept_state(agent), seen_at)).or_default();
-                alike.push(agent);
+                let together = seen_at.map(|ms| ms.div_euclid(SEEN_TOGETHER));
+                let alike = states.entry((kept_state(agent), together)).or_default();
+                alike.seen_at = alike.seen_at.max(seen_at);
+                alike.agents.push(agent);
                 if has(BEAT) {
                     changes.seen.push(seen());
                 }
@@ -152,7 +157,7 @@ impl Fleet {
                 changes.entries.add(agent.number, &agent.timeline);
             }
         }
-        for ((state, seen_at), agents) in states {
+        for ((state, _), Alike { seen_at, agents }) in states {
             if agents.len() < MANY {
                 changes
                     .rows
@@ -164,6 +169,14 @@ impl Fleet {
             }
         }
     }
+}
+
+/// Agents to which the same has happened at nearly the same time.
+#[derive(Default)]
+struct Alike<'a> {
+    /// When the last of them was heard of.
+    seen_at: Option<i64>,
+    agents: Vec<&'a Agent>,
 }
 
 impl Moment {

@@ -89,7 +89,8 @@ pub struct Changes {
     pub forgotten: Vec<u64>,
     /// Whole rows.
     pub rows: Vec<Row>,
-    /// What has become of many agents at once: when something came from them, if it did just now, and who they are.
+    /// What has become of many agents at once: when something came from the last of them, if it did just now, and who they
+    /// are.
     pub states: Vec<(KeptState, Option<i64>, Vec<u64>)>,
     /// What has only been heard.
     pub seen: Vec<SeenRow>,
