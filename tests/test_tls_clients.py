@@ -418,6 +418,7 @@ def test_an_address_that_takes_every_place_keeps_no_other_out(
             one.close()
 
 
+@pytest.mark.timed
 def test_many_addresses_that_take_every_place_together_keep_no_other_out(
     serve: Serve, authority: Authority, options: tuple[str, ...]
 ) -> None:

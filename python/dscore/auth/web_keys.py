@@ -22,7 +22,7 @@ MAX_TRIED = 2
 """Keys that one token is tried with: the old and the new one while they are changed, where neither
 has a name."""
 _DEAR = frozenset({"ES384", "ES512"})
-"""A signature of these takes the event loop 1 ms, three times as long as any other: its key must be
+"""A signature of these takes the event loop 1 ms, several times as long as others: its key must be
 known, or the only one."""
 MIN_RSA_BITS = 2048
 MIN_SECRET_BYTES = 32

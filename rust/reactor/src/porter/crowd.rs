@@ -1,10 +1,10 @@
 //! Who has a place with the porter, and who gives it up.
 //!
 //! Where all places are taken, those that are late make room ([`Guest::crowded_ms`]): connections that are silent, or say a
-//! byte at a time, keep none out for longer than that, from however many addresses they come. The oldest go first, so each has the
-//! more time the fewer come; and before them what an address has beyond its share of the places, for one that comes again as fast as its
-//! places are taken from it could hold them all. An address of IPv6 is its /64; this machine's own and trusted proxies have
-//! no share, for who is behind them was not told.
+//! byte at a time, keep none out for longer than that, from however many addresses they come. The oldest go first, so that
+//! each has the more time the fewer come; and before them what an address has beyond its share of the places, for one that
+//! comes again as fast as its places are taken from it could hold them all. An address of IPv6 is its /64; this machine's
+//! own and trusted proxies have no share, for who is behind them was not told.
 //!
 //! On a port for TLS alone what comes then waits in the backlog. On a port that speaks plainly too probes are not to wait
 //! behind a storm. There one that has shown no hello makes room for the next, as many again may wait for their turn, and
@@ -86,8 +86,8 @@ impl Porter {
         }
     }
 
-    /// Those that are late, and the time that they had: what addresses have beyond their share of the places in front, the oldest
-    /// of them first.
+    /// Those that are late, and the time that they had: what addresses have beyond their share of the places in front, and
+    /// of either the oldest.
     fn late(&self) -> Vec<(ConnId, u64)> {
         let guests = self.guests.iter();
         let mut guests: Vec<(ConnId, &Guest)> = guests

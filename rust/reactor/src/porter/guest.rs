@@ -30,8 +30,6 @@ pub(super) const QUIET_MS: u64 = 1_000;
 /// As long may a hello take, and a last flight, where one of them is to make room: a client that says a byte at a time is never
 /// quiet.
 pub(super) const SLOW_MS: u64 = 3_000;
-/// So long a hello has while all places are taken: a client that means it says it with the connection.
-const CROWDED_MS: u64 = 250;
 
 /// A socket whose connection is not made yet.
 pub(super) struct Guest {
@@ -170,7 +168,7 @@ impl Guest {
         if self.is_answered {
             QUIET_MS
         } else {
-            CROWDED_MS
+            TIME_TO_SPEAK_MS
         }
     }
 
