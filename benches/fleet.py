@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,4 +62,6 @@ class Fleet:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                # A word that came too late for it waits there still.
+                with suppress(BrokenPipeError):
+                    pipe.close()

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from benches.aims import Aim, table
 from benches.cores import on, pick
+from benches.fleet import Fleet
 
 RATE = Aim("storm_rate", "introduced", "", {"dscore": 0.6}, at_least=True)
 EXIT = Aim("exit_ms", "exit", " ms", {"dscore": 1.4})
@@ -58,3 +60,14 @@ def test_what_is_started_on_a_processor_stays_there_and_the_rest_is_free() -> No
         assert os.sched_getaffinity(0) == before
         said, _ = started.communicate(timeout=60)
         assert set(map(int, said.split())) == expected
+
+
+def test_a_fleet_that_has_ended_by_itself_is_closed_like_any_other() -> None:
+    """Its server is closed behind it: ten of them were left running."""
+    fleet = Fleet(Path("/bin/true"), "ws://localhost")
+    with pytest.raises(RuntimeError, match="ended without introduced"):
+        fleet.wait_for("introduced")
+    with pytest.raises(BrokenPipeError):
+        fleet.command("stop")
+    fleet.close()
+    fleet.close()
