@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 from types import TracebackType
@@ -272,30 +272,3 @@ async def acquainted(
     peer = await server.acquaint(**ack)
     await aside(agent.until_state, "ready")
     return agent, peer
-
-
-@contextlib.asynccontextmanager
-async def raw_server(
-    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-) -> AsyncIterator[int]:
-    """A TCP server that says bytes; its port."""
-
-    tasks: set[asyncio.Task[None] | None] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.current_task())
-        try:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                await handle(reader, writer)
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        running = [one for one in tasks if one is not None]
-        for one in running:
-            one.cancel()
-        await asyncio.gather(*running, return_exceptions=True)

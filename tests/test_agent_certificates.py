@@ -23,6 +23,7 @@ from dscore_agent.dial import Dialer
 from dscore_agent.errors import ConfigError
 from dscore_agent.health import Health, check
 from dscore_agent.wire import ConnectError, open_connection
+from stream_server import stream_server
 
 DAY = timedelta(days=1)
 SECONDS = 30.0
@@ -47,18 +48,12 @@ async def serving(
     answer = f"HTTP/1.1 404 Not Found\r\n{told}content-length: 0\r\nconnection: close\r\n\r\n"
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(answer.encode())
-            await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer.encode())
+        await writer.drain()
 
-    server = await asyncio.start_server(respond, "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    async with stream_server(respond, context) as port:
+        yield port
 
 
 @contextmanager

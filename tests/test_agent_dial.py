@@ -12,6 +12,7 @@ import pytest
 from dscore_agent import Agent, State, dial
 from dscore_agent.dial import Dialer, check_proxy, proxy_for
 from fake_server import SECONDS, FakeServer, until
+from stream_server import stream_server
 
 
 @pytest.fixture
@@ -97,7 +98,6 @@ class Proxy:
         self.answer = b"HTTP/1.1 200 Connection established\r\n\r\n"
         self.heads: list[str] = []
         self.address = ""
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -106,8 +106,10 @@ class Proxy:
         if b" 200 " in self.answer:
             port = int(head.split()[1].rpartition(":")[2])
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
-        writer.close()
+            try:
+                await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+            finally:
+                far_writer.transport.abort()
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -120,12 +122,9 @@ async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 @contextlib.asynccontextmanager
 async def proxy() -> AsyncIterator[Proxy]:
     one = Proxy()
-    server = await asyncio.start_server(one.handle, "127.0.0.1", 0)
-    one.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with stream_server(one.handle) as port:
+        one.address = f"127.0.0.1:{port}"
         yield one
-    finally:
-        server.close()
 
 
 async def test_a_proxy_connects_health_page_and_websocket() -> None:

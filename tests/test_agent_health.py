@@ -9,6 +9,7 @@ import pytest
 from dscore_agent.dial import Dialer
 from dscore_agent.health import MAX_BODY, Health, HealthCheck, check, judge
 from fake_server import FakeServer
+from stream_server import stream_server
 
 
 @pytest.mark.parametrize(
@@ -87,18 +88,11 @@ async def looked(*answer: bytes, seconds: float) -> HealthCheck:
     """What is made of an answer that comes in these pieces, 20 ms apart."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            for piece in answer:
-                writer.write(piece)
-                await writer.drain()
-                await asyncio.sleep(0.02 if len(answer) > 1 else 0)
-        except OSError:
-            pass  # It has seen enough.
-        finally:
-            writer.close()
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in answer:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02 if len(answer) > 1 else 0)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with stream_server(serve) as port:
         return await check(f"http://127.0.0.1:{port}/health", seconds, None, Dialer())

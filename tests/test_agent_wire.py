@@ -19,6 +19,7 @@ from dscore_agent.health import check
 from dscore_agent.wire import MAX_MESSAGE, CloseInfo, ConnectError, Connection, open_connection
 from fake_server import SECONDS, FakeServer, Peer, until
 from serving import Serving
+from stream_server import stream_server
 
 
 @asynccontextmanager
@@ -219,12 +220,8 @@ async def refused(answer: bytes) -> str:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
         await writer.drain()
-        writer.close()
-        await writer.wait_closed()
 
-    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with stream_server(refuse) as port:
         with pytest.raises(ConnectError) as failed:
             await connect(AgentConfig(url=f"ws://127.0.0.1:{port}"), [])
     return str(failed.value)

@@ -15,10 +15,10 @@ from c_client import (
     acquainted,
     aside,
     needs_c,
-    raw_server,
 )
 from fake_server import FakeServer
 from odd_files import KINDS, odd_file
+from stream_server import stream_server
 from test_agent_dial import proxy
 from waiting import wait_until
 
@@ -149,7 +149,7 @@ async def test_a_hostile_upgrade_is_an_attempt_that_failed(
         writer.write(answer)
         await writer.drain()
 
-    async with raw_server(refuse) as port:
+    async with stream_server(refuse) as port:
         settings = (f"url=ws://127.0.0.1:{port}", "health_check_enabled=false", *EXACT)
         with Driver(c_build, *settings) as agent:
             waiting = await aside(agent.until_state, "waiting")
@@ -179,7 +179,7 @@ async def test_a_hostile_health_page(c_build: Path, answer: bytes, health: str) 
         writer.write(answer)
         await writer.drain()
 
-    async with raw_server(page) as port:
+    async with stream_server(page) as port:
         with Driver(c_build, f"url=ws://127.0.0.1:{port}", *EXACT) as agent:
             waiting = await aside(agent.until_state, "waiting")
             assert waiting["health"] == health
@@ -193,7 +193,7 @@ async def test_a_health_page_that_trickles_in_has_one_timeout_for_all_of_it(c_bu
             await writer.drain()
             await asyncio.sleep(0.05)
 
-    async with raw_server(trickle) as port:
+    async with stream_server(trickle) as port:
         settings = (f"url=ws://127.0.0.1:{port}", "health_check_timeout_sec=0.5", *EXACT)
         with Driver(c_build, *settings) as agent:
             assert (await aside(agent.until_state, "waiting"))["health"] == "unreachable"
@@ -206,7 +206,7 @@ async def test_a_proxy_that_refuses_is_an_attempt_that_failed(c_build: Path) -> 
         writer.write(b"HTTP/1.1 407 Who are you\r\n\r\n")
         await writer.drain()
 
-    async with raw_server(refuse) as port:
+    async with stream_server(refuse) as port:
         settings = ("url=ws://fleet.test", f"proxy=http://127.0.0.1:{port}", *EXACT)
         with Driver(c_build, *settings) as agent:
             assert (await aside(agent.until_state, "waiting"))["retry_in"] == 1

@@ -12,10 +12,10 @@ from c_client import (
     acquainted,
     aside,
     needs_c,
-    raw_server,
     scripted,
 )
 from fake_server import FakeServer, until
+from stream_server import stream_server
 
 pytestmark = needs_c
 
@@ -81,7 +81,7 @@ async def test_reconnect_7_retry_after_is_a_hint(c_build: Path, field: str) -> N
         writer.write(f"HTTP/1.1 503 Busy\r\n{field}\r\nContent-Length: 0\r\n\r\n".encode())
         await writer.drain()
 
-    async with raw_server(refuse) as port:
+    async with stream_server(refuse) as port:
         for checks in ("false", "true"):
             settings = (f"url=ws://127.0.0.1:{port}", f"health_check_enabled={checks}", *EXACT)
             with Driver(c_build, *settings) as agent:

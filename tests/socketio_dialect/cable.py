@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 from protocol.support import eventually
+from stream_server import stream_server
 
 CHUNK_BYTES = 65_536
 # A WebSocket for a session that exists: an upgrade, not a connection by WebSocket alone.
@@ -36,7 +37,6 @@ class Cable:
         self._hold_after: int | None = None
         self._changed = asyncio.Event()
         self._ends: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -74,11 +74,9 @@ class Cable:
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its beginning to its end."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         ends = {writer}
         self._ends.add(writer)
+        answers: asyncio.Task[None] | None = None
         try:
             there, onward = await asyncio.open_connection("127.0.0.1", self.server_port)
             ends.add(onward)
@@ -86,13 +84,12 @@ class Cable:
             answers = asyncio.create_task(self._down(there, writer))
             await self._up(reader, onward)
             await answers
-        except OSError:
-            pass  # either end may be gone at any moment
         finally:
             self._ends -= ends
             for end in ends:
                 end.transport.abort()
-            self._tasks.discard(task)
+            if answers is not None:
+                await asyncio.wait({answers})
 
     async def _up(self, reader: asyncio.StreamReader, onward: asyncio.StreamWriter) -> None:
         pieces = 0
@@ -130,11 +127,6 @@ class Cable:
         except OSError:
             writer.transport.abort()
 
-    async def close(self) -> None:
-        self.release()
-        self.cut()
-        await asyncio.gather(*self._tasks)
-
 
 def close_codes(frames: bytearray) -> Iterator[int]:
     """Takes away the whole frames of a server (RFC 6455 §5.2), and tells of those that close."""
@@ -154,10 +146,5 @@ def close_codes(frames: bytearray) -> Iterator[int]:
 async def cable_to(server_port: int) -> AsyncIterator[Cable]:
     """A cable that ends at this port, whatever listens there at the moment."""
     cable = Cable(server_port)
-    server = await asyncio.start_server(cable.take, "127.0.0.1", 0)
-    cable.port = server.sockets[0].getsockname()[1]
-    try:
+    async with stream_server(cable.take) as cable.port:
         yield cable
-    finally:
-        server.close()
-        await cable.close()
