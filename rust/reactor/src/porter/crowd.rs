@@ -104,14 +104,14 @@ impl Porter {
                 *younger += 1;
                 *younger
             });
-            if guest.is_slow(self.now_ms, guest.crowded_ms()) {
-                late.push((of_site <= share, conn, guest.crowded_ms()));
+            let most_ms = guest.crowded_ms();
+            if guest.is_slow(self.now_ms, most_ms) {
+                late.push((of_site <= share, guest.since_ms, conn, most_ms));
             }
         }
-        late.reverse();
-        late.sort_by_key(|(is_within, ..)| *is_within);
+        late.sort_unstable_by_key(|(is_within, since_ms, ..)| (*is_within, *since_ms));
         let late = late.into_iter();
-        late.map(|(_, conn, most_ms)| (conn, most_ms)).collect()
+        late.map(|(.., conn, most_ms)| (conn, most_ms)).collect()
     }
 
     /// Ends those that were not done in time, and those that are quiet while others want their places.

@@ -16,8 +16,8 @@ use crate::form::SharedFrames;
 use crate::peer::{Peer, Stage};
 use crate::queue::Order;
 
-/// Taken in one turn: a millisecond's worth. In a storm the owner answers introductions by hundreds, and heartbeats would
-/// stand in line behind all of them.
+/// Taken in one turn. In a storm the owner answers introductions by hundreds, and heartbeats would stand in line behind all
+/// of them.
 const MAX_BATCH: usize = 64;
 
 impl Reactor {
