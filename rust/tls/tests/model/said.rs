@@ -135,6 +135,12 @@ fn one(what: u8, next: &mut impl FnMut() -> u8) -> Said {
         13 => match next() {
             HANDSHAKE => message(next),
             ALERT => alert(next),
+            // Nothing but zeros: behind other content this byte is padding, and the type is the last of the content.
+            0 => Said::Inner {
+                kind: 0,
+                content: vec![0; usize::from(next() % 9)],
+                padding: usize::from(next()),
+            },
             kind => Said::Inner {
                 kind,
                 content: [&[next()][..], &take(next, 8)].concat(),
