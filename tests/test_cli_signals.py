@@ -22,15 +22,20 @@ Serve = Callable[..., Serving]
 ENDING = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
 
 
-def caught(pid: int) -> int:
-    """The signals that a process has handlers for, as a set of bits."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("SigCgt"))
-    return int(line.split()[1], 16)
+def signals(task: Path, field: str) -> set[int]:
+    """One of the sets of signals of a process, or of a thread, as proc(5) names them."""
+    status = (task / "status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith(field))
+    bits = int(line.split()[1], 16)
+    return {number for number in range(1, 65) if bits >> (number - 1) & 1}
+
+
+def blocked(task: Path) -> set[int]:
+    return signals(task, "SigBlk")
 
 
 def handles(pid: int, number: signal.Signals) -> bool:
-    return bool(caught(pid) & (1 << (number - 1)))
+    return number in signals(Path(f"/proc/{pid}"), "SigCgt")
 
 
 class Started:
@@ -150,6 +155,18 @@ async def test_a_restart_that_is_asked_for_with_an_end_stops_no_application(
         assert (await one.closed())[0] == 1001
     assert await asyncio.to_thread(serving.wait) == 0
     assert serving.wait_for_log("drain_started")["intent"] == "restart"
+
+
+def test_signals_are_taken_by_the_main_thread_alone(serve: Serve, tmp_path: Path) -> None:
+    """Two that are taken by two threads are heard in any order: SIGTERM before SIGUSR1."""
+    serving = serve("--store", str(tmp_path / "dscore.db"))
+    pid = serving.process.pid
+    threads = {int(task.name): task for task in Path(f"/proc/{pid}/task").iterdir()}
+    assert blocked(threads.pop(pid)) == set()
+    # The reactor's, the store's and the log's at least.
+    assert len(threads) >= 3
+    for thread in threads.values():
+        assert {*ENDING, signal.SIGHUP} <= blocked(thread), (thread / "comm").read_text()
 
 
 async def test_signals_while_draining_change_nothing_and_the_exit_code_stays(

@@ -13,6 +13,8 @@ import select
 import threading
 from collections.abc import Callable, Sequence
 
+from dscore import signals
+
 MAX_QUEUED = 8 << 20
 """Bytes that may wait: 18,000 lines of a drain several times over."""
 _CLOSE_SECONDS = 2.0
@@ -43,7 +45,8 @@ class Writer:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread = threading.Thread(target=self._run, name="dscore-log", daemon=True)
-        self._thread.start()
+        with signals.blocked():
+            self._thread.start()
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Takes lines, newlines included. Never blocks, never raises."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from dscore import signals
 from dscore.auth import has_operators
 from dscore.server.acks import Acks
 from dscore.server.admission.acceptance import Acceptance
@@ -65,7 +66,8 @@ class Parts:
         self.timers.start(live.pool.now_ms())
         self.sampler.start(history)
         live.clock.start()
-        live.pool.start()
+        with signals.blocked():
+            live.pool.start()
         self.fullness.start()
 
     async def stop(self) -> None:

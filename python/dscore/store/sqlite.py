@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from dscore import signals
 from dscore.clock import AgeClock, Seconds, wall
 from dscore.store.database import Database
 from dscore.store.rows import AuditRow, Loaded, Upkeep
@@ -42,7 +43,9 @@ class SqliteStore:
     async def load(self) -> Loaded:
         self._thread = ThreadPoolExecutor(1, "dscore-store")
         try:
-            loaded, age = await self._in_thread(self._database.load)
+            with signals.blocked():
+                loading = self._in_thread(self._database.load)
+            loaded, age = await loading
         except BaseException:
             self._thread.shutdown(wait=False)
             self._thread = None
