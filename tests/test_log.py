@@ -146,46 +146,57 @@ def test_level_is_a_threshold_and_can_be_changed(output: Any) -> None:
     assert levels == ["warning", "error", "debug", "info", "warning", "error", "error"]
 
 
-BATCHES: list[list[log.Line]] = [
-    [("info", "one", {"agent_id": "a"}), ("warning", "two", {"x": 2**70})],
-    [("info", "one", {"agent_id": f'é\n"{n}', "n": n, "x": None}) for n in range(3)],
-    [("info", "one", {}), ("warning", "one", {}), ("info", "one", {"x": {"y": [1]}})],
-    [("info", "one", {"request_id": "its own"}), ("info", "one", {"x": 1, "logger": "z"})],
-    [("info", "one", {"x": object}), ("info", "one", {"x": "\ud800"}), ("info", "one", {"x": 1})],
-]
+def rendered(timestamp: str, logger: str, level: str) -> bytes:
+    """Lines that are made elsewhere, as a fleet makes them of a batch."""
+    front = {"timestamp": timestamp, "level": "info", "logger": logger}
+    lines = [
+        {**front, "event": "one", "agent_id": '\u00e9\n\r"\u2028', "x": None},
+        {**front, "event": "two", "level": "warning", "x": 1.5, "n": 2**64 - 1},
+    ]
+    wanted = lines[1:] if level == "warning" else lines
+    return b"".join(map(render_json, wanted))
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-@pytest.mark.parametrize("batch", BATCHES)
-def test_lines_of_a_batch_of_any_kind_are_those_of_each_alone(
-    output: Any, form: Any, batch: list[log.Line]
+def test_lines_that_are_made_elsewhere_are_written_as_those_said_here(
+    output: Any, form: Any
 ) -> None:
     fd, lines = output
     log.configure(LogConfig(format=form, level="info"), fd=fd)
-    logger = log.get_logger("dscore.server").bind(request_id="r")
-    logger.lines(batch)
-    for level, event, fields in batch:
-        getattr(logger, level)(event, **fields)
+    logger = log.get_logger("dscore.server")
+    logger.lines(rendered)
+    logger.info("one", agent_id='\u00e9\n\r"\u2028', x=None)
+    logger.warning("two", x=1.5, n=2**64 - 1)
     said = [re.sub(rb"[-0-9]{10}T[:.0-9]{12}Z", b"", line) for line in lines()]
-    assert len(said) == 2 * len(batch)
-    assert said[: len(batch)] == said[len(batch) :]
+    assert len(said) == 4
+    assert said[:2] == said[2:]
 
 
-def test_a_batch_of_lines_is_as_if_each_was_said_alone(output: Any) -> None:
+@pytest.mark.parametrize(
+    ("level", "count"), [("debug", 2), ("info", 2), ("warning", 1), ("error", 0)]
+)
+def test_lines_that_are_made_elsewhere_are_of_the_level_that_is_written(
+    output: Any, level: Any, count: int
+) -> None:
     fd, lines = output
+    log.configure(LogConfig(format="json", level=level), fd=fd)
+    logger = log.get_logger("dscore.server")
+    logger.lines(rendered)
+    logger.lines(lambda *_: b"")
+    logger.error("last")
+    events = [orjson.loads(line)["event"] for line in lines()]
+    assert events == [*["one", "two"][2 - count :], "last"]
+
+
+def test_each_of_the_lines_that_were_made_elsewhere_counts_where_it_is_lost(
+    monkeypatch: pytest.MonkeyPatch, output: Any
+) -> None:
+    fd, lines = output
+    monkeypatch.setattr("dscore.log.writer.MAX_QUEUED", 0)
     log.configure(LogConfig(format="json", level="info"), fd=fd)
-    logger = log.get_logger("dscore.server").bind(request_id="r")
-    batch = BATCHES[0]
-    logger.lines([])
-    logger.lines(batch)
-    for level, event, fields in batch:
-        getattr(logger, level)(event, **fields)
-    log.configure(LogConfig(format="json", level="warning"), fd=fd)
-    logger.lines(batch)
-    said = [re.sub(rb'"timestamp": ?"[^"]*"', b"", line) for line in lines()]
-    assert said[:2] == said[2:4]
-    assert said[4:] == said[1:2]
-    assert b'"event":"one","request_id":"r","agent_id":"a"}' in said[0]
+    log.get_logger("dscore.server").lines(rendered)
+    assert log.lines_lost_total() == 2
+    assert lines() == []
 
 
 def test_exception_carries_its_traceback_in_one_line(output: Any) -> None:
@@ -217,6 +228,12 @@ def test_library_use_goes_to_standard_logging(
         ("dscore.server", "ERROR", "hook_failed"),
     ]
     assert caplog.records[1].exc_info
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "dscore"):
+        logger.lines(rendered)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("dscore.server", "WARNING")
+    assert record.getMessage() == f"two x=1.5 n={2**64 - 1}"
     assert capfd.readouterr().out == ""
 
 

@@ -9,10 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "events.md").read_text()
+LINES = (ROOT / "rust" / "fleet" / "src" / "lines.rs").read_text()
 LEVELS = frozenset({"debug", "info", "warning", "error", "exception"})
+BY_THE_FLEET = set(re.findall(r'say\(Level::\w+, "(\w+)"', LINES))
+"""Events of a batch."""
 ELSEWHERE = {
     # Made without a logger, of a writer's own lines.
-    "dscore": {"log_lines_lost"},
+    "dscore": {"log_lines_lost", *BY_THE_FLEET},
     "dscore_agent": {"log_lines_lost"},
 }
 
@@ -22,12 +25,6 @@ def is_level(node: ast.expr) -> bool:
     if isinstance(node, ast.IfExp):
         return is_level(node.body) and is_level(node.orelse)
     return isinstance(node, ast.Attribute) and node.attr in LEVELS
-
-
-def is_line(node: ast.Tuple) -> bool:
-    """Level, event and fields: what `Logger.lines` takes."""
-    level = node.elts[0] if len(node.elts) == 3 else None
-    return isinstance(level, ast.Constant) and level.value in LEVELS
 
 
 def strings(node: ast.expr) -> Iterator[str]:
@@ -40,8 +37,7 @@ def strings(node: ast.expr) -> Iterator[str]:
 
 
 def events(package: str) -> Iterator[str]:
-    """The first arguments of all calls of a logger, the lines of batches, and the constants named
-    EVENT."""
+    """The first arguments of all calls of a logger, and the constants named EVENT."""
     for path in (ROOT / "python" / package).rglob("*.py"):
         nodes = list(ast.walk(ast.parse(path.read_text())))
         aliases = set()
@@ -53,8 +49,6 @@ def events(package: str) -> Iterator[str]:
                 if is_level(node.value):
                     aliases.add(name)
         for node in nodes:
-            if isinstance(node, ast.Tuple) and is_line(node):
-                yield from strings(node.elts[1])
             if not (isinstance(node, ast.Call) and node.args):
                 continue
             if is_level(node.func) or ast.unparse(node.func) in aliases:
@@ -72,13 +66,14 @@ def test_the_page_lists_the_events_of_the_code(package: str, heading: str) -> No
 
 
 def test_what_stands_elsewhere_is_there() -> None:
+    assert "agent_terminated" in BY_THE_FLEET
     for package, names in ELSEWHERE.items():
         text = "".join(path.read_text() for path in (ROOT / "python" / package).rglob("*.py"))
-        assert all(f'"{name}"' in text for name in names)
+        assert all(f'"{name}"' in text for name in names - BY_THE_FLEET)
 
 
 def test_the_contracts_lines_name_events_that_there_are() -> None:
     table = PAGE.partition("## The source contracts' lines\n")[2]
     named = set(re.findall(r"`([a-z]+_[a-z_]+)`", table)) - {"reason_code"}
     assert len(named) >= 8
-    assert named <= set(events("dscore"))
+    assert named <= set(events("dscore")) | BY_THE_FLEET

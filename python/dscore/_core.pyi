@@ -49,9 +49,9 @@ CountedFacets: TypeAlias = tuple[
     list[tuple[ReasonCode, int]],
     list[tuple[str, list[tuple[str, list[int]]], int]],
 ]
-Settled: TypeAlias = tuple[int, str | None, str, OutcomeName, float, str, bool, bool]
-"""How a terminate_app ended: connection, agent id, request id, outcome, latency in ms, the agent's
-last word, whether a stream did not reach its end, whether a drain had asked."""
+Settled: TypeAlias = tuple[int, str, OutcomeName, float, str, bool]
+"""How a single terminate_app ended: connection, request id, outcome, latency in ms, the agent's
+last word, whether a stream did not reach its end."""
 
 @final
 class CoreConfig:
@@ -1092,11 +1092,6 @@ class Notes:
         """Connections that have closed."""
 
     @property
-    def lost(self) -> list[tuple[str, int, int, str, Initiator, str]]:
-        """Agents that have lost their connection: id, connection, close code, reason, initiator,
-        cause."""
-
-    @property
     def disconnected(self) -> list[tuple[AgentRow, int, str]]:
         """Agents whose connection has ended, with close code and reason, if that is wanted."""
 
@@ -1105,7 +1100,9 @@ class Notes:
         """Agents whose status has changed, if that is wanted or a connection is told of it."""
 
     @property
-    def settled(self) -> list[Settled]: ...
+    def settled(self) -> list[Settled]:
+        """Of requests that no drain has made: a drain's are in its account."""
+
     @property
     def watchers(self) -> list[int]:
         """Those of the closed that were told of changes."""
@@ -1113,6 +1110,14 @@ class Notes:
     @property
     def faults(self) -> list[str]:
         """What the table has no cell for."""
+
+    def lines(self, timestamp: str, logger: str, level: Literal["info", "warning"]) -> bytes:
+        """What the log is told of agents that have lost their connection, and of terminate_apps
+        that have ended: a JSON object of each, a newline behind it.
+
+        Args:
+            level: of this one at least.
+        """
 
 class EventSource(Protocol):
     """What an inbox takes from where that is no pool: a test's."""

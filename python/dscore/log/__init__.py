@@ -16,18 +16,18 @@ import atexit
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
+import orjson
 from structlog import BoundLoggerBase
 from structlog.processors import format_exc_info
 from structlog.typing import EventDict
 
 from dscore.config import LogConfig
-from dscore.log.batch import Batch, Line, head, renderer
 from dscore.log.render import now, plain_fields, render_json, text_renderer
 from dscore.log.writer import Writer
 
-__all__ = ["Line", "Logger", "close", "configure", "flush", "get_logger", "lines_lost_total"]
+__all__ = ["Logger", "close", "configure", "flush", "get_logger", "lines_lost_total"]
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -36,6 +36,10 @@ _LEVELS = {
     "error": logging.ERROR,
 }
 _STDOUT = 1
+
+RenderedLines: TypeAlias = Callable[[str, str, Literal["info", "warning"]], bytes]
+"""Makes lines of a time, the name of their logger and the lowest level that is wanted: JSON, each
+with a newline behind it."""
 
 
 class Logger(BoundLoggerBase):
@@ -66,18 +70,23 @@ class Logger(BoundLoggerBase):
         """An error, with the traceback of the exception being handled."""
         self._say("error", event, {"exc_info": True, **fields})
 
-    def lines(self, lines: Sequence[Line]) -> None:
-        """Several in one go, in this order: what a batch of events has to say, which in a drain is
-        a line about each of hundreds of agents."""
-        level, wanted = _output.level, lines
-        if level > logging.INFO:
-            wanted = [line for line in lines if level <= _LEVELS[line[0]]]
-        if wanted:
-            _output.say_batch(Batch(now(), self._context, wanted))
+    def lines(self, render: RenderedLines) -> None:
+        """Several in one go, of the same moment: what a batch of events has to say, which in a
+        drain is a line about each of hundreds of agents."""
+        if _output.level > logging.WARNING:
+            return
+        least: Literal["info", "warning"]
+        least = "info" if _output.level <= logging.INFO else "warning"
+        block = render(now(), self._context["logger"], least)
+        if block:
+            # Within a line JSON has no newline.
+            _output.say_lines(block.splitlines(keepends=True))
 
     def _say(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        # In one go what structlog does with a chain of processors.
-        _output.say({**head(now(), level, event, self._context), **fields})
+        # In one go what structlog does with a chain of processors. Named first, the logger comes
+        # before the event; the context has it.
+        front = {"timestamp": now(), "level": level, "logger": "", "event": event}
+        _output.say({**front, **self._context, **fields})
 
 
 def get_logger(name: str) -> Logger:
@@ -104,7 +113,7 @@ def configure(config: LogConfig, *, fd: int = _STDOUT) -> None:
 
     writer = _output.writer = Writer(fd, lost=lines_lost)
     _output.say = _written_to(writer, render)
-    _output.say_batch = _all_written_to(writer, render)
+    _output.say_lines = _lines_written_to(writer, render)
     logging.root.addHandler(_OTHERS)
     atexit.register(close)
 
@@ -127,7 +136,7 @@ def close() -> None:
         return
     atexit.unregister(close)
     logging.root.removeHandler(_OTHERS)
-    _output.say, _output.say_batch = _to_standard_logging, _all_to_standard_logging
+    _output.say, _output.say_lines = _to_standard_logging, _lines_to_standard_logging
     _output.level = logging.NOTSET
     writer.close()
 
@@ -138,7 +147,7 @@ class _Output:
     def __init__(self) -> None:
         self.level = logging.NOTSET
         self.say: Callable[[EventDict], None] = _to_standard_logging
-        self.say_batch: Callable[[Batch], None] = _all_to_standard_logging
+        self.say_lines: Callable[[Sequence[bytes]], None] = _lines_to_standard_logging
         self.writer: Writer | None = None
 
 
@@ -155,9 +164,9 @@ class _OthersHandler(logging.Handler):
         say(message, exc_info=record.exc_info)
 
 
-def _all_to_standard_logging(batch: Batch) -> None:
-    for event in batch.events():
-        _to_standard_logging(event)
+def _lines_to_standard_logging(lines: Sequence[bytes]) -> None:
+    for line in lines:
+        _to_standard_logging(orjson.loads(line))
 
 
 def _to_standard_logging(event: EventDict) -> None:
@@ -181,11 +190,12 @@ def _written_to(
     return say
 
 
-def _all_written_to(
+def _lines_written_to(
     writer: Writer, render: Callable[[EventDict], bytes]
-) -> Callable[[Batch], None]:
-    render_batch = renderer(render)
-    return lambda batch: writer.write(render_batch(batch))
+) -> Callable[[Sequence[bytes]], None]:
+    if render is render_json:
+        return writer.write
+    return lambda lines: writer.write([render(orjson.loads(line)) for line in lines])
 
 
 _output = _Output()

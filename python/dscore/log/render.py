@@ -7,6 +7,7 @@ nothing about them may raise.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +17,7 @@ from structlog.typing import EventDict
 
 _COLORS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
-_NEEDS_QUOTES = frozenset(" =\"'")
+_is_bare = re.compile("[^ =\"']+").fullmatch
 
 
 _last_now = (-1, "")
@@ -75,8 +76,7 @@ def plain_fields(fields: Mapping[str, Any]) -> str:
 
 def _value(value: object) -> str:
     if isinstance(value, str):
-        bare = value.isprintable() and value and _NEEDS_QUOTES.isdisjoint(value)
-        return value if bare else repr(value)
+        return value if value.isprintable() and _is_bare(value) else repr(value)
     return _printable(plain_text(value))
 
 

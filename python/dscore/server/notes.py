@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from dscore._core import MAX_TEXT
-from dscore.log import Line, get_logger
+from dscore.log import get_logger
 from dscore.policy.agent import Termination
 from dscore.server.acks import Acks
 from dscore.server.admission.acceptance import Acceptance
@@ -43,7 +43,7 @@ class Notes:
         """The drain, which waits for its account to be settled; None before one has begun."""
         self._parts: tuple[Part, ...] = (
             self._record,
-            self._lose,
+            self._say,
             self._keep,
             self._tell,
             self._settle,
@@ -106,39 +106,15 @@ class Notes:
             )
 
     def _settle(self, notes: "_core.Notes", now: int) -> None:
-        settled_ones = notes.settled
-        if not settled_ones:
-            return
-        _log.lines(_settled_lines(settled_ones))
-        for settled in settled_ones:
-            if not settled[-1]:  # a drain's are in its account
-                self._terminated(settled, now)
+        for settled in notes.settled:
+            self._terminated(settled, now)
 
-    def _lose(self, notes: "_core.Notes", now: int) -> None:
-        lost = notes.lost
-        if not lost:
-            return
-        _log.lines(
-            [
-                (
-                    "info",
-                    "agent_disconnected",
-                    {
-                        "agent_id": agent_id,
-                        "conn_id": conn,
-                        "close_code": code,
-                        "reason": reason,
-                        "initiator": initiator,
-                        "cause": cause,
-                    },
-                )
-                for agent_id, conn, code, reason, initiator, cause in lost
-            ]
-        )
+    def _say(self, notes: "_core.Notes", now: int) -> None:
+        _log.lines(notes.lines)
 
     def _terminated(self, settled: "_core.Settled", now: int) -> None:
         """How a single terminate_app ended, for its caller."""
-        conn, _, request_id, outcome, latency_ms, message, incomplete, _ = settled
+        conn, request_id, outcome, latency_ms, message, incomplete = settled
         complete = not incomplete if outcome == "acked" else None
         words = message[:MAX_TEXT]
         termination = Termination(outcome, request_id, latency_ms, complete, words)
@@ -168,26 +144,3 @@ class Notes:
         self._acks.closed(notes.closed)
         if self._live.fleet.is_empty():
             self._live.emptied.set()
-
-
-def _settled_lines(settled: "list[_core.Settled]") -> list[Line]:
-    """What is logged of the ends of terminate_apps."""
-    lines: list[Line] = []
-    for _, agent_id, request_id, outcome, latency_ms, message, incomplete, _ in settled:
-        fields: dict[str, object]
-        if outcome == "acked":
-            if incomplete:
-                fields = {"agent_id": agent_id, "request_id": request_id, "message": message}
-                lines.append(("warning", "agent_incomplete", fields))
-            fields = {
-                "message": f"DeepStream client {agent_id} terminated gracefully",
-                "agent_id": agent_id,
-                "request_id": request_id,
-                "latency_ms": latency_ms,
-            }
-            lines.append(("info", "agent_terminated", fields))
-        elif outcome != "notified":
-            fields = {"agent_id": agent_id, "request_id": request_id}
-            fields |= {"outcome": outcome, "message": message}
-            lines.append(("warning", "agent_not_terminated", fields))
-    return lines

@@ -1,24 +1,49 @@
 //! What is to be done about a batch, as Python's objects.
 
-use dscore_fleet::{Arrival, Lost, Settled, Times};
+use dscore_fleet::{Arrival, Level, Lines, Settled, Times};
 use dscore_traffic::ConnId;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyBytes, PyList};
 
 use crate::row::{AgentRow, Table};
+use crate::words::word;
 
 /// What is to be done about a batch. Documented in `_core.pyi`.
-#[pyclass(frozen, get_all, module = "dscore._core")]
+#[pyclass(frozen, module = "dscore._core")]
 pub(crate) struct Notes {
+    #[pyo3(get)]
     arrivals: Py<PyList>,
+    #[pyo3(get)]
     restored: usize,
+    #[pyo3(get)]
     closed: Py<PyList>,
-    lost: Py<PyList>,
+    #[pyo3(get)]
     disconnected: Py<PyList>,
+    #[pyo3(get)]
     changed: Py<PyList>,
+    #[pyo3(get)]
     settled: Py<PyList>,
+    #[pyo3(get)]
     watchers: Py<PyList>,
+    #[pyo3(get)]
     faults: Py<PyList>,
+    /// What the log is told of.
+    said: dscore_fleet::Notes,
+}
+
+#[pymethods]
+impl Notes {
+    fn lines<'py>(
+        &self,
+        py: Python<'py>,
+        timestamp: &str,
+        logger: &str,
+        level: &str,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let least = word(Level::from_name, level, "level")?;
+        let lines = Lines::new(timestamp, logger, least).of(&self.said);
+        Ok(PyBytes::new(py, &lines))
+    }
 }
 
 /// What was gathered since they were taken last; `None`: nothing.
@@ -41,16 +66,18 @@ pub(crate) fn notes(table: &Table, py: Python<'_>) -> PyResult<Option<Notes>> {
         let changed: Vec<_> = notes.changed.drain(..).map(row).collect();
         (notes, arrivals, disconnected, changed)
     };
+    let asked_singly = notes.settled.iter().filter(|one| !one.outcome.drain);
+    let settled: Vec<_> = asked_singly.map(settled_row).collect();
     Ok(Some(Notes {
         arrivals: list(py, arrivals.into_iter())?,
         restored: notes.restored,
         closed: list(py, notes.closed.iter().map(|conn| conn.to_u64()))?,
-        lost: list(py, notes.lost.iter().map(lost_row))?,
         disconnected: list(py, disconnected.into_iter())?,
         changed: list(py, changed.into_iter())?,
-        settled: list(py, notes.settled.iter().map(settled_row))?,
+        settled: list(py, settled.into_iter())?,
         watchers: list(py, notes.watchers.iter().map(|conn| conn.to_u64()))?,
         faults: list(py, notes.faults.iter())?,
+        said: notes,
     }))
 }
 
@@ -72,29 +99,15 @@ fn arrival_row(agent: AgentRow, arrival: &Arrival) -> (AgentRow, u64, bool, bool
     (agent, previous, is_restored, changed, came_back)
 }
 
-fn lost_row(lost: &Lost) -> (&str, u64, u16, &str, &str, &str) {
-    let info = &lost.closed.info;
-    (
-        &lost.agent_id,
-        lost.closed.conn.to_u64(),
-        info.code,
-        &info.reason,
-        info.initiator.name(),
-        &info.cause,
-    )
-}
-
-fn settled_row(settled: &Settled) -> (u64, Option<&str>, String, &str, f64, &str, bool, bool) {
+fn settled_row(settled: &Settled) -> (u64, String, &str, f64, &str, bool) {
     let outcome = &settled.outcome;
     (
         outcome.conn.to_u64(),
-        settled.agent_id.as_deref(),
         outcome.request.to_string(),
         outcome.kind.name(),
         outcome.latency_ms(),
         &outcome.message,
         outcome.incomplete,
-        outcome.drain,
     )
 }
 

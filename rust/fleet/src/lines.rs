@@ -1,0 +1,178 @@
+//! The log's lines about a batch: in a drain one of each agent, in the order of its notes.
+//!
+//! A line is a JSON object with a newline behind it, and within it none. Its names and their order are those of every other
+//! line of the log: `docs/events.md` says what an event means.
+
+use serde::Serialize;
+
+use dscore_traffic::event::OutcomeKind;
+
+use crate::notes::{Lost, Notes, Settled};
+
+/// In the sentence about an agent that was removed before it answered.
+const NO_ID: &str = "None";
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// What is expected.
+    Info,
+    /// What an operator may have to look at.
+    Warning,
+}
+
+impl Level {
+    /// The one of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "info" => Some(Self::Info),
+            "warning" => Some(Self::Warning),
+            _ => None,
+        }
+    }
+}
+
+/// Lines of one logger, of one moment.
+#[derive(Debug)]
+pub struct Lines<'a> {
+    timestamp: &'a str,
+    logger: &'a str,
+    least: Level,
+    bytes: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct Line<'a, F> {
+    timestamp: &'a str,
+    level: Level,
+    logger: &'a str,
+    event: &'static str,
+    #[serde(flatten)]
+    fields: F,
+}
+
+#[derive(Serialize)]
+struct Disconnected<'a> {
+    agent_id: &'a str,
+    conn_id: u64,
+    close_code: u16,
+    reason: &'a str,
+    initiator: &'static str,
+    cause: &'a str,
+}
+
+#[derive(Serialize)]
+struct Incomplete<'a> {
+    agent_id: Option<&'a str>,
+    request_id: &'a str,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct Terminated<'a> {
+    message: String,
+    agent_id: Option<&'a str>,
+    request_id: &'a str,
+    latency_ms: f64,
+}
+
+#[derive(Serialize)]
+struct NotTerminated<'a> {
+    agent_id: Option<&'a str>,
+    request_id: &'a str,
+    outcome: &'static str,
+    message: &'a str,
+}
+
+impl<'a> Lines<'a> {
+    /// Those of this level at least.
+    pub fn new(timestamp: &'a str, logger: &'a str, least: Level) -> Self {
+        Self {
+            timestamp,
+            logger,
+            least,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// What notes have to say.
+    pub fn of(mut self, notes: &Notes) -> Vec<u8> {
+        for lost in &notes.lost {
+            self.disconnected(lost);
+        }
+        for settled in &notes.settled {
+            self.settled(settled);
+        }
+        self.bytes
+    }
+
+    fn disconnected(&mut self, lost: &Lost) {
+        let info = &lost.closed.info;
+        let fields = Disconnected {
+            agent_id: &lost.agent_id,
+            conn_id: lost.closed.conn.to_u64(),
+            close_code: info.code,
+            reason: &info.reason,
+            initiator: info.initiator.name(),
+            cause: &info.cause,
+        };
+        self.say(Level::Info, "agent_disconnected", fields);
+    }
+
+    fn settled(&mut self, settled: &Settled) {
+        let outcome = &*settled.outcome;
+        let agent_id = settled.agent_id.as_deref();
+        let message = &*outcome.message;
+        let mut buffer = [0; 36];
+        let request_id = &*outcome.request.hyphenated().encode_lower(&mut buffer);
+        match outcome.kind {
+            OutcomeKind::Acked => {
+                if outcome.incomplete {
+                    let fields = Incomplete {
+                        agent_id,
+                        request_id,
+                        message,
+                    };
+                    self.say(Level::Warning, "agent_incomplete", fields);
+                }
+                let id = agent_id.unwrap_or(NO_ID);
+                let fields = Terminated {
+                    message: format!("DeepStream client {id} terminated gracefully"),
+                    agent_id,
+                    request_id,
+                    latency_ms: outcome.latency_ms(),
+                };
+                self.say(Level::Info, "agent_terminated", fields);
+            }
+            // It has no terminate_app to fail.
+            OutcomeKind::Notified => {}
+            OutcomeKind::Failed | OutcomeKind::TimedOut | OutcomeKind::Vanished => {
+                let fields = NotTerminated {
+                    agent_id,
+                    request_id,
+                    outcome: outcome.kind.name(),
+                    message,
+                };
+                self.say(Level::Warning, "agent_not_terminated", fields);
+            }
+        }
+    }
+
+    fn say(&mut self, level: Level, event: &'static str, fields: impl Serialize) {
+        if level < self.least {
+            return;
+        }
+        let line = Line {
+            timestamp: self.timestamp,
+            level,
+            logger: self.logger,
+            event,
+            fields,
+        };
+        // Plain structures have no way to fail.
+        if serde_json::to_writer(&mut self.bytes, &line).is_ok() {
+            self.bytes.push(b'\n');
+        }
+    }
+}
