@@ -188,15 +188,23 @@ def test_lines_that_are_made_elsewhere_are_of_the_level_that_is_written(
     assert events == [*["one", "two"][2 - count :], "last"]
 
 
-def test_each_of_the_lines_that_were_made_elsewhere_counts_where_it_is_lost(
-    monkeypatch: pytest.MonkeyPatch, output: Any
+@pytest.mark.parametrize(
+    ("room", "lost", "events"),
+    [(0, 2, []), (200, 1, ["log_lines_lost", "one"]), (300, 0, ["one", "two"])],
+)
+def test_of_lines_that_were_made_elsewhere_the_first_are_kept_and_the_others_counted(
+    monkeypatch: pytest.MonkeyPatch, output: Any, room: int, lost: int, events: list[str]
 ) -> None:
     fd, lines = output
-    monkeypatch.setattr("dscore.log.writer.MAX_QUEUED", 0)
+    first, second = map(
+        len, rendered(HEAD["timestamp"], "dscore.server", "info").splitlines(keepends=True)
+    )
+    assert first < 200 < first + second < 300
+    monkeypatch.setattr("dscore.log.writer.MAX_QUEUED", room)
     log.configure(LogConfig(format="json", level="info"), fd=fd)
     log.get_logger("dscore.server").lines(rendered)
-    assert log.lines_lost_total() == 2
-    assert lines() == []
+    assert log.lines_lost_total() == lost
+    assert [orjson.loads(line)["event"] for line in lines()] == events
 
 
 def test_exception_carries_its_traceback_in_one_line(output: Any) -> None:
@@ -424,9 +432,9 @@ def test_lines_past_the_bound_are_dropped_and_counted(*, blocking: bool) -> None
         line = b"x" * 9999 + b"\n"
         count = 3 * MAX_QUEUED // len(line)
         for _ in range(count):
-            writer.write([line])
+            writer.write(line)
         out = drain_pipe(reader, b"lost ")
-        writer.write([b"last\n"])
+        writer.write(b"last\n")
         out += drain_pipe(reader, b"last\n")
         said = out.splitlines(keepends=True)
         lost = [int(one[5:]) for one in said if one.startswith(b"lost ")]
@@ -460,9 +468,9 @@ def test_block_cut_by_an_error_is_ended_before_the_next_line(
     writes = FailingWrites(2, OSError(errno.ENOSPC, "full"))
     monkeypatch.setattr(os, "write", writes)
     writer = Writer(99, lost=lambda count: b"lost %d\n" % count)
-    writer.write([b"first\n"])
+    writer.write(b"first\n")
     assert writer.flush(DEADLINE)
-    writer.write([b"second\n"])
+    writer.write(b"second\n")
     assert writer.flush(DEADLINE)
     writer.close()
     assert writes.out == b"fi\nlost 1\nsecond\n"
@@ -474,7 +482,7 @@ def test_count_of_lost_lines_outlives_a_second_failure(monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "write", writes)
     writer = Writer(99, lost=lambda count: b"lost %d\n" % count)
     for line in (b"first\n", b"second\n", b"third\n"):
-        writer.write([line])
+        writer.write(line)
         assert writer.flush(DEADLINE)
     writer.close()
     assert writes.out == b"lost 2\nthird\n"

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "events.md").read_text()
 LINES = (ROOT / "rust" / "fleet" / "src" / "lines.rs").read_text()
 LEVELS = frozenset({"debug", "info", "warning", "error", "exception"})
-BY_THE_FLEET = set(re.findall(r'say\(Level::\w+, "(\w+)"', LINES))
+BY_THE_FLEET = set(re.findall(r': Event = \(Level::\w+, "(\w+)"', LINES))
 """Events of a batch."""
 ELSEWHERE = {
     # Made without a logger, of a writer's own lines.

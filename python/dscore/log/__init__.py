@@ -15,7 +15,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import orjson
@@ -79,8 +79,7 @@ class Logger(BoundLoggerBase):
         least = "info" if _output.level <= logging.INFO else "warning"
         block = render(now(), self._context["logger"], least)
         if block:
-            # Within a line JSON has no newline.
-            _output.say_lines(block.splitlines(keepends=True))
+            _output.say_lines(block)
 
     def _say(self, level: str, event: str, fields: dict[str, Any]) -> None:
         # In one go what structlog does with a chain of processors. Named first, the logger comes
@@ -147,7 +146,7 @@ class _Output:
     def __init__(self) -> None:
         self.level = logging.NOTSET
         self.say: Callable[[EventDict], None] = _to_standard_logging
-        self.say_lines: Callable[[Sequence[bytes]], None] = _lines_to_standard_logging
+        self.say_lines: Callable[[bytes], None] = _lines_to_standard_logging
         self.writer: Writer | None = None
 
 
@@ -164,8 +163,8 @@ class _OthersHandler(logging.Handler):
         say(message, exc_info=record.exc_info)
 
 
-def _lines_to_standard_logging(lines: Sequence[bytes]) -> None:
-    for line in lines:
+def _lines_to_standard_logging(lines: bytes) -> None:
+    for line in lines.splitlines():
         _to_standard_logging(orjson.loads(line))
 
 
@@ -185,17 +184,20 @@ def _written_to(
     def say(event: EventDict) -> None:
         if "exc_info" in event:
             event = format_exc_info(None, event["level"], event)
-        writer.write([render(event)])
+        writer.write(render(event))
 
     return say
 
 
 def _lines_written_to(
     writer: Writer, render: Callable[[EventDict], bytes]
-) -> Callable[[Sequence[bytes]], None]:
+) -> Callable[[bytes], None]:
     if render is render_json:
         return writer.write
-    return lambda lines: writer.write([render(orjson.loads(line)) for line in lines])
+    # Within a line JSON has no newline.
+    return lambda lines: writer.write(
+        b"".join(render(orjson.loads(line)) for line in lines.splitlines())
+    )
 
 
 _output = _Output()

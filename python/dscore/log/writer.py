@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import select
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from dscore import signals
 
@@ -48,14 +48,12 @@ class Writer:
         with signals.blocked():
             self._thread.start()
 
-    def write(self, lines: Sequence[bytes]) -> None:
-        """Takes lines, newlines included. Never blocks, never raises."""
-        block = b"".join(lines)
+    def write(self, lines: bytes) -> None:
+        """Takes whole lines, newlines included. Never blocks, never raises."""
         with self._lock:
-            if len(self._lines) + len(block) <= MAX_QUEUED:
-                self._lines += block
-            else:
-                self._take_what_fits(lines)
+            if len(self._lines) + len(lines) > MAX_QUEUED:
+                lines = self._what_fits(lines)
+            self._lines += lines
             if self._idle:
                 self._idle = False
                 self._changed.notify_all()
@@ -75,13 +73,13 @@ class Writer:
     def _is_clear(self) -> bool:
         return (self._idle and not self._lines) or not self._thread.is_alive()
 
-    def _take_what_fits(self, lines: Sequence[bytes]) -> None:
-        for line in lines:
-            if len(self._lines) + len(line) > MAX_QUEUED:
-                self._lost += 1
-                self.lost_total += 1
-            else:
-                self._lines += line
+    def _what_fits(self, lines: bytes) -> bytes:
+        """The first of them; counts the others as lost."""
+        end = lines.rfind(b"\n", 0, MAX_QUEUED - len(self._lines)) + 1
+        lost = lines.count(b"\n", end)
+        self._lost += lost
+        self.lost_total += lost
+        return lines[:end]
 
     def _run(self) -> None:
         while True:

@@ -33,6 +33,17 @@ impl Level {
     }
 }
 
+/// What happens, and how much that matters.
+type Event = (Level, &'static str);
+
+const DISCONNECTED: Event = (Level::Info, "agent_disconnected");
+const TERMINATED: Event = (Level::Info, "agent_terminated");
+const INCOMPLETE: Event = (Level::Warning, "agent_incomplete");
+const NOT_TERMINATED: Event = (Level::Warning, "agent_not_terminated");
+
+/// Of most lines.
+const LENGTH: usize = 320;
+
 /// Lines of one logger, of one moment.
 #[derive(Debug)]
 pub struct Lines<'a> {
@@ -40,16 +51,16 @@ pub struct Lines<'a> {
     logger: &'a str,
     least: Level,
     bytes: Vec<u8>,
+    /// How the lines of an event begin: the same for a whole batch.
+    fronts: Vec<(Event, Vec<u8>)>,
 }
 
 #[derive(Serialize)]
-struct Line<'a, F> {
+struct Front<'a> {
     timestamp: &'a str,
     level: Level,
     logger: &'a str,
     event: &'static str,
-    #[serde(flatten)]
-    fields: F,
 }
 
 #[derive(Serialize)]
@@ -93,11 +104,14 @@ impl<'a> Lines<'a> {
             logger,
             least,
             bytes: Vec::new(),
+            fronts: Vec::new(),
         }
     }
 
     /// What notes have to say.
     pub fn of(mut self, notes: &Notes) -> Vec<u8> {
+        self.bytes
+            .reserve(LENGTH * (notes.lost.len() + notes.settled.len()));
         for lost in &notes.lost {
             self.disconnected(lost);
         }
@@ -117,7 +131,7 @@ impl<'a> Lines<'a> {
             initiator: info.initiator.name(),
             cause: &info.cause,
         };
-        self.say(Level::Info, "agent_disconnected", fields);
+        self.say(DISCONNECTED, &fields);
     }
 
     fn settled(&mut self, settled: &Settled) {
@@ -134,7 +148,7 @@ impl<'a> Lines<'a> {
                         request_id,
                         message,
                     };
-                    self.say(Level::Warning, "agent_incomplete", fields);
+                    self.say(INCOMPLETE, &fields);
                 }
                 let id = agent_id.unwrap_or(NO_ID);
                 let fields = Terminated {
@@ -143,7 +157,7 @@ impl<'a> Lines<'a> {
                     request_id,
                     latency_ms: outcome.latency_ms(),
                 };
-                self.say(Level::Info, "agent_terminated", fields);
+                self.say(TERMINATED, &fields);
             }
             // It has no terminate_app to fail.
             OutcomeKind::Notified => {}
@@ -154,25 +168,39 @@ impl<'a> Lines<'a> {
                     outcome: outcome.kind.name(),
                     message,
                 };
-                self.say(Level::Warning, "agent_not_terminated", fields);
+                self.say(NOT_TERMINATED, &fields);
             }
         }
     }
 
-    fn say(&mut self, level: Level, event: &'static str, fields: impl Serialize) {
-        if level < self.least {
+    /// Writes a line. Plain structures have no way to fail.
+    fn say(&mut self, event: Event, fields: &impl Serialize) {
+        if event.0 < self.least {
             return;
         }
-        let line = Line {
-            timestamp: self.timestamp,
-            level,
-            logger: self.logger,
-            event,
-            fields,
-        };
-        // Plain structures have no way to fail.
-        if serde_json::to_writer(&mut self.bytes, &line).is_ok() {
-            self.bytes.push(b'\n');
+        self.begin(event);
+        let brace = self.bytes.len();
+        let _ = serde_json::to_writer(&mut self.bytes, fields);
+        // Both are one object.
+        if let Some(brace) = self.bytes.get_mut(brace) {
+            *brace = b',';
         }
+        self.bytes.push(b'\n');
+    }
+
+    fn begin(&mut self, event: Event) {
+        if let Some((_, front)) = self.fronts.iter().find(|(of, _)| *of == event) {
+            return self.bytes.extend_from_slice(front);
+        }
+        let front = Front {
+            timestamp: self.timestamp,
+            level: event.0,
+            logger: self.logger,
+            event: event.1,
+        };
+        let mut front = serde_json::to_vec(&front).unwrap_or_default();
+        front.pop();
+        self.bytes.extend_from_slice(&front);
+        self.fronts.push((event, front));
     }
 }
