@@ -146,9 +146,9 @@ def test_level_is_a_threshold_and_can_be_changed(output: Any) -> None:
     assert levels == ["warning", "error", "debug", "info", "warning", "error", "error"]
 
 
-def rendered(timestamp: str, logger: str, level: str) -> bytes:
+def rendered(timestamp: str, level: str) -> bytes:
     """Lines that are made elsewhere, as a fleet makes them of a batch."""
-    front = {"timestamp": timestamp, "level": "info", "logger": logger}
+    front = {"timestamp": timestamp, "level": "info", "logger": "dscore.server"}
     lines = [
         {**front, "event": "one", "agent_id": '\u00e9\n\r"\u2028', "x": None},
         {**front, "event": "two", "level": "warning", "x": 1.5, "n": 2**64 - 1},
@@ -164,7 +164,7 @@ def test_lines_that_are_made_elsewhere_are_written_as_those_said_here(
     fd, lines = output
     log.configure(LogConfig(format=form, level="info"), fd=fd)
     logger = log.get_logger("dscore.server")
-    logger.lines(rendered)
+    log.write_lines(rendered)
     logger.info("one", agent_id='\u00e9\n\r"\u2028', x=None)
     logger.warning("two", x=1.5, n=2**64 - 1)
     said = [re.sub(rb"[-0-9]{10}T[:.0-9]{12}Z", b"", line) for line in lines()]
@@ -181,8 +181,8 @@ def test_lines_that_are_made_elsewhere_are_of_the_level_that_is_written(
     fd, lines = output
     log.configure(LogConfig(format="json", level=level), fd=fd)
     logger = log.get_logger("dscore.server")
-    logger.lines(rendered)
-    logger.lines(lambda *_: b"")
+    log.write_lines(rendered)
+    log.write_lines(lambda *_: b"")
     logger.error("last")
     events = [orjson.loads(line)["event"] for line in lines()]
     assert events == [*["one", "two"][2 - count :], "last"]
@@ -196,13 +196,11 @@ def test_of_lines_that_were_made_elsewhere_the_first_are_kept_and_the_others_cou
     monkeypatch: pytest.MonkeyPatch, output: Any, room: int, lost: int, events: list[str]
 ) -> None:
     fd, lines = output
-    first, second = map(
-        len, rendered(HEAD["timestamp"], "dscore.server", "info").splitlines(keepends=True)
-    )
+    first, second = map(len, rendered(HEAD["timestamp"], "info").splitlines(keepends=True))
     assert first < 200 < first + second < 300
     monkeypatch.setattr("dscore.log.writer.MAX_QUEUED", room)
     log.configure(LogConfig(format="json", level="info"), fd=fd)
-    log.get_logger("dscore.server").lines(rendered)
+    log.write_lines(rendered)
     assert log.lines_lost_total() == lost
     assert [orjson.loads(line)["event"] for line in lines()] == events
 
@@ -238,7 +236,7 @@ def test_library_use_goes_to_standard_logging(
     assert caplog.records[1].exc_info
     caplog.clear()
     with caplog.at_level(logging.WARNING, "dscore"):
-        logger.lines(rendered)
+        log.write_lines(rendered)
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("dscore.server", "WARNING")
     assert record.getMessage() == f"two x=1.5 n={2**64 - 1}"

@@ -9,6 +9,7 @@ from dscore.config import MonitoringConfig
 from dscore.messages import ReasonCode
 from dscore.policy.liveness import ONLINE_STATES, TABLE, configure, new_fleet
 from dscore.states import Input, State
+from graces import expire
 from outboxes import restore_one
 
 S = 1000
@@ -73,7 +74,7 @@ def put_into(fleet: Fleet, state: State, agent_id: str = "a") -> AgentRow:
             fleet.missed(agent, 3, 0)
         case "offline":
             fleet.missed(agent, 3, 0)
-            fleet.expire(60 * S, ALL)
+            expire(fleet, 60 * S, ALL)
         case "terminating":
             fleet.feed(agent, "terminate_sent", 0)
         case "terminated":
@@ -89,7 +90,7 @@ def ends_at(fleet: Fleet, at: int) -> bool:
     deadline = fleet.next_deadline()
     assert deadline is not None
     assert deadline <= at
-    return fleet.expire(at - 1, ALL) == [] and fleet.expire(at, ALL) != []
+    return expire(fleet, at - 1, ALL) == [] and expire(fleet, at, ALL) != []
 
 
 def beat(fleet: Fleet, agent: AgentRow, now: int) -> bool:
@@ -107,7 +108,7 @@ def feed(fleet: Fleet, agent: AgentRow, what: Input) -> bool:
         case "missed_limit":
             return fleet.missed(agent, 3, now)
         case "grace_over":
-            return agent in fleet.expire(200 * S, ALL)
+            return agent in expire(fleet, 200 * S, ALL)
     return fleet.feed(agent, what, now)
 
 
@@ -153,8 +154,8 @@ def test_liveness_2_is_offline_after_misses_and_grace_and_back_with_a_heartbeat(
         assert not fleet.missed(agent, misses, 30 * S * misses)
         assert agent.state == "connected"
     fleet.missed(agent, 3, 90 * S)
-    assert fleet.expire(150 * S - 1, ALL) == []
-    assert fleet.expire(150 * S, ALL) == [agent]
+    assert expire(fleet, 150 * S - 1, ALL) == []
+    assert expire(fleet, 150 * S, ALL) == [agent]
     assert (agent.status, agent.reason_code) == ("offline", "missed_heartbeats")
     assert beat(fleet, agent, 160 * S)
     assert (agent.status, agent.reason_code, agent.last_heartbeat) == ("online", None, 160 * S)
@@ -165,7 +166,7 @@ def test_liveness_2_a_check_response_brings_back_and_leaves_last_heartbeat_as_it
 ) -> None:
     fleet.heard(agent, heartbeat_ms=5)
     fleet.missed(agent, 3, 0)
-    fleet.expire(60 * S, ALL)
+    expire(fleet, 60 * S, ALL)
     assert fleet.feed(agent, "beat", 70 * S)
     assert agent.last_heartbeat == 5
 
@@ -189,8 +190,8 @@ def test_liveness_4_stays_online_through_the_reconnection_grace(
 ) -> None:
     assert not fleet.feed(agent, "lost", 10 * S)
     assert (agent.status, agent.state) == ("online", "reconnecting")
-    assert fleet.expire(130 * S - 1, ALL) == []
-    assert fleet.expire(130 * S, ALL) == [agent]
+    assert expire(fleet, 130 * S - 1, ALL) == []
+    assert expire(fleet, 130 * S, ALL) == [agent]
     assert (agent.status, agent.reason_code) == ("offline", "reconnect_timeout")
 
 
@@ -198,7 +199,7 @@ def test_liveness_4_back_in_time_is_no_change(fleet: Fleet, agent: AgentRow) -> 
     fleet.feed(agent, "lost", 0)
     assert not introduce(fleet, "a", 119 * S)[1]
     assert fleet.next_deadline() is None
-    assert fleet.expire(500 * S, ALL) == []
+    assert expire(fleet, 500 * S, ALL) == []
 
 
 def test_liveness_4_waits_out_the_rest_of_a_young_heartbeats_grace() -> None:
@@ -207,8 +208,8 @@ def test_liveness_4_waits_out_the_rest_of_a_young_heartbeats_grace() -> None:
     agent, _ = introduce(fleet, "a", 0)
     fleet.heard(agent, heartbeat_ms=95 * S)
     fleet.feed(agent, "lost", 100 * S)
-    assert fleet.expire(155 * S - 1, ALL) == []
-    assert fleet.expire(155 * S, ALL) == [agent]
+    assert expire(fleet, 155 * S - 1, ALL) == []
+    assert expire(fleet, 155 * S, ALL) == [agent]
     assert agent.reason_code == "reconnect_timeout"
 
 
@@ -219,10 +220,10 @@ def test_liveness_6_grace_periods_stand_still_while_the_clock_is_stopped(
     fleet.stop_clock(100 * S)
     fleet.stop_clock(150 * S)
     assert fleet.next_deadline() is None
-    assert fleet.expire(1_000 * S, ALL) == []
+    assert expire(fleet, 1_000 * S, ALL) == []
     fleet.start_clock(1_100 * S)
-    assert fleet.expire(1_120 * S - 1, ALL) == []
-    assert fleet.expire(1_120 * S, ALL) == [agent]
+    assert expire(fleet, 1_120 * S - 1, ALL) == []
+    assert expire(fleet, 1_120 * S, ALL) == [agent]
 
 
 def test_liveness_6_a_grace_that_begins_in_maintenance_has_its_whole_length_afterwards(
@@ -279,7 +280,7 @@ def test_liveness_8_no_grace_ends_before_its_deadline(accuracy: int) -> None:
         deadlines[agent.agent_id] = began + 120 * S
     while (deadline := fleet.next_deadline()) is not None:
         now = deadline + accuracy
-        for agent in fleet.expire(now, ALL):
+        for agent in expire(fleet, now, ALL):
             assert 0 <= now - deadlines.pop(agent.agent_id) <= accuracy
     assert deadlines == {}
 
@@ -301,13 +302,13 @@ def test_an_agent_asked_to_stop_that_misses_heartbeats_is_late_like_all_others(
 
 def test_thousands_of_graces_that_end_at_once_are_ended_in_slices(fleet: Fleet) -> None:
     records = [put_into(fleet, "reconnecting", f"a{n}") for n in range(5)]
-    assert fleet.expire(120 * S, 2) == records[:2]
+    assert expire(fleet, 120 * S, 2) == records[:2]
     assert fleet.next_deadline() == 0, "there are more"
     # One of those that wait comes back just in time, and another is lost anew after that.
     assert not introduce(fleet, "a2", 120 * S)[1]
     assert not introduce(fleet, "a3", 120 * S)[1]
     assert not fleet.feed(records[3], "lost", 120 * S)
-    assert fleet.expire(120 * S, 2) == records[4:]
+    assert expire(fleet, 120 * S, 2) == records[4:]
     assert [agent.state for agent in records[2:4]] == ["connected", "reconnecting"]
     assert ends_at(fleet, 240 * S)
 
@@ -323,12 +324,12 @@ def test_a_grace_can_be_cut_short(fleet: Fleet, agent: AgentRow) -> None:
 
 def test_graces_that_wait_for_their_turn_wait_through_a_maintenance(fleet: Fleet) -> None:
     records = [put_into(fleet, "reconnecting", f"a{n}") for n in range(2)]
-    fleet.expire(120 * S, 1)
+    expire(fleet, 120 * S, 1)
     fleet.stop_clock(120 * S)
     assert fleet.next_deadline() is None
-    assert fleet.expire(500 * S, ALL) == []
+    assert expire(fleet, 500 * S, ALL) == []
     fleet.start_clock(500 * S)
-    assert fleet.expire(500 * S, ALL) == records[1:]
+    assert expire(fleet, 500 * S, ALL) == records[1:]
 
 
 @pytest.mark.parametrize("state", sorted(ONLINE_STATES))
@@ -337,7 +338,7 @@ def test_liveness_5_an_agent_stored_as_online_has_a_grace_in_which_nothing_chang
 ) -> None:
     agent = restore(fleet, "a", state, 7 * S)
     assert (agent.state, agent.status, agent.reason_code) == ("unknown", "online", None)
-    assert fleet.expire(127 * S - 1, ALL) == []
+    assert expire(fleet, 127 * S - 1, ALL) == []
     assert not introduce(fleet, "a", 127 * S - 1)[1]
     assert fleet.next_deadline() is None
 
@@ -355,7 +356,7 @@ def test_liveness_5_one_that_does_not_come_back_after_a_boot_is_offline(
     fleet: Fleet, last_heartbeat: int | None, reason: str
 ) -> None:
     agent = restore(fleet, "a", "connected", 0, last_heartbeat=last_heartbeat)
-    assert fleet.expire(120 * S, ALL) == [agent]
+    assert expire(fleet, 120 * S, ALL) == [agent]
     assert (agent.status, agent.reason_code) == ("offline", reason)
 
 

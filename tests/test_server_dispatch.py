@@ -8,6 +8,7 @@ from dscore.policy import Policy
 from dscore.policy.agent import Agent
 from fake_core import Beat, Closed, LastSeen, Missed, Opened, Outcome, Progress, TerminationRefused
 from faked import FakeServer, eventually, running
+from graces import expire
 
 QUICK = {"monitoring": {"reconnection_grace_period": 0.02, "heartbeat_grace_period": 0.02}}
 
@@ -73,8 +74,8 @@ async def test_liveness_4_the_grace_of_the_last_heartbeat_counts_though_it_was_n
         last = server.pool.now_ms() - 1_000
         await server.happen(Closed(1, heartbeat_ms=last))
         fleet = server._running.live.fleet
-        assert fleet.expire(last + 59_998, 1) == []
-        assert [agent.agent_id for agent in fleet.expire(last + 60_001, 1)] == ["a"]
+        assert expire(fleet, last + 59_998, 1) == []
+        assert [agent.agent_id for agent in expire(fleet, last + 60_001, 1)] == ["a"]
 
 
 async def test_a_termination_is_seen_until_its_outcome() -> None:

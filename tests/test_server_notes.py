@@ -12,9 +12,9 @@ import fake_core
 from dscore._core import Inbox, Notes
 from dscore.log.render import render_json
 from dscore.policy.liveness import new_fleet
-from dscore.states import OutcomeName
+from dscore.states import Input, OutcomeName
 
-HEAD = {"timestamp": "2026-01-31T12:00:00.000Z", "level": "info", "logger": "dscore.server"}
+TIME = "2026-01-31T12:00:00.000Z"
 REQUEST = "00000000-0000-4000-8000-0123456789ab"
 HOSTILE = "\x00\x1f\b\f\n\r\t\x7f\x9b\\/\"'\u2028\u2029\u202e\ue000\U0010ffff \u00e9\U0001f600"
 
@@ -46,11 +46,12 @@ def applied(agent_id: str | None, *events: object) -> Notes:
 
 
 def lines(notes: Notes, level: Literal["info", "warning"] = "info") -> bytes:
-    return notes.lines(HEAD["timestamp"], HEAD["logger"], level)
+    return notes.lines(TIME, level)
 
 
-def line(event: str, level: str = "info", **fields: object) -> bytes:
-    return render_json({**HEAD, "level": level, "event": event, **fields})
+def line(event: str, level: str = "info", logger: str = "dscore.server", **fields: object) -> bytes:
+    front = {"timestamp": TIME, "level": level, "logger": logger, "event": event}
+    return render_json({**front, **fields})
 
 
 @given(
@@ -75,6 +76,25 @@ def test_a_lost_connection_is_a_line(
     )
     assert lines(notes) == expected
     assert lines(notes, "warning") == b""
+
+
+@given(agent_id=ids, state=st.sampled_from(["lost", "missed_limit"]))
+def test_a_grace_period_that_is_over_is_a_line(agent_id: str, state: Input) -> None:
+    fleet = new_fleet()
+    fleet.open(7, "10.0.0.1")
+    introduced = fleet.introduce(7, agent_id, "app_ready", 0)
+    assert introduced is not None
+    fleet.feed(introduced.agent, state, 0)
+    fleet.expire(200_000, 1)
+    notes = fleet.notes()
+    assert notes is not None
+    reason = introduced.agent.reason_code
+    assert reason == {"lost": "reconnect_timeout", "missed_limit": "missed_heartbeats"}[state]
+    where = {"logger": "dscore.liveness"}
+    assert lines(notes) == line("agent_offline", **where, agent_id=agent_id, reason=reason)
+    assert lines(notes, "warning") == b""
+    (entry,) = fleet.timeline(introduced.agent, limit=9)
+    assert entry[2:] == ("offline", b'{"reason_code":"%s"}' % reason.encode())
 
 
 @given(

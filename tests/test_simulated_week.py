@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dscore._core import AgentRow
 from dscore.config import MonitoringConfig
 from dscore.policy.liveness import configure, new_fleet
+from graces import expire
 from liveness_model import Model, Rules, Told
 from outboxes import restore_one
 
@@ -182,7 +183,7 @@ class World:
                 self._watch_silence(conn, connection, self.now - connection.heard_at)
         deadline = self.fleet.next_deadline()
         if deadline is not None and deadline <= self.ms:
-            for agent in self.fleet.expire(self.ms, 100):
+            for agent in expire(self.fleet, self.ms, 100):
                 self._tell(agent, True)
 
     def _watch_silence(self, conn: int, connection: Connection, silence: int) -> None:

@@ -1111,9 +1111,9 @@ class Notes:
     def faults(self) -> list[str]:
         """What the table has no cell for."""
 
-    def lines(self, timestamp: str, logger: str, level: Literal["info", "warning"]) -> bytes:
-        """What the log is told of agents that have lost their connection, and of terminate_apps
-        that have ended: a JSON object of each, a newline behind it.
+    def lines(self, timestamp: str, level: Literal["info", "warning"]) -> bytes:
+        """What the log is told of agents that have lost their connection or are offline, and of
+        terminate_apps that have ended: a JSON object of each, a newline behind it.
 
         Args:
             level: of this one at least.
@@ -1488,9 +1488,9 @@ class Fleet:
     def expire_now(self, agent: AgentRow, now: int) -> bool:
         """Ends its grace period before its time, if it has one; whether its status has changed."""
 
-    def expire(self, now: int, limit: int) -> list[AgentRow]:
-        """Ends the grace periods that are due, at most so many; returns the agents that are offline
-        now. `next_deadline` says at once when there are more."""
+    def expire(self, now: int, limit: int) -> None:
+        """Ends the grace periods that are due, at most so many; what comes of it is in the notes.
+        `next_deadline` says at once when there are more."""
 
     def want(
         self,

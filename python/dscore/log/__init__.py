@@ -27,7 +27,15 @@ from dscore.config import LogConfig
 from dscore.log.render import now, plain_fields, render_json, text_renderer
 from dscore.log.writer import Writer
 
-__all__ = ["Logger", "close", "configure", "flush", "get_logger", "lines_lost_total"]
+__all__ = [
+    "Logger",
+    "close",
+    "configure",
+    "flush",
+    "get_logger",
+    "lines_lost_total",
+    "write_lines",
+]
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -37,9 +45,8 @@ _LEVELS = {
 }
 _STDOUT = 1
 
-RenderedLines: TypeAlias = Callable[[str, str, Literal["info", "warning"]], bytes]
-"""Makes lines of a time, the name of their logger and the lowest level that is wanted: JSON, each
-with a newline behind it."""
+Render: TypeAlias = Callable[[str, Literal["info", "warning"]], bytes]
+"""Makes lines of a time and the lowest level that is wanted: JSON, a newline behind each."""
 
 
 class Logger(BoundLoggerBase):
@@ -70,17 +77,6 @@ class Logger(BoundLoggerBase):
         """An error, with the traceback of the exception being handled."""
         self._say("error", event, {"exc_info": True, **fields})
 
-    def lines(self, render: RenderedLines) -> None:
-        """Several in one go, of the same moment: what a batch of events has to say, which in a
-        drain is a line about each of hundreds of agents."""
-        if _output.level > logging.WARNING:
-            return
-        least: Literal["info", "warning"]
-        least = "info" if _output.level <= logging.INFO else "warning"
-        block = render(now(), self._context["logger"], least)
-        if block:
-            _output.say_lines(block)
-
     def _say(self, level: str, event: str, fields: dict[str, Any]) -> None:
         # In one go what structlog does with a chain of processors. Named first, the logger comes
         # before the event; the context has it.
@@ -91,6 +87,16 @@ class Logger(BoundLoggerBase):
 def get_logger(name: str) -> Logger:
     """The logger of one module; `name` begins with "dscore."."""
     return Logger(None, (), {"logger": name})
+
+
+def write_lines(render: Render) -> None:
+    """Lines that were not built here, in one go, of the same moment: what a batch of events has to
+    say, which in a drain is a line about each of hundreds of agents."""
+    if _output.level > logging.WARNING:
+        return
+    block = render(now(), "info" if _output.level <= logging.INFO else "warning")
+    if block:
+        _output.say_lines(block)
 
 
 def configure(config: LogConfig, *, fd: int = _STDOUT) -> None:

@@ -118,6 +118,12 @@ class Dispatch:
         self._live.fleet.end(record, "removed", 1008, reason, now)
         self.notes.write_down(now)
 
+    def expire(self, now: int, limit: int) -> None:
+        """Ends the grace periods that are due, at most so many."""
+        self.want()
+        self._live.fleet.expire(now, limit)
+        self.notes.write_down(now)
+
     def _connected(self, event: "Connected", now: int) -> None:
         live = self._live
         self._connects.connected(event, now)
@@ -141,7 +147,7 @@ class Dispatch:
         if event.kind == "heartbeat":
             live.fleet.heard(record, heartbeat_ms=now)
         if live.fleet.feed(record, "beat", now):
-            live.timeline.changed(record, now)
+            live.timeline.online(record, now)
             _log.info("agent_online", agent_id=record.agent_id, conn_id=event.conn)
             self._watchers.announce(record)
 

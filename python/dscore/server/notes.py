@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from dscore._core import MAX_TEXT
-from dscore.log import get_logger
+from dscore.log import get_logger, write_lines
 from dscore.policy.agent import Termination
 from dscore.server.acks import Acks
 from dscore.server.admission.acceptance import Acceptance
@@ -110,7 +110,7 @@ class Notes:
             self._terminated(settled, now)
 
     def _say(self, notes: "_core.Notes", now: int) -> None:
-        _log.lines(notes.lines)
+        write_lines(notes.lines)
 
     def _terminated(self, settled: "_core.Settled", now: int) -> None:
         """How a single terminate_app ended, for its caller."""

@@ -24,10 +24,10 @@ In every agent's timeline belongs what happened to the server, kept once, in its
 | drain       | intent  |
 | clock       | seconds: the wall clock was set by so much |
 
-The fleet writes disconnected, terminated and unterminated itself, and the offline that comes of a
-disconnect. In `disconnected`, `code` is what the side that began said and `answer` the other side's
-word, 0 for none; `stale` marks the end of a connection that was not the agent's any more. Times are
-Unix milliseconds. What becomes of all this for a reader is in `dscore.explain`.
+The fleet writes disconnected, offline, terminated and unterminated itself. In `disconnected`,
+`code` is what the side that began said and `answer` the other side's word, 0 for none; `stale`
+marks the end of a connection that was not the agent's any more. Times are Unix milliseconds. What
+becomes of all this for a reader is in `dscore.explain`.
 """
 
 from collections.abc import Callable, Mapping
@@ -85,12 +85,9 @@ class Timeline:
     def recovered(self, record: "AgentRow", event: "Beat", now: int) -> None:
         self._write(record, now, "recovered", {"by": event.kind})
 
-    def changed(self, record: "AgentRow", now: int) -> None:
-        """An agent went online or offline, and no other entry says so."""
-        if record.status == "online":
-            self._write(record, now, "online", {})
-        else:
-            self._write(record, now, "offline", {"reason_code": record.reason_code})
+    def online(self, record: "AgentRow", now: int) -> None:
+        """An agent is online by a heartbeat, and no other entry says so."""
+        self._write(record, now, "online", {})
 
     def asked(self, record: "AgentRow", now: int) -> None:
         self._write(record, now, "asked", {})

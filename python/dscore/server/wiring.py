@@ -128,7 +128,6 @@ def assemble(live: Live, core: ModuleType, server: "PagesServer", app: "App | No
     watchers = Watchers(live)
     terminations, acks = Terminations(), Acks(live.clock)
     loop = asyncio.get_running_loop()
-    timers = Timers(live, watchers, loop)
     acceptance = Acceptance(live, watchers)
     authenticator = Authenticator(live)
     judge = Judge(live, authenticator, acceptance)
@@ -144,6 +143,7 @@ def assemble(live: Live, core: ModuleType, server: "PagesServer", app: "App | No
         acceptance=acceptance,
         bridge=bridge,
     )
+    timers = Timers(live, dispatch, loop)
     urgent = (core.HttpRequest, core.BodyPart, core.HttpGone, core.Drained)
     return Parts(
         live=live,

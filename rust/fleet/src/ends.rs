@@ -17,8 +17,8 @@ use crate::agent::AgentKey;
 use crate::disconnects::{self, Disconnects};
 use crate::fleet::{Fleet, Rest};
 use crate::heard::Reading;
-use crate::notes::{Lost, Notes, Settled};
-use crate::words::{Input, State};
+use crate::notes::{self, Lost, Notes, Settled};
+use crate::words::{Input, Reason, State};
 
 /// Characters kept of what an agent says about itself.
 pub const MAX_TEXT: usize = 200;
@@ -231,9 +231,7 @@ impl Fleet {
         }
         self.notes.lost.push(Lost { agent_id, closed });
         if changed {
-            let reason = self.agents.get(key).and_then(|agent| agent.reason);
-            let reason_code = reason.map(|reason| reason.name());
-            self.write(key, "offline", &Offline { reason_code }, now);
+            self.write_offline(key, now);
         }
         self.tell(key, changed) || self.wants.disconnects
     }
@@ -253,6 +251,23 @@ impl Fleet {
             self.hear(key, &last, true);
         }
         false
+    }
+
+    /// Its grace period is over, and it is offline by that.
+    pub(crate) fn note_offline(&mut self, key: AgentKey, now: i64) {
+        let Some(agent) = self.agents.get(key) else {
+            return;
+        };
+        let (agent_id, reason) = (agent.id.clone(), agent.reason);
+        self.notes.offline.push(notes::Offline { agent_id, reason });
+        self.write_offline(key, now);
+        self.tell(key, true);
+    }
+
+    fn write_offline(&mut self, key: AgentKey, now: i64) {
+        let reason = self.agents.get(key).and_then(|agent| agent.reason);
+        let reason_code = reason.map(Reason::name);
+        self.write(key, "offline", &Offline { reason_code }, now);
     }
 
     /// How often connections of agents have ended, and how.

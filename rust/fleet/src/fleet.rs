@@ -281,7 +281,8 @@ impl Fleet {
     }
 
     /// Ends the grace periods that are due, at most `limit` of them: thousands may have begun in the same moment.
-    /// [`Graces::next_deadline`] says at once when there are more. Returns those that are offline now.
+    /// [`Graces::next_deadline`] says at once when there are more. Returns those that are offline now; what is to be done
+    /// about it is in the notes.
     pub fn expire(&mut self, now: i64, limit: usize) -> Vec<AgentKey> {
         for key in self.graces.advance(now) {
             if let Some(agent) = self.agents.get_mut(key) {
@@ -302,6 +303,7 @@ impl Fleet {
             {
                 agent.grace = GraceOf::None;
                 if self.end_grace(key, now) == Ok(true) {
+                    self.note_offline(key, now);
                     over.push(key);
                 }
             }

@@ -65,7 +65,7 @@ pub use grace::{Graces, Monitoring};
 pub use heard::Reading;
 pub use lines::{Level, Lines};
 pub use new_entries::{EntriesRow, NewEntries};
-pub use notes::{Arrival, Lost, Notes, Settled, Wants};
+pub use notes::{Arrival, Lost, Notes, Offline, Settled, Wants};
 pub use outbox::Message;
 pub use page::{Page, PageScan, Slots};
 pub use query::{Query, Sort, Times, Value, rank};

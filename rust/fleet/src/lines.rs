@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use dscore_traffic::event::OutcomeKind;
 
-use crate::notes::{Lost, Notes, Settled};
+use crate::notes::{Lost, Notes, Offline, Settled};
+use crate::words::Reason;
 
 /// In the sentence about an agent that was removed before it answered.
 const NO_ID: &str = "None";
@@ -33,22 +34,23 @@ impl Level {
     }
 }
 
-/// What happens, and how much that matters.
-type Event = (Level, &'static str);
+/// What has happened, how much that matters, and which logger says it.
+type Event = (Level, &'static str, &'static str);
 
-const DISCONNECTED: Event = (Level::Info, "agent_disconnected");
-const TERMINATED: Event = (Level::Info, "agent_terminated");
-const INCOMPLETE: Event = (Level::Warning, "agent_incomplete");
-const NOT_TERMINATED: Event = (Level::Warning, "agent_not_terminated");
+const SERVER: &str = "dscore.server";
+const DISCONNECTED: Event = (Level::Info, SERVER, "agent_disconnected");
+const TERMINATED: Event = (Level::Info, SERVER, "agent_terminated");
+const INCOMPLETE: Event = (Level::Warning, SERVER, "agent_incomplete");
+const NOT_TERMINATED: Event = (Level::Warning, SERVER, "agent_not_terminated");
+const OFFLINE: Event = (Level::Info, "dscore.liveness", "agent_offline");
 
 /// Of most lines.
 const LENGTH: usize = 320;
 
-/// Lines of one logger, of one moment.
+/// Lines of one moment.
 #[derive(Debug)]
 pub struct Lines<'a> {
     timestamp: &'a str,
-    logger: &'a str,
     least: Level,
     bytes: Vec<u8>,
     /// How the lines of an event begin: the same for a whole batch.
@@ -59,7 +61,7 @@ pub struct Lines<'a> {
 struct Front<'a> {
     timestamp: &'a str,
     level: Level,
-    logger: &'a str,
+    logger: &'static str,
     event: &'static str,
 }
 
@@ -71,6 +73,12 @@ struct Disconnected<'a> {
     reason: &'a str,
     initiator: &'static str,
     cause: &'a str,
+}
+
+#[derive(Serialize)]
+struct WentOffline<'a> {
+    agent_id: &'a str,
+    reason: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -98,10 +106,9 @@ struct NotTerminated<'a> {
 
 impl<'a> Lines<'a> {
     /// Those of this level at least.
-    pub fn new(timestamp: &'a str, logger: &'a str, least: Level) -> Self {
+    pub fn new(timestamp: &'a str, least: Level) -> Self {
         Self {
             timestamp,
-            logger,
             least,
             bytes: Vec::new(),
             fronts: Vec::new(),
@@ -110,13 +117,16 @@ impl<'a> Lines<'a> {
 
     /// What notes have to say.
     pub fn of(mut self, notes: &Notes) -> Vec<u8> {
-        self.bytes
-            .reserve(LENGTH * (notes.lost.len() + notes.settled.len()));
+        let lines = notes.lost.len() + notes.settled.len() + notes.offline.len();
+        self.bytes.reserve(LENGTH * lines);
         for lost in &notes.lost {
             self.disconnected(lost);
         }
         for settled in &notes.settled {
             self.settled(settled);
+        }
+        for offline in &notes.offline {
+            self.offline(offline);
         }
         self.bytes
     }
@@ -132,6 +142,14 @@ impl<'a> Lines<'a> {
             cause: &info.cause,
         };
         self.say(DISCONNECTED, &fields);
+    }
+
+    fn offline(&mut self, offline: &Offline) {
+        let fields = WentOffline {
+            agent_id: &offline.agent_id,
+            reason: offline.reason.map(Reason::name),
+        };
+        self.say(OFFLINE, &fields);
     }
 
     fn settled(&mut self, settled: &Settled) {
@@ -192,11 +210,12 @@ impl<'a> Lines<'a> {
         if let Some((_, front)) = self.fronts.iter().find(|(of, _)| *of == event) {
             return self.bytes.extend_from_slice(front);
         }
+        let (level, logger, name) = event;
         let front = Front {
             timestamp: self.timestamp,
-            level: event.0,
-            logger: self.logger,
-            event: event.1,
+            level,
+            logger,
+            event: name,
         };
         let mut front = serde_json::to_vec(&front).unwrap_or_default();
         front.pop();

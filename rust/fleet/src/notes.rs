@@ -7,6 +7,7 @@ use dscore_traffic::event::{Closed, Outcome};
 
 use crate::agent::AgentKey;
 use crate::query::Times;
+use crate::words::Reason;
 
 /// Who wants to hear of what, and how times are shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,6 +61,15 @@ pub struct Lost {
     pub closed: Box<Closed>,
 }
 
+/// An agent whose grace period is over.
+#[derive(Debug)]
+pub struct Offline {
+    /// Which.
+    pub agent_id: Arc<str>,
+    /// Why it is offline.
+    pub reason: Option<Reason>,
+}
+
 /// What is to be done about a batch, in this order.
 #[derive(Debug, Default)]
 pub struct Notes {
@@ -71,6 +81,8 @@ pub struct Notes {
     pub closed: Vec<ConnId>,
     /// Agents that have lost their connection.
     pub lost: Vec<Lost>,
+    /// Agents that are offline, for their grace period is over.
+    pub offline: Vec<Offline>,
     /// Agents whose connection has ended, with close code and reason; only if that is wanted.
     pub disconnected: Vec<(AgentKey, u16, String)>,
     /// Agents whose status has changed; only if that is wanted.
@@ -91,6 +103,7 @@ impl Notes {
             restored,
             closed,
             lost,
+            offline,
             disconnected,
             changed,
             settled,
@@ -101,6 +114,7 @@ impl Notes {
             && *restored == 0
             && closed.is_empty()
             && lost.is_empty()
+            && offline.is_empty()
             && disconnected.is_empty()
             && changed.is_empty()
             && settled.is_empty()

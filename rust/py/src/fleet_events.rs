@@ -129,12 +129,8 @@ impl Fleet {
         cut.map_err(|missing| impossible(&agent.id, missing))
     }
 
-    fn expire(&self, now: i64, limit: usize) -> Vec<AgentRow> {
-        let mut fleet = self.settle();
-        let over = fleet.expire(now, limit);
-        over.into_iter()
-            .map(|key| self.row(&mut fleet, key))
-            .collect()
+    fn expire(&self, now: i64, limit: usize) {
+        self.settle().expire(now, limit);
     }
 
     fn next_deadline(&self) -> Option<i64> {

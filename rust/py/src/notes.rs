@@ -37,11 +37,10 @@ impl Notes {
         &self,
         py: Python<'py>,
         timestamp: &str,
-        logger: &str,
         level: &str,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let least = word(Level::from_name, level, "level")?;
-        let lines = Lines::new(timestamp, logger, least).of(&self.said);
+        let lines = Lines::new(timestamp, least).of(&self.said);
         Ok(PyBytes::new(py, &lines))
     }
 }
