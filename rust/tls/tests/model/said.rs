@@ -4,6 +4,9 @@ use dscore_tls::Suite;
 
 use super::{ALERT, DATA, HANDSHAKE, SUITES};
 
+/// RFC 8446 §6.1.
+const USER_CANCELED: u8 = 90;
+
 #[derive(Clone, Debug)]
 pub enum Said {
     Data {
@@ -69,6 +72,10 @@ impl Said {
     pub fn is_judged_alike(&self) -> bool {
         !matches!(self, Self::Inner { kind, .. } if !matches!(*kind, ALERT | DATA))
     }
+
+    fn is_user_canceled(&self) -> bool {
+        matches!(self, Self::Inner { kind: ALERT, content, .. } if content[..] == [1, USER_CANCELED])
+    }
 }
 
 /// The longest content, and what is around it.
@@ -77,19 +84,23 @@ const LONG: [usize; 5] = [16_383, 16_384, 16_385, 16_400, 16_623];
 const MAX_USELESS: u8 = 8;
 /// Fewer than what is refused.
 const MAX_UPDATES: u8 = 30;
+/// Alerts that mean nothing, in all: rustls refuses a fifth.
+const MAX_CANCELED: u8 = 4;
 
 pub fn decode(data: &[u8]) -> Script {
     let mut bytes = data.iter().copied();
     let suite = SUITES[usize::from(bytes.next().unwrap_or(0)) % SUITES.len()];
     let seed = u64::from(bytes.next().unwrap_or(0)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let (mut said, mut useless, mut updates) = (Vec::new(), 0, 0);
+    let (mut said, mut useless, mut updates, mut canceled) = (Vec::new(), 0, 0, 0);
     while let Some(what) = bytes.next() {
         let mut next = || bytes.next().unwrap_or(0);
         let mut one = one(what, &mut next);
         updates += u8::from(matches!(one, Said::Update { .. } | Said::Spread { .. }));
-        if updates > MAX_UPDATES {
+        canceled += u8::from(one.is_user_canceled());
+        if updates > MAX_UPDATES || canceled > MAX_CANCELED {
             one = Said::Data { length: 1 };
-            updates = MAX_UPDATES;
+            updates = updates.min(MAX_UPDATES);
+            canceled = canceled.min(MAX_CANCELED);
         }
         useless = match one {
             Said::Data { length: 1.. } => 0,
@@ -159,7 +170,11 @@ fn one(what: u8, next: &mut impl FnMut() -> u8) -> Said {
 /// With the level that its kind has: rustls minds it, though it means nothing (RFC 8446 §6).
 fn alert(next: &mut impl FnMut() -> u8) -> Said {
     let alert = next();
-    let level = if matches!(alert, 0 | 90) { 1 } else { 2 };
+    let level = if matches!(alert, 0 | USER_CANCELED) {
+        1
+    } else {
+        2
+    };
     let mut content = vec![level, alert];
     content.extend(take(next, 3));
     Said::Inner {
