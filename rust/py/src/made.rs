@@ -71,7 +71,7 @@ fn introduction_of(introduction: &Introduction, py: Python<'_>) -> PyResult<even
     let text = introduction.text.bind(py).as_bytes();
     let plain = std::str::from_utf8(text)
         .ok()
-        .and_then(|text| agent::plain_introduction(kind, text));
+        .and_then(|text| agent::scan(text).ok()?.plain_introduction());
     Ok(event::Introduction {
         conn: ConnId::from_u64(introduction.conn),
         kind,

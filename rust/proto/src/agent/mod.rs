@@ -7,6 +7,7 @@
 //! boundary.
 
 mod encode;
+mod fields;
 mod flat;
 mod heartbeat;
 mod plain;
@@ -18,6 +19,6 @@ pub use encode::{
     encode_string, encode_terminate_tail,
 };
 pub use heartbeat::is_heartbeat_of;
-pub use plain::{IntroducedBy, PlainIntroduction, plain_introduction};
+pub use plain::{IntroducedBy, PlainIntroduction};
 pub use refusal::{Refusal, RefusalCode};
 pub use scan::{Kind, MAX_AGENT_ID, Scanned, scan};

@@ -1,14 +1,14 @@
 //! An introduction with nothing unusual in it: the one that a fleet sends ten thousand times.
 //!
-//! What is read here is read as policy reads it (`messages/inbound.py`). Whatever could be read in two ways, or is to be
-//! refused with a sentence, is not plain: policy reads it.
+//! What is read here is read as policy reads it (`messages/inbound.py`), of the fields that the scan has found. Whatever
+//! could be read in two ways, or is to be refused with a sentence, is not plain: policy reads it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::{Kind, MAX_AGENT_ID};
+use super::fields::Field;
+use super::{Kind, Scanned};
+use crate::json;
 
 const MAX_TOKEN: usize = 1024;
 /// Bytes of any other text.
@@ -48,89 +48,68 @@ pub enum IntroducedBy {
     ReconnectionSuccess,
 }
 
-#[derive(Deserialize)]
-struct AppReady<'a> {
-    instance_id: &'a str,
-    #[serde(default)]
-    reconnection: Option<bool>,
-    #[serde(default, rename = "last_close_code")]
-    _last_close_code: Option<u16>,
-    #[serde(borrow, default)]
-    config: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    token: Option<&'a str>,
-}
-
-#[derive(Deserialize)]
-struct Heartbeat<'a> {
-    #[serde(rename = "clientName")]
-    client_name: &'a str,
-    #[serde(borrow, default)]
-    ip_address: Option<&'a str>,
-    #[serde(borrow, default)]
-    timestamp: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct ReconnectionSuccess<'a> {
-    #[serde(rename = "clientName")]
-    client_name: &'a str,
-}
-
-/// Reads a plain one of this kind. `None`: it is not.
-pub fn plain_introduction(kind: Kind, text: &str) -> Option<PlainIntroduction> {
-    // A field that is there twice, an escape or another type: not plain.
-    match kind {
-        Kind::AppReady => {
-            let fields: AppReady<'_> = serde_json::from_str(text).ok()?;
-            let by = app_ready(&fields)?;
-            introduction(fields.instance_id, by)
+impl Scanned<'_> {
+    /// A plain introduction of this kind. `None`: it is not.
+    pub fn plain_introduction(&self) -> Option<PlainIntroduction> {
+        let by = match self.kind {
+            Kind::AppReady => self.app_ready()?,
+            Kind::Heartbeat => self.heartbeat()?,
+            Kind::ReconnectionSuccess => IntroducedBy::ReconnectionSuccess,
+            _ => return None,
+        };
+        match self.agent_id() {
+            Ok(Cow::Borrowed(agent_id)) if !self.fields.are_mended => Some(PlainIntroduction {
+                agent_id: agent_id.into(),
+                by,
+            }),
+            _ => None,
         }
-        Kind::Heartbeat => {
-            let fields: Heartbeat<'_> = serde_json::from_str(text).ok()?;
-            let by = heartbeat(&fields)?;
-            introduction(fields.client_name, by)
+    }
+
+    fn app_ready(&self) -> Option<IntroducedBy> {
+        let reconnection = match self.given(Field::Reconnection) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return None,
+        };
+        if let Some(code) = self.given(Field::LastCloseCode) {
+            code.parse::<u16>().ok()?;
         }
-        Kind::ReconnectionSuccess => {
-            let fields: ReconnectionSuccess<'_> = serde_json::from_str(text).ok()?;
-            introduction(fields.client_name, IntroducedBy::ReconnectionSuccess)
+        if let Some(token) = self.given(Field::Token) {
+            plain_text(token).filter(|token| token.len() <= MAX_TOKEN)?;
         }
-        _ => None,
+        let config = self
+            .given(Field::Config)
+            .map_or(Some(Vec::new()), compact)?;
+        Some(IntroducedBy::AppReady {
+            reconnection,
+            config: (!config.is_empty()).then(|| config.into()),
+        })
+    }
+
+    fn heartbeat(&self) -> Option<IntroducedBy> {
+        let ip_address = match self.given(Field::IpAddress) {
+            None => "",
+            Some(json) => plain_text(json).filter(|ip| ip.len() <= MAX_TEXT)?,
+        };
+        let has_moment = self.given(Field::Timestamp).is_none_or(is_moment);
+        has_moment.then(|| IntroducedBy::Heartbeat {
+            ip_address: (!ip_address.is_empty()).then(|| ip_address.into()),
+        })
+    }
+
+    /// The JSON of a field that may be left out, or be `null`.
+    fn given(&self, field: Field) -> Option<&str> {
+        self.fields.get(field).filter(|json| *json != "null")
     }
 }
 
-fn introduction(agent_id: &str, by: IntroducedBy) -> Option<PlainIntroduction> {
-    let agent_id = agent_id.trim();
-    let is_plain = !agent_id.is_empty()
-        && agent_id.len() <= MAX_AGENT_ID
-        && !agent_id.contains(char::is_control);
-    is_plain.then(|| PlainIntroduction {
-        agent_id: agent_id.into(),
-        by,
-    })
-}
-
-fn app_ready(fields: &AppReady<'_>) -> Option<IntroducedBy> {
-    let is_plain = fields.token.is_none_or(|token| token.len() <= MAX_TOKEN);
-    let config = match fields.config {
-        Some(config) => compact(config.get())?,
-        None => Vec::new(),
-    };
-    is_plain.then(|| IntroducedBy::AppReady {
-        reconnection: fields.reconnection.unwrap_or(false),
-        config: (!config.is_empty()).then(|| config.into()),
-    })
-}
-
-fn heartbeat(fields: &Heartbeat<'_>) -> Option<IntroducedBy> {
-    let ip_address = fields.ip_address.filter(|ip| !ip.is_empty());
-    let is_plain = ip_address.is_none_or(|ip| ip.len() <= MAX_TEXT)
-        && fields
-            .timestamp
-            .is_none_or(|moment| is_moment(moment.get()));
-    is_plain.then(|| IntroducedBy::Heartbeat {
-        ip_address: ip_address.map(Into::into),
-    })
+/// What a JSON string without escapes says.
+fn plain_text(json: &str) -> Option<&str> {
+    match json::string(json)? {
+        Cow::Borrowed(text) => Some(text),
+        Cow::Owned(_) => None,
+    }
 }
 
 /// Whether JSON is a text, or a number that every reader of JSON takes.
@@ -187,12 +166,16 @@ fn compact(json: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::{MAX_AGENT_ID, scan};
 
     fn read(fields: &str) -> Option<PlainIntroduction> {
-        plain_introduction(
-            Kind::AppReady,
-            &format!(r#"{{"type":"app_ready"{fields}}}"#),
-        )
+        introduction("app_ready", fields)
+    }
+
+    fn introduction(kind: &str, fields: &str) -> Option<PlainIntroduction> {
+        scan(&format!(r#"{{"type":"{kind}"{fields}}}"#))
+            .ok()?
+            .plain_introduction()
     }
 
     fn ready(agent_id: &str, reconnection: bool, config: Option<&str>) -> PlainIntroduction {
@@ -235,7 +218,7 @@ mod tests {
 
     #[test]
     fn reads_what_software_of_the_socketio_contract_says() {
-        let by = |text: &str| Some(plain_introduction(Kind::Heartbeat, text)?.by);
+        let by = |fields: &str| Some(introduction("heartbeat", fields)?.by);
         let beat = |ip: Option<&str>| {
             let ip_address = ip.map(Into::into);
             Some(IntroducedBy::Heartbeat { ip_address })
@@ -247,17 +230,18 @@ mod tests {
             r#""2026-01-31T12:00:00Z""#,
             r#""""#,
         ] {
-            let text = format!(
-                r#"{{"clientName":"a","ip_address":"10.0.0.7","timestamp":{moment},"more":[]}}"#
+            let fields = format!(
+                r#","clientName":"a","ip_address":"10.0.0.7","timestamp":{moment},"more":[]"#
             );
-            assert_eq!(by(&text), beat(Some("10.0.0.7")), "{moment}");
+            assert_eq!(by(&fields), beat(Some("10.0.0.7")), "{moment}");
         }
-        assert_eq!(by(r#"{"clientName":"a","ip_address":""}"#), beat(None));
+        assert_eq!(by(r#","clientName":"a","ip_address":"""#), beat(None));
+        // The last of a name counts, as it does for policy.
+        assert_eq!(by(r#","clientName":7,"clientName":"a""#), beat(None));
         let long = "1".repeat(MAX_TEXT + 1);
         for fields in [
             r#""clientName":"#.to_owned() + "7",
             r#""clientName":" ""#.to_owned(),
-            r#""clientName":"a","clientName":"b""#.to_owned(),
             r#""clientName":"a","ip_address":7"#.to_owned(),
             format!(r#""clientName":"a","ip_address":"{long}""#),
             r#""clientName":"a","timestamp":true"#.to_owned(),
@@ -268,16 +252,17 @@ mod tests {
             format!(r#""clientName":"a","timestamp":{long}"#),
             format!(r#""clientName":"a","timestamp":"{long}""#),
         ] {
-            assert_eq!(by(&format!("{{{fields}}}")), None, "{fields}");
+            assert_eq!(by(&format!(",{fields}")), None, "{fields}");
         }
-        let back = plain_introduction(Kind::ReconnectionSuccess, r#"{"clientName":" a "}"#);
+        let back = introduction("reconnection_success", r#","clientName":" a ""#);
         let known = PlainIntroduction {
             agent_id: "a".into(),
             by: IntroducedBy::ReconnectionSuccess,
         };
         assert_eq!(back, Some(known));
-        for kind in [Kind::Watch, Kind::ConnectionCheckResponse, Kind::Other] {
-            assert_eq!(plain_introduction(kind, r#"{"clientName":"a"}"#), None);
+        for kind in ["watch", "connection_check_response", "another"] {
+            let fields = r#","clientName":"a","client_name":"a","instance_id":"a""#;
+            assert_eq!(introduction(kind, fields), None);
         }
     }
 
@@ -292,10 +277,11 @@ mod tests {
             r#","instance_id":7"#,
             r#","instance_id":null"#,
             r#","instance_id":"a\u0062""#,
-            "\"instance_id\":\"a\u{85}b\"",
+            ",\"instance_id\":\"a\u{85}b\"",
             &format!(r#","instance_id":"{long}""#),
-            r#","instance_id":"a","instance_id":"b""#,
-            r#","instance_id":"a","instance_i\u0064":"b""#,
+            r#","instance_id":"a","instance_id":7"#,
+            r#","instance_id":"a","instance_i\u0064":"b\u0063""#,
+            r#","instance_id":"a","\ud800":1"#,
             r#","instance_id":"a","reconnection":1"#,
             r#","instance_id":"a","last_close_code":65536"#,
             r#","instance_id":"a","last_close_code":-1"#,

@@ -1,14 +1,9 @@
 //! The scan: one pass, nothing allocated unless a string holds escapes.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::{Refusal, RefusalCode, flat};
-use crate::json;
+use super::fields::{Field, Fields};
+use super::{Refusal, RefusalCode};
 
 /// Bytes of an agent id (PROTOCOL.md §10).
 pub const MAX_AGENT_ID: usize = 128;
@@ -62,7 +57,7 @@ pub struct Scanned<'a> {
     pub kind: Kind,
     /// `type` itself.
     pub type_name: Cow<'a, str>,
-    fields: Fields<'a>,
+    pub(super) fields: Fields<'a>,
 }
 
 impl<'a> Scanned<'a> {
@@ -188,10 +183,7 @@ pub fn scan(text: &str) -> Result<Scanned<'_>, Refusal> {
     {
         return Err(Refusal::new(RefusalCode::BadJson));
     }
-    let fields = match read_flat(text) {
-        Some(fields) => fields,
-        None => read::<Name>(text).or_else(|_| read_leniently(text))?,
-    };
+    let fields = Fields::read(text)?;
     let type_name = fields
         .string(Field::Type)
         .map_err(|_| Refusal::new(RefusalCode::BadType))?;
@@ -200,71 +192,6 @@ pub fn scan(text: &str) -> Result<Scanned<'_>, Refusal> {
         type_name,
         fields,
     })
-}
-
-/// The fields the core acts on.
-#[derive(Clone, Copy, Debug)]
-enum Field {
-    Type,
-    InstanceId,
-    ClientName,
-    CheckedName,
-    RequestId,
-    Status,
-    Message,
-    Complete,
-    Stage,
-    NeedMs,
-}
-
-impl Field {
-    const COUNT: usize = Self::NeedMs as usize + 1;
-
-    fn of(name: &str) -> Option<Self> {
-        Some(match name {
-            "type" => Self::Type,
-            "instance_id" => Self::InstanceId,
-            "clientName" => Self::ClientName,
-            "client_name" => Self::CheckedName,
-            "request_id" => Self::RequestId,
-            "status" => Self::Status,
-            "message" => Self::Message,
-            "complete" => Self::Complete,
-            "stage" => Self::Stage,
-            "need_ms" => Self::NeedMs,
-            _ => return None,
-        })
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Type => "type",
-            Self::InstanceId => "instance_id",
-            Self::ClientName => "clientName",
-            Self::CheckedName => "client_name",
-            Self::RequestId => "request_id",
-            Self::Status => "status",
-            Self::Message => "message",
-            Self::Complete => "complete",
-            Self::Stage => "stage",
-            Self::NeedMs => "need_ms",
-        }
-    }
-}
-
-/// The JSON text of each field that was there, by [`Field`].
-#[derive(Clone, Debug, Default)]
-struct Fields<'a>([Option<&'a str>; Field::COUNT]);
-
-impl<'a> Fields<'a> {
-    fn raw(&self, field: Field) -> Result<&'a str, Refusal> {
-        self.0[field as usize].ok_or(Refusal::missing(field.name()))
-    }
-
-    /// A string: borrowed, unless it holds escapes.
-    fn string(&self, field: Field) -> Result<Cow<'a, str>, Refusal> {
-        json::string(self.raw(field)?).ok_or(Refusal::bad(field.name(), "must be a string"))
-    }
 }
 
 /// Whether it is of printable ASCII, without a space.
@@ -276,105 +203,5 @@ fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
     match id {
         Cow::Borrowed(id) => Cow::Borrowed(id.trim()),
         Cow::Owned(id) => Cow::Owned(id.trim().to_owned()),
-    }
-}
-
-/// The fields of an object of plain strings, if it is one.
-fn read_flat(text: &str) -> Option<Fields<'_>> {
-    let mut fields = Fields::default();
-    let is_flat = flat::read(text, |name, value| {
-        if let Some(field) = Field::of(name) {
-            fields.0[field as usize] = Some(value);
-        }
-    });
-    is_flat.then_some(fields)
-}
-
-/// The fields of an object whose names are read as `N`, and nothing behind it.
-fn read<'a, N>(text: &'a str) -> serde_json::Result<Fields<'a>>
-where
-    N: Deserialize<'a> + Into<Option<Field>>,
-{
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let fields = deserializer.deserialize_map(FieldsVisitor::<N>(PhantomData))?;
-    deserializer.end()?;
-    Ok(fields)
-}
-
-/// serde_json refuses a lone surrogate in a name. It is rare, so only what was refused is read with care.
-#[cold]
-fn read_leniently(text: &str) -> Result<Fields<'_>, Refusal> {
-    read::<LenientName>(text).map_err(|error| Refusal::syntax(error.column()))
-}
-
-struct FieldsVisitor<N>(PhantomData<N>);
-
-impl<'de, N: Deserialize<'de> + Into<Option<Field>>> Visitor<'de> for FieldsVisitor<N> {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(name) = map.next_key::<N>()? {
-            match name.into() {
-                Some(field) => {
-                    fields.0[field as usize] = Some(map.next_value::<&RawValue>()?.get())
-                }
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(fields)
-    }
-}
-
-/// A name as serde_json reads it.
-struct Name(Option<Field>);
-
-impl From<Name> for Option<Field> {
-    fn from(name: Name) -> Self {
-        name.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(NameVisitor)
-    }
-}
-
-struct NameVisitor;
-
-impl Visitor<'_> for NameVisitor {
-    type Value = Name;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-        Ok(Name(Field::of(name)))
-    }
-}
-
-/// A name in which a lone surrogate escape is U+FFFD.
-struct LenientName(Option<Field>);
-
-impl From<LenientName> for Option<Field> {
-    fn from(name: LenientName) -> Self {
-        name.0
-    }
-}
-
-impl<'de> Deserialize<'de> for LenientName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        Ok(Self(
-            json::string(raw.get()).and_then(|name| Field::of(&name)),
-        ))
     }
 }

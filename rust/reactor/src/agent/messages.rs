@@ -136,7 +136,7 @@ fn on_unauthenticated(
         text: text.as_bytes().into(),
         plain: match cx.settings.introductions_are_judged {
             true => None,
-            false => agent::plain_introduction(scanned.kind, text).map(Box::new),
+            false => scanned.plain_introduction().map(Box::new),
         },
     })));
     Ok(true)
