@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 BIN = JS / "node_modules" / ".bin"
 README = (JS / "README.md").read_text()
 KIB = 1024
-BUDGETS = {"reconnect": 1.2, "index": 6.3, "socketio": 1.2}
+BUDGETS = {"reconnect": 1.2, "index": 6.25, "socketio": 1.2}
 """KiB, minified and gzipped; of socketio what it adds to the others."""
 
 

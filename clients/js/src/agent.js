@@ -36,7 +36,7 @@ import { makeTermination } from "./termination.js";
  * @typedef {object} AgentEvents
  * @property {Status & AgentFields} state
  * @property {Message} message one that is not part of the protocol
- * @property {{ message: string, reconnectAfter: unknown }} shutdown the server is going away
+ * @property {Message} shutdown the server is going away (`server_shutdown`)
  * @property {{ message: Message, reason: Refusal }} refused new work that `send` did not take
  * @property {{ why: string }} gaveup
  * @property {{ why: string }} stopped the server wants no more of it, or the application was stopped
@@ -206,7 +206,7 @@ export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (
         return this.#termination.ask(message);
       case "server_shutdown":
         this.#setServerLeaving(true);
-        return emit(this, "shutdown", { message: message.message, reconnectAfter: message.reconnectAfter });
+        return emit(this, "shutdown", message);
     }
     if (!this.#isRepeated(message.message_id)) emit(this, "message", message);
   }

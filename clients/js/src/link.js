@@ -121,7 +121,10 @@ export function makeLink(url, options, owner) {
    */
   function tell({ state, why, wait }) {
     drop(why);
-    if (ENDS.includes(state)) unlisten();
+    if (ENDS.includes(state)) {
+      life?.abort();
+      life = undefined;
+    }
     enter(state, why, wait);
     if (machine.phase === "waiting" && machine.row === "unauthenticated") {
       poll(CREDENTIALS_POLL, renew, (isNew) => isNew && machine.renewed());
@@ -320,11 +323,6 @@ export function makeLink(url, options, owner) {
     // A page with an open socket is not kept by a browser (bfcache), and one that is kept would miss its end.
     on(window, "pagehide", () => machine.isBusy && finish("waiting", "the page is hidden"));
     on(window, "pageshow", ({ persisted }) => persisted && wake());
-  }
-
-  function unlisten() {
-    life?.abort();
-    life = undefined;
   }
 
   return {

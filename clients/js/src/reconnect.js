@@ -119,7 +119,6 @@ export class Reconnector {
     if (this.phase === "stopped") this.phase = "idle";
     this.#pass("idle", "attempting");
     this.attempt = -1;
-    this.#hint = null;
   }
 
   /** The wait is over. */
@@ -158,6 +157,7 @@ export class Reconnector {
   opened(now) {
     this.#pass("attempting", "connected");
     this.#openedAt = now;
+    this.#hint = null;
   }
 
   /**
@@ -180,12 +180,10 @@ export class Reconnector {
    */
   closed(code, reason, now) {
     const row = rowOf(code, reason, this.#numbers.isPage);
-    const hint = this.#hint;
-    this.#hint = null;
     this.#pass("connected", row === "final" ? "stopped" : "waiting");
     if (row === "final") return null;
     this.attempt = now - this.#openedAt >= this.#numbers.stableAfter ? 0 : this.attempt + 1;
-    return this.#wait(row, hint);
+    return this.#wait(row, this.#hint);
   }
 
   /** No attempt comes any more. */

@@ -37,8 +37,6 @@ const CODES = /** @type {Record<string, number>} */ ({ server_shutting_down: 101
 
 export class SmartReconnector extends Reconnector {
   #options;
-  /** @type {ReturnType<typeof setTimeout> | undefined} of the next attempt */
-  #timer;
   /** @type {Set<ReturnType<typeof setTimeout>>} */
   #timers = new Set();
   // What an earlier attempt still hears of is dropped.
@@ -74,7 +72,6 @@ export class SmartReconnector extends Reconnector {
       run();
     }, wait);
     this.#timers.add(timer);
-    return timer;
   }
 
   /**
@@ -145,6 +142,8 @@ export class SmartReconnector extends Reconnector {
     const { jitter = true, random = Math.random } = this.#options;
     const now = performance.now();
     const pause = Math.max(this.#triedAt + LEAST_PAUSE, now) + (jitter ? LEAST_PAUSE * random() : 0);
+    // The timer of the longer wait goes, and what was to come within it.
+    this.#end();
     this.#wait(Math.max(0, Math.min(this.#dueAt, pause) - now));
   }
 
@@ -162,7 +161,7 @@ export class SmartReconnector extends Reconnector {
     try {
       const verdict = await this.#options.health(signal);
       if (typeof verdict === "object") return verdict;
-      if (verdict !== "ok" && verdict !== true) return { row: rowOf(verdict === "shutting_down" ? 1013 : 1006), why: "server_not_ready" };
+      if (verdict !== "ok" && verdict !== true) return { row: verdict === "shutting_down" ? verdict : "other", why: "server_not_ready" };
       const made = signal.aborted || this.#options.connect(signal);
       if (!(made instanceof Promise)) return undefined;
       await made;
@@ -213,9 +212,8 @@ export class SmartReconnector extends Reconnector {
 
   /** @param {number} wait */
   #wait(wait) {
-    clearTimeout(this.#timer);
     this.#dueAt = performance.now() + wait;
-    this.#timer = this.later(() => this.attemptReconnect(), wait);
+    this.later(() => this.attemptReconnect(), wait);
   }
 
   /**

@@ -42,11 +42,11 @@ export function makeTermination(link, { onTerminate, terminateTimeout = TIMEOUT 
   /** @type {Required<TerminateAnswer> | undefined} */
   let answer;
 
-  /** Answers the requests that have no answer yet; whether one could be told. */
+  /** Answers the requests that have no answer yet; how many could be told. */
   function answerAll() {
     const waiting = unanswered;
     unanswered = [];
-    return waiting.filter((request_id) => link.send({ type: "app_terminated", request_id, ...answer })).length > 0;
+    return waiting.filter((request_id) => link.send({ type: "app_terminated", request_id, ...answer })).length;
   }
 
   /**
@@ -64,14 +64,14 @@ export function makeTermination(link, { onTerminate, terminateTimeout = TIMEOUT 
     try {
       answer = answerOf(await link.within(terminateTimeout, onTerminate?.(request), "the application did not stop in time"));
     } catch (error) {
-      answer = failed(/** @type {any} */ (error)?.message ?? error);
+      answer = { status: "ERROR", message: String(/** @type {any} */ (error)?.message ?? error), complete: true };
     }
     finishing();
-    const isTold = answerAll();
+    const told = answerAll();
     if (link.isOver()) return;
     const isStopped = answer.status === "OK";
     const end = () => link.finish("stopped", isStopped ? "terminated" : "the application did not stop");
-    if (isTold && isStopped) link.later(end, CLOSE_TIMEOUT);
+    if (told && isStopped) link.later(end, CLOSE_TIMEOUT);
     else end();
   }
 
@@ -102,11 +102,6 @@ export function makeTermination(link, { onTerminate, terminateTimeout = TIMEOUT 
  */
 function answerOf(result) {
   const isAnswer = typeof result === "object" && result;
-  if (!isAnswer && result !== undefined && result !== true) return failed(`the application answered ${result}`);
+  if (!isAnswer && result !== undefined && result !== true) throw new Error(`the application answered ${result}`);
   return { status: "OK", message: "Application terminated gracefully", complete: true, ...result };
-}
-
-/** @param {unknown} message */
-function failed(message) {
-  return { status: "ERROR", message: String(message), complete: true };
 }

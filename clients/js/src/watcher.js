@@ -29,7 +29,7 @@ import { makeLink } from "./link.js";
  * @property {{ id: string, timestamp: string }} reconnected
  * @property {Message} drain how far a drain is (`drain_progress`)
  * @property {{ enabled: boolean }} maintenance
- * @property {{ message: string, reconnectAfter: unknown }} shutdown the server is going away
+ * @property {Message} shutdown the server is going away (`server_shutdown`)
  * @property {{ why: string }} forbidden the server shows its fleet to operators only: `retry(token)`
  * @property {{ why: string }} gaveup no attempt comes any more: `retry()`
  * @property {{ why: string }} stopped the server does not want it back
@@ -66,7 +66,7 @@ export class Watcher extends /** @type {{ new (): TypedTarget<WatcherEvents> }} 
       introduce: () => this.#introduce(),
       heard: (message) => this.#hear(message),
       probe: () => this.#probe(),
-      looked: ({ isMaintenance }) => this.#setMaintenance(isMaintenance === true),
+      looked: ({ health, isMaintenance }) => health === "unreachable" || this.#setMaintenance(isMaintenance === true),
       changed: (status) => emitState(this, status),
     });
     // Listeners come first.
@@ -119,7 +119,7 @@ export class Watcher extends /** @type {{ new (): TypedTarget<WatcherEvents> }} 
       case "server_status_response":
         return this.#granted();
       case "server_shutdown":
-        return emit(this, "shutdown", { message: message.message, reconnectAfter: message.reconnectAfter });
+        return emit(this, "shutdown", message);
       case "drain_progress":
         return emit(this, "drain", message);
       case "maintenance_changed":

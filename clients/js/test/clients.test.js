@@ -391,6 +391,22 @@ test("the old picture goes as the new one begins", async () => {
   one.close();
 });
 
+test("a server that does not answer says nothing of its maintenance", async () => {
+  const one = await watcher();
+  const told = [];
+  one.addEventListener("maintenance", ({ detail }) => told.push(detail.enabled));
+  sockets[0].says({ type: "maintenance_changed", enabled: true });
+  document = {};
+  sockets[0].ends(1006);
+  await clock.pass(1_001);
+  assert.equal(one.status.health, "unreachable");
+  assert.deepEqual(told, [true]);
+  document = { status: "ok" };
+  await clock.pass(2_000);
+  assert.deepEqual(told, [true, false]);
+  one.close();
+});
+
 test("retry has all attempts ahead, in the middle of a wait too", async () => {
   const one = await watcher({ attempts: 3 });
   let gaveUp = 0;

@@ -125,6 +125,19 @@ test("however often it is woken, attempts are a second apart", async () => {
   one.stop();
 });
 
+test("a wait that is shortened leaves nothing of the one before", async () => {
+  const { one, calls } = make({ jitter: false, attempts: Infinity });
+  one.attemptReconnect();
+  await clock.pass(20_000);
+  const before = calls.connect;
+  one.wake();
+  assert.equal(clock.timers, 1);
+  await clock.pass(1);
+  assert.equal(calls.connect, before + 1);
+  assert.equal(clock.timers, 1);
+  one.stop();
+});
+
 test("an attempt that was given up hears of nothing any more", async () => {
   const answers = [];
   const { one, told, calls } = make({
