@@ -87,15 +87,46 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Those of an object, with nothing behind it.
+    /// Takes those of an object, with nothing behind it. In place: to move them costs as much as to find them.
     ///
     /// # Errors
     /// `bad_json`: it is none.
-    pub(super) fn read(text: &'a str) -> Result<Self, Refusal> {
-        match read_flat(text) {
-            Some(fields) => Ok(fields),
-            None => read::<Name>(text).or_else(|_| read_leniently(text)),
+    pub(super) fn read(&mut self, text: &'a str) -> Result<(), Refusal> {
+        if self.read_flat(text) || self.read_named::<Name>(text).is_ok() {
+            return Ok(());
         }
+        self.read_leniently(text)
+    }
+
+    /// Those of an object of plain strings, if it is one.
+    fn read_flat(&mut self, text: &'a str) -> bool {
+        flat::read(text, |name, value| {
+            if let Some(field) = Field::of(name) {
+                self.put(field, value);
+            }
+        })
+    }
+
+    /// Those of an object whose names are read as `N`, and nothing behind it. What was taken of it before is taken again.
+    fn read_named<N>(&mut self, text: &'a str) -> serde_json::Result<()>
+    where
+        N: Deserialize<'a> + Into<Option<Field>>,
+    {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let names = PhantomData::<N>;
+        deserializer.deserialize_map(FieldsVisitor {
+            fields: self,
+            names,
+        })?;
+        deserializer.end()
+    }
+
+    /// serde_json refuses a lone surrogate in a name. It is rare, so only what was refused is read with care.
+    #[cold]
+    fn read_leniently(&mut self, text: &'a str) -> Result<(), Refusal> {
+        self.are_mended = true;
+        self.read_named::<LenientName>(text)
+            .map_err(|error| Refusal::syntax(error.column()))
     }
 
     /// The JSON of a field; `None`: it is not there.
@@ -124,58 +155,28 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The fields of an object of plain strings, if it is one.
-fn read_flat(text: &str) -> Option<Fields<'_>> {
-    let mut fields = Fields::default();
-    let is_flat = flat::read(text, |name, value| {
-        if let Some(field) = Field::of(name) {
-            fields.put(field, value);
-        }
-    });
-    is_flat.then_some(fields)
+struct FieldsVisitor<'a, 'text, N> {
+    fields: &'a mut Fields<'text>,
+    names: PhantomData<N>,
 }
 
-/// The fields of an object whose names are read as `N`, and nothing behind it.
-fn read<'a, N>(text: &'a str) -> serde_json::Result<Fields<'a>>
-where
-    N: Deserialize<'a> + Into<Option<Field>>,
-{
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let fields = deserializer.deserialize_map(FieldsVisitor::<N>(PhantomData))?;
-    deserializer.end()?;
-    Ok(fields)
-}
-
-/// serde_json refuses a lone surrogate in a name. It is rare, so only what was refused is read with care.
-#[cold]
-fn read_leniently(text: &str) -> Result<Fields<'_>, Refusal> {
-    let fields = read::<LenientName>(text).map_err(|error| Refusal::syntax(error.column()))?;
-    Ok(Fields {
-        are_mended: true,
-        ..fields
-    })
-}
-
-struct FieldsVisitor<N>(PhantomData<N>);
-
-impl<'de, N: Deserialize<'de> + Into<Option<Field>>> Visitor<'de> for FieldsVisitor<N> {
-    type Value = Fields<'de>;
+impl<'de, N: Deserialize<'de> + Into<Option<Field>>> Visitor<'de> for FieldsVisitor<'_, 'de, N> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<N>()? {
             match name.into() {
-                Some(field) => fields.put(field, map.next_value::<&RawValue>()?.get()),
+                Some(field) => self.fields.put(field, map.next_value::<&RawValue>()?.get()),
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        Ok(fields)
+        Ok(())
     }
 }
 

@@ -183,7 +183,8 @@ pub fn scan(text: &str) -> Result<Scanned<'_>, Refusal> {
     {
         return Err(Refusal::new(RefusalCode::BadJson));
     }
-    let fields = Fields::read(text)?;
+    let mut fields = Fields::default();
+    fields.read(text)?;
     let type_name = fields
         .string(Field::Type)
         .map_err(|_| Refusal::new(RefusalCode::BadType))?;
