@@ -95,14 +95,14 @@ fmt: setup ## format Rust and Python, sort imports
 
 lint: setup ## clippy and ruff with warnings denied, mypy --strict, the stubs against the built module, refused words
 	scripts/words
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked $(CARGO_ARGS) -- -D warnings
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) -m mypy.stubtest dscore._core --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowed.txt
 	$(PY) -m pip check
 
 test: setup ## cargo test, then pytest with warnings as errors; words for pytest in ARGS="…"
-	cargo test --workspace --locked $(CARGO_TEST_ARGS)
+	cargo test --workspace --locked $(CARGO_ARGS)
 	cargo build --release --locked --quiet -p dscore-load
 	$(PY) -W error -c 'import dscore, dscore_agent'
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
@@ -132,11 +132,11 @@ release-notes: ## print what is unreleased; VERSION=1.2.3 makes it that version'
 	@scripts/release-notes $(VERSION)
 
 bench: setup ## all benches: micro benches, then the servers side by side (benches/README.md); half an hour
-	cargo bench -p dscore-benches --locked
+	cargo bench --workspace --bench '*' --locked
 	$(PY) -m benches $(ARGS)
 
 bench-quick: setup ## the benches at a small size, to see that they work; the numbers mean little
-	cargo bench -p dscore-benches --locked -- --quick
+	cargo bench --workspace --bench '*' --locked -- --quick
 	$(PY) -m benches --quick $(ARGS)
 
 soak: setup ## the fleet tests that take minutes: kill -9, stops, clocks set, a store removed, 18,000 at once

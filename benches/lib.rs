@@ -1,14 +1,19 @@
 //! How the micro benches time: a question, then rounds, then the median with its spread.
 //!
 //! A round does its work often enough to last for milliseconds, and times only what the question is
-//! about. The first rounds warm up and do not count. `cargo bench -- --quick` runs each round once,
-//! to show that the bench still works; its figures mean nothing.
+//! about. The first rounds warm up and do not count. `cargo bench -- --quick` runs one round of each,
+//! small where it would take long, to show that the bench still works; its figures mean nothing.
 
 use std::time::{Duration, Instant};
 
 /// Rounds that do not count, and those that do: an odd number, so that there is a median.
 const WARM_UPS: usize = 2;
 const ROUNDS: usize = 15;
+
+/// How many of what a bench is of: so many, or with `--quick` a hundredth of them.
+pub fn size(full: usize) -> usize {
+    if is_quick() { full / 100 } else { full }
+}
 
 /// Prints what the lines that follow answer.
 pub fn ask(question: &str) {
@@ -38,12 +43,19 @@ pub fn throughput(label: &str, bytes: usize, round: impl FnMut() -> Duration) {
 
 /// The shortest, the median and the longest round.
 fn rounds(mut round: impl FnMut() -> Duration) -> [Duration; 3] {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let (warm_ups, rounds) = if quick { (0, 1) } else { (WARM_UPS, ROUNDS) };
+    let (warm_ups, rounds) = if is_quick() {
+        (0, 1)
+    } else {
+        (WARM_UPS, ROUNDS)
+    };
     for _ in 0..warm_ups {
         round();
     }
     let mut times: Vec<Duration> = (0..rounds).map(|_| round()).collect();
     times.sort();
     [times[0], times[rounds / 2], times[rounds - 1]]
+}
+
+fn is_quick() -> bool {
+    std::env::args().any(|argument| argument == "--quick")
 }

@@ -13,7 +13,7 @@ mod model;
 use std::hint::black_box;
 use std::io::IoSlice;
 
-use dscore_benches::{ask, per_item, timed};
+use dscore_benches::{ask, per_item, size, timed};
 use dscore_tls::{MAX_OPENED_BEYOND, RecordLayerKind, Suite, Tls};
 use model::{DATA, Narrow, Pair};
 
@@ -33,9 +33,9 @@ fn main() {
         ));
         for kind in [RecordLayerKind::Own, RecordLayerKind::Rustls] {
             let pair = |_| Pair::new(kind, suite);
-            let mut pairs: Vec<Pair> = (0..CONNECTIONS).map(pair).collect();
+            let mut pairs: Vec<Pair> = (0..size(CONNECTIONS)).map(pair).collect();
             let mut plain = vec![0; 2 * MAX_OPENED_BEYOND];
-            per_item(&format!("open, {kind:?}"), CONNECTIONS, || {
+            per_item(&format!("open, {kind:?}"), pairs.len(), || {
                 let mut records: Vec<Vec<u8>> = pairs
                     .iter_mut()
                     .map(|pair| pair.raw.sealing.seal(DATA, &[b'x'; LENGTH], 0))
@@ -48,7 +48,7 @@ fn main() {
                 })
             });
             let mut wire = Narrow::default();
-            per_item(&format!("seal, {kind:?}"), CONNECTIONS, || {
+            per_item(&format!("seal, {kind:?}"), pairs.len(), || {
                 timed(|| {
                     for pair in &mut pairs {
                         wire.takes = usize::MAX;

@@ -9,13 +9,12 @@ use std::hint::black_box;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use dscore_benches::{ask, per_item, timed};
+use dscore_benches::{ask, per_item, size, timed};
 use dscore_wheel::{self as wheel, Wheel};
 use tokio::time::Instant;
 use tokio_util::time::{DelayQueue, delay_queue};
 
 const ARMED: usize = 1_000_000;
-const CHANGED: usize = ARMED / 10;
 const MINUTE: u64 = 60_000;
 const STEP: u64 = 10;
 
@@ -134,21 +133,22 @@ fn change<T: Timers>(name: &str, new: impl Fn() -> T) {
     let mut random = fastrand::Rng::with_seed(1);
     let (mut timers, mut keys) = filled(new(), &mut random);
     random.shuffle(&mut keys);
-    per_item(&format!("{name}: arm"), CHANGED, || {
-        for key in keys.drain(..CHANGED) {
+    let changed = keys.len() / 10;
+    per_item(&format!("{name}: arm"), changed, || {
+        for key in keys.drain(..changed) {
             timers.cancel(key);
         }
-        let deadlines: Vec<u64> = (0..CHANGED).map(|_| random.u64(1..MINUTE)).collect();
+        let deadlines: Vec<u64> = (0..changed).map(|_| random.u64(1..MINUTE)).collect();
         let time = timed(|| keys.extend(deadlines.iter().map(|at| timers.arm(*at))));
         random.shuffle(&mut keys);
         time
     });
     let (mut timers, mut keys) = filled(new(), &mut random);
     random.shuffle(&mut keys);
-    per_item(&format!("{name}: cancel"), CHANGED, || {
-        let cancelled: Vec<T::Key> = keys.drain(..CHANGED).collect();
+    per_item(&format!("{name}: cancel"), changed, || {
+        let cancelled: Vec<T::Key> = keys.drain(..changed).collect();
         let time = timed(|| cancelled.into_iter().for_each(|key| timers.cancel(key)));
-        keys.extend((0..CHANGED).map(|_| timers.arm(random.u64(1..MINUTE))));
+        keys.extend((0..changed).map(|_| timers.arm(random.u64(1..MINUTE))));
         random.shuffle(&mut keys);
         time
     });
@@ -156,7 +156,7 @@ fn change<T: Timers>(name: &str, new: impl Fn() -> T) {
 
 fn expire<T: Timers>(name: &str, new: impl Fn() -> T, pass: impl Fn(u64)) {
     let mut random = fastrand::Rng::with_seed(1);
-    per_item(&format!("{name}: expire"), ARMED, || {
+    per_item(&format!("{name}: expire"), size(ARMED), || {
         let (mut timers, _) = filled(new(), &mut random);
         let mut expired = 0;
         let mut step = |now| {
@@ -164,13 +164,13 @@ fn expire<T: Timers>(name: &str, new: impl Fn() -> T, pass: impl Fn(u64)) {
             timed(|| expired += timers.advance(now))
         };
         let time = (1..=MINUTE / STEP).map(|turn| step(turn * STEP)).sum();
-        assert_eq!(expired, ARMED);
+        assert_eq!(expired, size(ARMED));
         time
     });
 }
 
 fn filled<T: Timers>(mut timers: T, random: &mut fastrand::Rng) -> (T, Vec<T::Key>) {
-    let keys = (0..ARMED)
+    let keys = (0..size(ARMED))
         .map(|_| timers.arm(random.u64(1..MINUTE)))
         .collect();
     (timers, keys)
