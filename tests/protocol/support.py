@@ -64,6 +64,8 @@ async def running(settings: Settings | None = None, **options: Any) -> AsyncIter
             headers=power if server.operator_token else {},
             trust_env=False,
             timeout=DEADLINE_SECONDS,
+            # A server that drains closes what lies idle, and a request may cross that.
+            limits=httpx.Limits(max_keepalive_connections=0),
         ) as pages:
             yield Running(server, pages)
 
