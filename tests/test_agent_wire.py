@@ -153,8 +153,8 @@ async def test_a_silent_server_is_left_after_ping_interval_and_timeout() -> None
 
 
 async def test_pings_keep_a_quiet_connection() -> None:
-    async with pair(ping_interval=0.03, ping_timeout=0.05) as (connection, _):
-        await asyncio.wait({connection.ended}, timeout=0.3)
+    async with pair(ping_interval=0.1, ping_timeout=0.4) as (connection, _):
+        await asyncio.wait({connection.ended}, timeout=1.0)
         assert connection.is_open
 
 

@@ -46,7 +46,7 @@ async def test_removing_an_absent_agent_ends_no_connection_for_the_policy() -> N
 
 
 async def test_liveness_2_a_late_agent_is_offline_after_its_grace_and_back_with_a_beat() -> None:
-    async with running(QUICK) as server:
+    async with running({"monitoring": {"heartbeat_grace_period": 0.5}}) as server:
         await server.watch(9)
         await server.introduce(1, "a")
         await server.happen(Missed(1, 1), Missed(1, 2))
