@@ -73,6 +73,7 @@ export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (
   #isRepeated = makeSeen();
   #interval = HEARTBEAT;
   #wasKnown = false;
+  #isOpen = false;
   #isPressed = false;
   #fields = { serverShuttingDown: false, sessionRestored: false, dropped: 0 };
 
@@ -265,7 +266,9 @@ export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (
     const isAway = state === "waiting" || state === "gaveup";
     // An application that was stopped has nothing to come back for.
     if (isAway && this.#termination.isBegun) return this.#link.finish("stopped", why);
-    if (isAway && (lastCloseCode === 1001 || lastCloseCode === 1013)) this.#fields.serverShuttingDown = true;
+    // Of the end of a connection only: health has spoken since when an attempt fails.
+    if (isAway && this.#isOpen && (lastCloseCode === 1001 || lastCloseCode === 1013)) this.#fields.serverShuttingDown = true;
+    this.#isOpen = state === "introducing" || state === "ready";
     emitState(this, this.status);
   }
 }

@@ -139,7 +139,7 @@ export function makeLink(url, options, owner) {
     await renew();
     const { health, isConnected, retryAfter } = await lookAt(signal);
     if (isContested && isConnected) return { row: "taken_over", why: "another agent has this id" };
-    if (health === "shutting_down") return { row: health, why: "the server is shutting down" };
+    if (health === "shutting_down") return { row: health, why: "the server is shutting down", retryAfter };
     return health === "ok" || { row: "other", why: SILENT, retryAfter };
   }
 

@@ -257,6 +257,26 @@ test("send refuses new work while the server is not ready, messages of the proto
   one.close();
 });
 
+test("a Retry-After of the health page wins over the row of a server that shuts down", async () => {
+  const one = await ready();
+  mock.method(globalThis, "fetch", async () => new Response('{"status": "shutting_down"}', { status: 503, headers: { "retry-after": "42" } }));
+  sockets[0].ends(1013);
+  await clock.pass(10_000);
+  assert.deepEqual([one.status.state, one.status.retryIn], ["waiting", 42_000]);
+  one.close();
+});
+
+test("a server that says that it is ready again takes new work, though the next attempt fails", async () => {
+  const one = await ready();
+  sockets[0].ends(1013);
+  assert.equal(one.status.refusal, "server_not_ready");
+  await clock.pass(10_000);
+  assert.deepEqual([sockets.length, one.status.refusal], [2, null]);
+  sockets[1].ends(1006);
+  assert.deepEqual([one.status.state, one.status.refusal], ["waiting", null]);
+  one.close();
+});
+
 test("messages wait while it is away, in order; past the limit the oldest is dropped and counted", async () => {
   const one = await agent({ outboxLimit: 2 });
   for (const n of [1, 2, 3]) assert.equal(one.send({ type: "note", n }), true);
