@@ -101,11 +101,12 @@ lint: setup ## clippy and ruff with warnings denied, mypy --strict, the stubs ag
 	$(PY) -m mypy.stubtest dscore._core --mypy-config-file pyproject.toml --allowlist tests/stubtest-allowed.txt
 	$(PY) -m pip check
 
+# Not worksteal: what is timed or alone (tests/room.py) stands last, and is to come last in all workers.
 test: setup ## cargo test, then pytest with warnings as errors; words for pytest in ARGS="…"
 	cargo test --workspace --locked $(CARGO_ARGS)
 	cargo build --release --locked --quiet -p dscore-load
 	$(PY) -W error -c 'import dscore, dscore_agent'
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist load $(ARGS)
 
 check: setup ## what CI runs: formatting (check only), lint, test
 	cargo fmt --all --check
@@ -116,7 +117,7 @@ check: setup ## what CI runs: formatting (check only), lint, test
 check-slow: setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-helm dist setup-images ## what takes too long for every change: dist, images, tests marked slow, check-c, debian-c
 	@scripts/images $(PY)
 	cargo build --release --locked --quiet -p dscore-load
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "slow and not soak" $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist load -m "slow and not soak" $(ARGS)
 	$(MAKE) --no-print-directory check-c debian-c ARGS=
 
 check-images: dist setup-images ## the images of packaging/docker, built by buildah and started: health, rights, a fleet drained within 5, 10 and 30 s

@@ -115,10 +115,15 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
 
         wait_until(all_known, "agents", SECONDS)
         recordings = [root / name / "out.mp4" for name in started if name not in NO_PIPELINE]
-        wait_until(lambda: all(map(Path.exists, recordings)), "recordings", SECONDS)
+        wait_until(lambda: all(map(has_begun, recordings)), "recordings", SECONDS)
         code = server.stop()
         assert code == 0, server.log
         return {name: end_of(process, root / name) for name, process in started.items()}
+
+
+def has_begun(recording: Path) -> bool:
+    """Whether there is a picture in it; the file is there before."""
+    return recording.exists() and recording.stat().st_size > 0
 
 
 @contextmanager
