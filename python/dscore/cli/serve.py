@@ -29,11 +29,6 @@ from dscore_agent.cli.systemd import Notifier
 
 Flags = Mapping[str, object]
 
-GC_THRESHOLD = 20_000
-"""Objects that have come, less those that went, before the young ones are searched for garbage. A
-fleet that connects is a hundred thousand objects and no garbage; Python's own 700 make the search a
-seventh of that work."""
-
 _log = log.get_logger("dscore.serve")
 
 
@@ -145,7 +140,6 @@ class Service:
         # What the imports and the start have made stays for good: no collection of a fleet's
         # garbage need look at it again.
         gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
         server = self._server
         host, port = server.address
         where = _authority(host, port)
