@@ -97,6 +97,20 @@ async def test_paths_that_are_not_ours_go_to_the_users_app() -> None:
         assert_problem(await client.put("/api/v1/agents"), 405)
 
 
+async def test_servers_of_a_process_share_handlers_and_each_answers_for_itself() -> None:
+    fleets = FakeFleet("a"), FakeFleet("b")
+    apps = [app_of(fleet, page_at=at) for fleet, at in zip(fleets, ("/", "/fleet/"), strict=True)]
+    for app, name, at in zip(apps, "ab", ("/", "/fleet/"), strict=True):
+        transport = httpx.ASGITransport(app=app)
+        power = {"authorization": f"Bearer {OWN}"}
+        url = "http://127.0.0.1:8765"
+        async with httpx.AsyncClient(transport=transport, base_url=url, headers=power) as client:
+            items = (await client.get("/api/v1/agents")).json()["items"]
+            assert [item["id"] for item in items] == [name]
+            assert (await client.get("/api/v1/status")).json()["page"] == at
+            assert (await client.get(at)).status_code == 200
+
+
 @pytest.mark.parametrize(
     "path",
     ["", "/", "/users", "/users/1", "/agents/", "/agents/a/b", "/agentsx", "/statusx", "/docs"],

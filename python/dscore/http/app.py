@@ -1,6 +1,5 @@
 """Puts the pages together: a FastAPI app for ours, the user's beside it, access before both."""
 
-import weakref
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -9,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from dscore._core import __version__
-from dscore.http import api, health, methods, metrics, page, problems
+from dscore.http import api, bulk, health, methods, metrics, page, problems
 from dscore.http.access import API, DRAIN, METRICS, OPENAPI, Access, WrongTokens
 from dscore.http.audit import Keep, Ledger
 from dscore.http.audit_page import AuditReader
@@ -84,8 +83,7 @@ def build_app(
         server: What the pages show and change.
         rules: Who may do what. A reload sets `rules` of what is returned.
         wrong_tokens: Hears of tokens that are none.
-        trail: Keeps the lines of the audit. FastAPI's cache of handlers holds it no more than the
-            server.
+        trail: Keeps the lines of the audit.
         user_app: Gets every path that is not exactly one of ours, "/openapi.json" if it has that,
             and the lifespan.
         page_at: Path of the fleet page; "/" is the user's app's own, and means "/dscore/" then.
@@ -107,16 +105,21 @@ def build_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
     )
     if user_app is not None and page_at == "/":
         page_at = "/dscore/"
     problems.install(app)
-    app.include_router(health.router(server, draining_status=draining_status))
-    app.include_router(metrics.router(server))
-    for routes in api.routers(server, Redactor(redact), weakref.proxy(trail), page_at=page_at):
-        app.include_router(routes)
-    app.include_router(page.router(page_at))
+    app.state.server = server
+    app.state.trail = trail
+    app.state.redactor = Redactor(redact)
+    app.state.operations = bulk.Operations()
+    app.state.registry = metrics.registry_of(server)
+    app.state.sampler = health.SystemSampler()
+    app.state.draining_status = draining_status
+    app.state.page_at = page_at
+    # Not included: FastAPI would read each route once more, at the first request.
+    for router in (health.routes, metrics.routes, *api.ROUTERS, page.router(page_at)):
+        app.router.routes.extend(router.routes)
     access = Access(
         app,
         user_app,

@@ -1,10 +1,10 @@
 """Many agents at once: terminate, message, remove those that a filter chooses, in waves."""
 
 import asyncio
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import orjson
-from fastapi import APIRouter, HTTPException
+from fastapi import Depends, HTTPException, Request
 from fastapi import Path as PathParam
 from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
@@ -13,12 +13,13 @@ from dscore.agent_ids import trimmed
 from dscore.errors import NotConnectedError, UnknownAgentError
 from dscore.filters import ANY, Filter
 from dscore.http.access import API
-from dscore.http.audit import MAX_TEXT, AuditOf
+from dscore.http.audit import MAX_TEXT, Audit, AuditOf
 from dscore.http.filters import MAX_TEXT as MAX_NEEDLE
 from dscore.http.filters import MAX_WORDS, parse_labels
 from dscore.http.json_response import json_response
 from dscore.http.models import AgentMessage
 from dscore.http.ports import Fleet, Server
+from dscore.http.served import ServerOf, shared_router
 from dscore.http.strict import StrictRoute, Wish
 from dscore.http.waits import Wait
 from dscore.http.waves import ActionName, Ask, BulkOutcome, Operation, Pace
@@ -163,15 +164,27 @@ def _words(value: object) -> str:
 OperationId = Annotated[str, PathParam(max_length=64)]
 
 
-def router(server: Server) -> APIRouter:
-    """`/terminate`, `/message`, `/remove` and `/operations/{id}` of a server."""
-    routes = APIRouter(prefix=API, tags=["operations"], route_class=StrictRoute)
-    operations = Operations()
+async def _operations(request: Request) -> Operations:
+    operations: Operations = request.app.state.operations
+    return operations
 
-    async def begin(
-        action: ActionName, wish: BulkWish, ask: Ask, audit: AuditOf, wait: float
-    ) -> Response:
-        ids, connected = await _chosen(server.fleet, wish.filter, is_online=action == "terminate")
+
+OperationsOf: TypeAlias = Annotated[Operations, Depends(_operations)]
+
+
+class Bulk:
+    """One request for an action, and the server that it came to."""
+
+    def __init__(self, server: Server, operations: Operations, audit: Audit) -> None:
+        self.fleet = server.fleet
+        self._server = server
+        self._operations = operations
+        self._audit = audit
+
+    async def begin(self, action: ActionName, wish: BulkWish, ask: Ask, wait: float) -> Response:
+        """Chooses the agents, and asks them unless they are only to be counted."""
+        server, audit = self._server, self._audit
+        ids, connected = await _chosen(self.fleet, wish.filter, is_online=action == "terminate")
         operation = Operation(action, ids, wish.pace(), ask, lambda: server.is_draining)
         chosen = wish.filter.model_dump(exclude_none=True, exclude={"ids"})
         audit.parameters(
@@ -183,93 +196,110 @@ def router(server: Server) -> APIRouter:
         if wish.dry_run:
             counted = {**operation.document(), "id": None, "state": "counted"}
             return json_response({**counted, "connected": connected}, 202)
-        operations.start(operation)
+        self._operations.start(operation)
         audit.write(202)
         await operation.ended(wait)
         return json_response(operation.document(), 202)
 
-    counts = "With `dry_run` it only counts them. Else it answers at once, or with `wait` at its "
-    counts += "end; GET /operations/{operation_id} tells how it goes."
 
-    @routes.post(
-        "/terminate",
-        summary="Ask many agents to stop, in waves",
-        description=f"Of those chosen, the connected ones. {counts}",
-        status_code=202,
-        response_model=OperationDocument,
-    )
-    async def terminate_agents(wish: BulkTerminate, audit: AuditOf, wait: Wait = 0.0) -> Response:
-        async def ask(agent_id: str) -> tuple[BulkOutcome, str]:
-            try:
-                result = await server.fleet.terminate(agent_id, timeout=wish.timeout)
-            except UnknownAgentError:
-                return "gone", ""
-            except NotConnectedError:
-                return "not_connected", ""
-            return result.outcome, result.message
+async def _bulk(server: ServerOf, operations: OperationsOf, audit: AuditOf) -> Bulk:
+    return Bulk(server, operations, audit)
 
-        return await begin("terminate", wish, ask, audit, wait)
 
-    @routes.post(
-        "/message",
-        summary="Send many agents a message, in waves",
-        description=f"Those that are away get it later, if they have a session. {counts}",
-        status_code=202,
-        response_model=OperationDocument,
-    )
-    async def message_agents(wish: BulkMessage, audit: AuditOf, wait: Wait = 0.0) -> Response:
-        text = _text_of(wish.message)
+BulkOf: TypeAlias = Annotated[Bulk, Depends(_bulk)]
 
-        async def ask(agent_id: str) -> tuple[BulkOutcome, str]:
-            try:
-                delivered = await server.fleet.send_kept(agent_id, text)
-            except UnknownAgentError:
-                return "gone", ""
-            except NotConnectedError:
-                return "not_connected", ""
-            return ("delivered" if delivered else "kept"), ""
+routes = shared_router("operations", prefix=API, route_class=StrictRoute)
+"""`/terminate`, `/message`, `/remove` and `/operations/{id}`."""
 
-        return await begin("message", wish, ask, audit, wait)
+_COUNTS = (
+    "With `dry_run` it only counts them. Else it answers at once, or with `wait` at its end; GET "
+    "/operations/{operation_id} tells how it goes."
+)
 
-    @routes.post(
-        "/remove",
-        summary="Remove many agents, in waves; their connections are closed",
-        description=counts,
-        status_code=202,
-        response_model=OperationDocument,
-    )
-    async def remove_agents(wish: BulkWish, audit: AuditOf, wait: Wait = 0.0) -> Response:
-        async def ask(agent_id: str) -> tuple[BulkOutcome, str]:
-            try:
-                await server.fleet.remove(agent_id)
-            except UnknownAgentError:
-                return "gone", ""
-            return "removed", ""
 
-        return await begin("remove", wish, ask, audit, wait)
+@routes.post(
+    "/terminate",
+    summary="Ask many agents to stop, in waves",
+    description=f"Of those chosen, the connected ones. {_COUNTS}",
+    status_code=202,
+    response_model=OperationDocument,
+)
+async def terminate_agents(wish: BulkTerminate, bulk: BulkOf, wait: Wait = 0.0) -> Response:
+    async def ask(agent_id: str) -> tuple[BulkOutcome, str]:
+        try:
+            result = await bulk.fleet.terminate(agent_id, timeout=wish.timeout)
+        except UnknownAgentError:
+            return "gone", ""
+        except NotConnectedError:
+            return "not_connected", ""
+        return result.outcome, result.message
 
-    @routes.get(
-        "/operations/{operation_id}",
-        summary="How an action for many agents goes",
-        response_model=OperationDocument,
-    )
-    async def show_operation(operation_id: OperationId, wait: Wait = 0.0) -> Response:
-        operation = operations.find(operation_id)
-        await operation.ended(wait)
-        return json_response(operation.document())
+    return await bulk.begin("terminate", wish, ask, wait)
 
-    @routes.delete(
-        "/operations/{operation_id}",
-        summary="Ask no agent more",
-        description="Those that were asked already are waited for.",
-        response_model=OperationDocument,
-    )
-    async def cancel_operation(operation_id: OperationId) -> Response:
-        operation = operations.find(operation_id)
-        operation.stop("canceled", "canceled by an operator")
-        return json_response(operation.document())
 
-    return routes
+@routes.post(
+    "/message",
+    summary="Send many agents a message, in waves",
+    description=f"Those that are away get it later, if they have a session. {_COUNTS}",
+    status_code=202,
+    response_model=OperationDocument,
+)
+async def message_agents(wish: BulkMessage, bulk: BulkOf, wait: Wait = 0.0) -> Response:
+    text = _text_of(wish.message)
+
+    async def ask(agent_id: str) -> tuple[BulkOutcome, str]:
+        try:
+            delivered = await bulk.fleet.send_kept(agent_id, text)
+        except UnknownAgentError:
+            return "gone", ""
+        except NotConnectedError:
+            return "not_connected", ""
+        return ("delivered" if delivered else "kept"), ""
+
+    return await bulk.begin("message", wish, ask, wait)
+
+
+@routes.post(
+    "/remove",
+    summary="Remove many agents, in waves; their connections are closed",
+    description=_COUNTS,
+    status_code=202,
+    response_model=OperationDocument,
+)
+async def remove_agents(wish: BulkWish, bulk: BulkOf, wait: Wait = 0.0) -> Response:
+    async def ask(agent_id: str) -> tuple[BulkOutcome, str]:
+        try:
+            await bulk.fleet.remove(agent_id)
+        except UnknownAgentError:
+            return "gone", ""
+        return "removed", ""
+
+    return await bulk.begin("remove", wish, ask, wait)
+
+
+@routes.get(
+    "/operations/{operation_id}",
+    summary="How an action for many agents goes",
+    response_model=OperationDocument,
+)
+async def show_operation(
+    operations: OperationsOf, operation_id: OperationId, wait: Wait = 0.0
+) -> Response:
+    operation = operations.find(operation_id)
+    await operation.ended(wait)
+    return json_response(operation.document())
+
+
+@routes.delete(
+    "/operations/{operation_id}",
+    summary="Ask no agent more",
+    description="Those that were asked already are waited for.",
+    response_model=OperationDocument,
+)
+async def cancel_operation(operations: OperationsOf, operation_id: OperationId) -> Response:
+    operation = operations.find(operation_id)
+    operation.stop("canceled", "canceled by an operator")
+    return json_response(operation.document())
 
 
 def _text_of(message: AgentMessage) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header
+from fastapi import Header
 from fastapi import Query as QueryParam
 from starlette.responses import Response
 
@@ -16,9 +16,8 @@ from dscore.http.access import API
 from dscore.http.agent_id import AgentId, unknown_agent
 from dscore.http.json_response import json_response
 from dscore.http.pagination import MAX_LIMIT, number_of
-from dscore.http.ports import Server
-from dscore.http.redact import Redactor
 from dscore.http.serialize import agent_document, entry_document
+from dscore.http.served import RedactorOf, ServerOf, shared_router
 from dscore.http.strict import Plain, StrictRoute
 from dscore.log import get_logger
 from dscore.store import Entry
@@ -33,55 +32,53 @@ _PRIMARY: Final = re.compile(r"\s*(en|ko)(?![a-z])", re.IGNORECASE)
 _log = get_logger("dscore.store")
 
 
-def router(server: Server, redactor: Redactor) -> APIRouter:
-    """`/agents/{agent_id}/events` of a server."""
-    routes = APIRouter(prefix=API, tags=["agents"], route_class=StrictRoute)
+routes = shared_router("agents", prefix=API, route_class=StrictRoute)
+"""`/agents/{agent_id}/events`."""
 
-    @routes.get(
-        "/agents/{agent_id}/events",
-        summary="What happened to one agent, newest first",
-        description="`text` and `sentence` are English, or Korean where that is preferred "
-        "(Accept-Language: ko).",
-        response_model=models.Timeline,
-    )
-    async def events(
-        agent_id: AgentId,
-        limit: Annotated[int, QueryParam(ge=1, le=MAX_LIMIT), Plain] = 100,
-        cursor: Annotated[
-            str | None, QueryParam(max_length=32, description="next_cursor of the page before.")
-        ] = None,
-        accept_language: Annotated[str, Header()] = "",
-    ) -> Response:
-        before = None if cursor is None else number_of(cursor)
-        # The sentence is the same however short the page is.
-        wanted = limit if before is not None else max(limit, CONTEXT)
-        await server.fleet.refresh([agent_id])
-        try:
-            entries, next_before = await server.fleet.timeline(
-                agent_id, limit=wanted, before=before
-            )
-        except UnknownAgentError:
-            raise unknown_agent(agent_id) from None
-        # Read after the wait, so that it is no older than the entries.
-        agent = server.fleet.agent(agent_id)
-        if agent is None:
-            raise unknown_agent(agent_id)
-        language = preferred(accept_language)
-        shown, items = agent_document(agent, redactor), list(_told(entries, language))
-        if len(items) > limit:
-            next_before = items[limit - 1]["number"]
-        document = {
-            "agent": shown,
-            # A later page does not have what the sentence is about.
-            "sentence": _sentence(shown, items, language) if before is None else None,
-            "items": items[:limit],
-            "next_cursor": None if next_before is None else str(next_before),
-        }
-        response = json_response(document)
-        response.headers["content-language"] = language
-        return response
 
-    return routes
+@routes.get(
+    "/agents/{agent_id}/events",
+    summary="What happened to one agent, newest first",
+    description="`text` and `sentence` are English, or Korean where that is preferred "
+    "(Accept-Language: ko).",
+    response_model=models.Timeline,
+)
+async def events(
+    server: ServerOf,
+    redactor: RedactorOf,
+    agent_id: AgentId,
+    limit: Annotated[int, QueryParam(ge=1, le=MAX_LIMIT), Plain] = 100,
+    cursor: Annotated[
+        str | None, QueryParam(max_length=32, description="next_cursor of the page before.")
+    ] = None,
+    accept_language: Annotated[str, Header()] = "",
+) -> Response:
+    before = None if cursor is None else number_of(cursor)
+    # The sentence is the same however short the page is.
+    wanted = limit if before is not None else max(limit, CONTEXT)
+    await server.fleet.refresh([agent_id])
+    try:
+        entries, next_before = await server.fleet.timeline(agent_id, limit=wanted, before=before)
+    except UnknownAgentError:
+        raise unknown_agent(agent_id) from None
+    # Read after the wait, so that it is no older than the entries.
+    agent = server.fleet.agent(agent_id)
+    if agent is None:
+        raise unknown_agent(agent_id)
+    language = preferred(accept_language)
+    shown, items = agent_document(agent, redactor), list(_told(entries, language))
+    if len(items) > limit:
+        next_before = items[limit - 1]["number"]
+    document = {
+        "agent": shown,
+        # A later page does not have what the sentence is about.
+        "sentence": _sentence(shown, items, language) if before is None else None,
+        "items": items[:limit],
+        "next_cursor": None if next_before is None else str(next_before),
+    }
+    response = json_response(document)
+    response.headers["content-language"] = language
+    return response
 
 
 def preferred(accepted: str) -> Language:

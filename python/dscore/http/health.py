@@ -10,7 +10,7 @@ from typing import Literal
 
 import orjson
 import psutil
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -18,6 +18,7 @@ from dscore.agent_ids import trimmed
 from dscore.http.access import HEALTH, SEES_IDS
 from dscore.http.ports import Fleet, Server
 from dscore.http.serialize import store_document
+from dscore.http.served import ServerOf, shared_router
 from dscore.messages import timestamp_now
 
 SAMPLE_SECONDS = 1.0
@@ -106,62 +107,58 @@ class SystemSampler:
         return self._sample
 
 
-def router(server: Server, *, draining_status: int = 503) -> APIRouter:
-    """The health document and the probes of a server.
+routes = shared_router("health")
+"""The health document and the probes."""
 
-    Args:
-        server: What they tell of.
-        draining_status: The HTTP status of the health document during a drain.
-    """
-    routes = APIRouter(tags=["health"])
-    sampler = SystemSampler()
 
-    @routes.get(
-        HEALTH,
-        summary="The health document",
-        response_model=Health,
-        responses={503: {"model": Health, "description": "The server is shutting down."}},
-    )
-    async def health(request: Request, instance_id: str | None = None) -> Response:
-        headers = {"cache-control": "no-store"}
-        # Taken first: a large fleet's need several turns of the loop, and all else belongs
-        # together.
-        sees_ids = request.scope.get(SEES_IDS, False)
-        ids = await server.fleet.read_connected_ids() if sees_ids else None
-        status = draining_status if server.is_draining else 200
-        body = health_document(server, sampler, instance_id, ids=ids)
-        return Response(body, status, headers, "application/json")
+@routes.get(
+    HEALTH,
+    summary="The health document",
+    response_model=Health,
+    responses={503: {"model": Health, "description": "The server is shutting down."}},
+)
+async def health(request: Request, server: ServerOf, instance_id: str | None = None) -> Response:
+    state = request.app.state
+    headers = {"cache-control": "no-store"}
+    # Taken first: a large fleet's need several turns of the loop, and all else belongs
+    # together.
+    sees_ids = request.scope.get(SEES_IDS, False)
+    ids = await server.fleet.read_connected_ids() if sees_ids else None
+    status = state.draining_status if server.is_draining else 200
+    body = health_document(server, state.sampler, instance_id, ids=ids)
+    return Response(body, status, headers, "application/json")
 
-    @routes.get("/livez", summary="Does the loop turn?", response_model=ProbeAnswer)
-    async def livez() -> Response:
-        return _probe("ok")
 
-    @routes.get(
-        "/readyz",
-        summary="Ready to take agents?",
-        response_model=ProbeAnswer,
-        responses={503: {"model": ProbeAnswer, "description": "Not now."}},
-    )
-    async def readyz() -> Response:
-        if server.is_draining:
-            return _probe("draining")
-        if server.maintenance:
-            return _probe("maintenance")
-        if not server.is_ready:
-            return _probe("starting")
-        cause = server.why_full()
-        return _probe("ok" if cause is None else "full", cause)
+@routes.get("/livez", summary="Does the loop turn?", response_model=ProbeAnswer)
+async def livez() -> Response:
+    return _probe("ok")
 
-    @routes.get(
-        "/startupz",
-        summary="Has the server started?",
-        response_model=ProbeAnswer,
-        responses={503: {"model": ProbeAnswer, "description": "Not yet."}},
-    )
-    async def startupz() -> Response:
-        return _probe("ok" if server.is_started else "starting")
 
-    return routes
+@routes.get(
+    "/readyz",
+    summary="Ready to take agents?",
+    response_model=ProbeAnswer,
+    responses={503: {"model": ProbeAnswer, "description": "Not now."}},
+)
+async def readyz(server: ServerOf) -> Response:
+    if server.is_draining:
+        return _probe("draining")
+    if server.maintenance:
+        return _probe("maintenance")
+    if not server.is_ready:
+        return _probe("starting")
+    cause = server.why_full()
+    return _probe("ok" if cause is None else "full", cause)
+
+
+@routes.get(
+    "/startupz",
+    summary="Has the server started?",
+    response_model=ProbeAnswer,
+    responses={503: {"model": ProbeAnswer, "description": "Not yet."}},
+)
+async def startupz(server: ServerOf) -> Response:
+    return _probe("ok" if server.is_started else "starting")
 
 
 def health_document(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -21,6 +21,7 @@ from dscore.http.access import METRICS
 from dscore.http.metric_texts import HELP
 from dscore.http.ports import Server
 from dscore.http.serialize import OUTCOMES
+from dscore.http.served import shared_router
 from dscore.policy.liveness import ONLINE_STATES
 
 # Prometheus wants the unit last, before _total.
@@ -46,26 +47,30 @@ ROUND_TRIP_BOUNDS_MS: Final = (1, 5, 20, 100, 500, 2000)
 LATENESS_BOUNDS_MS: Final = (10, 100, 1000, 5000, 15000, 60000)
 
 
-def router(server: Server) -> APIRouter:
-    """`/metrics` of a server, in a registry of its own."""
+def registry_of(server: Server) -> CollectorRegistry:
+    """What `/metrics` tells of a server and its process."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(FleetCollector(server))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    routes = APIRouter(tags=["metrics"])
+    return registry
 
-    @routes.get(
-        METRICS,
-        summary="Prometheus metrics",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-    )
-    async def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"content-type": content_type})
 
-    return routes
+routes = shared_router("metrics")
+"""`/metrics`."""
+
+
+@routes.get(
+    METRICS,
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    content = encode(request.app.state.registry)
+    return Response(content, headers={"content-type": content_type})
 
 
 class FleetCollector(Collector):

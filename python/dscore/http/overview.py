@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter
 from fastapi import Query as QueryParam
 from starlette.responses import Response
 
@@ -12,69 +11,67 @@ from dscore.http import models
 from dscore.http.access import API
 from dscore.http.filters import FilterOf
 from dscore.http.json_response import json_response
-from dscore.http.ports import Server
-from dscore.http.redact import Redactor
+from dscore.http.served import RedactorOf, ServerOf, shared_router
 from dscore.http.strict import Plain, StrictRoute
 
 MAX_AFTER = 1 << 53
 
 
-def router(server: Server, redactor: Redactor) -> APIRouter:
-    """`/history` and `/facets` of a server."""
-    routes = APIRouter(prefix=API, tags=["fleet"], route_class=StrictRoute)
+routes = shared_router("fleet", prefix=API, route_class=StrictRoute)
+"""`/history` and `/facets`."""
 
-    @routes.get(
-        "/history",
-        summary="What the fleet was like lately",
-        description=(
-            "The last hour in samples of 5 s, or the last day in minutes, oldest first, across "
-            "restarts. Columns of equal length; while no server ran there are none."
-        ),
-        response_model=models.History,
-    )
-    async def show_history(
-        span: Span = "hour",
-        after: Annotated[
-            int,
-            QueryParam(ge=0, le=MAX_AFTER, description="Only what is later, in Unix milliseconds."),
-            Plain,
-        ] = 0,
-    ) -> Response:
-        document = _columns(server.fleet.history(span, after))
-        return json_response(document)
 
-    @routes.get(
-        "/facets",
-        summary="How many agents there are of each kind",
-        description="By state, by reason, and by label and state; of all agents, or of those that "
-        "fit.",
-        response_model=models.FacetsDocument,
-    )
-    async def show_facets(wanted: FilterOf) -> Response:
-        found = await server.fleet.read_facets(wanted)
-        document = {
-            "total": sum(found.states.values()),
-            "states": found.states,
-            "reasons": found.reasons,
-            "labels": [
-                {
-                    "name": label.name,
-                    "values": [
-                        {
-                            "value": redactor.labels({label.name: value})[label.name],
-                            "states": states,
-                        }
-                        for value, states in label.values
-                    ],
-                    "more": label.more,
-                }
-                for label in found.labels
-                if not redactor.is_secret(label.name)
-            ],
-        }
-        return json_response(document)
+@routes.get(
+    "/history",
+    summary="What the fleet was like lately",
+    description=(
+        "The last hour in samples of 5 s, or the last day in minutes, oldest first, across "
+        "restarts. Columns of equal length; while no server ran there are none."
+    ),
+    response_model=models.History,
+)
+async def show_history(
+    server: ServerOf,
+    span: Span = "hour",
+    after: Annotated[
+        int,
+        QueryParam(ge=0, le=MAX_AFTER, description="Only what is later, in Unix milliseconds."),
+        Plain,
+    ] = 0,
+) -> Response:
+    document = _columns(server.fleet.history(span, after))
+    return json_response(document)
 
-    return routes
+
+@routes.get(
+    "/facets",
+    summary="How many agents there are of each kind",
+    description="By state, by reason, and by label and state; of all agents, or of those that fit.",
+    response_model=models.FacetsDocument,
+)
+async def show_facets(server: ServerOf, redactor: RedactorOf, wanted: FilterOf) -> Response:
+    found = await server.fleet.read_facets(wanted)
+    document = {
+        "total": sum(found.states.values()),
+        "states": found.states,
+        "reasons": found.reasons,
+        "labels": [
+            {
+                "name": label.name,
+                "values": [
+                    {
+                        "value": redactor.labels({label.name: value})[label.name],
+                        "states": states,
+                    }
+                    for value, states in label.values
+                ],
+                "more": label.more,
+            }
+            for label in found.labels
+            if not redactor.is_secret(label.name)
+        ],
+    }
+    return json_response(document)
 
 
 def _columns(samples: Sequence[Sample]) -> dict[str, Any]:

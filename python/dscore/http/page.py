@@ -22,9 +22,10 @@ _REFUSED = re.compile(r"q=0(?:\.0{0,3})?")
 _SCRIPT = re.compile(r'<script src="([\w.]+)"></script>')
 
 
+@lru_cache(maxsize=4)
 def router(path: str) -> APIRouter:
-    """The page at its path. All it asks for it finds relative to that, so that a proxy may have the
-    server under any prefix."""
+    """The page at its path, for all servers that have it there. All it asks for it finds relative
+    to that, so that a proxy may have the server under any prefix."""
     routes = APIRouter()
     root = "../" * (path.count("/") - 1)
     document, policy = _assemble(Path(__file__).with_name("page"), root)
@@ -67,13 +68,10 @@ def _takes_gzip(fields: Sequence[str]) -> bool:
     return weights.get("gzip", weights.get("*", False))
 
 
-@lru_cache(maxsize=4)
 def _compressed(document: bytes) -> bytes:
     return gzip.compress(document, 9, mtime=0)
 
 
-# Made once for all servers of a process: FastAPI's cache of handlers holds what they answer with.
-@lru_cache(maxsize=4)
 def _assemble(folder: Path, root: str) -> tuple[bytes, str]:
     """The document, and the policy that lets run in it what is ours and nothing else.
 

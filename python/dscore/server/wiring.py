@@ -166,8 +166,7 @@ def _pages(live: Live, server: "PagesServer", app: "App | None") -> "Access":
     from dscore.http.app import build_app
 
     return build_app(
-        # FastAPI remembers handlers in a cache of the process: through them it would hold every
-        # server that ever was.
+        # They are a part of the server: what holds itself would wait for the garbage collector.
         weakref.proxy(server),
         rules=access_rules(live),
         wrong_tokens=live.wrong_tokens,
