@@ -1,6 +1,7 @@
 /** The agent: it keeps a connection to the server for as long as the application lives. */
 
 import { emit, emitState } from "./emitter.js";
+import { isDuration } from "./json.js";
 import { makeLink } from "./link.js";
 import { makeSeen } from "./seen.js";
 import { makeTermination } from "./termination.js";
@@ -52,7 +53,7 @@ const OUTBOX_LIMIT = 100;
 const ACK_TIMEOUT = 5_000;
 /** Messages that wait for a reader of `messages()`; past it the oldest is dropped. */
 const INBOX_LIMIT = 1_000;
-/** Characters; a server refuses longer ones unless `socket.max_message_size` says otherwise. */
+/** Bytes; a server refuses longer ones unless `socket.max_message_size` says otherwise. */
 const MESSAGE_LIMIT = 1_000_000;
 /** Bytes that may wait in the socket; past it messages wait in the outbox. */
 const HIGH_WATER = 256 * 1024;
@@ -73,7 +74,6 @@ export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (
   #isRepeated = makeSeen();
   #interval = HEARTBEAT;
   #wasKnown = false;
-  #isOpen = false;
   #isPressed = false;
   #fields = { serverShuttingDown: false, sessionRestored: false, dropped: 0 };
 
@@ -95,6 +95,7 @@ export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (
       heard: (message) => this.#hear(message),
       probe: () => this.#beat(),
       looked: ({ health }) => health === "unreachable" || this.#setServerLeaving(health === "shutting_down"),
+      left: () => (this.#fields.serverShuttingDown = true),
       changed: (status) => this.#changed(status),
     });
     this.#termination = makeTermination(this.#link, options, () => this.#tell(), () => this.#flush(false));
@@ -108,7 +109,7 @@ export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (
     return { ...status, ...this.#fields, refusal: this.#refusal(), queued: this.#outbox.length, state };
   }
 
-  /** Begins to connect; again after `gaveup`, `stopped` or `close`. */
+  /** Begins to connect; again after `gaveup`, `stopped` or `close`, but not once the application was asked to stop. */
   start() {
     if (!this.#termination.isBegun) this.#link.begin();
   }
@@ -129,7 +130,7 @@ export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (
       return false;
     }
     const text = JSON.stringify(message);
-    if (text.length > MESSAGE_LIMIT) throw new RangeError(`a message has at most ${MESSAGE_LIMIT} characters`);
+    if (new TextEncoder().encode(text).length > MESSAGE_LIMIT) throw new RangeError(`a message has at most ${MESSAGE_LIMIT} bytes`);
     if (this.#outbox.push(text) > (this.#options.outboxLimit ?? OUTBOX_LIMIT)) {
       this.#outbox.shift();
       this.#fields.dropped += 1;
@@ -138,11 +139,11 @@ export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (
     return true;
   }
 
-  /** The messages that are not part of the protocol, from now on and until it is closed. */
+  /** The messages that are not part of the protocol, from when they are first waited for until it is closed. */
   async *messages() {
     /** @type {Message[]} */
     const waiting = [];
-    let wake = () => {};
+    let wake = /** @type {(nothing?: any) => void} */ (() => {});
     const reading = new AbortController();
     this.addEventListener("message", ({ detail }) => {
       if (waiting.push(detail) > INBOX_LIMIT) waiting.shift();
@@ -154,7 +155,7 @@ export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (
         const message = waiting.shift();
         if (message) yield message;
         else if (this.#link.isOver()) return;
-        else await new Promise((resolve) => (wake = () => resolve(undefined)));
+        else await new Promise((resolve) => (wake = resolve));
       }
     } finally {
       reading.abort();
@@ -224,9 +225,9 @@ export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (
     this.#flush();
   }
 
-  /** @param {any} ms what is no duration changes nothing */
+  /** @param {unknown} ms what is no duration changes nothing */
   #setInterval(ms) {
-    if (ms >= 0) this.#interval = Math.min(Math.max(ms, SHORTEST_HEARTBEAT), LONGEST_HEARTBEAT);
+    if (isDuration(ms)) this.#interval = Math.min(Math.max(ms, SHORTEST_HEARTBEAT), LONGEST_HEARTBEAT);
   }
 
   #beat() {
@@ -235,8 +236,8 @@ export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (
 
   #flush(isPatient = true) {
     while (this.#link.status.state === "ready" && this.#outbox.length) {
-      if (isPatient && this.#link.buffered() > HIGH_WATER) return this.#pause();
-      this.#link.send(this.#outbox.shift() ?? "");
+      if (isPatient && /** @type {number} */ (this.#link.buffered()) > HIGH_WATER) return this.#pause();
+      this.#link.send(/** @type {string} */ (this.#outbox.shift()));
     }
   }
 
@@ -262,13 +263,9 @@ export class Agent extends /** @type {{ new (): TypedTarget<AgentEvents> }} */ (
   }
 
   /** @param {Status} status */
-  #changed({ state, why, lastCloseCode }) {
-    const isAway = state === "waiting" || state === "gaveup";
+  #changed({ state, why }) {
     // An application that was stopped has nothing to come back for.
-    if (isAway && this.#termination.isBegun) return this.#link.finish("stopped", why);
-    // Of the end of a connection only: health has spoken since when an attempt fails.
-    if (isAway && this.#isOpen && (lastCloseCode === 1001 || lastCloseCode === 1013)) this.#fields.serverShuttingDown = true;
-    this.#isOpen = state === "introducing" || state === "ready";
+    if (["waiting", "gaveup"].includes(state) && this.#termination.isBegun) return this.#link.finish("stopped", why);
     emitState(this, this.status);
   }
 }

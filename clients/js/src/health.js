@@ -94,8 +94,8 @@ function judge(document) {
 export function after({ status, headers }) {
   const value = headers.get("retry-after")?.trim();
   if (!value || (status !== 429 && status !== 503)) return undefined;
-  if (/^\d+$/.test(value)) return 1000 * Number(value);
+  if (/^\d+$/.test(value)) return /** @type {any} */ (value) * 1000;
   // What is no date is one to `Date.parse` as often as not.
-  const wait = value.endsWith("GMT") ? Date.parse(value) - Date.parse(headers.get("date") ?? "") : NaN;
+  const wait = value.endsWith("GMT") ? Date.parse(value) - Date.parse(/** @type {string} */ (headers.get("date"))) : NaN;
   return wait >= 0 ? wait : undefined;
 }

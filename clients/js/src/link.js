@@ -22,7 +22,7 @@ import { SmartReconnector } from "./smart.js";
  *
  * @typedef {object} SocketLike
  * @property {((event: any) => void) | null} onopen
- * @property {((event: any) => void) | null} onmessage
+ * @property {((event: any) => void) | null} onmessage its event has the text as `data`, or the `message` itself
  * @property {((event: any) => void) | null} onclose
  * @property {((event: any) => void) | null} onerror
  * @property {number} [bufferedAmount]
@@ -72,6 +72,7 @@ import { SmartReconnector } from "./smart.js";
  * @property {(message: Message) => void} heard
  * @property {() => void} probe asks something that is always answered
  * @property {(found: Look) => void} looked
+ * @property {() => void} [left] a connection has ended with a code of a server that is not ready for new work
  * @property {(status: Status) => void} changed
  */
 
@@ -111,7 +112,7 @@ export function makeLink(url, options, owner) {
   let socket;
   let isOpen = false;
   let isContested = false;
-  /** @type {Token} */
+  /** @type {string | undefined} */
   let token;
 
   /**
@@ -121,10 +122,7 @@ export function makeLink(url, options, owner) {
    */
   function tell({ state, why, wait }) {
     drop(why);
-    if (ENDS.includes(state)) {
-      life?.abort();
-      life = undefined;
-    }
+    if (ENDS.includes(state)) life?.abort();
     enter(state, why, wait);
     if (machine.phase === "waiting" && machine.row === "unauthenticated") {
       poll(CREDENTIALS_POLL, renew, (isNew) => isNew && machine.renewed());
@@ -164,7 +162,7 @@ export function makeLink(url, options, owner) {
     const former = token;
     try {
       const given = options.token;
-      token = await (typeof given === "function" ? within(CREDENTIALS_TIMEOUT, given()) : given);
+      token = (await (typeof given === "function" ? within(CREDENTIALS_TIMEOUT, given()) : given)) || undefined;
     } catch {
       // As former.
     }
@@ -203,7 +201,7 @@ export function makeLink(url, options, owner) {
   }
 
   function open() {
-    const mine = (socket = dialect.open(base, token ?? undefined));
+    const mine = (socket = dialect.open(base, token));
     machine.later(() => isOpen || lost("no connection in time"), CONNECT_TIMEOUT);
     mine.onopen = () => {
       isOpen = true;
@@ -214,10 +212,10 @@ export function makeLink(url, options, owner) {
       // A fleet that connected together must not ask together.
       if (isOpen && healthInterval) poll(healthInterval, lookAt, undefined, healthInterval * (options.random ?? Math.random)());
     };
-    mine.onmessage = ({ data }) => {
+    mine.onmessage = ({ data, message = parse(data) }) => {
       pulse.heard();
-      const message = parse(data);
-      if (typeof message?.type !== "string") return;
+      // `socket.io-client` tells what came early just before it tells that it is open.
+      if (!isOpen || typeof message?.type !== "string") return;
       if (message.type === "server_shutdown") machine.hinted(message.reconnectAfter);
       owner.heard(message);
     };
@@ -241,14 +239,12 @@ export function makeLink(url, options, owner) {
    */
   function ended(code, reason, retryAfter) {
     const row = rowOf(code, reason);
-    if (!isOpen) {
-      if (row === "other" || row === "shutting_down") return machine.refused(row, retryAfter, reason || "no connection");
-      // Socket.IO may dismiss a client before it has let it in.
-      machine.opened();
-    }
+    if (!isOpen && (row === "other" || row === "shutting_down")) return machine.refused(row, retryAfter, reason || "no connection");
+    // The other rows count where it was not open, too: Socket.IO may dismiss a client before it has let it in.
     status.lastCloseCode = code;
     status.lastCloseReason = reason;
-    isContested = row === "taken_over";
+    isContested ||= row === "taken_over";
+    if (row === "going_away" || row === "shutting_down") owner.left?.();
     machine.closed(code, reason);
   }
 
@@ -283,7 +279,8 @@ export function makeLink(url, options, owner) {
    * @param {boolean} [isAfresh] with all attempts ahead, even in the middle of some
    */
   function begin(isAfresh) {
-    if (machine.isBusy || options.signal?.aborted) return;
+    if (machine.isBusy) return;
+    if (options.signal?.aborted) return abort();
     listen();
     if (isAfresh) machine.stop();
     machine.attemptReconnect();
@@ -300,8 +297,10 @@ export function makeLink(url, options, owner) {
     tell({ state, why });
   }
 
+  const abort = () => finish("closed", "aborted");
+
   function listen() {
-    if (life) return;
+    life?.abort();
     life = new AbortController();
     /**
      * @param {EventTarget | undefined} target
@@ -309,7 +308,7 @@ export function makeLink(url, options, owner) {
      * @param {(event: any) => void} listener
      */
     const on = (target, type, listener) => target?.addEventListener(type, listener, life);
-    on(options.signal, "abort", () => finish("closed", "aborted"));
+    on(options.signal, "abort", abort);
     if (typeof document === "undefined") return;
     const wake = () => {
       pulse.ask();
@@ -341,9 +340,9 @@ export function makeLink(url, options, owner) {
       enter("ready");
     },
     /** The token of the last reading. */
-    token: () => token || undefined,
-    /** Bytes that the connection has not taken yet. */
-    buffered: () => socket?.bufferedAmount ?? 0,
+    token: () => token,
+    /** Bytes that the connection has not taken yet; undefined: it does not tell, or there is none. */
+    buffered: () => socket?.bufferedAmount,
     /** Sends a message; false: there is no connection, and it is lost. */
     send(/** @type {Message | string} */ message) {
       if (isOpen) socket?.send(typeof message === "string" ? message : JSON.stringify(message));

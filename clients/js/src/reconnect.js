@@ -16,6 +16,8 @@
  * them: nothing was lost yet. All times are milliseconds.
  */
 
+import { isDuration } from "./json.js";
+
 /** @typedef {"going_away" | "shutting_down" | "taken_over" | "unauthenticated" | "final" | "other"} Row */
 /** @typedef {"idle" | "waiting" | "attempting" | "connected" | "stopped"} Phase */
 
@@ -222,8 +224,7 @@ export class Reconnector {
    * @param {unknown} ms
    */
   #bounded(ms) {
-    const isDuration = typeof ms === "number" && ms >= 0;
-    return isDuration ? Math.min(Math.max(ms, this.#numbers.base), HINT_LIMIT) : null;
+    return isDuration(ms) ? Math.min(Math.max(ms, this.#numbers.base), HINT_LIMIT) : null;
   }
 
   /**

@@ -1,6 +1,6 @@
 /** The machine with a timer: asks for the server's health before each attempt, waits between them, gives up after ten. */
 
-import { Reconnector, rowOf } from "./reconnect.js";
+import { Reconnector } from "./reconnect.js";
 
 /** @import { Policy, Row } from "./reconnect.js" */
 
@@ -31,6 +31,9 @@ import { Reconnector, rowOf } from "./reconnect.js";
 
 /** However often it is woken, attempts lie as far apart, in milliseconds. */
 const LEAST_PAUSE = 1_000;
+
+/** Milliseconds; `setTimeout` takes a longer time for none at all. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** The reasons of `scheduleReconnect` that are not "anything else". */
 const CODES = /** @type {Record<string, number>} */ ({ server_shutting_down: 1013, server_going_away: 1001 });
@@ -70,7 +73,7 @@ export class SmartReconnector extends Reconnector {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       run();
-    }, wait);
+    }, Math.min(wait, LONGEST_TIMER));
     this.#timers.add(timer);
   }
 
@@ -80,13 +83,8 @@ export class SmartReconnector extends Reconnector {
    * @param {string} [reason]
    */
   scheduleReconnect(reason = "unknown") {
-    const code = CODES[reason] ?? 1006;
-    if (this.phase === "connected") {
-      this.closed(code, reason);
-    } else {
-      if (this.phase !== "attempting") this.#enter();
-      this.refused(rowOf(code), undefined, reason);
-    }
+    if (!this.isBusy) this.#enter();
+    this.closed(CODES[reason] ?? 1006, reason);
   }
 
   /** Tries now; with all attempts ahead where none was under way. Ends the wait or the attempt before. */
@@ -107,13 +105,15 @@ export class SmartReconnector extends Reconnector {
   }
 
   /**
-   * The connection has ended.
+   * The connection has ended, or the attempt. Where neither was under way it is old news: null.
    *
    * @param {number} code
    * @param {string} [reason]
    * @param {number} [now]
    */
   closed(code, reason = "", now = performance.now()) {
+    if (!this.isBusy) return null;
+    if (this.phase === "attempting") super.opened(now);
     return this.#arm(super.closed(code, reason, now), reason);
   }
 
@@ -144,7 +144,7 @@ export class SmartReconnector extends Reconnector {
     const pause = Math.max(this.#triedAt + LEAST_PAUSE, now) + (jitter ? LEAST_PAUSE * random() : 0);
     // The timer of the longer wait goes, and what was to come within it.
     this.#end();
-    this.#wait(Math.max(0, Math.min(this.#dueAt, pause) - now));
+    this.#wait(Math.min(this.#dueAt, pause) - now);
   }
 
   /** Ends the wait or the attempt; `attemptReconnect` begins anew. */
@@ -159,8 +159,8 @@ export class SmartReconnector extends Reconnector {
    */
   async #try(signal) {
     try {
-      const verdict = await this.#options.health(signal);
-      if (typeof verdict === "object") return verdict;
+      const verdict = /** @type {any} */ (await this.#options.health(signal));
+      if (verdict?.row) return verdict;
       if (verdict !== "ok" && verdict !== true) return { row: verdict === "shutting_down" ? verdict : "other", why: "server_not_ready" };
       const made = signal.aborted || this.#options.connect(signal);
       if (!(made instanceof Promise)) return undefined;

@@ -29,23 +29,16 @@ const CUT = 1006;
  * @returns {Dialect}
  */
 export function socketio(io, options) {
-  /** @type {Socket | undefined} */
-  let socket;
-  /** @type {string | undefined} */
-  let token;
   return {
-    open(base, shown) {
-      token = shown;
-      socket ??= io(base.origin, {
+    open: (base, token) =>
+      over(io(base.origin, {
         path: `${base.pathname}socket.io/`,
-        forceNew: true,
         ...options,
-        auth: (/** @type {(auth: object) => void} */ tell) => tell(token ? { token } : {}),
+        auth: token ? { token } : {},
+        forceNew: true,
         autoConnect: false,
         reconnection: false,
-      });
-      return over(socket);
-    },
+      })),
   };
 }
 
@@ -98,7 +91,7 @@ function over(socket) {
   };
   const opened = () => mine.onopen?.({});
   const heard = (/** @type {string} */ type, /** @type {unknown} */ fields) => {
-    mine.onmessage?.({ data: JSON.stringify({ .../** @type {object} */ (fields), type }) });
+    mine.onmessage?.({ message: { .../** @type {object} */ (fields), type } });
   };
   // A DISCONNECT packet has the library close its engine first: "disconnect" says why.
   const cut = (/** @type {string} */ reason, /** @type {unknown} */ details) => {

@@ -1,5 +1,6 @@
 /** The one time that an application is stopped, and the requests that want to hear of it. */
 
+import { words } from "./json.js";
 import { isId, makeSeen } from "./seen.js";
 
 /** @import { Link, Message } from "./link.js" */
@@ -90,7 +91,7 @@ export function makeTermination(link, { onTerminate, terminateTimeout = TIMEOUT 
       if (answer) answerAll();
       if (termination.isBegun) return;
       termination.isBegun = true;
-      run(String(reason ?? ""));
+      run(words(reason));
     },
   };
   return termination;
@@ -103,5 +104,6 @@ export function makeTermination(link, { onTerminate, terminateTimeout = TIMEOUT 
 function answerOf(result) {
   const isAnswer = typeof result === "object" && result;
   if (!isAnswer && result !== undefined && result !== true) throw new Error(`the application answered ${result}`);
-  return { status: "OK", message: "Application terminated gracefully", complete: true, ...result };
+  const { status = "OK", message = "Application terminated gracefully", complete = true } = isAnswer || {};
+  return { status, message, complete };
 }

@@ -1,6 +1,7 @@
 /** A page or an operator's tool: the agents of a fleet as they are now, and what changes. */
 
 import { emit, emitState } from "./emitter.js";
+import { words } from "./json.js";
 import { makeLink } from "./link.js";
 
 /** @import { TypedTarget } from "./emitter.js" */
@@ -66,7 +67,7 @@ export class Watcher extends /** @type {{ new (): TypedTarget<WatcherEvents> }} 
       introduce: () => this.#introduce(),
       heard: (message) => this.#hear(message),
       probe: () => this.#probe(),
-      looked: ({ health, isMaintenance }) => health === "unreachable" || this.#setMaintenance(isMaintenance === true),
+      looked: ({ health, isMaintenance }) => health === "unreachable" || this.#setMaintenance(!!isMaintenance),
       changed: (status) => emitState(this, status),
     });
     // Listeners come first.
@@ -86,7 +87,8 @@ export class Watcher extends /** @type {{ new (): TypedTarget<WatcherEvents> }} 
   retry(token) {
     if (token !== undefined) {
       this.#options.token = token;
-      if (this.#link.status.state === "ready") this.#link.finish("closed", "another token");
+      // What runs has shown the former one, or read it.
+      this.close();
     }
     this.#link.begin(true);
   }
@@ -125,7 +127,7 @@ export class Watcher extends /** @type {{ new (): TypedTarget<WatcherEvents> }} 
       case "maintenance_changed":
         return this.#setMaintenance(message.enabled === true);
       case "error":
-        if (message.code === "forbidden") return this.#link.finish("forbidden", String(message.message));
+        if (message.code === "forbidden") return this.#link.finish("forbidden", words(message.message));
     }
     emit(this, "message", message);
   }
@@ -143,9 +145,9 @@ export class Watcher extends /** @type {{ new (): TypedTarget<WatcherEvents> }} 
   /** @param {Message} message */
   #note({ id, status, reason, reason_code, lastHeartbeat, snapshot }) {
     const known = this.agents.get(id);
-    const agent = { id, status, reason: reason ?? "", reasonCode: reason_code ?? null, lastHeartbeat: lastHeartbeat ?? known?.lastHeartbeat ?? null };
+    const agent = { id, status, reason: words(reason), reasonCode: reason_code ?? null, lastHeartbeat: lastHeartbeat ?? known?.lastHeartbeat ?? null };
     this.agents.set(id, agent);
-    if (this.agents.size > MAX_AGENTS) this.agents.delete(this.agents.keys().next().value ?? "");
+    if (this.agents.size > MAX_AGENTS) this.agents.delete(/** @type {string} */ (this.agents.keys().next().value));
     if (known?.status !== status) emit(this, "change", { agent, isSnapshot: snapshot === true });
   }
 

@@ -285,6 +285,9 @@ test("messages wait while it is away, in order; past the limit the oldest is dro
   assert.deepEqual(sockets[0].sent.slice(1).map(({ n }) => n), [2, 3]);
   assert.throws(() => one.send({ n: 1 }), /type/);
   assert.throws(() => one.send({ type: "note", text: "x".repeat(1_000_001) }), RangeError);
+  // The server counts bytes.
+  assert.throws(() => one.send({ type: "note", text: "가".repeat(400_000) }), RangeError);
+  assert.equal(one.status.queued, 0);
   // A socket that does not get rid of its bytes is not fed any further.
   sockets[0].bufferedAmount = 10_000_000;
   one.send({ type: "note", n: 4 });
@@ -334,6 +337,83 @@ test("it answers what the contract demands, and survives what makes no sense", a
   socket.says({ type: "heartbeat_response", status: "error", shouldReconnect: true });
   assert.equal(one.status.state, "waiting");
   one.close();
+});
+
+test("what is no word and no number of a peer is taken for none, whatever else it is", async () => {
+  const odd = [{ toString: 1 }, { valueOf: null, toString: null }, null, true, [], "5", ["5"]];
+  for (const value of odd) {
+    const one = await ready();
+    for (const type of ["app_ready_ack", "heartbeat_response"]) sockets.at(-1).says({ type, status: "ok", nextHeartbeatIn: value });
+    const before = sockets.at(-1).sent.length;
+    await clock.pass(29_000);
+    assert.equal(sockets.at(-1).sent.length, before, JSON.stringify(value));
+    sockets.at(-1).says({ type: "server_shutdown", reconnectAfter: value, message: value });
+    sockets.at(-1).says({ type: "terminate_app", request_id: "r", reason: value });
+    await clock.pass(1);
+    assert.equal(sockets.at(-1).sent.at(-1).status, "OK");
+    one.close();
+    const other = await watcher();
+    sockets.at(-1).says({ type: "client_status_changed", id: "a", status: "offline", reason: value });
+    assert.equal(typeof other.agents.get("a").reason, "string");
+    sockets.at(-1).says({ type: "error", code: "forbidden", message: value });
+    assert.equal(other.status.state, "forbidden");
+    assert.equal(typeof other.status.why, "string");
+  }
+});
+
+test("an agent whose id was taken asks who has it until it is let in again, whatever happens meanwhile", async () => {
+  const one = await ready();
+  sockets[0].ends(4409, "taken over");
+  await clock.pass(300_000);
+  sockets[1].onopen();
+  sockets[1].ends(1006);
+  document = { status: "ok", instance_connected: true };
+  await clock.pass(10_000);
+  assert.equal(sockets.length, 2);
+  assert.equal(one.status.why, "another agent has this id");
+  assert.match(String(fetch.mock.calls.at(-1).arguments[0]), /instance_id=a-1/);
+  one.close();
+});
+
+test("an answer with an undefined field has the field's default", async () => {
+  await ready({ onTerminate: () => ({ status: undefined, message: undefined, complete: undefined }) });
+  sockets[0].says({ type: "terminate_app", request_id: "r1" });
+  await clock.pass(1);
+  assert.deepEqual(sockets[0].sent.at(-1), { type: "app_terminated", request_id: "r1", status: "OK",
+    message: "Application terminated gracefully", complete: true });
+});
+
+test("a time without an end is the longest that a timer can be set to", async () => {
+  const one = await ready({ healthInterval: Infinity, terminateTimeout: Infinity, onTerminate: () => new Promise(() => {}) });
+  const waits = setTimeout.mock.calls.map(({ arguments: [, wait] }) => wait);
+  sockets[0].says({ type: "terminate_app", request_id: "r1" });
+  waits.push(setTimeout.mock.calls.at(-1).arguments[1]);
+  assert.ok(waits.every((wait) => wait === undefined || wait < 2 ** 31), `${waits}`);
+  one.close();
+});
+
+test("a signal that was aborted before ends it as well", async () => {
+  for (const Kind of [Agent, Watcher]) {
+    const one = new Kind(URL, { instanceId: "a", webSocket: FakeSocket, signal: AbortSignal.abort() });
+    one.start?.();
+    await clock.pass(1);
+    assert.equal(one.status.state, "closed", Kind.name);
+    assert.equal((await one.messages?.().next())?.done ?? true, true);
+    assert.deepEqual([sockets.length, clock.timers], [0, 0]);
+  }
+});
+
+test("another token counts in the middle of an attempt, too", async () => {
+  for (const isOpen of [false, true]) {
+    const one = new Watcher(URL, { webSocket: FakeSocket, token: "wrong" });
+    await clock.pass(1);
+    if (isOpen) sockets.at(-1).onopen();
+    one.retry("right");
+    await clock.pass(1);
+    sockets.at(-1).onopen();
+    assert.equal(sockets.at(-1).sent[0].token, "right");
+    one.close();
+  }
 });
 
 test("a repeated request to stop is answered once, a second one too", async () => {

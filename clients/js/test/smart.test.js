@@ -67,13 +67,33 @@ test("the contract's two calls are enough: its reasons have their rows", async (
 });
 
 test("health that is not ok counts as an attempt", async () => {
-  const answers = ["shutting_down", "unreachable", false, { row: "other", why: "busy", retryAfter: 42_000 }, "ok"];
+  const answers = ["shutting_down", "unreachable", null, { row: "other", why: "busy", retryAfter: 42_000 }, "ok"];
   const { one, told, calls } = make({ health: () => answers.shift(), connect: () => (calls.connect++, Promise.resolve()) });
   one.attemptReconnect();
   await clock.pass(120_000);
   const waited = told.filter(({ state }) => state === "waiting").map(({ wait, why }) => [wait, why]);
   assert.deepEqual(waited, [[10_000, "server_not_ready"], [2_000, "server_not_ready"], [4_000, "server_not_ready"], [42_000, "busy"]]);
   assert.equal(calls.connect, 1);
+});
+
+test("a close may be told of every socket: of one that never opened it is the attempt's end, later it is old news", async () => {
+  const told = [];
+  for (const order of ["closed first", "refused first"]) {
+    const { one, waits } = make({
+      connect: () => new Promise((_, reject) => {
+        reject(new Error("no connection"));
+        if (order === "closed first") one.closed(1006, "");
+        else setTimeout(() => one.closed(1006, ""), 1);
+      }),
+    });
+    one.attemptReconnect();
+    await clock.pass(2_500);
+    told.push([waits(), one.phase]);
+    one.stop();
+    one.closed(1006);
+    assert.deepEqual([one.phase, clock.timers], ["stopped", 0], order);
+  }
+  assert.deepEqual(told, [[[1_000, 2_000], "waiting"], [[1_000, 2_000], "waiting"]]);
 });
 
 test("health that throws is no health", async () => {
