@@ -39,17 +39,18 @@ impl Inbox {
     }
 
     fn take(&self, py: Python<'_>, limit: usize) -> PyResult<(usize, Vec<Py<PyAny>>)> {
-        let (taken, bytes) = self.batch(py, limit)?;
-        let (count, mut urgent) = (taken.len(), Vec::new());
-        let mut later = Vec::with_capacity(count);
-        for one in taken {
-            match one {
+        let (mut urgent, mut later) = (Vec::new(), Vec::new());
+        let sort = |waiting: Waiting| -> PyResult<()> {
+            match waiting {
                 Waiting::Python(event) if event.bind(py).is_instance(self.urgent.bind(py))? => {
                     urgent.push(event);
                 }
-                other => later.push(other),
+                waiting => later.push(waiting),
             }
-        }
+            Ok(())
+        };
+        let bytes = self.each(py, limit, sort)?;
+        let count = urgent.len() + later.len();
         let mut queue = self.lock();
         if !later.is_empty() {
             queue.bytes += bytes;
@@ -113,19 +114,26 @@ impl Inbox {
         Ok(())
     }
 
-    /// The next events, and the bytes of what peers said in them.
-    fn batch(&self, py: Python<'_>, limit: usize) -> PyResult<(Vec<Waiting>, u64)> {
+    /// Sorts the next events. Returns the bytes of what peers said in them.
+    fn each(
+        &self,
+        py: Python<'_>,
+        limit: usize,
+        mut sort: impl FnMut(Waiting) -> PyResult<()>,
+    ) -> PyResult<u64> {
         let source = self.source.bind(py);
         if let Ok(pool) = source.cast::<ReactorPool>() {
             let pool = pool.get();
-            let batch = pool.batch(limit)?;
-            let waiting = batch.into_iter().map(|event| sorted(py, event));
-            return Ok((waiting.collect::<PyResult<_>>()?, pool.taken_bytes()));
+            for event in pool.batch(limit)? {
+                sort(waiting(py, event)?)?;
+            }
+            return Ok(pool.taken_bytes());
         }
         let batch = source.call_method1("take", (limit,))?;
-        let waiting = batch.try_iter()?.map(|event| made::waiting(&event?));
-        let waiting = waiting.collect::<PyResult<_>>()?;
-        Ok((waiting, source.call_method0("taken_bytes")?.extract()?))
+        for event in batch.try_iter()? {
+            sort(made::waiting(&event?)?)?;
+        }
+        source.call_method0("taken_bytes")?.extract()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -133,7 +141,7 @@ impl Inbox {
     }
 }
 
-fn sorted(py: Python<'_>, event: Event) -> PyResult<Waiting> {
+fn waiting(py: Python<'_>, event: Event) -> PyResult<Waiting> {
     if Fleet::applies(&event) {
         return Ok(Waiting::Own(event));
     }
