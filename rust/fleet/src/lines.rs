@@ -11,7 +11,7 @@ use crate::notes::{Lost, Notes, Offline, Settled};
 use crate::words::Reason;
 
 /// In the sentence about an agent that was removed before it answered.
-const NO_ID: &str = "None";
+const NO_ID: &[u8] = b"None";
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -55,6 +55,8 @@ pub struct Lines<'a> {
     bytes: Vec<u8>,
     /// How the lines of an event begin: the same for a whole batch.
     fronts: Vec<(Event, Vec<u8>)>,
+    /// The id of an agent as JSON, while a line of it is written.
+    id: Vec<u8>,
 }
 
 #[derive(Serialize)]
@@ -89,14 +91,6 @@ struct Incomplete<'a> {
 }
 
 #[derive(Serialize)]
-struct Terminated<'a> {
-    message: String,
-    agent_id: Option<&'a str>,
-    request_id: &'a str,
-    latency_ms: f64,
-}
-
-#[derive(Serialize)]
 struct NotTerminated<'a> {
     agent_id: Option<&'a str>,
     request_id: &'a str,
@@ -112,6 +106,7 @@ impl<'a> Lines<'a> {
             least,
             bytes: Vec::new(),
             fronts: Vec::new(),
+            id: Vec::new(),
         }
     }
 
@@ -168,14 +163,7 @@ impl<'a> Lines<'a> {
                     };
                     self.say(INCOMPLETE, &fields);
                 }
-                let id = agent_id.unwrap_or(NO_ID);
-                let fields = Terminated {
-                    message: format!("DeepStream client {id} terminated gracefully"),
-                    agent_id,
-                    request_id,
-                    latency_ms: outcome.latency_ms(),
-                };
-                self.say(TERMINATED, &fields);
+                self.terminated(agent_id, request_id, outcome.latency_ms());
             }
             // It has no terminate_app to fail.
             OutcomeKind::Notified => {}
@@ -189,6 +177,30 @@ impl<'a> Lines<'a> {
                 self.say(NOT_TERMINATED, &fields);
             }
         }
+    }
+
+    /// A drain has this line of each agent, so it is written piece by piece, with the id escaped once for both its places.
+    fn terminated(&mut self, agent_id: Option<&str>, request_id: &str, latency_ms: f64) {
+        if TERMINATED.0 < self.least {
+            return;
+        }
+        self.begin(TERMINATED);
+        let bytes = &mut self.bytes;
+        self.id.clear();
+        let _ = serde_json::to_writer(&mut self.id, &agent_id);
+        let quoted = self.id.strip_prefix(b"\"");
+        let bare = quoted
+            .and_then(|id| id.strip_suffix(b"\""))
+            .unwrap_or(NO_ID);
+        bytes.extend_from_slice(b",\"message\":\"DeepStream client ");
+        bytes.extend_from_slice(bare);
+        bytes.extend_from_slice(b" terminated gracefully\",\"agent_id\":");
+        bytes.extend_from_slice(&self.id);
+        bytes.extend_from_slice(b",\"request_id\":\"");
+        bytes.extend_from_slice(request_id.as_bytes());
+        bytes.extend_from_slice(b"\",\"latency_ms\":");
+        let _ = serde_json::to_writer(&mut *bytes, &latency_ms);
+        bytes.extend_from_slice(b"}\n");
     }
 
     /// Writes a line. Plain structures have no way to fail.
