@@ -77,14 +77,14 @@ impl DrainAccount {
         })
     }
 
-    pub(crate) fn settle(&mut self, agent_id: Option<Arc<str>>, settlement: Settlement) {
+    pub(crate) fn settle(&mut self, agent_id: Option<&Arc<str>>, settlement: Settlement) {
         self.counts.pending -= 1;
         self.counts.by_kind[settlement.kind as usize] += 1;
         self.counts.incomplete += usize::from(settlement.is_incomplete);
         if settlement.kind == OutcomeKind::Acked {
             self.latencies.push(settlement.latency_us);
         } else if self.is_terminate {
-            self.not_acked.extend(agent_id);
+            self.not_acked.extend(agent_id.cloned());
         }
     }
 }

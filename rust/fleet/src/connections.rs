@@ -63,6 +63,14 @@ struct Origin {
 }
 
 impl Connection {
+    /// The agent whose connection it is or was.
+    pub(crate) fn agent(&self) -> Option<AgentKey> {
+        match self.who {
+            Who::Agent(key) => Some(key),
+            Who::Unauthenticated | Who::Watcher => None,
+        }
+    }
+
     /// Where it comes from; `None`: the agent on it, or before it, knows.
     pub(crate) fn ip(&self) -> Option<&Address> {
         self.origin.as_ref().map(|origin| &origin.ip)
@@ -188,19 +196,31 @@ impl Connections {
         self.watching -= usize::from(stopped);
     }
 
-    /// A drain waits for its outcome. Returns whether it is there.
-    pub(crate) fn await_outcome(&mut self, conn: ConnId) -> bool {
-        let connection = self.get_mut(conn);
-        connection.is_some_and(|connection| {
+    /// A drain waits for the outcomes of the agents for whose connection this holds. Returns whose they are.
+    pub(crate) fn await_outcomes(
+        &mut self,
+        is_awaited: impl Fn(ConnId, AgentKey) -> bool,
+    ) -> Vec<AgentKey> {
+        let all = self.slab.iter_mut();
+        let agents = all.filter_map(|(_, (conn, connection))| {
+            let key = connection.agent().filter(|&key| is_awaited(*conn, key))?;
             connection.is_awaited = true;
-            true
-        })
+            Some(key)
+        });
+        agents.collect()
     }
 
-    /// It is not waited for any more. `None`: it was not.
-    pub(crate) fn take_awaited(&mut self, conn: ConnId) -> Option<Who> {
-        let connection = self.get_mut(conn)?;
-        std::mem::take(&mut connection.is_awaited).then_some(connection.who)
+    /// A terminate_app has ended: whose it was, and whether a drain waited for it until now. Of a single request
+    /// (`is_drains` is false) a drain goes on waiting.
+    pub(crate) fn heard_outcome(
+        &mut self,
+        conn: ConnId,
+        is_drains: bool,
+    ) -> (Option<AgentKey>, bool) {
+        self.get_mut(conn).map_or((None, false), |connection| {
+            let is_awaited = is_drains && std::mem::take(&mut connection.is_awaited);
+            (connection.agent(), is_awaited)
+        })
     }
 
     /// Those that are waited for, in the order of their numbers.

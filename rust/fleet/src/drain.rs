@@ -10,7 +10,6 @@ use dscore_traffic::event::OutcomeKind;
 
 use crate::account::{DrainAccount, Settlement};
 use crate::agent::AgentKey;
-use crate::connections::Who;
 use crate::fleet::Fleet;
 use crate::words::Input;
 
@@ -20,19 +19,17 @@ impl Fleet {
     /// `is_terminate`: each was sent terminate_app; no status changes by it, and no grace period.
     pub fn begin_drain(&mut self, is_terminate: bool, spared: &HashSet<ConnId>, now: i64) {
         let mut account = DrainAccount::new(is_terminate);
-        let connected = self.agents.iter();
-        let connected = connected.filter_map(|(key, agent)| Some((key, agent.conn()?)));
-        let connected: Vec<_> = connected
-            .filter(|(_, conn)| !spared.contains(conn))
-            .collect();
-        for (key, conn) in connected {
+        let agents = &self.agents;
+        let awaited = self.connections.await_outcomes(|conn, key| {
+            let owner = agents.known(key).filter(|agent| agent.conn() == Some(conn));
+            owner.is_some() && !spared.contains(&conn)
+        });
+        for key in awaited {
             if is_terminate {
                 // A missing cell is counted; the drain goes on.
                 let _missing = self.feed(key, Input::TerminateSent, now);
             }
-            if self.connections.await_outcome(conn) {
-                account.expect();
-            }
+            account.expect();
         }
         self.drain = Some(account);
     }
@@ -59,30 +56,23 @@ impl Fleet {
     /// Agents without an outcome, at most so many, in the order in which they connected.
     pub fn drain_left(&self, limit: usize) -> Vec<(ConnId, AgentKey)> {
         let awaited = self.connections.awaited().into_iter();
-        let left = awaited.filter_map(|conn| match self.connections.get(conn)?.who {
-            Who::Agent(key) => Some((conn, key)),
-            Who::Unauthenticated | Who::Watcher => None,
-        });
+        let left = awaited.filter_map(|conn| Some((conn, self.connections.get(conn)?.agent()?)));
         left.take(limit).collect()
     }
 
     /// Counts an outcome, unless its connection was not there at the start or has one already.
     pub(crate) fn settle(&mut self, conn: ConnId, settlement: Settlement) {
-        let Some(who) = self.connections.take_awaited(conn) else {
-            return;
-        };
-        self.settle_for(who, settlement);
+        let (agent, is_awaited) = self.connections.heard_outcome(conn, true);
+        if is_awaited {
+            self.settle_for(agent, settlement);
+        }
     }
 
     /// The same for a connection that was waited for until now.
-    pub(crate) fn settle_for(&mut self, who: Who, settlement: Settlement) {
-        let agent = match who {
-            Who::Agent(key) => self.agents.get(key),
-            Who::Unauthenticated | Who::Watcher => None,
-        };
-        let agent_id = agent.map(|agent| agent.id.clone());
+    pub(crate) fn settle_for(&mut self, agent: Option<AgentKey>, settlement: Settlement) {
+        let agent = agent.and_then(|key| self.agents.get(key));
         if let Some(account) = &mut self.drain {
-            account.settle(agent_id, settlement);
+            account.settle(agent.map(|agent| &agent.id), settlement);
         }
     }
 }

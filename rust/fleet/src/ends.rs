@@ -14,21 +14,23 @@ use serde::Serialize;
 
 use crate::address::Address;
 use crate::agent::AgentKey;
-use crate::disconnects::{self, Disconnects};
+use crate::disconnects::Disconnects;
 use crate::fleet::{Fleet, Rest};
 use crate::heard::Reading;
 use crate::notes::{self, Lost, Notes, Settled};
+use crate::phrases;
 use crate::words::{Input, Reason, State};
 
 /// Characters kept of what an agent says about itself.
 pub const MAX_TEXT: usize = 200;
 
+const TERMINATED: &str = "terminated";
+
 #[derive(Serialize)]
-struct Terminated<'a> {
+struct Incomplete<'a> {
     latency_ms: f64,
     drain: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    incomplete: Option<&'a str>,
+    incomplete: &'a str,
 }
 
 #[derive(Serialize)]
@@ -66,20 +68,18 @@ impl Fleet {
     /// A terminate_app has ended. Returns whether the notes are to be taken before anything else happens.
     pub fn outcome(&mut self, outcome: Box<Outcome>, now: i64) -> bool {
         let conn = outcome.conn;
-        let owner = self.owner(conn);
-        let named = self.named_by(conn).and_then(|key| self.agents.get(key));
-        let agent_id = named.map(|agent| agent.id.clone());
+        let (named, is_awaited) = self.connections.heard_outcome(conn, outcome.drain);
+        let agent = named.and_then(|key| self.agents.get(key));
+        let agent_id = agent.map(|agent| agent.id.clone());
+        let owner = named.filter(|_| agent.is_some_and(|agent| agent.conn() == Some(conn)));
+        if is_awaited {
+            self.settle_for(named, (&*outcome).into());
+        }
         // The caller of a single request decides what comes next.
         let mut stops = !outcome.drain;
         match (outcome.kind, owner) {
             (OutcomeKind::Acked, Some(key)) => {
-                let words = outcome.incomplete.then(|| cut(&outcome.message));
-                let terminated = Terminated {
-                    latency_ms: outcome.latency_ms(),
-                    drain: outcome.drain,
-                    incomplete: words,
-                };
-                self.write(key, "terminated", &terminated, now);
+                self.write_terminated(key, &outcome, now);
                 stops |= self.end(key, Input::Terminated, (1000, "Client terminated"), now);
             }
             // The others have a better witness: how their connection ended.
@@ -92,9 +92,6 @@ impl Fleet {
                 self.write(key, "unterminated", &unterminated, now);
             }
             _ => {}
-        }
-        if outcome.drain {
-            self.settle(conn, (&*outcome).into());
         }
         self.notes.settled.push(Settled { outcome, agent_id });
         stops
@@ -173,10 +170,7 @@ impl Fleet {
     }
 
     fn note_closed(&mut self, key: AgentKey, conn: ConnId, closed: &Closed, now: i64) {
-        *self
-            .disconnects
-            .entry(disconnects::kind_of(closed))
-            .or_default() += 1;
+        self.disconnects.count(closed);
         let Some(agent) = self.agents.get(key) else {
             return;
         };
@@ -264,6 +258,22 @@ impl Fleet {
         self.tell(key, true);
     }
 
+    fn write_terminated(&mut self, key: AgentKey, outcome: &Outcome, now: i64) {
+        let (latency_ms, drain) = (outcome.latency_ms(), outcome.drain);
+        if !outcome.incomplete {
+            let at = self.wants.times.unix_ms(now);
+            return self.record_packed(Some(key), at, TERMINATED, |packed| {
+                phrases::pack_terminated(latency_ms, drain, packed);
+            });
+        }
+        let terminated = Incomplete {
+            latency_ms,
+            drain,
+            incomplete: cut(&outcome.message),
+        };
+        self.write(key, TERMINATED, &terminated, now);
+    }
+
     fn write_offline(&mut self, key: AgentKey, now: i64) {
         let reason = self.agents.get(key).and_then(|agent| agent.reason);
         let reason_code = reason.map(Reason::name);
@@ -329,16 +339,6 @@ mod tests {
     /// What packs timelines knows the entries of today.
     #[test]
     fn the_keys_of_entries_are_packed() {
-        let drained = Terminated {
-            latency_ms: 1.5,
-            drain: true,
-            incomplete: None,
-        };
-        assert!(has_no_key(&drained));
-        assert!(has_no_key(&Terminated {
-            drain: false,
-            ..drained
-        }));
         assert!(has_no_key(&Offline {
             reason_code: Some("disconnected"),
         }));

@@ -97,7 +97,7 @@ impl Fleet {
             sessions: Sessions::default(),
             timelines: Timelines::default(),
             missing_cells: 0,
-            disconnects: Disconnects::new(),
+            disconnects: Disconnects::default(),
             notes: Notes::default(),
             unsaved: Unsaved::default(),
             rest: None,
@@ -212,10 +212,7 @@ impl Fleet {
 
     /// The agent that a connection names: its own, or the one that it was taken over from.
     pub fn named_by(&self, conn: ConnId) -> Option<AgentKey> {
-        match self.connections.get(conn)?.who {
-            Who::Agent(key) => Some(key),
-            Who::Unauthenticated | Who::Watcher => None,
-        }
+        self.connections.get(conn)?.agent()
     }
 
     /// The agent that owns a connection now.
@@ -236,9 +233,9 @@ impl Fleet {
         };
         if connection.is_awaited {
             // It had left before it could be told.
-            self.settle_for(connection.who, Settlement::of(OutcomeKind::Vanished));
+            self.settle_for(connection.agent(), Settlement::of(OutcomeKind::Vanished));
         }
-        if let Who::Agent(key) = connection.who {
+        if let Some(key) = connection.agent() {
             self.agents.release(key);
         }
         connection.watches

@@ -57,7 +57,7 @@ pub use admission::{Ack, Admission, Order};
 pub use agent::{Agent, AgentKey};
 pub use agents::{Agents, Restored};
 pub use connections::{Connection, Connections, Counts, Unauthenticated, Who};
-pub use disconnects::Disconnects;
+pub use disconnects::{Disconnect, Disconnects};
 pub use ends::MAX_TEXT;
 pub use facets::{Facets, FacetsScan, Label, States};
 pub use fleet::{Fleet, Introduced, Introduction};

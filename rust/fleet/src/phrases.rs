@@ -41,6 +41,10 @@ const PHRASES: [&[u8]; 27] = [
     b",\"silent_ms\":",
 ];
 const _: () = assert!(PHRASES.len() < PHRASE_BYTES as usize);
+/// The bytes of `{"latency_ms":` and of what follows it.
+const LATENCY: u8 = 22;
+const DRAIN: u8 = 23;
+const NO_DRAIN: u8 = 24;
 
 /// Appends a text with its phrases packed.
 pub(crate) fn pack(text: &[u8], packed: &mut Vec<u8>) {
@@ -58,6 +62,14 @@ pub(crate) fn pack(text: &[u8], packed: &mut Vec<u8>) {
         packed.push(*byte);
         rest = behind;
     }
+}
+
+/// Appends `{"latency_ms":…,"drain":…}`, packed: what a drain writes of each agent, without the text between.
+pub(crate) fn pack_terminated(latency_ms: f64, drain: bool, packed: &mut Vec<u8>) {
+    packed.push(LATENCY);
+    // A number, into memory, has no way to fail.
+    let _whole = serde_json::to_writer(&mut *packed, &latency_ms);
+    packed.push(if drain { DRAIN } else { NO_DRAIN });
 }
 
 /// Appends the text that was packed.
@@ -122,6 +134,20 @@ pub(crate) mod tests {
     #[test]
     fn leave_what_differs_between_agents() {
         assert_eq!(packed(CONNECTED), b"\x0110.0.0.7\x021\x07");
+    }
+
+    #[test]
+    fn of_a_termination_are_those_of_its_text() {
+        for latency_us in [0, 1, 999, 1_000, 1_500, 123_456_789, u64::MAX] {
+            for drain in [true, false] {
+                let latency_ms = latency_us as f64 / 1_000.0;
+                let text = serde_json::json!(latency_ms);
+                let text = format!(r#"{{"latency_ms":{text},"drain":{drain}}}"#);
+                let mut directly = Vec::new();
+                pack_terminated(latency_ms, drain, &mut directly);
+                assert_eq!(directly, packed(text.as_bytes()));
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 
 use crate::agent::AgentKey;
 use crate::fleet::Fleet;
-use crate::timeline::{Entry, Timeline};
+use crate::phrases;
+use crate::timeline::{Entry, Packed, Timeline};
 use crate::unsaved::ENTRIES;
 
 /// When room is made, so much more is made than is needed, in parts of all that there may be: it takes a look at every
@@ -15,15 +16,25 @@ const SPARE_PARTS: usize = 16;
 impl Fleet {
     /// Adds an entry to the timeline of an agent, or of the server: that of what concerns every agent.
     pub fn record(&mut self, agent: Option<AgentKey>, at: i64, kind: &str, data: &[u8]) {
+        self.record_packed(agent, at, kind, |packed| phrases::pack(data, packed));
+    }
+
+    /// The same for data that is packed as it is made.
+    pub(crate) fn record_packed(
+        &mut self,
+        agent: Option<AgentKey>,
+        at: i64,
+        kind: &str,
+        pack: impl FnOnce(&mut Vec<u8>),
+    ) {
         self.timelines.last_number += 1;
         let number = self.timelines.last_number;
-        let entry = Entry {
-            number,
-            at,
-            kind,
-            data: data.into(),
-        };
-        self.resize(agent, |timeline| timeline.push(&entry));
+        let mut packed = std::mem::take(&mut self.timelines.scratch);
+        packed.clear();
+        pack(&mut packed);
+        let entry = Packed::new(number, at, kind, &packed);
+        self.resize(agent, |timeline| timeline.push_packed(&entry));
+        self.timelines.scratch = packed;
         match agent {
             Some(key) => self.touch(key, ENTRIES),
             None => self.unsaved.server_changed(),

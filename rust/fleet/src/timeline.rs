@@ -39,6 +39,15 @@ pub(crate) struct Packed<'a> {
 }
 
 impl<'a> Packed<'a> {
+    pub(crate) fn new(number: u64, at: i64, kind: &'a str, data: &'a [u8]) -> Self {
+        Self {
+            number,
+            at,
+            kind: kind.as_bytes(),
+            data,
+        }
+    }
+
     /// What happened: a text, for it was one when it was put in.
     pub(crate) fn kind(&self) -> &'a str {
         std::str::from_utf8(self.kind).unwrap_or_default()
@@ -64,6 +73,13 @@ impl<'a> Packed<'a> {
 impl Timeline {
     /// Adds the newest, and drops the oldest past the most that there may be.
     pub fn push(&mut self, entry: &Entry<'_>) {
+        let mut data = Vec::with_capacity(entry.data.len());
+        phrases::pack(&entry.data, &mut data);
+        self.push_packed(&Packed::new(entry.number, entry.at, entry.kind, &data));
+    }
+
+    /// The same for one whose data is packed.
+    pub(crate) fn push_packed(&mut self, entry: &Packed<'_>) {
         // Most are too short to hold so many, and need not be counted.
         let is_long = self.bytes() >= TIMELINE_LENGTH * LEAST;
         let length = if is_long { self.len() } else { 0 };
@@ -74,19 +90,22 @@ impl Timeline {
         {
             self.drop_to(last.number);
         }
-        let mut data = Vec::with_capacity(entry.data.len());
-        phrases::pack(&entry.data, &mut data);
-        let mut packed = Vec::with_capacity(32 + entry.kind.len() + data.len());
-        put(&mut packed, entry.number);
-        put(&mut packed, entry.at as u64);
-        put(&mut packed, entry.kind.len() as u64);
-        put(&mut packed, data.len() as u64);
-        packed.extend_from_slice(entry.kind.as_bytes());
-        packed.extend_from_slice(&data);
+        let Packed { kind, data, .. } = *entry;
+        let numbers = [
+            entry.number,
+            entry.at as u64,
+            kind.len() as u64,
+            data.len() as u64,
+        ];
+        let head: usize = numbers.iter().map(|&number| put_length(number)).sum();
         // Most timelines are short and grow seldom: twice what they need would be the larger part of an idle agent.
         let mut all = std::mem::take(&mut self.0).into_vec();
-        all.reserve_exact(packed.len());
-        all.extend_from_slice(&packed);
+        all.reserve_exact(head + kind.len() + data.len());
+        for number in numbers {
+            put(&mut all, number);
+        }
+        all.extend_from_slice(kind);
+        all.extend_from_slice(data);
         self.0 = all.into_boxed_slice();
     }
 
@@ -150,6 +169,11 @@ fn put(packed: &mut Vec<u8>, mut value: u64) {
     packed.push(value as u8);
 }
 
+/// Bytes that [`put`] appends.
+fn put_length(value: u64) -> usize {
+    (u64::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
 fn take<'a>(rest: &mut &'a [u8]) -> Option<Packed<'a>> {
     let number = take_number(rest)?;
     let at = take_number(rest)? as i64;
@@ -177,4 +201,19 @@ fn take_number(rest: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_takes_the_bytes_that_were_reserved_for_it() {
+        let edges = (0..64).flat_map(|bits| [1 << bits, (1 << bits) - 1]);
+        for value in edges.chain([u64::MAX, -1_i64 as u64]) {
+            let mut packed = Vec::new();
+            put(&mut packed, value);
+            assert_eq!(packed.len(), put_length(value), "{value}");
+        }
+    }
 }

@@ -19,6 +19,8 @@ pub struct Timelines {
     pub(crate) bytes: usize,
     /// Of what concerns every agent.
     pub(crate) server: Timeline,
+    /// Where the data of an entry is packed, so that none takes memory of its own before it lies in its timeline.
+    pub(crate) scratch: Vec<u8>,
 }
 
 impl Timelines {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use dscore_fleet::{Admission, Input, Wants};
+use dscore_fleet::{Admission, Disconnect, Input, Wants};
 use pyo3::prelude::*;
 
 use crate::events;
@@ -107,10 +107,8 @@ impl Fleet {
         notes::notes(&self.shared, py)
     }
 
-    fn disconnects(&self) -> Vec<((&'static str, &'static str, &'static str), u64)> {
-        let fleet = self.lock();
-        let counts = fleet.disconnects().iter();
-        counts.map(|(&kind, &count)| (kind, count)).collect()
+    fn disconnects(&self) -> Vec<(Disconnect, u64)> {
+        self.lock().disconnects().iter().collect()
     }
 
     fn feed(&self, agent: &AgentRow, input: &str, now: i64) -> PyResult<bool> {
