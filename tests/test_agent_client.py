@@ -281,6 +281,12 @@ def leave(_: TerminateRequest) -> None:
     raise SystemExit(0)
 
 
+async def fail_on_a_file(request: TerminateRequest) -> TerminateAnswer:
+    name = b"rec\xff.mp4".decode(errors="surrogateescape")
+    await request.progress(f"closing {name}", 100)
+    return TerminateAnswer("ERROR", f"cannot close {name}")
+
+
 @pytest.mark.parametrize(
     ("hook", "status", "message"),
     [
@@ -292,6 +298,7 @@ def leave(_: TerminateRequest) -> None:
         (crash, "ERROR", "no such pipeline"),
         (cancelled, "ERROR", "the hook was cancelled"),
         (leave, "ERROR", "the hook raised SystemExit(0)"),
+        (fail_on_a_file, "ERROR", "cannot close rec?.mp4"),
     ],
 )
 async def test_the_hook_decides_the_answer(hook: Any, status: str, message: str) -> None:

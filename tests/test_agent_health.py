@@ -65,6 +65,12 @@ async def test_the_status_code_does_not_matter() -> None:
     assert await asked(head + b'{"status":"shutting_down"}', seconds=5.0) is Health.SHUTTING_DOWN
 
 
+@pytest.mark.parametrize("body", ["{}", '{"status":"shutting_down"}'])
+async def test_reconnect_7_retry_after_counts_whatever_the_document_says(body: str) -> None:
+    head = f"HTTP/1.1 503 Busy\r\nRetry-After: 42\r\nContent-Length: {len(body)}\r\n\r\n"
+    assert (await looked(f"{head}{body}".encode(), seconds=5.0)).retry_after == 42
+
+
 async def test_another_page_is_named_with_its_status() -> None:
     answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n<h1>no</h"
     look = await looked(answer, seconds=5.0)

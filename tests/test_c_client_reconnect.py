@@ -74,11 +74,19 @@ async def test_reconnect_7_the_server_s_hint_wins(
             assert (await aside(agent.until_state, "waiting"))["retry_in"] == seconds
 
 
-@pytest.mark.parametrize("field", ["Retry-After: 42", "retry-after:42"])
-async def test_reconnect_7_retry_after_is_a_hint(c_build: Path, field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "body"),
+    [
+        ("Retry-After: 42", ""),
+        ("retry-after:42", ""),
+        ("Retry-After: 42", '{"status":"shutting_down"}'),
+    ],
+)
+async def test_reconnect_7_retry_after_is_a_hint(c_build: Path, field: str, body: str) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(f"HTTP/1.1 503 Busy\r\n{field}\r\nContent-Length: 0\r\n\r\n".encode())
+        head = f"HTTP/1.1 503 Busy\r\n{field}\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(f"{head}{body}".encode())
         await writer.drain()
 
     async with stream_server(refuse) as port:

@@ -70,15 +70,14 @@ async def check(
         return HealthCheck(Health.UNREACHABLE, await cause.of(error, url, dialer))
     document = _document(response.body)
     health = judge(document)
+    fields = (response.headers.get(name) for name in (b"retry-after", b"date"))
+    value, date = (None if field is None else field.decode("latin-1") for field in fields)
+    wait = retry_after(response.status, value, date)
     if health is Health.UNREACHABLE:
         words = _NO_DOCUMENT.format(url, response.status)
-        fields = (response.headers.get(name) for name in (b"retry-after", b"date"))
-        value, date = (None if field is None else field.decode("latin-1") for field in fields)
-        return HealthCheck(health, words, retry_after=retry_after(response.status, value, date))
-    is_connected = document.get("instance_connected")
-    return HealthCheck(
-        health, "it says so", is_connected if isinstance(is_connected, bool) else None
-    )
+        return HealthCheck(health, words, retry_after=wait)
+    said = document.get("instance_connected")
+    return HealthCheck(health, "it says so", said if isinstance(said, bool) else None, wait)
 
 
 async def _page(url: str, tls: ssl.SSLContext | None, dialer: Dialer) -> Response:

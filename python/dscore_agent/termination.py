@@ -129,7 +129,7 @@ class Termination:
                 "app_terminated",
                 request_id=request_id,
                 status=answer.status,
-                message=answer.message[:MAX_MESSAGE],
+                message=_sendable(answer.message),
                 complete=answer.complete,
             )
             for request_id in waiting
@@ -140,7 +140,17 @@ class Termination:
 
     async def _progress(self, stage: str, need_ms: int) -> None:
         for request_id in self._unanswered:
-            self._send("termination_progress", request_id=request_id, stage=stage, need_ms=need_ms)
+            self._send(
+                "termination_progress",
+                request_id=request_id,
+                stage=_sendable(stage),
+                need_ms=need_ms,
+            )
+
+
+def _sendable(words: str) -> str:
+    # The name of a file may have bytes that are no UTF-8 (PEP 383), and JSON has no place for them.
+    return words[:MAX_MESSAGE].encode(errors="replace").decode()
 
 
 async def _ask(hook: Hook | None, request: TerminateRequest) -> TerminateAnswer:

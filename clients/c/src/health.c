@@ -95,15 +95,16 @@ judge (GTask *task)
 {
   Asking *self = g_task_get_task_data (task);
   DscoreHealth health = dscore_health_scan_judge (&self->scan);
+  double retry_after = self->head == NULL ? -1 : dscore_head_retry_after (self->head);
   if (self->head == NULL)
-    finish (task, DSCORE_HEALTH_UNREACHABLE, "the connection was closed without an answer", -1);
+    finish (task, DSCORE_HEALTH_UNREACHABLE, "the connection was closed without an answer", retry_after);
   else if (health != DSCORE_HEALTH_UNREACHABLE)
-    finish (task, health, "it says so", -1);
+    finish (task, health, "it says so", retry_after);
   else
     {
       g_autofree char *words = g_strdup_printf ("%s is no health document (HTTP %u): is this the address of a dscore server?",
                                                 self->config->health_target, self->head->status);
-      finish (task, health, words, dscore_head_retry_after (self->head));
+      finish (task, health, words, retry_after);
     }
 }
 

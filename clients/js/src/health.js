@@ -96,6 +96,5 @@ export function after({ status, headers }) {
   if (!value || (status !== 429 && status !== 503)) return undefined;
   if (/^\d+$/.test(value)) return /** @type {any} */ (value) * 1000;
   // What is no date is one to `Date.parse` as often as not.
-  const wait = value.endsWith("GMT") ? Date.parse(value) - Date.parse(/** @type {string} */ (headers.get("date"))) : NaN;
-  return wait >= 0 ? wait : undefined;
+  if (value.endsWith("GMT")) return Math.max(0, Date.parse(value) - Date.parse(/** @type {string} */ (headers.get("date"))));
 }

@@ -49,7 +49,8 @@ test("Retry-After of a 429 or 503 is told, in milliseconds", async () => {
   const date = "Sun, 06 Nov 1994 08:49:37 GMT";
   for (const [status, value, expected] of [
     [503, "7", 7_000], [429, " 120 ", 120_000], [200, "7", undefined], [503, "soon", undefined],
-    [503, "Sun, 06 Nov 1994 08:49:57 GMT", 20_000], [503, "-1", undefined],
+    [503, "Sun, 06 Nov 1994 08:49:57 GMT", 20_000],
+    [503, "Sun, 06 Nov 1994 08:49:17 GMT", 0], [503, "-1", undefined],
   ]) {
     answer = says(status, "", { "retry-after": value, date });
     assert.equal((await look(url)).retryAfter, expected, `${status} ${value}`);
