@@ -270,6 +270,32 @@ def test_an_action_asks_for_the_token_that_it_needs(serving: Serving, browser: B
 
 
 @in_a_browser
+def test_an_action_is_followed_on_where_one_look_at_it_fails(
+    serving: Serving, browser: Browser
+) -> None:
+    with introduce(serving, "cam-1"), introduce(serving, "cam-2"):
+        browser.open(f"{serving.url}/#token={serving.token_path.read_text().strip()}")
+        wait_for_rows(browser, "cam-1 ●Connected", "cam-2 ●Connected")
+        browser.run(
+            "const ask = fetch; window.looks = 0;"
+            "window.fetch = (url, given) => String(url).includes('operations/') && !window.looks++"
+            " ? Promise.reject(new TypeError('no network')) : ask(url, given);"
+        )
+        browser.click(".headings input")
+        browser.click("#chosen button:nth-of-type(3)")
+        browser.wait_for_text("#counted", "2 agents are chosen", 60)
+        browser.type(".pace label:nth-of-type(1) input", "1")
+        browser.type(".pace label:nth-of-type(2) input", "2")
+        browser.type(".confirm", "2")
+        ready = "return !document.querySelector('dialog .danger').disabled"
+        wait_until(lambda: browser.run(ready), "confirmation", 60)
+        browser.click("dialog .danger")
+        browser.wait_for_text("#operation", "Done: 2 of 2 asked, 0 failed", 60)
+        assert browser.run("return window.looks") > 1
+        assert browser.run("return document.querySelector('dialog .error')") is None
+
+
+@in_a_browser
 def test_it_shows_a_drain_and_comes_back_afterwards(
     serve: Callable[..., Serving], browser: Browser, tmp_path: Path
 ) -> None:

@@ -161,7 +161,9 @@ class Agent:
         """
         if self._ended is None:
             return
-        self._link.close_reason = reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
+        self._link.close_reason = reason.encode(errors="replace")[:MAX_REASON].decode(
+            errors="ignore"
+        )
         self._finish(Exit.STOPPED)
         self._outbox.close()
         running = [task for task in (self._life, self._stopping) if task is not None]

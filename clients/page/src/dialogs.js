@@ -51,9 +51,14 @@ class Acting extends Component {
     try {
       await work();
     } catch (error) {
-      const isTokenWanted = error instanceof Refused && error.status === 401;
-      this.setState({ isTokenWanted, error: isTokenWanted ? "" : error instanceof Refused ? error.message : say("unreachable") });
+      this.failed(error);
     }
+  }
+
+  /** @param {unknown} error */
+  failed(error) {
+    const isTokenWanted = error instanceof Refused && error.status === 401;
+    this.setState({ isTokenWanted, error: isTokenWanted ? "" : error instanceof Refused ? error.message : say("unreachable") });
   }
 
   trouble() {
@@ -128,12 +133,14 @@ class Bulk extends Acting {
   pace = { wave: "", pause: "", max_failed: "", timeout: "" };
   message = '{"type": ""}';
   timer = 0;
+  isClosed = false;
 
   componentDidMount() {
     this.again();
   }
 
   componentWillUnmount() {
+    this.isClosed = true;
     clearTimeout(this.timer);
   }
 
@@ -170,11 +177,19 @@ class Bulk extends Acting {
       refresh();
       return;
     }
-    this.timer = setTimeout(() => this.act(async () => {
-      this.operation = await ask(`operations/${operation.id}`);
-      this.setState({});
-      this.follow();
-    }), LOOK);
+    this.timer = setTimeout(() => this.look(), LOOK);
+  }
+
+  /** The operation goes on where a look at it fails, unless the server knows of none. */
+  async look() {
+    try {
+      this.operation = await ask(`operations/${this.operation.id}`);
+      this.setState({ error: "" });
+    } catch (error) {
+      this.failed(error);
+      if (error instanceof Refused && error.status === 404) return;
+    }
+    if (!this.isClosed) this.follow();
   }
 
   cancel() {

@@ -43,8 +43,10 @@ const LISTENERS = {
   },
   drain(progress) {
     if (state.drain?.report) return;
+    const isNew = !state.drain?.isRunning;
     setSoon({ drain: { ...state.drain, ...progress, isRunning: true } });
-    refresh();
+    // Ten times a second it is told: what else there is to know of it comes at its own pace.
+    if (isNew) refresh();
   },
   maintenance({ enabled }) {
     set({ isMaintenance: enabled });

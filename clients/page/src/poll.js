@@ -61,8 +61,9 @@ class Poll {
       if (!(error instanceof Refused || error instanceof TypeError || error instanceof DOMException)) throw error;
     } finally {
       this.isRunning = false;
-      const took = performance.now() - began;
-      this.timer = setTimeout(() => this.now(), this.isAgain ? 0 : Math.max(this.interval, Math.min(LONGEST, this.share * (took - fastest))));
+      // Before the first answer of all, none was the fastest.
+      const took = Math.max(0, performance.now() - began - fastest);
+      this.timer = setTimeout(() => this.now(), this.isAgain ? 0 : Math.max(this.interval, Math.min(LONGEST, this.share * took)));
       this.isAgain = false;
     }
   }
@@ -211,7 +212,8 @@ export const drawerAnew = () => drawer.now();
  * @param {any} found
  */
 function joined(known, found) {
-  const first = Date.now() - (known.span === "hour" ? 3_600_000 : 86_400_000);
+  // By the server's clock: that of a wall display may be hours off.
+  const first = found.at.at(-1) - (known.span === "hour" ? 3_600_000 : 86_400_000);
   const from = Math.max(0, known.at.findIndex((/** @type {number} */ at) => at > first));
   const join = (/** @type {number[]} */ one, /** @type {number[]} */ other) => [...one.slice(from), ...other];
   const states = Object.fromEntries(Object.entries(known.states).map(([name, counts]) => [name, join(/** @type {any} */ (counts), found.states[name])]));
