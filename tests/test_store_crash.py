@@ -9,9 +9,13 @@ import time
 from pathlib import Path
 
 import orjson
+import pytest
 
+import store_migrating
 import store_writer
-from dscore.store.database import TIMELINE_LENGTH
+from dscore.store import schema
+from dscore.store.timelines import TIMELINE_LENGTH
+from keeper import opened, rows
 
 KILLS = 8
 
@@ -63,3 +67,39 @@ def look_into(path: Path) -> int:
         db.close()
     assert isinstance(number, int)
     return number
+
+
+async def test_kill_9_while_a_file_is_brought_to_new_tables_leaves_the_old_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file as it was before timelines were found by parts."""
+    path, old = tmp_path / "dscore.db", 6
+    monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:old])
+    async with opened(path) as (keeper, _):
+        for at in range(30_000):
+            keeper.append(f"a-{at % 3_000}", at, "missed")
+            if at % 3_000 == 0:
+                await keeper.behind.written()
+        last = await keeper.timeline("a-7", limit=9)
+    held = rows(path, "SELECT * FROM timelines ORDER BY number")
+    monkeypatch.undo()
+    kills, steps = 0, 1
+    while migrate_and_kill(path, steps):
+        assert rows(path, "PRAGMA user_version") == [(old,)]
+        assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+        kills, steps = kills + 1, 2 * steps
+    assert kills > 5
+    assert rows(path, "PRAGMA user_version") == [(len(schema.MIGRATIONS),)]
+    assert rows(path, "SELECT * FROM timelines ORDER BY number") == held
+    async with opened(path) as (keeper, loaded):
+        assert len(loaded.agents) == 3_000
+        assert await keeper.timeline("a-7", limit=9) == last
+        assert keeper.store.damaged_total == 0
+
+
+def migrate_and_kill(path: Path, steps: int) -> bool:
+    """Whether it was killed before it was done."""
+    command = [sys.executable, store_migrating.__file__, str(path), str(steps)]
+    code = subprocess.run(command, check=False).returncode
+    assert code in (0, -signal.SIGKILL)
+    return code != 0

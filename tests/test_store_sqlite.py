@@ -11,10 +11,10 @@ import pytest
 
 from clocks import Hands
 from dscore.errors import StoreError
-from dscore.store import Entry, Loaded, StoredAgent, behind, database, open_store, schema
-from dscore.store.database import TIMELINE_LENGTH
+from dscore.store import Entry, Loaded, StoredAgent, behind, database, open_store, schema, timelines
 from dscore.store.memory import MemoryStore
 from dscore.store.sqlite import SqliteStore
+from dscore.store.timelines import TIMELINE_LENGTH
 from faked import eventually
 from keeper import Keeper, kept_in, opened, rows
 
@@ -296,7 +296,7 @@ async def test_all_timelines_together_are_bounded_in_bytes(path: Path) -> None:
 async def test_all_timelines_together_are_bounded(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "TIMELINES_LENGTH", 100)
+    monkeypatch.setattr(timelines, "TIMELINES_LENGTH", 100)
     async with opened(path) as (keeper, _):
         for number in range(150):
             keeper.append(f"a-{number}", 1, "connected")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dscore.errors import StoreError
 from dscore.log import get_logger
-from dscore.store import audit, reading
+from dscore.store import audit, reading, timelines
 from dscore.store.place import Place
 from dscore.store.reading import Damage, checked
 from dscore.store.remedies import why_not
@@ -25,22 +25,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TIMELINE_LENGTH = 200
-"""Entries of each agent's timeline, as in the fleet's own (`rust/fleet/src/timeline.rs`)."""
 PARAMETERS = 640
 """Of one statement, in as many rows as that makes: bound in about 0.1 ms, for which the event loop
 may have to wait. Compiled, they take some 100 KB."""
 CACHED_STATEMENTS = 2
 """Statements kept compiled: a long batch repeats one again and again. Each number of rows is a
 statement of its own, and all that ever were would be megabytes."""
-TIMELINES_LENGTH = 2_000_000
-"""Entries of all timelines together, some 400 MB: what a fleet of 10,000 fills."""
-PRUNE_SLICE = 50_000
-"""Entries deleted at a time, in about 0.1 s; the next prune goes on."""
-SAMPLE = 1000
-"""Entries looked at to find out how large one is."""
-ROW_BYTES = 40
-"""Of a row of entries and its place in the index, beside the entries."""
 
 _COLUMNS = StoredAgent._fields
 _AGENTS = f"SELECT {', '.join(_COLUMNS)} FROM agents ORDER BY changed_at, number"
@@ -58,12 +48,12 @@ _SEEN = (
     "heartbeat_at = coalesce(column3, heartbeat_at) FROM (VALUES {}) WHERE number = column1"
 )
 # What was written before, and it was not told: the file was gone at once.
-_ENTRIES = "INSERT INTO timelines VALUES {} ON CONFLICT DO NOTHING"
 _MESSAGE = "INSERT INTO outbox VALUES {} ON CONFLICT DO NOTHING"
 _AUDIT = "INSERT INTO audit VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _MINUTE = "INSERT INTO history VALUES (?, ?) ON CONFLICT DO UPDATE SET samples = excluded.samples"
+_DELETE = "DELETE FROM {} WHERE number IN ({{}})"
 _TAKE_OUT = {
-    "agents": ("DELETE FROM agents WHERE number = ?", "DELETE FROM timelines WHERE agent = ?"),
+    "agents": ("DELETE FROM agents WHERE number = ?", timelines.FORGET.format("?")),
     "sessions": (
         "UPDATE agents SET last_close = NULL, left_at = NULL, dropped = 0 WHERE number = ?",
     ),
@@ -86,7 +76,7 @@ class Database:
         self._place = Place(path)
         self._db: sqlite3.Connection | None = None
         self._trimmed = 0
-        """Timelines are no longer than they may be, up to the entry of this number."""
+        """What `timelines.prune` has looked at."""
         self.damaged_total = 0
 
     def load(self) -> tuple[Loaded, int | None]:
@@ -137,9 +127,11 @@ class Database:
             if upkeep.minutes:
                 db.executemany(_MINUTE, upkeep.minutes)
                 db.execute("DELETE FROM history WHERE number < ?", (upkeep.oldest_minute,))
+            trimmed = self._trimmed
             if upkeep.pruning is not None:
-                self._prune(db, upkeep.pruning)
+                trimmed = _prune(db, upkeep.pruning, trimmed)
             db.execute("COMMIT")
+            self._trimmed = trimmed
         except BaseException:
             # A file that was full or read-only is only found mended by one who opens it again.
             self._disconnect()
@@ -177,18 +169,10 @@ class Database:
         Raises:
             sqlite3.Error: they cannot be read.
         """
-        damages: list[Damage] = []
-        entries: list[tuple[int, int, str, bytes]] = []
-        rows = self._connection().execute(*_rows_of(agent, before))
-        # A row that is damaged counts for no limit: what is older must not be hidden by it.
-        for found in checked("timelines", rows, reading.entries, damages):
-            entries += [row for row in found if before is None or row[0] < before]
-            if len(entries) >= limit:
-                break
-        rows.close()
+        entries, damages = timelines.read(self._connection(), agent, limit, before)
         with suppress(sqlite3.Error):  # In a file that takes no writes they are named again.
             self._take_out(damages)
-        return entries[:limit]
+        return entries
 
     def audit(self, limit: int, before: int | None) -> list[AuditRow]:
         """The newest lines of the audit, newest first.
@@ -234,48 +218,6 @@ class Database:
             for statement in _TAKE_OUT[table]:
                 self._connection().execute(statement, (key,))
 
-    def _prune(self, db: sqlite3.Connection, pruning: Pruning) -> None:
-        """Keeps timelines within their age, their number and their bytes, each and all together."""
-        # Numbers grow with time, so what is too old is found without looking at the rest.
-        first, last = db.execute(
-            "SELECT coalesce(min(number), 0), coalesce(max(number), 0) FROM timelines"
-        ).fetchone()
-        cut = max(pruning.to + 1, last + 1 - min(TIMELINES_LENGTH, _fitting(db, last, pruning)))
-        db.execute("DELETE FROM timelines WHERE number < ?", (min(cut, first + PRUNE_SLICE),))
-        db.execute(
-            "DELETE FROM timelines WHERE number IN (SELECT number FROM (SELECT number, count, "
-            "sum(count) OVER (PARTITION BY agent ORDER BY number DESC) AS so_far FROM timelines "
-            "WHERE agent IN (SELECT agent FROM timelines WHERE number > ?)) "
-            "WHERE so_far - count >= ?)",
-            (self._trimmed, TIMELINE_LENGTH),
-        )
-        audit.prune(db, pruning.before)
-        db.execute("DELETE FROM marks")
-        db.executemany("INSERT INTO marks VALUES (?, ?)", pruning.marks)
-        self._trimmed = last
-
-
-def _rows_of(agent: int, before: int | None) -> tuple[str, tuple[int, ...]]:
-    """The statement that finds rows of entries, newest first: each is named by its newest entry, so
-    one more than those that are older as a whole may hold older ones."""
-    columns = "SELECT number, count, entries FROM timelines WHERE agent = ?"
-    if before is None:
-        return f"{columns} ORDER BY number DESC", (agent,)
-    oldest = "(SELECT min(number) FROM timelines WHERE agent = ? AND number >= ?)"
-    return (
-        f"{columns} AND number <= coalesce({oldest}, ?) ORDER BY number DESC",
-        (agent, agent, before, before),
-    )
-
-
-def _fitting(db: sqlite3.Connection, last: int, pruning: Pruning) -> int:
-    """How many entries fit the bytes of all timelines, if all are like the newest."""
-    size, count = db.execute(
-        "SELECT sum(length(entries) + ?), sum(count) FROM timelines WHERE number > ?",
-        (ROW_BYTES, last - SAMPLE),
-    ).fetchone()
-    return int(pruning.max_bytes / (size / count)) if count else pruning.max_bytes
-
 
 def _connect(path: str) -> sqlite3.Connection:
     # No transactions but our own; another program that writes for a moment is waited for.
@@ -312,22 +254,28 @@ def _load(db: sqlite3.Connection, damages: list[Damage]) -> tuple[Loaded, int | 
     history = list(checked("history", rows, reading.minute, damages))
     process = db.execute("SELECT alive_at, age FROM process").fetchone()
     alive_at, age = (None, None) if process is None else reading.process(process, agents)
-    (last_entry,) = db.execute("SELECT coalesce(max(number), 0) FROM timelines").fetchone()
-    return Loaded(
-        agents, messages, last_entry, audit.last_number(db), marks, history, alive_at
-    ), age
+    last_entry, last_audit = timelines.last_number(db), audit.last_number(db)
+    return Loaded(agents, messages, last_entry, last_audit, marks, history, alive_at), age
+
+
+def _prune(db: sqlite3.Connection, pruning: Pruning, trimmed: int) -> int:
+    trimmed = timelines.prune(db, pruning, trimmed)
+    audit.prune(db, pruning.before)
+    db.execute("DELETE FROM marks")
+    db.executemany("INSERT INTO marks VALUES (?, ?)", pruning.marks)
+    return trimmed
 
 
 def _write(db: sqlite3.Connection, changes: "Changes") -> None:
-    for table, column in (("agents", "number"), ("timelines", "agent")):
-        _delete(db, table, column, changes.forgotten)
+    for statement in (_DELETE.format("agents"), timelines.FORGET):
+        _delete(db, statement, changes.forgotten)
     _values(db, _ROW, len(_COLUMNS), changes.rows)
     for *values, which in changes.states():
         db.execute(_STATE.format(which), (*values, changes.age))
     _values(db, _SEEN, 3, changes.seen)
-    _values(db, _ENTRIES, 4, changes.entries)
+    _values(db, timelines.WRITE, 4, changes.entries)
     _values(db, _MESSAGE, 3, changes.messages)
-    _delete(db, "outbox", "number", changes.delivered)
+    _delete(db, _DELETE.format("outbox"), changes.delivered)
 
 
 def _values(
@@ -343,9 +291,9 @@ def _values(
         start += most
 
 
-def _delete(db: sqlite3.Connection, table: str, column: str, numbers: list[int]) -> None:
+def _delete(db: sqlite3.Connection, statement: str, numbers: list[int]) -> None:
     for part in _parts(numbers, PARAMETERS):
-        db.execute(f"DELETE FROM {table} WHERE {column} IN ({_marks(len(part))})", part)
+        db.execute(statement.format(_marks(len(part))), part)
 
 
 def _marks(count: int) -> str:
