@@ -25,7 +25,7 @@ LOOKAHEAD = 8192
 """Events taken in one turn of the loop, at well under 1 µs each."""
 TURN_NS = 2_000_000
 """How long one turn of the loop deals with events, and a page that is asked for meanwhile waits."""
-SLICE = 256
+SLICE = 512
 """Events after which a turn looks at the clock: a quarter of it where the fleet applies them. Where
 one is to be decided it looks after each."""
 HIGH_WATER = 32_768

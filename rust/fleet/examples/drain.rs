@@ -19,7 +19,7 @@ use dscore_traffic::event::{Closed, Event, Outcome, OutcomeKind};
 use uuid::Uuid;
 
 /// Events that the loop gives the fleet before it takes the notes.
-const SLICE: usize = 256;
+const SLICE: usize = 512;
 /// Between an agent and the next that answers, in the order of their introductions: no divisor of a round number.
 const STRIDE: usize = 7_919;
 
