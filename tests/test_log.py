@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from dscore import log
 from dscore.config import LogConfig
-from dscore.log.render import render_json, text_renderer
+from dscore.log.render import now, render_json, text_renderer
 from dscore.log.writer import MAX_QUEUED, Writer
 
 DEADLINE = 30.0
@@ -501,3 +501,15 @@ def test_signal_handler_may_log(output: Any) -> None:
     events = [orjson.loads(line)["event"] for line in lines()]
     assert events.count("x") == 20_000
     assert "alarm" in events
+
+
+@given(st.lists(st.integers(0, 4_102_444_800_000), min_size=1))
+def test_time_of_a_line_is_that_of_its_millisecond(moments: list[int]) -> None:
+    for ms in moments:
+        # In the same second, and in others.
+        for present in (ms, ms // 1000 * 1000, ms + 1000):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(time, "time_ns", lambda at=present: at * 1_000_000)
+                shown = now()
+            expected = datetime.fromtimestamp(present // 1000, timezone.utc)
+            assert shown == f"{expected:%Y-%m-%dT%H:%M:%S}.{present % 1000:03d}Z"

@@ -20,21 +20,20 @@ _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 _is_bare = re.compile("[^ =\"']+").fullmatch
 
 
-_last_now = (-1, "")
+_last_second = (-1, "")
 
 
 def now() -> str:
-    """The time as it stands in every line: UTC, to the millisecond. Made once for each: a drain
-    writes hundreds of lines in one."""
-    global _last_now
-    present = time.time_ns() // 1_000_000
+    """The time as it stands in every line: UTC, to the millisecond. A drain asks for it hundreds
+    of times a second, so all but the milliseconds is made once a second."""
+    global _last_second
+    at, millisecond = divmod(time.time_ns() // 1_000_000, 1000)
     # Taken and put as one pair: another thread may be here too.
-    at, text = _last_now
-    if at != present:
-        second, millisecond = divmod(present, 1000)
-        text = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{millisecond:03d}Z"
-        _last_now = (present, text)
-    return text
+    second, text = _last_second
+    if second != at:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+        _last_second = (at, text)
+    return f"{text}.{millisecond:03d}Z"
 
 
 def render_json(event: EventDict) -> bytes:
