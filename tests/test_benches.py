@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from benches.aims import Aim, table
 from benches.cores import on, pick
 from benches.fleet import Fleet
+
+from waiting import wait_until
 
 RATE = Aim("storm_rate", "introduced", "", {"dscore": 0.6}, at_least=True)
 EXIT = Aim("exit_ms", "exit", " ms", {"dscore": 1.4})
@@ -64,10 +67,10 @@ def test_what_is_started_on_a_processor_stays_there_and_the_rest_is_free() -> No
 
 def test_a_fleet_that_has_ended_by_itself_is_closed_like_any_other() -> None:
     """Its server is closed behind it: ten of them were left running."""
-    fleet = Fleet(Path("/bin/true"), "ws://localhost")
-    with pytest.raises(RuntimeError, match="ended without introduced"):
-        fleet.wait_for("introduced")
-    with pytest.raises(BrokenPipeError):
-        fleet.command("stop")
-    fleet.close()
-    fleet.close()
+    with closing(Fleet(Path("/bin/true"), "ws://localhost")) as fleet:
+        with pytest.raises(RuntimeError, match="ended without introduced"):
+            fleet.wait_for("introduced")
+        # The kernel closes the pipes of a process that ends one after the other.
+        with pytest.raises(BrokenPipeError):
+            wait_until(lambda: fleet.command("stop"), "end of the pipe")
+        fleet.close()
