@@ -34,7 +34,7 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(PY)
 .DELETE_ON_ERROR:
 # Cargo and pytest share the work out themselves.
 .NOTPARALLEL:
-.PHONY: help serve setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-dist setup-helm setup-images c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-tls bench-record bench-instructions check-images check-slow dist release-notes soak fuzz compliance compliance-c compliance-api compliance-socketio check licenses lock clean
+.PHONY: help serve setup setup-gst setup-browser setup-clients setup-proxies setup-c setup-dist setup-helm setup-images c page check-c debian-c build release fmt lint test bench bench-quick bench-peers bench-pinned bench-tls bench-record bench-instructions check-images check-slow dist release-notes soak fuzz fuzz-build compliance compliance-c compliance-api compliance-socketio check licenses lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -161,6 +161,10 @@ bench-record: setup ## the README's table and pictures, in benches/results/recor
 
 bench-instructions: setup ## instructions of the hot paths against benches/instructions.json (needs valgrind)
 	$(PY) -m benches.instructions $(ARGS)
+
+fuzz-build: ## build what `make fuzz` runs
+	@PYTHON="$(PYTHON)" scripts/tools
+	scripts/fuzz build
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each; one target: ARGS=frame
 	@PYTHON="$(PYTHON)" scripts/tools
