@@ -63,7 +63,7 @@ async def running(settings: Settings | None = None, **options: Any) -> AsyncIter
             base_url=f"http://127.0.0.1:{port}",
             headers=power if server.operator_token else {},
             trust_env=False,
-            # To read the system's authorities takes a fifth of a server's start.
+            # To read the system's authorities takes several times as long as the server's start.
             verify=False,
             timeout=DEADLINE_SECONDS,
             # A server that drains closes what lies idle, and a request may cross that.
